@@ -1,0 +1,1 @@
+"""armtorch: a conda feedstock generator for PyTorch on ARM."""

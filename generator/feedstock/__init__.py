@@ -1,0 +1,16 @@
+"""feedstock.yaml: the whole declaration of what a person wants, read and validated."""
+
+from generator.feedstock.declaration import (
+    Feedstock,
+    IndexSource,
+    Line,
+    Policies,
+    Selection,
+    TrainPolicy,
+)
+from generator.feedstock.reading import read_feedstock, schema_text
+
+__all__ = [
+    "Feedstock", "IndexSource", "Line", "Policies", "Selection", "TrainPolicy", "read_feedstock",
+    "schema_text",
+]

@@ -1,0 +1,113 @@
+"""The shape of feedstock.yaml. Its JSON Schema is generated from these dataclasses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from generator.model.cell import TrainName
+from generator.model.fields import PythonBuildText
+from generator.model.wheel import Project
+
+_CLOSED = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+SubdirName = Literal["linux-aarch64", "osx-arm64", "win-arm64", "linux-armv7l"]
+#: ``cuda`` stands for whatever CUDA line the wheel turns out to be of; ``cuda130`` for one line
+AcceleratorWish = Annotated[str, Field(pattern=r"^(cpu|cuda|cuda\d{3}(-tegra)?)$")]
+#: which releases of a train become lines
+Keep = Literal["newest", "newest-complete"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexSource:
+    """Where wheels are offered."""
+
+    __pydantic_config__ = _CLOSED
+
+    kind: Literal["pip", "simple", "folder"]
+    """`pip`: whatever pip on this machine is configured to use. `simple`: a PEP 503/691 URL.
+    `folder`: a folder of wheels."""
+    url: str | None = None
+    """The base URL of a `simple` index, or the path of a `folder`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainPolicy:
+    """Which releases of one train become lines."""
+
+    __pydantic_config__ = _CLOSED
+
+    keep: tuple[Keep, ...] = ("newest", "newest-complete")
+    """Per subdir and accelerator: the newest release that has a torch wheel, and the newest one
+    whose torchvision and torchaudio can be imported beside it."""
+    indexes: tuple[str, ...] = ("pypi",)
+    """Names of the indexes to look in, the first that has a file wins."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """A line that is kept beside the train's own, for one torch series."""
+
+    __pydantic_config__ = _CLOSED
+
+    name: str
+    """Name of the folder under recipes/, for example legacy-2.8."""
+    torch: str
+    """PEP 440 specifier of the torch versions, for example ==2.8.*; the newest one is taken."""
+    train: TrainName = "stable"
+    subdirs: tuple[SubdirName, ...]
+    accelerators: tuple[AcceleratorWish, ...]
+    pythons: tuple[PythonBuildText, ...]
+    """Python builds of the line; the feedstock's own list is not used for it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """What a subdir is built for."""
+
+    __pydantic_config__ = _CLOSED
+
+    accelerators: tuple[AcceleratorWish, ...]
+    base: tuple[str, ...] = ("conda-forge",)
+    """Channels that python, numpy, CUDA ... come from, in order of priority."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policies:
+    """Decisions that are the channel owner's to take."""
+
+    __pydantic_config__ = _CLOSED
+
+    compression_level: Annotated[int, Field(ge=1, le=22)] = 9
+    """zstd level of sealed packages. 9 takes seconds, 19 minutes and a sixth off the size."""
+    maximum_wheel_bytes: Annotated[int, Field(gt=0)] = 3_000_000_000
+    """A larger wheel is refused before it is downloaded."""
+    maximum_unpacked_ratio: Annotated[float, Field(gt=1)] = 20.0
+    """A wheel that declares more than this times its size unpacked is refused (zip bomb)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feedstock:
+    """feedstock.yaml: what this channel is to offer."""
+
+    __pydantic_config__ = _CLOSED
+
+    channel: str
+    """Name or URL of the channel that commands in messages and pages name."""
+    maintainers: tuple[str, ...]
+    """GitHub names for the recipes' extra.recipe-maintainers."""
+    indexes: dict[str, IndexSource]
+    """Where wheels are looked for, by the names used below and in the lock."""
+    trains: dict[TrainName, TrainPolicy]
+    """stable, rc and nightly, each with the releases it keeps."""
+    subdirs: dict[SubdirName, Selection]
+    """What is built per conda subdir."""
+    pythons: tuple[PythonBuildText, ...] | Literal["all"] = "all"
+    """Python builds, for example [3.12, 3.14t]; `all` takes every one that upstream serves."""
+    packages: tuple[Project, ...] = ("torch", "torchvision", "torchaudio")
+    """Upstream projects; torch cannot be left out."""
+    lines: tuple[Line, ...] = ()
+    """Lines kept beside the trains' own."""
+    policies: Policies = field(default_factory=Policies)

@@ -1,0 +1,91 @@
+"""Reads feedstock.yaml: validation against the declaration, with "perhaps you meant"."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from generator.errors import FeedstockError
+from generator.feedstock.declaration import Feedstock
+
+_ADAPTER = TypeAdapter(Feedstock)
+_NEXT = "mend feedstock.yaml; its schema is docs/feedstock.schema.json"
+
+
+def read_feedstock(path: Path) -> Feedstock:
+    """Read and validate a feedstock.yaml.
+
+    Raises:
+        FeedstockError: it is missing, not YAML, has an unknown key, a wrong type or an unknown
+            value, or names an index that it does not declare.
+
+    """
+    try:
+        raw = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise FeedstockError(
+            "there is no such file", where=str(path),
+            next_step="run armtorch in the folder of a feedstock, or name it with --feedstock",
+        ) from error
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
+        raise FeedstockError(f"not readable as YAML: {error}", where=str(path),
+                             next_step=_NEXT) from error
+    try:
+        feedstock = _ADAPTER.validate_python(raw)
+    except ValidationError as error:
+        found = "; ".join(_explain(row, raw) for row in error.errors(include_url=False))
+        raise FeedstockError(found, where=str(path), next_step=_NEXT) from error
+    _check_references(feedstock, path)
+    return feedstock
+
+
+def schema_text() -> str:
+    """Return the JSON Schema of feedstock.yaml as it is committed, for editors and CI."""
+    schema = _ADAPTER.json_schema()
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def _explain(found: Any, raw: Any) -> str:
+    place = ".".join(str(part) for part in found["loc"]) or "the file"
+    if found["type"] in {"unexpected_keyword_argument", "extra_forbidden"}:
+        key = str(found["loc"][-1])
+        near = difflib.get_close_matches(key, _siblings(found["loc"][:-1]), n=1, cutoff=0.5)
+        hint = f"; perhaps you meant {near[0]!r}" if near else ""
+        return f"{place}: unknown key{hint}"
+    given = f" (found {found['input']!r})" if raw is not None and found["type"] != "missing" else ""
+    return f"{place}: {found['msg']}{given}"
+
+
+def _siblings(location: tuple[Any, ...]) -> list[str]:
+    """List the keys that exist where an unknown one was found, by walking the schema."""
+    schema = _ADAPTER.json_schema()
+    node: dict[str, Any] = schema
+    for part in location:
+        if "properties" in node and part in node["properties"]:
+            node = node["properties"][part]
+        elif isinstance(part, int) or "additionalProperties" in node or "items" in node:
+            node = node.get("additionalProperties") or node.get("items") or {}
+        while "$ref" in node:
+            node = schema["$defs"][node["$ref"].rsplit("/", 1)[1]]
+    return list(node.get("properties", {}))
+
+
+def _check_references(feedstock: Feedstock, path: Path) -> None:
+    for train, policy in feedstock.trains.items():
+        for name in policy.indexes:
+            if name not in feedstock.indexes:
+                raise FeedstockError(
+                    f"trains.{train}.indexes names {name!r}, which indexes does not declare",
+                    where=str(path), next_step=f"declare it, or use one of: "
+                    f"{', '.join(feedstock.indexes)}",
+                )
+    if "torch" not in feedstock.packages:
+        raise FeedstockError("packages leaves torch out", where=str(path),
+                             next_step="torchvision and torchaudio need it: add torch")

@@ -1,0 +1,22 @@
+"""The vocabulary as frozen dataclasses; knows nothing of files, networks or commands."""
+
+from generator.model.accelerator import Accelerator
+from generator.model.cell import (
+    Absence,
+    AbsenceReason,
+    BuildNumber,
+    Cell,
+    CellAbsence,
+    Equivalent,
+    Lock,
+    Sharing,
+)
+from generator.model.python_build import PythonBuild
+from generator.model.subdir import Subdir
+from generator.model.variant import Variant
+from generator.model.wheel import Metadata, Wheel
+
+__all__ = [
+    "Absence", "AbsenceReason", "Accelerator", "BuildNumber", "Cell", "CellAbsence", "Equivalent",
+    "Lock", "Metadata", "PythonBuild", "Sharing", "Subdir", "Variant", "Wheel",
+]

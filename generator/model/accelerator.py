@@ -1,0 +1,61 @@
+"""What a build computes on, as people, feedstock.yaml and conda-forge's variant keys name it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+ArmVariant = Literal["sbsa", "tegra"]
+
+_CUDA = re.compile(r"cuda(?P<major>\d{2})(?P<minor>\d)(?:-(?P<arm>tegra))?")
+#: conda-forge adds 200 to the build number of CUDA builds, so that solvers prefer them
+#: (pytorch-cpu-feedstock, recipe/meta.yaml)
+CUDA_BUILD_OFFSET = 200
+
+
+@dataclass(frozen=True, order=True)
+class Accelerator:
+    """``cpu``, or one CUDA line, for server (sbsa) or Jetson (tegra) boards.
+
+    >>> Accelerator.parse("cuda130").cuda_compiler_version
+    '13.0'
+    """
+
+    cuda: tuple[int, int] | None = None
+    tegra: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Accelerator:
+        """Read ``cpu``, ``cuda130`` or ``cuda126-tegra``; raise ValueError for anything else."""
+        if text == "cpu":
+            return cls()
+        if (match := _CUDA.fullmatch(text)) is None:
+            msg = f"{text!r} is not an accelerator; write cpu, cuda130 or cuda126-tegra"
+            raise ValueError(msg)
+        return cls((int(match["major"]), int(match["minor"])), bool(match["arm"]))
+
+    def __str__(self) -> str:
+        return self.build_prefix + ("-tegra" if self.tegra else "")
+
+    @property
+    def build_prefix(self) -> str:
+        """The head of conda-forge's build strings: ``cpu`` or ``cuda130``."""
+        return "cpu" if self.cuda is None else f"cuda{self.cuda[0]}{self.cuda[1]}"
+
+    @property
+    def cuda_compiler_version(self) -> str:
+        """conda-forge's variant key of that name: ``None`` or ``13.0``."""
+        return "None" if self.cuda is None else f"{self.cuda[0]}.{self.cuda[1]}"
+
+    @property
+    def arm_variant_type(self) -> str:
+        """conda-forge's variant key of that name: ``None``, ``sbsa`` or ``tegra``."""
+        if self.cuda is None:
+            return "None"
+        return "tegra" if self.tegra else "sbsa"
+
+    @property
+    def build_offset(self) -> int:
+        """What is added to the build number, so that solvers prefer CUDA where it can run."""
+        return 0 if self.cuda is None else CUDA_BUILD_OFFSET

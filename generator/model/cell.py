@@ -1,0 +1,149 @@
+"""What the lock knows of a cell: its trio, its wheels and what they share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pydantic import ConfigDict
+
+from generator.model.accelerator import Accelerator
+from generator.model.fields import AcceleratorText
+from generator.model.python_build import PythonBuild
+from generator.model.wheel import Metadata, Project, Wheel
+
+TrainName = Literal["stable", "rc", "nightly"]
+#: why something is not in a cell (design D7 keeps the three apart): upstream does not serve it,
+#: upstream does not answer, upstream's answer makes no sense, it cannot work beside the rest
+AbsenceReason = Literal["absent", "unreachable", "malformed", "incompatible"]
+#: a rule by which two members with different bytes are proven to mean the same:
+#: ``build-id-and-time``: ELF, equal but for the build-id note and ``__TIME__`` strings
+#: ``build-path``: text, equal but for the absolute folder it was built in
+EquivalenceRule = Literal["build-id-and-time", "build-path"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Equivalent:
+    """A member that differs between the Pythons and is proven to mean the same."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    member: str
+    rule: EquivalenceRule
+    #: sha256 of the member with what the rule ignores blanked out; equal for every Python
+    normalised_sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sharing:
+    """What RECORD proves to be the same in the torch wheel of every Python of a cell."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    #: the Python whose wheel ``libtorch`` is taken from (the lowest ordinary one)
+    reference: str
+    #: members with one sha256 in every wheel
+    members: int
+    #: their uncompressed bytes
+    bytes: int
+    #: sha256 over ``path,sha256,size`` lines of the shared members, sorted
+    digest: str
+    #: members that differ or exist for one Python only, ``{abi}``-free literal paths, sorted
+    per_python: tuple[str, ...]
+    equivalent: tuple[Equivalent, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Absence:
+    """Something the feedstock asks for that the cell does not have, and why."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    #: conda package name, or "" for the whole cell
+    package: str
+    reason: AbsenceReason
+    #: plain words with the evidence
+    detail: str
+    #: the Python it is missing for; "" for all
+    python: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One (train, torch version, subdir, accelerator) and the wheels that upstream serves."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    #: ``2.10``, ``legacy-2.8``, ``nightly``
+    line: str
+    train: TrainName
+    subdir: str
+    accelerator: AcceleratorText
+    #: project -> version; a project that is left out has an Absence
+    trio: dict[Project, str]
+    wheels: tuple[Wheel, ...] = ()
+    sharing: Sharing | None = None
+    absent: tuple[Absence, ...] = ()
+    #: torch's own libraries in the wheel that C++ consumers link, sorted file names
+    libraries: tuple[str, ...] = field(default=())
+
+    @property
+    def torch(self) -> str:
+        """The torch version the cell is about."""
+        return self.trio["torch"]
+
+    @property
+    def name(self) -> str:
+        """``2.10/linux-aarch64/cpu``: how messages call the cell."""
+        return f"{self.line}/{self.subdir}/{self.accelerator}"
+
+    def pythons(self) -> tuple[PythonBuild, ...]:
+        """Return the Python builds that torch is served for, in order."""
+        return tuple(sorted(w.python for w in self.wheels_of("torch") if w.python is not None))
+
+    def wheels_of(self, project: str) -> tuple[Wheel, ...]:
+        """Return the cell's wheels of one project."""
+        return tuple(w for w in self.wheels if w.project == project)
+
+    def wheel(self, project: str, python: PythonBuild) -> Wheel | None:
+        """Return the wheel of ``project`` that serves ``python``, if there is one."""
+        return next((w for w in self.wheels_of(project) if w.serves(python)), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildNumber:
+    """The build number of one package of a line, and the inputs it stands for (design D8)."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    number: int
+    #: sha256 over recipe, build.py, map rows and wheel hashes, the number itself left out
+    digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellAbsence:
+    """A cell the feedstock asks for that does not exist, and why."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    train: TrainName
+    subdir: str
+    accelerator: str
+    reason: AbsenceReason
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lock:
+    """feedstock.lock.yaml: what exists upstream, as of the last ``armtorch update``."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    cells: tuple[Cell, ...] = ()
+    #: sha256 of a METADATA file -> what it says
+    metadata: dict[str, Metadata] = field(default_factory=dict)
+    #: ``<line>/<package>`` -> build number
+    builds: dict[str, BuildNumber] = field(default_factory=dict)
+    #: whole cells that the feedstock asks for and upstream does not serve
+    absent: tuple[CellAbsence, ...] = ()

@@ -1,0 +1,79 @@
+"""One build of CPython, as PEP 425 tags, conda and people name it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_TEXT = re.compile(r"(?P<major>\d+)\.(?P<minor>\d+)(?P<t>t?)")
+_ABI = re.compile(r"cp(?P<major>\d)(?P<minor>\d+)(?P<t>t?)")
+
+
+@dataclass(frozen=True, order=True)
+class PythonBuild:
+    """A CPython minor version and whether it is the free-threaded build (PEP 703).
+
+    >>> str(PythonBuild.parse("3.14t")), PythonBuild.parse("3.14t").abi
+    ('3.14t', 'cp314t')
+    """
+
+    major: int
+    minor: int
+    freethreading: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> PythonBuild:
+        """Read ``3.12`` or ``3.14t``; raise ValueError for anything else."""
+        if (match := _TEXT.fullmatch(text)) is None:
+            msg = f"{text!r} is not a Python build; write it like 3.12 or 3.14t"
+            raise ValueError(msg)
+        return cls(int(match["major"]), int(match["minor"]), bool(match["t"]))
+
+    @classmethod
+    def from_abi(cls, tag: str) -> PythonBuild:
+        """Read a PEP 425 ABI tag of CPython, ``cp312`` or ``cp314t``; raise ValueError else."""
+        if (match := _ABI.fullmatch(tag)) is None:
+            msg = f"{tag!r} is not a CPython ABI tag"
+            raise ValueError(msg)
+        return cls(int(match["major"]), int(match["minor"]), bool(match["t"]))
+
+    def __str__(self) -> str:
+        return f"{self.version}{'t' if self.freethreading else ''}"
+
+    @property
+    def version(self) -> str:
+        """``3.14`` for both builds of 3.14."""
+        return f"{self.major}.{self.minor}"
+
+    @property
+    def interpreter_tag(self) -> str:
+        """The PEP 425 interpreter tag: ``cp314`` for both builds."""
+        return f"cp{self.major}{self.minor}"
+
+    @property
+    def abi(self) -> str:
+        """The PEP 425 ABI tag: ``cp314`` or ``cp314t``."""
+        return f"{self.interpreter_tag}{'t' if self.freethreading else ''}"
+
+    @property
+    def build_string_glob(self) -> str:
+        """The end of conda-forge's python build strings: ``*_cpython`` up to 3.12, then the ABI.
+
+        Source: conda-forge-pinning, conda_build_config.yaml, key ``python``.
+        """
+        return f"*_{self.abi}" if (self.major, self.minor) >= (3, 13) else "*_cpython"
+
+    @property
+    def variant_value(self) -> str:
+        """conda-forge's value of the variant key ``python``: ``3.14.* *_cp314t``."""
+        return f"{self.version}.* {self.build_string_glob}"
+
+    @property
+    def python_abi_spec(self) -> str:
+        """The MatchSpec of the python_abi package that belongs to this build."""
+        return f"python_abi {self.version}.* *_{self.abi}"
+
+    @property
+    def label(self) -> str:
+        """``py312``, as conda-forge's build strings have it (free-threaded: ``py314t``)."""
+        return f"py{self.major}{self.minor}{'t' if self.freethreading else ''}"

@@ -1,0 +1,63 @@
+"""One package of a cell for one Python: what is rendered, built, tested and selected."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from generator.model.accelerator import Accelerator
+from generator.model.cell import TrainName
+from generator.model.python_build import PythonBuild
+from generator.model.wheel import Wheel
+
+#: conda names of everything armtorch can put on a channel
+PackageName = Literal[
+    "libtorch", "pytorch", "torchvision", "torchaudio", "pytorch-cpu", "pytorch-gpu",
+    "pytorch-mutex", "cpuonly", "pytorch-cuda",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """A conda package to be: one line, package, subdir, accelerator and, where it has one, Python.
+
+    Its id is ``<line>/<package>/<stem>``, which is also the path of its variant config below
+    ``.ci_support/`` and what commands select with globs.
+    """
+
+    line: str
+    train: TrainName
+    package: str
+    #: ``noarch`` for metapackages that are the same everywhere
+    subdir: str
+    accelerator: Accelerator
+    python: PythonBuild | None
+    #: package version
+    version: str
+    #: full build number, the CUDA offset included
+    build_number: int
+    #: D8 digest of its inputs, as the lock has it
+    digest: str
+    #: conda-smithy's file name without ``.yaml``
+    stem: str
+    #: what conda-smithy would write into the variant config: key -> values
+    config: dict[str, tuple[str, ...]]
+    #: the upstream wheels its recipe unpacks
+    wheels: tuple[Wheel, ...] = ()
+    #: ids of the variants that must be on the channel before this one is tested
+    depends: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """``2.10/pytorch/linux_aarch64_python3.12.____cpython``."""
+        return f"{self.line}/{self.package}/{self.stem}"
+
+    @property
+    def recipe_path(self) -> str:
+        """The recipe file, relative to the repository, with forward slashes."""
+        return f"recipes/{self.line}/{self.package}/recipe.yaml"
+
+    @property
+    def config_path(self) -> str:
+        """The variant config, relative to the repository, with forward slashes."""
+        return f".ci_support/{self.line}/{self.package}/{self.stem}.yaml"

@@ -1,0 +1,71 @@
+"""An upstream wheel: identity, never location (design D1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import ConfigDict
+
+from generator.model.fields import PythonBuildText
+from generator.model.python_build import PythonBuild
+
+#: upstream's name on PyPI of the three packages, which is also the key of a trio
+Project = Literal["torch", "torchvision", "torchaudio"]
+#: where the sha256 comes from: promised by the index, or computed at the first fetch
+HashOrigin = Literal["index", "computed"]
+#: where METADATA was read: the index's own copy (PEP 658) or a range read of the wheel
+MetadataOrigin = Literal["pep658", "range", "whole"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wheel:
+    """One wheel file as an index offered it, with what its dist-info says."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    #: normalised project name on the index
+    project: str
+    version: str
+    filename: str
+    #: ``pkg:pypi/torch@2.10.0?file_name=...``
+    purl: str
+    #: bytes
+    size: int
+    sha256: str
+    hash_origin: HashOrigin = "index"
+    #: name of the index in feedstock.yaml
+    index: str
+    #: the Python it was built for; None for ``py3-none``
+    python: PythonBuildText | None
+    #: platform tags, ``manylinux_2_28_aarch64``
+    platforms: tuple[str, ...]
+    #: sha256 of METADATA, the key into the lock's ``metadata``
+    metadata: str
+    metadata_origin: MetadataOrigin
+    #: sha256 of RECORD, read by range request
+    record: str
+    #: ``torchrun = torch.distributed.run:main``, sorted
+    console_scripts: tuple[str, ...] = ()
+
+    def serves(self, python: PythonBuild) -> bool:
+        """Whether this wheel is the one for ``python`` (or for every Python)."""
+        return self.python is None or self.python == python
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metadata:
+    """What a wheel's METADATA says (core metadata specification), shared by equal wheels."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    name: str
+    version: str
+    summary: str = ""
+    requires_python: str = ""
+    #: PEP 508, unevaluated, in the file's order without repeats
+    requires_dist: tuple[str, ...] = ()
+    license: str = ""
+    #: member paths of licence files inside the wheel, from License-File (PEP 639) and RECORD
+    license_files: tuple[str, ...] = ()
+    home: str = ""
