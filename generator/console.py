@@ -8,20 +8,22 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from threading import Lock
 from typing import Protocol
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     DownloadColumn,
     MofNCompleteColumn,
     Progress,
     ProgressColumn,
+    TaskID,
     TextColumn,
     TimeRemainingColumn,
-    TransferSpeedColumn,
 )
+from rich.progress import Task as RichTask
 
 
 class Task(Protocol):
@@ -42,13 +44,8 @@ class Narrator(Protocol):
 
     def task(
         self, text: str, *, total: int | None = None, unit: str = "steps"
-    ) -> _TaskContext:
+    ) -> AbstractContextManager[Task]:
         """Open a piece of work of ``total`` bytes (unit ``bytes``) or steps."""
-
-
-class _TaskContext(Protocol):
-    def __enter__(self) -> Task: ...
-    def __exit__(self, *_: object) -> None: ...
 
 
 class _SilentTask:
@@ -114,18 +111,35 @@ class Plain:
 
 
 class _BarTask:
-    def __init__(self, progress: Progress, text: str, total: int | None) -> None:
-        self._progress, self._id = progress, progress.add_task(text, total=total)
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress, self._task = progress, task
 
     def advance(self, amount: int) -> None:
-        self._progress.advance(self._id, amount)
+        self._progress.advance(self._task, amount)
+
+
+class _AmountColumn(ProgressColumn):
+    """Bytes as bytes, steps as a count: both kinds of task share one display."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bytes, self._steps = DownloadColumn(), MofNCompleteColumn()
+
+    def render(self, task: RichTask) -> RenderableType:
+        column = self._bytes if task.fields["unit"] == "bytes" else self._steps
+        return column.render(task)
 
 
 class Bars:
-    """Progress bars by rich, on a terminal."""
+    """Progress bars by rich, on a terminal; one display for tasks that run side by side."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False)
+        columns = (TextColumn("{task.description}"), BarColumn(), _AmountColumn(),
+                   TimeRemainingColumn())
+        self._progress = Progress(*columns, console=self._console, transient=True)
+        self._open = 0
+        self._guard = Lock()
 
     def say(self, text: str) -> None:
         """Print ``text`` above the bars."""
@@ -138,12 +152,19 @@ class Bars:
     @contextmanager
     def task(self, text: str, *, total: int | None = None, unit: str = "steps") -> Iterator[Task]:
         """Open a bar that goes when the work ends."""
-        amount: list[ProgressColumn] = (
-            [DownloadColumn(), TransferSpeedColumn()] if unit == "bytes" else [MofNCompleteColumn()]
-        )
-        columns = [TextColumn("{task.description}"), BarColumn(), *amount, TimeRemainingColumn()]
-        with Progress(*columns, console=self._console, transient=True) as progress:
-            yield _BarTask(progress, text, total)
+        with self._guard:
+            self._open += 1
+            if self._open == 1:
+                self._progress.start()
+        row = self._progress.add_task(text, total=total, unit=unit)
+        try:
+            yield _BarTask(self._progress, row)
+        finally:
+            self._progress.remove_task(row)
+            with self._guard:
+                self._open -= 1
+                if self._open == 0:
+                    self._progress.stop()
 
 
 def narrator(*, quiet: bool = False) -> Narrator:

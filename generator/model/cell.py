@@ -7,7 +7,6 @@ from typing import Literal
 
 from pydantic import ConfigDict
 
-from generator.model.accelerator import Accelerator
 from generator.model.fields import AcceleratorText
 from generator.model.python_build import PythonBuild
 from generator.model.wheel import Metadata, Project, Wheel

@@ -26,6 +26,8 @@ class Subdir:
     binary_machine: str
     #: qemu-user's name of the architecture; None where it cannot be emulated
     emulator_arch: str | None
+    #: virtual packages (CEP 30) of a common machine of that kind, for solves on another machine
+    virtual_packages: tuple[str, ...]
     #: Linux only: loader path that marks a C library, used to find a sysroot
     loader: str | None = None
 

@@ -1,0 +1,76 @@
+# Two commands do all set-up: `make channel` (the main job) and `make test`.
+# Everything lands in .venv, channel/ and the user's cache folder; `make help` lists the targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+# What `make channel` builds. Lists are separated by commas or spaces.
+SUBDIR ?= linux-aarch64
+ACCELERATOR ?= cpu
+PYTHON ?= 3.11,3.12
+TORCH ?=
+BASE ?=
+OUT ?= channel
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON3 ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+  command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+  && echo $$p && break; done)
+ROOT := $(filter 0,$(shell id -u))
+APT := $(shell command -v apt-get)
+
+.PHONY: help channel test prove lint format schemas emulator clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+channel: $(VENV)/.installed ## build a channel folder: SUBDIR= ACCELERATOR= PYTHON= TORCH= BASE= OUT=
+	@$(BIN)/armtorch up --subdir '$(SUBDIR)' --accelerator '$(ACCELERATOR)' --python '$(PYTHON)' \
+	  $(if $(TORCH),--torch '$(TORCH)') $(if $(BASE),--base '$(BASE)') --out '$(OUT)'
+
+test: $(VENV)/.test-installed emulator ## unit, integration and emulated end-to-end tests
+	@$(MAKE) --no-print-directory lint
+	$(BIN)/python -m pytest
+
+prove: $(VENV)/.test-installed emulator ## the full counts, and the benchmarks whose figures are committed
+	ARMTORCH_TEST_COUNTS=prove $(BIN)/python -m pytest
+	$(BIN)/python -m benchmarks --out benchmarks/results.json
+
+lint: $(VENV)/.test-installed ## ruff, mypy strict, import-linter
+	$(BIN)/ruff check --quiet .
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/mypy --no-error-summary
+	$(BIN)/lint-imports --no-cache
+
+format: $(VENV)/.test-installed ## put the code into ruff's format
+	$(BIN)/ruff check --quiet --fix .
+	$(BIN)/ruff format --quiet .
+
+schemas: $(VENV)/.installed ## write docs/*.schema.json anew from the model
+	$(BIN)/armtorch schemas
+
+# A fresh Debian has python3 without venv: that is the one system package `make channel` may need.
+$(VENV)/bin/python:
+	@test -n '$(PYTHON3)' || { echo 'Python 3.11 or newer is needed, and none was found.' >&2; exit 1; }
+	@$(PYTHON3) -c 'import ensurepip' 2>/dev/null || { \
+	  test -n '$(ROOT)' -a -n '$(APT)' && apt-get update -q && apt-get install -qy python3-venv; } \
+	  || { echo 'python3-venv is needed: sudo apt-get install python3-venv' >&2; exit 1; }
+	$(PYTHON3) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.test-installed: pyproject.toml $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint]'
+	@touch $@
+
+# ARM binaries run under qemu-user. Without root or apt the tests that need it are skipped with the
+# reason, and the summary counts them; with CI=true its absence is a failure.
+emulator: ## install qemu-user and register it with the kernel (root, Debian)
+	@if test -n '$(ROOT)' -a -n '$(APT)'; then bash tests/emulator.sh; \
+	else echo 'emulator: not root on Debian, so emulated tests run only where qemu is there'; fi
+
+clean: ## remove what the targets made, but not the caches
+	rm -rf $(VENV) channel output .armtorch wheelhouse

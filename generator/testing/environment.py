@@ -1,0 +1,151 @@
+"""Solves and installs fresh prefixes with rattler, the library under pixi and rattler-build."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from rattler import (
+    BuildString,
+    ChannelPriority,
+    GenericVirtualPackage,
+    MatchSpec,
+    PackageName,
+    RepoDataRecord,
+    Version,
+    VirtualPackage,
+)
+from rattler import install as rattler_install
+from rattler import solve as rattler_solve
+from rattler.exceptions import (
+    ExtractError,
+    FetchRepoDataError,
+    GatewayError,
+    InstallerError,
+    InvalidChannelError,
+    InvalidMatchSpecError,
+    InvalidVersionError,
+    IoError,
+    LinkError,
+    SolverError,
+    TransactionError,
+)
+from rattler.platform import Subdir as RattlerSubdir
+from rattler.platform import SubdirLiteral
+
+from generator.errors import SelectionError, SolveError, StorageError, UnreachableError
+from generator.model import Subdir
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """The machine an environment is solved for: its subdir and its virtual packages (CEP 30)."""
+
+    subdir: str
+    #: ``name=version`` or ``name=version=build``
+    virtual_packages: tuple[str, ...]
+
+    @classmethod
+    def of(cls, subdir: Subdir, *, native: bool, added: Sequence[str] = ()) -> Machine:
+        """Describe this machine when ``native``, else a common one; ``added`` replaces by name."""
+        if native:
+            found = [package.into_generic() for package in VirtualPackage.detect()]
+            base = [f"{p.name.normalized}={p.version}={p.build_string}" for p in found]
+        else:
+            base = list(subdir.virtual_packages)
+        names = {text.split("=")[0] for text in added}
+        kept = [text for text in base if text.split("=")[0] not in names]
+        return cls(subdir=subdir.name, virtual_packages=(*kept, *added))
+
+    def records(self) -> list[GenericVirtualPackage]:
+        """Return rattler's form; raises SelectionError for a text that is none."""
+        return [_virtual_package(text) for text in self.virtual_packages]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """An installed prefix and what is in it."""
+
+    prefix: Path
+    records: tuple[RepoDataRecord, ...]
+
+    def record(self, name: str) -> RepoDataRecord | None:
+        """Return the installed record of a package."""
+        return next((r for r in self.records if r.name.normalized == name), None)
+
+
+def solve(
+    specs: Sequence[str], *, channels: Sequence[str], machine: Machine, strict: bool = True
+) -> list[RepoDataRecord]:
+    """Solve ``specs``, channels in order of priority.
+
+    Raises:
+        SelectionError: a spec is not a MatchSpec (CEP 29), or the subdir is unknown.
+        SolveError: there is no solution; the message is the solver's.
+        UnreachableError: a channel did not answer.
+
+    """
+    if machine.subdir not in get_args(SubdirLiteral):
+        raise SelectionError("not a conda subdir", where=machine.subdir,
+                             next_step="see armtorch matrix --help")
+    priority = ChannelPriority.Strict if strict else ChannelPriority.Disabled
+    platforms: list[RattlerSubdir | SubdirLiteral] = [RattlerSubdir(machine.subdir), "noarch"]
+    try:
+        parsed = [MatchSpec(spec) for spec in specs]
+        return asyncio.run(
+            rattler_solve(list(channels), parsed, platforms=platforms,
+                          virtual_packages=machine.records(), channel_priority=priority)
+        )
+    except (InvalidMatchSpecError, InvalidChannelError) as error:
+        raise SelectionError(str(error), where=" ".join(specs),
+                             next_step="write specs as conda does: name, name=version") from error
+    except SolverError as error:
+        raise SolveError(str(error), where=" ".join(specs),
+                         next_step="compare with: armtorch matrix") from error
+    except (GatewayError, FetchRepoDataError) as error:
+        raise UnreachableError(str(error), where=", ".join(channels),
+                               next_step="check the channel's URL and the network") from error
+
+
+def create(
+    records: Sequence[RepoDataRecord], *, prefix: Path, subdir: str, package_cache: Path
+) -> Environment:
+    """Install solved ``records`` into a fresh ``prefix``.
+
+    ``package_cache`` must be private to one state of the channel: rattler's cache goes by file
+    name and would serve an older build of the same name.
+
+    Raises:
+        StorageError: the prefix or the cache cannot be written.
+        SolveError: a package could not be linked.
+
+    """
+    try:
+        asyncio.run(
+            rattler_install(
+                list(records), target_prefix=prefix, cache_dir=package_cache,
+                platform=RattlerSubdir(subdir), execute_link_scripts=False, show_progress=False,
+            )
+        )
+    except (IoError, OSError) as error:
+        raise StorageError(str(error), where=str(prefix),
+                           next_step="check free space and permissions") from error
+    except (InstallerError, LinkError, TransactionError, ExtractError) as error:
+        raise SolveError(f"could not be installed: {error}", where=str(prefix),
+                         next_step="rebuild the package that is named") from error
+    return Environment(prefix=prefix, records=tuple(records))
+
+
+def _virtual_package(text: str) -> GenericVirtualPackage:
+    name, _, rest = text.partition("=")
+    version, _, build = rest.partition("=")
+    try:
+        return GenericVirtualPackage(PackageName(name), Version(version or "0"),
+                                     BuildString(build or "0"))
+    except InvalidVersionError as error:
+        raise SelectionError("not a virtual package", where=text,
+                             next_step="write it like __cuda=13.0") from error
+

@@ -1,0 +1,108 @@
+"""Debian's CPython, laid out as conda-forge lays out its own.
+
+Debian spreads CPython over several debs, sends its users' packages to dist-packages and lets the
+system's library path find its libraries. A conda python has one prefix, site-packages below its
+standard library, and finds `$PREFIX/lib` by the search path in its binary (elf.adopt).
+"""
+
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.forge import debian, elf
+from tests.forge.archive import PREFIX_PLACEHOLDER, Package
+from tests.forge.declaration import SUBDIR, PythonRow
+from tests.forge.errors import ForgeError
+from tests.forge.staging import Staged, build_hash
+
+# Debian's own hooks, and modules for libraries that conda-forge's python does not have either
+_LEFT_OUT = (
+    "EXTERNALLY-MANAGED",
+    "_distutils_system_mod.py",
+    "sitecustomize.py",
+    "lib-dynload/_dbm.*.so",
+    "lib-dynload/nis.*.so",
+)
+# What Debian changed in the standard library, changed back: file, pattern, replacement.
+_RESTORED = (
+    (
+        "site.py",
+        r"(?s) {12}if (?:is_virtual_environment|'VIRTUAL_ENV' in)[^\n]*\n"
+        r".*? {12}# this one is deprecated for Debian\n(.*?)\"dist-packages\"",
+        r'\1"site-packages"',
+    ),
+    ("sysconfig.py", r"prefix_scheme = 'posix_local'", "prefix_scheme = 'posix_prefix'"),
+    ("sysconfig/__init__.py", r"prefix_scheme = 'posix_local'", "prefix_scheme = 'posix_prefix'"),
+    (
+        "distutils/command/install.py",
+        r"(?s) {16}if os\.path\.normpath\(self\.prefix\) == '/usr/local':\n"
+        r".*?self\.select_scheme\(\"unix_local\"\)",
+        ' ' * 16 + 'self.select_scheme("unix_prefix")',
+    ),
+    (
+        "distutils/sysconfig.py",
+        r'os\.path\.join\(prefix, "lib", "python3", "dist-packages"\)',
+        'os.path.join(libpython, "site-packages")',
+    ),
+)
+_BUILD_PREFIX = re.compile(r"/usr(?=/(?:include|lib|share)\b|')(?!/share/zoneinfo)")
+_MULTIARCH_FOLDER = re.compile(r"/usr/lib/aarch64-linux-gnu\b")
+
+
+def stage(
+    row: PythonRow, debs: Mapping[tuple[str, str], debian.Deb], cache: Path, work: Path
+) -> Staged:
+    """Lay out one interpreter and describe its package."""
+    tree = work / f"python-{row.version}"
+    used = [debs[row.suite, name] for name in row.debs]
+    for deb in used:
+        _copy(debian.unpack(deb, cache), tree, row)
+    (tree / "bin/python3").symlink_to(f"python{row.version}")
+    (tree / "bin/python").symlink_to(f"python{row.version}")
+    library = tree / row.folder
+    for pattern in _LEFT_OUT:
+        for path in library.glob(pattern):
+            path.unlink()
+    _restore(library, row)
+    for binary in elf.binaries(tree):
+        elf.adopt(binary, tree)
+    package = Package(
+        name="python",
+        version=used[0].upstream_version,
+        build=row.build.format(hash=build_hash([row.model_dump_json(), *(d.sha256 for d in used)])),
+        number=int(row.build.split('_')[1]),
+        subdir=SUBDIR,
+        depends=row.depends,
+        constrains=(f"python_abi {row.version}.* *_{row.abi}",),
+        tree=tree,
+        site_packages=row.site_packages,
+        source=", ".join(f"{deb.name} {deb.version}" for deb in used),
+    )
+    return Staged(package, row.suite)
+
+
+def _copy(unpacked: Path, tree: Path, row: PythonRow) -> None:
+    for folder, target in ((f"usr/{row.folder}", row.folder), ("usr/bin", "bin")):
+        source = unpacked / folder
+        if source.is_dir():
+            shutil.copytree(source, tree / target, symlinks=True, dirs_exist_ok=True)
+
+
+def _restore(library: Path, row: PythonRow) -> None:
+    """Undo Debian's patches; one that is not found where its mark still stands is an error."""
+    for name, pattern, replacement in _RESTORED:
+        path = library / name
+        if path.is_file():
+            text = path.read_text(encoding="utf-8")
+            path.write_text(re.sub(pattern, replacement, text), encoding="utf-8")
+    site = (library / "site.py").read_text(encoding="utf-8")
+    body = site.split("def getsitepackages", 1)[1]
+    if "dist-packages" in body:
+        msg = f"Python {row.version}: Debian's site.py changed, its dist-packages are still in use"
+        raise ForgeError(msg)
+    for path in library.glob("_sysconfigdata_*.py"):
+        if not path.is_symlink():
+            text = path.read_text(encoding="utf-8")
+            text = _MULTIARCH_FOLDER.sub(f"{PREFIX_PLACEHOLDER}/lib", text)
+            path.write_text(_BUILD_PREFIX.sub(PREFIX_PLACEHOLDER, text), encoding="utf-8")
