@@ -1,1 +1,13 @@
-"""TODO."""
+"""Drives rattler-build: wheelhouse, parallel workers, the seal; skips what the channel has."""
+
+from generator.building.driver import Settings, build
+from generator.building.planning import Destination
+from generator.building.report import BuildReport, Row, Savings
+from generator.building.seal import Sealed, seal
+from generator.building.wheelhouse import default_root, fetch, link_wheelhouse, place_of
+from generator.building.worker import Audit, Contents
+
+__all__ = [
+    "Audit", "BuildReport", "Contents", "Destination", "Row", "Savings", "Sealed", "Settings",
+    "build", "default_root", "fetch", "link_wheelhouse", "place_of", "seal",
+]

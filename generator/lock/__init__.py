@@ -1,1 +1,5 @@
-"""TODO."""
+"""feedstock.lock.yaml: what exists upstream; read, written and compared."""
+
+from generator.lock.storage import lock_schema_text, lock_text, parse_lock, read_lock, write_lock
+
+__all__ = ["lock_schema_text", "lock_text", "parse_lock", "read_lock", "write_lock"]

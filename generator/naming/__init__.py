@@ -1,1 +1,27 @@
-"""TODO."""
+"""PyPI names, SONAMEs and wheel tags in conda's terms; every fact stands in generator/data."""
+
+from generator.naming.projects import conda_name, spdx
+from generator.naming.requirements import (
+    RunDependency,
+    conda_depends,
+    dropped_requirements,
+    torch_requirement,
+    unique,
+)
+from generator.naming.soname_table import (
+    Bundled,
+    Library,
+    SonameTable,
+    bundled,
+    library_depends,
+    needed_libraries,
+    sonames,
+)
+from generator.naming.specifiers import conda_version_spec
+from generator.naming.virtual_packages import floor, virtual_packages
+
+__all__ = [
+    "Bundled", "Library", "RunDependency", "SonameTable", "bundled", "conda_depends", "conda_name",
+    "conda_version_spec", "dropped_requirements", "floor", "library_depends", "needed_libraries",
+    "sonames", "spdx", "torch_requirement", "unique", "virtual_packages",
+]

@@ -9,6 +9,7 @@ foreign architecture is added to them. None of this needs root.
 
 import hashlib
 import os
+import shutil
 import subprocess
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -33,12 +34,17 @@ _FOLDERS = (
 
 @dataclass(frozen=True)
 class Deb:
-    """One fetched Debian package."""
+    """One fetched Debian package, its files in `folder`."""
 
     name: str
     suite: str
     path: Path
     sha256: str
+
+    @property
+    def folder(self) -> Path:
+        """Where the files lie; a deb of other bytes has another folder."""
+        return self.path.with_name(f"{self.path.stem}.{self.sha256[:16]}")
 
     @property
     def version(self) -> str:
@@ -59,7 +65,7 @@ class Deb:
 
 
 def fetch(wanted: Mapping[str, Collection[str]], cache: Path) -> dict[tuple[str, str], Deb]:
-    """Fetch the debs of each suite, those of an earlier call only when Debian has newer ones."""
+    """Fetch and unpack the debs of each suite; what is there from an earlier call stays."""
     root = _private_root(cache / "apt", sorted(wanted))
     found: dict[tuple[str, str], Deb] = {}
     for suite, names in sorted(wanted.items()):
@@ -73,19 +79,21 @@ def fetch(wanted: Mapping[str, Collection[str]], cache: Path) -> dict[tuple[str,
             for deb in missing:
                 deb.path.unlink(missing_ok=True)
             _apt(root, "download", *(f"{deb.name}/{suite}" for deb in missing), cwd=folder)
-        found |= {(suite, deb.name): deb for deb in debs}
+        for deb in debs:
+            _unpack(deb)
+            found[suite, deb.name] = deb
     return found
 
 
-def unpack(deb: Deb, cache: Path) -> Path:
-    """The deb's files in a folder, unpacked once."""
-    folder = cache / "unpacked" / deb.suite / deb.path.stem
-    if not folder.is_dir():
-        partial = folder.with_name(f"{folder.name}.part{os.getpid()}")
-        partial.mkdir(parents=True)
-        _run(["dpkg-deb", "--extract", str(deb.path), str(partial)], {}, None)
-        partial.rename(folder)
-    return folder
+def _unpack(deb: Deb) -> None:
+    """Put the deb's files into its folder, once."""
+    if deb.folder.is_dir():
+        return
+    partial = deb.folder.with_name(f".{deb.folder.name}.part")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    _run(["dpkg-deb", "--extract", str(deb.path), str(partial)], {}, None)
+    partial.rename(deb.folder)
 
 
 def _from_listing(line: str, suite: str, folder: Path) -> Deb:

@@ -13,25 +13,14 @@ from pathlib import Path
 from tests.forge import debian, elf
 from tests.forge.archive import PREFIX_PLACEHOLDER, Package
 from tests.forge.declaration import SUBDIR, PythonRow
-from tests.forge.errors import ForgeError
 from tests.forge.staging import Staged, build_hash
 
-# Debian's own hooks, and modules for libraries that conda-forge's python does not have either
-_LEFT_OUT = (
-    "EXTERNALLY-MANAGED",
-    "_distutils_system_mod.py",
-    "sitecustomize.py",
-    "lib-dynload/_dbm.*.so",
-    "lib-dynload/nis.*.so",
-)
+# Debian's own hooks; its sitecustomize.py is a link to /etc
+_HOOKS = ("EXTERNALLY-MANAGED", "_distutils_system_mod.py", "sitecustomize.py")
+# modules for libraries that conda-forge's python does not have either
+_LEFT_OUT = ("_dbm.*.so", "nis.*.so")
 # What Debian changed in the standard library, changed back: file, pattern, replacement.
 _RESTORED = (
-    (
-        "site.py",
-        r"(?s) {12}if (?:is_virtual_environment|'VIRTUAL_ENV' in)[^\n]*\n"
-        r".*? {12}# this one is deprecated for Debian\n(.*?)\"dist-packages\"",
-        r'\1"site-packages"',
-    ),
     ("sysconfig.py", r"prefix_scheme = 'posix_local'", "prefix_scheme = 'posix_prefix'"),
     ("sysconfig/__init__.py", r"prefix_scheme = 'posix_local'", "prefix_scheme = 'posix_prefix'"),
     (
@@ -46,25 +35,46 @@ _RESTORED = (
         'os.path.join(libpython, "site-packages")',
     ),
 )
+# From 3.11 on the interpreter carries `site` frozen inside, Debian's changes included, so that no
+# edit of site.py reaches it. This runs at the end of its start.
+_SITECUSTOMIZE = '''\
+"""site-packages as upstream has it, in the place of Debian's dist-packages."""
+
+import os
+import site
+import sys
+
+
+def getsitepackages(prefixes=None):
+    folder = "python%d.%d" % sys.version_info[:2]
+    prefixes = dict.fromkeys(prefixes or site.PREFIXES)
+    return [os.path.join(prefix, "lib", folder, "site-packages") for prefix in prefixes]
+
+
+site.getsitepackages = getsitepackages
+site.addsitepackages(None)
+'''
 _BUILD_PREFIX = re.compile(r"/usr(?=/(?:include|lib|share)\b|')(?!/share/zoneinfo)")
 _MULTIARCH_FOLDER = re.compile(r"/usr/lib/aarch64-linux-gnu\b")
 
 
 def stage(
-    row: PythonRow, debs: Mapping[tuple[str, str], debian.Deb], cache: Path, work: Path
+    row: PythonRow, debs: Mapping[tuple[str, str], debian.Deb], work: Path
 ) -> Staged:
     """Lay out one interpreter and describe its package."""
     tree = work / f"python-{row.version}"
     used = [debs[row.suite, name] for name in row.debs]
     for deb in used:
-        _copy(debian.unpack(deb, cache), tree, row)
+        _copy(deb.folder, tree, row)
     (tree / "bin/python3").symlink_to(f"python{row.version}")
     (tree / "bin/python").symlink_to(f"python{row.version}")
     library = tree / row.folder
+    for name in _HOOKS:
+        (library / name).unlink(missing_ok=True)
     for pattern in _LEFT_OUT:
-        for path in library.glob(pattern):
+        for path in (library / "lib-dynload").glob(pattern):
             path.unlink()
-    _restore(library, row)
+    _restore(library)
     for binary in elf.binaries(tree):
         elf.adopt(binary, tree)
     package = Package(
@@ -89,18 +99,14 @@ def _copy(unpacked: Path, tree: Path, row: PythonRow) -> None:
             shutil.copytree(source, tree / target, symlinks=True, dirs_exist_ok=True)
 
 
-def _restore(library: Path, row: PythonRow) -> None:
-    """Undo Debian's patches; one that is not found where its mark still stands is an error."""
+def _restore(library: Path) -> None:
+    """Undo Debian's patches and point the build-time paths at the prefix."""
     for name, pattern, replacement in _RESTORED:
         path = library / name
         if path.is_file():
             text = path.read_text(encoding="utf-8")
             path.write_text(re.sub(pattern, replacement, text), encoding="utf-8")
-    site = (library / "site.py").read_text(encoding="utf-8")
-    body = site.split("def getsitepackages", 1)[1]
-    if "dist-packages" in body:
-        msg = f"Python {row.version}: Debian's site.py changed, its dist-packages are still in use"
-        raise ForgeError(msg)
+    (library / "sitecustomize.py").write_text(_SITECUSTOMIZE, encoding="utf-8")
     for path in library.glob("_sysconfigdata_*.py"):
         if not path.is_symlink():
             text = path.read_text(encoding="utf-8")

@@ -16,7 +16,6 @@ def stage(
     row: LibraryRow,
     debs: Mapping[tuple[str, str], debian.Deb],
     wheels: Mapping[str, Path],
-    cache: Path,
     work: Path,
 ) -> Staged:
     """Lay out one library package and describe it."""
@@ -31,7 +30,7 @@ def stage(
         version = used[0].upstream_version
         source = ", ".join(f"{deb.name} {deb.version}" for deb in used)
         for deb in used:
-            _from_deb(row, debian.unpack(deb, cache), tree)
+            _from_deb(row, deb.folder, tree)
     for binary in elf.binaries(tree):
         elf.adopt(binary, tree)
     package = Package(

@@ -1,0 +1,207 @@
+"""Reads and writes .conda files as streams.
+
+The format (CEP 35): a zip of stored members, ``metadata.json``, ``pkg-<stem>.tar.zst`` with the
+files of the package and ``info-<stem>.tar.zst`` with its metadata.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+import time
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Final, Self
+
+import zstandard
+
+from generator.building.policy import SealPolicy
+from generator.errors import IntegrityError
+
+BLOCK: Final = 1 << 20
+#: metadata of a package; real ones have less than 2 MiB
+MAXIMUM_INFO: Final = 256 << 20
+_DAMAGED: Final = (zipfile.BadZipFile, tarfile.TarError, zstandard.ZstdError, KeyError, EOFError)
+_NEXT: Final = "delete the file and run `armtorch build` again"
+
+
+@dataclass(frozen=True)
+class InfoFile:
+    """One metadata file of a package."""
+
+    content: bytes
+    #: permission bits
+    mode: int = 0o644
+
+
+def read_info(path: Path) -> dict[str, InfoFile]:
+    """Read every metadata file of a package, by its path (``info/index.json``), in order.
+
+    Raises:
+        IntegrityError: not a .conda file, damaged, or with more metadata than is sane.
+
+    """
+    try:
+        with (
+            zipfile.ZipFile(path) as archive,
+            archive.open(_member(archive, "info-", path)) as packed,
+            zstandard.ZstdDecompressor().stream_reader(packed) as reader,
+        ):
+            content = reader.read(MAXIMUM_INFO)
+        with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+            return {
+                entry.name: InfoFile(_content(tar, entry), entry.mode)
+                for entry in tar
+                if entry.isfile()
+            }
+    except _DAMAGED as error:
+        raise _damaged(path, error) from error
+
+
+def read_json(info: dict[str, InfoFile], name: str, path: Path) -> dict[str, Any]:
+    """Parse one metadata file of ``path``; IntegrityError when it is missing or no JSON object."""
+    if name not in info:
+        raise _damaged(path, f"it has no {name}")
+    try:
+        value = json.loads(info[name].content)
+    except ValueError as error:
+        raise _damaged(path, f"{name}: {error}") from error
+    if not isinstance(value, dict):
+        raise _damaged(path, f"{name} is not a JSON object")
+    return value
+
+
+@contextmanager
+def open_payload(path: Path) -> Iterator[tarfile.TarFile]:
+    """Open the files of a package as a forward-only tar stream.
+
+    Raises:
+        IntegrityError: not a .conda file, or damaged, also when that shows while reading.
+
+    """
+    try:
+        with (
+            zipfile.ZipFile(path) as archive,
+            archive.open(_member(archive, "pkg-", path)) as packed,
+            zstandard.ZstdDecompressor().stream_reader(packed, read_size=BLOCK) as reader,
+            tarfile.open(fileobj=reader, mode="r|", bufsize=BLOCK) as tar,
+        ):
+            yield tar
+    except _DAMAGED as error:
+        raise _damaged(path, error) from error
+
+
+class TarZst:
+    """A tar member of a .conda file that is being written: sorted by the caller, normalised here.
+
+    Owner, group and time are fixed, of the mode only the executable bit is kept, so that the bytes
+    depend on names, contents and links alone.
+    """
+
+    def __init__(self, target: IO[bytes], seconds: int) -> None:
+        self._target, self._seconds = target, seconds
+
+    def add_bytes(self, name: str, content: bytes, mode: int) -> None:
+        """Write one small file."""
+        self._target.write(self._header(name, mode, size=len(content)))
+        self._target.write(content)
+        self._pad(len(content))
+
+    def add_stream(self, name: str, blocks: Iterator[bytes], size: int, mode: int) -> None:
+        """Write one file of ``size`` bytes from its blocks."""
+        self._target.write(self._header(name, mode, size=size))
+        for block in blocks:
+            self._target.write(block)
+        self._pad(size)
+
+    def add_link(self, name: str, link: str) -> None:
+        """Write a symbolic link."""
+        self._target.write(self._header(name, 0o777, kind=tarfile.SYMTYPE, link=link))
+
+    def add_directory(self, name: str) -> None:
+        """Write an empty folder."""
+        self._target.write(self._header(name, 0o755, kind=tarfile.DIRTYPE))
+
+    def finish(self) -> None:
+        """Write the two empty blocks that end a tar."""
+        self._target.write(bytes(2 * tarfile.BLOCKSIZE))
+
+    def _header(
+        self, name: str, mode: int, *, size: int = 0, kind: bytes = tarfile.REGTYPE, link: str = ""
+    ) -> bytes:
+        entry = tarfile.TarInfo(name)
+        entry.size, entry.type, entry.linkname, entry.mtime = size, kind, link, self._seconds
+        if kind == tarfile.REGTYPE:
+            entry.mode = 0o755 if mode & 0o111 else 0o644
+        else:
+            entry.mode = mode
+        return entry.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")
+
+    def _pad(self, size: int) -> None:
+        if rest := size % tarfile.BLOCKSIZE:
+            self._target.write(bytes(tarfile.BLOCKSIZE - rest))
+
+
+class CondaWriter:
+    """Writes a .conda file whose bytes depend on its entries, the level and the policy alone."""
+
+    def __init__(
+        self, target: IO[bytes], stem: str, *, level: int, cores: int, seconds: int,
+        rules: SealPolicy,
+    ) -> None:
+        self._stem, self._seconds = stem, seconds
+        self._parameters = zstandard.ZstdCompressionParameters.from_level(
+            level,
+            threads=rules.threads_for(level, cores),
+            window_log=rules.window_log,
+            job_size=rules.job_mib << 20,
+        )
+        self._archive = zipfile.ZipFile(target, "w", zipfile.ZIP_STORED)
+        self._archive.writestr(self._entry("metadata.json"), b'{"conda_pkg_format_version":2}')
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._archive.close()
+
+    @contextmanager
+    def tar(self, kind: str) -> Iterator[TarZst]:
+        """Open the ``pkg`` or ``info`` member for writing."""
+        # a context per member: one that was used before allocates anew all the same
+        compressor = zstandard.ZstdCompressor(compression_params=self._parameters)
+        with (
+            self._archive.open(
+                self._entry(f"{kind}-{self._stem}.tar.zst"), "w", force_zip64=True
+            ) as member,
+            compressor.stream_writer(member, closefd=False) as target,
+        ):
+            tar = TarZst(target, self._seconds)
+            yield tar
+            tar.finish()
+
+    def _entry(self, name: str) -> zipfile.ZipInfo:
+        entry = zipfile.ZipInfo(name, time.gmtime(self._seconds)[:6])
+        entry.create_system = 3  # Unix, whatever this runs on
+        entry.external_attr = 0o100644 << 16
+        return entry
+
+
+def _member(archive: zipfile.ZipFile, prefix: str, path: Path) -> str:
+    found = [name for name in archive.namelist() if name.startswith(prefix)]
+    if len(found) != 1:
+        raise _damaged(path, f"it has {len(found)} members called {prefix}*")
+    return found[0]
+
+
+def _content(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> bytes:
+    stream = tar.extractfile(entry)
+    return stream.read() if stream else b""
+
+
+def _damaged(path: Path, why: object) -> IntegrityError:
+    return IntegrityError(f"not a usable .conda file: {why}", where=str(path), next_step=_NEXT)

@@ -1,0 +1,212 @@
+"""Downloads one wheel: resumes behind what it has, verifies while it streams, gives up in time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import Any, Final
+
+import requests
+
+from generator.building.policy import FetchPolicy
+from generator.console import Narrator, Task
+from generator.errors import AbsentError, IntegrityError, UnreachableError
+from generator.model import Wheel
+
+BLOCK: Final = 1 << 20
+#: answers that say "later" and not "no": RFC 9110, 15.5.9 and 15.6; RFC 6585, 4
+_LATER: Final = frozenset({408, 425, 429})
+
+
+@dataclass(frozen=True)
+class Source:
+    """What every download of a run shares."""
+
+    rules: FetchPolicy
+    #: set when the run is being stopped
+    stop: Event
+    narrator: Narrator
+    task: Task
+
+
+class _Interrupted(Exception):  # noqa: N818 - not an error: the transfer is to be tried again
+    """A transfer ended early; ``wait`` is the server's wish in seconds, if it had one."""
+
+    def __init__(self, why: str, wait: float | None = None) -> None:
+        super().__init__(why)
+        self.why, self.wait = why, wait
+
+
+def download(url: str, wheel: Wheel, target: Path, source: Source) -> None:
+    """Bring ``url`` to ``target``, which appears only when whole and verified.
+
+    Raises:
+        AbsentError: the server answers that it does not have the file.
+        UnreachableError: it does not answer, or breaks off, ``rules.attempts`` times in a row
+            without a further byte.
+        IntegrityError: whole, and not the bytes of ``wheel.sha256``.
+
+    """
+    transfer = _Transfer(url, wheel, target.with_name(target.name + ".part"), source)
+    failures = 0
+    with requests.Session() as session:
+        while True:
+            before = transfer.have
+            try:
+                transfer.go_on(session)
+            except _Interrupted as stop:
+                failures = 1 if transfer.have > before else failures + 1
+                if failures >= source.rules.attempts or source.stop.is_set():
+                    raise UnreachableError(
+                        f"{stop.why}, {failures} times without progress; "
+                        f"{transfer.have} of {wheel.size} bytes are kept",
+                        where=url, next_step="run the same command again later; it resumes",
+                    ) from stop
+                wanted = source.rules.delay(failures) if stop.wait is None else stop.wait
+                source.stop.wait(min(wanted, source.rules.longest_delay))
+            else:
+                if transfer.verified():
+                    break
+    transfer.part.replace(target)
+    transfer.note.unlink(missing_ok=True)
+
+
+class _Transfer:
+    """The state of one download across its tries: the ``.part`` file and what it came from."""
+
+    def __init__(self, url: str, wheel: Wheel, part: Path, source: Source) -> None:
+        self.url, self.wheel, self.part, self._source = url, wheel, part, source
+        #: the server's name (ETag) for the version that the part is of
+        self.note = part.with_name(part.name + ".json")
+        self.have = 0
+        #: made of more than one answer, which may be of more than one version of the file
+        self._pieced = False
+        self._restarted = False
+        self._digest = hashlib.sha256()
+        if part.is_file() and part.stat().st_size <= wheel.size:
+            self._take_over()
+        else:
+            self._start_over()
+
+    def _take_over(self) -> None:
+        """Hash what an earlier run left, to go on behind it."""
+        with self.part.open("rb") as file:
+            while block := file.read(BLOCK):
+                self._digest.update(block)
+                self._count(len(block))
+
+    def _start_over(self) -> None:
+        self._source.task.advance(-self.have)
+        self.have, self._digest, self._pieced = 0, hashlib.sha256(), False
+        self.part.write_bytes(b"")
+        self.note.unlink(missing_ok=True)
+
+    def _count(self, amount: int) -> None:
+        self.have += amount
+        self._source.task.advance(amount)
+
+    def go_on(self, session: requests.Session) -> None:
+        """Ask for the rest and append it; _Interrupted when it does not come whole."""
+        if self.have == self.wheel.size:
+            self._pieced = True
+            return
+        # identity: a range of a compressed answer would be of other bytes
+        headers = {"Accept-Encoding": "identity"}
+        if self.have:
+            self._pieced = True
+            headers["Range"] = f"bytes={self.have}-"
+            if etag := self._etag():
+                headers["If-Range"] = etag
+        try:
+            with session.get(
+                self.url, headers=headers, stream=True, timeout=self._source.rules.timeout
+            ) as answer:
+                self._check(answer)
+                self._receive(answer)
+        except requests.RequestException as error:
+            raise _Interrupted(f"the connection failed ({type(error).__name__})") from error
+        if self.have < self.wheel.size:
+            raise _Interrupted("the answer ended early")
+
+    def _check(self, answer: requests.Response) -> None:
+        status = answer.status_code
+        if status in _LATER or status >= 500:
+            raise _Interrupted(f"the server answers {status}", _retry_after(answer))
+        if status == 416:  # the part is longer than the file, or of another version
+            self._start_over()
+            raise _Interrupted("the server has another version of the file")
+        if status not in (200, 206):
+            raise AbsentError(
+                f"the server answers {status}", where=self.url,
+                next_step="run `armtorch update`, which asks the index what it has now",
+            )
+        begins = f"bytes {self.have}-"
+        if self.have and (
+            status == 200 or not answer.headers.get("Content-Range", "").startswith(begins)
+        ):
+            self._source.narrator.warn(
+                f"{self.wheel.filename}: the server does not resume this file; it is fetched whole"
+            )
+            self._start_over()
+            if status == 206:
+                raise _Interrupted("the server sent another range than was asked for")
+        self._remember(answer)
+
+    def _receive(self, answer: requests.Response) -> None:
+        with self.part.open("ab") as output:
+            for block in answer.iter_content(BLOCK):
+                if self._source.stop.is_set():
+                    raise _Interrupted("stopped")
+                fits = block[: self.wheel.size - self.have]
+                output.write(fits)
+                self._digest.update(fits)
+                self._count(len(fits))
+                if len(fits) < len(block):
+                    self._digest.update(block)  # longer than locked: no sha256 fits any more
+                    break
+
+    def verified(self) -> bool:
+        """Whether the part is the wheel; one of several pieces that is not starts over, once.
+
+        Raises:
+            IntegrityError: whole, and still other bytes; the part is removed.
+
+        """
+        found = self._digest.hexdigest()
+        if found == self.wheel.sha256:
+            return True
+        if self._pieced and not self._restarted:
+            self._source.narrator.warn(
+                f"{self.wheel.filename}: the pieces do not fit together; it is fetched whole"
+            )
+            self._start_over()
+            self._restarted = True
+            return False
+        self.part.unlink()
+        self.note.unlink(missing_ok=True)
+        raise IntegrityError(
+            f"size and sha256 {found} are not those of the lock, "
+            f"{self.wheel.size} bytes and {self.wheel.sha256}", where=self.url,
+            next_step="upstream or a mirror changed the file; run `armtorch update` and look at "
+            "its diff before you trust the new one",
+        )
+
+    def _etag(self) -> str:
+        try:
+            note: Any = json.loads(self.note.read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return ""
+        return str(note.get("etag", "")) if note.get("url") == self.url else ""
+
+    def _remember(self, answer: requests.Response) -> None:
+        etag = answer.headers.get("ETag", "")
+        if etag and not etag.startswith("W/"):  # If-Range takes strong ones only (RFC 9110, 13.1.5)
+            self.note.write_text(json.dumps({"url": self.url, "etag": etag}), encoding="utf-8")
+
+
+def _retry_after(answer: requests.Response) -> float | None:
+    value = answer.headers.get("Retry-After", "")
+    return float(value) if value.isdecimal() else None

@@ -1,0 +1,217 @@
+"""Builds variants in parallel workers and hands each finished package to the channel at once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any, TypeAlias, cast
+
+from filelock import FileLock, Timeout
+
+from generator.building.planning import Destination, Plan, plan
+from generator.building.recipe import Inputs
+from generator.building.report import BuildReport, Row
+from generator.building.wheelhouse import place_of
+from generator.building.worker import Audit, Job, Outcome, run
+from generator.console import Narrator
+from generator.errors import AbsentError, ArmtorchError, BuildError
+from generator.model import Variant
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How to build, the same for every variant."""
+
+    #: the feedstock's folder, with recipes/ and .ci_support/; build folders go to its .armtorch/
+    repo: Path
+    wheelhouse: Path
+    #: zstd level of the packages, 1 to 22
+    level: int
+    #: variants at once
+    jobs: int
+    #: build and replace what the channel has
+    force: bool = False
+    audit: Audit | None = None
+
+
+#: the end of a pipe that a worker's Outcome comes out of
+Answer: TypeAlias = "Connection[Any, Any]"
+
+
+@dataclass(frozen=True)
+class _Running:
+    plan: Plan
+    process: SpawnProcess
+    folder: Path
+    started: float
+
+
+def build(
+    variants: Sequence[Variant], *, channel: Destination, settings: Settings, narrator: Narrator
+) -> BuildReport:
+    """Build what ``channel`` lacks, and put each package there as soon as it is finished.
+
+    A variant that fails does not stop the others; the report has its error. Building needs
+    nothing from a channel, so the order is only about ending early: the large ones start first.
+
+    Raises:
+        StorageError: the channel or the build folder cannot be written.
+
+    """
+    rows: dict[str, Row] = {}
+    todo: list[Plan] = []
+    for variant in variants:
+        found = plan(variant, repo=settings.repo, channel=channel, force=settings.force)
+        if isinstance(found, Row):
+            rows[variant.id] = found
+        else:
+            todo.append(found)
+    if todo:
+        with _private_folder(settings.repo) as folder, narrator.task(
+            "building", total=len(todo)
+        ) as task:
+            for row in _run_all(sorted(todo, key=Plan.weight), folder, channel, settings):
+                rows[row.id] = row
+                task.advance(1)
+                _tell(row, narrator)
+    return BuildReport(tuple(rows[variant.id] for variant in variants))
+
+
+def _run_all(
+    todo: list[Plan], folder: Path, channel: Destination, settings: Settings
+) -> Iterator[Row]:
+    running: dict[Answer, _Running] = {}
+    waiting = list(reversed(todo))
+    try:
+        while waiting or running:
+            while waiting and len(running) < max(1, settings.jobs):
+                job_plan = waiting.pop()
+                try:
+                    connection, started = _start(job_plan, folder, settings)
+                except ArmtorchError as error:
+                    yield job_plan.row("failed", error=error)
+                else:
+                    running[connection] = started
+            for connection in cast("list[Answer]", wait(list(running))):
+                yield _finish(running[connection], connection, channel, settings)
+                del running[connection]
+    finally:
+        for left in running.values():
+            _end(left.process)
+
+
+def _start(job_plan: Plan, folder: Path, settings: Settings) -> tuple[Answer, _Running]:
+    variant = job_plan.variant
+    wheels = tuple(place_of(wheel, settings.wheelhouse) for wheel in variant.wheels)
+    for path in wheels:
+        if not path.is_file():
+            raise AbsentError(
+                "the wheelhouse does not have this wheel", where=str(path),
+                next_step="run `armtorch build`, which fetches it",
+            )
+    log = settings.repo / ".armtorch" / "log" / f"{variant.id}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    private = Path(mkdtemp(prefix="armtorch-", dir=folder))
+    context = get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    job = Job(
+        inputs=Inputs.of(variant, settings.repo), folder=private, log=log, wheels=wheels,
+        level=settings.level, cores=os.cpu_count() or 1, audit=settings.audit,
+    )
+    process = context.Process(target=run, args=(job, sender), daemon=False)
+    process.start()
+    sender.close()
+    return receiver, _Running(job_plan, process, private, time.monotonic())
+
+
+def _finish(
+    done: _Running, connection: Answer, channel: Destination, settings: Settings
+) -> Row:
+    """Collect what a worker left, put its package on the channel and clear its folder."""
+    outcome = _outcome(done, connection)
+    seconds = time.monotonic() - done.started
+    sealed = outcome.sealed
+    try:
+        if outcome.error is not None or sealed is None:
+            return done.plan.row(
+                "failed", error=outcome.error, seconds=seconds, cpu_seconds=outcome.cpu_seconds
+            )
+        channel.place(sealed.path, done.plan.subdir, replace=settings.force)
+        return done.plan.row(
+            "built", size=sealed.size, sha256=sealed.sha256, seconds=seconds,
+            cpu_seconds=outcome.cpu_seconds, warnings=outcome.warnings,
+        )
+    finally:
+        shutil.rmtree(done.folder, ignore_errors=True)
+
+
+def _outcome(done: _Running, connection: Answer) -> Outcome:
+    try:
+        outcome = connection.recv()
+    except EOFError:
+        outcome = None
+    done.process.join()
+    if isinstance(outcome, Outcome):
+        return outcome
+    code = done.process.exitcode or 0
+    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
+    return Outcome(
+        error=BuildError(
+            f"the worker {how} before it was done", where=done.plan.variant.id,
+            next_step="look for a lack of memory, then run `armtorch build` again",
+        )
+    )
+
+
+def _end(process: SpawnProcess) -> None:
+    """Kill a worker together with the build script it runs."""
+    if process.pid is not None and hasattr(os, "killpg"):
+        with suppress(ProcessLookupError):  # not yet, or no longer, the leader of its group
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.join()
+
+
+@contextmanager
+def _private_folder(repo: Path) -> Iterator[Path]:
+    """Make a folder for this run, and clear those of runs that were killed.
+
+    Each run holds a lock in its folder for as long as it lives, whatever ends it.
+    """
+    parent = repo / ".armtorch" / "build"
+    parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(parent / "lock"):  # no one clears a folder between its making and its locking
+        _clear_abandoned(parent)
+        folder = Path(mkdtemp(prefix="run-", dir=parent))
+        alive = FileLock(folder / "alive")
+        alive.acquire()
+    try:
+        yield folder
+    finally:
+        alive.release()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _clear_abandoned(parent: Path) -> None:
+    for old in parent.glob("run-*"):
+        with suppress(Timeout), FileLock(old / "alive", timeout=0):
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _tell(row: Row, narrator: Narrator) -> None:
+    if row.status == "failed":
+        narrator.warn(f"failed {row.id}: {row.error}")
+        return
+    narrator.say(f"{row.status} {row.file_name} ({row.size / 1e6:.1f} MB, {row.seconds:.0f} s)")
+    for warning in row.warnings:
+        narrator.warn(f"{row.id}: {warning}")

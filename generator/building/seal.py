@@ -1,0 +1,202 @@
+"""Writes the final .conda file once: same inputs, same bytes, whoever builds where (design D8).
+
+rattler-build stamps the time of the build, absolute folders and the machine into a package. The
+seal reads its quickly compressed draft as a stream and writes the same files and metadata without
+them, at the final level, and proves on the way that ``paths.json`` tells the truth.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+from generator.building.archive import (
+    BLOCK,
+    CondaWriter,
+    InfoFile,
+    TarZst,
+    open_payload,
+    read_info,
+    read_json,
+)
+from generator.building.policy import SealPolicy
+from generator.building.rendered import normalise
+from generator.errors import BuildError, IntegrityError
+
+_RENDERED: Final = "info/recipe/rendered_recipe.yaml"
+#: the first four bytes of ELF, Mach-O (64 bit, fat in both orders) files
+_BINARY: Final = frozenset(
+    {b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"\xbe\xba\xfe\xca"}
+)
+#: PE files: only the first two bytes are fixed
+_BINARY_PE: Final = b"MZ"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sealed:
+    """A finished package, not on a channel yet."""
+
+    path: Path
+    size: int
+    sha256: str
+    #: info/index.json
+    index: dict[str, Any]
+    #: path -> target of every link, else None; in the order of the archive
+    files: dict[str, str | None]
+    #: paths of ELF, Mach-O and PE files
+    binaries: tuple[str, ...]
+
+
+def seal(
+    draft: Path,
+    target: Path,
+    *,
+    milliseconds: int,
+    level: int,
+    cores: int,
+    rules: SealPolicy,
+    token: bytes = b"",
+) -> Sealed:
+    """Write ``target`` from rattler-build's ``draft``.
+
+    Args:
+        draft: a .conda file by rattler-build.
+        target: the final file; a ``.part`` beside it is replaced onto it at the end.
+        milliseconds: the package's timestamp.
+        level: zstd level of the final file.
+        cores: how many threads may compress; the bytes do not depend on it.
+        rules: the policy the bytes do depend on.
+        token: a part of the build folder's path that no file of the package may hold.
+
+    Raises:
+        BuildError: a file holds the build folder's path.
+        IntegrityError: the draft is damaged, or contradicts its own ``paths.json``.
+
+    """
+    info = read_info(draft)
+    paths = _read_paths(info, draft)
+    index = {**read_json(info, "info/index.json", draft), "timestamp": milliseconds}
+    content = _Content(draft, paths, token)
+    part = target.with_name(target.name + ".part")
+    try:
+        with (
+            part.open("wb") as output,
+            CondaWriter(
+                output, target.name.removesuffix(".conda"),
+                level=level, cores=cores, seconds=milliseconds // 1000, rules=rules,
+            ) as writer,
+        ):
+            with writer.tar("pkg") as tar:
+                content.copy_to(tar)
+            with writer.tar("info") as tar:
+                for name, file in _final_info(info, index, milliseconds, level):
+                    content.refuse_token(name, file.content)
+                    tar.add_bytes(name, file.content, file.mode)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+    with target.open("rb") as finished:
+        digest = hashlib.file_digest(finished, "sha256").hexdigest()
+    return Sealed(
+        path=target, size=target.stat().st_size, sha256=digest, index=index,
+        files=content.files, binaries=tuple(content.binaries),
+    )
+
+
+class _Content:
+    """The files of a draft, checked against its paths.json while they are copied."""
+
+    def __init__(self, draft: Path, paths: dict[str, dict[str, Any]], token: bytes) -> None:
+        self._draft, self._paths, self._token = draft, paths, token
+        self.files: dict[str, str | None] = {}
+        self.binaries: list[str] = []
+
+    def copy_to(self, tar: TarZst) -> None:
+        """Copy every file; IntegrityError where the draft is not what it says."""
+        last: tuple[str, ...] = ()
+        with open_payload(self._draft) as payload:
+            for entry in payload:
+                # rattler-build sorts by path components; the seal's bytes rely on it
+                if (parts := PurePosixPath(entry.name).parts) <= last:
+                    raise self._broken(entry.name, "stands out of order, or twice")
+                last = parts
+                self._copy(payload, entry, tar)
+        if missing := sorted(self._paths.keys() - self.files.keys()):
+            raise self._broken(missing[0], "is in paths.json and not in the archive")
+
+    def _copy(self, payload: tarfile.TarFile, entry: tarfile.TarInfo, tar: TarZst) -> None:
+        row = self._paths.get(entry.name.rstrip("/"))
+        if row is None:
+            raise self._broken(entry.name, "is in the archive and not in paths.json")
+        if row.get("prefix_placeholder"):
+            raise self._holds_folder(entry.name)
+        kind = row["path_type"]
+        self.files[entry.name.rstrip("/")] = entry.linkname if entry.issym() else None
+        if entry.issym() and kind == "softlink":
+            tar.add_link(entry.name, entry.linkname)
+        elif entry.isdir() and kind == "directory":
+            tar.add_directory(entry.name)
+        elif entry.isreg() and kind == "hardlink":
+            blocks = self._checked(payload, entry, row)
+            tar.add_stream(entry.name, blocks, entry.size, entry.mode)
+        else:
+            raise self._broken(entry.name, f"is not the {kind} that paths.json has")
+
+    def _checked(
+        self, payload: tarfile.TarFile, entry: tarfile.TarInfo, row: dict[str, Any]
+    ) -> Iterator[bytes]:
+        stream = payload.extractfile(entry)
+        digest, keep, tail = hashlib.sha256(), len(self._token) - 1, b""
+        while stream is not None and (block := stream.read(BLOCK)):
+            if not tail and (block[:4] in _BINARY or block[:2] == _BINARY_PE):
+                self.binaries.append(entry.name)
+            # the token may lie across two blocks
+            self.refuse_token(entry.name, block)
+            if tail:
+                self.refuse_token(entry.name, tail + block[:keep])
+            tail = block[-max(keep, 1):]
+            digest.update(block)
+            yield block
+        if (digest.hexdigest(), entry.size) != (row["sha256"], row["size_in_bytes"]):
+            raise self._broken(entry.name, "has other bytes than paths.json says")
+
+    def refuse_token(self, name: str, block: bytes) -> None:
+        """Raise BuildError when ``block`` of file ``name`` holds the build folder's path."""
+        if self._token and self._token in block:
+            raise self._holds_folder(name)
+
+    def _holds_folder(self, name: str) -> BuildError:
+        return BuildError(
+            f"{name} holds the path of the folder it was built in", where=self._draft.name,
+            next_step="let the recipe's build.py write it relative to the prefix",
+        )
+
+    def _broken(self, name: str, what: str) -> IntegrityError:
+        return IntegrityError(
+            f"{name} {what}", where=str(self._draft), next_step="build the package again"
+        )
+
+
+def _read_paths(info: dict[str, InfoFile], draft: Path) -> dict[str, dict[str, Any]]:
+    rows = read_json(info, "info/paths.json", draft).get("paths", [])
+    return {row["_path"]: row for row in rows}
+
+
+def _final_info(
+    info: dict[str, InfoFile], index: dict[str, Any], milliseconds: int, level: int
+) -> Iterator[tuple[str, InfoFile]]:
+    """Yield the metadata files as they are to be, sorted by path."""
+    for name, file in sorted(info.items()):
+        if name == "info/index.json":
+            # rattler-build's own layout: sorted keys, two spaces
+            text = json.dumps(index, indent=2, sort_keys=True, ensure_ascii=False)
+            yield name, InfoFile(text.encode())
+        elif name == _RENDERED:
+            yield name, InfoFile(normalise(file.content, milliseconds=milliseconds, level=level))
+        else:
+            yield name, file

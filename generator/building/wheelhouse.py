@@ -1,0 +1,257 @@
+"""The wheelhouse: verified upstream wheels, by sha256, shared by every feedstock of a machine.
+
+Layout: ``<root>/<first 16 of the sha256>/<file name>``, with ``.part`` beside it while a download
+is under way, and ``.verified`` with the size and time that the sha256 was checked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import mkdtemp
+from threading import Event
+from typing import Final
+
+from filelock import FileLock
+from platformdirs import user_cache_path
+
+from generator.building.download import BLOCK, Source, download
+from generator.building.policy import FetchPolicy, policy
+from generator.console import Narrator, Task
+from generator.errors import AbsentError, IntegrityError, StorageError
+from generator.model import Wheel
+
+#: where a wheel is to be had: a URL, or the path of a file
+Locate = Callable[[Wheel], str]
+#: kept free beside the wheels themselves
+_RESERVE: Final = 64 << 20
+
+
+def default_root() -> Path:
+    """Return the wheelhouse of this user, in the platform's cache folder."""
+    return user_cache_path("armtorch") / "wheelhouse"
+
+
+def place_of(wheel: Wheel, root: Path) -> Path:
+    """Return where ``wheel`` belongs in the wheelhouse, there or not."""
+    return root / wheel.sha256[:16] / wheel.filename
+
+
+def fetch(
+    wheels: Iterable[Wheel],
+    *,
+    locate: Locate,
+    root: Path,
+    narrator: Narrator,
+    jobs: int,
+    rehash: bool = False,
+    rules: FetchPolicy | None = None,
+) -> dict[str, Path]:
+    """Bring every wheel into the wheelhouse and return its path by sha256.
+
+    Args:
+        wheels: what is needed; repeats are fetched once.
+        locate: gives the URL or local path of a wheel; asked only for what is missing.
+        root: the wheelhouse; several processes may fetch into it at once.
+        narrator: told of bytes and of downloads that had to start over.
+        jobs: downloads at once.
+        rehash: compute the sha256 of wheels that were verified before, too.
+        rules: patience; the data file's when not given.
+
+    Raises:
+        AbsentError: the index answers that it does not have the file.
+        UnreachableError: the index does not answer, or breaks off again and again.
+        IntegrityError: the bytes are not those of the sha256; nothing is kept.
+        StorageError: no space, or a folder that cannot be written.
+
+    """
+    needed = {wheel.sha256: wheel for wheel in wheels}
+    try:
+        missing = [w for w in needed.values() if rehash or not _is_noted(place_of(w, root), w)]
+        if missing:
+            _fetch_all(
+                missing, locate, root, narrator=narrator, jobs=jobs, rules=rules or policy().fetch
+            )
+    except OSError as error:
+        raise StorageError(
+            error.strerror or str(error), where=str(error.filename or root),
+            next_step="check permissions and free space of the wheelhouse",
+        ) from error
+    return {sha256: place_of(wheel, root) for sha256, wheel in needed.items()}
+
+
+def _fetch_all(
+    missing: list[Wheel], locate: Locate, root: Path, *, narrator: Narrator, jobs: int,
+    rules: FetchPolicy,
+) -> None:
+    total = sum(wheel.size for wheel in missing)
+    _require_space(root, missing)
+    stop = Event()
+    with (
+        narrator.task(f"fetching {len(missing)} wheels", total=total, unit="bytes") as task,
+        ThreadPoolExecutor(max(1, jobs)) as pool,
+    ):
+        def one(wheel: Wheel) -> None:
+            _fetch_one(wheel, locate, root, Source(rules, stop, narrator, task))
+
+        pending = [pool.submit(one, wheel) for wheel in missing]
+        try:
+            for future in pending:
+                future.result()
+        except BaseException:  # also Ctrl-C: the others stop at their next block and keep .part
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _fetch_one(wheel: Wheel, locate: Locate, root: Path, source: Source) -> None:
+    target = place_of(wheel, root)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(target.with_name(target.name + ".lock")):
+        if target.is_file():  # put there by another process, by hand, or to be hashed again
+            if _is_wheel(target, wheel):
+                source.task.advance(wheel.size)
+                _remember(target, wheel)
+                return
+            source.narrator.warn(f"{target} is damaged; it is fetched anew")
+            target.unlink()
+        where = locate(wheel)
+        if "://" in where:
+            download(where, wheel, target, source)
+        else:
+            _copy(Path(where), wheel, target, source.task)
+        _remember(target, wheel)
+
+
+def _copy(file: Path, wheel: Wheel, target: Path, task: Task) -> None:
+    """Take a wheel from a local folder, verified while it is copied."""
+    if not file.is_file():
+        raise AbsentError(
+            "there is no such file", where=str(file),
+            next_step="put the wheel there, or run `armtorch update`",
+        )
+    part = target.with_name(target.name + ".part")
+    digest = hashlib.sha256()
+    with file.open("rb") as source, part.open("wb") as output:
+        while block := source.read(BLOCK):
+            digest.update(block)
+            output.write(block)
+            task.advance(len(block))
+    if digest.hexdigest() != wheel.sha256:
+        part.unlink()
+        raise IntegrityError(
+            f"sha256 is {digest.hexdigest()}, the lock has {wheel.sha256}", where=str(file),
+            next_step="replace the file by the one that was locked, or run `armtorch update`",
+        )
+    part.replace(target)
+
+
+def _is_noted(path: Path, wheel: Wheel) -> bool:
+    """Whether ``path`` was verified before, and has had the same size and time since."""
+    try:
+        return bool(json.loads(_note(path).read_text(encoding="utf-8")) == _state(path, wheel))
+    except (FileNotFoundError, ValueError):
+        return False
+
+
+def _is_wheel(path: Path, wheel: Wheel) -> bool:
+    if path.stat().st_size != wheel.size:
+        return False
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == wheel.sha256
+
+
+def _state(path: Path, wheel: Wheel) -> dict[str, object]:
+    stat = path.stat()
+    return {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": wheel.sha256}
+
+
+def _remember(path: Path, wheel: Wheel) -> None:
+    part = path.with_name(f"{path.name}.verified.part")
+    part.write_text(json.dumps(_state(path, wheel)), encoding="utf-8")
+    part.replace(_note(path))
+
+
+def _note(path: Path) -> Path:
+    return path.with_name(path.name + ".verified")
+
+
+def _require_space(root: Path, missing: list[Wheel]) -> None:
+    """Refuse beforehand what cannot fit; what ``.part`` files already hold is not needed again."""
+    root.mkdir(parents=True, exist_ok=True)
+    needed = _RESERVE
+    for wheel in missing:
+        target = place_of(wheel, root)
+        for file in (target, target.with_name(target.name + ".part")):
+            if file.is_file():
+                needed -= file.stat().st_size
+        needed += wheel.size
+    free = shutil.disk_usage(root).free
+    if free < needed:
+        raise StorageError(
+            f"{needed / 1e6:.0f} MB are needed for the wheels, {free / 1e6:.0f} MB are free",
+            where=str(root), next_step="free some space, or choose another wheelhouse folder",
+        )
+
+
+def link_wheelhouse(repo: Path, root: Path, wheels: Iterable[Wheel]) -> Path:
+    """Make ``<repo>/wheelhouse``, where recipes look for their wheels, show the wheelhouse.
+
+    A relative path from recipe to wheel keeps the machine out of the recipe (design D1). Where
+    links are not allowed (Windows), or a real folder of that name exists, the wheels are put into
+    it: as hard links where that works, else as copies.
+
+    Raises:
+        StorageError: the folder cannot be written.
+
+    """
+    link = repo / "wheelhouse"
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        if link.is_symlink() or not link.exists():
+            if _symlink(link, root):
+                return link
+            link.mkdir(exist_ok=True)
+        for wheel in wheels:
+            _bring(place_of(wheel, root), place_of(wheel, link))
+    except OSError as error:
+        raise StorageError(
+            error.strerror or str(error), where=str(link),
+            next_step="make the folder writable; recipes find their wheels in it",
+        ) from error
+    return link
+
+
+def _symlink(link: Path, root: Path) -> bool:
+    if link.is_symlink() and link.readlink() == root.resolve():
+        return True
+    folder = Path(mkdtemp(prefix=".wheelhouse-", dir=link.parent))
+    try:
+        (folder / "link").symlink_to(root.resolve(), target_is_directory=True)
+        (folder / "link").replace(link)
+    except OSError:
+        if link.is_symlink() or not link.parent.is_dir():
+            raise
+        return False
+    finally:
+        shutil.rmtree(folder)
+    return True
+
+
+def _bring(source: Path, target: Path) -> None:
+    if target.exists() and target.stat().st_size == source.stat().st_size:
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(target.name + ".part")
+    part.unlink(missing_ok=True)
+    try:
+        part.hardlink_to(source)
+    except OSError:
+        shutil.copy2(source, part)
+    part.replace(target)
+
+

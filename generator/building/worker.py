@@ -1,0 +1,226 @@
+"""One variant in one fresh process with a folder of its own: rattler-build, seal, linkage check.
+
+A process because rattler-build holds the interpreter's lock while it builds, a private folder
+because it names its own by package and second, so that two at once would collide
+(shared/facts/measured.md).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, BinaryIO, Final, TextIO
+
+from rattler_build import RattlerBuildError, ToolConfiguration
+
+from generator.building.policy import policy
+from generator.building.recipe import Inputs, render
+from generator.building.seal import Sealed, seal
+from generator.errors import ArmtorchError, BuildError, StorageError
+
+#: with less than this left in the folder, a failed build failed for want of space: rattler-build
+#: does not say so itself ("could not write to file")
+_FULL: Final = 1 << 20
+_NO_SPACE: Final = ("No space left on device", "StorageFull", "os error 28", "os error 112")
+_TAIL_LINES: Final = 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """A built package as the linkage check sees it."""
+
+    variant_id: str
+    #: info/index.json
+    index: dict[str, Any]
+    #: path -> target of every link, else None
+    files: dict[str, str | None]
+    #: paths of ELF, Mach-O and PE files
+    binaries: tuple[str, ...]
+    #: the folder the files of the package lie in
+    prefix: Path
+
+    def open(self, path: str) -> BinaryIO:
+        """Open a file of the package for reading at any position."""
+        return (self.prefix / path).open("rb")
+
+
+#: returns what a person should know; raises LinkageError for what must not be published
+Audit = Callable[[Contents], tuple[str, ...]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """The work of one process."""
+
+    inputs: Inputs
+    #: private to this job; removed by whoever made it
+    folder: Path
+    log: Path
+    #: the variant's wheels in the wheelhouse
+    wheels: tuple[Path, ...]
+    level: int
+    cores: int
+    audit: Audit | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What the process sends back: a sealed package or an error."""
+
+    sealed: Sealed | None = None
+    warnings: tuple[str, ...] = ()
+    error: ArmtorchError | None = None
+    cpu_seconds: float = 0.0
+
+
+def run(job: Job, answer: Connection[Any, Any]) -> None:
+    """Do ``job`` in this process and send an Outcome; everything printed goes to the log."""
+    if hasattr(os, "setsid"):
+        os.setsid()  # so that the driver can end this process with the script it runs
+    with job.log.open("w", encoding="utf-8", errors="replace", buffering=1) as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+        try:
+            sealed, warnings = _build(job, log)
+            outcome = Outcome(sealed=sealed, warnings=warnings, cpu_seconds=_cpu_seconds())
+        except ArmtorchError as error:
+            outcome = Outcome(error=error, cpu_seconds=_cpu_seconds())
+        except OSError as error:
+            outcome = Outcome(error=_storage(error, job), cpu_seconds=_cpu_seconds())
+    answer.send(outcome)
+
+
+def _build(job: Job, log: TextIO) -> tuple[Sealed, tuple[str, ...]]:
+    rules = policy().seal
+    # a machine may have no `python` beside python3; rattler-build looks for one on PATH
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    draft = _draft(job, log, rules.draft_level)
+    with _step(log, f"sealed at level {job.level}"):
+        sealed = seal(
+            draft, job.folder / draft.name,
+            milliseconds=timestamp(job.wheels, rules.timestamp_without_wheel),
+            level=job.level, cores=job.cores, rules=rules, token=job.folder.name.encode(),
+        )
+    warnings: tuple[str, ...] = ()
+    if job.audit is not None:
+        with _step(log, f"checked {len(sealed.binaries)} binaries"):
+            warnings = job.audit(_contents(job, sealed))
+    return sealed, warnings
+
+
+def _draft(job: Job, log: TextIO, level: int) -> Path:
+    variant = render(job.inputs)
+    output = job.folder / "out"
+    try:
+        # keep_build: the linkage check opens the binaries where they were packed from
+        result = variant.run_build(
+            tool_config=ToolConfiguration(
+                test_strategy="skip", compression_threads=1, keep_build=True
+            ),
+            output_dir=output, channels=[], package_format=f"conda:{level}",
+            progress_callback=_Log(log),
+        )
+    except RattlerBuildError as error:
+        raise _failure(job, error) from error
+    return Path(result.packages[0])
+
+
+def timestamp(wheels: tuple[Path, ...], without: int) -> int:
+    """Milliseconds of the newest member of ``wheels``, read as UTC; ``without`` when none.
+
+    The package's time is then a property of its input. A date that is none (month 0) is skipped.
+    """
+    newest = without
+    for wheel in wheels:
+        with zipfile.ZipFile(wheel) as archive:
+            for date in {member.date_time for member in archive.infolist()}:
+                try:
+                    seconds = datetime(*date, tzinfo=UTC).timestamp()
+                except ValueError:
+                    continue
+                newest = max(newest, int(seconds) * 1000)
+    return newest
+
+
+def _contents(job: Job, sealed: Sealed) -> Contents:
+    prefixes = sorted((job.folder / "out" / "bld").glob("*/host_env*"))
+    if len(prefixes) != 1:
+        raise BuildError(
+            f"rattler-build left {len(prefixes)} prefixes behind, not one",
+            where=job.inputs.variant_id, next_step="report it with the log",
+        )
+    return Contents(
+        variant_id=job.inputs.variant_id, index=sealed.index, files=sealed.files,
+        binaries=sealed.binaries, prefix=prefixes[0],
+    )
+
+
+class _Log:
+    """Writes rattler-build's events to the log as they come (its ProgressCallback)."""
+
+    def __init__(self, log: TextIO) -> None:
+        self._log = log
+
+    def on_log(self, event: Any) -> None:
+        self._log.write(f"{event.message}\n")
+
+    def on_build_step(self, event: Any) -> None:
+        """Do nothing: the same text comes as a log event."""
+
+    def on_download_start(self, event: Any) -> None:
+        """Do nothing: nothing is downloaded."""
+
+    def on_download_progress(self, event: Any) -> None:
+        """Do nothing: nothing is downloaded."""
+
+    def on_download_complete(self, event: Any) -> None:
+        """Do nothing: nothing is downloaded."""
+
+
+@contextmanager
+def _step(log: TextIO, text: str) -> Iterator[None]:
+    start = time.monotonic()
+    yield
+    log.write(f"armtorch: {text} in {time.monotonic() - start:.1f} s\n")
+
+
+def _failure(job: Job, error: RattlerBuildError) -> ArmtorchError:
+    lines = job.log.read_text(encoding="utf-8", errors="replace").splitlines()
+    tail = "\n".join(lines[-_TAIL_LINES:])
+    full = shutil.disk_usage(job.folder).free < _FULL
+    if full or any(sign in f"{tail}{error}" for sign in _NO_SPACE):
+        return _no_space(job)
+    return BuildError(
+        f"{error}\n{tail}", where=job.inputs.variant_id,
+        next_step=f"read the whole log, {job.log}",
+    )
+
+
+def _storage(error: OSError, job: Job) -> StorageError:
+    if shutil.disk_usage(job.folder).free < _FULL:
+        return _no_space(job)
+    return StorageError(
+        error.strerror or str(error), where=str(error.filename or job.folder),
+        next_step="check permissions and free space, then run `armtorch build` again",
+    )
+
+
+def _no_space(job: Job) -> StorageError:
+    return StorageError(
+        "no space left to build in", where=str(job.folder.parent),
+        next_step="free some space, then run `armtorch build` again; finished packages are kept",
+    )
+
+
+def _cpu_seconds() -> float:
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system

@@ -1,0 +1,191 @@
+"""A channel in a folder: takes in packages, indexes them, and stays usable at every moment.
+
+Packages appear by one rename each, and before the repodata that names them. ``index_fs`` writes
+every file below ``.tmp`` and renames it (seen with strace, py-rattler 0.28), so that a run that is
+killed leaves the repodata of before. What it does not notice is a package that was replaced under
+its name; that is found out here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import os
+import shutil
+import zipfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+from rattler.exceptions import CacheDirError, IoError
+from rattler.index import index_fs
+
+from generator.channel.repodata import REPODATA, Record, drop_records, read_records
+from generator.errors import BuildError, IntegrityError, StorageError
+
+
+@dataclass(frozen=True)
+class LocalChannel:
+    """A folder with a conda channel in it; made when the first package comes."""
+
+    root: Path
+
+    @property
+    def url(self) -> str:
+        """The ``file://`` URL that conda takes after ``-c``."""
+        return self.root.resolve().as_uri()
+
+    def find(self, subdir: str, file_name: str) -> Path | None:
+        """Return the package of that name, if the channel has it."""
+        path = self.root / subdir / file_name
+        return path if path.is_file() else None
+
+    def sha256(self, subdir: str, file_name: str) -> str:
+        """Return a package's sha256, from the repodata where that is of the file as it is."""
+        path, repodata = self.root / subdir / file_name, self.root / subdir / REPODATA
+        stat = path.stat()
+        for record in self.records(subdir):
+            if record.file_name == file_name and _describes(record.size, repodata, stat):
+                return record.sha256
+        return _sha256(path)
+
+    def records(self, subdir: str) -> tuple[Record, ...]:
+        """Return what the repodata of ``subdir`` says, sorted by file name; () without one.
+
+        Raises:
+            IntegrityError: the repodata is not parsable.
+
+        """
+        return read_records(self.root / subdir / REPODATA)
+
+    def place(self, package: Path, subdir: str, *, replace: bool) -> Path:
+        """Move a finished package into the channel; it is not in the repodata before ``index``.
+
+        Raises:
+            BuildError: other bytes are there under this name, and ``replace`` is not set.
+            StorageError: no space, or not writable.
+
+        """
+        target = self.root / subdir / package.name
+        with self._locked():
+            target.parent.mkdir(exist_ok=True)
+            if target.is_file() and not replace and _sha256(target) != _sha256(package):
+                raise BuildError(
+                    "another build put different bytes under this name", where=str(target),
+                    next_step="raise the build number, or replace it with `armtorch build --force`",
+                )
+            _move(package, target)
+        return target
+
+    def index(self) -> bool:
+        """Bring the repodata up to date with the packages; return whether there was a need.
+
+        Raises:
+            IntegrityError: a package is damaged.
+            StorageError: no space, or not writable.
+
+        """
+        with self._locked():
+            outdated = self._outdated()
+            if not outdated and self._has_every_index():
+                return False
+            for subdir, names in outdated.items():
+                drop_records(self.root / subdir / REPODATA, names)
+            shutil.rmtree(self.root / ".tmp", ignore_errors=True)  # of runs that were killed
+            self._run_index(outdated)
+        return True
+
+    def _run_index(self, outdated: dict[str, set[str]]) -> None:
+        for subdir, names in outdated.items():
+            for path in (self.root / subdir / name for name in sorted(names)):
+                # rattler's indexer panics on these, without their name
+                if path.is_file() and not zipfile.is_zipfile(path):
+                    raise IntegrityError(
+                        "not a .conda file", where=str(path),
+                        next_step="delete it and run `armtorch build` again",
+                    )
+        try:
+            asyncio.run(index_fs(self.root, write_zst=True, write_shards=True))
+        except (CacheDirError, IoError) as error:  # what py-rattler makes of the indexer's errors
+            raise StorageError(
+                f"the channel cannot be indexed: {error}", where=str(self.root),
+                next_step="check free space and permissions; the repodata of before is untouched",
+            ) from error
+        finally:
+            shutil.rmtree(self.root / ".tmp", ignore_errors=True)
+
+    def _outdated(self) -> dict[str, set[str]]:
+        """Return per subdir the packages whose repodata record is missing, wrong or left over."""
+        found: dict[str, set[str]] = {}
+        for subdir in self._subdirs():
+            repodata = self.root / subdir / REPODATA
+            sizes = {record.file_name: record.size for record in self.records(subdir)}
+            there = {path.name: path.stat() for path in (self.root / subdir).glob("*.conda")}
+            names = {
+                name for name, stat in there.items()
+                if not _describes(sizes.get(name), repodata, stat)
+            } | (sizes.keys() - there.keys())
+            if names:
+                found[subdir] = names
+        return found
+
+    def _has_every_index(self) -> bool:
+        # noarch must be there even when it is empty (CEP 26)
+        return all(
+            (self.root / subdir / REPODATA).is_file() for subdir in (*self._subdirs(), "noarch")
+        )
+
+    def _subdirs(self) -> Iterable[str]:
+        if not self.root.is_dir():
+            return ()
+        return sorted(
+            path.name for path in self.root.iterdir()
+            if path.is_dir() and not path.name.startswith(".")
+            and (any(path.glob("*.conda")) or (path / REPODATA).is_file())
+        )
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the channel against other builders, and turn OSError into StorageError."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.root / ".armtorch.lock"):
+                yield
+        except OSError as error:
+            raise StorageError(
+                f"the channel cannot be written: {error.strerror or error}",
+                where=str(error.filename or self.root),
+                next_step="check free space and permissions, or choose another folder",
+            ) from error
+
+
+def _describes(size: int | None, repodata: Path, package: os.stat_result) -> bool:
+    """Whether a record of ``size`` bytes in ``repodata`` is of the package as it is now."""
+    return size == package.st_size and repodata.stat().st_mtime_ns >= package.st_mtime_ns
+
+
+def _move(package: Path, target: Path) -> None:
+    """Let ``target`` become ``package`` in one step, from another file system too."""
+    part = target.with_name(target.name + ".part")
+    try:
+        try:
+            package.replace(part)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            shutil.copyfile(package, part)
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        part.chmod(0o644)
+        os.utime(part)  # newer than a repodata that is of another file under this name
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,106 @@
+"""The options and the context that subcommands share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from generator.console import Narrator
+from generator.errors import SelectionError
+from generator.matrix import Selection
+from generator.model import Accelerator, PythonBuild
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """Where the files of a feedstock are."""
+
+    feedstock: Path
+    narrator: Narrator
+
+    @property
+    def root(self) -> Path:
+        """The folder of the feedstock, which holds recipes/ and .ci_support/."""
+        return self.feedstock.parent
+
+    @property
+    def lock(self) -> Path:
+        """feedstock.lock.yaml beside feedstock.yaml."""
+        return self.feedstock.with_suffix(".lock.yaml")
+
+
+class ManyValues(click.ParamType):
+    """Values separated by commas or spaces; the option may also be repeated."""
+
+    name = "list"
+
+    def __init__(self, parse: Callable[[str], Any] = str) -> None:
+        self._parse = parse
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[Any, ...]:
+        """Split ``value``; a part that does not parse is a usage error."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(self._parse(part) for part in str(value).replace(",", " ").split())
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def _joined(_: click.Context, __: click.Parameter, value: tuple[tuple[Any, ...], ...]) -> Any:
+    return tuple(part for parts in value for part in parts)
+
+
+def selection_options(command: _F) -> _F:
+    """Add what picks variants: globs over their ids, and filters."""
+    options: list[tuple[str, Any, str]] = [
+        ("--subdir", str, "conda subdirs, for example linux-aarch64"),
+        ("--accelerator", str, "cpu, cuda (any line), or one line such as cuda130"),
+        ("--python", PythonBuild.parse, "Python builds, for example 3.12 or 3.14t"),
+        ("--package", str, "conda package names, for example pytorch"),
+    ]
+    for name, parse, text in reversed(options):
+        command = click.option(
+            name, f"{name[2:]}s", multiple=True, type=ManyValues(parse), callback=_joined,
+            metavar="A,B", help=f"Only these {text}.",
+        )(command)
+    return command
+
+
+def selection(
+    globs: tuple[str, ...],
+    subdirs: tuple[str, ...],
+    accelerators: tuple[str, ...],
+    pythons: tuple[PythonBuild, ...],
+    packages: tuple[str, ...],
+) -> Selection:
+    """Put the options together; raise SelectionError for an accelerator nobody knows."""
+    for text in accelerators:
+        if text != "cuda":
+            try:
+                Accelerator.parse(text)
+            except ValueError as error:
+                raise SelectionError(str(error), where="--accelerator",
+                                     next_step="see: armtorch matrix") from error
+    return Selection(globs=globs, subdirs=subdirs, accelerators=accelerators, pythons=pythons,
+                     packages=packages)
+
+
+def json_option(command: _F) -> _F:
+    """Add ``--json``."""
+    return click.option("--json", "as_json", is_flag=True,
+                        help="Write the result as JSON to standard output.")(command)
+
+
+def write_json(value: Any) -> None:
+    """Write one JSON document to standard output."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))

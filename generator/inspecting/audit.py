@@ -1,0 +1,270 @@
+"""The linkage audit of one package, fed while its files stream by."""
+
+from __future__ import annotations
+
+import fnmatch
+import posixpath
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from types import MappingProxyType
+from typing import BinaryIO, Final
+
+from rattler import Version
+
+from generator.errors import LinkageError
+from generator.inspecting import rules
+from generator.inspecting.binary import Binary, Load, dotted
+from generator.inspecting.findings import AuditReport, Finding, linkage_policy
+from generator.inspecting.loading import DyldLoader, GlibcLoader, Opening, expand, openings
+from generator.inspecting.prefix import Owner, Prefix, Sibling, installed_path
+from generator.inspecting.reading import read_binary
+from generator.model.python_build import PythonBuild
+from generator.model.subdir import Subdir
+from generator.naming import Library, SonameTable, sonames
+
+_LOWEST: Final = re.compile(r">=\s*(?P<version>[\w.!+]+)")
+_LIBRARY: Final = re.compile(r"\.(so(\.[\w.]+)?|dylib|dll)$")
+#: the virtual package that stands for the system's age
+_FLOORS: Final = {"linux": "__glibc", "osx": "__osx"}
+
+
+class PackageAudit:
+    """Takes a package's files and links one by one, and judges them at the end.
+
+    >>> audit = PackageAudit("libtorch", subdir=subdir)          # doctest: +SKIP
+    >>> audit.file("lib/libc10.so", size, lambda: open(...))     # doctest: +SKIP
+    >>> audit.link("lib/libgomp.so", "libgomp.so.1")             # doctest: +SKIP
+    >>> audit.finish(["libstdcxx >=13", "__glibc >=2.28"]).check()  # doctest: +SKIP
+    """
+
+    def __init__(
+        self, package: str, *, subdir: Subdir, python: PythonBuild | None = None
+    ) -> None:
+        self._package, self._subdir, self._python = package, subdir, python
+        self._table: SonameTable = sonames(subdir.name)
+        self._files: dict[str, Binary | None] = {}
+        self._links: dict[str, str] = {}
+        #: installed path -> path in the package
+        self._packaged: dict[str, str] = {}
+        self._findings: list[Finding] = []
+
+    def file(
+        self, path: str, size: int, opener: Callable[[], AbstractContextManager[BinaryIO]]
+    ) -> None:
+        """Take one regular file.
+
+        Args:
+            path: its path in the package, with forward slashes.
+            size: its size in bytes.
+            opener: opens it; called at once, and closed before this returns.
+
+        """
+        place = self._place(path)
+        self._files[place] = None
+        try:
+            with opener() as stream:
+                slices = read_binary(stream, size, path)
+        except LinkageError as error:
+            self._find(rules.CORRUPT, place, error.what)
+            return
+        wanted = self._subdir.binary_machine
+        ours = next((part for part in slices if part.machine == wanted), None)
+        foreign = [
+            part.machine for part in slices
+            if part.machine not in linkage_policy().device_machines
+        ]
+        if ours is not None:
+            self._files[place] = ours
+        elif foreign:
+            self._find(rules.MACHINE, place, f"it is for {', '.join(foreign)}, not {wanted}")
+
+    def link(self, path: str, target: str) -> None:
+        """Take one symbolic link: its path in the package, and its target as it is written."""
+        self._links[self._place(path)] = target
+
+    def finish(
+        self, declared: Iterable[str], *, siblings: Iterable[Sibling] = ()
+    ) -> AuditReport:
+        """Judge the whole package.
+
+        Args:
+            declared: its run dependencies as MatchSpecs, virtual packages among them.
+            siblings: the armtorch packages it depends on exactly.
+
+        """
+        specs = tuple(declared)
+        prefix = Prefix(
+            files=MappingProxyType(self._files), links=MappingProxyType(self._links),
+            siblings=tuple(siblings), table=self._table,
+        )
+        judging = _Judging(prefix, specs, self._subdir)
+        found = [
+            *self._findings, *judging.links(), *judging.loads(), *judging.bundled(),
+            *judging.floors(), *judging.unused(),
+        ]
+        policy = linkage_policy()
+        judged = (
+            policy.judge(self._as_packaged(one), package=self._package, subdir=self._subdir.name)
+            for one in found
+        )
+        ordered = sorted(
+            dict.fromkeys(judged),
+            key=lambda one: (one.severity, one.rule.id, one.file, one.name, one.what))
+        return AuditReport(
+            package=self._package, findings=tuple(ordered),
+            binaries=MappingProxyType({p: b for p, b in self._files.items() if b is not None}),
+            paths=frozenset((*self._files, *self._links)),
+        )
+
+    def _place(self, path: str) -> str:
+        place = installed_path(path, subdir=self._subdir, python=self._python)
+        self._packaged[place] = path
+        return place
+
+    def _find(self, rule: rules.Rule, place: str, what: str) -> None:
+        self._findings.append(Finding(rule=rule, file=place, what=what))
+
+    def _as_packaged(self, found: Finding) -> Finding:
+        return Finding(
+            rule=found.rule, file=self._packaged.get(found.file, found.file), what=found.what,
+            name=found.name,
+        )
+
+
+class _Judging:
+    """Applies the rules to one finished package."""
+
+    def __init__(self, prefix: Prefix, declared: tuple[str, ...], subdir: Subdir) -> None:
+        self._prefix, self._subdir = prefix, subdir
+        self._declared = {spec.split(" ", 1)[0]: spec for spec in declared}
+        self._inherited = {
+            spec.split(" ", 1)[0] for sibling in prefix.siblings
+            if sibling.package in self._declared for spec in sibling.depends
+        }
+        self._used: set[str] = set()
+
+    def links(self) -> Iterator[Finding]:
+        """Judge where the links lead."""
+        for path, target in sorted(self._prefix.links.items()):
+            real = self._prefix.real(path)
+            if real is None:
+                yield Finding(rule=rules.ESCAPES, file=path, what=f"it leads to {target}")
+                continue
+            owner = self._prefix.owner(path)
+            if owner is not None:
+                yield from self._dependency(owner, path, posixpath.basename(real))
+            elif _LIBRARY.search(real) or not (self._prefix.has_folder(real) or self._vague()):
+                yield Finding(rule=rules.DANGLES, file=path, what=f"it leads to {real}")
+
+    def _vague(self) -> bool:
+        """Whether a sibling's files other than libraries are unknown."""
+        return any(not sibling.paths for sibling in self._prefix.siblings)
+
+    def loads(self) -> Iterator[Finding]:
+        """Judge everything the binaries ask for, under every path they are opened by."""
+        opened = openings(self._prefix)
+        linux = self._subdir.os == "linux"
+        loader = (GlibcLoader if linux else DyldLoader)(self._prefix, opened)
+        for opening in opened:
+            for load in opening.binary.needs:
+                yield from self._load(loader, opening, load)
+            search = opening.binary.runpath or opening.binary.rpath
+            outside = [folder for folder in search if expand(folder, opening.folder) is None]
+            if outside:
+                yield Finding(
+                    rule=rules.BUILD_MACHINE, file=opening.path, what=", ".join(outside))
+
+    def _load(
+        self, loader: GlibcLoader | DyldLoader, opening: Opening, load: Load
+    ) -> Iterator[Finding]:
+        known = self._prefix.table.find(load.name)
+        if known is not None and known.action == "system":
+            return
+        if (owner := loader.find(opening, load)) is None:
+            owner = self._prefix.by_name(load.name)
+            if load.weak and owner is None:
+                return
+            rule = rules.NOBODY if owner is None else rules.UNREACHABLE
+            yield Finding(
+                rule=rule, file=opening.path, name=load.name, what=_missing(load, owner, opening))
+        if owner is not None:
+            yield from self._dependency(owner, opening.path, load.name)
+            yield from self._compatibility(owner, opening, load)
+
+    def _dependency(self, owner: Owner, path: str, name: str) -> Iterator[Finding]:
+        if not owner.package:
+            return
+        self._used.add(owner.package)
+        if owner.package not in self._declared and owner.package not in self._inherited:
+            yield Finding(
+                rule=rules.UNDECLARED, file=path, name=name,
+                what=f"{owner.package} provides {name}",
+            )
+
+    def _compatibility(self, owner: Owner, opening: Opening, load: Load) -> Iterator[Finding]:
+        if owner.library is None:
+            return
+        spec = self._declared.get(owner.package, "")
+        for row in owner.library.compatibility:
+            needed = tuple(int(part) for part in row.version.split("."))
+            if load.compatibility != needed:
+                continue
+            lowest = _LOWEST.search(spec)
+            if lowest is None or Version(lowest["version"]) < Version(row.package):
+                yield Finding(
+                    rule=rules.COMPATIBILITY, file=opening.path, name=load.name,
+                    what=f"compatibility version {row.version} needs {owner.package} "
+                    f">={row.package}, declared is {spec or 'nothing'!r}",
+                )
+
+    def bundled(self) -> Iterator[Finding]:
+        """Name the copies of what a dependency could provide."""
+        for path, binary in sorted(self._prefix.files.items()):
+            if binary is not None and (row := _copy_of(path, binary, self._prefix.table)):
+                yield Finding(
+                    rule=rules.BUNDLED, file=path, name=row.name,
+                    what=f"a copy of {row.name}, which {row.package} provides",
+                )
+
+    def floors(self) -> Iterator[Finding]:
+        """Compare the declared system with what the binaries need."""
+        name = _FLOORS.get(self._subdir.os)
+        asking = [(b.floor, path) for path, b in self._prefix.files.items() if b and b.floor]
+        if name is None or not asking:
+            return
+        highest, path = max(asking)
+        lowest = _LOWEST.search(self._declared.get(name, ""))
+        said = tuple(int(p) for p in lowest["version"].split(".")) if lowest else ()
+        what = f"{name} {dotted(highest)} is needed, {dotted(said) or 'nothing'} is declared"
+        if said < highest:
+            yield Finding(rule=rules.FLOOR_TOO_LOW, file=path, what=what)
+        elif said > highest:
+            yield Finding(rule=rules.FLOOR_HIGHER, file="", what=what)
+
+    def unused(self) -> Iterator[Finding]:
+        """Name declared dependencies whose libraries nothing asked for. Comes after the rest."""
+        mapped = {row.package for row in self._prefix.table.libraries.values()} - {None}
+        for package in sorted(set(self._declared) & mapped - self._used):
+            yield Finding(rule=rules.UNUSED, file="", name=package, what=self._declared[package])
+
+
+def _missing(load: Load, owner: Owner | None, opening: Opening) -> str:
+    if owner is None:
+        return f"it needs {load.name}, which neither the package nor a known dependency has"
+    search = opening.binary.runpath if opening.binary.runpath is not None else opening.binary.rpath
+    return (
+        f"it needs {load.name}, which is {owner.path} of {owner.package or 'this package'}, and "
+        f"searches {':'.join(search) or 'no folder of its own'}"
+    )
+
+
+def _copy_of(path: str, binary: Binary, table: SonameTable) -> Library | None:
+    row = table.find(binary.name) if binary.name else None
+    if row is not None and row.action == "unvendor":
+        return row
+    _, _, member = path.rpartition("/site-packages/")
+    for copy, library in table.bundled:
+        if library.action == "unvendor" and fnmatch.fnmatchcase(member or path, copy.files):
+            return library
+    return None

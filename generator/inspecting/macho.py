@@ -1,0 +1,130 @@
+"""Reads the load commands of a Mach-O file, fat files too (Apple's mach-o/loader.h and fat.h)."""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+from macholib import mach_o
+
+from generator.inspecting.binary import Binary, Load, Window
+
+_THIN: Final = {
+    struct.pack(">I", mach_o.MH_MAGIC_64): ">", struct.pack("<I", mach_o.MH_MAGIC_64): "<",
+    struct.pack(">I", mach_o.MH_MAGIC): ">", struct.pack("<I", mach_o.MH_MAGIC): "<",
+}
+_FAT: Final = {
+    struct.pack(">I", mach_o.FAT_MAGIC): ">IIIII",
+    struct.pack(">I", mach_o.FAT_MAGIC_64): ">IIQQII",
+}
+#: also the first bytes of a Java class file, whose second word is a version of 45 or more
+MAGICS: Final = frozenset((*_THIN, *_FAT))
+_MOST_SLICES: Final = 16
+_MOST_COMMANDS: Final = 4096
+_ABI64: Final = 0x01000000
+#: mach/machine.h; macholib has them as "ARM64", "x86_64"
+_MACHINES: Final = {number: name.lower() for number, name in mach_o.CPU_TYPE_NAMES.items()}
+_LOADS: Final = {
+    mach_o.LC_LOAD_DYLIB, mach_o.LC_LOAD_WEAK_DYLIB, mach_o.LC_REEXPORT_DYLIB,
+    mach_o.LC_LOAD_UPWARD_DYLIB,
+}
+_PLATFORM_MACOS: Final = 1
+
+
+def read_macho(window: Window) -> tuple[Binary, ...]:
+    """Read every architecture's slice of a Mach-O file; none for a Java class file.
+
+    Raises:
+        LinkageError: a header is corrupt; the message names the file and what is wrong.
+
+    """
+    magic = window.read(0, 4, "magic")
+    if magic in _THIN:
+        return (_slice(window, 0, window.size),)
+    (count,) = struct.unpack(">I", window.read(4, 4, "fat header"))
+    if count > _MOST_SLICES:
+        return ()
+    form = struct.Struct(_FAT[magic])
+    slices = []
+    for index in range(count):
+        row = form.unpack(window.read(8 + index * form.size, form.size, "fat architecture"))
+        offset, size = row[2], row[3]
+        if offset + size > window.size:
+            raise window.bad(f"architecture {index} would be {size} bytes at {offset}")
+        slices.append(_slice(window, offset, size))
+    return tuple(slices)
+
+
+def _slice(window: Window, start: int, size: int) -> Binary:
+    order = _THIN.get(window.read(start, 4, "magic"))
+    if order is None:
+        raise window.bad(f"no Mach-O header at {start}")
+    _, cpu, _, kind, count, length, _ = struct.unpack(
+        order + "7I", window.read(start, 28, "Mach-O header"))
+    body = start + (32 if cpu & _ABI64 else 28)
+    if count > _MOST_COMMANDS or body + length > start + size:
+        raise window.bad(f"{count} load commands of {length} bytes")
+    commands = window.read(body, length, "load commands")
+    found = _Commands(window, order)
+    offset = 0
+    for _ in range(count):
+        if offset + 8 > len(commands):
+            raise window.bad(f"a load command at {offset} of {len(commands)} bytes")
+        command, extent = struct.unpack_from(order + "II", commands, offset)
+        if extent < 8 or offset + extent > len(commands):
+            raise window.bad(f"a load command of {extent} bytes at {offset}")
+        found.take(command, commands[offset:offset + extent])
+        offset += extent
+    return Binary(
+        format="macho", machine=_MACHINES.get(cpu, f"cpu {cpu:#x}"), name=found.name,
+        needs=tuple(found.needs), rpath=tuple(found.rpaths),
+        executable=kind == mach_o.MH_EXECUTE, floor=found.floor,
+    )
+
+
+class _Commands:
+    """What the load commands say, gathered one by one."""
+
+    def __init__(self, window: Window, order: str) -> None:
+        self._window, self._order = window, order
+        self.name: str | None = None
+        self.needs: list[Load] = []
+        self.rpaths: list[str] = []
+        self.floor: tuple[int, ...] = ()
+
+    def take(self, command: int, content: bytes) -> None:
+        """Note one load command; those that do not decide on loading are passed over."""
+        if command in _LOADS:
+            _, _, compatibility = self._words(content, 12, 3)
+            self.needs.append(Load(
+                name=self._text(content), compatibility=_version(compatibility),
+                weak=command == mach_o.LC_LOAD_WEAK_DYLIB,
+            ))
+        elif command == mach_o.LC_ID_DYLIB:
+            self.name = self._text(content)
+        elif command == mach_o.LC_RPATH:
+            self.rpaths.append(self._text(content))
+        elif command == mach_o.LC_BUILD_VERSION:
+            platform, lowest = self._words(content, 8, 2)
+            if platform == _PLATFORM_MACOS:
+                self.floor = _version(lowest)[:2]
+        elif command == mach_o.LC_VERSION_MIN_MACOSX:
+            (lowest,) = self._words(content, 8, 1)
+            self.floor = _version(lowest)[:2]
+
+    def _words(self, content: bytes, offset: int, count: int) -> tuple[int, ...]:
+        if len(content) < offset + 4 * count:
+            raise self._window.bad(f"a load command of only {len(content)} bytes")
+        return struct.unpack_from(f"{self._order}{count}I", content, offset)
+
+    def _text(self, content: bytes) -> str:
+        """Return the text whose offset stands right after command and size (lc_str)."""
+        (offset,) = self._words(content, 8, 1)
+        if not 12 <= offset < len(content):
+            raise self._window.bad(f"a text at {offset} of a load command of {len(content)} bytes")
+        return content[offset:].split(b"\0", 1)[0].decode("utf-8", "replace")
+
+
+def _version(packed: int) -> tuple[int, ...]:
+    """Unpack xxxx.yy.zz (mach-o/loader.h)."""
+    return packed >> 16, packed >> 8 & 0xFF, packed & 0xFF

@@ -1,0 +1,119 @@
+"""The lock as text: YAML that is the same bytes for the same content, and that shows hand edits."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from dataclasses import replace
+from typing import Any, Final
+
+from pydantic import TypeAdapter
+from ruamel.yaml import YAML
+from ruamel.yaml.nodes import MappingNode
+from ruamel.yaml.representer import SafeRepresenter
+
+from generator.model.cell import Cell, Lock
+from generator.model.wheel import Wheel
+
+#: raised when an older armtorch could no longer read the file rightly
+SCHEMA: Final = 1
+HEAD: Final = (
+    "# yaml-language-server: $schema=docs/feedstock.lock.schema.json\n"
+    "# written by armtorch update; not to be edited: `digest` tells when it was\n"
+)
+_PROJECTS: Final = ("torch", "torchvision", "torchaudio")
+_ADAPTER = TypeAdapter(Lock)
+
+
+class _Row(dict[str, Any]):
+    """A mapping that is written on one line, so that a diff shows one wheel as one line."""
+
+
+class _Representer(SafeRepresenter):
+    """Writes mappings in the order they have, rows on one line."""
+
+    def represent_row(self, row: _Row) -> MappingNode:
+        """Represent a row in flow style."""
+        return self._plain(row, flow_style=True)
+
+    def represent_ordered(self, mapping: dict[str, Any]) -> MappingNode:
+        """Represent any other mapping in block style."""
+        return self._plain(mapping, flow_style=False)
+
+    def _plain(self, mapping: dict[str, Any], *, flow_style: bool) -> MappingNode:
+        node: MappingNode = self.represent_mapping("tag:yaml.org,2002:map", list(mapping.items()),
+                                                   flow_style=flow_style)
+        return node
+
+
+_Representer.add_representer(_Row, _Representer.represent_row)
+_Representer.add_representer(dict, _Representer.represent_ordered)
+
+
+def to_document(lock: Lock) -> dict[str, Any]:
+    """Return the lock as plain data, sorted, without what is default; the digest included."""
+    content: dict[str, Any] = _ADAPTER.dump_python(sort_lock(lock), mode="json",
+                                                   exclude_defaults=True)
+    return {"schema": SCHEMA, "digest": digest_of(content), **content}
+
+
+def digest_of(content: dict[str, Any]) -> str:
+    """Return the sha256 over the canonical JSON of everything but ``schema`` and ``digest``."""
+    bare = {key: value for key, value in content.items() if key not in {"schema", "digest"}}
+    text = json.dumps(bare, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def to_text(lock: Lock) -> str:
+    """Return the file: equal locks give equal bytes, whatever order their parts were found in."""
+    document = to_document(lock)
+    for cell in document.get("cells", ()):
+        cell["trio"] = _Row(cell["trio"])
+        for key in ("wheels", "absent"):
+            if key in cell:
+                cell[key] = [_Row(row) for row in cell[key]]
+        if "equivalent" in (cell.get("sharing") or {}):
+            cell["sharing"]["equivalent"] = [_Row(row) for row in cell["sharing"]["equivalent"]]
+    if "absent" in document:
+        document["absent"] = [_Row(row) for row in document["absent"]]
+    if "builds" in document:
+        document["builds"] = {key: _Row(row) for key, row in document["builds"].items()}
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Representer = _Representer
+    yaml.default_flow_style = False
+    yaml.width = 1 << 20
+    yaml.allow_unicode = True
+    yaml.sort_base_mapping_type_on_output = False
+    stream = io.StringIO()
+    yaml.dump(document, stream)
+    return HEAD + stream.getvalue()
+
+
+def sort_lock(lock: Lock) -> Lock:
+    """Return the lock in its one order: cells and wheels by name, torch before the others."""
+    return replace(
+        lock,
+        cells=tuple(_sort_cell(cell) for cell in
+                    sorted(lock.cells, key=lambda c: (c.train, c.line, c.subdir, c.accelerator))),
+        metadata=dict(sorted(lock.metadata.items())),
+        builds=dict(sorted(lock.builds.items())),
+        absent=tuple(sorted(lock.absent, key=lambda a: (a.train, a.subdir, a.accelerator,
+                                                        a.reason, a.detail))),
+    )
+
+
+def _sort_cell(cell: Cell) -> Cell:
+    return replace(
+        cell,
+        trio={name: cell.trio[name] for name in _PROJECTS if name in cell.trio},  # type: ignore[index,misc]
+        wheels=tuple(sorted(cell.wheels, key=_wheel_order)),
+        absent=tuple(sorted(cell.absent, key=lambda a: (a.package, a.python, a.reason, a.detail))),
+        libraries=tuple(sorted(cell.libraries)),
+    )
+
+
+def _wheel_order(wheel: Wheel) -> tuple[object, ...]:
+    python = wheel.python
+    key = (python.major, python.minor, python.freethreading) if python else ()
+    return (_PROJECTS.index(wheel.project), key, wheel.filename)

@@ -1,0 +1,98 @@
+"""Reads and writes feedstock.lock.yaml."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from generator import atomic
+from generator.datafiles import describe
+from generator.errors import LockError
+from generator.lock.document import SCHEMA, digest_of, to_text
+from generator.model.cell import Lock
+
+_ADAPTER = TypeAdapter(Lock)
+_ANEW = "restore the file from git, or delete it and run `armtorch update`"
+
+
+def read_lock(path: Path) -> Lock:
+    """Read the lock; a file that does not exist yet is an empty lock.
+
+    Raises:
+        LockError: it cannot be read, was edited by hand, comes from a newer armtorch, or refers
+            to METADATA it does not have.
+
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return Lock()
+    except (OSError, UnicodeDecodeError) as error:
+        raise LockError(f"cannot be read: {error}", where=str(path), next_step=_ANEW) from error
+    return parse_lock(text, where=str(path))
+
+
+def parse_lock(text: str, *, where: str) -> Lock:
+    """Read a lock's text; raises as :func:`read_lock` does."""
+    try:
+        raw = YAML(typ="safe").load(text)
+    except YAMLError as error:
+        raise LockError(f"not YAML: {error}", where=where, next_step=_ANEW) from error
+    if not isinstance(raw, dict) or not isinstance(raw.get("schema"), int):
+        raise LockError("not a lock: there is no schema number", where=where, next_step=_ANEW)
+    if raw["schema"] > SCHEMA:
+        raise LockError(
+            f"written by a newer armtorch (schema {raw['schema']}, this one knows {SCHEMA})",
+            where=where, next_step="update armtorch, or restore the older lock from git")
+    content = {key: value for key, value in raw.items() if key not in {"schema", "digest"}}
+    if raw.get("digest") != _digest(content):
+        raise LockError("its content does not have its digest: it was edited by hand, or a merge "
+                        "mixed two versions", where=where, next_step=_ANEW)
+    try:
+        lock = _ADAPTER.validate_python(content)
+    except ValidationError as error:
+        raise LockError(describe(error), where=where, next_step=_ANEW) from error
+    for cell in lock.cells:
+        for wheel in cell.wheels:
+            if wheel.metadata not in lock.metadata:
+                raise LockError(f"{wheel.filename} refers to METADATA that the lock does not have",
+                                where=where, next_step=_ANEW)
+    return lock
+
+
+def lock_text(lock: Lock) -> str:
+    """Return the lock's file as text; equal locks give equal texts."""
+    return to_text(lock)
+
+
+def write_lock(lock: Lock, path: Path) -> None:
+    """Write the lock whole or not at all.
+
+    Raises:
+        StorageError: the folder cannot be written or the disk is full.
+
+    """
+    atomic.write_text(path, to_text(lock))
+
+
+def lock_schema_text() -> str:
+    """Return the JSON Schema of the file as it is committed, for editors and CI."""
+    schema = _ADAPTER.json_schema()
+    head = {"schema": {"type": "integer", "const": SCHEMA},
+            "digest": {"type": "string", "pattern": "^[0-9a-f]{64}$"}}
+    full = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema,
+            "properties": {**head, **schema["properties"]}, "required": ["schema", "digest"]}
+    return json.dumps(full, indent=2, ensure_ascii=False) + "\n"
+
+
+def _digest(content: dict[str, Any]) -> str | None:
+    """Return the digest of what a file holds; None for what no lock can hold (a date, a key 3)."""
+    try:
+        return digest_of(content)
+    except TypeError:
+        return None

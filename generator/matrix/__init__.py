@@ -1,0 +1,27 @@
+"""feedstock + lock -> cells -> variants, and the reason for everything absent."""
+
+from generator.matrix.lines import (
+    METAPACKAGES,
+    PROJECTS,
+    LineCells,
+    lines,
+    reference_wheel,
+    wanted_pythons,
+)
+from generator.matrix.selection import Selection, newest_lines, select
+from generator.matrix.variants import conda_version, variants
+from generator.matrix.view import (
+    AbsentCell,
+    CellView,
+    MatrixView,
+    MissingVariant,
+    matrix_json,
+    matrix_schema,
+    matrix_view,
+)
+
+__all__ = [
+    "METAPACKAGES", "PROJECTS", "AbsentCell", "CellView", "LineCells", "MatrixView",
+    "MissingVariant", "Selection", "conda_version", "lines", "matrix_json", "matrix_schema",
+    "matrix_view", "newest_lines", "reference_wheel", "select", "variants", "wanted_pythons",
+]

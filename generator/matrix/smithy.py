@@ -1,0 +1,45 @@
+"""What conda-smithy and conda-forge-pinning add to variant configs: data/smithy.yaml."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+from pydantic import ConfigDict
+
+from generator.datafiles import load_data
+
+_CLOSED = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Platform:
+    """The keys of one platform."""
+
+    __pydantic_config__ = _CLOSED
+
+    github_actions_labels: str
+    docker_image: str | None = None
+    macos_machine: str | None = None
+
+    def keys(self) -> dict[str, tuple[str, ...]]:
+        """Return the keys that have a value, as a variant config has them."""
+        return {key: (value,) for key, value in vars(self).items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Smithy:
+    """The whole of data/smithy.yaml."""
+
+    __pydantic_config__ = _CLOSED
+
+    format: Literal[1]
+    noarch_platform: str
+    platforms: dict[str, Platform]
+
+
+@cache
+def smithy() -> Smithy:
+    """Read data/smithy.yaml; DataError when a row does not fit."""
+    return load_data("smithy.yaml", Smithy)

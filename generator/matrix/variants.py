@@ -1,0 +1,180 @@
+"""Every variant that the feedstock and the lock give, in the order in which they can be built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from generator.datafiles import subdirs
+from generator.feedstock import Feedstock
+from generator.matrix.lines import (
+    METAPACKAGES,
+    PROJECTS,
+    LineCells,
+    lines,
+    reference_wheel,
+    wanted_pythons,
+)
+from generator.matrix.smithy import smithy
+from generator.model import Accelerator, BuildNumber, Cell, Lock, PythonBuild, Variant, Wheel
+from generator.model.stem import stem
+
+Config = dict[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Draft:
+    """A variant before it is known which of its keys have several values on its platform."""
+
+    variant: Variant
+    #: keys that tell variants apart, with this one's value
+    keys: dict[str, str]
+
+
+def variants(feedstock: Feedstock, lock: Lock) -> tuple[Variant, ...]:
+    """Return every variant, metapackages first, each after those it depends on.
+
+    Raises:
+        LockError: the lock has two cells for one place.
+
+    """
+    found: list[Variant] = list(_metapackages(feedstock, lock))
+    for line in lines(lock):
+        packages = ["libtorch", "pytorch", "torchvision", "torchaudio", "pytorch-cpu",
+                    "pytorch-gpu"]
+        for package in packages:
+            drafts = [draft for cell in line.cells
+                      for draft in _of_cell(feedstock, lock, line, cell, package)]
+            found += [_named(draft, drafts, feedstock) for draft in drafts]
+    return tuple(_with_depends(found))
+
+
+def _of_cell(
+    feedstock: Feedstock, lock: Lock, line: LineCells, cell: Cell, package: str
+) -> Iterator[_Draft]:
+    """Yield the variants of one package of one cell."""
+    cuda = cell.accelerator.cuda is not None
+    if (package == "pytorch-cpu" and cuda) or (package == "pytorch-gpu" and not cuda):
+        return
+    base = {"cuda_compiler_version": cell.accelerator.cuda_compiler_version}
+    if line.tegra and cell.subdir.startswith("linux-"):
+        base["arm_variant_type"] = cell.accelerator.arm_variant_type
+    if package not in PROJECTS:
+        if wanted_pythons(feedstock, cell):
+            yield _draft(lock, cell, package, None, (), base)
+        return
+    if package == "libtorch":
+        wheel = reference_wheel(cell)
+        if wheel is not None and wanted_pythons(feedstock, cell):
+            yield _draft(lock, cell, package, None, (wheel,), base)
+        return
+    if package in {"torchvision", "torchaudio"}:
+        base["pytorch"] = cell.torch
+    project = PROJECTS[package]
+    pythons = wanted_pythons(feedstock, cell)
+    if not line.per_python(package):
+        shared = next((w for python in pythons if (w := cell.wheel(project, python))), None)
+        if shared is not None:
+            yield _draft(lock, cell, package, None, (shared,), base)
+        return
+    for python in pythons:
+        if (wheel := cell.wheel(project, python)) is not None:
+            keys = {**base, "python": python.variant_value}
+            yield _draft(lock, cell, package, python, (wheel,), keys)
+
+
+def _draft(
+    lock: Lock, cell: Cell, package: str, python: PythonBuild | None, wheels: tuple[Wheel, ...],
+    keys: dict[str, str],
+) -> _Draft:
+    build = _build(lock, cell.line, package)
+    version = wheels[0].version if wheels else cell.torch
+    return _Draft(keys=keys, variant=Variant(
+        line=cell.line, train=cell.train, package=package, subdir=cell.subdir,
+        accelerator=cell.accelerator, python=python, version=conda_version(version),
+        build_number=build.number + cell.accelerator.build_offset, digest=build.digest,
+        stem="", config={}, wheels=wheels,
+    ))
+
+
+def conda_version(version: str) -> str:
+    """Return an upstream version as conda has it: without the local part, ``2.13.0+cu130``."""
+    return version.partition("+")[0]
+
+
+def _build(lock: Lock, line: str, package: str) -> BuildNumber:
+    return lock.builds.get(f"{line}/{package}", BuildNumber(number=0, digest=""))
+
+
+def _named(draft: _Draft, siblings: list[_Draft], feedstock: Feedstock) -> Variant:
+    """Give a draft its stem and its config, by conda-smithy's rules."""
+    variant = draft.variant
+    here = [other.keys for other in siblings if other.variant.subdir == variant.subdir]
+    loops = [key for key in draft.keys if len({keys[key] for keys in here}) > 1]
+    noarch = variant.subdir == "noarch"
+    platform = smithy().noarch_platform if noarch else subdirs()[variant.subdir].smithy_name
+    shared = smithy().platforms[platform.replace("_", "-")].keys()
+    base = (("conda-forge",) if noarch
+            else feedstock.subdirs[variant.subdir].base)  # type: ignore[index]
+    config: Config = {
+        **shared,
+        **{key: (value,) for key, value in draft.keys.items()},
+        "channel_sources": (",".join(base),),
+        "channel_targets": (f"{feedstock.channel} main",),
+        **({} if noarch else {"target_platform": (variant.subdir,)}),
+    }
+    name = stem(platform, config, loops)
+    return replace(variant, stem=name, config=dict(sorted(config.items())))
+
+
+def _metapackages(feedstock: Feedstock, lock: Lock) -> Iterator[Variant]:
+    """Yield the packages of the old ``pytorch`` channel that exist once for every platform.
+
+    Source: pytorch/builder, conda/pytorch-mutex, conda/cpuonly, conda/pytorch-cuda.
+    """
+    cuda = sorted({cell.accelerator for cell in lock.cells if cell.accelerator.cuda is not None})
+    versions = sorted({accelerator.cuda_compiler_version for accelerator in cuda})
+    rows: list[tuple[str, str, Accelerator, dict[str, str]]] = [
+        ("pytorch-mutex", "1.0", Accelerator(), {"cuda_compiler": "None"}),
+        ("pytorch-mutex", "1.0", cuda[0] if cuda else Accelerator.parse("cuda130"),
+         {"cuda_compiler": "cuda-nvcc"}),
+        ("cpuonly", "2.0", Accelerator(), {}),
+        *(("pytorch-cuda", version, Accelerator.parse(f"cuda{version.replace('.', '')}"),
+           {"cuda_compiler_version": version}) for version in versions),
+    ]
+    drafts = []
+    for package, version, accelerator, keys in rows:
+        build = _build(lock, METAPACKAGES, package)
+        offset = 100 if keys.get("cuda_compiler") == "cuda-nvcc" else 0
+        drafts.append(_Draft(keys=keys, variant=Variant(
+            line=METAPACKAGES, train="stable", package=package, subdir="noarch",
+            accelerator=accelerator, python=None, version=version,
+            build_number=build.number + offset, digest=build.digest, stem="", config={},
+        )))
+    for draft in drafts:
+        same = [other for other in drafts if other.variant.package == draft.variant.package]
+        yield _named(draft, same, feedstock)
+
+
+def _with_depends(found: list[Variant]) -> Iterator[Variant]:
+    """Fill in which other variants must be on the channel before one can be tested."""
+    for variant in found:
+        yield replace(variant, depends=tuple(
+            other.id for other in found if other is not variant and _needs(variant, other)
+        ))
+
+
+def _needs(variant: Variant, other: Variant) -> bool:
+    cuda, kind = variant.accelerator.cuda is not None, other.accelerator.cuda is not None
+    if other.line == METAPACKAGES:
+        osx = variant.subdir.startswith("osx-")
+        mutex = other.package == "pytorch-mutex" and cuda == kind
+        return mutex and (variant.package in {"cpuonly", "pytorch-cuda"}
+                          or (variant.package == "pytorch" and not osx))
+    if (variant.line, variant.subdir, variant.accelerator) != (
+            other.line, other.subdir, other.accelerator):
+        return False
+    if variant.package == "pytorch":
+        return other.package == "libtorch"
+    return (other.package == "pytorch" and variant.package not in {"libtorch", "pytorch"}
+            and variant.python in {None, other.python})

@@ -1,0 +1,129 @@
+"""What there is and what there is not, with the reason for everything absent."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from pydantic import ConfigDict, TypeAdapter
+
+from generator.feedstock import Feedstock
+from generator.matrix.lines import PROJECTS, wanted_pythons
+from generator.matrix.variants import variants
+from generator.model import AbsenceReason, Cell, Lock, PythonBuild, Variant
+
+_CLOSED = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MissingVariant:
+    """A package that a cell does not have, for one Python or for all ("")."""
+
+    __pydantic_config__ = _CLOSED
+
+    package: str
+    python: str
+    reason: AbsenceReason
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellView:
+    """A cell that exists: its trio, its Pythons, its variants and what it lacks."""
+
+    __pydantic_config__ = _CLOSED
+
+    name: str
+    line: str
+    train: str
+    subdir: str
+    accelerator: str
+    trio: dict[str, str]
+    pythons: tuple[str, ...]
+    #: ids
+    variants: tuple[str, ...]
+    missing: tuple[MissingVariant, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AbsentCell:
+    """A cell that the feedstock asks for and that does not exist."""
+
+    __pydantic_config__ = _CLOSED
+
+    train: str
+    subdir: str
+    accelerator: str
+    reason: AbsenceReason
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatrixView:
+    """The whole of ``armtorch matrix``."""
+
+    __pydantic_config__ = _CLOSED
+
+    cells: tuple[CellView, ...]
+    #: ids of the packages that exist once for every platform
+    metapackages: tuple[str, ...]
+    absent: tuple[AbsentCell, ...]
+
+
+def matrix_view(feedstock: Feedstock, lock: Lock) -> MatrixView:
+    """Show every cell and variant, and the reason for each absent one."""
+    found = variants(feedstock, lock)
+    return MatrixView(
+        cells=tuple(_cell(feedstock, cell, found) for cell in sorted(
+            lock.cells, key=lambda cell: (cell.line, cell.subdir, cell.accelerator))),
+        metapackages=tuple(each.id for each in found if each.subdir == "noarch"),
+        absent=tuple(
+            AbsentCell(train=each.train, subdir=each.subdir, accelerator=each.accelerator,
+                       reason=each.reason, detail=each.detail)
+            for each in lock.absent
+        ),
+    )
+
+
+def matrix_json(view: MatrixView) -> str:
+    """Return the view as JSON, as ``armtorch matrix --json`` prints it."""
+    content = TypeAdapter(MatrixView).dump_python(view, mode="json")
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def matrix_schema() -> str:
+    """Return the JSON Schema of `matrix_json`'s output."""
+    schema = TypeAdapter(MatrixView).json_schema()
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def _cell(feedstock: Feedstock, cell: Cell, found: tuple[Variant, ...]) -> CellView:
+    pythons = wanted_pythons(feedstock, cell)
+    return CellView(
+        name=cell.name, line=cell.line, train=cell.train, subdir=cell.subdir,
+        accelerator=str(cell.accelerator), trio=dict(cell.trio),
+        pythons=tuple(str(python) for python in pythons),
+        variants=tuple(each.id for each in found if (each.line, each.subdir, each.accelerator)
+                       == (cell.line, cell.subdir, cell.accelerator)),
+        missing=tuple(_missing(feedstock, cell, pythons)),
+    )
+
+
+def _missing(
+    feedstock: Feedstock, cell: Cell, pythons: tuple[PythonBuild, ...]
+) -> list[MissingVariant]:
+    """List what the lock says is absent, and what it says nothing about but has no wheel."""
+    rows = [MissingVariant(package=each.package, python=each.python, reason=each.reason,
+                           detail=each.detail) for each in cell.absent]
+    said = {(row.package, row.python) for row in rows}
+    for package, project in PROJECTS.items():
+        if package == "libtorch" or project not in feedstock.packages:
+            continue
+        for python in pythons:
+            if cell.wheel(project, python) is None and not said & {
+                    (package, str(python)), (package, ""), ("", str(python)), ("", "")}:
+                rows.append(MissingVariant(
+                    package=package, python=str(python), reason="absent",
+                    detail=f"upstream serves no {project} wheel for {python} on {cell.subdir}"))
+    return rows

@@ -1,0 +1,136 @@
+"""What a PyPI project is called and carries in conda: the rows of data/pypi_names.yaml."""
+
+from __future__ import annotations
+
+import fnmatch
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Annotated, Final, Literal
+
+from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+from packaging.utils import canonicalize_name
+from pydantic import ConfigDict, Field
+from rattler import MatchSpec
+from rattler.exceptions import InvalidMatchSpecError
+
+from generator.datafiles import DATA, load_data
+from generator.errors import DataError
+from generator.model.accelerator import ArmVariant
+from generator.model.wheel import Metadata
+
+_FILE: Final = "pypi_names.yaml"
+_CLOSED: Final = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pin:
+    """How an exact pin on PyPI becomes a range in conda."""
+
+    __pydantic_config__ = _CLOSED
+
+    #: release parts of the lower bound
+    keep: Annotated[int, Field(ge=1, le=4)]
+    #: the part, counted from 1, that must not grow
+    below: Annotated[int, Field(ge=1, le=3)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProjectRow:
+    """One PyPI project in conda's terms."""
+
+    __pydantic_config__ = _CLOSED
+
+    conda: str
+    trio: bool = False
+    license: str = ""
+    native: bool = False
+    dist: bool = True
+    pin: Pin | None = None
+    floors: dict[str, str] = field(default_factory=dict)
+    #: major.minor of the requirement -> extra -> spec, None where nothing is needed
+    extras: dict[str, dict[str, str | None]] = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NameMap:
+    """The whole of data/pypi_names.yaml."""
+
+    __pydantic_config__ = _CLOSED
+
+    format: Literal[1]
+    projects: dict[str, ProjectRow]
+    without_dist: tuple[str, ...]
+    accelerators: dict[ArmVariant, tuple[str, ...]]
+    python_minors: tuple[int, ...]
+
+    def row(self, project: str) -> ProjectRow:
+        """Return the row of a project, or one that says: same name, an ordinary package."""
+        name = canonicalize_name(project)
+        if (row := self.projects.get(name)) is not None:
+            return row
+        dist = not any(fnmatch.fnmatchcase(name, pattern) for pattern in self.without_dist)
+        return ProjectRow(conda=name, dist=dist)
+
+
+@cache
+def name_map() -> NameMap:
+    """Read data/pypi_names.yaml.
+
+    Raises:
+        DataError: a row does not fit, a name is not normalised (PEP 503), or a spec is not one
+            that conda can read.
+
+    """
+    names: NameMap = load_data(_FILE, NameMap)
+    for project, row in names.projects.items():
+        if canonicalize_name(project) != project:
+            raise _bad(f"projects.{project} is not a normalised name")
+        for line, extras in row.extras.items():
+            for extra, spec in extras.items():
+                if spec is not None:
+                    check_spec(spec, f"projects.{project}.extras.{line}.{extra}")
+    for variant, specs in names.accelerators.items():
+        for spec in specs:
+            check_spec(spec, f"accelerators.{variant}")
+    return names
+
+
+def check_spec(spec: str, where: str) -> None:
+    """Raise DataError unless rattler reads ``spec`` as a MatchSpec."""
+    try:
+        MatchSpec(spec, strict=True)
+    except InvalidMatchSpecError as error:
+        raise _bad(f"{where}: {spec!r} is not a MatchSpec: {error}") from error
+
+
+def conda_name(project: str) -> str:
+    """Return the conda name of a PyPI project: ``torch`` is ``pytorch``, most are the same."""
+    return name_map().row(project).conda
+
+
+def spdx(metadata: Metadata) -> str:
+    """Return the SPDX expression of a wheel's licence.
+
+    METADATA's own License-Expression (PEP 639) where it is one, else the project's row:
+    torchvision says ``BSD`` and torchaudio nothing but a classifier.
+
+    Raises:
+        DataError: METADATA does not state one, and there is no row.
+
+    """
+    try:
+        stated: str = canonicalize_license_expression(metadata.license)
+    except InvalidLicenseExpression:
+        stated = ""
+    if licence := stated or name_map().row(metadata.name).license:
+        return licence
+    raise DataError(
+        f"{metadata.name} {metadata.version} states {metadata.license!r}, which is no SPDX "
+        "expression, and has no licence row",
+        where=str(DATA / _FILE), next_step="read its licence file and add `license:` to its row",
+    )
+
+
+def _bad(what: str) -> DataError:
+    return DataError(what, where=str(DATA / _FILE), next_step="mend the row")

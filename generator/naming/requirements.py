@@ -1,0 +1,219 @@
+"""Requires-Dist of a wheel as conda dependencies, for the target and never for this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
+from generator.datafiles import DATA
+from generator.errors import DataError, MalformedError
+from generator.model.accelerator import Accelerator, ArmVariant
+from generator.model.python_build import PythonBuild
+from generator.model.subdir import Subdir
+from generator.model.wheel import Metadata
+from generator.naming.projects import ProjectRow, name_map
+from generator.naming.specifiers import bounded, conda_version_spec
+
+#: ``native``: libraries that binaries need, which libtorch depends on; ``python``: the rest
+Part = Literal["all", "native", "python"]
+_NAMES: Final = str(DATA / "pypi_names.yaml")
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class RunDependency:
+    """A conda run dependency and where it comes from."""
+
+    #: a MatchSpec, ``pillow >=5.3.0,!=8.3.*``
+    spec: str
+    #: the requirement, library or platform tag it stands for
+    why: str
+
+    @property
+    def name(self) -> str:
+        """The package's name, which is all before the first blank."""
+        return self.spec.split(" ", 1)[0]
+
+
+def conda_depends(
+    metadata: Metadata,
+    *,
+    subdir: Subdir,
+    accelerator: Accelerator,
+    python: PythonBuild | None,
+    part: Part = "all",
+    trio: bool = False,
+) -> tuple[RunDependency, ...]:
+    """Map every Requires-Dist that holds on the target to conda, in METADATA's order.
+
+    Markers (PEP 508) see ``subdir``'s environment and ``python``; without a Python they must say
+    the same for every Python that Requires-Python admits. Requirements on torch, torchvision and
+    torchaudio are left to the caller, who knows the exact build, unless ``trio`` is set. With a
+    CUDA accelerator ``arm-variant`` is added to the native part.
+
+    Raises:
+        MalformedError: a requirement is not PEP 508, or depends on the Python of a package that
+            has none.
+        DataError: data/pypi_names.yaml has no row for an extra.
+
+    """
+    found: list[RunDependency] = []
+    for text in metadata.requires_dist:
+        requirement = _parse(text, metadata)
+        row = name_map().row(requirement.name)
+        if row.trio and not trio:
+            continue
+        if part != "all" and row.native != (part == "native"):
+            continue
+        if _holds(requirement, text, metadata, subdir=subdir, python=python):
+            found += _mapped(requirement, row, text)
+    if accelerator.cuda is not None and part != "python":
+        variant: ArmVariant = "tegra" if accelerator.tegra else "sbsa"
+        found += [
+            RunDependency(spec=spec, why=f"what CUDA libraries for {variant} boards carry")
+            for spec in name_map().accelerators[variant]
+        ]
+    return unique(found)
+
+
+def torch_requirement(metadata: Metadata) -> str | None:
+    """Return what METADATA asks of torch, as a PEP 440 specifier set; None where it is silent.
+
+    torchaudio 2.11.0 is silent (stable ABI); an empty text means any version.
+    """
+    for text in metadata.requires_dist:
+        requirement = _parse(text, metadata)
+        if requirement.name == "torch":
+            return str(requirement.specifier)
+    return None
+
+
+def dropped_requirements(metadata: Metadata) -> tuple[str, ...]:
+    """Return the requirement lines that leave the packaged METADATA, verbatim.
+
+    They are for projects whose conda package carries no dist-info of that name (nvidia-*,
+    cuda-toolkit), whatever their markers say, so that ``pip check`` tells the truth.
+
+    Raises:
+        MalformedError: a requirement is not PEP 508.
+
+    """
+    return tuple(
+        text for text in metadata.requires_dist
+        if not name_map().row(_parse(text, metadata).name).dist
+    )
+
+
+def unique(found: Iterable[RunDependency]) -> tuple[RunDependency, ...]:
+    """Drop repeats of a spec, keeping the first and the order.
+
+    torch's macOS METADATA repeats its triton line once per Python built before it.
+    """
+    kept: dict[str, RunDependency] = {}
+    for dependency in found:
+        kept.setdefault(dependency.spec, dependency)
+    return tuple(kept.values())
+
+
+def _parse(text: str, metadata: Metadata) -> Requirement:
+    try:
+        return Requirement(text)
+    except InvalidRequirement as error:
+        raise MalformedError(
+            f"Requires-Dist {text!r} is not a requirement (PEP 508): {error}",
+            where=f"METADATA of {metadata.name} {metadata.version}",
+            next_step="report it upstream; until then leave the release out in feedstock.yaml",
+        ) from error
+
+
+def _holds(
+    requirement: Requirement,
+    text: str,
+    metadata: Metadata,
+    *,
+    subdir: Subdir,
+    python: PythonBuild | None,
+) -> bool:
+    if requirement.marker is None:
+        return True
+    pythons = [python] if python is not None else _admitted(metadata)
+    answers = {
+        build: requirement.marker.evaluate(_environment(subdir, build)) for build in pythons
+    }
+    if len(set(answers.values())) == 1:
+        return next(iter(answers.values()))
+    wanted = ", ".join(str(build) for build, holds in answers.items() if holds)
+    raise MalformedError(
+        f"Requires-Dist {text!r} holds for Python {wanted} only, but the package serves every "
+        "Python",
+        where=f"METADATA of {metadata.name} {metadata.version} on {subdir}",
+        next_step="package it once per Python, or ask for its native part only",
+    )
+
+
+def _admitted(metadata: Metadata) -> list[PythonBuild]:
+    """List the Pythons that Requires-Python admits; each minor stands as its last micro."""
+    admitted = SpecifierSet(metadata.requires_python)
+    minors = [m for m in name_map().python_minors if f"3.{m}.99" in admitted]
+    return [PythonBuild(3, minor) for minor in minors]
+
+
+def _environment(subdir: Subdir, python: PythonBuild) -> dict[str, str]:
+    """Write the target's marker environment (PEP 508, "Environment Markers").
+
+    The micro version is not known, nor should a package depend on it: 99 reads as "any".
+    """
+    full = f"{python.version}.99"
+    return {
+        **subdir.markers,
+        "python_version": python.version,
+        "python_full_version": full,
+        "implementation_version": full,
+        "extra": "",
+    }
+
+
+def _mapped(requirement: Requirement, row: ProjectRow, text: str) -> list[RunDependency]:
+    why = f"Requires-Dist: {text}"
+    specifier = str(requirement.specifier)
+    version = _pinned(requirement, row)
+    if row.pin is not None and version is not None:
+        lower = row.floors.get(version, version)
+        version_spec = bounded(lower, keep=row.pin.keep, below=row.pin.below)
+    else:
+        version_spec = conda_version_spec(specifier)
+    found = [RunDependency(spec=f"{row.conda} {version_spec}".strip(), why=why)]
+    for extra in sorted(requirement.extras):
+        if (spec := _extra(requirement, row, version, extra)) is not None:
+            found += [RunDependency(spec=spec, why=f"{why} (extra {extra})")]
+    return found
+
+
+def _pinned(requirement: Requirement, row: ProjectRow) -> str | None:
+    """Return the version a requirement on a mapped library starts at, if it says one."""
+    if row.pin is None:
+        return None
+    starts = [
+        part.version for part in requirement.specifier
+        if part.operator in {"==", "~=", ">=", "==="} and not part.version.endswith(".*")
+    ]
+    return max(starts, key=Version) if starts else None
+
+
+def _extra(
+    requirement: Requirement, row: ProjectRow, version: str | None, extra: str
+) -> str | None:
+    release = Version(version).release if version else ()
+    line = ".".join(str(part) for part in release[:2])
+    try:
+        return row.extras[line][extra]
+    except KeyError:
+        raise DataError(
+            f"nothing is known about {requirement.name}[{extra}] of line {line or 'unpinned'}",
+            where=_NAMES,
+            next_step=f"add projects.{requirement.name}.extras.'{line}'.{extra}",
+        ) from None

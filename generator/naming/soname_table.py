@@ -1,0 +1,279 @@
+"""Shared libraries in conda's terms: the rows of data/sonames.yaml.
+
+glibc finds a library by its SONAME, dyld by the file name at the end of its install name; both are
+called its name here.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from types import MappingProxyType
+from typing import Final, Literal
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from pydantic import ConfigDict
+
+from generator.datafiles import DATA, load_data, subdirs
+from generator.errors import DataError
+from generator.model.accelerator import Accelerator
+from generator.naming.projects import check_spec
+from generator.naming.requirements import RunDependency, unique
+
+#: what is done about a library; sonames.yaml explains the words
+Action = Literal["unvendor", "keep", "drop", "in-package", "system", "unneeded"]
+_FILE: Final = "sonames.yaml"
+_CLOSED: Final = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundledAs:
+    """Under which file names wheels carry a copy of a library."""
+
+    __pydantic_config__ = _CLOSED
+
+    #: glob over the member's path in the wheel
+    files: str
+    #: PEP 440 specifier of the wheel's version
+    versions: str = ""
+    #: what is done about this copy, where it is not what is done about the library
+    action: Action | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compatibility:
+    """Which package version has a Mach-O compatibility version first."""
+
+    __pydantic_config__ = _CLOSED
+
+    version: str
+    package: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Library:
+    """One shared library."""
+
+    __pydantic_config__ = _CLOSED
+
+    name: str
+    subdirs: tuple[str, ...]
+    action: Action
+    confidence: Literal["verified", "inferred"]
+    note: str
+    spec: str | None = None
+    file: str = ""
+    bundled: tuple[BundledAs, ...] = ()
+    needed_as: tuple[str, ...] = ()
+    compatibility: tuple[Compatibility, ...] = ()
+    prefix: bool = False
+    per_python: bool = False
+
+    @property
+    def package(self) -> str | None:
+        """The conda package that provides it."""
+        return self.spec.split(" ", 1)[0] if self.spec else None
+
+    @property
+    def target(self) -> str:
+        """Its file under $PREFIX in that package, with forward slashes."""
+        return self.file or f"lib/{self.name}"
+
+    @property
+    def dependency(self) -> RunDependency | None:
+        """The run dependency that provides it."""
+        return RunDependency(spec=self.spec, why=f"needs {self.name}") if self.spec else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """What the binaries of one package need from other packages."""
+
+    __pydantic_config__ = _CLOSED
+
+    package: str
+    versions: str
+    subdir: str
+    accelerator: Literal["cpu", "cuda"]
+    libraries: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bundled:
+    """What becomes of one library file of a wheel."""
+
+    library: str
+    action: Action
+    #: what the link in its place leads to, under $PREFIX; None unless the action is unvendor
+    link_target: str | None
+    dependency: RunDependency | None
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SonameTable:
+    """The libraries of one subdir."""
+
+    subdir: str
+    libraries: Mapping[str, Library]
+    prefixes: tuple[Library, ...]
+    bundled: tuple[tuple[BundledAs, Library], ...] = field(repr=False)
+    needs: tuple[Need, ...] = field(repr=False)
+
+    def find(self, name: str) -> Library | None:
+        """Return the row for a SONAME or install name; None where nothing is known of it.
+
+        An install name is looked up whole first, then by its last part, so that
+        ``@rpath/libomp.dylib`` is ``libomp.dylib`` but ``/usr/lib/libc++.1.dylib`` is macOS's own.
+        """
+        if (row := self.libraries.get(name)) is not None:
+            return row
+        if (system := next((p for p in self.prefixes if name.startswith(p.name)), None)):
+            return system
+        return self.libraries.get(name.rsplit("/", 1)[-1])
+
+    def provided_by(self, target: str) -> Library | None:
+        """Return the library that a package provides at ``target``, a path under $PREFIX."""
+        for row in self.libraries.values():
+            if row.spec is not None and row.target == target:
+                return row
+        return None
+
+
+def sonames(subdir: str) -> SonameTable:
+    """Return what is known of the libraries of a subdir, by conda's name of it.
+
+    Raises:
+        DataError: data/sonames.yaml is inconsistent; the message names the row.
+
+    """
+    return _tables()[subdir]
+
+
+def bundled(member: str, subdir: str, version: str) -> Bundled | None:
+    """Say what becomes of a wheel's member, if it is a library sonames.yaml knows as bundled.
+
+    Args:
+        member: its path in the wheel, ``torchvision.libs/libjpeg.9664032d.so.8``.
+        subdir: conda's name of the platform.
+        version: the wheel's version, since releases differ.
+
+    """
+    for copy, library in sonames(subdir).bundled:
+        if fnmatch.fnmatchcase(member, copy.files) and version in _specifier(copy.versions):
+            action = copy.action or library.action
+            link = action == "unvendor"
+            return Bundled(
+                library=library.name, action=action, reason=library.note,
+                link_target=library.target if link else None,
+                dependency=library.dependency if link else None,
+            )
+    return None
+
+
+def needed_libraries(
+    package: str, *, version: str, subdir: str, accelerator: Accelerator
+) -> tuple[Library, ...]:
+    """List the libraries of other packages that a package's binaries need, by its name and version.
+
+    They want a dependency, and on Linux a link beside the binaries whose RUNPATH is ``$ORIGIN``
+    alone: glibc would take the machine's own libstdc++ otherwise (facts/linkage.md, T3). CUDA
+    libraries that torch's Requires-Dist names are not repeated.
+    """
+    kind = "cpu" if accelerator.cuda is None else "cuda"
+    table = sonames(subdir)
+    return tuple(
+        table.libraries[name]
+        for need in table.needs
+        if (need.package, need.accelerator) == (package, kind)
+        and _specifier(need.versions).contains(version, prereleases=True)
+        for name in need.libraries
+    )
+
+
+def library_depends(
+    package: str, *, version: str, subdir: str, accelerator: Accelerator
+) -> tuple[RunDependency, ...]:
+    """Return the run dependencies that provide a package's `needed_libraries`."""
+    return unique(
+        dependency
+        for library in needed_libraries(
+            package, version=version, subdir=subdir, accelerator=accelerator
+        )
+        if (dependency := library.dependency) is not None
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _File:
+    __pydantic_config__ = _CLOSED
+
+    format: Literal[1]
+    libraries: tuple[Library, ...]
+    needs: tuple[Need, ...]
+
+
+@cache
+def _specifier(text: str) -> SpecifierSet:
+    return SpecifierSet(text, prereleases=True)
+
+
+@cache
+def _tables() -> Mapping[str, SonameTable]:
+    content: _File = load_data(_FILE, _File)
+    _check_libraries(content.libraries)
+    tables = {}
+    for subdir in subdirs():
+        rows = [row for row in content.libraries if subdir in row.subdirs]
+        named: dict[str, Library] = {}
+        for row in rows:
+            for name in (row.name, *row.needed_as):
+                if name in named:
+                    raise _bad(f"{name} has two rows for {subdir}")
+                named[name] = row
+        tables[subdir] = SonameTable(
+            subdir=subdir,
+            libraries=MappingProxyType({n: row for n, row in named.items() if not row.prefix}),
+            prefixes=tuple(row for row in rows if row.prefix),
+            bundled=tuple((copy, row) for row in rows for copy in row.bundled),
+            needs=tuple(need for need in content.needs if need.subdir == subdir),
+        )
+    _check_needs(content.needs, tables)
+    return MappingProxyType(tables)
+
+
+def _check_libraries(rows: tuple[Library, ...]) -> None:
+    for row in rows:
+        if unknown := set(row.subdirs) - set(subdirs()):
+            raise _bad(f"{row.name}: unknown subdir {', '.join(sorted(unknown))}")
+        if (row.action == "unvendor") != (row.spec is not None):
+            raise _bad(f"{row.name}: spec goes with the action unvendor and with no other")
+        if row.spec is not None:
+            check_spec(row.spec, row.name)
+        for copy in row.bundled:
+            _check_versions(copy.versions, f"{row.name}: {copy.files}")
+
+
+def _check_needs(needs: tuple[Need, ...], tables: Mapping[str, SonameTable]) -> None:
+    for need in needs:
+        where = f"needs of {need.package} {need.versions} on {need.subdir}"
+        if need.subdir not in tables:
+            raise _bad(f"{where}: unknown subdir")
+        _check_versions(need.versions, where)
+        for name in need.libraries:
+            row = tables[need.subdir].libraries.get(name)
+            if row is None or row.spec is None:
+                raise _bad(f"{where}: no package provides {name}")
+
+
+def _check_versions(text: str, where: str) -> None:
+    try:
+        SpecifierSet(text)
+    except InvalidSpecifier as error:
+        raise _bad(f"{where}: {text!r} is not a version specifier") from error
+
+
+def _bad(what: str) -> DataError:
+    return DataError(what, where=str(DATA / _FILE), next_step="mend the row")

@@ -1,0 +1,73 @@
+"""Virtual packages that a wheel's platform tags and accelerator stand for.
+
+Sources: PEP 600 (manylinux_x_y: glibc x.y or newer), PEP 599 and 571 (the older names of 2.17 and
+2.12), PEP 425 (macosx_x_y: macOS x.y or newer), CEP 30 (``__glibc``, ``__osx``, ``__cuda``,
+``__win``).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from generator.errors import MalformedError
+from generator.model.accelerator import Accelerator
+from generator.model.subdir import Subdir
+
+_FLOOR: Final = re.compile(r"(?P<kind>manylinux|macosx)_(?P<major>\d+)_(?P<minor>\d+)_\w+")
+#: PEP 600, "Legacy manylinux tags"
+_LEGACY: Final = {"manylinux2014": (2, 17), "manylinux2010": (2, 12)}
+
+
+def virtual_packages(
+    platforms: tuple[str, ...], *, subdir: Subdir, accelerator: Accelerator
+) -> tuple[str, ...]:
+    """Return the virtual packages a wheel asks for, as MatchSpecs.
+
+    Of several tags the lowest floor counts, since any one of them admits the wheel (PEP 425).
+    ``linux_aarch64`` promises nothing about glibc: no ``__glibc`` is returned for it, and the
+    floor is what the binaries turn out to need (`floor` says None). CUDA asks for its major
+    version, since drivers serve every minor of it (CUDA minor version compatibility).
+
+    Raises:
+        MalformedError: a tag is not one of the subdir.
+
+    >>> from generator.datafiles import subdirs
+    >>> arm = subdirs()["linux-aarch64"]
+    >>> virtual_packages(("manylinux_2_28_aarch64",), subdir=arm,
+    ...                  accelerator=Accelerator.parse("cuda130"))
+    ('__glibc >=2.28', '__cuda >=13')
+
+    """
+    found: list[str] = []
+    if subdir.os == "win":
+        found.append("__win")
+    elif (lowest := floor(platforms, subdir=subdir)) is not None:
+        name = "__glibc" if subdir.os == "linux" else "__osx"
+        found.append(f"{name} >={lowest[0]}.{lowest[1]}")
+    if accelerator.cuda is not None:
+        found.append(f"__cuda >={accelerator.cuda[0]}")
+    return tuple(found)
+
+
+def floor(platforms: tuple[str, ...], *, subdir: Subdir) -> tuple[int, int] | None:
+    """Return the lowest glibc or macOS version that the tags admit; None where none says one.
+
+    Raises:
+        MalformedError: a tag is not one of the subdir.
+
+    """
+    floors = []
+    for platform in platforms:
+        if not any(re.fullmatch(pattern, platform) for pattern in subdir.wheel_platforms):
+            raise MalformedError(
+                f"platform tag {platform!r} is not one of {subdir}", where="wheel file name",
+                next_step="see wheel_platforms in generator/data/subdirs.yaml",
+            )
+        if (match := _FLOOR.fullmatch(platform)) is not None:
+            floors.append((int(match["major"]), int(match["minor"])))
+        elif (legacy := _LEGACY.get(platform.split("_", 1)[0])) is not None:
+            floors.append(legacy)
+        else:
+            return None
+    return min(floors, default=None)

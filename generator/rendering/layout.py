@@ -1,0 +1,206 @@
+"""layout.json: which member of a wheel goes where in one package, for build.py to follow."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from pydantic import ConfigDict
+
+from generator.datafiles import load_data
+from generator.errors import RenderError
+from generator.model import Cell, Lock, Metadata, Variant, Wheel
+from generator.naming import dropped_requirements, needed_libraries, sonames
+
+_CLOSED = ConfigDict(extra="forbid")
+_SITE = "site-packages"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patch:
+    """A text patch: the pattern must be found exactly once."""
+
+    __pydantic_config__ = _CLOSED
+
+    pattern: str
+    why: str
+    replacement: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """A row of data/layout.yaml; that file explains the words."""
+
+    __pydantic_config__ = _CLOSED
+
+    match: tuple[str, ...] = ()
+    drop: str | None = None
+    own: str | None = None
+    share: str | None = None
+    share_folder: str | None = None
+    keep: bool = False
+    bundled: bool = False
+    at: str = ""
+    required: bool = False
+    patch: Patch | None = None
+    #: the folder that is cut off the member's path
+    source: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProjectLayout:
+    """How one upstream project's wheel is split."""
+
+    __pydantic_config__ = _CLOSED
+
+    package: str
+    rules: tuple[Rule, ...]
+    shared_package: str | None = None
+    link_folder: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayoutFile:
+    """The whole of data/layout.yaml."""
+
+    __pydantic_config__ = _CLOSED
+
+    format: Literal[1]
+    projects: dict[str, ProjectLayout]
+    licenses: tuple[str, ...]
+
+
+@cache
+def layouts() -> LayoutFile:
+    """Read data/layout.yaml; DataError when a row does not fit."""
+    return load_data("layout.yaml", LayoutFile)
+
+
+def layout_text(
+    package: str, variants: tuple[Variant, ...], cells: dict[Variant, Cell], lock: Lock,
+    maximum_unpacked_ratio: float,
+) -> str:
+    """Return layout.json for one recipe.
+
+    Raises:
+        RenderError: two wheels of one name.
+
+    """
+    wheels: dict[str, dict[str, Any]] = {}
+    places: dict[str, dict[str, Any]] = {}
+    for variant in variants:
+        cell, key = cells[variant], f"{variant.subdir}/{variant.accelerator}"
+        for wheel in variant.wheels:
+            if wheels.get(wheel.filename, {}).get("sha256", wheel.sha256) != wheel.sha256:
+                raise RenderError(f"two wheels are called {wheel.filename}",
+                                  where=f"line {variant.line}",
+                                  next_step="give the cells lines of their own in feedstock.yaml")
+            wheels[wheel.filename] = {
+                "cell": key, "purl": wheel.purl, "sha256": wheel.sha256, "size": wheel.size,
+                "dist_info": _dist_info(package, wheel, lock.metadata[wheel.metadata]),
+            }
+            places.setdefault(key, _cell(package, wheel, cell))
+    content = {
+        "schema": 1, "package": package, "maximum_unpacked_ratio": maximum_unpacked_ratio,
+        "licenses": layouts().licenses, "wheels": wheels, "cells": places,
+    }
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def _dist_info(package: str, wheel: Wheel, metadata: Metadata) -> dict[str, Any] | None:
+    """Say what becomes of dist-info; the package that all Pythons share has none."""
+    if package == layouts().projects[wheel.project].shared_package:
+        return None
+    names = {canonicalize_name(Requirement(text).name) for text in dropped_requirements(metadata)}
+    return {
+        "drop_requirements": sorted(names),
+        "commands": [script.split("=", 1)[0].strip() for script in wheel.console_scripts],
+    }
+
+
+def _cell(package: str, wheel: Wheel, cell: Cell) -> dict[str, Any]:
+    layout = layouts().projects[wheel.project]
+    shared = package == layout.shared_package
+    rules: list[dict[str, Any]] = []
+    for rule in layout.rules:
+        if rule.bundled:
+            rules += _bundled_rules(layout, wheel, cell, shared=shared)
+        else:
+            rules.append(_rule(layout, rule, shared=shared))
+    links: list[dict[str, str]] = []
+    if layout.link_folder is not None and not shared and cell.subdir.startswith("linux-"):
+        links = [
+            {"at": f"{_SITE}/{layout.link_folder}/{library.name}", "to": library.target,
+             "of": library.package or "", "why": "glibc looks beside the link only: RUNPATH $ORIGIN"}
+            for library in needed_libraries(package, version=wheel.version, subdir=cell.subdir,
+                                            accelerator=cell.accelerator)
+        ]
+    place: dict[str, Any] = {"rules": rules, "links": links}
+    if layout.shared_package is not None and cell.sharing is not None:
+        sharing = cell.sharing
+        place["shared"] = {
+            "digest": sharing.digest, "per_python": list(sharing.per_python),
+            "equivalent": [vars(row) for row in sharing.equivalent],
+        }
+    return place
+
+
+def _rule(layout: ProjectLayout, rule: Rule, *, shared: bool) -> dict[str, Any]:
+    """Put a row of layout.yaml into the words of build.py, for one of the two packages."""
+    said: dict[str, Any] = {"match": list(rule.match)}
+    if rule.required:
+        said["required"] = True
+    if rule.drop is not None:
+        return {**said, "do": "drop", "why": rule.drop}
+    if rule.share is None and rule.share_folder is None:
+        if shared:
+            return {**said, "do": "leave", "of": layout.package}
+        if rule.own is not None:
+            return {**said, "do": "unpack", "from": rule.source, "to": rule.own, "link_back": True}
+        return {**said, "do": "unpack", "to": _SITE}
+    said["shared"] = True
+    folder, to = (rule.at, rule.share_folder) if rule.share_folder else (rule.source, rule.share)
+    if shared:
+        said |= {"do": "unpack", "from": folder, "to": to}
+        if rule.patch is not None:
+            said["patch"] = {"pattern": rule.patch.pattern, "with": rule.patch.replacement,
+                             "why": rule.patch.why}
+        return said
+    if rule.share_folder:
+        return {**said, "do": "link-folder", "at": folder, "to": to, "of": layout.shared_package}
+    return {**said, "do": "link", "from": folder, "to": to, "of": layout.shared_package}
+
+
+def _bundled_rules(
+    layout: ProjectLayout, wheel: Wheel, cell: Cell, *, shared: bool
+) -> list[dict[str, Any]]:
+    """Write rules for the third-party libraries that wheels of this version bundle."""
+    found = []
+    tops = (f"{wheel.project}/", f"{wheel.project}.", "*/")
+    for copy, library in sonames(cell.subdir).bundled:
+        if not copy.files.startswith(tops) or wheel.version not in SpecifierSet(
+                copy.versions, prereleases=True):
+            continue
+        action = copy.action or library.action
+        said: dict[str, Any] = {"match": [copy.files]}
+        folder = copy.files.rpartition("/")[0]
+        if action == "drop":
+            found.append({**said, "do": "drop", "why": library.note})
+        elif action == "unvendor":
+            base = {**said, "do": "base", "to": library.target, "of": library.package,
+                    "why": library.note}
+            found.append({**base, "at": "lib"} if shared else base)
+        elif layout.shared_package is None:
+            found.append({**said, "do": "unpack", "to": _SITE, "why": library.note})
+        elif shared:
+            found.append({**said, "do": "unpack", "shared": True, "from": folder, "to": "lib",
+                          "why": library.note})
+        else:
+            found.append({**said, "do": "link", "shared": True, "from": folder, "to": "lib",
+                          "of": layout.shared_package, "why": library.note})
+    return found

@@ -1,0 +1,46 @@
+"""The templates folder and the jinja2 environment over it."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from generator.errors import RenderError
+
+_PACKAGE: Final = Path(__file__).parents[1]
+
+
+def folder() -> Path:
+    """Return the templates folder: beside the package in a checkout, inside it when installed."""
+    inside = _PACKAGE / "templates"
+    return inside if inside.is_dir() else _PACKAGE.parent / "templates"
+
+
+def read(name: str) -> bytes:
+    """Return a file of the templates folder as it is.
+
+    Raises:
+        RenderError: there is none of that name.
+
+    """
+    try:
+        return (folder() / name).read_bytes()
+    except FileNotFoundError as error:
+        raise RenderError("there is no such template", where=str(folder() / name),
+                          next_step="restore it from the repository") from error
+
+
+@cache
+def environment() -> Environment:
+    """Return the environment. Its delimiters leave rattler-build's ``${{ }}`` alone."""
+    # recipes are YAML, not HTML: escaping would break them
+    return Environment(  # noqa: S701
+        loader=FileSystemLoader(folder() / "recipes"), undefined=StrictUndefined,
+        variable_start_string="<<", variable_end_string=">>",
+        block_start_string="<%", block_end_string="%>",
+        comment_start_string="<#", comment_end_string="#>",
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+    )

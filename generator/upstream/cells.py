@@ -1,0 +1,238 @@
+"""Turns drafts into cells: reads their wheels, proves what is shared, says what is missing."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+
+from packaging.specifiers import SpecifierSet
+
+from generator.console import Narrator
+from generator.errors import ArmtorchError, UnreachableError
+from generator.model.cell import Absence, AbsenceReason, Cell, Sharing
+from generator.model.python_build import PythonBuild
+from generator.model.wheel import Metadata, Wheel
+from generator.upstream.archive import Member
+from generator.upstream.catalogue import Catalogue
+from generator.upstream.choosing import Draft
+from generator.upstream.facts import WheelFacts
+from generator.upstream.offers import Offer
+from generator.upstream.policy import SharingRules, TrioPolicy
+from generator.upstream.sharing import Unproven, find_unproven, reference_of, summarise
+from generator.upstream.targets import accelerator_of, active, environment
+from generator.upstream.wheel_reader import WheelReader
+
+#: threads that read wheels; more gains nothing against one server
+READERS = 8
+_PATCHES = range(50)
+
+
+@dataclass(frozen=True)
+class BuiltCell:
+    """A cell, the METADATA its wheels refer to, and the errors met on the way."""
+
+    cell: Cell
+    metadata: Mapping[str, Metadata]
+    findings: tuple[ArmtorchError, ...]
+
+
+@dataclass(frozen=True)
+class Pick:
+    """The offer that was picked for a project and, but for a ``py3-none`` wheel, one Python."""
+
+    project: str
+    offer: Offer
+
+
+Read = Mapping[str, WheelFacts | ArmtorchError]
+
+
+def picks(draft: Draft, catalogue: Catalogue) -> tuple[tuple[Pick, ...], tuple[Absence, ...]]:
+    """Pick the wheels of a draft, torch first; say for which Pythons one is missing."""
+    found: dict[str, Pick] = {}
+    absent: list[Absence] = []
+    subdir = draft.wish.subdir
+    for project, version in draft.trio.items():
+        for python in draft.pythons:
+            offer = catalogue.best(project, version, subdir, python)
+            if offer is not None:
+                found.setdefault(offer.filename, Pick(project, offer))
+            else:
+                absent.append(_not_served(project, str(version), subdir.name, python,
+                                          catalogue.yanked(project, version, python)))
+    for python in draft.wish.pythons or ():
+        if python not in draft.pythons:
+            absent.append(_not_served("torch", str(draft.torch), subdir.name, python,
+                                      catalogue.yanked("torch", draft.torch, python)))
+    return tuple(found.values()), tuple(absent)
+
+
+def read_all(offers: Iterable[Offer], reader: WheelReader, narrator: Narrator) -> Read:
+    """Read the wheels in parallel; what fails is returned in the place of the facts."""
+    by_name = {offer.filename: offer for offer in offers}
+    read: dict[str, WheelFacts | ArmtorchError] = {}
+    if not by_name:
+        return read
+    pool = ThreadPoolExecutor(max_workers=READERS)
+    try:
+        with narrator.task("reading wheels", total=len(by_name)) as task:
+            running = {pool.submit(reader.wheel, offer): name for name, offer in by_name.items()}
+            for done in as_completed(running):
+                error = done.exception()
+                if isinstance(error, ArmtorchError):
+                    read[running[done]] = error
+                else:
+                    read[running[done]] = done.result()
+                task.advance(1)
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return read
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellMaker:
+    """Makes cells of drafts whose wheels were read."""
+
+    catalogue: Catalogue
+    reader: WheelReader
+    policy: TrioPolicy
+    rules: SharingRules
+
+    def make(self, draft: Draft, line: str, read: Read) -> BuiltCell:
+        """Make the cell.
+
+        Raises:
+            UnreachableError: a member that proves the sharing cannot be read now.
+
+        """
+        chosen, absent = picks(draft, self.catalogue)
+        usable: list[tuple[Pick, WheelFacts]] = []
+        missing = [*draft.absent, *absent]
+        findings: list[ArmtorchError] = []
+        for pick in chosen:
+            facts = read[pick.offer.filename]
+            if isinstance(facts, ArmtorchError):
+                findings.append(facts)
+                missing.append(_unusable(pick, _reason_of(facts), str(facts.what)))
+            elif (why := self._misfit(pick, facts, draft)) is not None:
+                missing.append(_unusable(pick, "incompatible", why))
+            else:
+                usable.append((pick, facts))
+        sharing, apart = self._share([pick.offer for pick, _ in usable if pick.project == "torch"])
+        missing += _stand_apart(apart)
+        gone = {each.python for each in apart} | (
+            set(draft.pythons) - {p.offer.python() for p, _ in usable if p.project == "torch"})
+        kept = [(pick, facts) for pick, facts in usable if pick.offer.python() not in gone]
+        return BuiltCell(
+            Cell(
+                line=line, train=draft.wish.train, subdir=draft.wish.subdir.name,
+                accelerator=draft.accelerator,
+                trio={project: str(version) for project, version in draft.trio.items()},  # type: ignore[misc]
+                wheels=tuple(_wheel(pick.offer, facts) for pick, facts in kept),
+                sharing=sharing, absent=tuple(missing),
+                libraries=_libraries(kept, sharing),
+            ),
+            {facts.metadata.sha256: facts.metadata.metadata for _, facts in kept},
+            tuple(findings),
+        )
+
+    def _misfit(self, pick: Pick, facts: WheelFacts, draft: Draft) -> str | None:
+        """Say why a wheel that was read does not belong into the cell after all."""
+        python = pick.offer.python() or draft.pythons[0]
+        metadata = facts.metadata.metadata
+        wanted = SpecifierSet(metadata.requires_python)
+        if not any(wanted.contains(f"{python.version}.{patch}") for patch in _PATCHES):
+            return f"{pick.offer.filename} requires Python {wanted}"
+        if pick.project != "torch":
+            return None
+        requires = active(metadata.requires_dist, environment(draft.wish.subdir, python))
+        found = accelerator_of(requires, self.policy.cuda_requirements, pick.offer.filename)
+        if found != draft.accelerator:
+            return f"{pick.offer.filename} is a {found} build, the cell is {draft.accelerator}"
+        return None
+
+    def _share(self, torch: list[Offer]) -> tuple[Sharing | None, tuple[Unproven, ...]]:
+        """Prove what the torch wheels share; from the cache when these very wheels were seen."""
+        if not torch:
+            return None, ()
+        sums = ",".join(sorted(f"{offer.sha256}" for offer in torch))
+        key = hashlib.sha256(f"{self.rules!r};{sums}".encode()).hexdigest()
+        if (known := self.reader.cache.sharing(key)) is not None:
+            return known, ()
+        offers = {python: offer for offer in torch if (python := offer.python()) is not None}
+        members = {python: self.reader.members(offer) for python, offer in offers.items()}
+
+        def read(python: PythonBuild, path: str) -> bytes:
+            return self.reader.member(offers[python], path, members[python][path])
+
+        equivalent, apart = find_unproven(members, self.rules, read)
+        out = {each.python for each in apart}
+        sharing = summarise({python: rows for python, rows in members.items()
+                             if python not in out}, self.rules, equivalent)
+        if not apart:
+            self.reader.cache.keep_sharing(key, sharing)
+        return sharing, apart
+
+
+def with_old_origins(cell: Cell, old: Iterable[Wheel]) -> Cell:
+    """Keep what the lock says about how a wheel was read: the same wheel gives the same row."""
+    known = {(wheel.filename, wheel.sha256): wheel for wheel in old}
+    return replace(cell, wheels=tuple(
+        replace(wheel, metadata_origin=seen.metadata_origin, hash_origin=seen.hash_origin)
+        if (seen := known.get((wheel.filename, wheel.sha256))) else wheel
+        for wheel in cell.wheels))
+
+
+def _wheel(offer: Offer, facts: WheelFacts) -> Wheel:
+    return Wheel(
+        project=offer.project, version=str(offer.version), filename=offer.filename,
+        purl=offer.purl, size=offer.size or facts.size, sha256=offer.sha256 or "",
+        index=offer.index, python=offer.python(), platforms=offer.platforms,
+        metadata=facts.metadata.sha256, metadata_origin=facts.metadata.origin,
+        record=facts.record, console_scripts=facts.console_scripts,
+        hash_origin="computed" if offer.hash_computed else "index",
+    )
+
+
+def _libraries(kept: list[tuple[Pick, WheelFacts]], sharing: Sharing | None) -> tuple[str, ...]:
+    return next((facts.libraries for pick, facts in kept if pick.project == "torch"
+                 and sharing is not None and str(pick.offer.python()) == sharing.reference), ())
+
+
+def _not_served(project: str, version: str, subdir: str, python: PythonBuild,
+                yanked: str | None) -> Absence:
+    because = f"; one was yanked ({yanked or 'no reason given'})" if yanked is not None else ""
+    return Absence(
+        package="" if project == "torch" else project, reason="absent", python=str(python),
+        detail=f"upstream has no wheel of {project} {version} for Python {python} on {subdir}"
+               f"{because}")
+
+
+def _unusable(pick: Pick, reason: AbsenceReason, detail: str) -> Absence:
+    python = pick.offer.python()
+    return Absence(package="" if pick.project == "torch" else pick.project, reason=reason,
+                   detail=detail, python=str(python) if python else "")
+
+
+def _reason_of(error: ArmtorchError) -> AbsenceReason:
+    """D7's word for what went wrong with one file."""
+    if isinstance(error, UnreachableError):
+        return "unreachable"
+    return "absent" if error.kind == "absent" else "malformed"
+
+
+def _stand_apart(apart: tuple[Unproven, ...]) -> list[Absence]:
+    by_python: dict[PythonBuild, list[Unproven]] = {}
+    for each in apart:
+        by_python.setdefault(each.python, []).append(each)
+    return [Absence(
+        package="", reason="incompatible", python=str(python),
+        detail=f"its torch cannot share libtorch: {found[0].member}, {found[0].why}"
+               + (f", and {len(found) - 1} more members" if len(found) > 1 else ""))
+        for python, found in sorted(by_python.items())]
+
+
+__all__ = ["BuiltCell", "CellMaker", "Member", "Pick", "picks", "read_all", "reference_of",
+           "with_old_origins"]

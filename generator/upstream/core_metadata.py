@@ -1,0 +1,96 @@
+"""Reads METADATA and entry_points.txt by the core metadata specification."""
+
+from __future__ import annotations
+
+import configparser
+import re
+from collections.abc import Iterable
+
+from packaging.metadata import InvalidMetadata, RawMetadata, parse_email
+from packaging.metadata import Metadata as CoreMetadata
+from packaging.requirements import InvalidRequirement
+from packaging.utils import canonicalize_name
+
+from generator.errors import MalformedError
+from generator.model.wheel import Metadata
+from generator.upstream.offers import Offer
+
+_LICENSE_FILE = re.compile(r"(licenses/.+|(licen[cs]e|copying|notice)[^/]*)", re.IGNORECASE)
+_LICENSE_CLASSIFIER = "License :: "
+_HOME_LABELS = ("homepage", "home", "repository", "source", "sourcecode")
+
+
+def parse_metadata(text: bytes, offer: Offer, members: Iterable[str] = ()) -> Metadata:
+    """Read METADATA of ``offer``; ``members`` are the wheel's files, for its licence texts.
+
+    Raises:
+        MalformedError: it is not core metadata, a requirement is not PEP 508, or it is about
+            another project or version than the file name.
+
+    """
+    where = f"{offer.filename}, METADATA"
+    try:
+        raw, _ = parse_email(text)
+        core = CoreMetadata.from_raw(raw, validate=False)
+        name, version = core.name, core.version
+        requires = tuple(dict.fromkeys(str(r) for r in core.requires_dist or ()))
+        requires_python = str(core.requires_python or "")
+        summary = core.summary or ""
+    except (InvalidMetadata, InvalidRequirement, UnicodeDecodeError, ExceptionGroup) as error:
+        raise MalformedError(f"not core metadata: {error}", where=where,
+                             next_step="report it upstream") from error
+    if canonicalize_name(name) != offer.project or version.public != offer.version.public:
+        raise MalformedError(f"it is about {name} {version}", where=where,
+                             next_step="do not use this file; report it upstream")
+    return Metadata(
+        name=name, version=str(version), summary=summary, requires_python=requires_python,
+        requires_dist=requires, license=_license(raw), home=_home(raw),
+        license_files=license_files(members),
+    )
+
+
+def license_files(members: Iterable[str]) -> tuple[str, ...]:
+    """Choose the licence texts among the members: those of PEP 639 and those by old habit."""
+    found = []
+    for path in members:
+        top, _, rest = path.partition("/")
+        if top.endswith(".dist-info") and _LICENSE_FILE.fullmatch(rest):
+            found.append(path)
+    return tuple(sorted(found))
+
+
+def parse_console_scripts(text: bytes, where: str) -> tuple[str, ...]:
+    """Read the console scripts of entry_points.txt, as ``name = module:function``, sorted.
+
+    Raises:
+        MalformedError: it is not the INI file of the entry points specification.
+
+    """
+    parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, strict=True)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]  # names keep their case
+    try:
+        parser.read_string(text.decode("utf-8"))
+        scripts = parser.items("console_scripts") if parser.has_section("console_scripts") else []
+    except (configparser.Error, UnicodeDecodeError) as error:
+        raise MalformedError(f"entry_points.txt cannot be read: {error}", where=where,
+                             next_step="report it upstream") from error
+    return tuple(sorted(f"{name} = {target}" for name, target in scripts))
+
+
+def _license(raw: RawMetadata) -> str:
+    """Prefer the SPDX expression (PEP 639), then a short License field, then the classifier."""
+    if expression := raw.get("license_expression"):
+        return expression
+    text = (raw.get("license") or "").strip()
+    if text and "\n" not in text:
+        return text
+    return next((c.rsplit(" :: ", 1)[1] for c in raw.get("classifiers") or ()
+                 if c.startswith(_LICENSE_CLASSIFIER)), "")
+
+
+def _home(raw: RawMetadata) -> str:
+    if home := raw.get("home_page"):
+        return home
+    labels = {re.sub(r"[^a-z]", "", label.lower()): url
+              for label, url in (raw.get("project_urls") or {}).items()}
+    return next((labels[label] for label in _HOME_LABELS if label in labels), "")

@@ -1,0 +1,215 @@
+"""Reads indexes: PEP 503 HTML, PEP 691 JSON and plain folders, all into offers."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import requests
+from packaging.utils import canonicalize_name
+from pydantic import ValidationError
+from pypi_simple import (
+    DistributionPackage,
+    NoSuchProjectError,
+    ProjectPage,
+    PyPISimple,
+    UnsupportedContentTypeError,
+    UnsupportedRepoVersionError,
+)
+
+from generator.errors import AbsentError, FeedstockError, MalformedError
+from generator.upstream.offers import Offer, parse_offer
+from generator.upstream.pip_configuration import PipConfiguration
+from generator.upstream.session import Web, public_url, typed
+
+_CHUNK = 1 << 20
+
+
+class IndexSource(Protocol):
+    """What feedstock.yaml says about an index."""
+
+    @property
+    def kind(self) -> Literal["pip", "simple", "folder"]:
+        """``pip``, ``simple`` or ``folder``."""
+
+    @property
+    def url(self) -> str | None:
+        """URL of a simple index, path of a folder."""
+
+
+class Index(Protocol):
+    """Somewhere wheels are offered."""
+
+    @property
+    def name(self) -> str:
+        """The index's name in feedstock.yaml."""
+
+    def offers(self, project: str) -> tuple[Offer, ...]:
+        """Return the project's wheels.
+
+        Raises:
+            AbsentError: it has none.
+            UnreachableError: it does not answer.
+            MalformedError: its answer is not an index page.
+
+        """
+
+
+@dataclass(frozen=True)
+class SimpleIndex:
+    """A PEP 503 or PEP 691 index on a server."""
+
+    name: str
+    url: str
+    web: Web
+
+    def offers(self, project: str) -> tuple[Offer, ...]:
+        """See :class:`Index`."""
+        client = PyPISimple(self.url, session=self.web.pages)  # not closed: the session is shared
+        url = client.get_project_url(project)
+        try:
+            with typed(url):
+                page = client.get_project_page(
+                    project, timeout=self.web.policy.timeout_seconds,
+                    headers={"Cache-Control": "max-age=0"},
+                )
+        except NoSuchProjectError as error:
+            raise _no_wheels(project, url) from error
+        except (UnsupportedContentTypeError, UnsupportedRepoVersionError, ValidationError,
+                requests.exceptions.JSONDecodeError, UnicodeDecodeError) as error:
+            raise _not_an_index(url, str(error).splitlines()[0]) from error
+        return _offers_of_page(page, self.name, project, url)
+
+
+@dataclass(frozen=True)
+class FolderIndex:
+    """A folder of wheels, or of one folder per project; ``index.html`` is read where it stands."""
+
+    name: str
+    folder: Path
+
+    def offers(self, project: str) -> tuple[Offer, ...]:
+        """See :class:`Index`; hashes the index does not promise are computed."""
+        own = self.folder / canonicalize_name(project)
+        folder = own if own.is_dir() else self.folder
+        if not folder.is_dir():
+            raise AbsentError("there is no such folder", where=str(folder),
+                              next_step="make it, or mend the index in feedstock.yaml")
+        page = folder / "index.html"
+        if page.is_file():
+            parsed = ProjectPage.from_html(project, page.read_bytes(), f"{page.absolute().as_uri()}")
+            found = _offers_of_page(parsed, self.name, project, str(page))
+            return tuple(_hashed(offer) for offer in found)
+        offers = (parse_offer(path.name, index=self.name, url=path.absolute().as_uri(),
+                              sha256=None, size=path.stat().st_size)
+                  for path in sorted(folder.glob("*.whl")))
+        wanted = canonicalize_name(project)
+        kept = tuple(_hashed(offer) for offer in offers if offer and offer.project == wanted)
+        if not kept:
+            raise _no_wheels(project, str(folder))
+        return kept
+
+
+@dataclass(frozen=True)
+class PipIndex:
+    """pip's own indexes: the main one, and the extra ones for what it does not have."""
+
+    name: str
+    indexes: tuple[Index, ...]
+
+    def offers(self, project: str) -> tuple[Offer, ...]:
+        """See :class:`Index`; an index that does not answer is never passed over silently."""
+        missing: list[AbsentError] = []
+        for index in self.indexes:
+            try:
+                return index.offers(project)
+            except AbsentError as error:
+                missing.append(error)
+        raise missing[0]
+
+
+def open_index(name: str, source: IndexSource, *, web: Web, pip: PipConfiguration,
+               base: Path) -> Index:
+    """Make the index that feedstock.yaml describes; relative folders are relative to ``base``.
+
+    Raises:
+        FeedstockError: the source has no URL although its kind needs one.
+
+    """
+    if source.kind == "pip":
+        return PipIndex(name, tuple(_by_url(name, url, web) for url in pip.indexes))
+    if not source.url:
+        raise FeedstockError(f"indexes.{name} is of kind {source.kind} and has no url",
+                             where="feedstock.yaml", next_step="give it a url")
+    if source.kind == "folder" and "://" not in source.url:
+        return FolderIndex(name, (base / source.url).absolute())
+    return _by_url(name, source.url, web)
+
+
+def local_path(url: str) -> Path | None:
+    """Return the path of a ``file:`` URL, None for any other."""
+    parts = urlsplit(url)
+    return Path(url2pathname(parts.path)) if parts.scheme == "file" else None
+
+
+def _by_url(name: str, url: str, web: Web) -> Index:
+    folder = local_path(url)
+    return FolderIndex(name, folder) if folder is not None else SimpleIndex(name, url, web)
+
+
+def _offers_of_page(page: ProjectPage, index: str, project: str, url: str) -> tuple[Offer, ...]:
+    if not any(package.package_type for package in page.packages):
+        # PEP 629: an index page may say its version; HTML with neither that nor a single file
+        # is a login page, a proxy's notice or the like
+        if page.packages or page.repository_version is None:
+            raise _not_an_index(url, "it lists no distribution file")
+        raise _no_wheels(project, url)
+    offers = tuple(_wheels(page.packages, index, canonicalize_name(project)))
+    if not offers:
+        raise _no_wheels(project, url)
+    return offers
+
+
+def _wheels(packages: Iterable[DistributionPackage], index: str, project: str) -> Iterable[Offer]:
+    for package in packages:
+        digests = package.metadata_digests or {}
+        sha256 = package.digests.get("sha256")
+        offer = parse_offer(
+            package.filename, index=index, url=package.url, size=package.size,
+            sha256=sha256.lower() if sha256 else None,
+            requires_python=package.requires_python or "",
+            yanked=(package.yanked_reason or "") if package.is_yanked else None,
+            has_metadata=bool(package.has_metadata), metadata_sha256=digests.get("sha256"),
+        )
+        if offer is not None and offer.project == project:
+            yield offer
+
+
+def _hashed(offer: Offer) -> Offer:
+    """Fill in what a folder does not say about a local file: its size and sha256."""
+    path = local_path(offer.url)
+    if path is None or not path.is_file() or (offer.sha256 and offer.size):
+        return offer
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return Offer(**{**vars(offer), "sha256": offer.sha256 or digest.hexdigest(),
+                    "hash_computed": not offer.sha256, "size": path.stat().st_size})
+
+
+def _no_wheels(project: str, where: str) -> AbsentError:
+    return AbsentError(f"no wheels of {project}", where=public_url(where),
+                       next_step="check the index, or declare another one in feedstock.yaml")
+
+
+def _not_an_index(where: str, why: str) -> MalformedError:
+    return MalformedError(
+        f"the answer is not an index page ({why})", where=public_url(where),
+        next_step="open the URL in a browser: a login page or a proxy may stand in between",
+    )

@@ -1,0 +1,105 @@
+"""A wheel as an index offers it, before anything of it was read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from packageurl import PackageURL
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.tags import Tag
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.version import Version
+
+from generator.model.python_build import PythonBuild
+
+#: patch releases that are tried when a Requires-Python is asked about a minor version
+_PATCHES = range(50)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offer:
+    """One wheel on one index. ``url`` never leaves the run: the lock says purl and sha256."""
+
+    #: name of the index in feedstock.yaml
+    index: str
+    project: str
+    version: Version
+    filename: str
+    url: str
+    #: hex, lower case; None when the index promises none
+    sha256: str | None
+    #: the index promises none, and the file is here to be hashed
+    hash_computed: bool = False
+    #: bytes; None when the index does not say
+    size: int | None
+    requires_python: str = ""
+    #: None, or the (possibly empty) reason it was yanked for (PEP 592)
+    yanked: str | None = None
+    #: whether the index has a copy of METADATA (PEP 658), and its sha256 where it says it
+    has_metadata: bool = False
+    metadata_sha256: str | None = None
+    build: tuple[int, str] | tuple[()] = ()
+    tags: frozenset[Tag] = frozenset()
+
+    @property
+    def purl(self) -> str:
+        """The package URL that names this very file."""
+        return PackageURL("pypi", None, self.project, str(self.version),
+                          {"file_name": self.filename}).to_string()
+
+    @property
+    def platforms(self) -> tuple[str, ...]:
+        """Platform tags, sorted."""
+        return tuple(sorted({tag.platform for tag in self.tags}))
+
+    def python(self) -> PythonBuild | None:
+        """Return the Python build it was made for; None for a wheel that serves every Python.
+
+        Raises:
+            ValueError: its tags are for something else than one CPython or any Python 3.
+
+        """
+        builds = {_python_of(tag) for tag in self.tags}
+        if len(builds) != 1:
+            msg = f"{self.filename} is tagged for several Pythons"
+            raise ValueError(msg)
+        return builds.pop()
+
+    def serves(self, python: PythonBuild) -> bool:
+        """Whether its tags and its Requires-Python admit ``python``."""
+        try:
+            own = self.python()
+        except ValueError:
+            return False
+        return own in {None, python} and self.admits(python)
+
+    def admits(self, python: PythonBuild) -> bool:
+        """Whether some release of ``python`` is in Requires-Python, as the index gives it."""
+        try:
+            wanted = SpecifierSet(self.requires_python)
+        except InvalidSpecifier:
+            return True  # METADATA, which is read later, decides
+        return any(wanted.contains(f"{python.version}.{patch}") for patch in _PATCHES)
+
+
+def parse_offer(filename: str, **facts: object) -> Offer | None:
+    """Make an offer of a file name and the other fields; None for what is not a wheel.
+
+    The name is read by PEP 427 through packaging.
+    """
+    try:
+        name, version, build, tags = parse_wheel_filename(filename)
+    except InvalidWheelFilename:
+        return None
+    return Offer(project=canonicalize_name(name), version=version, filename=filename,
+                 build=build, tags=tags, **facts)  # type: ignore[arg-type]
+
+
+def _python_of(tag: Tag) -> PythonBuild | None:
+    """Read one PEP 425 tag; upstream's older macOS wheels are ``cp310-none-macosx...``."""
+    if tag.abi == "none":
+        return None if tag.interpreter in {"py3", "py2"} else PythonBuild.from_abi(tag.interpreter)
+    if tag.abi == "abi3":
+        msg = f"{tag} serves a range of Pythons, which armtorch has no word for"
+        raise ValueError(msg)
+    return PythonBuild.from_abi(tag.abi)

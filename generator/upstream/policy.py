@@ -1,0 +1,121 @@
+"""The data files that decide where the wheels' own metadata is silent."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+from pydantic import ConfigDict
+
+from generator.datafiles import load_data
+from generator.model.accelerator import Accelerator
+from generator.model.cell import EquivalenceRule
+from generator.model.wheel import Project
+
+_CLOSED = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CudaRequirement:
+    """A requirement by which a torch wheel shows that it is a CUDA build."""
+
+    __pydantic_config__ = _CLOSED
+
+    #: regular expression over the whole normalised project name
+    name: str
+    #: whether its version is that of the CUDA line
+    says_version: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompanionRow:
+    """Which torch some versions of torchvision or torchaudio can be imported beside."""
+
+    __pydantic_config__ = _CLOSED
+
+    project: Project
+    #: PEP 440 specifiers
+    versions: str
+    torch: str
+    subdirs: tuple[str, ...]
+    #: PEP 440 specifier of torch's CUDA line as ``13.0``; empty for any
+    cuda: str = ""
+    #: whether a torch without CUDA will do
+    cpu: bool
+    evidence: str
+    source: str
+    date: datetime.date
+
+    def applies(self, project: str, version: Version, subdir: str) -> bool:
+        """Whether the row speaks about this wheel."""
+        return (project == self.project and subdir in self.subdirs
+                and SpecifierSet(self.versions).contains(version.public, prereleases=True))
+
+    def refusal(self, torch: Version, accelerator: Accelerator) -> str | None:
+        """Say why the companion cannot be imported beside this torch; None when it can."""
+        if not SpecifierSet(self.torch).contains(torch.public, prereleases=True):
+            return f"needs torch {self.torch}"
+        if accelerator.cuda is None:
+            return None if self.cpu else "needs a CUDA build of torch"
+        if not SpecifierSet(self.cuda).contains(accelerator.cuda_compiler_version):
+            return f"needs CUDA {self.cuda}, torch {torch} has {accelerator.cuda_compiler_version}"
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrioPolicy:
+    """generator/data/trio_policy.yaml."""
+
+    __pydantic_config__ = _CLOSED
+
+    cuda_requirements: tuple[CudaRequirement, ...]
+    companions: tuple[CompanionRow, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EquivalentRow:
+    """A member that may differ as far as a rule allows."""
+
+    __pydantic_config__ = _CLOSED
+
+    member: str
+    rule: EquivalenceRule
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharingRules:
+    """generator/data/sharing_rules.yaml."""
+
+    __pydantic_config__ = _CLOSED
+
+    per_python: tuple[str, ...]
+    may_differ: tuple[str, ...]
+    equivalent: tuple[EquivalentRow, ...]
+
+    def rule_for(self, member: str) -> EquivalenceRule | None:
+        """Return the rule by which ``member`` may differ."""
+        return next((row.rule for row in self.equivalent if re.fullmatch(row.member, member)),
+                    None)
+
+
+def matcher(patterns: tuple[str, ...]) -> Callable[[str], bool]:
+    """Return a test whether a whole path matches one of ``patterns``."""
+    joined = re.compile("|".join(f"(?:{pattern})" for pattern in patterns))
+    return lambda path: joined.fullmatch(path) is not None
+
+
+@cache
+def trio_policy() -> TrioPolicy:
+    """Return the trio policy, checked on load."""
+    return load_data("trio_policy.yaml", TrioPolicy)
+
+
+@cache
+def sharing_rules() -> SharingRules:
+    """Return the sharing rules, checked on load."""
+    return load_data("sharing_rules.yaml", SharingRules)

@@ -1,0 +1,189 @@
+"""A remote file as a seekable one: reads only the ranges somebody looks at (RFC 9110 section 14).
+
+The end of a wheel holds its central directory and, by habit of every build tool, its dist-info
+just before that, so a wheel's facts are two or three range requests.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Protocol
+
+import requests
+
+from generator.errors import IntegrityError, MalformedError, UnreachableError, UnsafeArchiveError
+from generator.upstream.session import Web, from_status, public_url, typed
+
+#: bytes of the first read, which for a small wheel is the only one
+TAIL: Final = 64 * 1024
+#: nobody needs more of a wheel in one piece; a central directory that asks for it is an attack
+MAXIMUM_READ: Final = 128 * 1024 * 1024
+_CONTENT_RANGE = re.compile(r"bytes (?P<first>\d+)-(?P<last>\d+)/(?P<total>\d+)")
+
+
+class NoRangesError(Exception):
+    """The server answered a range request with the whole file; ``response`` is not read yet."""
+
+    def __init__(self, response: requests.Response) -> None:
+        super().__init__("the server does not do range requests")
+        self.response = response
+
+
+class Ranges(Protocol):
+    """Reads ``[first, last)`` of something."""
+
+    def __call__(self, first: int, last: int) -> bytes:
+        """Return exactly ``last - first`` bytes."""
+
+
+class RangedFile(io.RawIOBase):
+    """A read-only seekable file over a function that reads ranges; keeps every range it read."""
+
+    def __init__(self, read: Ranges, size: int, tail: bytes) -> None:
+        super().__init__()
+        self._read, self._size, self._position = read, size, 0
+        self._parts: list[tuple[int, bytes]] = [(size - len(tail), tail)]
+
+    def readable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def seekable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def tell(self) -> int:
+        """Return the position in bytes."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move to ``offset`` bytes from the start, here or the end."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        if base + offset < 0:
+            msg = "seek before the start"
+            raise OSError(msg)
+        self._position = base + offset
+        return self._position
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Return up to ``size`` bytes, everything that is left for a negative or no size."""
+        first = min(self._position, self._size)
+        last = self._size if size is None or size < 0 else min(self._size, first + size)
+        self.prefetch(first, last)
+        self._position = last
+        start, part = next(p for p in self._parts if p[0] <= first and last <= p[0] + len(p[1]))
+        return part[first - start:last - start]
+
+    def prefetch(self, first: int, last: int) -> None:
+        """Make sure that ``[first, last)`` is there in one piece, asking only for what is not.
+
+        Raises:
+            UnsafeArchiveError: more than ``MAXIMUM_READ`` bytes are wanted at once.
+
+        """
+        if any(start <= first and last <= start + len(part) for start, part in self._parts):
+            return
+        if last - first > MAXIMUM_READ:
+            raise UnsafeArchiveError(f"the archive wants {last - first:,} bytes read in one piece",
+                                     next_step="do not use this file; report it upstream")
+        behind = [p for p in self._parts if first < p[0] <= last <= p[0] + len(p[1])]
+        if behind:
+            start, part = behind[0]
+            self._parts.remove(behind[0])
+            self._parts.append((first, self._read(first, start) + part))
+        else:
+            self._parts.append((first, self._read(first, last)))
+
+
+def open_ranged(web: Web, url: str, filename: str, size: int | None) -> RangedFile:
+    """Read the tail of ``url`` and return the file it is the tail of.
+
+    Raises:
+        NoRangesError: the server sends the whole file; the response can be read on.
+        AbsentError, UnreachableError: as the server says, or does not.
+        IntegrityError: the file is not as long as the index says.
+
+    """
+    wanted = f"bytes={max(0, size - TAIL)}-{size - 1}" if size else f"bytes=-{TAIL}"
+    tail, total = _patiently(web, lambda: _range(web, url, filename, wanted), url)
+    if size is not None and total != size:
+        raise IntegrityError(
+            f"{filename} has {total:,} bytes, the index says {size:,}", where=public_url(url),
+            next_step="run update again; if it stays so, report it to the index",
+        )
+
+    def read(first: int, last: int) -> bytes:
+        content, now = _patiently(
+            web, lambda: _range(web, url, filename, f"bytes={first}-{last - 1}"), url)
+        if now != total or len(content) != last - first:
+            raise IntegrityError(f"{filename} changed while it was read", where=public_url(url),
+                                 next_step="run update again")
+        return content
+
+    return RangedFile(read, total, tail)
+
+
+def save_whole(web: Web, response: requests.Response, filename: str, target: Path,
+               limit: int) -> None:
+    """Write the body of ``response`` to ``target``, refusing more than ``limit`` bytes.
+
+    Raises:
+        UnreachableError: the body broke off.
+        UnsafeArchiveError: it is longer than the policy allows.
+
+    """
+    done = 0
+    with typed(response.url), response, target.open("wb") as file:
+        for chunk in response.iter_content(1 << 20):
+            done += len(chunk)
+            if done > limit:
+                raise UnsafeArchiveError(
+                    f"{filename} is larger than policies.maximum_wheel_bytes ({limit:,})",
+                    where=public_url(response.url), next_step="raise the limit if you trust it")
+            file.write(chunk)
+    web.traffic.count_wheel(filename, done)
+
+
+def _range(web: Web, url: str, filename: str, wanted: str) -> tuple[bytes, int]:
+    """Do one range request; return its bytes and the length of the whole file."""
+    response = web.wheels.get(
+        url, headers={"Range": wanted, "Accept-Encoding": "identity"}, stream=True,
+        timeout=web.policy.timeout_seconds,
+    )
+    if response.status_code == requests.codes.ok:
+        raise NoRangesError(response)
+    with response:
+        if response.status_code == requests.codes.requested_range_not_satisfiable:
+            raise IntegrityError(f"{filename} is shorter than the index says",
+                                 where=public_url(url), next_step="run update again")
+        if response.status_code != requests.codes.partial_content:
+            raise from_status(response.status_code, url)
+        match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+        if match is None:
+            raise MalformedError("a partial answer that does not say which part it is",
+                                 where=public_url(url), next_step="report it to the index")
+        content = response.content
+    web.traffic.count_wheel(filename, len(content))
+    if len(content) != int(match["last"]) + 1 - int(match["first"]):
+        msg = "the answer broke off"
+        raise requests.exceptions.ChunkedEncodingError(msg)
+    return content, int(match["total"])
+
+
+def _patiently(web: Web, ask: Callable[[], tuple[bytes, int]], url: str) -> tuple[bytes, int]:
+    """Ask again when the body breaks off: urllib3 retries requests, not bodies."""
+    attempt = 0
+    while True:
+        try:
+            with typed(url):
+                return ask()
+        except UnreachableError as error:
+            broken = isinstance(error.__cause__, requests.exceptions.ChunkedEncodingError)
+            if not broken or attempt == web.policy.retries:
+                raise
+        time.sleep(web.policy.backoff_seconds * 2**attempt)
+        attempt += 1

@@ -1,0 +1,53 @@
+"""Reads requirements as they hold on the target, never on the machine that runs armtorch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from generator.errors import MalformedError
+from generator.model.accelerator import Accelerator
+from generator.model.python_build import PythonBuild
+from generator.model.subdir import Subdir
+from generator.upstream.policy import CudaRequirement
+
+
+def environment(subdir: Subdir, python: PythonBuild) -> dict[str, str]:
+    """Return the PEP 508 environment of ``python`` on ``subdir``, no extra asked for."""
+    full = f"{python.version}.0"
+    return {**subdir.markers, "python_version": python.version, "python_full_version": full,
+            "implementation_version": full, "extra": ""}
+
+
+def active(requires: Iterable[str], target: dict[str, str]) -> tuple[Requirement, ...]:
+    """Return the requirements whose marker holds on ``target``."""
+    parsed = (Requirement(text) for text in requires)
+    return tuple(r for r in parsed if r.marker is None or r.marker.evaluate(dict(target)))
+
+
+def accelerator_of(requirements: Iterable[Requirement], rows: tuple[CudaRequirement, ...],
+                   where: str) -> Accelerator:
+    """Read what a torch wheel was built for from its active requirements.
+
+    Raises:
+        MalformedError: they ask for NVIDIA's libraries and none says which CUDA it is.
+
+    """
+    names = {canonicalize_name(r.name): r for r in requirements}
+    marks = [(row, r) for row in rows for name, r in names.items() if re.fullmatch(row.name, name)]
+    if not marks:
+        return Accelerator()
+    for row, requirement in marks:
+        pins = [s.version.removesuffix(".*") for s in requirement.specifier
+                if s.operator in {"==", "~="}]
+        if row.says_version and pins:
+            major, minor = Version(pins[0]).release[0], Version(pins[0]).minor
+            return Accelerator((major, minor))
+    found = ", ".join(sorted({str(r) for _, r in marks}))
+    raise MalformedError(
+        f"it needs {found}, and nothing says which CUDA that is", where=where,
+        next_step="add a row to cuda_requirements in generator/data/trio_policy.yaml")

@@ -1,0 +1,80 @@
+"""Solves which torchvision and torchaudio belong to a torch, from their own metadata (D6)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from generator.errors import NoTrioError
+from generator.model.accelerator import Accelerator
+from generator.upstream.policy import CompanionRow
+
+
+@dataclass(frozen=True, kw_only=True)
+class TorchChoice:
+    """The torch that companions are looked for."""
+
+    version: Version
+    subdir: str
+    accelerator: Accelerator
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether one version of a companion can be imported beside a torch, and if not, why."""
+
+    refusal: str | None
+    #: metadata pins an older torch exactly: still older versions pin still older ones
+    pins_older: bool = False
+
+
+def judge(project: str, version: Version, requirements: Iterable[Requirement], torch: TorchChoice,
+          rows: tuple[CompanionRow, ...]) -> Verdict:
+    """Hold one version of a companion against a torch, by its metadata and the policy rows."""
+    said = [r for r in requirements if canonicalize_name(r.name) == "torch"]
+    for requirement in said:
+        if not requirement.specifier.contains(torch.version.public, prereleases=True):
+            exact = [Version(s.version) for s in requirement.specifier
+                     if s.operator == "==" and not s.version.endswith(".*")]
+            return Verdict(f"{project} {version} requires {requirement}",
+                           pins_older=bool(exact) and exact[0] < torch.version)
+    applying = [row for row in rows if row.applies(project, version, torch.subdir)]
+    for row in applying:
+        if (why := row.refusal(torch.version, torch.accelerator)) is not None:
+            return Verdict(f"{project} {version} {why}: {row.evidence} ({row.source})")
+    if not said and not applying:
+        return Verdict(f"{project} {version} does not say which torch it needs, and no row of "
+                       "generator/data/trio_policy.yaml does")
+    return Verdict(None)
+
+
+def solve_companion(project: str, versions: Iterable[Version], torch: TorchChoice,
+                    rows: tuple[CompanionRow, ...],
+                    requirements: Callable[[Version], tuple[Requirement, ...] | None]) -> Version:
+    """Return the newest of ``versions`` that can be imported beside ``torch``.
+
+    ``requirements`` reads what a version requires on the target, None when it cannot be read; it
+    is asked for as few versions as it takes.
+
+    Raises:
+        NoTrioError: none can; the message has the reason of the newest one.
+
+    """
+    first: str | None = None
+    for version in sorted(versions, reverse=True):
+        if (required := requirements(version)) is None:
+            continue
+        verdict = judge(project, version, required, torch, rows)
+        if verdict.refusal is None:
+            return version
+        first = first or verdict.refusal
+        if verdict.pins_older:
+            break
+    raise NoTrioError(
+        first or f"no wheel of {project} fits {torch.subdir}",
+        where=f"torch {torch.version}, {torch.subdir}, {torch.accelerator}",
+        next_step="wait for upstream, or add a row with evidence to trio_policy.yaml")

@@ -1,0 +1,199 @@
+"""`armtorch update`: asks upstream and makes the next lock; never forgets what it could not ask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from packaging.version import Version
+
+from generator.console import Narrator
+from generator.errors import AbsentError, ArmtorchError, MalformedError, UnreachableError
+from generator.model.cell import Cell, CellAbsence, Lock, TrainName
+from generator.model.subdir import Subdir
+from generator.model.wheel import Metadata
+from generator.upstream.catalogue import Catalogue, read_catalogue, refuse_tampering
+from generator.upstream.cells import CellMaker, picks, read_all, with_old_origins
+from generator.upstream.choosing import Chooser, Draft
+from generator.upstream.indexes import Index
+from generator.upstream.policy import SharingRules, TrioPolicy, sharing_rules, trio_policy
+from generator.upstream.traffic import Traffic
+from generator.upstream.wheel_reader import WheelReader
+from generator.upstream.wishes import Asked, Wish, wishes
+
+#: everything a wish may fail with while others go on
+_FAILURES = (AbsentError, UnreachableError, MalformedError)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """The next lock, what went wrong on the way, and what it cost."""
+
+    lock: Lock
+    #: errors that were survived; the command's exit code is that of the first
+    findings: tuple[ArmtorchError, ...]
+    traffic: Traffic
+
+
+@dataclass(kw_only=True)
+class _Run:
+    """What accumulates while wishes are worked off."""
+
+    old: Lock
+    cells: dict[tuple[str, str, str], Cell] = field(default_factory=dict)
+    metadata: dict[str, Metadata] = field(default_factory=dict)
+    absent: list[CellAbsence] = field(default_factory=list)
+    findings: list[ArmtorchError] = field(default_factory=list)
+
+    def put(self, cell: Cell, metadata: Mapping[str, Metadata]) -> None:
+        self.cells[cell.line, cell.subdir, str(cell.accelerator)] = cell
+        self.metadata.update(metadata)
+
+    def keep(self, cell: Cell) -> None:
+        """Take a cell over from the old lock, with the METADATA it refers to."""
+        self.put(cell, {w.metadata: self.old.metadata[w.metadata] for w in cell.wheels})
+
+    def note(self, error: ArmtorchError) -> None:
+        if str(error) not in {str(known) for known in self.findings}:
+            self.findings.append(error)
+
+
+def update(asked: Asked, old: Lock, *, reader: WheelReader, indexes: Mapping[str, Index],
+           subdirs: Mapping[str, Subdir], narrator: Narrator,
+           policy: TrioPolicy | None = None, rules: SharingRules | None = None) -> Outcome:
+    """Return the lock as upstream stands now.
+
+    A wish whose index or wheels cannot be read keeps the cells that ``old`` has for it, and the
+    error is among the findings. Build numbers are carried over.
+
+    Raises:
+        IntegrityError: a released file changed its sha256 (stable only); nothing is to be written.
+
+    """
+    run = _Run(old=old)
+    policy, rules = policy or trio_policy(), rules or sharing_rules()
+    every = tuple(wishes(asked, subdirs))
+    named = {wish.line for wish in every if wish.line}
+    for train in dict.fromkeys(wish.train for wish in every):
+        own = tuple(wish for wish in every if wish.train == train)
+        try:
+            catalogue = read_catalogue(asked.packages,
+                                       (indexes[name] for name in asked.trains[train].indexes))
+        except _FAILURES as error:
+            run.note(error)
+            for wish in own:
+                _fall_back(run, wish, error, named)
+            continue
+        if train == "stable":
+            refuse_tampering(catalogue, old)
+        chooser = Chooser(catalogue, tuple(asked.packages), reader, policy)
+        drafts = _choose(run, chooser, own, named, narrator)
+        maker = CellMaker(catalogue=catalogue, reader=reader, policy=policy, rules=rules)
+        _make(run, maker, drafts, narrator)
+    lock = Lock(cells=tuple(run.cells.values()), metadata=run.metadata, builds=old.builds,
+                absent=tuple(run.absent))
+    return Outcome(lock=lock, findings=tuple(run.findings), traffic=reader.web.traffic)
+
+
+def _choose(run: _Run, chooser: Chooser, own: Iterable[Wish], named: set[str],
+            narrator: Narrator) -> list[Draft]:
+    drafts: list[Draft] = []
+    for wish in own:
+        chooser.findings.clear()
+        try:
+            found = chooser.drafts(wish)
+        except UnreachableError as error:
+            run.note(error)
+            _fall_back(run, wish, error, named)
+            continue
+        for finding in chooser.findings:
+            run.note(finding)
+        if found:
+            drafts += found
+            narrator.say(f"{wish.name}: " + "; ".join(_describe(draft) for draft in found))
+        elif chooser.findings:
+            _fall_back(run, wish, chooser.findings[0], named)
+        else:
+            run.absent.append(_cell_absence(wish, AbsentError(
+                f"no index of the train has a torch for {wish.accelerator} on {wish.subdir}"
+                + (f" that is {wish.torch}" if wish.line else ""))))
+    return drafts
+
+
+def _make(run: _Run, maker: CellMaker, drafts: list[Draft], narrator: Narrator) -> None:
+    offers = [pick.offer for draft in drafts for pick in picks(draft, maker.catalogue)[0]]
+    read = read_all(offers, maker.reader, narrator)
+    lines = name_lines(drafts)
+    locked = {(w.filename, w.sha256) for cell in run.old.cells for w in cell.wheels}
+    for draft, line in zip(drafts, lines, strict=True):
+        before = next((cell for cell in run.old.cells if cell.line == line
+                       and cell.subdir == draft.wish.subdir.name
+                       and cell.accelerator == draft.accelerator), None)
+        try:
+            made = maker.make(draft, line, read)
+        except UnreachableError as error:
+            run.note(error)
+            _keep_or_miss(run, before, draft.wish, error)
+            continue
+        for finding in made.findings:
+            run.note(finding)
+        lost = any(isinstance(read[pick.offer.filename], ArmtorchError)
+                   and (pick.offer.filename, pick.offer.sha256) in locked
+                   for pick in picks(draft, maker.catalogue)[0])
+        if before is not None and lost:
+            run.keep(before)
+        elif made.cell.wheels_of("torch"):
+            run.put(with_old_origins(made.cell, [w for c in run.old.cells for w in c.wheels]),
+                    made.metadata)
+        else:
+            _keep_or_miss(run, before, draft.wish, made.findings[0] if made.findings else
+                          AbsentError(made.cell.absent[0].detail))
+
+
+def name_lines(drafts: Iterable[Draft]) -> list[str]:
+    """Name the drafts' lines: by torch minor, and in full where a minor has several releases."""
+    drafts = list(drafts)
+    newest: dict[str, Version] = {}
+    for draft in drafts:
+        if not draft.wish.line:
+            minor = _minor(draft.torch)
+            newest[minor] = max(draft.torch, newest.get(minor, draft.torch))
+    return [draft.wish.line or (
+        _minor(draft.torch) if draft.torch == newest[_minor(draft.torch)] else str(draft.torch))
+        for draft in drafts]
+
+
+def _fall_back(run: _Run, wish: Wish, error: ArmtorchError, named: set[str]) -> None:
+    """Keep what the old lock has for a wish that cannot be answered now, else say why not."""
+    before = [cell for cell in run.old.cells if cell.train == wish.train
+              and cell.subdir == wish.subdir.name and wish.fits(cell.accelerator)
+              and (cell.line == wish.line if wish.line else cell.line not in named)]
+    for cell in before:
+        run.keep(cell)
+    if not before:
+        run.absent.append(_cell_absence(wish, error))
+
+
+def _keep_or_miss(run: _Run, before: Cell | None, wish: Wish, error: ArmtorchError) -> None:
+    if before is not None:
+        run.keep(before)
+    else:
+        run.absent.append(_cell_absence(wish, error))
+
+
+def _cell_absence(wish: Wish, error: ArmtorchError) -> CellAbsence:
+    train: TrainName = wish.train
+    reason = "unreachable" if isinstance(error, UnreachableError) else (
+        "absent" if isinstance(error, AbsentError) else "malformed")
+    where = f"{error.where}: " if error.where else ""
+    return CellAbsence(train=train, subdir=wish.subdir.name, accelerator=wish.accelerator,
+                       reason=reason, detail=f"{where}{error.what}")  # type: ignore[arg-type]
+
+
+def _describe(draft: Draft) -> str:
+    names = ", ".join(f"{project} {version}" for project, version in draft.trio.items())
+    return f"{names} ({draft.accelerator}, Python {', '.join(map(str, draft.pythons))})"
+
+
+def _minor(version: Version) -> str:
+    return f"{version.major}.{version.minor}"

@@ -1,0 +1,259 @@
+"""Reads a wheel's METADATA, RECORD, WHEEL and entry points without downloading the wheel."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Protocol
+
+from generator.console import Narrator
+from generator.errors import IntegrityError, MalformedError, UnreachableError, UnsafeArchiveError
+from generator.model.wheel import MetadataOrigin
+from generator.upstream.archive import (
+    Member,
+    check_directory,
+    check_record,
+    parse_record,
+    read_text,
+)
+from generator.upstream.core_metadata import parse_console_scripts, parse_metadata
+from generator.upstream.facts import FactsCache, MetadataFacts, WheelFacts
+from generator.upstream.indexes import local_path
+from generator.upstream.offers import Offer
+from generator.upstream.remote_bytes import NoRangesError, RangedFile, open_ranged, save_whole
+from generator.upstream.session import Web, public_url
+
+_TEXTS = ("METADATA", "WHEEL", "RECORD", "entry_points.txt")
+
+
+class ArchivePolicies(Protocol):
+    """What feedstock.yaml allows an archive."""
+
+    @property
+    def maximum_wheel_bytes(self) -> int:
+        """Size in bytes from which a wheel is refused."""
+
+    @property
+    def maximum_unpacked_ratio(self) -> float:
+        """Declared bytes over the wheel's bytes from which it is refused."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WheelReader:
+    """Reads facts of wheels, from the cache, else from as few bytes as it takes."""
+
+    web: Web
+    cache: FactsCache
+    policies: ArchivePolicies
+    narrator: Narrator
+
+    def metadata(self, offer: Offer) -> MetadataFacts:
+        """Return what METADATA says.
+
+        Raises:
+            AbsentError, UnreachableError: the file is not there, or its server does not answer.
+            MalformedError, IntegrityError: METADATA or the archive around it makes no sense.
+
+        """
+        sha256 = _promised(offer)
+        if (known := self.cache.metadata(sha256)) is not None:
+            return known
+        if not offer.has_metadata or not offer.metadata_sha256:
+            return self.wheel(offer).metadata
+        text = self.web.page(f"{offer.url}.metadata").content
+        digest = hashlib.sha256(text).hexdigest()
+        if digest != offer.metadata_sha256:
+            raise IntegrityError(
+                f"the index's METADATA has sha256 {digest}, promised is {offer.metadata_sha256}",
+                where=public_url(f"{offer.url}.metadata"), next_step="report it to the index")
+        facts = MetadataFacts(sha256=digest, origin="pep658", metadata=parse_metadata(text, offer))
+        self.cache.keep_metadata(sha256, facts)
+        return facts
+
+    def wheel(self, offer: Offer) -> WheelFacts:
+        """Return everything the lock keeps; raises as :meth:`metadata` does."""
+        sha256 = _promised(offer)
+        if (known := self.cache.wheel(sha256)) is not None:
+            return known
+        with self.opened(offer) as (archive, origin):
+            facts, record = self._read(offer, archive, origin)
+        self.cache.keep_wheel(sha256, facts, record)
+        return facts
+
+    def members(self, offer: Offer) -> dict[str, Member]:
+        """Return the members that RECORD vouches for; raises as :meth:`metadata` does."""
+        self.wheel(offer)
+        record = self.cache.record(_promised(offer))
+        if record is None:
+            with self.opened(offer) as (archive, origin):
+                facts, record = self._read(offer, archive, origin)
+            self.cache.keep_wheel(_promised(offer), facts, record)
+        rows = parse_record(record, offer.filename)
+        return {path: member for path, member in rows.items() if member is not None}
+
+    def member(self, offer: Offer, path: str, expected: Member) -> bytes:
+        """Read one member and hold it against RECORD; raises as :meth:`metadata` does."""
+        with self.opened(offer) as (archive, _):
+            content = read_text(archive, path, offer.filename)
+        if hashlib.sha256(content).hexdigest() != expected.sha256:
+            raise IntegrityError(f"member {path} does not have the sha256 that RECORD promises",
+                                 where=offer.filename, next_step="report it upstream")
+        return content
+
+    @contextmanager
+    def opened(self, offer: Offer) -> Iterator[tuple[zipfile.ZipFile, MetadataOrigin]]:
+        """Open the wheel where it is, its directory checked; raises as :meth:`metadata` does."""
+        limit = self.policies.maximum_wheel_bytes
+        if offer.size is not None and offer.size > limit:
+            raise UnsafeArchiveError(
+                f"{offer.size:,} bytes, policies.maximum_wheel_bytes allows {limit:,}",
+                where=offer.filename, next_step="raise the limit if you trust it")
+        path = local_path(offer.url)
+        if path is not None:
+            with path.open("rb") as file, _archive(file, offer, self.policies) as archive:
+                yield archive, "whole"
+            return
+        try:
+            remote = open_ranged(self.web, offer.url, offer.filename, offer.size)
+        except NoRangesError as whole:
+            with self._fetched(offer, whole) as file, _archive(file, offer, self.policies) as got:
+                yield got, "whole"
+            return
+        with _archive(remote, offer, self.policies) as archive:
+            yield archive, "range"
+
+    @contextmanager
+    def _fetched(self, offer: Offer, whole: NoRangesError) -> Iterator[IO[bytes]]:
+        """Read on where a server without ranges began to send everything."""
+        self.narrator.warn(f"{offer.filename}: its server does not do range requests, "
+                           "the whole file is read")
+        with tempfile.TemporaryDirectory(prefix="armtorch-") as folder:
+            path = Path(folder) / "wheel"
+            save_whole(self.web, whole.response, offer.filename, path,
+                       self.policies.maximum_wheel_bytes)
+            with path.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+                if found != offer.sha256:
+                    raise IntegrityError(
+                        f"{offer.filename} has sha256 {found}, the index promises {offer.sha256}",
+                        where=public_url(offer.url), next_step="report it to the index")
+                file.seek(0)
+                yield file
+
+    def _read(self, offer: Offer, archive: zipfile.ZipFile,
+              origin: MetadataOrigin) -> tuple[WheelFacts, bytes]:
+        infos, where = archive.infolist(), offer.filename
+        dist_info = _dist_info(infos, offer)
+        _prefetch(archive, dist_info)
+        texts = {name: read_text(archive, f"{dist_info}/{name}", where) for name in _TEXTS
+                 if name != "entry_points.txt" or f"{dist_info}/{name}" in archive.NameToInfo}
+        members = check_record(parse_record(texts["RECORD"], where), infos, dist_info, where)
+        for name, text in texts.items():
+            listed = members.get(f"{dist_info}/{name}")
+            if listed is not None and hashlib.sha256(text).hexdigest() != listed.sha256:
+                raise IntegrityError(f"{name} does not have the sha256 that RECORD promises",
+                                     where=where, next_step="report it upstream")
+        _check_wheel_file(texts["WHEEL"], where)
+        metadata = MetadataFacts(
+            sha256=hashlib.sha256(texts["METADATA"]).hexdigest(), origin=origin,
+            metadata=parse_metadata(texts["METADATA"], offer, members))
+        self._check_pep658(offer, metadata)
+        return WheelFacts(
+            metadata=metadata, record=hashlib.sha256(texts["RECORD"]).hexdigest(),
+            console_scripts=parse_console_scripts(texts.get("entry_points.txt", b""), where),
+            libraries=_libraries(members, offer.project),
+            size=_size(archive), unpacked=sum(info.file_size for info in infos),
+        ), texts["RECORD"]
+
+    @staticmethod
+    def _check_pep658(offer: Offer, metadata: MetadataFacts) -> None:
+        """PEP 658 demands that the index's copy and the wheel's own METADATA are the same bytes."""
+        if offer.metadata_sha256 and offer.metadata_sha256 != metadata.sha256:
+            raise IntegrityError(
+                f"its METADATA has sha256 {metadata.sha256}, the index's copy is said to have "
+                f"{offer.metadata_sha256}", where=offer.filename,
+                next_step="report it to the index")
+
+
+def _size(archive: zipfile.ZipFile) -> int:
+    """Bytes of the archive file."""
+    file = archive.fp
+    assert file is not None  # an open archive has one
+    return file.seek(0, io.SEEK_END)
+
+
+def _promised(offer: Offer) -> str:
+    """Return the sha256 that the index promises: without one, "the same wheel" has no meaning."""
+    if offer.sha256 is None:
+        raise MalformedError(
+            f"the index gives no sha256 for {offer.filename}", where=public_url(offer.url),
+            next_step="download it, check it, and offer it from an index of kind folder")
+    return offer.sha256
+
+
+@contextmanager
+def _archive(file: IO[bytes] | RangedFile, offer: Offer,
+             policies: ArchivePolicies) -> Iterator[zipfile.ZipFile]:
+    size = file.seek(0, io.SEEK_END)
+    try:
+        archive = zipfile.ZipFile(file)  # type: ignore[arg-type]
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise MalformedError(f"not a zip archive: {error}", where=offer.filename,
+                             next_step="report it upstream") from error
+    with archive:
+        check_directory(archive.infolist(), archive_size=size,
+                        ratio=policies.maximum_unpacked_ratio, where=offer.filename)
+        yield archive
+
+
+def _dist_info(infos: list[zipfile.ZipInfo], offer: Offer) -> str:
+    tops = {info.filename.split("/", 1)[0] for info in infos if ".dist-info/" in info.filename}
+    found = sorted(top for top in tops if top.endswith(".dist-info"))
+    if len(found) != 1:
+        raise MalformedError(f"it has {len(found)} dist-info folders", where=offer.filename,
+                             next_step="report it upstream")
+    return found[0]
+
+
+def _prefetch(archive: zipfile.ZipFile, dist_info: str) -> None:
+    """Ask for the four texts in one range: they stand together at the end of every torch wheel."""
+    if not isinstance(archive.fp, RangedFile):
+        return
+    wanted = [archive.NameToInfo[f"{dist_info}/{name}"] for name in _TEXTS
+              if f"{dist_info}/{name}" in archive.NameToInfo]
+    if not wanted:
+        return
+    offsets = sorted(info.header_offset for info in archive.infolist())
+    first = min(info.header_offset for info in wanted)
+    last_start = max(info.header_offset for info in wanted)
+    after = [offset for offset in offsets if offset > last_start]
+    last = after[0] if after else archive.start_dir  # type: ignore[attr-defined]
+    spare = last - first - sum(info.compress_size for info in wanted)
+    if spare < sum(info.compress_size for info in wanted):
+        archive.fp.prefetch(first, last)
+
+
+def _check_wheel_file(text: bytes, where: str) -> None:
+    """Refuse a wheel of a major version that this reader does not know (PEP 427)."""
+    for line in text.decode("utf-8", "replace").splitlines():
+        key, _, value = line.partition(":")
+        if key == "Wheel-Version" and value.strip().split(".")[0] == "1":
+            return
+    raise MalformedError("WHEEL does not say Wheel-Version 1.x", where=where,
+                         next_step="update armtorch, or report it upstream")
+
+
+def _libraries(members: dict[str, Member], project: str) -> tuple[str, ...]:
+    """File names directly below ``<project>/lib/``, where torch keeps its libraries."""
+    folder = f"{project}/lib/"
+    return tuple(sorted(path.removeprefix(folder) for path in members
+                        if path.startswith(folder) and "/" not in path.removeprefix(folder)))
+
+
+__all__ = ["ArchivePolicies", "UnreachableError", "WheelReader"]

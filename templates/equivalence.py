@@ -1,0 +1,1 @@
+../generator/upstream/equivalence.py

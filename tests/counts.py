@@ -1,0 +1,14 @@
+"""How often randomised tests try, from settings.yaml."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+
+def count(name: str) -> int:
+    """Return the number of tries of test kind `name` for the run that is under way."""
+    settings = YAML(typ="safe").load(Path(__file__).with_name("settings.yaml"))
+    return int(settings[name][os.environ.get("ARMTORCH_TEST_COUNTS", "test")])

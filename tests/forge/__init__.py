@@ -1,0 +1,21 @@
+"""The forge: an offline base channel for tests, in the place of conda-forge.
+
+It holds real, runnable linux-aarch64 packages under conda-forge's names and version rules, made
+from Debian's arm64 packages and PyPI's wheels, and a sysroot to run them in under emulation.
+"""
+
+from tests.forge.channel import ForgeChannel, default_cache, ensure
+from tests.forge.errors import ForgeError
+from tests.forge.machine import Emulation, emulation, glibc_version, sysroot, virtual_packages
+
+__all__ = [
+    "Emulation",
+    "ForgeChannel",
+    "ForgeError",
+    "default_cache",
+    "emulation",
+    "ensure",
+    "glibc_version",
+    "sysroot",
+    "virtual_packages",
+]

@@ -1,0 +1,205 @@
+"""Wheels as conda packages: pure ones noarch, binary ones for one Python.
+
+pip fetches them, so its configuration decides the index, and checks the pinned sha256.
+"""
+
+import base64
+import csv
+import hashlib
+import io
+import os
+import stat
+import subprocess
+import sys
+import zipfile
+from collections.abc import Sequence
+from configparser import ConfigParser
+from email.parser import HeaderParser
+from pathlib import Path, PurePosixPath
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+from tests.forge.archive import PREFIX_PLACEHOLDER, Package
+from tests.forge.declaration import NOARCH, SUBDIR, Declaration, PythonRow, WheelRow
+from tests.forge.errors import ForgeError
+from tests.forge.staging import Staged, build_hash
+
+# every glibc that a wheel for the forge's suites may ask for
+_PLATFORMS = ("manylinux2014_aarch64", "manylinux_2_17_aarch64", "manylinux_2_27_aarch64",
+              "manylinux_2_28_aarch64")  # fmt: skip
+
+
+def fetch(declaration: Declaration, cache: Path) -> dict[str, Path]:
+    """Fetch every declared wheel and return where it lies, by file name."""
+    folder = cache / "wheels"
+    folder.mkdir(parents=True, exist_ok=True)
+    for python in declaration.pythons:
+        rows = [row for row in declaration.wheels if row.python == python.version]
+        missing = [row for row in rows if not _is_intact(folder / row.file, row.sha256)]
+        if missing:
+            _download(missing, python, folder)
+    for row in declaration.wheels:
+        if not (folder / row.file).is_file():
+            msg = f"pip fetched another file for {row.project} {row.version} than {row.file}"
+            raise ForgeError(msg)
+    return {row.file: folder / row.file for row in declaration.wheels}
+
+
+def _is_intact(path: Path, sha256: str) -> bool:
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+
+
+def _download(rows: Sequence[WheelRow], python: PythonRow, folder: Path) -> None:
+    for row in rows:
+        (folder / row.file).unlink(missing_ok=True)
+    wanted = folder / f"requirements-{python.version}.txt"
+    wanted.write_text(
+        "".join(f"{row.project}=={row.version} --hash=sha256:{row.sha256}\n" for row in rows)
+    )
+    command = [
+        sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
+        "--no-deps", "--only-binary", ":all:", "--require-hashes", "--requirement", str(wanted),
+        "--python-version", python.version, "--dest", str(folder),
+    ]  # fmt: skip
+    for platform in _PLATFORMS:
+        command += ["--platform", platform]
+    # Every version is exact here: a machine's constraints could only contradict them.
+    environment = {**os.environ, "PIP_CONSTRAINT": os.devnull}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        msg = f"pip could not fetch wheels for Python {python.version}: {done.stderr.strip()}"
+        raise ForgeError(msg)
+
+
+def stage(row: WheelRow, declaration: Declaration, wheel: Path, work: Path) -> Staged:
+    """Lay out one wheel as a conda package."""
+    python = declaration.python(row.python)
+    tree = work / row.file.removesuffix(".whl")
+    site_packages = "site-packages" if row.is_pure else python.site_packages
+    metadata, scripts = _unpack(wheel, tree, site_packages)
+    depends = _depends(row, declaration, metadata)
+    if not row.is_pure:
+        minor = int(python.version.split(".")[1])
+        depends += [
+            f"python >={python.version},<3.{minor + 1}.0a0",
+            f"python_abi {python.version}.* *_{python.abi}",
+        ]
+        _write_launchers(tree / "bin", scripts)
+    digest = build_hash([row.model_dump_json()])
+    package = Package(
+        name=row.name,
+        version=row.version,
+        build=f"pyh{digest}_0" if row.is_pure else f"py{python.abi[2:]}h{digest}_0",
+        number=0,
+        subdir=NOARCH if row.is_pure else SUBDIR,
+        depends=tuple(depends),
+        constrains=(),
+        tree=tree,
+        noarch="python" if row.is_pure else None,
+        entry_points=tuple(scripts) if row.is_pure else (),
+        source=row.file,
+    )
+    return Staged(package)
+
+
+def _unpack(wheel: Path, tree: Path, site_packages: str) -> tuple[str, list[str]]:
+    """Unpack into a conda layout; returns METADATA and the console scripts."""
+    with zipfile.ZipFile(wheel) as archive:
+        for info in archive.infolist():
+            if info.is_dir():
+                continue
+            target = tree / _place(info.filename, site_packages)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(archive.read(info))
+            if info.external_attr >> 16 & stat.S_IXUSR:
+                target.chmod(0o755)
+    (dist_info,) = (tree / site_packages).glob("*.dist-info")
+    (dist_info / "INSTALLER").write_text("conda\n")
+    _write_record(tree / site_packages, dist_info)
+    scripts: list[str] = []
+    if (dist_info / "entry_points.txt").is_file():
+        parser = ConfigParser(delimiters=("=",), interpolation=None)
+        parser.read(dist_info / "entry_points.txt", encoding="utf-8")
+        if parser.has_section("console_scripts"):
+            scripts = [f"{name} = {target}" for name, target in parser["console_scripts"].items()]
+    return (dist_info / "METADATA").read_text(encoding="utf-8"), scripts
+
+
+def _place(member: str, site_packages: str) -> PurePosixPath:
+    """Where a wheel's member belongs in a conda package."""
+    path = PurePosixPath(member)
+    if path.is_absolute() or ".." in path.parts:
+        msg = f"a wheel's member leaves the package: {member}"
+        raise ForgeError(msg)
+    if path.parts[0].endswith(".data"):
+        if path.parts[1] != "data":
+            msg = f"no place is known for a wheel's {member}"
+            raise ForgeError(msg)
+        return PurePosixPath(*path.parts[2:])
+    return PurePosixPath(site_packages) / path
+
+
+def _write_record(root: Path, dist_info: Path) -> None:
+    """List what is really there, as pip would have on installing (INSTALLER is new)."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    record = dist_info / "RECORD"
+    for path in sorted(root.rglob("*")):
+        if path.is_file() and path != record:
+            data = path.read_bytes()
+            digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+            writer.writerow([path.relative_to(root).as_posix(), f"sha256={digest}", len(data)])
+    writer.writerow([record.relative_to(root).as_posix(), "", ""])
+    record.write_text(text.getvalue(), encoding="utf-8")
+
+
+def _write_launchers(folder: Path, scripts: Sequence[str]) -> None:
+    """Write what a client writes by itself for a noarch package."""
+    for script in scripts:
+        name, target = (part.strip() for part in script.split("=", 1))
+        module, function = target.split(":", 1)
+        folder.mkdir(exist_ok=True)
+        path = folder / name
+        path.write_text(
+            f"#!{PREFIX_PLACEHOLDER}/bin/python\n"
+            "import sys\n"
+            f"from {module} import {function}\n"
+            f"sys.exit({function}())\n"
+        )
+        path.chmod(0o755)
+
+
+def _depends(row: WheelRow, declaration: Declaration, metadata: str) -> list[str]:
+    """METADATA's requirements under conda's names."""
+    headers = HeaderParser().parsestr(metadata)
+    names = {wheel.project: wheel.name for wheel in declaration.wheels}
+    depends = list(row.depends)
+    environment = {
+        "python_version": row.python,
+        "python_full_version": f"{row.python}.0",
+        "platform_machine": "aarch64",
+        "sys_platform": "linux",
+        "platform_system": "Linux",
+        "os_name": "posix",
+        "implementation_name": "cpython",
+        "platform_python_implementation": "CPython",
+        "extra": "",
+    }
+    for line in headers.get_all("Requires-Dist") or []:
+        requirement = Requirement(line)
+        if requirement.marker and not requirement.marker.evaluate(environment):
+            continue
+        project = canonicalize_name(requirement.name)
+        if project not in names:
+            msg = f"{row.file} requires {requirement.name}, which packages.yaml does not declare"
+            raise ForgeError(msg)
+        depends.append(_spec(names[project], requirement.specifier))
+    if row.is_pure:
+        depends.append(_spec("python", SpecifierSet(headers.get("Requires-Python") or ">=3")))
+    return depends
+
+
+def _spec(name: str, specifier: SpecifierSet) -> str:
+    return f"{name} {','.join(sorted(map(str, specifier)))}".rstrip()

@@ -1,0 +1,162 @@
+"""A repository with recipes as the templates write them, around wheels of a few hundred bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from generator.building import place_of
+from generator.model import Accelerator, PythonBuild, Variant, Wheel
+
+#: the newest member's time in every tiny wheel, 2 Jan 2026 03:04:06 UTC
+NEWEST = (2026, 1, 2, 3, 4, 6)
+NEWEST_MS = 1767323046000
+PYTHONS = ("3.11", "3.12")
+
+RECIPE = """\
+schema_version: 1
+package:
+  name: {name}
+  version: "1.0"
+source:
+{sources}
+build:
+  number: {number}
+  string: {string}
+  python:
+    version_independent: true
+  dynamic_linking:
+    binary_relocation: false
+  script:
+    interpreter: python
+    file: build.py
+requirements:
+  run:
+    - python
+about:
+  license: BSD-3-Clause
+extra:
+  armtorch:
+    digest: {digest}
+"""
+SOURCE = """\
+  - if: match(python, "{python}.*")
+    then:
+      path: ../../../wheelhouse/{folder}/{file}
+      sha256: {sha256}
+      file_name: {file}
+"""
+BUILD = """\
+import os, pathlib, zipfile
+
+prefix = pathlib.Path(os.environ["PREFIX"])
+site = prefix / "site-packages"
+for wheel in pathlib.Path.cwd().glob("*.whl"):
+    zipfile.ZipFile(wheel).extractall(site)
+(site / "tiny" / "run").chmod(0o755)
+(site / "tiny" / "link").symlink_to("../../lib/elsewhere.so")
+(prefix / "lib").mkdir()
+(prefix / "lib" / "libtiny.so").write_bytes(b"\\x7fELF" + bytes(2_000_000))
+(prefix / "info" / "armtorch").mkdir(parents=True)
+(prefix / "info" / "armtorch" / "note.json").write_text("{}")
+print("the script ran")
+"""
+
+
+@dataclass(frozen=True)
+class TinyRepo:
+    """A feedstock of one line, ``1.0``, with packages of tiny wheels."""
+
+    root: Path
+    wheelhouse: Path
+
+    def add(
+        self, name: str = "tiny", *, number: int = 0, digest: str = "d1", build: str = BUILD,
+        pythons: tuple[str, ...] = PYTHONS,
+    ) -> list[Variant]:
+        """Write (or rewrite) a package's recipe and return its variants, one per Python."""
+        wheels = {python: self._wheel(name, python) for python in pythons}
+        recipe = self.root / "recipes" / "1.0" / name / "recipe.yaml"
+        recipe.parent.mkdir(parents=True, exist_ok=True)
+        sources = "".join(
+            SOURCE.format(
+                python=python, folder=wheel.sha256[:16], file=wheel.filename, sha256=wheel.sha256
+            )
+            for python, wheel in wheels.items()
+        )
+        recipe.write_text(
+            RECIPE.format(
+                name=name, sources=sources, number=number, digest=digest,
+                string='py${{ python | version_to_buildstring }}_${{ hash }}_' + str(number),
+            )
+        )
+        recipe.with_name("build.py").write_text(build)
+        return [
+            self._variant(name, PythonBuild.parse(python), wheel, number, digest)
+            for python, wheel in wheels.items()
+        ]
+
+    def _variant(
+        self, name: str, python: PythonBuild, wheel: Wheel, number: int, digest: str
+    ) -> Variant:
+        config = {
+            "python": (python.variant_value,),
+            "target_platform": ("linux-aarch64",),
+        }
+        variant = Variant(
+            line="1.0", train="stable", package=name, subdir="linux-aarch64",
+            accelerator=Accelerator(), python=python, version="1.0", build_number=number,
+            digest=digest, stem=f"linux_aarch64_python{python}", config=config, wheels=(wheel,),
+        )
+        path = self.root / variant.config_path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(
+            "".join(f"{key}:\n- '{value}'\n" for key, (value,) in config.items())
+        )
+        return variant
+
+    def _wheel(self, name: str, python: str) -> Wheel:
+        tag = PythonBuild.parse(python).abi
+        return tiny_wheel(
+            self.wheelhouse, f"{name}-1.0-{tag}-{tag}-manylinux_2_28_aarch64.whl",
+            {"tiny/__init__.py": f"python = '{python}'\n", "tiny/run": "#!/bin/sh\n"},
+        )
+
+
+def make_repo(folder: Path) -> TinyRepo:
+    """Make an empty repository in ``folder`` with a wheelhouse, as a checkout that was built in."""
+    repo = TinyRepo(folder / "repo", folder / "wheelhouse")
+    repo.root.mkdir(parents=True)
+    repo.wheelhouse.mkdir()
+    (repo.root / "wheelhouse").symlink_to(repo.wheelhouse)
+    return repo
+
+
+def tiny_wheel(wheelhouse: Path, filename: str, members: dict[str, str]) -> Wheel:
+    """Write a wheel into its place in the wheelhouse."""
+    wheelhouse.mkdir(exist_ok=True)
+    draft = wheelhouse / "draft"
+    with zipfile.ZipFile(draft, "w") as archive:
+        for number, (name, text) in enumerate(members.items()):
+            date = NEWEST if number == 0 else (2020, 5, 6, 7, 8, 10)
+            archive.writestr(zipfile.ZipInfo(name, date), text)
+    content = draft.read_bytes()
+    wheel = wheel_of(filename, content)
+    target = place_of(wheel, wheelhouse)
+    target.parent.mkdir(exist_ok=True)
+    draft.replace(target)
+    return wheel
+
+
+def wheel_of(filename: str, content: bytes) -> Wheel:
+    """Describe a wheel file as the lock would."""
+    project, version, tag, *_ = filename.split("-")
+    return Wheel(
+        project=project, version=version, filename=filename,
+        purl=f"pkg:pypi/{project}@{version}?file_name={filename}", size=len(content),
+        sha256=hashlib.sha256(content).hexdigest(), index="pypi",
+        python=PythonBuild.from_abi(tag), platforms=("manylinux_2_28_aarch64",),
+        metadata="", metadata_origin="range", record="",
+    )

@@ -1,0 +1,69 @@
+"""feedstock.yaml: what is wrong is named, with what was perhaps meant."""
+
+from pathlib import Path
+
+import pytest
+
+from generator.errors import FeedstockError
+from generator.feedstock import read_feedstock, schema_text
+from generator.model import PythonBuild
+
+ROOT = Path(__file__).parents[2]
+GOOD = (ROOT / "feedstock.yaml").read_text(encoding="utf-8")
+
+
+def read(folder, text):
+    path = folder / "feedstock.yaml"
+    path.write_text(text, encoding="utf-8")
+    return read_feedstock(path)
+
+
+def test_the_committed_declaration_is_valid_and_typed():
+    feedstock = read_feedstock(ROOT / "feedstock.yaml")
+    assert set(feedstock.subdirs) >= {"linux-aarch64", "osx-arm64"}
+    legacy = next(line for line in feedstock.lines if line.name == "legacy-2.8")
+    assert legacy.pythons == (PythonBuild(3, 9),)
+
+
+def test_the_committed_schema_is_the_models():
+    committed = (ROOT / "docs" / "feedstock.schema.json").read_text(encoding="utf-8")
+    assert committed == schema_text(), "regenerate it with: make schemas"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("policies:", "policys:", "policys: unknown key; perhaps you meant 'policies'"),
+        ("base: [", "bases: [", "subdirs.linux-aarch64.bases: unknown key; perhaps you meant"),
+        ("  linux-aarch64:", "  linux-arch64:", "linux-arch64"),
+        ("{kind: pip}", "{kind: 3}", "indexes.pypi.kind"),
+        ("compression_level: 9", "compression_level: nine", "policies.compression_level"),
+        ("compression_level: 9", "compression_level: 40", "policies.compression_level"),
+        ("pythons: all", "pythons: [3.x]", "pythons"),
+        ("accelerators: [cpu, cuda]", "accelerators: [gpu]", "accelerators"),
+        ("indexes: [pypi]", "indexes: [pipy]", "trains.stable.indexes names 'pipy'"),
+        ("packages: [torch, ", "packages: [", "packages leaves torch out"),
+        ("channel: armtorch", "channel: [", "not readable as YAML"),
+    ],
+)
+def test_a_mistake_is_named(tmp_path, old, new, expected):
+    assert old in GOOD
+    with pytest.raises(FeedstockError) as caught:
+        read(tmp_path, GOOD.replace(old, new, 1))
+    assert expected in str(caught.value)
+    assert "feedstock.yaml" in caught.value.where
+    assert caught.value.next_step
+
+
+def test_an_empty_file_and_a_missing_one_are_two_messages(tmp_path):
+    with pytest.raises(FeedstockError, match="feedstock.schema.json"):
+        read(tmp_path, "")
+    with pytest.raises(FeedstockError, match="there is no such file"):
+        read_feedstock(tmp_path / "nowhere.yaml")
+
+
+def test_not_utf8_is_an_error_and_not_a_traceback(tmp_path):
+    path = tmp_path / "feedstock.yaml"
+    path.write_bytes(b"channel: \xff\xfe")
+    with pytest.raises(FeedstockError, match="not readable"):
+        read_feedstock(path)
