@@ -118,8 +118,9 @@ def carry_out(package: Package, wheel: Wheel, rule: dict[str, Any], members: lis
     action = rule["do"]
     if action == "link-folder" and members:
         at = f"{SITE}/{rule['at']}"
-        package.link(at, rule["to"], {"of": rule["of"], "members": str(len(members))})
-        package.note(at, "", "")
+        if at not in package.linked:
+            package.link(at, rule["to"], {"of": rule["of"], "member": f"{rule['at']}/**"})
+            package.note(at, "", "")
     elif action == "unpack":
         for member in members:
             take_over(package, wheel, rule, member)

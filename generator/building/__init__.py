@@ -1,7 +1,7 @@
 """Drives rattler-build: wheelhouse, parallel workers, the seal; skips what the channel has."""
 
 from generator.building.driver import Settings, build
-from generator.building.planning import Destination
+from generator.building.planning import Destination, file_name
 from generator.building.report import BuildReport, Row, Savings
 from generator.building.seal import Sealed, seal
 from generator.building.wheelhouse import default_root, fetch, link_wheelhouse, place_of
@@ -9,5 +9,5 @@ from generator.building.worker import Audit, Contents
 
 __all__ = [
     "Audit", "BuildReport", "Contents", "Destination", "Row", "Savings", "Sealed", "Settings",
-    "build", "default_root", "fetch", "link_wheelhouse", "place_of", "seal",
+    "build", "default_root", "fetch", "file_name", "link_wheelhouse", "place_of", "seal",
 ]

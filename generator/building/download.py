@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -11,6 +12,7 @@ from typing import Any, Final
 
 import requests
 
+from generator.atomic import write_text
 from generator.building.policy import FetchPolicy
 from generator.console import Narrator, Task
 from generator.errors import AbsentError, IntegrityError, UnreachableError
@@ -30,6 +32,7 @@ class Source:
     stop: Event
     narrator: Narrator
     task: Task
+    connect: Callable[[], requests.Session]
 
 
 class _Interrupted(Exception):  # noqa: N818 - not an error: the transfer is to be tried again
@@ -52,7 +55,7 @@ def download(url: str, wheel: Wheel, target: Path, source: Source) -> None:
     """
     transfer = _Transfer(url, wheel, target.with_name(target.name + ".part"), source)
     failures = 0
-    with requests.Session() as session:
+    with source.connect() as session:
         while True:
             before = transfer.have
             try:
@@ -204,7 +207,7 @@ class _Transfer:
     def _remember(self, answer: requests.Response) -> None:
         etag = answer.headers.get("ETag", "")
         if etag and not etag.startswith("W/"):  # If-Range takes strong ones only (RFC 9110, 13.1.5)
-            self.note.write_text(json.dumps({"url": self.url, "etag": etag}), encoding="utf-8")
+            write_text(self.note, json.dumps({"url": self.url, "etag": etag}), durable=False)
 
 
 def _retry_after(answer: requests.Response) -> float | None:

@@ -19,7 +19,6 @@ from typing import Any, TypeAlias, cast
 from filelock import FileLock, Timeout
 
 from generator.building.planning import Destination, Plan, plan
-from generator.building.recipe import Inputs
 from generator.building.report import BuildReport, Row
 from generator.building.wheelhouse import place_of
 from generator.building.worker import Audit, Job, Outcome, run
@@ -125,7 +124,7 @@ def _start(job_plan: Plan, folder: Path, settings: Settings) -> tuple[Answer, _R
     context = get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     job = Job(
-        inputs=Inputs.of(variant, settings.repo), folder=private, log=log, wheels=wheels,
+        variant=variant, repo=settings.repo, folder=private, log=log, wheels=wheels,
         level=settings.level, cores=os.cpu_count() or 1, audit=settings.audit,
     )
     process = context.Process(target=run, args=(job, sender), daemon=False)

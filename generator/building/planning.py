@@ -52,18 +52,27 @@ def plan(variant: Variant, *, repo: Path, channel: Destination, force: bool) -> 
     """Return what to build, or the row of a variant that needs or allows no work."""
     try:
         rendered = render(Inputs.of(variant, repo))
-        recipe = rendered.recipe
-        file_name = f"{recipe.package.name}-{variant.version}-{recipe.build.string}.conda"
-        here = channel.find(variant.subdir, file_name)
+        name = _file_name(variant, rendered)
+        here = channel.find(variant.subdir, name)
         if here is None or force:
-            return Plan(variant, file_name, variant.subdir)
+            return Plan(variant, name, variant.subdir)
         _refuse_other_inputs(here, digest_of(rendered))
     except ArmtorchError as error:
         return _row(variant, "failed", error=error)
     return _row(
-        variant, "skipped", file_name=file_name, size=here.stat().st_size,
+        variant, "skipped", file_name=name, size=here.stat().st_size,
         sha256=channel.sha256(variant.subdir, file_name),
     )
+
+
+def file_name(variant: Variant, repo: Path) -> str:
+    """Return the name of a variant's package; raises BuildError as rendering does."""
+    return _file_name(variant, render(Inputs.of(variant, repo)))
+
+
+def _file_name(variant: Variant, rendered: RenderedVariant) -> str:
+    recipe = rendered.recipe
+    return f"{recipe.package.name}-{variant.version}-{recipe.build.string}.conda"
 
 
 def digest_of(rendered: RenderedVariant) -> str:

@@ -16,9 +16,11 @@ from tempfile import mkdtemp
 from threading import Event
 from typing import Final
 
+import requests
 from filelock import FileLock
 from platformdirs import user_cache_path
 
+from generator.atomic import write_text
 from generator.building.download import BLOCK, Source, download
 from generator.building.policy import FetchPolicy, policy
 from generator.console import Narrator, Task
@@ -50,6 +52,7 @@ def fetch(
     jobs: int,
     rehash: bool = False,
     rules: FetchPolicy | None = None,
+    connect: Callable[[], requests.Session] = requests.Session,
 ) -> dict[str, Path]:
     """Bring every wheel into the wheelhouse and return its path by sha256.
 
@@ -61,6 +64,7 @@ def fetch(
         jobs: downloads at once.
         rehash: compute the sha256 of wheels that were verified before, too.
         rules: patience; the data file's when not given.
+        connect: opens a session with the proxies and certificates of this machine.
 
     Raises:
         AbsentError: the index answers that it does not have the file.
@@ -74,7 +78,8 @@ def fetch(
         missing = [w for w in needed.values() if rehash or not _is_noted(place_of(w, root), w)]
         if missing:
             _fetch_all(
-                missing, locate, root, narrator=narrator, jobs=jobs, rules=rules or policy().fetch
+                missing, locate, root, narrator=narrator, jobs=jobs,
+                rules=rules or policy().fetch, connect=connect,
             )
     except OSError as error:
         raise StorageError(
@@ -86,7 +91,7 @@ def fetch(
 
 def _fetch_all(
     missing: list[Wheel], locate: Locate, root: Path, *, narrator: Narrator, jobs: int,
-    rules: FetchPolicy,
+    rules: FetchPolicy, connect: Callable[[], requests.Session],
 ) -> None:
     total = sum(wheel.size for wheel in missing)
     _require_space(root, missing)
@@ -96,7 +101,7 @@ def _fetch_all(
         ThreadPoolExecutor(max(1, jobs)) as pool,
     ):
         def one(wheel: Wheel) -> None:
-            _fetch_one(wheel, locate, root, Source(rules, stop, narrator, task))
+            _fetch_one(wheel, locate, root, Source(rules, stop, narrator, task, connect))
 
         pending = [pool.submit(one, wheel) for wheel in missing]
         try:
@@ -171,9 +176,7 @@ def _state(path: Path, wheel: Wheel) -> dict[str, object]:
 
 
 def _remember(path: Path, wheel: Wheel) -> None:
-    part = path.with_name(f"{path.name}.verified.part")
-    part.write_text(json.dumps(_state(path, wheel)), encoding="utf-8")
-    part.replace(_note(path))
+    write_text(_note(path), json.dumps(_state(path, wheel)), durable=False)
 
 
 def _note(path: Path) -> Path:

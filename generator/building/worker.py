@@ -26,6 +26,7 @@ from generator.building.policy import policy
 from generator.building.recipe import Inputs, render
 from generator.building.seal import Sealed, seal
 from generator.errors import ArmtorchError, BuildError, StorageError
+from generator.model import Variant
 
 #: with less than this left in the folder, a failed build failed for want of space: rattler-build
 #: does not say so itself ("could not write to file")
@@ -38,7 +39,7 @@ _TAIL_LINES: Final = 30
 class Contents:
     """A built package as the linkage check sees it."""
 
-    variant_id: str
+    variant: Variant
     #: info/index.json
     index: dict[str, Any]
     #: path -> target of every link, else None
@@ -61,7 +62,8 @@ Audit = Callable[[Contents], tuple[str, ...]]
 class Job:
     """The work of one process."""
 
-    inputs: Inputs
+    variant: Variant
+    repo: Path
     #: private to this job; removed by whoever made it
     folder: Path
     log: Path
@@ -118,7 +120,7 @@ def _build(job: Job, log: TextIO) -> tuple[Sealed, tuple[str, ...]]:
 
 
 def _draft(job: Job, log: TextIO, level: int) -> Path:
-    variant = render(job.inputs)
+    variant = render(Inputs.of(job.variant, job.repo))
     output = job.folder / "out"
     try:
         # keep_build: the linkage check opens the binaries where they were packed from
@@ -156,10 +158,10 @@ def _contents(job: Job, sealed: Sealed) -> Contents:
     if len(prefixes) != 1:
         raise BuildError(
             f"rattler-build left {len(prefixes)} prefixes behind, not one",
-            where=job.inputs.variant_id, next_step="report it with the log",
+            where=job.variant.id, next_step="report it with the log",
         )
     return Contents(
-        variant_id=job.inputs.variant_id, index=sealed.index, files=sealed.files,
+        variant=job.variant, index=sealed.index, files=sealed.files,
         binaries=sealed.binaries, prefix=prefixes[0],
     )
 
@@ -200,7 +202,7 @@ def _failure(job: Job, error: RattlerBuildError) -> ArmtorchError:
     if full or any(sign in f"{tail}{error}" for sign in _NO_SPACE):
         return _no_space(job)
     return BuildError(
-        f"{error}\n{tail}", where=job.inputs.variant_id,
+        f"{error}\n{tail}", where=job.variant.id,
         next_step=f"read the whole log, {job.log}",
     )
 

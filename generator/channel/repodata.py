@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from generator.atomic import write_text
 from generator.errors import IntegrityError
 
 REPODATA: Final = "repodata.json"
@@ -58,9 +59,7 @@ def drop_records(path: Path, names: set[str]) -> None:
     if not names & rows.keys():
         return
     repodata[_PACKAGES] = {name: row for name, row in rows.items() if name not in names}
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(repodata, separators=(",", ":")), encoding="utf-8")
-    part.replace(path)
+    write_text(path, json.dumps(repodata, separators=(",", ":")))
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -1,1 +1,51 @@
-"""TODO."""
+"""The command line: one module per subcommand, nothing but click and calls of stages."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import click
+
+from generator.console import narrator
+from generator.stages.project import Project
+
+#: subcommands in the order people meet them; each is loaded when it is asked for
+_COMMANDS = ("up", "update", "render", "build", "test", "matrix", "schemas")
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _COMMANDS:
+            return None
+        command = importlib.import_module(f"generator.commands.{cmd_name}").command
+        assert isinstance(command, click.Command)  # noqa: S101 - narrows the type
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--feedstock", type=click.Path(path_type=Path, dir_okay=False), default="feedstock.yaml",
+    show_default=True, envvar="ARMTORCH_FEEDSTOCK", help="The declaration to work on.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Only results and errors.")
+@click.option("--debug", is_flag=True, help="Show where in the code an error came from.")
+@click.version_option(package_name="armtorch")
+@click.pass_context
+def cli(ctx: click.Context, feedstock: Path, *, quiet: bool, debug: bool) -> None:  # noqa: ARG001
+    """Put the PyTorch packages that ARM machines miss onto a conda channel of your own.
+
+    \b
+    The whole line, from upstream's wheels to a channel folder:
+      armtorch up
+    \b
+    The same, step by step:
+      armtorch update      what upstream has, into feedstock.lock.yaml
+      armtorch render      recipes/ and .ci_support/ from the lock
+      armtorch build       packages into a channel folder
+      armtorch test        install each package afresh and run its tests
+    """
+    ctx.obj = Project(feedstock=feedstock, narrator=narrator(quiet=quiet))

@@ -4,36 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from generator.console import Narrator
 from generator.errors import SelectionError
 from generator.matrix import Selection
 from generator.model import Accelerator, PythonBuild
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-
-
-@dataclass(frozen=True, kw_only=True)
-class Project:
-    """Where the files of a feedstock are."""
-
-    feedstock: Path
-    narrator: Narrator
-
-    @property
-    def root(self) -> Path:
-        """The folder of the feedstock, which holds recipes/ and .ci_support/."""
-        return self.feedstock.parent
-
-    @property
-    def lock(self) -> Path:
-        """feedstock.lock.yaml beside feedstock.yaml."""
-        return self.feedstock.with_suffix(".lock.yaml")
 
 
 class ManyValues(click.ParamType):
@@ -56,7 +35,8 @@ class ManyValues(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
-def _joined(_: click.Context, __: click.Parameter, value: tuple[tuple[Any, ...], ...]) -> Any:
+def joined(_: click.Context, __: click.Parameter, value: tuple[tuple[Any, ...], ...]) -> Any:
+    """Make one tuple of an option that takes lists and may be repeated."""
     return tuple(part for parts in value for part in parts)
 
 
@@ -70,7 +50,7 @@ def selection_options(command: _F) -> _F:
     ]
     for name, parse, text in reversed(options):
         command = click.option(
-            name, f"{name[2:]}s", multiple=True, type=ManyValues(parse), callback=_joined,
+            name, f"{name[2:]}s", multiple=True, type=ManyValues(parse), callback=joined,
             metavar="A,B", help=f"Only these {text}.",
         )(command)
     return command

@@ -169,11 +169,27 @@ class _Judging:
         for opening in opened:
             for load in opening.binary.needs:
                 yield from self._load(loader, opening, load)
+            if opening.binary.executable:
+                yield from self._start(loader, opening)
             search = opening.binary.runpath or opening.binary.rpath
             outside = [folder for folder in search if expand(folder, opening.folder) is None]
             if outside:
                 yield Finding(
                     rule=rules.BUILD_MACHINE, file=opening.path, what=", ".join(outside))
+
+    def _start(
+        self, loader: GlibcLoader | DyldLoader, program: Opening
+    ) -> Iterator[Finding]:
+        """Judge what a program's libraries miss when it starts without python around it."""
+        for opening, load in loader.missing_at_start(program):
+            known = self._prefix.table.find(load.name)
+            owner = self._prefix.by_name(load.name)
+            if owner is not None and (known is None or known.action != "system"):
+                yield Finding(
+                    rule=rules.UNREACHABLE, file=program.path, name=load.name,
+                    what=f"when it starts, {opening.path} is loaded: "
+                    f"{_missing(load, owner, opening)}",
+                )
 
     def _load(
         self, loader: GlibcLoader | DyldLoader, opening: Opening, load: Load

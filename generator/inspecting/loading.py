@@ -66,6 +66,35 @@ class GlibcLoader:
                 return owner
         return None
 
+    def missing_at_start(self, program: Opening) -> Iterator[tuple[Opening, Load]]:
+        """Walk all that a program loads, breadth first as ld.so does, and yield what it misses.
+
+        Here nothing is lent by python's search path, and what is loaded already is not looked
+        for again (T4). The program's own needs are `find`'s to judge.
+        """
+        todo: list[tuple[Opening, tuple[str, ...]]] = [(program, ())]
+        loaded: set[str | None] = set()
+        while todo:
+            opening, chain = todo.pop(0)
+            runpath = opening.binary.runpath
+            own = () if runpath is not None else tuple(
+                _inside(opening.binary.rpath, opening.folder))
+            folders = own + chain if runpath is None else tuple(_inside(runpath, opening.folder))
+            for load in opening.binary.needs:
+                if load.name in loaded:
+                    continue
+                path = next(
+                    (p for f in folders if self._prefix.owner(p := f"{f}/{load.name}")), None)
+                if path is None:
+                    if opening is not program:
+                        yield opening, load
+                    continue
+                owner = self._prefix.owner(path)
+                loaded.add(load.name)
+                if owner is not None and owner.binary is not None:
+                    loaded.add(owner.binary.name)
+                    todo.append((Opening(path=path, binary=owner.binary), own + chain))
+
     def _folders(self, opening: Opening) -> Iterator[str]:
         if opening.binary.runpath is not None:
             # a RUNPATH switches every RPATH off, its own and the loaders' (T3)
@@ -94,8 +123,8 @@ class GlibcLoader:
             for opening in self._opened
         }
         inherited = {}
-        for path in loaders:
-            chain, todo = {path}, sorted(loaders[path])
+        for path, direct in loaders.items():
+            chain, todo = {path}, sorted(direct)
             folders: dict[str, None] = {}
             while todo:
                 loader = todo.pop(0)
@@ -120,6 +149,11 @@ class DyldLoader:
             if (owner := self._prefix.owner(path)) is not None:
                 return owner
         return None
+
+    def missing_at_start(self, program: Opening) -> Iterator[tuple[Opening, Load]]:
+        """Nothing: a load command means the same file whichever program it is loaded into."""
+        del program
+        yield from ()
 
     def _paths(self, opening: Opening, name: str) -> Iterator[str]:
         variable, _, rest = name.partition("/")

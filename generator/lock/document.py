@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from dataclasses import replace
 from typing import Any, Final
 
 from pydantic import TypeAdapter
@@ -13,8 +12,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.nodes import MappingNode
 from ruamel.yaml.representer import SafeRepresenter
 
-from generator.model.cell import Cell, Lock
-from generator.model.wheel import Wheel
+from generator.model.cell import Lock
 
 #: raised when an older armtorch could no longer read the file rightly
 SCHEMA: Final = 1
@@ -22,7 +20,6 @@ HEAD: Final = (
     "# yaml-language-server: $schema=docs/feedstock.lock.schema.json\n"
     "# written by armtorch update; not to be edited: `digest` tells when it was\n"
 )
-_PROJECTS: Final = ("torch", "torchvision", "torchaudio")
 _ADAPTER = TypeAdapter(Lock)
 
 
@@ -53,7 +50,7 @@ _Representer.add_representer(dict, _Representer.represent_ordered)
 
 def to_document(lock: Lock) -> dict[str, Any]:
     """Return the lock as plain data, sorted, without what is default; the digest included."""
-    content: dict[str, Any] = _ADAPTER.dump_python(sort_lock(lock), mode="json",
+    content: dict[str, Any] = _ADAPTER.dump_python(lock.in_order(), mode="json",
                                                    exclude_defaults=True)
     return {"schema": SCHEMA, "digest": digest_of(content), **content}
 
@@ -81,39 +78,10 @@ def to_text(lock: Lock) -> str:
         document["builds"] = {key: _Row(row) for key, row in document["builds"].items()}
     yaml = YAML(typ="safe", pure=True)
     yaml.Representer = _Representer
-    yaml.default_flow_style = False
+    yaml.default_flow_style = False  # type: ignore[assignment]  # ruamel annotates its None
     yaml.width = 1 << 20
     yaml.allow_unicode = True
     yaml.sort_base_mapping_type_on_output = False
     stream = io.StringIO()
     yaml.dump(document, stream)
     return HEAD + stream.getvalue()
-
-
-def sort_lock(lock: Lock) -> Lock:
-    """Return the lock in its one order: cells and wheels by name, torch before the others."""
-    return replace(
-        lock,
-        cells=tuple(_sort_cell(cell) for cell in
-                    sorted(lock.cells, key=lambda c: (c.train, c.line, c.subdir, c.accelerator))),
-        metadata=dict(sorted(lock.metadata.items())),
-        builds=dict(sorted(lock.builds.items())),
-        absent=tuple(sorted(lock.absent, key=lambda a: (a.train, a.subdir, a.accelerator,
-                                                        a.reason, a.detail))),
-    )
-
-
-def _sort_cell(cell: Cell) -> Cell:
-    return replace(
-        cell,
-        trio={name: cell.trio[name] for name in _PROJECTS if name in cell.trio},  # type: ignore[index,misc]
-        wheels=tuple(sorted(cell.wheels, key=_wheel_order)),
-        absent=tuple(sorted(cell.absent, key=lambda a: (a.package, a.python, a.reason, a.detail))),
-        libraries=tuple(sorted(cell.libraries)),
-    )
-
-
-def _wheel_order(wheel: Wheel) -> tuple[object, ...]:
-    python = wheel.python
-    key = (python.major, python.minor, python.freethreading) if python else ()
-    return (_PROJECTS.index(wheel.project), key, wheel.filename)

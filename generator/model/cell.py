@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal, get_args
 
 from pydantic import ConfigDict
 
@@ -100,6 +100,20 @@ class Cell:
         """Return the Python builds that torch is served for, in order."""
         return tuple(sorted(w.python for w in self.wheels_of("torch") if w.python is not None))
 
+    def in_order(self) -> Cell:
+        """Return the cell with its parts in their one order: torch first, then by Python."""
+        projects = list(get_args(Project))
+        return replace(
+            self,
+            trio={name: self.trio[name] for name in projects if name in self.trio},
+            wheels=tuple(sorted(self.wheels, key=lambda w: (
+                projects.index(w.project), () if w.python is None else (
+                    w.python.major, w.python.minor, w.python.freethreading), w.filename))),
+            absent=tuple(sorted(self.absent, key=lambda a: (
+                a.package, a.python, a.reason, a.detail))),
+            libraries=tuple(sorted(self.libraries)),
+        )
+
     def wheels_of(self, project: str) -> tuple[Wheel, ...]:
         """Return the cell's wheels of one project."""
         return tuple(w for w in self.wheels if w.project == project)
@@ -146,3 +160,15 @@ class Lock:
     builds: dict[str, BuildNumber] = field(default_factory=dict)
     #: whole cells that the feedstock asks for and upstream does not serve
     absent: tuple[CellAbsence, ...] = ()
+
+    def in_order(self) -> Lock:
+        """Return the lock in its one order, whatever order its parts were found in."""
+        return replace(
+            self,
+            cells=tuple(cell.in_order() for cell in sorted(
+                self.cells, key=lambda c: (c.train, c.line, c.subdir, str(c.accelerator)))),
+            metadata=dict(sorted(self.metadata.items())),
+            builds=dict(sorted(self.builds.items())),
+            absent=tuple(sorted(self.absent, key=lambda a: (
+                a.train, a.subdir, a.accelerator, a.reason, a.detail))),
+        )

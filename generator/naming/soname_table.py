@@ -7,7 +7,7 @@ called its name here.
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from types import MappingProxyType
@@ -178,9 +178,9 @@ def needed_libraries(
 ) -> tuple[Library, ...]:
     """List the libraries of other packages that a package's binaries need, by its name and version.
 
-    They want a dependency, and on Linux a link beside the binaries whose RUNPATH is ``$ORIGIN``
-    alone: glibc would take the machine's own libstdc++ otherwise (facts/linkage.md, T3). CUDA
-    libraries that torch's Requires-Dist names are not repeated.
+    They want a dependency, and on Linux a link under their name beside the binaries that ask for
+    them (torch/lib), since upstream's search paths end at ``$ORIGIN``: glibc would take the
+    machine's own libstdc++ otherwise, and torch_shm_manager would not start.
     """
     kind = "cpu" if accelerator.cuda is None else "cuda"
     table = sonames(subdir)
@@ -194,15 +194,24 @@ def needed_libraries(
 
 
 def library_depends(
-    package: str, *, version: str, subdir: str, accelerator: Accelerator
+    package: str,
+    *,
+    version: str,
+    subdir: str,
+    accelerator: Accelerator,
+    known: Iterable[RunDependency] = (),
 ) -> tuple[RunDependency, ...]:
-    """Return the run dependencies that provide a package's `needed_libraries`."""
+    """Return the run dependencies that provide a package's `needed_libraries`.
+
+    Packages that ``known`` names are left out: what Requires-Dist says of them is the narrower.
+    """
+    there = {dependency.name for dependency in known}
     return unique(
         dependency
         for library in needed_libraries(
             package, version=version, subdir=subdir, accelerator=accelerator
         )
-        if (dependency := library.dependency) is not None
+        if (dependency := library.dependency) is not None and dependency.name not in there
     )
 
 

@@ -53,7 +53,7 @@ def condition(chosen: Iterable[Place], universe: Iterable[Place]) -> str | None:
     wanted, every = frozenset(chosen), frozenset(universe)
     if wanted == every:
         return None
-    for parts in ((False, False, True), (False, True, False), (True, False, False),
+    for parts in ((False, False, True), (True, False, False), (False, True, False),
                   (True, True, False), (False, True, True), (True, False, True),
                   (True, True, True)):
         if _projected(wanted, every, parts) == wanted:
@@ -91,7 +91,7 @@ def _atoms(
 ) -> list[str]:
     found = []
     if parts[0]:
-        found.append(_either([_subdir(subdir, {place.subdir for place in every})
+        found.append(_either([subdir_condition(subdir, {place.subdir for place in every})
                               for subdir in sorted({place.subdir for place in wanted})]))
     if parts[1]:
         found.append(_accelerators({place.accelerator for place in wanted},
@@ -106,7 +106,8 @@ def _either(expressions: list[str]) -> str:
     return expressions[0] if len(expressions) == 1 else f"({' or '.join(expressions)})"
 
 
-def _subdir(subdir: str, every: set[str]) -> str:
+def subdir_condition(subdir: str, every: set[str]) -> str:
+    """Return the shortest selector that holds for one subdir of ``every``."""
     os = subdir.split("-", 1)[0]
     if sum(other.startswith(f"{os}-") for other in every) == 1:
         return os
@@ -120,7 +121,7 @@ def _accelerators(wanted: set[Accelerator], every: set[Accelerator]) -> str:
     return _either([_accelerator(each, tegra) for each in sorted(wanted)])
 
 
-def _accelerator(accelerator: Accelerator, tegra: bool) -> str:  # noqa: FBT001
+def _accelerator(accelerator: Accelerator, tegra: bool) -> str:
     version = f'cuda_compiler_version == "{accelerator.cuda_compiler_version}"'
     if tegra and accelerator.cuda is not None:
         return f'({version} and arm_variant_type == "{accelerator.arm_variant_type}")'

@@ -14,8 +14,9 @@ from pydantic import ConfigDict
 
 from generator.datafiles import load_data
 from generator.errors import RenderError
-from generator.model import Cell, Lock, Metadata, Variant, Wheel
+from generator.model import Cell, Metadata, Wheel
 from generator.naming import dropped_requirements, needed_libraries, sonames
+from generator.rendering.recipe import RecipeInputs
 
 _CLOSED = ConfigDict(extra="forbid")
 _SITE = "site-packages"
@@ -81,10 +82,7 @@ def layouts() -> LayoutFile:
     return load_data("layout.yaml", LayoutFile)
 
 
-def layout_text(
-    package: str, variants: tuple[Variant, ...], cells: dict[Variant, Cell], lock: Lock,
-    maximum_unpacked_ratio: float,
-) -> str:
+def layout_text(inputs: RecipeInputs) -> str:
     """Return layout.json for one recipe.
 
     Raises:
@@ -93,8 +91,9 @@ def layout_text(
     """
     wheels: dict[str, dict[str, Any]] = {}
     places: dict[str, dict[str, Any]] = {}
-    for variant in variants:
-        cell, key = cells[variant], f"{variant.subdir}/{variant.accelerator}"
+    package, lock = inputs.package, inputs.lock
+    for variant in inputs.variants:
+        cell, key = inputs.cells[variant.id], f"{variant.subdir}/{variant.accelerator}"
         for wheel in variant.wheels:
             if wheels.get(wheel.filename, {}).get("sha256", wheel.sha256) != wheel.sha256:
                 raise RenderError(f"two wheels are called {wheel.filename}",
@@ -106,7 +105,8 @@ def layout_text(
             }
             places.setdefault(key, _cell(package, wheel, cell))
     content = {
-        "schema": 1, "package": package, "maximum_unpacked_ratio": maximum_unpacked_ratio,
+        "schema": 1, "package": package,
+        "maximum_unpacked_ratio": inputs.feedstock.policies.maximum_unpacked_ratio,
         "licenses": layouts().licenses, "wheels": wheels, "cells": places,
     }
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
@@ -136,7 +136,7 @@ def _cell(package: str, wheel: Wheel, cell: Cell) -> dict[str, Any]:
     if layout.link_folder is not None and not shared and cell.subdir.startswith("linux-"):
         links = [
             {"at": f"{_SITE}/{layout.link_folder}/{library.name}", "to": library.target,
-             "of": library.package or "", "why": "glibc looks beside the link only: RUNPATH $ORIGIN"}
+             "of": library.package or "", "why": "a RUNPATH of $ORIGIN is all that glibc follows"}
             for library in needed_libraries(package, version=wheel.version, subdir=cell.subdir,
                                             accelerator=cell.accelerator)
         ]
@@ -158,11 +158,7 @@ def _rule(layout: ProjectLayout, rule: Rule, *, shared: bool) -> dict[str, Any]:
     if rule.drop is not None:
         return {**said, "do": "drop", "why": rule.drop}
     if rule.share is None and rule.share_folder is None:
-        if shared:
-            return {**said, "do": "leave", "of": layout.package}
-        if rule.own is not None:
-            return {**said, "do": "unpack", "from": rule.source, "to": rule.own, "link_back": True}
-        return {**said, "do": "unpack", "to": _SITE}
+        return {**said, **_python_only(layout, rule, shared=shared)}
     said["shared"] = True
     folder, to = (rule.at, rule.share_folder) if rule.share_folder else (rule.source, rule.share)
     if shared:
@@ -171,9 +167,18 @@ def _rule(layout: ProjectLayout, rule: Rule, *, shared: bool) -> dict[str, Any]:
             said["patch"] = {"pattern": rule.patch.pattern, "with": rule.patch.replacement,
                              "why": rule.patch.why}
         return said
-    if rule.share_folder:
-        return {**said, "do": "link-folder", "at": folder, "to": to, "of": layout.shared_package}
-    return {**said, "do": "link", "from": folder, "to": to, "of": layout.shared_package}
+    where = {"at": folder} if rule.share_folder else {"from": folder}
+    action = "link-folder" if rule.share_folder else "link"
+    return {**said, "do": action, **where, "to": to, "of": layout.shared_package}
+
+
+def _python_only(layout: ProjectLayout, rule: Rule, *, shared: bool) -> dict[str, Any]:
+    """Write the part of a rule whose members only the Python package carries."""
+    if shared:
+        return {"do": "leave", "of": layout.package}
+    if rule.own is not None:
+        return {"do": "unpack", "from": rule.source, "to": rule.own, "link_back": True}
+    return {"do": "unpack", "to": _SITE}
 
 
 def _bundled_rules(

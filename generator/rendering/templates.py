@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -37,10 +38,17 @@ def read(name: str) -> bytes:
 def environment() -> Environment:
     """Return the environment. Its delimiters leave rattler-build's ``${{ }}`` alone."""
     # recipes are YAML, not HTML: escaping would break them
-    return Environment(  # noqa: S701
+    found = Environment(  # noqa: S701
         loader=FileSystemLoader(folder() / "recipes"), undefined=StrictUndefined,
         variable_start_string="<<", variable_end_string=">>",
         block_start_string="<%", block_end_string="%>",
         comment_start_string="<#", comment_end_string="#>",
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
     )
+    found.filters["lines"] = indented
+    return found
+
+
+def indented(found: Sequence[str], depth: int) -> str:
+    """Write lines below each other, ``depth`` blanks in, without a line end after the last."""
+    return "\n".join(" " * depth + line for line in found)

@@ -14,13 +14,12 @@ from generator.errors import ArmtorchError, UnreachableError
 from generator.model.cell import Absence, AbsenceReason, Cell, Sharing
 from generator.model.python_build import PythonBuild
 from generator.model.wheel import Metadata, Wheel
-from generator.upstream.archive import Member
 from generator.upstream.catalogue import Catalogue
 from generator.upstream.choosing import Draft
 from generator.upstream.facts import WheelFacts
 from generator.upstream.offers import Offer
 from generator.upstream.policy import SharingRules, TrioPolicy
-from generator.upstream.sharing import Unproven, find_unproven, reference_of, summarise
+from generator.upstream.sharing import Unproven, find_unproven, summarise
 from generator.upstream.targets import accelerator_of, active, environment
 from generator.upstream.wheel_reader import WheelReader
 
@@ -62,10 +61,10 @@ def picks(draft: Draft, catalogue: Catalogue) -> tuple[tuple[Pick, ...], tuple[A
             else:
                 absent.append(_not_served(project, str(version), subdir.name, python,
                                           catalogue.yanked(project, version, python)))
-    for python in draft.wish.pythons or ():
-        if python not in draft.pythons:
-            absent.append(_not_served("torch", str(draft.torch), subdir.name, python,
-                                      catalogue.yanked("torch", draft.torch, python)))
+    absent.extend(
+        _not_served("torch", str(draft.torch), subdir.name, python,
+                    catalogue.yanked("torch", draft.torch, python))
+        for python in draft.wish.pythons or () if python not in draft.pythons)
     return tuple(found.values()), tuple(absent)
 
 
@@ -232,7 +231,3 @@ def _stand_apart(apart: tuple[Unproven, ...]) -> list[Absence]:
         detail=f"its torch cannot share libtorch: {found[0].member}, {found[0].why}"
                + (f", and {len(found) - 1} more members" if len(found) > 1 else ""))
         for python, found in sorted(by_python.items())]
-
-
-__all__ = ["BuiltCell", "CellMaker", "Member", "Pick", "picks", "read_all", "reference_of",
-           "with_old_origins"]

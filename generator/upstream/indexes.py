@@ -102,7 +102,7 @@ class FolderIndex:
                               next_step="make it, or mend the index in feedstock.yaml")
         page = folder / "index.html"
         if page.is_file():
-            parsed = ProjectPage.from_html(project, page.read_bytes(), f"{page.absolute().as_uri()}")
+            parsed = ProjectPage.from_html(project, page.read_bytes(), page.absolute().as_uri())
             found = _offers_of_page(parsed, self.name, project, str(page))
             return tuple(_hashed(offer) for offer in found)
         offers = (parse_offer(path.name, index=self.name, url=path.absolute().as_uri(),

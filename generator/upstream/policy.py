@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class CompanionRow:
     cpu: bool
     evidence: str
     source: str
-    date: datetime.date
+    date: dt.date
 
     def applies(self, project: str, version: Version, subdir: str) -> bool:
         """Whether the row speaks about this wheel."""

@@ -12,7 +12,7 @@ from generator.errors import AbsentError, ArmtorchError, MalformedError, Unreach
 from generator.model.cell import Cell, CellAbsence, Lock, TrainName
 from generator.model.subdir import Subdir
 from generator.model.wheel import Metadata
-from generator.upstream.catalogue import Catalogue, read_catalogue, refuse_tampering
+from generator.upstream.catalogue import read_catalogue, refuse_tampering
 from generator.upstream.cells import CellMaker, picks, read_all, with_old_origins
 from generator.upstream.choosing import Chooser, Draft
 from generator.upstream.indexes import Index
@@ -92,7 +92,7 @@ def update(asked: Asked, old: Lock, *, reader: WheelReader, indexes: Mapping[str
         _make(run, maker, drafts, narrator)
     lock = Lock(cells=tuple(run.cells.values()), metadata=run.metadata, builds=old.builds,
                 absent=tuple(run.absent))
-    return Outcome(lock=lock, findings=tuple(run.findings), traffic=reader.web.traffic)
+    return Outcome(lock=lock.in_order(), findings=tuple(run.findings), traffic=reader.web.traffic)
 
 
 def _choose(run: _Run, chooser: Chooser, own: Iterable[Wish], named: set[str],

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from generator.console import Narrator
-from generator.errors import IntegrityError, MalformedError, UnreachableError, UnsafeArchiveError
+from generator.errors import IntegrityError, MalformedError, UnsafeArchiveError
 from generator.model.wheel import MetadataOrigin
 from generator.upstream.archive import (
     Member,
@@ -254,6 +254,3 @@ def _libraries(members: dict[str, Member], project: str) -> tuple[str, ...]:
     folder = f"{project}/lib/"
     return tuple(sorted(path.removeprefix(folder) for path in members
                         if path.startswith(folder) and "/" not in path.removeprefix(folder)))
-
-
-__all__ = ["ArchivePolicies", "UnreachableError", "WheelReader"]

@@ -7,7 +7,7 @@ fit them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from packaging.specifiers import SpecifierSet
@@ -116,7 +116,7 @@ class Wish:
     pythons: tuple[PythonBuild, ...] | None
     #: name of a line of its own; "" where the torch version names it
     line: str = ""
-    torch: SpecifierSet = SpecifierSet()
+    torch: SpecifierSet = field(default_factory=SpecifierSet)
 
     def fits(self, accelerator: Accelerator) -> bool:
         """Whether a wheel for ``accelerator`` is what is wished for."""

@@ -6,16 +6,13 @@ from Debian's arm64 packages and PyPI's wheels, and a sysroot to run them in und
 
 from tests.forge.channel import ForgeChannel, default_cache, ensure
 from tests.forge.errors import ForgeError
-from tests.forge.machine import Emulation, emulation, glibc_version, sysroot, virtual_packages
+from tests.forge.machine import glibc_version, sysroot
 
 __all__ = [
-    "Emulation",
     "ForgeChannel",
     "ForgeError",
     "default_cache",
-    "emulation",
     "ensure",
     "glibc_version",
     "sysroot",
-    "virtual_packages",
 ]

@@ -128,12 +128,9 @@ def _stage(
     sources = {row.wheel: files[declared.wheel(row.wheel).file]
                for row in declared.libraries if row.wheel}  # fmt: skip
     with ThreadPoolExecutor(jobs) as pool:
-        tasks = [
-            pool.submit(interpreter.stage, row, debs, work) for row in declared.pythons
-        ]
+        tasks = [pool.submit(interpreter.stage, row, debs, work) for row in declared.pythons]
         tasks += [
-            pool.submit(libraries.stage, row, debs, sources, work)
-            for row in declared.libraries
+            pool.submit(libraries.stage, row, debs, sources, work) for row in declared.libraries
         ]
         tasks += [pool.submit(libraries.stage_meta, row, work) for row in declared.metapackages]
         tasks += [

@@ -1,7 +1,7 @@
 """What the forge holds, read from packages.yaml into types that refuse what they do not know."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from packaging.utils import parse_wheel_filename
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -9,8 +9,8 @@ from ruamel.yaml import YAML
 
 from tests.forge.errors import ForgeError
 
-SUBDIR = "linux-aarch64"
-NOARCH = "noarch"
+SUBDIR: Final = "linux-aarch64"
+NOARCH: Final = "noarch"
 _DECLARATION = Path(__file__).with_name("packages.yaml")
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -147,7 +147,8 @@ class Declaration(_Row):
     def debs_by_suite(self) -> dict[str, set[str]]:
         """Everything to fetch from Debian."""
         wanted: dict[str, set[str]] = {}
-        rows = (self.sysroot, *self.pythons, *self.libraries)
+        rows: list[SysrootRow | PythonRow | LibraryRow]
+        rows = [self.sysroot, *self.pythons, *self.libraries]
         for row in rows:
             if row.suite:
                 wanted.setdefault(row.suite, set()).update(row.debs)

@@ -59,7 +59,7 @@ def needs(path: Path) -> Needs:
     with path.open("rb") as file:
         for section in ELFFile(file).iter_sections():
             if isinstance(section, DynamicSection):
-                libraries += [tag.needed for tag in section.iter_tags("DT_NEEDED")]
+                libraries += [str(vars(tag)["needed"]) for tag in section.iter_tags("DT_NEEDED")]
             elif isinstance(section, GNUVerNeedSection):
                 for _, versions in section.iter_versions():
                     for version in versions:

@@ -25,9 +25,8 @@ _RESTORED = (
     ("sysconfig/__init__.py", r"prefix_scheme = 'posix_local'", "prefix_scheme = 'posix_prefix'"),
     (
         "distutils/command/install.py",
-        r"(?s) {16}if os\.path\.normpath\(self\.prefix\) == '/usr/local':\n"
-        r".*?self\.select_scheme\(\"unix_local\"\)",
-        ' ' * 16 + 'self.select_scheme("unix_prefix")',
+        r"(?s) {16}if os\.path\.normpath\(self\.prefix\) == '/usr/local':.*?\"unix_local\"\)",
+        " " * 16 + 'self.select_scheme("unix_prefix")',
     ),
     (
         "distutils/sysconfig.py",
@@ -58,9 +57,7 @@ _BUILD_PREFIX = re.compile(r"/usr(?=/(?:include|lib|share)\b|')(?!/share/zoneinf
 _MULTIARCH_FOLDER = re.compile(r"/usr/lib/aarch64-linux-gnu\b")
 
 
-def stage(
-    row: PythonRow, debs: Mapping[tuple[str, str], debian.Deb], work: Path
-) -> Staged:
+def stage(row: PythonRow, debs: Mapping[tuple[str, str], debian.Deb], work: Path) -> Staged:
     """Lay out one interpreter and describe its package."""
     tree = work / f"python-{row.version}"
     used = [debs[row.suite, name] for name in row.debs]
@@ -81,7 +78,7 @@ def stage(
         name="python",
         version=used[0].upstream_version,
         build=row.build.format(hash=build_hash([row.model_dump_json(), *(d.sha256 for d in used)])),
-        number=int(row.build.split('_')[1]),
+        number=int(row.build.split("_")[1]),
         subdir=SUBDIR,
         depends=row.depends,
         constrains=(f"python_abi {row.version}.* *_{row.abi}",),

@@ -6,7 +6,7 @@ package of ours has a solution. Nothing on this channel can be installed.
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -100,8 +100,9 @@ def _record(
     name: str,
     release: Release,
     build: str,
-    depends: Iterator[str] | list[str],
-    constrains: list[str],
+    *,
+    depends: Sequence[str],
+    constrains: Sequence[str],
 ) -> Record:
     digest = hashlib.sha256(f"{name} {release.version} {subdir} {build}".encode()).hexdigest()
     arch, platform = {"linux-aarch64": ("aarch64", "linux"), "osx-arm64": ("arm64", "osx")}.get(
@@ -116,7 +117,7 @@ def _record(
         "arch": arch,
         "platform": platform,
         "depends": sorted(depends),
-        "constrains": constrains,
+        "constrains": list(constrains),
         "timestamp": _TIMESTAMP,
     }
     if release.track_features:
@@ -154,7 +155,7 @@ def _package_record(
     if python:
         pattern = pattern.replace("{python}", tag.removesuffix("h"))
     constrains = [spec.format(**values) for spec in row.constrains]
-    record = _record(subdir, row.name, release, pattern, depends, constrains)
+    record = _record(subdir, row.name, release, pattern, depends=depends, constrains=constrains)
     if subdir == "noarch":
         record["noarch"] = row.noarch
     return record
@@ -187,15 +188,14 @@ def _python_records(rows: Rows) -> Iterator[Record]:
                 "python",
                 release,
                 f"h{{hash}}_{release.number}_{build.tail}",
-                [*depends, abi] if selects_abi else depends,
-                [] if selects_abi else [abi],
+                depends=[*depends, abi] if selects_abi else depends,
+                constrains=[] if selects_abi else [abi],
             )
             record["python_site_packages_path"] = f"lib/python{python}/site-packages"
             yield record
         abi_release = Release(version=plain, number=8)
         python_spec = f"python {plain}.* *_{build.tail}"
-        yield _noarch(_record("noarch", "python_abi", abi_release, f"8_{build.abi}", [],
-                              [python_spec]))  # fmt: skip
+        yield _noarch("python_abi", abi_release, f"8_{build.abi}", constrains=[python_spec])
         if selects_abi:
             yield from _gil_records(python, build)
 
@@ -207,11 +207,19 @@ def _gil_records(python: str, build: PythonRow) -> Iterator[Record]:
     abi = f"python_abi * *_{build.abi}"
     tag = f"py{build.abi[2:]}"
     cpython = [f"python >=3.{minor},<3.{minor + 1}.0a0", abi]
-    yield _noarch(_record("noarch", "cpython", release, f"{tag}h{{hash}}_0", cpython, []))
+    yield _noarch("cpython", release, f"{tag}h{{hash}}_0", depends=cpython)
     name = "python-freethreading" if python.endswith("t") else "python-gil"
     chosen = [f"cpython {build.version}.*", abi]
-    yield _noarch(_record("noarch", name, release, "h{hash}_0", chosen, []))
+    yield _noarch(name, release, "h{hash}_0", depends=chosen)
 
 
-def _noarch(record: Record) -> Record:
+def _noarch(
+    name: str,
+    release: Release,
+    build: str,
+    *,
+    depends: Sequence[str] = (),
+    constrains: Sequence[str] = (),
+) -> Record:
+    record = _record("noarch", name, release, build, depends=depends, constrains=constrains)
     return {**record, "noarch": "generic"}

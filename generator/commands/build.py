@@ -1,0 +1,71 @@
+"""``armtorch build``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from generator.channel import LocalChannel
+from generator.commands.options import (
+    json_option,
+    selection,
+    selection_options,
+    write_json,
+)
+from generator.commands.tables import show_packages, show_savings
+from generator.errors import BuildError
+from generator.matrix import select, variants
+from generator.stages.packages import BuildOptions, build_variants, savings
+from generator.stages.project import Project
+
+
+@click.command("build")
+@click.argument("globs", nargs=-1, metavar="[GLOB]...")
+@selection_options
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default="channel",
+              show_default=True, help="The channel folder.")
+@click.option("--jobs", type=click.IntRange(1), default=2, show_default=True,
+              help="Variants at once; each takes one to two cores and up to 500 MiB.")
+@click.option("--level", type=click.IntRange(1, 22), help="zstd level instead of the feedstock's.")
+@click.option("--force", is_flag=True, help="Build and replace what the channel has.")
+@click.option("--dry-run", is_flag=True, help="List what would be built and stop.")
+@json_option
+@click.pass_obj
+def command(  # noqa: PLR0913 - one parameter an option
+    project: Project, *, globs: tuple[str, ...], out: Path, jobs: int, level: int | None,
+    force: bool, dry_run: bool, as_json: bool, **filters: Any,
+) -> None:
+    """Build packages into a channel folder.
+
+    Without globs or options every variant is built; see `armtorch matrix --ids`. Wheels are
+    fetched into a cache that all feedstocks share. What the channel has from the same inputs is
+    skipped, so an interrupted run goes on where it stopped.
+
+    \b
+    Examples:
+      armtorch build '2.10/*'
+      armtorch build '2.10/pytorch/*python3.12*'
+      armtorch build --subdir osx-arm64 --python 3.12,3.14t --out /srv/channel
+    """
+    chosen = select(variants(project.declared(), project.locked()), selection(globs, **filters))
+    if dry_run:
+        for variant in chosen:
+            click.echo(variant.id)
+        return
+    channel = LocalChannel(out)
+    options = BuildOptions(channel=channel, jobs=jobs, level=level, force=force)
+    report = build_variants(project, chosen, options)
+    if as_json:
+        write_json({**report.to_json(), "channel": channel.url})
+    else:
+        show_packages(report)
+        show_savings(savings(chosen, report))
+        for row in report.failed:
+            click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+            click.echo(f"{row.id}: {row.error}", err=True)
+    if report.failed:
+        error = report.failed[0].error
+        sys.exit(error.exit_code if error is not None else BuildError.exit_code)

@@ -1,0 +1,56 @@
+"""``armtorch matrix``."""
+
+from __future__ import annotations
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from generator.commands.options import json_option
+from generator.matrix import MatrixView, matrix_json, matrix_view
+from generator.stages.project import Project
+
+
+@click.command("matrix")
+@click.option("--ids", is_flag=True, help="Print only the ids of the variants, one a line.")
+@json_option
+@click.pass_obj
+def command(project: Project, *, ids: bool, as_json: bool) -> None:
+    """Show every cell and variant, and the reason for each absent one.
+
+    \b
+    Examples:
+      armtorch matrix
+      armtorch matrix --ids | grep 3.12
+      armtorch matrix --json | jq '.absent'
+    """
+    view = matrix_view(project.declared(), project.locked())
+    if as_json:
+        click.echo(matrix_json(view), nl=False)
+    elif ids:
+        for each in (*view.metapackages, *(v for cell in view.cells for v in cell.variants)):
+            click.echo(each)
+    else:
+        _show(view)
+
+
+def _show(view: MatrixView) -> None:
+    console = Console(highlight=False)
+    table = Table("cell", "trio", "Pythons", "variants", box=None, pad_edge=False)
+    for cell in view.cells:
+        trio = ", ".join(f"{name} {version}" for name, version in cell.trio.items())
+        table.add_row(cell.name, trio, " ".join(cell.pythons), str(len(cell.variants)))
+    console.print(table)
+    count = sum(len(cell.variants) for cell in view.cells) + len(view.metapackages)
+    console.print(f"\n{count} variants, {len(view.metapackages)} of them metapackages for every "
+                  "platform")
+    missing = [(cell.name, row) for cell in view.cells for row in cell.missing]
+    if missing or view.absent:
+        console.print("\nnot there:")
+    for name, row in missing:
+        python = f" for Python {row.python}" if row.python else ""
+        console.print(f"  {name}: {row.package}{python}: {row.reason}: {row.detail}",
+                      markup=False)
+    for each in view.absent:
+        console.print(f"  {each.train}/{each.subdir}/{each.accelerator}: {each.reason}: "
+                      f"{each.detail}", markup=False)

@@ -1,0 +1,33 @@
+"""``armtorch schemas``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from generator.atomic import write_text
+from generator.feedstock import schema_text
+from generator.lock import lock_schema_text
+from generator.matrix import matrix_schema
+from generator.stages.project import Project
+
+
+def schema_files() -> dict[str, str]:
+    """Return the JSON Schemas that are committed, by path below the repository."""
+    return {
+        "docs/feedstock.schema.json": schema_text(),
+        "docs/feedstock.lock.schema.json": lock_schema_text(),
+        "docs/matrix.schema.json": matrix_schema(),
+    }
+
+
+@click.command("schemas")
+@click.pass_obj
+def command(project: Project) -> None:
+    """Write docs/*.schema.json anew from the model (for people who change armtorch)."""
+    for name, text in schema_files().items():
+        path = Path(project.root, name)
+        path.parent.mkdir(exist_ok=True)
+        write_text(path, text)
+        click.echo(name)

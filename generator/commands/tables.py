@@ -1,0 +1,77 @@
+"""Tables and sums that several subcommands end with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.table import Table
+
+from generator.building import BuildReport, Savings
+from generator.testing import PackageReport
+
+_MARKS = {"passed": "passed", "failed": "FAILED", "not run": "not run"}
+
+
+def megabytes(amount: int) -> str:
+    """Return bytes as people read them: ``146.0 MB``."""
+    return f"{amount / 1e6:.1f} MB"
+
+
+def show_packages(report: BuildReport) -> None:
+    """Print one line per package: name, size, sha256, seconds, what was done."""
+    table = Table("package", "size", "sha256", "seconds", "", box=None, pad_edge=False)
+    for column in (1, 3):
+        table.columns[column].justify = "right"
+    for row in report.rows:
+        table.add_row(
+            row.file_name or row.id, megabytes(row.size) if row.size else "", row.sha256[:16],
+            f"{row.seconds:.1f}" if row.status == "built" else "", row.status,
+        )
+    _console().print(table)
+
+
+def show_savings(savings: Savings) -> None:
+    """Print the packages' bytes against the wheels'."""
+    if savings.wheels:
+        saved = savings.wheels - savings.packages
+        _console().print(
+            f"\n{megabytes(savings.packages)} of packages stand for "
+            f"{megabytes(savings.wheels)} of wheels: {megabytes(saved)} saved "
+            f"({1 - savings.ratio:.0%})"
+        )
+
+
+def show_tests(reports: Iterable[PackageReport]) -> None:
+    """Print one line per test step, and the output of what failed."""
+    console = _console()
+    for report in reports:
+        console.print(f"{report.package} ({report.how})", markup=False)
+        for step in report.steps:
+            console.print(f"  {_MARKS[step.outcome]:8} {step.name} ({step.seconds:.1f} s)",
+                          markup=False)
+            if step.output:
+                console.print("\n".join(f"    {line}" for line in step.output.splitlines()),
+                              markup=False)
+
+
+def tests_as_json(reports: Iterable[PackageReport]) -> list[dict[str, object]]:
+    """Return test reports for ``--json``."""
+    return [
+        {
+            "package": report.package, "subdir": report.subdir, "how": report.how,
+            "passed": report.passed,
+            "steps": [
+                {"name": step.name, "outcome": step.outcome, "seconds": round(step.seconds, 2),
+                 "output": step.output}
+                for step in report.steps
+            ],
+        }
+        for report in reports
+    ]
+
+
+def _console() -> Console:
+    # a pipe or a log gets long lines instead of words broken at 80 columns
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=200)

@@ -1,0 +1,68 @@
+"""``armtorch test``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from generator.channel import LocalChannel
+from generator.commands.options import (
+    ManyValues,
+    joined,
+    json_option,
+    selection,
+    selection_options,
+    write_json,
+)
+from generator.commands.tables import show_tests, tests_as_json
+from generator.errors import TestError
+from generator.matrix import select, variants
+from generator.stages.packages import RunOptions, run_tests
+from generator.stages.project import Project
+
+
+
+
+@click.command("test")
+@click.argument("globs", nargs=-1, metavar="[GLOB]...")
+@selection_options
+@click.option("--channel", type=click.Path(path_type=Path, file_okay=False), default="channel",
+              show_default=True, help="The channel folder that has the packages.")
+@click.option("--base", multiple=True, type=ManyValues(), callback=joined, metavar="A,B",
+              help="Base channels instead of the feedstock's: names, URLs or folders.")
+@click.option("--virtual", "virtual_packages", multiple=True, metavar="NAME=VERSION",
+              help="A virtual package of the machine, for example __cuda=13.0.")
+@click.option("--sysroot", type=click.Path(path_type=Path, file_okay=False, exists=True),
+              envvar="ARMTORCH_SYSROOT", 
+              help="Folder with the loader and C library of a foreign Linux, for emulated runs.")
+@json_option
+@click.pass_obj
+def command(  # noqa: PLR0913 - one parameter an option
+    project: Project, *, globs: tuple[str, ...], channel: Path, base: tuple[str, ...],
+    virtual_packages: tuple[str, ...], sysroot: Path | None, as_json: bool, **filters: Any,
+) -> None:
+    """Install each package into a fresh prefix and run the tests it carries.
+
+    Natively where the machine is of that kind, else through qemu where that is installed; the
+    report says which. What cannot run here at all is installed, and its programs are not run.
+
+    \b
+    Examples:
+      armtorch test '2.10/*python3.11*'
+      armtorch test '2.10/pytorch/*' --base /srv/base-channel --sysroot /srv/arm64-libc
+    """
+    chosen = select(variants(project.declared(), project.locked()), selection(globs, **filters))
+    options = RunOptions(channel=LocalChannel(channel), base=base,
+                         virtual_packages=virtual_packages, sysroot=sysroot)
+    reports = run_tests(project, chosen, options)
+    failed = [report for report in reports if not report.passed]
+    if as_json:
+        write_json({"passed": not failed, "packages": tests_as_json(reports)})
+    else:
+        show_tests(reports)
+        click.echo(f"{len(reports) - len(failed)} of {len(reports)} packages passed")
+    if failed:
+        sys.exit(TestError.exit_code)

@@ -1,0 +1,115 @@
+"""``armtorch up``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from generator.channel import LocalChannel
+from generator.commands.options import (
+    ManyValues,
+    joined,
+    json_option,
+    selection,
+    selection_options,
+    write_json,
+)
+from generator.commands.tables import show_packages, show_savings, show_tests, tests_as_json
+from generator.errors import BuildError, TestError
+from generator.stages.packages import BuildOptions, RunOptions, savings
+from generator.stages.project import Project
+from generator.stages.whole import UpResult, up
+
+
+@click.command("up")
+@selection_options
+@click.option("--torch", metavar="VERSION", help="This torch instead of the newest.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default="channel",
+              show_default=True, help="The channel folder.")
+@click.option("--base", multiple=True, type=ManyValues(), callback=joined, metavar="A,B",
+              help="Base channels instead of the feedstock's, to install and test against.")
+@click.option("--sysroot", type=click.Path(path_type=Path, file_okay=False, exists=True),
+              envvar="ARMTORCH_SYSROOT",
+              help="Folder with the loader and C library of a foreign Linux, for emulated tests.")
+@click.option("--virtual", "virtual_packages", multiple=True, metavar="NAME=VERSION",
+              help="A virtual package of the machine, for example __cuda=13.0.")
+@click.option("--jobs", type=click.IntRange(1), default=2, show_default=True,
+              help="Variants at once.")
+@click.option("--level", type=click.IntRange(1, 22), help="zstd level instead of the feedstock's.")
+@click.option("--offline", is_flag=True, help="Go by the lock as it is; ask no index.")
+@json_option
+@click.pass_obj
+def command(  # noqa: PLR0913 - one parameter an option
+    project: Project, *, torch: str | None, out: Path, base: tuple[str, ...],
+    sysroot: Path | None, virtual_packages: tuple[str, ...], jobs: int, level: int | None,
+    offline: bool, as_json: bool, **filters: Any,
+) -> None:
+    """The whole line: update, render, build, test; ends with the command to install from it.
+
+    Takes the newest torch of every wanted subdir and accelerator. A second run finds nothing to
+    do and takes seconds.
+
+    \b
+    Examples:
+      armtorch up
+      armtorch up --subdir linux-aarch64 --accelerator cpu --python 3.11,3.12
+      armtorch up --subdir osx-arm64 --torch 2.15.0 --out /srv/channel
+    """
+    channel = LocalChannel(out)
+    result = up(
+        project, wanted=selection((), **filters), torch=torch, offline=offline,
+        build=BuildOptions(channel=channel, jobs=jobs, level=level),
+        run=RunOptions(channel=channel, base=base, virtual_packages=virtual_packages,
+                       sysroot=sysroot),
+    )
+    if as_json:
+        write_json(_as_json(result, channel))
+    else:
+        _show(result, channel)
+    for finding in result.findings:
+        project.narrator.warn(str(finding))
+    if result.report.failed:
+        error = result.report.failed[0].error
+        sys.exit(error.exit_code if error is not None else BuildError.exit_code)
+    if any(not report.passed for report in result.tests):
+        sys.exit(TestError.exit_code)
+
+
+def _show(result: UpResult, channel: LocalChannel) -> None:
+    show_tests(report for report in result.tests if not report.passed)
+    show_packages(result.report)
+    show_savings(savings(result.chosen, result.report))
+    for title, lines in (("verified", result.verified), ("not verified", result.unverified)):
+        if lines:
+            click.echo(f"\n{title}:")
+            for line in lines:
+                click.echo(f"  {line}")
+    for row in result.report.failed:
+        click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+        click.echo(f"{row.id}: {row.error}", err=True)
+    if not result.report.failed:
+        click.echo(f"\n{_install_command(result, channel)}")
+
+
+def _install_command(result: UpResult, channel: LocalChannel) -> str:
+    there = {variant.package for variant in result.chosen}
+    names = [name for name in ("pytorch", "torchvision", "torchaudio") if name in there]
+    accelerators = {str(v.accelerator) for v in result.chosen if v.package == "pytorch"}
+    if accelerators == {"cpu"} and "cpuonly" in there:
+        names.append("cpuonly")
+    channels = " ".join(f"-c {name}" for name in (channel.url, *result.base))
+    return f"conda install {' '.join(names)} {channels}"
+
+
+def _as_json(result: UpResult, channel: LocalChannel) -> dict[str, object]:
+    return {
+        **result.report.to_json(),
+        "channel": channel.url,
+        "tests": tests_as_json(result.tests),
+        "verified": list(result.verified),
+        "not_verified": list(result.unverified),
+        "install": _install_command(result, channel),
+    }

@@ -1,0 +1,187 @@
+"""What changed between two locks, as rows for a person, a commit message or a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from generator.model.cell import Absence, Cell, CellAbsence, Lock
+from generator.model.wheel import Metadata
+
+DiffKind = Literal[
+    "cell added", "cell removed", "version changed", "wheel added", "wheel removed",
+    "wheel changed", "absence added", "absence removed", "dependency added", "dependency removed",
+    "licence changed", "requires-python changed", "sharing changed",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiffRow:
+    """One change."""
+
+    kind: DiffKind
+    #: ``2.10/linux-aarch64/cpu``
+    cell: str
+    #: what changed: a wheel's file name, a project, a requirement
+    subject: str
+    before: str = ""
+    after: str = ""
+    #: a released file that changed its bytes: never right on stable
+    tampering: bool = False
+
+    def __str__(self) -> str:
+        change = " -> ".join(part for part in (self.before, self.after) if part)
+        mark = "  TAMPERING?" if self.tampering else ""
+        return f"{self.kind}: {self.subject}" + (f": {change}" if change else "") + mark
+
+
+@dataclass(frozen=True)
+class LockDiff:
+    """All changes, cells in order."""
+
+    rows: tuple[DiffRow, ...]
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing changed."""
+        return not self.rows
+
+    @property
+    def tampering(self) -> tuple[DiffRow, ...]:
+        """The rows that must not be accepted on stable."""
+        return tuple(row for row in self.rows if row.tampering)
+
+    def text(self) -> str:
+        """Return the rows under the cells they are about; nothing when nothing changed."""
+        lines: list[str] = []
+        for number, row in enumerate(self.rows):
+            if number == 0 or row.cell != self.rows[number - 1].cell:
+                lines.append(row.cell)
+            lines.append(f"  {row}")
+        return "\n".join(lines)
+
+    def to_json(self) -> list[dict[str, str | bool]]:
+        """Return the rows as plain data for ``--json``."""
+        return [asdict(row) for row in self.rows]
+
+
+def diff_locks(old: Lock, new: Lock) -> LockDiff:
+    """Return what ``new`` has that ``old`` does not, and the other way round."""
+    before = {cell.name: cell for cell in old.cells}
+    after = {cell.name: cell for cell in new.cells}
+    rows: list[DiffRow] = []
+    for name in sorted(before.keys() | after.keys()):
+        was, now = before.get(name), after.get(name)
+        if was is None and now is not None:
+            rows.append(DiffRow(kind="cell added", cell=name, subject=_trio(now),
+                                after=f"{len(now.wheels)} wheels"))
+            rows += _absences(name, (), now.absent)
+        elif now is None and was is not None:
+            rows.append(DiffRow(kind="cell removed", cell=name, subject=_trio(was),
+                                before=f"{len(was.wheels)} wheels"))
+        elif was is not None and now is not None:
+            rows += _cells(was, now, old.metadata, new.metadata)
+    rows += _whole_absences(old.absent, new.absent)
+    return LockDiff(tuple(rows))
+
+
+def _cells(was: Cell, now: Cell, old: Mapping[str, Metadata],
+           new: Mapping[str, Metadata]) -> Iterator[DiffRow]:
+    name = now.name
+    for project in sorted(was.trio.keys() | now.trio.keys()):
+        versions = was.trio.get(project, ""), now.trio.get(project, "")
+        if versions[0] != versions[1]:
+            yield DiffRow(kind="version changed", cell=name, subject=project,
+                          before=versions[0] or "none", after=versions[1] or "none")
+    yield from _wheels(was, now)
+    for project in now.trio:
+        yield from _metadata(name, project, _said(was, project, old), _said(now, project, new))
+    if was.sharing != now.sharing:
+        yield DiffRow(kind="sharing changed", cell=name, subject="libtorch",
+                      before=_shared(was), after=_shared(now))
+    yield from _absences(name, was.absent, now.absent)
+
+
+def _wheels(was: Cell, now: Cell) -> Iterator[DiffRow]:
+    before = {wheel.filename: wheel for wheel in was.wheels}
+    after = {wheel.filename: wheel for wheel in now.wheels}
+    for filename in sorted(before.keys() | after.keys()):
+        one, two = before.get(filename), after.get(filename)
+        if one is None and two is not None:
+            yield DiffRow(kind="wheel added", cell=now.name, subject=filename, after=two.sha256)
+        elif two is None and one is not None:
+            yield DiffRow(kind="wheel removed", cell=now.name, subject=filename,
+                          before=one.sha256)
+        elif one is not None and two is not None and one.sha256 != two.sha256:
+            yield DiffRow(kind="wheel changed", cell=now.name, subject=filename,
+                          before=one.sha256, after=two.sha256, tampering=now.train == "stable")
+
+
+def _metadata(cell: str, project: str, was: tuple[Metadata, ...],
+              now: tuple[Metadata, ...]) -> Iterator[DiffRow]:
+    if not was or not now:
+        return
+    before = {r for metadata in was for r in metadata.requires_dist}
+    after = {r for metadata in now for r in metadata.requires_dist}
+    for requirement in sorted(before - after):
+        yield DiffRow(kind="dependency removed", cell=cell, subject=project, before=requirement)
+    for requirement in sorted(after - before):
+        yield DiffRow(kind="dependency added", cell=cell, subject=project, after=requirement)
+    if (licences := _set(was, "license")) != _set(now, "license"):
+        yield DiffRow(kind="licence changed", cell=cell, subject=project, before=licences,
+                      after=_set(now, "license"))
+    if (pythons := _set(was, "requires_python")) != _set(now, "requires_python"):
+        yield DiffRow(kind="requires-python changed", cell=cell, subject=project, before=pythons,
+                      after=_set(now, "requires_python"))
+
+
+def _absences(cell: str, was: tuple[Absence, ...], now: tuple[Absence, ...]) -> Iterator[DiffRow]:
+    for absence in was:
+        if absence not in now:
+            yield DiffRow(kind="absence removed", cell=cell, subject=_what(absence),
+                          before=f"{absence.reason}: {absence.detail}")
+    for absence in now:
+        if absence not in was:
+            yield DiffRow(kind="absence added", cell=cell, subject=_what(absence),
+                          after=f"{absence.reason}: {absence.detail}")
+
+
+def _whole_absences(was: tuple[CellAbsence, ...],
+                    now: tuple[CellAbsence, ...]) -> Iterator[DiffRow]:
+    for absence in was:
+        if absence not in now:
+            yield DiffRow(kind="absence removed", cell=_cell(absence), subject="the cell",
+                          before=f"{absence.reason}: {absence.detail}")
+    for absence in now:
+        if absence not in was:
+            yield DiffRow(kind="absence added", cell=_cell(absence), subject="the cell",
+                          after=f"{absence.reason}: {absence.detail}")
+
+
+def _said(cell: Cell, project: str, metadata: Mapping[str, Metadata]) -> tuple[Metadata, ...]:
+    keys = dict.fromkeys(wheel.metadata for wheel in cell.wheels_of(project))
+    return tuple(metadata[key] for key in keys)
+
+
+def _set(said: tuple[Metadata, ...], name: Literal["license", "requires_python"]) -> str:
+    return ", ".join(sorted({str(getattr(metadata, name)) for metadata in said}))
+
+
+def _shared(cell: Cell) -> str:
+    if cell.sharing is None:
+        return "nothing"
+    return f"{cell.sharing.members} members of Python {cell.sharing.reference}'s wheel"
+
+
+def _trio(cell: Cell) -> str:
+    return ", ".join(f"{project} {version}" for project, version in cell.trio.items())
+
+
+def _what(absence: Absence) -> str:
+    python = f"Python {absence.python}" if absence.python else ""
+    return " for ".join(part for part in (absence.package, python) if part) or "the cell"
+
+
+def _cell(absence: CellAbsence) -> str:
+    return f"{absence.train}/{absence.subdir}/{absence.accelerator}"

@@ -1,0 +1,177 @@
+"""Recipes: what the templates are filled with, one per line and package."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from generator.errors import RenderError
+from generator.feedstock import Feedstock
+from generator.matrix import METAPACKAGES
+from generator.model import Cell, Lock, Metadata, Variant
+from generator.naming import spdx
+from generator.rendering import templates
+from generator.rendering.conditions import Place, Row, condition, rows
+from generator.rendering.requirements import constraint_specs, run_specs
+
+_HEAD = ("# yaml-language-server: $schema="
+         "https://raw.githubusercontent.com/prefix-dev/recipe-format/main/schema.json\n"
+         "# Written by `armtorch render` from feedstock.lock.yaml and templates/; change those.\n")
+#: how deep the repository's root is above a recipe folder
+_ROOT = "../../.."
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeInputs:
+    """One recipe: a line's package with all its variants."""
+
+    line: str
+    package: str
+    variants: tuple[Variant, ...]
+    #: the cell each variant is of; empty for metapackages
+    cells: Mapping[str, Cell]
+    feedstock: Feedstock
+    lock: Lock
+
+    @property
+    def name(self) -> str:
+        """``2.10/pytorch``, the key of its build number in the lock."""
+        return f"{self.line}/{self.package}"
+
+    def number(self, package: str) -> int:
+        """Return the build number of a package of this line, the CUDA offset left out."""
+        build = self.lock.builds.get(f"{self.line}/{package}")
+        return 0 if build is None else build.number
+
+
+def recipe_text(inputs: RecipeInputs) -> str:
+    """Return recipe.yaml.
+
+    Raises:
+        RenderError: variants that one recipe cannot express.
+        DataError: a fact that the data files lack.
+
+    """
+    build = inputs.lock.builds.get(inputs.name)
+    filled = {
+        "head": _HEAD, "package": inputs.package,
+        "number": inputs.number(inputs.package), "digest": "" if build is None else build.digest,
+        "maintainers": ", ".join(inputs.feedstock.maintainers),
+        "subdirs": sorted({variant.subdir for variant in inputs.variants}),
+    }
+    if inputs.line != METAPACKAGES:
+        filled |= _line_facts(inputs)
+    name = f"{inputs.package}.yaml.jinja"
+    return templates.environment().get_template(name).render(**filled)
+
+
+def _line_facts(inputs: RecipeInputs) -> dict[str, object]:
+    variants = inputs.variants
+    facts: dict[str, object] = {
+        "version": chosen({Place.of(v): v.version for v in variants}),
+        "has_python": any(variant.python is not None for variant in variants),
+    }
+    if not variants[0].wheels:
+        return facts
+    cells, lock = inputs.cells, inputs.lock
+    run = {Place.of(v): run_specs(v, cells[v.id], lock, inputs.number("libtorch"))
+           for v in variants}
+    constraints = {Place.of(v): constraint_specs(v) for v in variants}
+    scripts = {Place.of(v): v.wheels[0].console_scripts for v in variants}
+    metadata = [lock.metadata[variant.wheels[0].metadata] for variant in variants]
+    return facts | {
+        "sources": list_lines(_sources(inputs), keyed=True),
+        "run": list_lines(rows(run)),
+        "run_constraints": list_lines(rows(constraints)),
+        "entry_points": list_lines(rows(scripts)),
+        "license": one({spdx(each) for each in metadata}, inputs, "licences"),
+        "license_file": license_file(inputs, metadata),
+        "summary": metadata[0].summary, "home": metadata[0].home,
+        "libraries": _libraries(inputs),
+    }
+
+
+def chosen(places: Mapping[Place, str]) -> str:
+    """Write a value that may depend on the place: a quoted text, or a jinja expression."""
+    different = list(dict.fromkeys(places.values()))
+    if len(different) == 1:
+        return f'"{different[0]}"'
+    text = f'"{different[-1]}"'
+    for value in reversed(different[:-1]):
+        where = condition([p for p, v in places.items() if v == value], places)
+        text = f'"{value}" if {where} else {text}'
+    return f"${{{{ {text} }}}}"
+
+
+def list_lines(found: Sequence[Row], *, keyed: bool = False) -> list[str]:
+    """Write the rows as lines of a YAML list, conditional ones as ``if`` and ``then``.
+
+    Args:
+        found: the rows.
+        keyed: the items of a row are the lines of one mapping, not list items of their own.
+
+    """
+    text: list[str] = []
+    for row in found:
+        if row.condition is None:
+            text += _mapping("- ", row.items) if keyed else [f"- {item}" for item in row.items]
+        elif keyed:
+            text += [f"- if: {row.condition}", "  then:",
+                     *(f"    {line}" for line in row.items)]
+        elif len(row.items) == 1:
+            text += [f"- if: {row.condition}", f"  then: {row.items[0]}"]
+        else:
+            text += [f"- if: {row.condition}", "  then:", *(f"    - {item}" for item in row.items)]
+    return text
+
+
+def _mapping(lead: str, lines: Sequence[str]) -> list[str]:
+    return [f"{lead if first == 0 else ' ' * len(lead)}{line}"
+            for first, line in enumerate(lines)]
+
+
+def _sources(inputs: RecipeInputs) -> list[Row]:
+    """Give every wheel one row with the places it is for."""
+    users: dict[tuple[str, str], set[Place]] = {}
+    for variant in inputs.variants:
+        for wheel in variant.wheels:
+            users.setdefault((wheel.sha256, wheel.filename), set()).add(Place.of(variant))
+    every = {Place.of(variant) for variant in inputs.variants}
+    return [
+        Row(condition(places, every), (
+            f"path: {_ROOT}/wheelhouse/{sha256[:16]}/{filename}", f"sha256: {sha256}"))
+        for (sha256, filename), places in users.items()
+    ]
+
+
+def _libraries(inputs: RecipeInputs) -> list[str]:
+    """Name libtorch's library files that the contents test looks for."""
+    rows_of = {
+        Place.of(variant): [f"lib/libtorch_cpu.{_suffix(variant)}"] + (
+            [] if variant.accelerator.cuda is None else [f"lib/libtorch_cuda.{_suffix(variant)}"])
+        for variant in inputs.variants
+    }
+    return list_lines(rows(rows_of))
+
+
+def _suffix(variant: Variant) -> str:
+    return "dylib" if variant.subdir.startswith("osx-") else "so"
+
+
+def one(values: set[str], inputs: RecipeInputs, what: str) -> str:
+    """Return the only value, since a recipe has one place for it."""
+    if len(values) != 1:
+        raise RenderError(f"the wheels of {inputs.name} have several {what}: {sorted(values)}",
+                          where=inputs.name, next_step="add a row for it to the data files")
+    return values.pop()
+
+
+def license_file(inputs: RecipeInputs, metadata: Sequence[Metadata]) -> str:
+    """Return where the recipe's licence text is: unpacked from the wheel, or beside the recipe."""
+    has = {bool(each.license_files) for each in metadata}
+    if has == {True}:
+        return "licenses/"
+    if has == {False}:
+        return "LICENSE"
+    raise RenderError("some wheels have licence texts and some have none", where=inputs.name,
+                      next_step="give the cells lines of their own in feedstock.yaml")

@@ -1,0 +1,116 @@
+"""What one variant needs to run, and what it does not go with, as MatchSpecs."""
+
+from __future__ import annotations
+
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
+from generator.datafiles import subdirs
+from generator.errors import RenderError
+from generator.model import Accelerator, Cell, Lock, Metadata, PythonBuild, Variant
+from generator.naming import (
+    RunDependency,
+    conda_depends,
+    conda_version_spec,
+    library_depends,
+    torch_requirement,
+    unique,
+    virtual_packages,
+)
+
+#: build string of pytorch's, libtorch's and the metapackages' builds up to the hash
+_VERSION = "${{ version }}"
+_BUILD = "${{ accelerator }}_generic_*"
+
+
+def run_specs(variant: Variant, cell: Cell, lock: Lock, libtorch_build: int) -> tuple[str, ...]:
+    """Return the run requirements of a variant that unpacks a wheel, in the order they stand.
+
+    Args:
+        variant: the package.
+        cell: the cell it is of.
+        lock: for the wheels' metadata.
+        libtorch_build: build number of the line's libtorch, the CUDA offset left out.
+
+    Raises:
+        RenderError: METADATA asks for another torch than the cell's.
+
+    """
+    wheel = variant.wheels[0]
+    metadata, subdir = lock.metadata[wheel.metadata], subdirs()[variant.subdir]
+    shared = variant.package == "libtorch"
+    found = [] if shared else list(_python(metadata, variant.python))
+    if variant.package == "pytorch":
+        offset = variant.accelerator.build_offset
+        found.append(f"libtorch =={_VERSION} {_BUILD}_{libtorch_build + offset}")
+        if subdir.os != "osx":
+            found.append(f"pytorch-mutex ==1.0 {'cpu' if offset == 0 else 'cuda'}")
+    elif not shared:
+        _check_torch(metadata, cell)
+        found.append(f"pytorch ==${{{{ pytorch }}}} {_BUILD}")
+    mapped = conda_depends(
+        metadata, subdir=subdir, accelerator=variant.accelerator,
+        python=cell.pythons()[0] if shared else variant.python,
+        part={"libtorch": "native", "pytorch": "python"}.get(variant.package, "all"),  # type: ignore[arg-type]
+    )
+    libraries = library_depends(variant.package, version=wheel.version, subdir=variant.subdir,
+                                accelerator=variant.accelerator)
+    said = {dependency.name for dependency in mapped}
+    more = tuple(dependency for dependency in libraries if dependency.name not in said)
+    # the driver is asked for by libtorch and pytorch, as on conda-forge; the rest depends on those
+    drives = variant.package in {"libtorch", "pytorch"}
+    virtual = virtual_packages(wheel.platforms, subdir=subdir,
+                               accelerator=variant.accelerator if drives else Accelerator())
+    return (*found, *_ordered((*mapped, *more)), *virtual)
+
+
+def constraint_specs(variant: Variant) -> tuple[str, ...]:
+    """Return run_constraints, as conda-forge's and the old pytorch channel's packages have them.
+
+    Sources: pytorch-cpu-feedstock recipe/meta.yaml (run_constrained of libtorch and pytorch),
+    pytorch/builder conda/pytorch-nightly/meta.yaml (cpuonly), facts/landscape.md 3 and 4a.
+    """
+    if variant.package not in {"libtorch", "pytorch"}:
+        return ()
+    cuda = variant.accelerator.cuda_compiler_version
+    kind, other = ("cpu", "gpu") if cuda == "None" else ("gpu", "cpu")
+    found = [f"pytorch-{kind} =={_VERSION}", f"pytorch-{other} <0.0a0"]
+    if variant.package == "libtorch":
+        found.insert(0, f"pytorch =={_VERSION} {_BUILD}")
+        if not variant.subdir.startswith("win-"):
+            # a second OpenMP beside OpenBLAS' own threads crashes
+            found += ["libopenblas * openmp_*", "openblas * openmp_*"]
+    elif cuda == "None":
+        found += ["pytorch-cuda <0.0a0"]
+    else:
+        found += ["cpuonly <0.0a0", f"pytorch-cuda {cuda}.*"]
+    return tuple(found)
+
+
+def _python(metadata: Metadata, python: PythonBuild | None) -> tuple[str, ...]:
+    """Ask for the Python of the wheel: python_abi binds the minor, python stays bare for linters.
+
+    Only what Requires-Python leaves out inside the minor is said of python itself.
+    """
+    if python is None:
+        wanted = conda_version_spec(metadata.requires_python) if metadata.requires_python else ""
+        return (f"python {wanted}".strip(),)
+    left_out = sorted(
+        f"!={specifier.version}" for specifier in SpecifierSet(metadata.requires_python)
+        if specifier.operator == "!=" and specifier.version.startswith(f"{python.version}.")
+    )
+    return (f"python {','.join(left_out)}".strip(), python.python_abi_spec)
+
+
+def _check_torch(metadata: Metadata, cell: Cell) -> None:
+    wanted = torch_requirement(metadata)
+    if wanted is not None and not SpecifierSet(wanted).contains(
+            Version(cell.torch).public, prereleases=True):
+        raise RenderError(
+            f"{metadata.name} {metadata.version} wants torch{wanted}, the cell has {cell.torch}",
+            where=cell.name, next_step="run `armtorch update`, which solves the trio again",
+        )
+
+
+def _ordered(found: tuple[RunDependency, ...]) -> tuple[str, ...]:
+    return tuple(sorted(dependency.spec for dependency in unique(found)))

@@ -1,0 +1,83 @@
+"""Everything that render writes, as bytes by path; computed from the lock alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from types import MappingProxyType
+from typing import Final
+
+from generator.feedstock import Feedstock
+from generator.matrix import METAPACKAGES, variants
+from generator.model import Cell, Lock, Variant
+from generator.rendering import templates
+from generator.rendering.layout import layout_text
+from generator.rendering.recipe import RecipeInputs, recipe_text
+from generator.rendering.variant_files import ci_support_text, variants_text, zip_groups
+
+#: files of a recipe that unpacks a wheel; the same in every one
+SCRIPTS: Final = ("build.py", "read_wheel.py", "equivalence.py")
+#: folders that hold generated files only: anything else in them is a stray
+GENERATED: Final = ("recipes", ".ci_support")
+
+
+@dataclass(frozen=True)
+class RenderedTree:
+    """What render writes: path relative to the repository, forward slashes -> content."""
+
+    files: Mapping[str, bytes]
+    variants: tuple[Variant, ...]
+
+
+def render(feedstock: Feedstock, lock: Lock) -> RenderedTree:
+    """Render recipes and variant configs; the same inputs give the same bytes, anywhere.
+
+    Raises:
+        RenderError: the lock holds something recipes cannot express.
+        DataError: a data file lacks a fact.
+
+    """
+    found = variants(feedstock, lock)
+    files: dict[str, bytes] = {}
+    for inputs in recipes(feedstock, lock, found):
+        files.update(recipe_files(inputs))
+        zipped = zip_groups(inputs.variants)
+        for variant in inputs.variants:
+            files[variant.config_path] = ci_support_text(variant, zipped).encode("utf-8")
+    return RenderedTree(MappingProxyType(dict(sorted(files.items()))), found)
+
+
+def recipes(
+    feedstock: Feedstock, lock: Lock, found: tuple[Variant, ...]
+) -> tuple[RecipeInputs, ...]:
+    """Group variants by recipe, in the order in which they can be built."""
+    places = {(cell.line, cell.subdir, cell.accelerator): cell for cell in lock.cells}
+    inputs = []
+    for (line, package), group in groupby(found, key=lambda each: (each.line, each.package)):
+        of_recipe = tuple(group)
+        cells: dict[str, Cell] = {} if line == METAPACKAGES else {
+            each.id: places[each.line, each.subdir, each.accelerator] for each in of_recipe
+        }
+        inputs.append(RecipeInputs(line=line, package=package, variants=of_recipe, cells=cells,
+                                   feedstock=feedstock, lock=lock))
+    return tuple(inputs)
+
+
+def recipe_files(inputs: RecipeInputs) -> dict[str, bytes]:
+    """Return the files of one recipe folder, by path."""
+    folder = f"recipes/{inputs.line}/{inputs.package}"
+    recipe = recipe_text(inputs)
+    files = {"recipe.yaml": recipe.encode("utf-8")}
+    if text := variants_text(inputs.variants):
+        files["variants.yaml"] = text.encode("utf-8")
+    if any(variant.wheels for variant in inputs.variants):
+        files |= {name: templates.read(name) for name in SCRIPTS}
+        files["layout.json"] = layout_text(inputs).encode("utf-8")
+    if "\n      recipe: [smoke.py]\n" in recipe:
+        files["smoke.py"] = templates.read(f"tests/{inputs.package}.py")
+    if "\n  license_file: LICENSE\n" in recipe:
+        own = any(variant.wheels for variant in inputs.variants)
+        name = inputs.package if own else "metapackage"
+        files["LICENSE"] = templates.read(f"licenses/{name}.txt")
+    return {f"{folder}/{name}": content for name, content in files.items()}

@@ -1,0 +1,1 @@
+"""Puts the rooms together: one module per stage, so that commands and CI call the same thing."""

@@ -1,0 +1,155 @@
+"""``build`` and ``test``: wheels into packages on a channel folder, and packages into prefixes."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from generator.building import BuildReport, Savings, Settings, build, fetch, file_name, link_wheelhouse
+from generator.channel import LocalChannel
+from generator.datafiles import subdirs
+from generator.errors import AbsentError
+from generator.feedstock import Feedstock
+from generator.model import Variant
+from generator.rendering import library_names
+from generator.stages.linkage import LinkageCheck
+from generator.stages.project import Project
+from generator.stages.upstream import wheel_locator
+from generator.testing import Machine, PackageReport, choose_runner, run_package_tests
+
+#: downloads at once: enough to fill a line, few enough for a mirror
+_DOWNLOADS = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildOptions:
+    """How to build."""
+
+    channel: LocalChannel
+    #: variants at once
+    jobs: int
+    #: zstd level; None for the feedstock's
+    level: int | None = None
+    force: bool = False
+
+
+def build_variants(
+    project: Project, chosen: Sequence[Variant], options: BuildOptions
+) -> BuildReport:
+    """Fetch the wheels, build what the channel lacks and index it once.
+
+    Raises:
+        AbsentError, UnreachableError, IntegrityError: a wheel cannot be had.
+        StorageError: no space, or the channel cannot be written.
+
+    """
+    feedstock, lock = project.declared(), project.locked()
+    narrator = project.narrator
+    with wheel_locator(project, feedstock) as locate:
+        fetch(
+            (wheel for variant in chosen for wheel in variant.wheels),
+            locate=locate,
+            root=project.wheelhouse,
+            narrator=narrator,
+            jobs=_DOWNLOADS,
+        )
+    link_wheelhouse(project.root, project.wheelhouse)
+    report = build(
+        chosen,
+        channel=options.channel,
+        settings=Settings(
+            repo=project.root,
+            wheelhouse=project.wheelhouse,
+            level=options.level or feedstock.policies.compression_level,
+            jobs=options.jobs,
+            force=options.force,
+            audit=LinkageCheck(
+                siblings={each.id: library_names(each, lock) for each in chosen},
+                variants={each.id: each for each in chosen},
+            ),
+        ),
+        narrator=narrator,
+    )
+    options.channel.index()
+    return report
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """Where packages are tested."""
+
+    channel: LocalChannel
+    #: base channels; empty for the feedstock's own per subdir
+    base: tuple[str, ...] = ()
+    #: virtual packages that replace the machine's, ``__cuda=13.0``
+    virtual_packages: tuple[str, ...] = ()
+    #: folder with the loader and C library of a foreign Linux
+    sysroot: Path | None = None
+
+
+def run_tests(
+    project: Project, chosen: Sequence[Variant], options: RunOptions
+) -> tuple[PackageReport, ...]:
+    """Install each package of ``chosen`` into a fresh prefix and run the tests it carries.
+
+    Raises:
+        AbsentError: a package is not on the channel.
+        MissingToolError: it could be emulated here, but the emulator or C library is not there.
+
+    """
+    feedstock = project.declared()
+    paths = {variant.id: _package(project, variant, options.channel) for variant in chosen}
+    reports = []
+    with tempfile.TemporaryDirectory(prefix="armtorch-packages-") as cache:
+        for variant in chosen:
+            # a package for every platform is tried on the first one that the feedstock names
+            name = variant.subdir if variant.subdir != "noarch" else next(iter(feedstock.subdirs))
+            subdir = subdirs()[name]
+            runner = choose_runner(subdir, sysroot=options.sysroot)
+            reports.append(
+                run_package_tests(
+                    paths[variant.id],
+                    channels=[options.channel.url, *(options.base or base_channels(feedstock, name))],
+                    machine=Machine.of(
+                        subdir, native=runner.mode == "native", added=options.virtual_packages
+                    ),
+                    runner=runner,
+                    package_cache=Path(cache),
+                    narrator=project.narrator,
+                )
+            )
+    return tuple(reports)
+
+
+def base_channels(feedstock: Feedstock, subdir: str) -> tuple[str, ...]:
+    """Return the base channels that feedstock.yaml names for a subdir."""
+    return next((wanted.base for name, wanted in feedstock.subdirs.items() if name == subdir), ())
+
+
+def _package(project: Project, variant: Variant, channel: LocalChannel) -> Path:
+    """Find the file of a variant; its name follows from the recipe."""
+    name = file_name(variant, project.root)
+    if (path := channel.find(variant.subdir, name)) is not None:
+        return path
+    raise AbsentError(
+        f"the channel has no {name}",
+        where=str(channel.root),
+        next_step=f"build it: armtorch build '{variant.id}' --out {channel.root}",
+    )
+
+
+def savings(chosen: Sequence[Variant], report: BuildReport) -> Savings:
+    """Compare the packages with the wheels that pip would need for the same Pythons.
+
+    The wheel that libtorch is taken from counts only where its own Python is chosen, too.
+    """
+    packages = {(row.subdir, row.file_name): row.size for row in report.rows}
+    wheels = {
+        wheel.sha256: wheel.size
+        for variant in chosen
+        if variant.package != "libtorch"
+        for wheel in variant.wheels
+    }
+    return Savings(sum(packages.values()), sum(wheels.values()))

@@ -1,0 +1,51 @@
+"""Where a feedstock's files are, and what a run of armtorch works with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+from generator.console import Narrator
+from generator.feedstock import Feedstock, read_feedstock
+from generator.lock import read_lock
+from generator.model import Lock
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """One feedstock and the person who works on it."""
+
+    #: feedstock.yaml
+    feedstock: Path
+    narrator: Narrator
+    #: what pip would see: its settings say where the index called ``pip`` is
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ), repr=False)
+    #: shared between feedstocks: the wheelhouse, index pages, facts of wheels
+    cache: Path = field(default_factory=lambda: user_cache_path("armtorch"))
+
+    @property
+    def root(self) -> Path:
+        """The folder with recipes/ and .ci_support/."""
+        return self.feedstock.absolute().parent
+
+    @property
+    def lock(self) -> Path:
+        """The lock beside the feedstock."""
+        return self.feedstock.with_suffix(".lock.yaml")
+
+    @property
+    def wheelhouse(self) -> Path:
+        """The folder of verified wheels."""
+        return self.cache / "wheelhouse"
+
+    def declared(self) -> Feedstock:
+        """Read feedstock.yaml; raises FeedstockError."""
+        return read_feedstock(self.feedstock)
+
+    def locked(self) -> Lock:
+        """Read the lock, an empty one where there is none yet; raises LockError."""
+        return read_lock(self.lock)

@@ -1,0 +1,118 @@
+"""``update``: asks upstream and writes the next lock. Also says where a locked wheel is to be had."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from generator.datafiles import subdirs
+from generator.errors import AbsentError, ArmtorchError
+from generator.feedstock import Feedstock
+from generator.lock import LockDiff, diff_locks, write_lock
+from generator.model import Lock, Wheel
+from generator.rendering import number_builds
+from generator.stages.project import Project
+from generator.upstream import (
+    FactsCache,
+    HttpPolicy,
+    Index,
+    Traffic,
+    Web,
+    WheelReader,
+    open_index,
+    open_web,
+    read_pip_configuration,
+    update,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpdateResult:
+    """The next lock, what changed, what went wrong and was survived, and what it cost."""
+
+    lock: Lock
+    diff: LockDiff
+    findings: tuple[ArmtorchError, ...]
+    traffic: Traffic
+
+
+def update_lock(project: Project, *, dry_run: bool = False) -> UpdateResult:
+    """Ask upstream and, unless ``dry_run``, write feedstock.lock.yaml where it changed.
+
+    Raises:
+        FeedstockError, LockError: the files cannot be used.
+        IntegrityError: a released wheel has other bytes under its name; nothing is written.
+        StorageError: the lock cannot be written.
+
+    """
+    feedstock, old = project.declared(), project.locked()
+    with _upstream(project, feedstock) as (web, indexes):
+        outcome = update(
+            feedstock,
+            old,
+            reader=WheelReader(
+                web=web,
+                cache=FactsCache(project.cache / "facts"),
+                policies=feedstock.policies,
+                narrator=project.narrator,
+            ),
+            indexes=indexes,
+            subdirs=subdirs(),
+            narrator=project.narrator,
+        )
+    lock = number_builds(feedstock, outcome.lock, old)
+    if not dry_run and lock != old:
+        write_lock(lock, project.lock)
+    return UpdateResult(
+        lock=lock,
+        diff=diff_locks(old, lock),
+        findings=outcome.findings,
+        traffic=outcome.traffic,
+    )
+
+
+@contextmanager
+def wheel_locator(project: Project, feedstock: Feedstock) -> Iterator[Callable[[Wheel], str]]:
+    """Give a function that says where a wheel is to be had now.
+
+    The same wheel means the same sha256, or, where the index promises none, the same file name;
+    its bytes are checked in any case.
+    """
+    with _upstream(project, feedstock) as (_, indexes):
+
+        def locate(wheel: Wheel) -> str:
+            index = indexes.get(wheel.index)
+            if index is None:
+                raise AbsentError(
+                    f"feedstock.yaml declares no index called {wheel.index!r}",
+                    where=wheel.filename,
+                    next_step="declare it again, or run armtorch update",
+                )
+            for offer in index.offers(wheel.project):
+                if offer.filename == wheel.filename and offer.sha256 in (None, wheel.sha256):
+                    return offer.url
+            raise AbsentError(
+                f"the index no longer has it with sha256 {wheel.sha256}",
+                where=wheel.filename,
+                next_step=f"run armtorch update, or put the file into "
+                f"{project.wheelhouse / wheel.sha256[:16]}",
+            )
+
+        yield locate
+
+
+@contextmanager
+def _upstream(
+    project: Project, feedstock: Feedstock
+) -> Iterator[tuple[Web, Mapping[str, Index]]]:
+    pip = read_pip_configuration(project.environment)
+    policy = HttpPolicy(ca_bundle=pip.cert, proxy=pip.proxy)
+    with open_web(project.cache / "http", policy) as web:
+        yield (
+            web,
+            {
+                name: open_index(name, source, web=web, pip=pip, base=project.root)
+                for name, source in feedstock.indexes.items()
+            },
+        )

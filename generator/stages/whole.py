@@ -1,0 +1,170 @@
+"""``up``: the whole line, from upstream's indexes to a tested channel folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from generator.atomic import write_text
+from generator.building import BuildReport
+from generator.errors import ArmtorchError, MissingToolError, SolveError, UnreachableError
+from generator.matrix import METAPACKAGES, Selection, newest_lines, select, variants
+from generator.model import Variant
+from generator.stages.packages import (
+    BuildOptions,
+    RunOptions,
+    base_channels,
+    build_variants,
+    run_tests,
+)
+from generator.stages.project import Project
+from generator.stages.rendering import render_feedstock
+from generator.stages.upstream import update_lock
+from generator.testing import PackageReport
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpResult:
+    """What a run of the whole line did, and what it could not prove."""
+
+    chosen: tuple[Variant, ...]
+    report: BuildReport
+    tests: tuple[PackageReport, ...]
+    #: plain sentences
+    verified: tuple[str, ...]
+    unverified: tuple[str, ...]
+    #: base channels that the commands below name
+    base: tuple[str, ...]
+    #: what upstream did not answer, survived with what the lock knew
+    findings: tuple[ArmtorchError, ...]
+
+
+def up(
+    project: Project,
+    *,
+    wanted: Selection,
+    torch: str | None,
+    build: BuildOptions,
+    run: RunOptions,
+    offline: bool = False,
+) -> UpResult:
+    """Update, render, build and test; what needs no work is skipped.
+
+    Args:
+        project: the feedstock.
+        wanted: subdirs, accelerators and Pythons; the newest line of each is taken.
+        torch: this torch version instead of the newest.
+        build: how to build.
+        run: how to test.
+        offline: go by the lock as it is.
+
+    Raises:
+        ArmtorchError: any stage's error that leaves nothing to go on with.
+
+    """
+    narrator = project.narrator
+    findings: tuple[ArmtorchError, ...] = ()
+    if not offline:
+        narrator.say("update: asking upstream")
+        updated = update_lock(project)
+        findings = updated.findings
+        narrator.say(updated.diff.text() or "update: nothing new")
+    rendered = render_feedstock(project)
+    narrator.say(f"render: {len(rendered.differences)} of {rendered.files} files changed")
+    chosen = _choose(project, wanted, torch)
+    report = build_variants(project, chosen, build)
+    tests, verified, unverified = _verify(project, chosen, report, run)
+    subdir = next((each.subdir for each in chosen if each.subdir != "noarch"), "")
+    return UpResult(
+        chosen=chosen,
+        report=report,
+        tests=tests,
+        verified=verified,
+        unverified=unverified,
+        base=run.base or base_channels(project.declared(), subdir),
+        findings=findings,
+    )
+
+
+def _choose(project: Project, wanted: Selection, torch: str | None) -> tuple[Variant, ...]:
+    lock = project.locked()
+    lines = newest_lines(lock.cells, wanted, torch=torch)
+    narrowed = Selection(
+        globs=wanted.globs,
+        subdirs=wanted.subdirs,
+        accelerators=wanted.accelerators,
+        pythons=wanted.pythons,
+        packages=wanted.packages,
+        lines=(*lines, METAPACKAGES),
+    )
+    return select(variants(project.declared(), lock), narrowed)
+
+
+def _verify(
+    project: Project, chosen: Iterable[Variant], report: BuildReport, run: RunOptions
+) -> tuple[tuple[PackageReport, ...], tuple[str, ...], tuple[str, ...]]:
+    """Test what is new or was never tested, and say what was proven and what was not."""
+    done = [row for row in report.rows if row.status != "failed"]
+    wheels = {sha256 for row in done for sha256 in row.wheels}
+    verified = [
+        f"{len(wheels)} wheels have the sha256 of the lock",
+        f"every file of {len(done)} packages has the sha256 of its wheel's RECORD or is listed "
+        "with the reason in info/armtorch/",
+        "every binary is for its subdir and finds its libraries in the package, a declared "
+        "dependency or the system",
+    ]
+    memory = _Tested(project.root / ".armtorch" / "tested.json")
+    fresh = {row.id for row in done if row.sha256 not in memory.known()}
+    todo = [variant for variant in chosen if variant.id in fresh]
+    tests: tuple[PackageReport, ...] = ()
+    unverified: list[str] = []
+    if todo:
+        try:
+            tests = run_tests(project, todo, run)
+        except (MissingToolError, UnreachableError, SolveError) as error:
+            unverified.append(f"installing and running: {error.what} ({error.where})")
+    by_id = {row.id: row for row in done}
+    for variant, tested in zip(todo, tests, strict=False):
+        if tested.passed and all(step.outcome == "passed" for step in tested.steps):
+            memory.remember(by_id[variant.id].sha256, tested.how)
+    verified += _proven(tests, memory, done_count=len(done), fresh=len(fresh))
+    unverified += [
+        f"{tested.package}: {step.name}: {step.output.splitlines()[0] if step.output else tested.how}"
+        for tested in tests
+        for step in tested.steps
+        if step.outcome != "passed"
+    ]
+    return tests, tuple(verified), tuple(unverified)
+
+
+def _proven(
+    tests: tuple[PackageReport, ...], memory: _Tested, *, done_count: int, fresh: int
+) -> list[str]:
+    passed = [each for each in tests if all(step.outcome == "passed" for step in each.steps)]
+    lines = []
+    if passed:
+        ways = ", ".join(sorted({each.how for each in passed}))
+        lines.append(f"{len(passed)} packages install and pass their tests ({ways})")
+    if done_count > fresh:
+        lines.append(f"{done_count - fresh} packages passed their tests in an earlier run")
+    return lines
+
+
+@dataclass(frozen=True)
+class _Tested:
+    """Remembers by sha256 which packages passed, so that an unchanged run takes seconds."""
+
+    path: Path
+
+    def known(self) -> dict[str, str]:
+        try:
+            found = json.loads(self.path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}  # forgetting costs a test run, nothing else
+        return found if isinstance(found, dict) else {}
+
+    def remember(self, sha256: str, how: str) -> None:
+        self.path.parent.mkdir(exist_ok=True)
+        write_text(self.path, json.dumps({**self.known(), sha256: how}, indent=1, sort_keys=True))
