@@ -28,6 +28,8 @@ from read_wheel import RefusedError, Wheel, decode, encode, member_time, pattern
 SITE = "site-packages"
 #: these belong to whoever installs (recording-installed-packages), so upstream's are not taken over
 INSTALLERS_OWN = ("INSTALLER", "REQUESTED", "direct_url.json")
+#: made anew from upstream's; upstream's own go to info/armtorch
+REWRITTEN = ("METADATA", "RECORD")
 #: a rule of layout.json and the members it got
 Sorted = list[tuple[dict[str, Any], list[str]]]
 
@@ -97,7 +99,7 @@ def sort_members(wheel: Wheel, rules: list[dict[str, Any]]) -> Sorted:
     taken: list[list[str]] = [[] for _ in rules]
     for member in sorted(wheel.members):
         if member.startswith(f"{wheel.dist_info}/") and member.rpartition("/")[2] in (
-                "RECORD", *INSTALLERS_OWN):
+                *REWRITTEN, *INSTALLERS_OWN):
             continue
         for number, globs in enumerate(compiled):
             if any(glob.fullmatch(member) for glob in globs):
@@ -226,8 +228,9 @@ def write_dist_info(package: Package, wheel: Wheel, rules: dict[str, Any], newes
             kept.append(line)
     package.write(f"{folder}/METADATA", "".join(kept).encode("utf-8"), newest)
     package.generated[f"{folder}/METADATA"] = (
-        "upstream's, without the requirements that conda satisfies with packages that carry no "
-        "dist-info of that name; upstream's own is info/armtorch/METADATA")
+        "upstream's, without requirements on projects that conda's packages carry no dist-info "
+        f"for: {', '.join(sorted(dropped)) or 'none here'}; upstream's own is "
+        "info/armtorch/METADATA")
     package.write(f"{folder}/INSTALLER", b"conda\n", newest)
     package.generated[f"{folder}/INSTALLER"] = "PEP 376: who installed it"
     for command in rules["commands"]:

@@ -5,10 +5,12 @@ Serves ``<folder>/*.whl`` below ``/simple/`` as PEP 503 HTML or PEP 691 JSON.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import html
 import json
 import re
+import socket
 import threading
 import zipfile
 from collections import Counter, deque
@@ -16,8 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, Self
 from urllib.parse import unquote
 
 from packaging.utils import canonicalize_name
@@ -50,6 +51,8 @@ class Behaviour:
     wrong_hashes: dict[str, str] = field(default_factory=dict)
     #: answer index pages with HTML that is no index
     login_page: bool = False
+    #: answer index pages with this content type and body
+    page: tuple[str, bytes] | None = None
     #: file name -> reason it was yanked
     yanked: dict[str, str] = field(default_factory=dict)
     #: file name -> Requires-Python on the index
@@ -80,6 +83,7 @@ class IndexServer(ThreadingHTTPServer):
         #: (path, status) in order
         self.log: list[tuple[str, int]] = []
         self.lock = threading.Lock()
+        self._connections: list[socket.socket] = []
         self._thread = threading.Thread(
             target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
 
@@ -91,11 +95,11 @@ class IndexServer(ThreadingHTTPServer):
     def url(self) -> str:
         return f"http://{self.host}/simple/"
 
-    def __enter__(self) -> IndexServer:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def stop(self) -> None:
@@ -104,6 +108,14 @@ class IndexServer(ThreadingHTTPServer):
             self.shutdown()
             self._thread.join()
         self.server_close()
+        for connection in self._connections:  # kept alive by clients
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Remember the connection, so that stopping means silence."""
+        self._connections.append(request)
+        super().process_request(request, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Clients that go away in the middle are what some tests are about."""
@@ -123,6 +135,7 @@ class IndexServer(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body are two writes
     server: IndexServer
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
@@ -149,7 +162,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _page(self, project: str) -> None:
         behaviour = self.server.behaviour
         files = [self._row(path) for path in self.server.wheels(project)]
-        if behaviour.login_page:
+        if behaviour.page is not None:
+            self._send(200, behaviour.page[1], behaviour.page[0])
+        elif behaviour.login_page:
             self._send(200, LOGIN_PAGE, HTML)
         elif not files:
             self._send(404, b"no such project", "text/plain")

@@ -19,6 +19,8 @@ from generator.errors import AbsentError, IntegrityError, UnreachableError
 from generator.model import Wheel
 
 BLOCK: Final = 1 << 20
+#: read from a connection at a time; what a broken one sent since the last whole one is lost
+_PACKET: Final = 1 << 16
 #: answers that say "later" and not "no": RFC 9110, 15.5.9 and 15.6; RFC 6585, 4
 _LATER: Final = frozenset({408, 425, 429})
 
@@ -54,14 +56,15 @@ def download(url: str, wheel: Wheel, target: Path, source: Source) -> None:
 
     """
     transfer = _Transfer(url, wheel, target.with_name(target.name + ".part"), source)
-    failures = 0
+    failures, furthest = 0, transfer.have
     with source.connect() as session:
         while True:
-            before = transfer.have
             try:
                 transfer.go_on(session)
             except _Interrupted as stop:
-                failures = 1 if transfer.have > before else failures + 1
+                # starting over and coming as far as before is no progress
+                failures = 1 if transfer.have > furthest else failures + 1
+                furthest = max(furthest, transfer.have)
                 if failures >= source.rules.attempts or source.stop.is_set():
                     raise UnreachableError(
                         f"{stop.why}, {failures} times without progress; "
@@ -160,7 +163,7 @@ class _Transfer:
 
     def _receive(self, answer: requests.Response) -> None:
         with self.part.open("ab") as output:
-            for block in answer.iter_content(BLOCK):
+            for block in answer.iter_content(_PACKET):
                 if self._source.stop.is_set():
                     raise _Interrupted("stopped")
                 fits = block[: self.wheel.size - self.have]

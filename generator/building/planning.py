@@ -61,7 +61,7 @@ def plan(variant: Variant, *, repo: Path, channel: Destination, force: bool) -> 
         return _row(variant, "failed", error=error)
     return _row(
         variant, "skipped", file_name=name, size=here.stat().st_size,
-        sha256=channel.sha256(variant.subdir, file_name),
+        sha256=channel.sha256(variant.subdir, name),
     )
 
 

@@ -95,15 +95,18 @@ def _fetch_all(
 ) -> None:
     total = sum(wheel.size for wheel in missing)
     _require_space(root, missing)
+    # here and not in the threads: an index may be asked, and what is nowhere is known at once
+    places = [(wheel, locate(wheel)) for wheel in missing]
     stop = Event()
     with (
         narrator.task(f"fetching {len(missing)} wheels", total=total, unit="bytes") as task,
         ThreadPoolExecutor(max(1, jobs)) as pool,
     ):
-        def one(wheel: Wheel) -> None:
-            _fetch_one(wheel, locate, root, Source(rules, stop, narrator, task, connect))
-
-        pending = [pool.submit(one, wheel) for wheel in missing]
+        source = Source(rules, stop, narrator, task, connect)
+        pending = [
+            pool.submit(_fetch_one, wheel, where, place_of(wheel, root), source)
+            for wheel, where in places
+        ]
         try:
             for future in pending:
                 future.result()
@@ -113,8 +116,7 @@ def _fetch_all(
             raise
 
 
-def _fetch_one(wheel: Wheel, locate: Locate, root: Path, source: Source) -> None:
-    target = place_of(wheel, root)
+def _fetch_one(wheel: Wheel, where: str, target: Path, source: Source) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(target.with_name(target.name + ".lock")):
         if target.is_file():  # put there by another process, by hand, or to be hashed again
@@ -124,7 +126,6 @@ def _fetch_one(wheel: Wheel, locate: Locate, root: Path, source: Source) -> None
                 return
             source.narrator.warn(f"{target} is damaged; it is fetched anew")
             target.unlink()
-        where = locate(wheel)
         if "://" in where:
             download(where, wheel, target, source)
         else:

@@ -49,9 +49,19 @@ class Contents:
     #: the folder the files of the package lie in
     prefix: Path
 
+    def place(self, path: str) -> Path:
+        """Return where a file of the package lies on disk now.
+
+        Packages for any Python (CEP 20) hold ``site-packages/``; in the build prefix the folder is
+        where rattler-build's own idea of a Python has it.
+        """
+        if path.startswith("site-packages/") and not (self.prefix / "site-packages").is_dir():
+            return next(self.prefix.glob("[lL]ib/**/site-packages")).parent / path
+        return self.prefix / path
+
     def open(self, path: str) -> BinaryIO:
         """Open a file of the package for reading at any position."""
-        return (self.prefix / path).open("rb")
+        return self.place(path).open("rb")
 
 
 #: returns what a person should know; raises LinkageError for what must not be published

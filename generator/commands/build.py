@@ -35,7 +35,7 @@ from generator.stages.project import Project
 @json_option
 @click.pass_obj
 def command(  # noqa: PLR0913 - one parameter an option
-    project: Project, *, globs: tuple[str, ...], out: Path, jobs: int, level: int | None,
+    project: Project, /, *, globs: tuple[str, ...], out: Path, jobs: int, level: int | None,
     force: bool, dry_run: bool, as_json: bool, **filters: Any,
 ) -> None:
     """Build packages into a channel folder.

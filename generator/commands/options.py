@@ -15,7 +15,7 @@ from generator.model import Accelerator, PythonBuild
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
-class ManyValues(click.ParamType):
+class ManyValues(click.ParamType[tuple[Any, ...]]):
     """Values separated by commas or spaces; the option may also be repeated."""
 
     name = "list"

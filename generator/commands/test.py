@@ -41,7 +41,7 @@ from generator.stages.project import Project
 @json_option
 @click.pass_obj
 def command(  # noqa: PLR0913 - one parameter an option
-    project: Project, *, globs: tuple[str, ...], channel: Path, base: tuple[str, ...],
+    project: Project, /, *, globs: tuple[str, ...], channel: Path, base: tuple[str, ...],
     virtual_packages: tuple[str, ...], sysroot: Path | None, as_json: bool, **filters: Any,
 ) -> None:
     """Install each package into a fresh prefix and run the tests it carries.

@@ -43,7 +43,7 @@ from generator.stages.whole import UpResult, up
 @json_option
 @click.pass_obj
 def command(  # noqa: PLR0913 - one parameter an option
-    project: Project, *, torch: str | None, out: Path, base: tuple[str, ...],
+    project: Project, /, *, torch: str | None, out: Path, base: tuple[str, ...],
     sysroot: Path | None, virtual_packages: tuple[str, ...], jobs: int, level: int | None,
     offline: bool, as_json: bool, **filters: Any,
 ) -> None:
@@ -96,7 +96,7 @@ def _show(result: UpResult, channel: LocalChannel) -> None:
 
 def _install_command(result: UpResult, channel: LocalChannel) -> str:
     there = {variant.package for variant in result.chosen}
-    names = [name for name in ("pytorch", "torchvision", "torchaudio") if name in there]
+    names: list[str] = [name for name in ("pytorch", "torchvision", "torchaudio") if name in there]
     accelerators = {str(v.accelerator) for v in result.chosen if v.package == "pytorch"}
     if accelerators == {"cpu"} and "cpuonly" in there:
         names.append("cpuonly")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import posixpath
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from types import MappingProxyType
 from typing import BinaryIO, Final
@@ -138,10 +138,8 @@ class _Judging:
     def __init__(self, prefix: Prefix, declared: tuple[str, ...], subdir: Subdir) -> None:
         self._prefix, self._subdir = prefix, subdir
         self._declared = {spec.split(" ", 1)[0]: spec for spec in declared}
-        self._inherited = {
-            spec.split(" ", 1)[0] for sibling in prefix.siblings
-            if sibling.package in self._declared for spec in sibling.depends
-        }
+        self._inherited = _inherited(
+            prefix.table, [s for s in prefix.siblings if s.package in self._declared])
         self._used: set[str] = set()
 
     def links(self) -> Iterator[Finding]:
@@ -263,6 +261,17 @@ class _Judging:
         mapped = {row.package for row in self._prefix.table.libraries.values()} - {None}
         for package in sorted(set(self._declared) & mapped - self._used):
             yield Finding(rule=rules.UNUSED, file="", name=package, what=self._declared[package])
+
+
+def _inherited(table: SonameTable, siblings: Sequence[Sibling]) -> set[str]:
+    """List what comes with the siblings' exact builds, as told or as their `needs` rows say."""
+    packages = {sibling.package for sibling in siblings}
+    libraries = [
+        table.libraries[name] for need in table.needs if need.package in packages
+        for name in need.libraries
+    ]
+    told = {spec.split(" ", 1)[0] for sibling in siblings for spec in sibling.depends}
+    return told | {library.package for library in libraries if library.package is not None}
 
 
 def _missing(load: Load, owner: Owner | None, opening: Opening) -> str:

@@ -14,8 +14,8 @@ from typing import Final
 from generator.inspecting.binary import Binary, Load
 from generator.inspecting.prefix import Owner, Prefix
 
-#: conda's python carries the search path ``$ORIGIN/../lib`` as DT_RPATH (LC_RPATH on macOS):
-#: conda-build and rattler-build write DT_RPATH, never DT_RUNPATH
+#: conda's python carries the search path ``$ORIGIN/../lib`` as DT_RPATH: conda-build and
+#: rattler-build write DT_RPATH, never DT_RUNPATH
 _PYTHONS: Final = "lib"
 
 
@@ -85,12 +85,12 @@ class GlibcLoader:
                     continue
                 path = next(
                     (p for f in folders if self._prefix.owner(p := f"{f}/{load.name}")), None)
+                loaded.add(load.name)  # or missed, which is said once
                 if path is None:
                     if opening is not program:
                         yield opening, load
                     continue
                 owner = self._prefix.owner(path)
-                loaded.add(load.name)
                 if owner is not None and owner.binary is not None:
                     loaded.add(owner.binary.name)
                     todo.append((Opening(path=path, binary=owner.binary), own + chain))
@@ -137,7 +137,11 @@ class GlibcLoader:
 
 
 class DyldLoader:
-    """Finds install names as dyld does: ``@loader_path`` is the real file's folder."""
+    """Finds install names as dyld does: ``@loader_path`` is the real file's folder.
+
+    The LC_RPATHs of those that load a binary are not counted on, python's neither: what is found
+    without them is found.
+    """
 
     def __init__(self, prefix: Prefix, opened: Iterable[Opening]) -> None:
         self._prefix = prefix
@@ -162,8 +166,6 @@ class DyldLoader:
         elif variable == "@rpath":
             for folder in _inside(opening.binary.rpath, opening.folder):
                 yield f"{folder}/{rest}"
-            if not opening.binary.executable:
-                yield f"{_PYTHONS}/{rest}"
 
 
 def _inside(folders: Iterable[str], origin: str) -> Iterator[str]:

@@ -78,10 +78,10 @@ def to_text(lock: Lock) -> str:
         document["builds"] = {key: _Row(row) for key, row in document["builds"].items()}
     yaml = YAML(typ="safe", pure=True)
     yaml.Representer = _Representer
-    yaml.default_flow_style = False  # type: ignore[assignment]  # ruamel annotates its None
+    yaml.default_flow_style = False
     yaml.width = 1 << 20
     yaml.allow_unicode = True
-    yaml.sort_base_mapping_type_on_output = False
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # annotated None
     stream = io.StringIO()
     yaml.dump(document, stream)
     return HEAD + stream.getvalue()

@@ -61,12 +61,12 @@ def _of_cell(
         base["arm_variant_type"] = cell.accelerator.arm_variant_type
     if package not in PROJECTS:
         if wanted_pythons(feedstock, cell):
-            yield _draft(lock, cell, package, None, (), base)
+            yield _draft(lock, cell, package, base)
         return
     if package == "libtorch":
         wheel = reference_wheel(cell)
         if wheel is not None and wanted_pythons(feedstock, cell):
-            yield _draft(lock, cell, package, None, (wheel,), base)
+            yield _draft(lock, cell, package, base, wheels=(wheel,))
         return
     if package in {"torchvision", "torchaudio"}:
         base["pytorch"] = cell.torch
@@ -75,17 +75,17 @@ def _of_cell(
     if not line.per_python(package):
         shared = next((w for python in pythons if (w := cell.wheel(project, python))), None)
         if shared is not None:
-            yield _draft(lock, cell, package, None, (shared,), base)
+            yield _draft(lock, cell, package, base, wheels=(shared,))
         return
     for python in pythons:
         if (wheel := cell.wheel(project, python)) is not None:
             keys = {**base, "python": python.variant_value}
-            yield _draft(lock, cell, package, python, (wheel,), keys)
+            yield _draft(lock, cell, package, keys, python=python, wheels=(wheel,))
 
 
 def _draft(
-    lock: Lock, cell: Cell, package: str, python: PythonBuild | None, wheels: tuple[Wheel, ...],
-    keys: dict[str, str],
+    lock: Lock, cell: Cell, package: str, keys: dict[str, str], *,
+    python: PythonBuild | None = None, wheels: tuple[Wheel, ...] = (),
 ) -> _Draft:
     build = _build(lock, cell.line, package)
     version = wheels[0].version if wheels else cell.torch

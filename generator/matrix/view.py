@@ -102,7 +102,8 @@ def _cell(feedstock: Feedstock, cell: Cell, found: tuple[Variant, ...]) -> CellV
     pythons = wanted_pythons(feedstock, cell)
     return CellView(
         name=cell.name, line=cell.line, train=cell.train, subdir=cell.subdir,
-        accelerator=str(cell.accelerator), trio=dict(cell.trio),
+        accelerator=str(cell.accelerator),
+        trio={str(project): version for project, version in cell.trio.items()},
         pythons=tuple(str(python) for python in pythons),
         variants=tuple(each.id for each in found if (each.line, each.subdir, each.accelerator)
                        == (cell.line, cell.subdir, cell.accelerator)),
@@ -117,13 +118,14 @@ def _missing(
     rows = [MissingVariant(package=each.package, python=each.python, reason=each.reason,
                            detail=each.detail) for each in cell.absent]
     said = {(row.package, row.python) for row in rows}
-    for package, project in PROJECTS.items():
-        if package == "libtorch" or project not in feedstock.packages:
-            continue
-        for python in pythons:
-            if cell.wheel(project, python) is None and not said & {
-                    (package, str(python)), (package, ""), ("", str(python)), ("", "")}:
-                rows.append(MissingVariant(
-                    package=package, python=str(python), reason="absent",
-                    detail=f"upstream serves no {project} wheel for {python} on {cell.subdir}"))
-    return rows
+    unsaid = [
+        (package, project, python) for package, project in PROJECTS.items() for python in pythons
+        if package != "libtorch" and project in feedstock.packages
+        and cell.wheel(project, python) is None
+        and not said & {(package, str(python)), (package, ""), ("", str(python)), ("", "")}
+    ]
+    return rows + [
+        MissingVariant(package=package, python=str(python), reason="absent",
+                       detail=f"upstream serves no {project} wheel for {python} on {cell.subdir}")
+        for package, project, python in unsaid
+    ]

@@ -44,8 +44,9 @@ def rows(wanted: Mapping[Place, Sequence[str]]) -> tuple[Row, ...]:
     for item, places in owners.items():
         grouped.setdefault(frozenset(places), []).append(item)
     always = [Row(None, (item,)) for item in grouped.pop(universe, [])]
-    return (*always, *(Row(condition(places, universe), tuple(items))
-                       for places, items in grouped.items()))
+    some = [Row(condition(places, universe), tuple(items)) for places, items in grouped.items()]
+    # platforms first, Pythons below each other
+    return (*always, *sorted(some, key=lambda row: "python" in (row.condition or "")))
 
 
 def condition(chosen: Iterable[Place], universe: Iterable[Place]) -> str | None:
@@ -54,7 +55,7 @@ def condition(chosen: Iterable[Place], universe: Iterable[Place]) -> str | None:
     if wanted == every:
         return None
     for parts in ((False, False, True), (True, False, False), (False, True, False),
-                  (True, True, False), (False, True, True), (True, False, True),
+                  (True, True, False), (True, False, True), (False, True, True),
                   (True, True, True)):
         if _projected(wanted, every, parts) == wanted:
             return " and ".join(_atoms(wanted, every, parts))

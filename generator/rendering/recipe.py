@@ -55,7 +55,9 @@ def recipe_text(inputs: RecipeInputs) -> str:
     build = inputs.lock.builds.get(inputs.name)
     filled = {
         "head": _HEAD, "package": inputs.package,
-        "number": inputs.number(inputs.package), "digest": "" if build is None else build.digest,
+        "number": inputs.number(inputs.package),
+        "libtorch_number": inputs.number("libtorch"),
+        "digest": "" if build is None else build.digest,
         "maintainers": ", ".join(inputs.feedstock.maintainers),
         "subdirs": sorted({variant.subdir for variant in inputs.variants}),
     }
@@ -74,8 +76,7 @@ def _line_facts(inputs: RecipeInputs) -> dict[str, object]:
     if not variants[0].wheels:
         return facts
     cells, lock = inputs.cells, inputs.lock
-    run = {Place.of(v): run_specs(v, cells[v.id], lock, inputs.number("libtorch"))
-           for v in variants}
+    run = {Place.of(v): run_specs(v, cells[v.id], lock) for v in variants}
     constraints = {Place.of(v): constraint_specs(v) for v in variants}
     scripts = {Place.of(v): v.wheels[0].console_scripts for v in variants}
     metadata = [lock.metadata[variant.wheels[0].metadata] for variant in variants]

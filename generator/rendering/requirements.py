@@ -23,14 +23,13 @@ _VERSION = "${{ version }}"
 _BUILD = "${{ accelerator }}_generic_*"
 
 
-def run_specs(variant: Variant, cell: Cell, lock: Lock, libtorch_build: int) -> tuple[str, ...]:
+def run_specs(variant: Variant, cell: Cell, lock: Lock) -> tuple[str, ...]:
     """Return the run requirements of a variant that unpacks a wheel, in the order they stand.
 
     Args:
         variant: the package.
         cell: the cell it is of.
         lock: for the wheels' metadata.
-        libtorch_build: build number of the line's libtorch, the CUDA offset left out.
 
     Raises:
         RenderError: METADATA asks for another torch than the cell's.
@@ -41,10 +40,10 @@ def run_specs(variant: Variant, cell: Cell, lock: Lock, libtorch_build: int) -> 
     shared = variant.package == "libtorch"
     found = [] if shared else list(_python(metadata, variant.python))
     if variant.package == "pytorch":
-        offset = variant.accelerator.build_offset
-        found.append(f"libtorch =={_VERSION} {_BUILD}_{libtorch_build + offset}")
+        found.append(f"libtorch =={_VERSION} {_BUILD}_${{{{ libtorch_number }}}}")
         if subdir.os != "osx":
-            found.append(f"pytorch-mutex ==1.0 {'cpu' if offset == 0 else 'cuda'}")
+            kind = "cpu" if variant.accelerator.cuda is None else "cuda"
+            found.append(f"pytorch-mutex ==1.0 {kind}")
     elif not shared:
         _check_torch(metadata, cell)
         found.append(f"pytorch ==${{{{ pytorch }}}} {_BUILD}")

@@ -16,7 +16,11 @@ _HEAD: Final = (
     "# Written by `armtorch render`: what there is, by conda-forge's variant keys.\n"
 )
 #: keys that tell variants of one recipe apart, in the order they stand
-_KEYS: Final = ("python", "cuda_compiler", "cuda_compiler_version", "arm_variant_type", "pytorch")
+_KEYS: Final = (
+    "python", "cuda_compiler", "cuda_compiler_version", "arm_variant_type", "pytorch",
+    # in the hash of every package as soon as they are set, so both kinds of file have to set them
+    "channel_sources", "channel_targets",
+)
 _PLAIN: Final = re.compile(r"[\w./][\w ./*:+,-]*")
 #: plain scalars that YAML 1.1 reads as something else than a text
 _SPECIAL: Final = re.compile(

@@ -10,16 +10,16 @@ from typing import BinaryIO
 from generator.building import Contents
 from generator.datafiles import subdirs
 from generator.inspecting import PackageAudit, Sibling
-from generator.model import Variant
+from generator.model import Cell, Lock, Variant
+from generator.naming import bundled
 
 
 @dataclass(frozen=True)
 class LinkageCheck:
     """Audits one built package; frozen and plain, since it travels to worker processes."""
 
-    #: variant id -> names of the armtorch packages it depends on -> file names of their libraries
-    siblings: dict[str, dict[str, tuple[str, ...]]]
-    variants: dict[str, Variant]
+    #: what the cells' torch wheels bring, for the packages that depend on libtorch and pytorch
+    lock: Lock
 
     def __call__(self, contents: Contents) -> tuple[str, ...]:
         """Return the audit's notes.
@@ -28,7 +28,7 @@ class LinkageCheck:
             LinkageError: the package must not be published; the message names file and reason.
 
         """
-        variant = self.variants[contents.variant_id]
+        variant = contents.variant
         if variant.subdir == "noarch":
             return ()
         audit = PackageAudit(
@@ -38,17 +38,32 @@ class LinkageCheck:
             if target is not None:
                 audit.link(path, target)
         for path in contents.binaries:
-            size = (contents.prefix / path).stat().st_size
+            size = contents.place(path).stat().st_size
             audit.file(path, size, partial(_open, contents, path))
         report = audit.finish(
-            tuple(contents.index.get("depends", ())),
-            siblings=tuple(
-                Sibling.named(package, names)
-                for package, names in self.siblings[contents.variant_id].items()
-            ),
+            tuple(contents.index.get("depends", ())), siblings=siblings(variant, self.lock)
         )
         report.check()
         return tuple(str(note) for note in report.notes)
+
+
+def siblings(variant: Variant, lock: Lock) -> tuple[Sibling, ...]:
+    """Describe libtorch and pytorch to the audit of a package that depends on one exact build."""
+    if variant.package in {"libtorch", "pytorch-cpu", "pytorch-gpu"}:
+        return ()
+    place = (variant.line, variant.subdir, variant.accelerator)
+    cell = next(c for c in lock.cells if (c.line, c.subdir, c.accelerator) == place)
+    own = [name for name in cell.libraries if _stays(f"torch/lib/{name}", cell)]
+    python = [name for name in own if name.startswith("libtorch_python.")]
+    found = [Sibling.named("libtorch", [name for name in own if name not in python])]
+    if variant.package != "pytorch":
+        found.append(Sibling.named("pytorch", python, depends=["libtorch"]))
+    return tuple(found)
+
+
+def _stays(member: str, cell: Cell) -> bool:
+    copy = bundled(member, cell.subdir, cell.torch)
+    return copy is None or copy.action == "keep"
 
 
 def _open(contents: Contents, path: str) -> AbstractContextManager[BinaryIO]:

@@ -13,7 +13,6 @@ from generator.datafiles import subdirs
 from generator.errors import AbsentError
 from generator.feedstock import Feedstock
 from generator.model import Variant
-from generator.rendering import library_names
 from generator.stages.linkage import LinkageCheck
 from generator.stages.project import Project
 from generator.stages.upstream import wheel_locator
@@ -47,15 +46,16 @@ def build_variants(
     """
     feedstock, lock = project.declared(), project.locked()
     narrator = project.narrator
+    wheels = tuple(wheel for variant in chosen for wheel in variant.wheels)
     with wheel_locator(project, feedstock) as locate:
         fetch(
-            (wheel for variant in chosen for wheel in variant.wheels),
+            wheels,
             locate=locate,
             root=project.wheelhouse,
             narrator=narrator,
             jobs=_DOWNLOADS,
         )
-    link_wheelhouse(project.root, project.wheelhouse)
+    link_wheelhouse(project.root, project.wheelhouse, wheels)
     report = build(
         chosen,
         channel=options.channel,
@@ -65,10 +65,7 @@ def build_variants(
             level=options.level or feedstock.policies.compression_level,
             jobs=options.jobs,
             force=options.force,
-            audit=LinkageCheck(
-                siblings={each.id: library_names(each, lock) for each in chosen},
-                variants={each.id: each for each in chosen},
-            ),
+            audit=LinkageCheck(lock),
         ),
         narrator=narrator,
     )

@@ -36,8 +36,8 @@ def render_feedstock(project: Project, *, check: bool = False) -> RenderResult:
     tree = render(feedstock, lock)
     differences = compare_tree(tree, project.root)
     if not check:
-        with project.narrator.task("checking", total=len(tree.files)) as task:
-            check_tree(tree, feedstock, lock, task=task)
+        if differences:
+            check_tree(tree)
         write_tree(tree, project.root)
     return RenderResult(files=len(tree.files), differences=tuple(differences))
 

@@ -20,7 +20,7 @@ from generator.stages.packages import (
     run_tests,
 )
 from generator.stages.project import Project
-from generator.stages.rendering import render_feedstock
+from generator.stages.rendering import render_feedstock, renumber
 from generator.stages.upstream import update_lock
 from generator.testing import PackageReport
 
@@ -66,7 +66,9 @@ def up(
     """
     narrator = project.narrator
     findings: tuple[ArmtorchError, ...] = ()
-    if not offline:
+    if offline:
+        renumber(project)
+    else:
         narrator.say("update: asking upstream")
         updated = update_lock(project)
         findings = updated.findings

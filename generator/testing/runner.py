@@ -17,8 +17,9 @@ from generator.model import Subdir
 RunMode = Literal["native", "binfmt", "qemu", "none"]
 
 _BINFMT = Path("/proc/sys/fs/binfmt_misc")
-#: all features of every ARM level that qemu knows, so that no wheel dies of SIGILL here
-_CPU = "max"
+#: all features of every ARM level that qemu knows, so that no wheel dies of SIGILL here; its own
+#: pointer authentication instead of the standard one, which qemu computes four times slower
+_CPU = "max,pauth-impdef=on"
 
 
 @dataclass(frozen=True, kw_only=True)

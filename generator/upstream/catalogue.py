@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from packaging.version import Version
 
@@ -21,17 +21,19 @@ class Catalogue:
     """Offers by project, in the order of the indexes, the smaller file first."""
 
     offers: Mapping[str, tuple[Offer, ...]]
+    _by_version: dict[tuple[str, str], dict[Version, list[Offer]]] = field(
+        default_factory=dict, repr=False, compare=False)
 
     def versions(self, project: str, subdir: Subdir) -> tuple[Version, ...]:
         """Return the versions with a wheel for ``subdir`` that is not yanked, newest first."""
-        return tuple(sorted({offer.version for offer in self._on(project, subdir)}, reverse=True))
+        return tuple(sorted(self._on(project, subdir), reverse=True))
 
     def pythons(self, project: str, version: Version, subdir: Subdir) -> tuple[PythonBuild, ...]:
         """Return the Python builds that have a wheel of their own, in order."""
         found: set[PythonBuild] = set()
-        for offer in self._on(project, subdir):
+        for offer in self._on(project, subdir).get(version, ()):
             try:
-                python = offer.python() if offer.version == version else None
+                python = offer.python()
             except ValueError:
                 continue
             if python is not None and offer.admits(python):
@@ -41,8 +43,8 @@ class Catalogue:
     def best(self, project: str, version: Version, subdir: Subdir,
              python: PythonBuild) -> Offer | None:
         """Return the wheel for ``python``: the highest build tag (PEP 427), else the first."""
-        fitting = [offer for offer in self._on(project, subdir)
-                   if offer.version == version and offer.serves(python)]
+        fitting = [offer for offer in self._on(project, subdir).get(version, ())
+                   if offer.serves(python)]
         return max(fitting, key=lambda offer: (offer.build, offer.python() is not None),
                    default=None)
 
@@ -52,9 +54,15 @@ class Catalogue:
                      if offer.version == version and offer.yanked is not None
                      and offer.serves(python)), None)
 
-    def _on(self, project: str, subdir: Subdir) -> Iterable[Offer]:
-        return (offer for offer in self.offers.get(project, ())
-                if offer.yanked is None and _is_for(offer, subdir))
+    def _on(self, project: str, subdir: Subdir) -> dict[Version, list[Offer]]:
+        """Group the usable offers for a subdir by version; done once, since it is asked often."""
+        key = (project, subdir.name)
+        if key not in self._by_version:
+            found = self._by_version[key] = {}
+            for offer in self.offers.get(project, ()):
+                if offer.yanked is None and _is_for(offer, subdir):
+                    found.setdefault(offer.version, []).append(offer)
+        return self._by_version[key]
 
 
 def read_catalogue(projects: Iterable[str], indexes: Iterable[Index]) -> Catalogue:

@@ -11,7 +11,7 @@ from packaging.specifiers import SpecifierSet
 
 from generator.console import Narrator
 from generator.errors import ArmtorchError, UnreachableError
-from generator.model.cell import Absence, AbsenceReason, Cell, Sharing
+from generator.model.cell import Absence, AbsenceReason, Cell
 from generator.model.python_build import PythonBuild
 from generator.model.wheel import Metadata, Wheel
 from generator.upstream.catalogue import Catalogue
@@ -19,7 +19,7 @@ from generator.upstream.choosing import Draft
 from generator.upstream.facts import WheelFacts
 from generator.upstream.offers import Offer
 from generator.upstream.policy import SharingRules, TrioPolicy
-from generator.upstream.sharing import Unproven, find_unproven, summarise
+from generator.upstream.sharing import Comparison, Unproven, compare
 from generator.upstream.targets import accelerator_of, active, environment
 from generator.upstream.wheel_reader import WheelReader
 
@@ -119,7 +119,8 @@ class CellMaker:
                 missing.append(_unusable(pick, "incompatible", why))
             else:
                 usable.append((pick, facts))
-        sharing, apart = self._share([pick.offer for pick, _ in usable if pick.project == "torch"])
+        found = self._compare([pick.offer for pick, _ in usable if pick.project == "torch"])
+        apart = found.apart if found else ()
         missing += _stand_apart(apart)
         gone = {each.python for each in apart} | (
             set(draft.pythons) - {p.offer.python() for p, _ in usable if p.project == "torch"})
@@ -130,8 +131,8 @@ class CellMaker:
                 accelerator=draft.accelerator,
                 trio={project: str(version) for project, version in draft.trio.items()},  # type: ignore[misc]
                 wheels=tuple(_wheel(pick.offer, facts) for pick, facts in kept),
-                sharing=sharing, absent=tuple(missing),
-                libraries=_libraries(kept, sharing),
+                sharing=found.sharing if found else None, absent=tuple(missing),
+                libraries=_libraries(kept, found),
             ),
             {facts.metadata.sha256: facts.metadata.metadata for _, facts in kept},
             tuple(findings),
@@ -152,27 +153,23 @@ class CellMaker:
             return f"{pick.offer.filename} is a {found} build, the cell is {draft.accelerator}"
         return None
 
-    def _share(self, torch: list[Offer]) -> tuple[Sharing | None, tuple[Unproven, ...]]:
-        """Prove what the torch wheels share; from the cache when these very wheels were seen."""
+    def _compare(self, torch: list[Offer]) -> Comparison | None:
+        """Compare the torch wheels; from the cache when these very wheels were seen before."""
         if not torch:
-            return None, ()
+            return None
         sums = ",".join(sorted(f"{offer.sha256}" for offer in torch))
         key = hashlib.sha256(f"{self.rules!r};{sums}".encode()).hexdigest()
-        if (known := self.reader.cache.sharing(key)) is not None:
-            return known, ()
+        if (known := self.reader.cache.comparison(key)) is not None:
+            return known
         offers = {python: offer for offer in torch if (python := offer.python()) is not None}
         members = {python: self.reader.members(offer) for python, offer in offers.items()}
 
-        def read(python: PythonBuild, path: str) -> bytes:
-            return self.reader.member(offers[python], path, members[python][path])
+        def read(python: PythonBuild, path: str, twin: bytes) -> bytes:
+            return self.reader.member(offers[python], path, members[python][path], twin)
 
-        equivalent, apart = find_unproven(members, self.rules, read)
-        out = {each.python for each in apart}
-        sharing = summarise({python: rows for python, rows in members.items()
-                             if python not in out}, self.rules, equivalent)
-        if not apart:
-            self.reader.cache.keep_sharing(key, sharing)
-        return sharing, apart
+        comparison = compare(members, self.rules, read)
+        self.reader.cache.keep_comparison(key, comparison)
+        return comparison
 
 
 def with_old_origins(cell: Cell, old: Iterable[Wheel]) -> Cell:
@@ -195,9 +192,10 @@ def _wheel(offer: Offer, facts: WheelFacts) -> Wheel:
     )
 
 
-def _libraries(kept: list[tuple[Pick, WheelFacts]], sharing: Sharing | None) -> tuple[str, ...]:
+def _libraries(kept: list[tuple[Pick, WheelFacts]], found: Comparison | None) -> tuple[str, ...]:
+    reference = found.sharing.reference if found else ""
     return next((facts.libraries for pick, facts in kept if pick.project == "torch"
-                 and sharing is not None and str(pick.offer.python()) == sharing.reference), ())
+                 and str(pick.offer.python()) == reference), ())
 
 
 def _not_served(project: str, version: str, subdir: str, python: PythonBuild,

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 _PT_NOTE = 4
 _NT_GNU_BUILD_ID = 3
 #: a C string that is what ``__TIME__`` expands to (C17 6.10.8.1), with its terminating NUL
-_TIME = re.compile(rb"[0-2][0-9]:[0-5][0-9]:[0-5][0-9](?=\0)")
+TIME = re.compile(rb"[0-2][0-9]:[0-5][0-9]:[0-5][0-9](?=\0)")
 #: a quoted absolute path up to the wheel's own ``torch`` folder
 _BUILD_PATH = re.compile(rb'"(?:/|[A-Za-z]:[/\\])[^"\n]*?(?=[/\\]torch[/\\"])')
 
@@ -46,7 +46,7 @@ def without_build_id_and_time(content: bytes) -> bytes:
     except struct.error as error:
         msg = f"a broken ELF file: {error}"
         raise ValueError(msg) from error
-    return _TIME.sub(b"00:00:00", bytes(blank))
+    return TIME.sub(b"00:00:00", bytes(blank))
 
 
 def build_ids(content: bytes) -> Iterator[tuple[int, int]]:

@@ -10,8 +10,8 @@ from typing import TypeVar
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from generator import atomic
-from generator.model.cell import Sharing
 from generator.model.wheel import Metadata, MetadataOrigin
+from generator.upstream.sharing import Comparison
 
 T = TypeVar("T")
 #: raised when the meaning of a cached fact changes, so that old ones are read anew
@@ -78,21 +78,33 @@ class FactsCache:
 
     def record(self, sha256: str) -> bytes | None:
         """Return the RECORD of the wheel ``sha256``, if kept."""
-        try:
-            return zlib.decompress(self._path("records", sha256, "z").read_bytes())
-        except (FileNotFoundError, zlib.error):
-            return None
+        return self._unpacked("records", sha256)
 
-    def sharing(self, key: str) -> Sharing | None:
-        """Return what was found shared between the wheels that ``key`` stands for."""
-        return self._load("sharing", key, Sharing)
+    def directory(self, sha256: str) -> bytes | None:
+        """Return the end of the wheel ``sha256`` from its central directory on, if kept."""
+        return self._unpacked("directories", sha256)
 
-    def keep_sharing(self, key: str, sharing: Sharing) -> None:
-        """Keep what is shared between the wheels that ``key`` stands for."""
-        self._store("sharing", key, Sharing, sharing)
+    def keep_directory(self, sha256: str, directory: bytes) -> None:
+        """Keep the end of the wheel ``sha256``, so that one member can be read alone later."""
+        atomic.write_bytes(self._path("directories", sha256, "z"), zlib.compress(directory),
+                           durable=False)
+
+    def comparison(self, key: str) -> Comparison | None:
+        """Return how the wheels that ``key`` stands for compare, if known."""
+        return self._load("comparisons", key, Comparison)
+
+    def keep_comparison(self, key: str, comparison: Comparison) -> None:
+        """Keep how the wheels that ``key`` stands for compare."""
+        self._store("comparisons", key, Comparison, comparison)
 
     def _path(self, kind: str, key: str, suffix: str = "json") -> Path:
         return self.folder / _FORMAT / kind / key[:2] / f"{key}.{suffix}"
+
+    def _unpacked(self, kind: str, key: str) -> bytes | None:
+        try:
+            return zlib.decompress(self._path(kind, key, "z").read_bytes())
+        except (FileNotFoundError, zlib.error):
+            return None
 
     def _load(self, kind: str, key: str, shape: type[T]) -> T | None:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol
 from urllib.parse import urlsplit
@@ -67,9 +67,15 @@ class SimpleIndex:
     name: str
     url: str
     web: Web
+    _seen: dict[str, tuple[Offer, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     def offers(self, project: str) -> tuple[Offer, ...]:
-        """See :class:`Index`."""
+        """See :class:`Index`; a page is asked for once in a run."""
+        if project not in self._seen:
+            self._seen[project] = self._ask(project)
+        return self._seen[project]
+
+    def _ask(self, project: str) -> tuple[Offer, ...]:
         client = PyPISimple(self.url, session=self.web.pages)  # not closed: the session is shared
         url = client.get_project_url(project)
         try:
@@ -82,7 +88,7 @@ class SimpleIndex:
             raise _no_wheels(project, url) from error
         except (UnsupportedContentTypeError, UnsupportedRepoVersionError, ValidationError,
                 requests.exceptions.JSONDecodeError, UnicodeDecodeError) as error:
-            raise _not_an_index(url, str(error).splitlines()[0]) from error
+            raise _not_an_index(url, _in_short(error)) from error
         return _offers_of_page(page, self.name, project, url)
 
 
@@ -92,9 +98,15 @@ class FolderIndex:
 
     name: str
     folder: Path
+    _seen: dict[str, tuple[Offer, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     def offers(self, project: str) -> tuple[Offer, ...]:
-        """See :class:`Index`; hashes the index does not promise are computed."""
+        """See :class:`Index`; hashes the index does not promise are computed, once in a run."""
+        if project not in self._seen:
+            self._seen[project] = self._look(project)
+        return self._seen[project]
+
+    def _look(self, project: str) -> tuple[Offer, ...]:
         own = self.folder / canonicalize_name(project)
         folder = own if own.is_dir() else self.folder
         if not folder.is_dir():
@@ -199,8 +211,15 @@ def _hashed(offer: Offer) -> Offer:
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
-    return Offer(**{**vars(offer), "sha256": offer.sha256 or digest.hexdigest(),
-                    "hash_computed": not offer.sha256, "size": path.stat().st_size})
+    return replace(offer, sha256=offer.sha256 or digest.hexdigest(),
+                   hash_computed=not offer.sha256, size=path.stat().st_size)
+
+
+def _in_short(error: Exception) -> str:
+    """Say what is wrong with a page in a line, without its URL, which may have credentials."""
+    if isinstance(error, UnsupportedContentTypeError):
+        return f"its type is {error.content_type}"
+    return str(error).splitlines()[0]
 
 
 def _no_wheels(project: str, where: str) -> AbsentError:

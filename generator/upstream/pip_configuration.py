@@ -76,8 +76,11 @@ def _config_list(environment: Mapping[str, str]) -> str:
     for command in ([sys.executable, "-m", "pip"], [shutil.which("pip") or ""]):
         if not command[0]:
             continue
-        done = subprocess.run([*command, "config", "list"], env=dict(environment), check=False,
-                              capture_output=True, encoding="utf-8", timeout=60)
+        try:
+            done = subprocess.run([*command, "config", "list"], env=dict(environment), check=False,
+                                  capture_output=True, encoding="utf-8", timeout=60)
+        except (OSError, subprocess.TimeoutExpired):
+            continue
         if done.returncode == 0:
             return done.stdout
     return "\n".join(

@@ -115,16 +115,24 @@ def open_ranged(web: Web, url: str, filename: str, size: int | None) -> RangedFi
             f"{filename} has {total:,} bytes, the index says {size:,}", where=public_url(url),
             next_step="run update again; if it stays so, report it to the index",
         )
+    return reopen_ranged(web, url, filename, total, tail)
+
+
+def reopen_ranged(web: Web, url: str, filename: str, size: int, tail: bytes) -> RangedFile:
+    """Return a remote file of ``size`` bytes whose ``tail`` is known already; reads nothing yet.
+
+    What is read later raises as :func:`open_ranged` does.
+    """
 
     def read(first: int, last: int) -> bytes:
-        content, now = _patiently(
+        content, total = _patiently(
             web, lambda: _range(web, url, filename, f"bytes={first}-{last - 1}"), url)
-        if now != total or len(content) != last - first:
+        if total != size or len(content) != last - first:
             raise IntegrityError(f"{filename} changed while it was read", where=public_url(url),
                                  next_step="run update again")
         return content
 
-    return RangedFile(read, total, tail)
+    return RangedFile(read, size, tail)
 
 
 def save_whole(web: Web, response: requests.Response, filename: str, target: Path,

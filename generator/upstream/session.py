@@ -21,7 +21,7 @@ from cachecontrol.caches import FileCache
 from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
-from generator.errors import AbsentError, ArmtorchError, UnreachableError
+from generator.errors import AbsentError, ArmtorchError, StorageError, UnreachableError
 from generator.upstream.traffic import Traffic
 
 #: RFC 6585 section 4 and RFC 9110 section 15.6: come back later
@@ -85,8 +85,18 @@ class Web:
 
 
 def open_web(cache: Path, policy: HttpPolicy | None = None) -> Web:
-    """Open the sessions; ``cache`` is the folder of the HTTP cache, made when missing."""
+    """Open the sessions; ``cache`` is the folder of the HTTP cache, made when missing.
+
+    Raises:
+        StorageError: it cannot be made.
+
+    """
     policy = policy or HttpPolicy()
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"the cache cannot be made: {error.strerror}", where=str(cache),
+                           next_step="give yourself the right to write there") from error
     retry = Retry(
         total=policy.retries, backoff_factor=policy.backoff_seconds, status_forcelist=RETRIED,
         allowed_methods={"GET", "HEAD"}, respect_retry_after_header=True,
@@ -127,7 +137,7 @@ def typed(url: str) -> Iterator[None]:
     except requests.HTTPError as error:
         raise from_status(error.response.status_code, url) from error
     except (requests.ConnectionError, requests.Timeout, requests.exceptions.RetryError,
-            requests.exceptions.ChunkedEncodingError,
+            requests.exceptions.ChunkedEncodingError, requests.TooManyRedirects,
             requests.exceptions.ContentDecodingError) as error:
         raise UnreachableError(
             f"no usable answer ({_reason(error, url)})", where=public_url(url),

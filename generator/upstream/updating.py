@@ -8,12 +8,18 @@ from dataclasses import dataclass, field
 from packaging.version import Version
 
 from generator.console import Narrator
-from generator.errors import AbsentError, ArmtorchError, MalformedError, UnreachableError
+from generator.errors import (
+    AbsentError,
+    ArmtorchError,
+    FeedstockError,
+    MalformedError,
+    UnreachableError,
+)
 from generator.model.cell import Cell, CellAbsence, Lock, TrainName
 from generator.model.subdir import Subdir
 from generator.model.wheel import Metadata
 from generator.upstream.catalogue import read_catalogue, refuse_tampering
-from generator.upstream.cells import CellMaker, picks, read_all, with_old_origins
+from generator.upstream.cells import CellMaker, Read, picks, read_all, with_old_origins
 from generator.upstream.choosing import Chooser, Draft
 from generator.upstream.indexes import Index
 from generator.upstream.policy import SharingRules, TrioPolicy, sharing_rules, trio_policy
@@ -67,6 +73,7 @@ def update(asked: Asked, old: Lock, *, reader: WheelReader, indexes: Mapping[str
     error is among the findings. Build numbers are carried over.
 
     Raises:
+        FeedstockError: a line is of a train that is not declared.
         IntegrityError: a released file changed its sha256 (stable only); nothing is to be written.
 
     """
@@ -76,6 +83,10 @@ def update(asked: Asked, old: Lock, *, reader: WheelReader, indexes: Mapping[str
     named = {wish.line for wish in every if wish.line}
     for train in dict.fromkeys(wish.train for wish in every):
         own = tuple(wish for wish in every if wish.train == train)
+        if train not in asked.trains:
+            raise FeedstockError(
+                f"line {own[0].line} is of train {train}, which trains does not declare",
+                where="feedstock.yaml", next_step=f"declare {train} under trains")
         try:
             catalogue = read_catalogue(asked.packages,
                                        (indexes[name] for name in asked.trains[train].indexes))
@@ -101,7 +112,8 @@ def _choose(run: _Run, chooser: Chooser, own: Iterable[Wish], named: set[str],
     for wish in own:
         chooser.findings.clear()
         try:
-            found = chooser.drafts(wish)
+            with narrator.task(f"choosing releases for {wish.name}"):
+                found = chooser.drafts(wish)
         except UnreachableError as error:
             run.note(error)
             _fall_back(run, wish, error, named)
@@ -137,10 +149,7 @@ def _make(run: _Run, maker: CellMaker, drafts: list[Draft], narrator: Narrator) 
             continue
         for finding in made.findings:
             run.note(finding)
-        lost = any(isinstance(read[pick.offer.filename], ArmtorchError)
-                   and (pick.offer.filename, pick.offer.sha256) in locked
-                   for pick in picks(draft, maker.catalogue)[0])
-        if before is not None and lost:
+        if before is not None and _lost(draft, maker, read, locked):
             run.keep(before)
         elif made.cell.wheels_of("torch"):
             run.put(with_old_origins(made.cell, [w for c in run.old.cells for w in c.wheels]),
@@ -150,16 +159,28 @@ def _make(run: _Run, maker: CellMaker, drafts: list[Draft], narrator: Narrator) 
                           AbsentError(made.cell.absent[0].detail))
 
 
+def _lost(draft: Draft, maker: CellMaker, read: Read, locked: set[tuple[str, str]]) -> bool:
+    """Whether the new cell lacks what waiting may bring, or what the lock already had."""
+    return any(
+        isinstance(found := read[pick.offer.filename], UnreachableError)
+        or (isinstance(found, ArmtorchError)
+            and (pick.offer.filename, pick.offer.sha256) in locked)
+        for pick in picks(draft, maker.catalogue)[0])
+
+
 def name_lines(drafts: Iterable[Draft]) -> list[str]:
-    """Name the drafts' lines: by torch minor, and in full where a minor has several releases."""
+    """Name the drafts' lines: by torch minor, and in full where a minor has several releases.
+
+    Other trains than stable are one line each, of their name.
+    """
     drafts = list(drafts)
     newest: dict[str, Version] = {}
     for draft in drafts:
         if not draft.wish.line:
-            minor = _minor(draft.torch)
-            newest[minor] = max(draft.torch, newest.get(minor, draft.torch))
+            name = _series(draft)
+            newest[name] = max(draft.torch, newest.get(name, draft.torch))
     return [draft.wish.line or (
-        _minor(draft.torch) if draft.torch == newest[_minor(draft.torch)] else str(draft.torch))
+        _series(draft) if draft.torch == newest[_series(draft)] else str(draft.torch))
         for draft in drafts]
 
 
@@ -195,5 +216,7 @@ def _describe(draft: Draft) -> str:
     return f"{names} ({draft.accelerator}, Python {', '.join(map(str, draft.pythons))})"
 
 
-def _minor(version: Version) -> str:
-    return f"{version.major}.{version.minor}"
+def _series(draft: Draft) -> str:
+    if draft.wish.train != "stable":
+        return draft.wish.train
+    return f"{draft.torch.major}.{draft.torch.minor}"

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import io
+import struct
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Final, Protocol, cast
 
 from generator.console import Narrator
-from generator.errors import IntegrityError, MalformedError, UnsafeArchiveError
+from generator.errors import AbsentError, IntegrityError, MalformedError, UnsafeArchiveError
 from generator.model.wheel import MetadataOrigin
 from generator.upstream.archive import (
     Member,
@@ -26,10 +28,20 @@ from generator.upstream.core_metadata import parse_console_scripts, parse_metada
 from generator.upstream.facts import FactsCache, MetadataFacts, WheelFacts
 from generator.upstream.indexes import local_path
 from generator.upstream.offers import Offer
-from generator.upstream.remote_bytes import NoRangesError, RangedFile, open_ranged, save_whole
+from generator.upstream.reconstruction import HEAD, rebuild
+from generator.upstream.remote_bytes import (
+    TAIL,
+    NoRangesError,
+    RangedFile,
+    open_ranged,
+    reopen_ranged,
+    save_whole,
+)
 from generator.upstream.session import Web, public_url
 
-_TEXTS = ("METADATA", "WHEEL", "RECORD", "entry_points.txt")
+#: bytes of a zip local file header before the name (APPNOTE 4.3.7)
+_LOCAL_HEADER: Final = 30
+_TEXTS: Final = ("METADATA", "WHEEL", "RECORD", "entry_points.txt")
 
 
 class ArchivePolicies(Protocol):
@@ -67,7 +79,7 @@ class WheelReader:
         if not offer.has_metadata or not offer.metadata_sha256:
             return self.wheel(offer).metadata
         text = self.web.page(f"{offer.url}.metadata").content
-        digest = hashlib.sha256(text).hexdigest()
+        digest = _sha256(text)
         if digest != offer.metadata_sha256:
             raise IntegrityError(
                 f"the index's METADATA has sha256 {digest}, promised is {offer.metadata_sha256}",
@@ -81,27 +93,31 @@ class WheelReader:
         sha256 = _promised(offer)
         if (known := self.cache.wheel(sha256)) is not None:
             return known
-        with self.opened(offer) as (archive, origin):
-            facts, record = self._read(offer, archive, origin)
-        self.cache.keep_wheel(sha256, facts, record)
-        return facts
+        return self._read_and_keep(offer, sha256)[0]
 
     def members(self, offer: Offer) -> dict[str, Member]:
         """Return the members that RECORD vouches for; raises as :meth:`metadata` does."""
         self.wheel(offer)
-        record = self.cache.record(_promised(offer))
-        if record is None:
-            with self.opened(offer) as (archive, origin):
-                facts, record = self._read(offer, archive, origin)
-            self.cache.keep_wheel(_promised(offer), facts, record)
+        sha256 = _promised(offer)
+        record = self.cache.record(sha256) or self._read_and_keep(offer, sha256)[1]
         rows = parse_record(record, offer.filename)
         return {path: member for path, member in rows.items() if member is not None}
 
-    def member(self, offer: Offer, path: str, expected: Member) -> bytes:
-        """Read one member and hold it against RECORD; raises as :meth:`metadata` does."""
+    def member(self, offer: Offer, path: str, expected: Member, twin: bytes = b"") -> bytes:
+        """Return one member, held against RECORD; raises as :meth:`metadata` does.
+
+        ``twin`` is the member of that name in another wheel: where the two differ by build-id and
+        time only, the beginning of the member is enough to know all of it.
+        """
         with self.opened(offer) as (archive, _):
+            info = archive.NameToInfo[path]
+            if twin and isinstance(archive.fp, RangedFile):
+                content = rebuild(twin, _head(archive.fp, info), info.CRC)
+                if content is not None and _sha256(content) == expected.sha256:
+                    return content
+            _prefetch(archive, [info])
             content = read_text(archive, path, offer.filename)
-        if hashlib.sha256(content).hexdigest() != expected.sha256:
+        if _sha256(content) != expected.sha256:
             raise IntegrityError(f"member {path} does not have the sha256 that RECORD promises",
                                  where=offer.filename, next_step="report it upstream")
         return content
@@ -116,17 +132,25 @@ class WheelReader:
                 where=offer.filename, next_step="raise the limit if you trust it")
         path = local_path(offer.url)
         if path is not None:
-            with path.open("rb") as file, _archive(file, offer, self.policies) as archive:
+            with _local(path) as file, _archive(file, offer, self.policies) as archive:
                 yield archive, "whole"
             return
         try:
-            remote = open_ranged(self.web, offer.url, offer.filename, offer.size)
+            remote = self._remote(offer)
         except NoRangesError as whole:
             with self._fetched(offer, whole) as file, _archive(file, offer, self.policies) as got:
                 yield got, "whole"
             return
         with _archive(remote, offer, self.policies) as archive:
             yield archive, "range"
+
+    def _remote(self, offer: Offer) -> RangedFile:
+        """Open the wheel by ranges, its central directory from the cache where it is kept."""
+        sha256 = _promised(offer)
+        facts, directory = self.cache.wheel(sha256), self.cache.directory(sha256)
+        if facts is not None and directory is not None:
+            return reopen_ranged(self.web, offer.url, offer.filename, facts.size, directory)
+        return open_ranged(self.web, offer.url, offer.filename, offer.size)
 
     @contextmanager
     def _fetched(self, offer: Offer, whole: NoRangesError) -> Iterator[IO[bytes]]:
@@ -146,26 +170,37 @@ class WheelReader:
                 file.seek(0)
                 yield file
 
+    def _read_and_keep(self, offer: Offer, sha256: str) -> tuple[WheelFacts, bytes]:
+        with self.opened(offer) as (archive, origin):
+            facts, record = self._read(offer, archive, origin)
+            if isinstance(archive.fp, RangedFile):
+                archive.fp.seek(_directory_start(archive))
+                self.cache.keep_directory(sha256, archive.fp.read())
+        self.cache.keep_wheel(sha256, facts, record)
+        return facts, record
+
     def _read(self, offer: Offer, archive: zipfile.ZipFile,
               origin: MetadataOrigin) -> tuple[WheelFacts, bytes]:
         infos, where = archive.infolist(), offer.filename
         dist_info = _dist_info(infos, offer)
-        _prefetch(archive, dist_info)
-        texts = {name: read_text(archive, f"{dist_info}/{name}", where) for name in _TEXTS
-                 if name != "entry_points.txt" or f"{dist_info}/{name}" in archive.NameToInfo}
+        wanted = {name: f"{dist_info}/{name}" for name in _TEXTS}
+        _prefetch(archive, [archive.NameToInfo[path] for path in wanted.values()
+                            if path in archive.NameToInfo])
+        texts = {name: read_text(archive, path, where) for name, path in wanted.items()
+                 if name != "entry_points.txt" or path in archive.NameToInfo}
         members = check_record(parse_record(texts["RECORD"], where), infos, dist_info, where)
         for name, text in texts.items():
             listed = members.get(f"{dist_info}/{name}")
-            if listed is not None and hashlib.sha256(text).hexdigest() != listed.sha256:
+            if listed is not None and _sha256(text) != listed.sha256:
                 raise IntegrityError(f"{name} does not have the sha256 that RECORD promises",
                                      where=where, next_step="report it upstream")
         _check_wheel_file(texts["WHEEL"], where)
         metadata = MetadataFacts(
-            sha256=hashlib.sha256(texts["METADATA"]).hexdigest(), origin=origin,
+            sha256=_sha256(texts["METADATA"]), origin=origin,
             metadata=parse_metadata(texts["METADATA"], offer, members))
         self._check_pep658(offer, metadata)
         return WheelFacts(
-            metadata=metadata, record=hashlib.sha256(texts["RECORD"]).hexdigest(),
+            metadata=metadata, record=_sha256(texts["RECORD"]),
             console_scripts=parse_console_scripts(texts.get("entry_points.txt", b""), where),
             libraries=_libraries(members, offer.project),
             size=_size(archive), unpacked=sum(info.file_size for info in infos),
@@ -182,10 +217,8 @@ class WheelReader:
 
 
 def _size(archive: zipfile.ZipFile) -> int:
-    """Bytes of the archive file."""
-    file = archive.fp
-    assert file is not None  # an open archive has one
-    return file.seek(0, io.SEEK_END)
+    """Bytes of the archive's file."""
+    return cast("IO[bytes]", archive.fp).seek(0, io.SEEK_END)
 
 
 def _promised(offer: Offer) -> str:
@@ -202,7 +235,7 @@ def _archive(file: IO[bytes] | RangedFile, offer: Offer,
              policies: ArchivePolicies) -> Iterator[zipfile.ZipFile]:
     size = file.seek(0, io.SEEK_END)
     try:
-        archive = zipfile.ZipFile(file)  # type: ignore[arg-type]
+        archive = zipfile.ZipFile(file)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise MalformedError(f"not a zip archive: {error}", where=offer.filename,
                              next_step="report it upstream") from error
@@ -221,22 +254,52 @@ def _dist_info(infos: list[zipfile.ZipInfo], offer: Offer) -> str:
     return found[0]
 
 
-def _prefetch(archive: zipfile.ZipFile, dist_info: str) -> None:
-    """Ask for the four texts in one range: they stand together at the end of every torch wheel."""
-    if not isinstance(archive.fp, RangedFile):
+def _prefetch(archive: zipfile.ZipFile, wanted: list[zipfile.ZipInfo]) -> None:
+    """Ask for members in one range where they stand together, as the dist-info of wheels does."""
+    if not isinstance(archive.fp, RangedFile) or not wanted:
         return
-    wanted = [archive.NameToInfo[f"{dist_info}/{name}"] for name in _TEXTS
-              if f"{dist_info}/{name}" in archive.NameToInfo]
-    if not wanted:
-        return
-    offsets = sorted(info.header_offset for info in archive.infolist())
+    starts = sorted(info.header_offset for info in archive.infolist())
     first = min(info.header_offset for info in wanted)
-    last_start = max(info.header_offset for info in wanted)
-    after = [offset for offset in offsets if offset > last_start]
-    last = after[0] if after else archive.start_dir  # type: ignore[attr-defined]
-    spare = last - first - sum(info.compress_size for info in wanted)
-    if spare < sum(info.compress_size for info in wanted):
+    after = [start for start in starts if start > max(info.header_offset for info in wanted)]
+    last = after[0] if after else _directory_start(archive)
+    needed = sum(info.compress_size for info in wanted)
+    if last - first < 2 * needed + TAIL:
         archive.fp.prefetch(first, last)
+
+
+def _head(file: RangedFile, info: zipfile.ZipInfo) -> bytes:
+    """Return the beginning of a deflated member, reading little of it; nothing for others."""
+    if info.compress_type != zipfile.ZIP_DEFLATED:
+        return b""
+    length = min(HEAD, info.compress_size)
+    file.seek(info.header_offset)
+    start = file.read(_LOCAL_HEADER + len(info.orig_filename.encode()) + length)
+    names, extra = struct.unpack_from("<HH", start, _LOCAL_HEADER - 4)
+    try:
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(
+            start[_LOCAL_HEADER + names + extra:])
+    except zlib.error:
+        return b""
+
+
+def _directory_start(archive: zipfile.ZipFile) -> int:
+    """Where the central directory begins, in bytes from the start of the file."""
+    return int(archive.start_dir)
+
+
+@contextmanager
+def _local(path: Path) -> Iterator[IO[bytes]]:
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise AbsentError(f"cannot be read: {error.strerror}", where=str(path),
+                          next_step="put the file back, or update again") from error
+    with file:
+        yield file
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _check_wheel_file(text: bytes, where: str) -> None:

@@ -28,7 +28,9 @@ Examples:
 )
 @_out
 @_cache
-@click.option("--jobs", type=click.IntRange(1), default=2, show_default=True)
+@click.option(
+    "--jobs", type=click.IntRange(1), default=2, show_default=True, help="Packages made at once."
+)
 def build(out: Path, cache: Path | None, jobs: int) -> None:
     """Make a conda channel of real linux-aarch64 packages.
 

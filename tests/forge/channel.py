@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable
@@ -72,7 +71,7 @@ def replace_folder(
         if out.is_dir() and any(out.iterdir()) and not read_stamp(out):
             msg = f"{out} holds something the forge did not make; name another folder"
             raise ForgeError(msg)
-        partial = out.with_name(f".{out.name}.part{os.getpid()}")
+        partial = out.with_name(f".{out.name}.part")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
         try:

@@ -29,7 +29,7 @@ T2141 = wheel_metadata("torch-2.14.1-cp312-cp312-manylinux_2_28_aarch64")
 T2150 = wheel_metadata("torch-2.15.0-cp311-cp311-manylinux_2_28_aarch64")
 
 
-def specs(metadata: Metadata, python: str | None, *, subdir=ARM, accelerator="cpu", part="all"):  # type: ignore[no-untyped-def]
+def specs(metadata: Metadata, python: str | None, *, subdir=ARM, accelerator="cpu", part="all"):
     build = PythonBuild.parse(python) if python else None
     return [
         found.spec for found in conda_depends(

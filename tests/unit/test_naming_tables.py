@@ -38,7 +38,7 @@ CUDA = Accelerator.parse("cuda130")
     (("macosx_11_0_universal2",), MAC, CPU, ("__osx >=11.0",)),
     (("win_arm64",), WIN, CPU, ("__win",)),
 ])
-def test_tags_stand_for_virtual_packages(tags, subdir, accelerator, expected) -> None:  # type: ignore[no-untyped-def]
+def test_tags_stand_for_virtual_packages(tags, subdir, accelerator, expected) -> None:
     assert virtual_packages(tags, subdir=subdir, accelerator=accelerator) == expected
 
 
@@ -65,7 +65,7 @@ def test_a_tag_of_another_platform_is_refused() -> None:
     ("torchvision/.dylibs/libwebp.7.2.0.dylib", MAC, "0.29.2", "unvendor", "lib/libwebp.7.dylib"),
     ("torchaudio/.dylibs/libc++.1.0.dylib", MAC, "2.11.0", "unvendor", "lib/libc++.1.dylib"),
 ])
-def test_real_members_are_recognised(member, subdir, version, action, target) -> None:  # type: ignore[no-untyped-def]
+def test_real_members_are_recognised(member, subdir, version, action, target) -> None:
     found = bundled(member, subdir.name, version)
     assert found is not None
     assert (found.action, found.link_target) == (action, target)
@@ -109,7 +109,7 @@ def test_what_packages_need_is_known_without_their_binaries() -> None:
     assert depends("libtorch", "2.14.0rc1", CUDA) == depends("libtorch", "2.14.1", CUDA)
 
 
-def _reload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change) -> None:  # type: ignore[no-untyped-def]
+def _reload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change) -> None:
     yaml = YAML(typ="safe")
     content = yaml.load((DATA / "sonames.yaml").read_text(encoding="utf-8"))
     change(content)
@@ -119,7 +119,7 @@ def _reload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change) -> None:  #
     soname_table._tables.__wrapped__()
 
 
-def _library(content, name):  # type: ignore[no-untyped-def]
+def _library(content, name):
     return next(row for row in content["libraries"] if row["name"] == name)
 
 
@@ -135,7 +135,7 @@ def _library(content, name):  # type: ignore[no-untyped-def]
     (lambda c: c["needs"][0].update(subdir="linux-arm64"), "unknown subdir"),
     (lambda c: c.update(format=2), "format"),
 ])
-def test_a_broken_row_is_named(tmp_path, monkeypatch, change, message) -> None:  # type: ignore[no-untyped-def]
+def test_a_broken_row_is_named(tmp_path, monkeypatch, change, message) -> None:
     subdirs()
     with pytest.raises(DataError, match=message):
         _reload(tmp_path, monkeypatch, change)

@@ -1,0 +1,157 @@
+"""Holds a rendered tree against its schemas and against rattler-build, before it is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+from jsonschema import Draft202012Validator
+from rattler import Platform
+from rattler_build import (
+    JinjaConfig,
+    PlatformConfig,
+    RattlerBuildError,
+    RenderConfig,
+    RenderedVariant,
+    Stage0Recipe,
+    VariantConfig,
+)
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from generator.datafiles import DATA
+from generator.errors import RenderError
+from generator.model import Variant
+from generator.rendering.tree import RenderedTree
+
+_NEXT: Final = "this is a defect of templates/ or generator/rendering; mend it there"
+_SCHEMAS: Final = {"recipe.yaml": "recipe.schema.json", "variants.yaml": "variants.schema.json"}
+
+
+def check_tree(tree: RenderedTree) -> None:
+    """Parse everything back, check it against its schema, and let rattler-build render it.
+
+    For every variant rattler-build must give one package with the matrix' name, version and build
+    number, made from the variant's wheel and no other. A recipe with its own variants.yaml must
+    give the same packages, and no two packages of a subdir may have one file name.
+
+    Raises:
+        RenderError: something is not so; the message names the file.
+
+    """
+    for path, content in tree.files.items():
+        _check_text(path, content)
+    with TemporaryDirectory(prefix="armtorch-check-") as folder:
+        root = Path(folder)
+        for path, content in tree.files.items():
+            if path.endswith(".yaml"):
+                (root / path).parent.mkdir(parents=True, exist_ok=True)
+                (root / path).write_bytes(content)
+        recipes = {path: _recipe(root / path) for path in {v.recipe_path for v in tree.variants}}
+        files: dict[tuple[str, str], str] = {}
+        by_recipe: dict[tuple[str, str], set[str]] = {}
+        for variant in tree.variants:
+            name = _check_variant(recipes[variant.recipe_path], root, variant)
+            if (other := files.setdefault((variant.subdir, name), variant.id)) != variant.id:
+                raise RenderError(f"{other} gives a package of the same name, {name}",
+                                  where=variant.id, next_step=_NEXT)
+            by_recipe.setdefault((variant.recipe_path, variant.subdir), set()).add(name)
+        for (path, subdir), names in sorted(by_recipe.items()):
+            _check_alone(recipes[path], root / path, subdir, names)
+
+
+def _check_text(path: str, content: bytes) -> None:
+    """Check line ends, and YAML and JSON files against their schemas."""
+    if not content.endswith(b"\n") or content.endswith(b"\n\n") or b"\r" in content:
+        raise RenderError("does not end in exactly one line end", where=path, next_step=_NEXT)
+    name = path.rpartition("/")[2]
+    try:
+        if name.endswith(".yaml"):
+            found = YAML(typ="safe", pure=False).load(content.decode("utf-8"))
+            schema = _SCHEMAS.get(name, "variants.schema.json")
+        elif name.endswith(".json"):
+            found, schema = json.loads(content), "layout.schema.json"
+        else:
+            return
+    except (YAMLError, ValueError) as error:
+        raise RenderError(f"does not parse: {error}", where=path, next_step=_NEXT) from error
+    for finding in _validator(schema).iter_errors(found):
+        place = "/".join(str(part) for part in finding.absolute_path) or "the file"
+        raise RenderError(f"{place}: {finding.message[:300]}", where=path, next_step=_NEXT)
+
+
+@cache
+def _validator(name: str) -> Draft202012Validator:
+    schema: Mapping[str, Any] = json.loads((DATA / "schemas" / name).read_text("utf-8"))
+    return Draft202012Validator(schema)
+
+
+def _recipe(path: Path) -> Stage0Recipe:
+    try:
+        return Stage0Recipe.from_file(path)
+    except RattlerBuildError as error:
+        raise RenderError(f"rattler-build refuses it: {error}", where=str(path),
+                          next_step=_NEXT) from error
+
+
+def _render(
+    recipe: Stage0Recipe, config: VariantConfig, subdir: str, where: str
+) -> list[RenderedVariant]:
+    platform = PlatformConfig(target_platform=subdir, build_platform=str(Platform.current()),
+                              host_platform=subdir)
+    try:
+        return recipe.render(config, RenderConfig(platform))
+    except RattlerBuildError as error:
+        raise RenderError(f"rattler-build refuses it: {error}", where=where,
+                          next_step=_NEXT) from error
+
+
+def _check_variant(recipe: Stage0Recipe, root: Path, variant: Variant) -> str:
+    """Render one variant and return the file name its package will have."""
+    try:
+        config = VariantConfig.from_file(root / variant.config_path)
+    except RattlerBuildError as error:
+        raise RenderError(f"rattler-build refuses it: {error}", where=variant.config_path,
+                          next_step=_NEXT) from error
+    found = _render(recipe, config, variant.subdir, variant.id)
+    if len(found) != 1:
+        raise RenderError(f"gives {len(found)} packages, not one", where=variant.id,
+                          next_step=_NEXT)
+    made = found[0].recipe
+    said = (str(made.package.name), str(made.package.version), made.build.number)
+    wanted = (variant.package, variant.version, variant.build_number)
+    if said != wanted:
+        raise RenderError(f"gives {said}, the matrix says {wanted}", where=variant.id,
+                          next_step=_NEXT)
+    sources = sorted(str(source.to_dict().get("sha256")) for source in made.sources)
+    wheels = sorted(wheel.sha256 for wheel in variant.wheels)
+    if sources != wheels:
+        raise RenderError(f"is made from {sources}, the lock says {wheels}", where=variant.id,
+                          next_step=_NEXT)
+    return file_name(found[0])
+
+
+def file_name(rendered: RenderedVariant) -> str:
+    """Return the name of the package file that a rendered variant builds."""
+    recipe = rendered.recipe
+    return f"{recipe.package.name}-{recipe.package.version}-{recipe.build.string}.conda"
+
+
+def _check_alone(recipe: Stage0Recipe, path: Path, subdir: str, names: Iterable[str]) -> None:
+    """Check that the recipe with its own variants.yaml gives the packages the configs give."""
+    beside = path.parent / "variants.yaml"
+    jinja = JinjaConfig(PlatformConfig(target_platform=subdir, host_platform=subdir))
+    try:
+        config = VariantConfig.from_file_with_context(beside, jinja)
+    except RattlerBuildError as error:
+        raise RenderError(f"rattler-build refuses it: {error}", where=str(beside),
+                          next_step=_NEXT) from error
+    alone = {file_name(each) for each in _render(recipe, config, subdir, str(beside))}
+    if alone != set(names):
+        odd = sorted(alone ^ set(names))
+        raise RenderError(f"on {subdir} variants.yaml and .ci_support differ in {odd[:3]}",
+                          where=str(path), next_step=_NEXT)

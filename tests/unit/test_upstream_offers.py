@@ -1,0 +1,101 @@
+"""Which file names serve which Python, and which of several files is taken."""
+
+from __future__ import annotations
+
+import pytest
+from packaging.version import Version
+
+from generator.datafiles import subdirs
+from generator.errors import IntegrityError
+from generator.model import Cell, Lock, PythonBuild, Wheel
+from generator.model.accelerator import Accelerator
+from generator.upstream.catalogue import Catalogue, refuse_tampering
+from generator.upstream.offers import Offer, parse_offer
+
+LINUX, MAC = subdirs()["linux-aarch64"], subdirs()["osx-arm64"]
+
+
+def offer(filename: str, **facts: object) -> Offer:
+    plain = {"index": "pypi", "url": "https://x.invalid/f", "sha256": "0" * 64, "size": 10}
+    made = parse_offer(filename, **{**plain, **facts})
+    assert made is not None
+    return made
+
+
+def python(text: str) -> PythonBuild:
+    return PythonBuild.parse(text)
+
+
+@pytest.mark.parametrize(("tags", "serves", "refuses"), [
+    ("cp312-cp312-manylinux_2_28_aarch64", ["3.12"], ["3.11", "3.13"]),
+    ("cp313-cp313t-manylinux_2_28_aarch64", ["3.13t"], ["3.13", "3.14t"]),
+    ("cp310-none-macosx_11_0_arm64", ["3.10"], ["3.11"]),
+    ("py3-none-manylinux_2_28_aarch64", ["3.11", "3.14t"], []),
+    ("cp39-abi3-manylinux_2_28_aarch64", [], ["3.9", "3.12"]),
+])
+def test_tags_say_which_python_a_wheel_serves(
+    tags: str, serves: list[str], refuses: list[str]
+) -> None:
+    found = offer(f"torch-2.10.0-{tags}.whl")
+    assert [text for text in serves + refuses if found.serves(python(text))] == serves
+
+
+def test_requires_python_of_the_index_is_asked_about_the_minor_not_its_first_patch() -> None:
+    name = "torchvision-0.29.2-py3-none-manylinux_2_28_aarch64.whl"
+    assert offer(name, requires_python="!=3.14.0,>=3.10.4").serves(python("3.14"))
+    assert offer(name, requires_python=">=3.10.4").serves(python("3.10"))
+    assert not offer(name, requires_python=">=3.11").serves(python("3.10"))
+
+
+def test_what_is_not_a_wheel_is_no_offer() -> None:
+    for name in ("torch-2.10.0.tar.gz", "torch.whl", "index.html"):
+        assert parse_offer(name, index="i", url="u", sha256=None, size=None) is None
+
+
+def test_the_highest_build_tag_wins() -> None:
+    catalogue = Catalogue({"torch": (
+        offer("torch-2.10.0-10-cp311-none-macosx_11_0_arm64.whl"),
+        offer("torch-2.10.0-2-cp311-none-macosx_11_0_arm64.whl"),
+        offer("torch-2.10.0-cp311-none-macosx_11_0_arm64.whl"),
+    )})
+    best = catalogue.best("torch", Version("2.10.0"), MAC, python("3.11"))
+    assert best is not None
+    assert best.filename == "torch-2.10.0-10-cp311-none-macosx_11_0_arm64.whl"
+
+
+def test_yanked_and_foreign_files_are_not_there() -> None:
+    catalogue = Catalogue({"torch": (
+        offer("torch-2.11.0-cp311-cp311-manylinux_2_28_aarch64.whl", yanked="broken"),
+        offer("torch-2.12.0-cp311-cp311-manylinux_2_28_x86_64.whl"),
+        offer("torch-2.10.0-cp311-cp311-manylinux2014_aarch64.whl"),
+    )})
+    assert catalogue.versions("torch", LINUX) == (Version("2.10.0"),)
+    assert catalogue.versions("torch", MAC) == ()
+    assert catalogue.yanked("torch", Version("2.11.0"), python("3.11")) == "broken"
+
+
+def test_the_purl_names_the_file() -> None:
+    found = offer("torch-2.15.0+cu132-cp311-cp311-manylinux_2_28_aarch64.whl")
+    assert found.purl.startswith("pkg:pypi/torch@2.15.0%2Bcu132?file_name=torch-2.15.0")
+
+
+def _locked(sha256: str, train: str = "stable") -> Lock:
+    name = "torch-2.10.0-cp311-cp311-manylinux_2_28_aarch64.whl"
+    wheel = Wheel(project="torch", version="2.10.0", filename=name, purl="p", size=10,
+                  sha256=sha256, index="pypi", python=python("3.11"), platforms=(), metadata="m",
+                  metadata_origin="range", record="r")
+    return Lock(cells=(Cell(line="2.10", train=train, subdir="linux-aarch64",  # type: ignore[arg-type]
+                            accelerator=Accelerator(), trio={"torch": "2.10.0"},
+                            wheels=(wheel,)),))
+
+
+def test_a_released_file_with_other_bytes_is_refused_by_both_hashes() -> None:
+    name = "torch-2.10.0-cp311-cp311-manylinux_2_28_aarch64.whl"
+    catalogue = Catalogue({"torch": (offer(name, sha256="a" * 64),)})
+    with pytest.raises(IntegrityError) as caught:
+        refuse_tampering(catalogue, _locked("b" * 64))
+    assert "a" * 64 in str(caught.value)
+    assert "b" * 64 in str(caught.value)
+    assert name in str(caught.value)
+    refuse_tampering(catalogue, _locked("a" * 64))
+    refuse_tampering(catalogue, _locked("b" * 64, train="nightly"))

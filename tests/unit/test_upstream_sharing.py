@@ -1,0 +1,187 @@
+"""What wheels share, what may differ, and what is proven to mean the same."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import zlib
+from collections.abc import Callable, Mapping
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from generator.model import PythonBuild
+from generator.upstream.archive import Member
+from generator.upstream.equivalence import normalise, without_build_id_and_time
+from generator.upstream.policy import sharing_rules
+from generator.upstream.reconstruction import rebuild
+from generator.upstream.sharing import Comparison, compare
+from tests.counts import count
+from tests.tiny_wheels import tiny_elf, tiny_torch
+
+CONFIG = b'set(ATEN_FOUND 1)\nset(ATEN_INCLUDE_DIR "%s/torch/include")\nset(ATEN_LIBRARIES "")\n'
+
+
+def c10(build: int, time: bytes, code: bytes = b"code" * 300) -> bytes:
+    return tiny_elf(build_id=bytes([build]) * 20, body=code + b"\0" + time + b"\0" + code[::-1])
+
+
+def test_libraries_that_differ_by_build_id_and_time_are_the_same() -> None:
+    one, two = c10(1, b"00:42:16"), c10(2, b"23:59:59")
+    assert one != two
+    assert without_build_id_and_time(one) == without_build_id_and_time(two)
+
+
+@pytest.mark.parametrize("other", [
+    c10(1, b"00:42:16", b"cofe" * 300),
+    c10(1, b"00-42-16"),
+    c10(1, b"00:42:16") + b"\0",
+    tiny_elf(build_id=b"\1" * 16, body=b"x"),
+])
+def test_any_other_difference_stays(other: bytes) -> None:
+    assert without_build_id_and_time(c10(1, b"00:42:16")) != without_build_id_and_time(other)
+
+
+def test_a_time_that_is_no_whole_string_is_content() -> None:
+    one, two = (tiny_elf(body=b"took 00:00:0" + digit + b" seconds\0") for digit in (b"1", b"2"))
+    assert without_build_id_and_time(one) != without_build_id_and_time(two)
+
+
+@given(st.binary(max_size=300), st.integers(0, 120))
+@settings(max_examples=count("fuzz"))
+def test_broken_elf_files_are_refused_or_read_but_never_crash(noise: bytes, cut: int) -> None:
+    for content in (noise, tiny_elf()[:cut] + noise):
+        try:
+            assert len(without_build_id_and_time(content)) == len(content)
+        except ValueError:
+            continue
+
+
+@pytest.mark.parametrize("folder", [
+    b"/tmp/tmpbupi4t3n/wheel/platlib", b"/var/folders/n6/T/tmp_5k4pbrf/wheel/platlib", b"/pytorch",
+    b"C:/actions/_work",
+])
+def test_the_build_folder_is_blanked_and_nothing_else(folder: bytes) -> None:
+    plain = normalise("build-path", CONFIG % b"/somewhere/else")
+    assert normalise("build-path", CONFIG % folder) == plain
+    assert b"/torch/include" in plain
+    assert normalise("build-path", CONFIG.replace(b"FOUND 1", b"FOUND 0") % folder) != plain
+
+
+def test_an_unknown_rule_is_an_error() -> None:
+    with pytest.raises(ValueError, match="no rule"):
+        normalise("looks-alike", b"")
+
+
+@pytest.mark.parametrize("time", [b"00:00:00", b"00:42:23", b"09:59:01", b"23:59:59", b"20:08:37"])
+def test_a_library_is_rebuilt_from_its_twin_and_the_first_bytes(time: bytes) -> None:
+    twin, true = c10(1, b"00:42:16"), c10(2, time)
+    assert rebuild(twin, true[:300], zlib.crc32(true)) == true
+
+
+def test_what_differs_otherwise_is_not_rebuilt_as_something_it_is_not() -> None:
+    twin = c10(1, b"00:42:16")
+    for true in (c10(2, b"11:11:11", b"cofe" * 300), c10(2, b"11:11:11", b"code" * 299 + b"code ")):
+        found = rebuild(twin, true[:200], zlib.crc32(true))
+        assert found is None or hashlib.sha256(found).digest() != hashlib.sha256(true).digest()
+    assert rebuild(twin, b"", zlib.crc32(twin)) is None
+    assert rebuild(b"text", b"text", 0) is None
+
+
+Contents = Mapping[PythonBuild, Mapping[str, bytes]]
+
+
+def wheels(change: Callable[[str, dict[str, bytes]], None] = lambda *_: None,
+           pythons: str = "cp311 cp312 cp313t") -> Contents:
+    found = {}
+    for abi in pythons.split():
+        contents = tiny_torch("2.10.0", abi).contents()
+        change(abi, contents)
+        found[PythonBuild.from_abi(abi)] = contents
+    return found
+
+
+def compared(contents: Contents) -> Comparison:
+    members = {python: {path: Member(hashlib.sha256(data).hexdigest(), len(data))
+                        for path, data in files.items()} for python, files in contents.items()}
+    order = list(members)
+    random.Random(3).shuffle(order)
+    return compare({python: members[python] for python in order}, sharing_rules(),
+                   lambda python, path, _: contents[python][path])
+
+
+def test_all_but_the_python_parts_is_shared() -> None:
+    found = compared(wheels())
+    assert found.apart == ()
+    assert found.sharing.reference == "3.11"
+    assert found.sharing.per_python == (
+        "torch-2.10.0.dist-info/METADATA", "torch-2.10.0.dist-info/WHEEL",
+        "torch-2.10.0.dist-info/entry_points.txt", "torch/_C.cpython-311-aarch64-linux-gnu.so",
+        "torch/_C.cpython-312-aarch64-linux-gnu.so", "torch/_C.cpython-313t-aarch64-linux-gnu.so",
+        "torch/lib/libtorch_python.so")
+    shared = {path: data for path, data in wheels()[PythonBuild(3, 11)].items()
+              if path not in found.sharing.per_python}
+    assert found.sharing.members == len(shared)
+    assert found.sharing.bytes == sum(map(len, shared.values()))
+
+
+def test_the_digest_follows_the_shared_bytes_only() -> None:
+    def python_code(_: str, files: dict[str, bytes]) -> None:
+        files["torch/lib/libtorch_python.so"] += b"!"
+
+    def library(_: str, files: dict[str, bytes]) -> None:
+        files["torch/lib/libtorch_cpu.so"] += b"!"
+
+    assert compared(wheels(python_code)).sharing.digest == compared(wheels()).sharing.digest
+    assert compared(wheels(library)).sharing.digest != compared(wheels()).sharing.digest
+
+
+def test_one_wheel_alone_keeps_its_python_parts_apart() -> None:
+    found = compared(wheels(pythons="cp39"))
+    assert "torch/_C.cpython-39-aarch64-linux-gnu.so" in found.sharing.per_python
+    assert found.sharing.members == len(wheels(pythons="cp39")[PythonBuild(3, 9)]) - 5
+
+
+def test_equivalent_members_are_proven_by_their_rule() -> None:
+    def change(abi: str, files: dict[str, bytes]) -> None:
+        files["torch/lib/libc10.so"] = c10(int(abi[2:5]) % 7, f"00:42:{abi[3:5]}".encode())
+        files["torch/share/cmake/ATen/ATenConfig.cmake"] = CONFIG % f"/build/{abi}".encode()
+
+    found = compared(wheels(change))
+    assert found.apart == ()
+    assert [(each.member, each.rule) for each in found.sharing.equivalent] == [
+        ("torch/lib/libc10.so", "build-id-and-time"),
+        ("torch/share/cmake/ATen/ATenConfig.cmake", "build-path")]
+
+
+@pytest.mark.parametrize("path", ["torch/lib/libtorch_cpu.so", "torch/lib/libc10.so",
+                                  "torch/include/torch/torch.h", "torch/lib/libnew.so"])
+def test_a_library_that_differs_without_proof_sets_its_python_apart(path: str) -> None:
+    def change(abi: str, files: dict[str, bytes]) -> None:
+        if abi == "cp312":
+            files[path] = tiny_elf(body=b"other")
+
+    found = compared(wheels(change))
+    assert {(each.python, each.member) for each in found.apart} == {(PythonBuild(3, 12), path)}
+    assert "torch/_C.cpython-312-aarch64-linux-gnu.so" not in found.sharing.per_python
+    assert found.sharing.equivalent == ()
+
+
+def test_the_majority_decides_which_python_stands_apart() -> None:
+    def change(abi: str, files: dict[str, bytes]) -> None:
+        if abi == "cp311":
+            del files["torch/lib/libtorch_cpu.so"]
+
+    found = compared(wheels(change))
+    assert {each.python for each in found.apart} == {PythonBuild(3, 11)}
+    assert found.sharing.reference == "3.12"
+
+
+def test_python_code_may_differ_and_then_stays_with_its_python() -> None:
+    def change(abi: str, files: dict[str, bytes]) -> None:
+        files["torch/__init__.py"] += abi.encode()
+
+    found = compared(wheels(change))
+    assert found.apart == ()
+    assert "torch/__init__.py" in found.sharing.per_python

@@ -1,0 +1,133 @@
+"""Which torchvision and torchaudio belong to a torch, on upstream's own words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+from generator.datafiles import subdirs
+from generator.errors import MalformedError, NoTrioError
+from generator.lock import read_lock
+from generator.model import Accelerator, PythonBuild
+from generator.upstream.policy import trio_policy
+from generator.upstream.targets import accelerator_of, active, environment
+from generator.upstream.trio import TorchChoice, judge, solve_companion
+
+POLICY = trio_policy()
+#: what METADATA of the real wheels says about torch, newest first (None: nothing at all)
+VISION = {"0.29.2": "torch>=2.14.0", "0.29.1": "torch>=2.14.0", "0.28.0": "torch==2.13.0",
+          "0.26.0": "torch==2.11.0", "0.25.0": "torch==2.10.0", "0.23.0": "torch==2.8.0"}
+AUDIO = {"2.11.0": None, "2.10.0": "torch==2.10.0", "2.8.0": "torch==2.8.0"}
+
+
+def solve(project: str, said: Mapping[str, str | None], torch: str, subdir: str, accelerator: str,
+          *, asked: list[str] | None = None) -> str:
+    choice = TorchChoice(version=Version(torch), subdir=subdir,
+                         accelerator=Accelerator.parse(accelerator))
+
+    def requirements(version: Version) -> tuple[Requirement, ...]:
+        if asked is not None:
+            asked.append(str(version))
+        text = said[str(version)]
+        return (Requirement("numpy"), Requirement(text)) if text else ()
+
+    return str(solve_companion(project, map(Version, said), choice, POLICY.companions,
+                               requirements))
+
+
+@pytest.mark.parametrize(("torch", "subdir", "accelerator", "vision", "audio"), [
+    ("2.10.0", "linux-aarch64", "cpu", "0.25.0", "2.10.0"),
+    ("2.14.1", "linux-aarch64", "cuda130", "0.29.2", "2.11.0"),
+    ("2.8.0", "linux-aarch64", "cpu", "0.23.0", "2.8.0"),
+    ("2.15.0", "osx-arm64", "cpu", "0.29.2", "2.11.0"),
+])
+def test_the_trios_that_were_seen_to_work(
+    torch: str, subdir: str, accelerator: str, vision: str, audio: str
+) -> None:
+    assert solve("torchvision", VISION, torch, subdir, accelerator) == vision
+    assert solve("torchaudio", AUDIO, torch, subdir, accelerator) == audio
+
+
+def test_torchaudio_of_another_cuda_is_refused_with_its_evidence() -> None:
+    with pytest.raises(NoTrioError) as caught:
+        solve("torchaudio", AUDIO, "2.15.0", "linux-aarch64", "cuda132")
+    assert caught.value.exit_code == 15
+    assert "needs CUDA ==13.0, torch 2.15.0 has 13.2" in caught.value.what
+    assert "_check_cuda_version" in caught.value.what
+
+
+def test_a_cuda_torchvision_is_never_put_beside_a_cpu_torch() -> None:
+    with pytest.raises(NoTrioError, match="needs a CUDA build of torch"):
+        solve("torchvision", {"0.29.2": "torch>=2.14.0"}, "2.15.0", "linux-aarch64", "cpu")
+
+
+def test_silence_without_a_row_admits_nothing() -> None:
+    with pytest.raises(NoTrioError, match="does not say which torch it needs"):
+        solve("torchaudio", {"2.12.0": None}, "2.15.0", "osx-arm64", "cpu")
+
+
+def test_no_wheel_at_all_is_no_trio() -> None:
+    with pytest.raises(NoTrioError, match="no wheel of torchaudio fits"):
+        solve("torchaudio", {}, "2.15.0", "osx-arm64", "cpu")
+
+
+def test_versions_that_pin_older_torches_are_not_read() -> None:
+    asked: list[str] = []
+    with pytest.raises(NoTrioError):
+        solve("torchaudio", AUDIO, "2.15.0", "linux-aarch64", "cuda132", asked=asked)
+    assert asked == ["2.11.0", "2.10.0"]
+
+
+def test_the_committed_lock_has_no_combination_that_cannot_import() -> None:
+    lock = read_lock(Path(__file__).parents[2] / "feedstock.lock.yaml")
+    judged = 0
+    for cell in lock.cells:
+        choice = TorchChoice(version=Version(cell.torch), subdir=cell.subdir,
+                             accelerator=cell.accelerator)
+        for wheel in cell.wheels:
+            python = wheel.python or cell.pythons()[0]
+            target = environment(subdirs()[cell.subdir], python)
+            said = active(lock.metadata[wheel.metadata].requires_dist, target)
+            if wheel.project == "torch":
+                found = accelerator_of(said, POLICY.cuda_requirements, wheel.filename)
+                assert found == cell.accelerator, wheel.filename
+            else:
+                verdict = judge(wheel.project, Version(wheel.version), said, choice,
+                                POLICY.companions)
+                assert verdict.refusal is None, wheel.filename
+            judged += 1
+    assert judged > 0
+
+
+def requirements(*texts: str, subdir: str = "linux-aarch64") -> Sequence[Requirement]:
+    return active(texts, environment(subdirs()[subdir], PythonBuild(3, 12)))
+
+
+@pytest.mark.parametrize(("texts", "accelerator"), [
+    (["cuda-toolkit[cublas,cudart]==13.2.2; platform_system == 'Linux'",
+      "nvidia-cudnn-cu13==9.26.0.51; platform_system == 'Linux'"], "cuda132"),
+    (["nvidia-cublas-cu12==12.8.4.1", "nvidia-cuda-runtime-cu12==12.8.90"], "cuda128"),
+    (["nvidia-cuda-runtime==13.0.*"], "cuda130"),
+    (["filelock", "sympy>=1.13.3"], "cpu"),
+    (["nvidia-cuda-runtime-cu12==12.8.90; platform_machine == 'x86_64'"], "cpu"),
+    (["optree>=0.13; extra == 'optree'"], "cpu"),
+])
+def test_the_accelerator_is_read_from_requirements_active_on_the_target(
+    texts: list[str], accelerator: str
+) -> None:
+    found = accelerator_of(requirements(*texts), POLICY.cuda_requirements, "w")
+    assert str(found) == accelerator
+
+
+def test_the_same_wheel_text_is_cpu_on_macos() -> None:
+    found = requirements("cuda-toolkit==13.2.2; platform_system == 'Linux'", subdir="osx-arm64")
+    assert accelerator_of(found, POLICY.cuda_requirements, "w") == Accelerator()
+
+
+def test_cuda_without_a_version_is_never_guessed() -> None:
+    with pytest.raises(MalformedError, match="nothing says which CUDA"):
+        accelerator_of(requirements("nvidia-cudnn-cu13==9.26"), POLICY.cuda_requirements, "w")
