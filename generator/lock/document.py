@@ -80,7 +80,7 @@ def to_text(lock: Lock) -> str:
     yaml.Representer = _Representer
     yaml.default_flow_style = False
     yaml.width = 1 << 20
-    yaml.allow_unicode = True
+    yaml.allow_unicode = False  # ruamel leaves NEL and others bare, which then read as line ends
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # annotated None
     stream = io.StringIO()
     yaml.dump(document, stream)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import total_ordering
 from typing import Literal
 
 ArmVariant = Literal["sbsa", "tegra"]
@@ -14,7 +15,8 @@ _CUDA = re.compile(r"cuda(?P<major>\d{2})(?P<minor>\d)(?:-(?P<arm>tegra))?")
 CUDA_BUILD_OFFSET = 200
 
 
-@dataclass(frozen=True, order=True)
+@total_ordering
+@dataclass(frozen=True)
 class Accelerator:
     """``cpu``, or one CUDA line, for server (sbsa) or Jetson (tegra) boards.
 
@@ -34,6 +36,10 @@ class Accelerator:
             msg = f"{text!r} is not an accelerator; write cpu, cuda130 or cuda126-tegra"
             raise ValueError(msg)
         return cls((int(match["major"]), int(match["minor"])), bool(match["arm"]))
+
+    def __lt__(self, other: Accelerator) -> bool:
+        # cpu has no CUDA version, and comes first
+        return (self.cuda or (0, 0), self.tegra) < (other.cuda or (0, 0), other.tegra)
 
     def __str__(self) -> str:
         return self.build_prefix + ("-tegra" if self.tegra else "")

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from jsonschema import Draft202012Validator
-from rattler import Platform
+from rattler import Subdir
 from rattler_build import (
     JinjaConfig,
     PlatformConfig,
@@ -101,7 +101,7 @@ def _recipe(path: Path) -> Stage0Recipe:
 def _render(
     recipe: Stage0Recipe, config: VariantConfig, subdir: str, where: str
 ) -> list[RenderedVariant]:
-    platform = PlatformConfig(target_platform=subdir, build_platform=str(Platform.current()),
+    platform = PlatformConfig(target_platform=subdir, build_platform=str(Subdir.current()),
                               host_platform=subdir)
     try:
         return recipe.render(config, RenderConfig(platform))
