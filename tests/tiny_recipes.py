@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from generator.atomic import write_bytes, write_text
 from generator.building import place_of
 from generator.model import Accelerator, PythonBuild, Variant, Wheel
 
@@ -79,20 +81,19 @@ class TinyRepo:
         """Write (or rewrite) a package's recipe and return its variants, one per Python."""
         wheels = {python: self._wheel(name, python) for python in pythons}
         recipe = self.root / "recipes" / "1.0" / name / "recipe.yaml"
-        recipe.parent.mkdir(parents=True, exist_ok=True)
         sources = "".join(
             SOURCE.format(
                 python=python, folder=wheel.sha256[:16], file=wheel.filename, sha256=wheel.sha256
             )
             for python, wheel in wheels.items()
         )
-        recipe.write_text(
-            RECIPE.format(
+        write_text(
+            recipe, RECIPE.format(
                 name=name, sources=sources, number=number, digest=digest,
                 string='py${{ python | version_to_buildstring }}_${{ hash }}_' + str(number),
-            )
+            ),
         )
-        recipe.with_name("build.py").write_text(build)
+        write_text(recipe.with_name("build.py"), build)
         return [
             self._variant(name, PythonBuild.parse(python), wheel, number, digest)
             for python, wheel in wheels.items()
@@ -101,7 +102,7 @@ class TinyRepo:
     def _variant(
         self, name: str, python: PythonBuild, wheel: Wheel, number: int, digest: str
     ) -> Variant:
-        config = {
+        config: dict[str, tuple[str, ...]] = {
             "python": (python.variant_value,),
             "target_platform": ("linux-aarch64",),
         }
@@ -111,10 +112,7 @@ class TinyRepo:
             digest=digest, stem=f"linux_aarch64_python{python}", config=config, wheels=(wheel,),
         )
         path = self.root / variant.config_path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(
-            "".join(f"{key}:\n- '{value}'\n" for key, (value,) in config.items())
-        )
+        write_text(path, "".join(f"{key}:\n- '{value}'\n" for key, (value, *_) in config.items()))
         return variant
 
     def _wheel(self, name: str, python: str) -> Wheel:
@@ -137,16 +135,15 @@ def make_repo(folder: Path) -> TinyRepo:
 def tiny_wheel(wheelhouse: Path, filename: str, members: dict[str, str]) -> Wheel:
     """Write a wheel into its place in the wheelhouse."""
     wheelhouse.mkdir(exist_ok=True)
-    draft = wheelhouse / "draft"
+    draft = io.BytesIO()
     with zipfile.ZipFile(draft, "w") as archive:
         for number, (name, text) in enumerate(members.items()):
             date = NEWEST if number == 0 else (2020, 5, 6, 7, 8, 10)
             archive.writestr(zipfile.ZipInfo(name, date), text)
-    content = draft.read_bytes()
+    content = draft.getvalue()
     wheel = wheel_of(filename, content)
     target = place_of(wheel, wheelhouse)
-    target.parent.mkdir(exist_ok=True)
-    draft.replace(target)
+    write_bytes(target, content, durable=False)
     return wheel
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final, Self
+from typing import IO, Any, Final
 
 import zstandard
 
@@ -150,24 +150,17 @@ class CondaWriter:
     """Writes a .conda file whose bytes depend on its entries, the level and the policy alone."""
 
     def __init__(
-        self, target: IO[bytes], stem: str, *, level: int, cores: int, seconds: int,
+        self, archive: zipfile.ZipFile, stem: str, *, level: int, cores: int, seconds: int,
         rules: SealPolicy,
     ) -> None:
-        self._stem, self._seconds = stem, seconds
+        self._archive, self._stem, self._seconds = archive, stem, seconds
         self._parameters = zstandard.ZstdCompressionParameters.from_level(
             level,
             threads=rules.threads_for(level, cores),
             window_log=rules.window_log,
             job_size=rules.job_mib << 20,
         )
-        self._archive = zipfile.ZipFile(target, "w", zipfile.ZIP_STORED)
-        self._archive.writestr(self._entry("metadata.json"), b'{"conda_pkg_format_version":2}')
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._archive.close()
+        archive.writestr(self._entry("metadata.json"), b'{"conda_pkg_format_version":2}')
 
     @contextmanager
     def tar(self, kind: str) -> Iterator[TarZst]:

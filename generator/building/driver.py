@@ -6,12 +6,13 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from multiprocessing import get_context
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, replace
+from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.context import ForkServerContext, SpawnContext
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, TypeAlias, cast
@@ -23,7 +24,7 @@ from generator.building.report import BuildReport, Row
 from generator.building.wheelhouse import place_of
 from generator.building.worker import Audit, Job, Outcome, run
 from generator.console import Narrator
-from generator.errors import AbsentError, ArmtorchError, BuildError
+from generator.errors import AbsentError, ArmtorchError, BuildError, StorageError
 from generator.model import Variant
 
 
@@ -50,7 +51,7 @@ Answer: TypeAlias = "Connection[Any, Any]"
 @dataclass(frozen=True)
 class _Running:
     plan: Plan
-    process: SpawnProcess
+    process: BaseProcess
     folder: Path
     started: float
 
@@ -76,10 +77,15 @@ def build(
         else:
             todo.append(found)
     if todo:
-        with _private_folder(settings.repo) as folder, narrator.task(
-            "building", total=len(todo)
-        ) as task:
-            for row in _run_all(sorted(todo, key=Plan.weight), folder, channel, settings):
+        channel.prepare()
+        settings = replace(settings, jobs=max(1, min(settings.jobs, len(todo))))
+        with (
+            _private_folder(settings.repo) as folder,
+            narrator.task("building", total=len(todo)) as task,
+            # closed at once by an error or Ctrl-C, which ends the workers
+            closing(_run_all(sorted(todo, key=Plan.weight), folder, channel, settings)) as done,
+        ):
+            for row in done:
                 rows[row.id] = row
                 task.advance(1)
                 _tell(row, narrator)
@@ -88,12 +94,12 @@ def build(
 
 def _run_all(
     todo: list[Plan], folder: Path, channel: Destination, settings: Settings
-) -> Iterator[Row]:
+) -> Generator[Row, None, None]:
     running: dict[Answer, _Running] = {}
     waiting = list(reversed(todo))
     try:
         while waiting or running:
-            while waiting and len(running) < max(1, settings.jobs):
+            while waiting and len(running) < settings.jobs:
                 job_plan = waiting.pop()
                 try:
                     connection, started = _start(job_plan, folder, settings)
@@ -121,16 +127,27 @@ def _start(job_plan: Plan, folder: Path, settings: Settings) -> tuple[Answer, _R
     log = settings.repo / ".armtorch" / "log" / f"{variant.id}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     private = Path(mkdtemp(prefix="armtorch-", dir=folder))
-    context = get_context("spawn")
+    context = _context()
     receiver, sender = context.Pipe(duplex=False)
     job = Job(
         variant=variant, repo=settings.repo, folder=private, log=log, wheels=wheels,
-        level=settings.level, cores=os.cpu_count() or 1, audit=settings.audit,
+        level=settings.level, audit=settings.audit,
+        # two threads on one core cost a fifth more processor time than one
+        cores=max(1, (os.cpu_count() or 1) // settings.jobs),
     )
     process = context.Process(target=run, args=(job, sender), daemon=False)
     process.start()
     sender.close()
     return receiver, _Running(job_plan, process, private, time.monotonic())
+
+
+def _context() -> ForkServerContext | SpawnContext:
+    """Return how workers start: fresh, and where the system can, from one that has its imports."""
+    if "forkserver" not in get_all_start_methods():
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["__main__", "generator.building.worker"])
+    return context
 
 
 def _finish(
@@ -145,7 +162,10 @@ def _finish(
             return done.plan.row(
                 "failed", error=outcome.error, seconds=seconds, cpu_seconds=outcome.cpu_seconds
             )
-        channel.place(sealed.path, done.plan.subdir, replace=settings.force)
+        try:
+            channel.place(sealed.path, done.plan.subdir, replace=settings.force)
+        except BuildError as error:  # another builder was there in the meantime
+            return done.plan.row("failed", error=error, seconds=seconds)
         return done.plan.row(
             "built", size=sealed.size, sha256=sealed.sha256, seconds=seconds,
             cpu_seconds=outcome.cpu_seconds, warnings=outcome.warnings,
@@ -172,7 +192,7 @@ def _outcome(done: _Running, connection: Answer) -> Outcome:
     )
 
 
-def _end(process: SpawnProcess) -> None:
+def _end(process: BaseProcess) -> None:
     """Kill a worker together with the build script it runs."""
     if process.pid is not None and hasattr(os, "killpg"):
         with suppress(ProcessLookupError):  # not yet, or no longer, the leader of its group
@@ -188,7 +208,13 @@ def _private_folder(repo: Path) -> Iterator[Path]:
     Each run holds a lock in its folder for as long as it lives, whatever ends it.
     """
     parent = repo / ".armtorch" / "build"
-    parent.mkdir(parents=True, exist_ok=True)
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"packages cannot be built here: {error.strerror}", where=str(parent),
+            next_step="make the folder writable",
+        ) from error
     with FileLock(parent / "lock"):  # no one clears a folder between its making and its locking
         _clear_abandoned(parent)
         folder = Path(mkdtemp(prefix="run-", dir=parent))

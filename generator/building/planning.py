@@ -18,6 +18,9 @@ from generator.model import Variant
 class Destination(Protocol):
     """The channel, as far as building needs it."""
 
+    def prepare(self) -> None:
+        """Raise StorageError now if packages could not be put there later."""
+
     def find(self, subdir: str, file_name: str) -> Path | None:
         """Return the package of that name, if the channel has it."""
 

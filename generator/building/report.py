@@ -98,12 +98,17 @@ class BuildReport:
         }
 
     def raise_for_failures(self) -> None:
-        """Raise what failed: the error itself when there is one, else a BuildError of all."""
+        """Raise what failed: the error itself when there is one, else one of all of them.
+
+        It has the exit code of their kind when they are of one kind.
+        """
         if len(self.failed) == 1 and self.failed[0].error is not None:
             raise self.failed[0].error
         if self.failed:
             lines = "\n".join(f"  {row.id}: {row.error}" for row in self.failed)
-            raise BuildError(
+            kinds = {type(row.error) for row in self.failed if row.error is not None}
+            kind = kinds.pop() if len(kinds) == 1 else BuildError
+            raise kind(
                 f"{len(self.failed)} of {len(self.rows)} variants failed:\n{lines}",
                 next_step="mend the first one; the others were built and are kept",
             )

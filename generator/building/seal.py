@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tarfile
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -84,13 +85,11 @@ def seal(
     content = _Content(draft, paths, token)
     part = target.with_name(target.name + ".part")
     try:
-        with (
-            part.open("wb") as output,
-            CondaWriter(
-                output, target.name.removesuffix(".conda"),
+        with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
+            writer = CondaWriter(
+                archive, target.name.removesuffix(".conda"),
                 level=level, cores=cores, seconds=milliseconds // 1000, rules=rules,
-            ) as writer,
-        ):
+            )
             with writer.tar("pkg") as tar:
                 content.copy_to(tar)
             with writer.tar("info") as tar:

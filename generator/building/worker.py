@@ -7,6 +7,7 @@ because it names its own by package and second, so that two at once would collid
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sys
@@ -28,10 +29,9 @@ from generator.building.seal import Sealed, seal
 from generator.errors import ArmtorchError, BuildError, StorageError
 from generator.model import Variant
 
-#: with less than this left in the folder, a failed build failed for want of space: rattler-build
-#: does not say so itself ("could not write to file")
-_FULL: Final = 1 << 20
 _NO_SPACE: Final = ("No space left on device", "StorageFull", "os error 28", "os error 112")
+#: rattler-build's words when the script ended with an error, which has its reason in the log
+_SCRIPT_FAILED: Final = "Script failed"
 _TAIL_LINES: Final = 30
 
 
@@ -115,6 +115,10 @@ def _build(job: Job, log: TextIO) -> tuple[Sealed, tuple[str, ...]]:
     rules = policy().seal
     # a machine may have no `python` beside python3; rattler-build looks for one on PATH
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    # rattler-build copies the whole package to the temporary folder: keep it where the driver
+    # clears up, and off a /tmp that may be small
+    for name in ("TMPDIR", "TMP", "TEMP"):
+        os.environ[name] = str(job.folder)
     draft = _draft(job, log, rules.draft_level)
     with _step(log, f"sealed at level {job.level}"):
         sealed = seal(
@@ -208,8 +212,9 @@ def _step(log: TextIO, text: str) -> Iterator[None]:
 def _failure(job: Job, error: RattlerBuildError) -> ArmtorchError:
     lines = job.log.read_text(encoding="utf-8", errors="replace").splitlines()
     tail = "\n".join(lines[-_TAIL_LINES:])
-    full = shutil.disk_usage(job.folder).free < _FULL
-    if full or any(sign in f"{tail}{error}" for sign in _NO_SPACE):
+    if any(sign in f"{tail}{error}" for sign in _NO_SPACE):
+        return _no_space(job)
+    if _SCRIPT_FAILED not in str(error) and _is_full(job.folder):
         return _no_space(job)
     return BuildError(
         f"{error}\n{tail}", where=job.variant.id,
@@ -218,12 +223,21 @@ def _failure(job: Job, error: RattlerBuildError) -> ArmtorchError:
 
 
 def _storage(error: OSError, job: Job) -> StorageError:
-    if shutil.disk_usage(job.folder).free < _FULL:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
         return _no_space(job)
     return StorageError(
         error.strerror or str(error), where=str(error.filename or job.folder),
         next_step="check permissions and free space, then run `armtorch build` again",
     )
+
+
+def _is_full(folder: Path) -> bool:
+    """Whether less is free than rattler-build needs for its copy of the package.
+
+    It says "could not write to file" for want of space too, and removes the copy before it does.
+    """
+    used = sum(path.lstat().st_size for path in folder.rglob("*"))
+    return shutil.disk_usage(folder).free < used
 
 
 def _no_space(job: Job) -> StorageError:

@@ -38,6 +38,13 @@ class LocalChannel:
         """The ``file://`` URL that conda takes after ``-c``."""
         return self.root.resolve().as_uri()
 
+    def prepare(self) -> None:
+        """Make the folder; StorageError when packages could not be put there later."""
+        with self._locked():
+            probe = self.root / ".armtorch.probe"
+            probe.write_bytes(b"")
+            probe.unlink()
+
     def find(self, subdir: str, file_name: str) -> Path | None:
         """Return the package of that name, if the channel has it."""
         path = self.root / subdir / file_name

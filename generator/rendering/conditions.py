@@ -58,7 +58,7 @@ def condition(chosen: Iterable[Place], universe: Iterable[Place]) -> str | None:
                   (True, True, False), (True, False, True), (False, True, True),
                   (True, True, True)):
         if _projected(wanted, every, parts) == wanted:
-            return " and ".join(_atoms(wanted, every, parts))
+            return _conjunction(wanted, every, parts)
     by_subdir: dict[str, set[Place]] = {}
     for place in sorted(wanted, key=_sortable):
         by_subdir.setdefault(place.subdir, set()).add(place)
@@ -87,24 +87,33 @@ def _projected(
     )
 
 
-def _atoms(
+def _conjunction(
     wanted: frozenset[Place], every: frozenset[Place], parts: tuple[bool, bool, bool]
-) -> list[str]:
+) -> str:
+    """Write the chosen parts of the wanted places, each as short as the other parts allow."""
     found = []
     if parts[0]:
-        found.append(_either([subdir_condition(subdir, {place.subdir for place in every})
+        subdirs = {place.subdir for place in every}
+        found.append(_either([subdir_condition(subdir, subdirs)
                               for subdir in sorted({place.subdir for place in wanted})]))
     if parts[1]:
+        beside = _projected(wanted, every, (parts[0], False, parts[2]))
         found.append(_accelerators({place.accelerator for place in wanted},
-                                   {place.accelerator for place in every}))
+                                   {place.accelerator for place in beside},
+                                   tegra=any(place.accelerator.tegra for place in every)))
     if parts[2]:
+        beside = _projected(wanted, every, (parts[0], parts[1], False))
         found.append(_pythons({place.python for place in wanted if place.python},
-                              {place.python for place in every if place.python}))
-    return found
+                              {place.python for place in beside if place.python}))
+    if len(found) == 1:
+        return found[0]
+    return " and ".join(f"({part})" if " or " in part else part for part in found)
 
 
 def _either(expressions: list[str]) -> str:
-    return expressions[0] if len(expressions) == 1 else f"({' or '.join(expressions)})"
+    if len(expressions) == 1:
+        return expressions[0]
+    return " or ".join(f"({each})" if " and " in each else each for each in expressions)
 
 
 def subdir_condition(subdir: str, every: set[str]) -> str:
@@ -115,17 +124,16 @@ def subdir_condition(subdir: str, every: set[str]) -> str:
     return f'target_platform == "{subdir}"'
 
 
-def _accelerators(wanted: set[Accelerator], every: set[Accelerator]) -> str:
-    if wanted == {other for other in every if other.cuda is not None}:
+def _accelerators(wanted: set[Accelerator], beside: set[Accelerator], *, tegra: bool) -> str:
+    if wanted == {other for other in beside if other.cuda is not None}:
         return 'cuda_compiler_version != "None"'
-    tegra = any(other.tegra for other in every)
-    return _either([_accelerator(each, tegra) for each in sorted(wanted)])
+    return _either([_accelerator(each, tegra=tegra) for each in sorted(wanted)])
 
 
-def _accelerator(accelerator: Accelerator, tegra: bool) -> str:
+def _accelerator(accelerator: Accelerator, *, tegra: bool) -> str:
     version = f'cuda_compiler_version == "{accelerator.cuda_compiler_version}"'
     if tegra and accelerator.cuda is not None:
-        return f'({version} and arm_variant_type == "{accelerator.arm_variant_type}")'
+        return f'{version} and arm_variant_type == "{accelerator.arm_variant_type}"'
     return version
 
 

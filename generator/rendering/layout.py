@@ -13,7 +13,6 @@ from packaging.utils import canonicalize_name
 from pydantic import ConfigDict
 
 from generator.datafiles import load_data
-from generator.errors import RenderError
 from generator.model import Cell, Metadata, Wheel
 from generator.naming import dropped_requirements, needed_libraries, sonames
 from generator.rendering.recipe import RecipeInputs
@@ -83,24 +82,15 @@ def layouts() -> LayoutFile:
 
 
 def layout_text(inputs: RecipeInputs) -> str:
-    """Return layout.json for one recipe.
-
-    Raises:
-        RenderError: two wheels of one name.
-
-    """
+    """Return layout.json for one recipe."""
     wheels: dict[str, dict[str, Any]] = {}
     places: dict[str, dict[str, Any]] = {}
     package, lock = inputs.package, inputs.lock
     for variant in inputs.variants:
         cell, key = inputs.cells[variant.id], f"{variant.subdir}/{variant.accelerator}"
         for wheel in variant.wheels:
-            if wheels.get(wheel.filename, {}).get("sha256", wheel.sha256) != wheel.sha256:
-                raise RenderError(f"two wheels are called {wheel.filename}",
-                                  where=f"line {variant.line}",
-                                  next_step="give the cells lines of their own in feedstock.yaml")
-            wheels[wheel.filename] = {
-                "cell": key, "purl": wheel.purl, "sha256": wheel.sha256, "size": wheel.size,
+            wheels[wheel.sha256] = {
+                "file": wheel.filename, "cell": key, "purl": wheel.purl, "size": wheel.size,
                 "dist_info": _dist_info(package, wheel, lock.metadata[wheel.metadata]),
             }
             places.setdefault(key, _cell(package, wheel, cell))

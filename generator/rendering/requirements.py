@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
@@ -17,10 +19,17 @@ from generator.naming import (
     unique,
     virtual_packages,
 )
+from generator.naming.requirements import Part
 
-#: build string of pytorch's, libtorch's and the metapackages' builds up to the hash
 _VERSION = "${{ version }}"
+#: build string of pytorch's, libtorch's and the metapackages' builds up to the hash
 _BUILD = "${{ accelerator }}_generic_*"
+#: conda-forge's package that keeps sbsa and tegra builds apart
+_BOARD = "arm-variant"
+#: which part of Requires-Dist each package depends on
+_PARTS: Final[dict[str, Part]] = {
+    "libtorch": "native", "pytorch": "python", "torchvision": "all", "torchaudio": "all",
+}
 
 
 def run_specs(variant: Variant, cell: Cell, lock: Lock) -> tuple[str, ...]:
@@ -47,15 +56,20 @@ def run_specs(variant: Variant, cell: Cell, lock: Lock) -> tuple[str, ...]:
     elif not shared:
         _check_torch(metadata, cell)
         found.append(f"pytorch ==${{{{ pytorch }}}} {_BUILD}")
-    mapped = conda_depends(
-        metadata, subdir=subdir, accelerator=variant.accelerator,
-        python=cell.pythons()[0] if shared else variant.python,
-        part={"libtorch": "native", "pytorch": "python"}.get(variant.package, "all"),  # type: ignore[arg-type]
+    python = cell.pythons()[0] if shared else variant.python
+    native, mapped = (
+        conda_depends(metadata, subdir=subdir, accelerator=variant.accelerator, python=python,
+                      part=part)
+        for part in ("native", _PARTS[variant.package])
     )
     libraries = library_depends(variant.package, version=wheel.version, subdir=variant.subdir,
                                 accelerator=variant.accelerator)
-    said = {dependency.name for dependency in mapped}
-    more = tuple(dependency for dependency in libraries if dependency.name not in said)
+    # what METADATA asks for has the better bounds
+    stated = {dependency.name: dependency for dependency in (*native, *mapped)}
+    more = tuple(stated.get(dependency.name, dependency) for dependency in libraries)
+    if variant.package == "pytorch":
+        # build strings do not tell Jetson from server boards: without this they could be mixed
+        more += tuple(dependency for dependency in native if dependency.name == _BOARD)
     # the driver is asked for by libtorch and pytorch, as on conda-forge; the rest depends on those
     drives = variant.package in {"libtorch", "pytorch"}
     virtual = virtual_packages(wheel.platforms, subdir=subdir,

@@ -53,7 +53,7 @@ def siblings(variant: Variant, lock: Lock) -> tuple[Sibling, ...]:
         return ()
     place = (variant.line, variant.subdir, variant.accelerator)
     cell = next(c for c in lock.cells if (c.line, c.subdir, c.accelerator) == place)
-    own = [name for name in cell.libraries if _stays(f"torch/lib/{name}", cell)]
+    own = [name for name in cell.libraries if _stays(name, cell)]
     python = [name for name in own if name.startswith("libtorch_python.")]
     found = [Sibling.named("libtorch", [name for name in own if name not in python])]
     if variant.package != "pytorch":
@@ -61,9 +61,11 @@ def siblings(variant: Variant, lock: Lock) -> tuple[Sibling, ...]:
     return tuple(found)
 
 
-def _stays(member: str, cell: Cell) -> bool:
-    copy = bundled(member, cell.subdir, cell.torch)
-    return copy is None or copy.action == "keep"
+def _stays(library: str, cell: Cell) -> bool:
+    """Whether libtorch carries a library of the wheel, and it is not the base channel's."""
+    copies = (bundled(f"{folder}/{library}", cell.subdir, cell.torch)
+              for folder in ("torch/lib", "torch.libs"))
+    return all(copy is None or copy.action == "keep" for copy in copies)
 
 
 def _open(contents: Contents, path: str) -> AbstractContextManager[BinaryIO]:

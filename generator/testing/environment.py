@@ -50,15 +50,17 @@ class Machine:
 
     @classmethod
     def of(cls, subdir: Subdir, *, native: bool, added: Sequence[str] = ()) -> Machine:
-        """Describe this machine when ``native``, else a common one; ``added`` replaces by name."""
+        """Describe this machine when ``native``, else a common one.
+
+        ``added`` replaces by name, and of two with one name the last one holds.
+        """
         if native:
             found = [package.into_generic() for package in VirtualPackage.detect()]
             base = [f"{p.name.normalized}={p.version}={p.build_string}" for p in found]
         else:
             base = list(subdir.virtual_packages)
-        names = {text.split("=")[0] for text in added}
-        kept = [text for text in base if text.split("=")[0] not in names]
-        return cls(subdir=subdir.name, virtual_packages=(*kept, *added))
+        found_by_name = {text.split("=")[0]: text for text in (*base, *added)}
+        return cls(subdir=subdir.name, virtual_packages=tuple(found_by_name.values()))
 
     def records(self) -> list[GenericVirtualPackage]:
         """Return rattler's form; raises SelectionError for a text that is none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import tempfile
 import time
@@ -143,7 +144,7 @@ def _script(test: CommandsTest, session: _Session) -> list[StepReport]:
 
 
 def _shell(line: str, session: _Session) -> list[str]:
-    words = line.split()
+    words = shlex.split(line)
     if words[0] == "python":
         return session.python(words[1:])
     return ["/bin/sh", "-euc", line]

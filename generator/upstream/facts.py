@@ -15,7 +15,7 @@ from generator.upstream.sharing import Comparison
 
 T = TypeVar("T")
 #: raised when the meaning of a cached fact changes, so that old ones are read anew
-_FORMAT = "facts-1"
+_FORMAT = "facts-2"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class WheelFacts:
     record: str
     #: ``torchrun = torch.distributed.run:main``, sorted
     console_scripts: tuple[str, ...]
-    #: file names directly under ``<top>/lib/``, sorted
+    #: file names directly under ``<top>/lib/`` and ``<top>.libs/``, sorted
     libraries: tuple[str, ...]
     #: bytes of the wheel, for indexes that do not say it
     size: int

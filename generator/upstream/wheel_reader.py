@@ -313,7 +313,7 @@ def _check_wheel_file(text: bytes, where: str) -> None:
 
 
 def _libraries(members: dict[str, Member], project: str) -> tuple[str, ...]:
-    """File names directly below ``<project>/lib/``, where torch keeps its libraries."""
-    folder = f"{project}/lib/"
-    return tuple(sorted(path.removeprefix(folder) for path in members
-                        if path.startswith(folder) and "/" not in path.removeprefix(folder)))
+    """File names directly below ``<project>/lib/`` and auditwheel's ``<project>.libs/``."""
+    folders = (f"{project}/lib", f"{project}.libs")
+    return tuple(sorted(name for path in members
+                        for folder, _, name in [path.rpartition("/")] if folder in folders))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tarfile
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from generator.building import BuildReport, Contents, Settings, build
 from generator.building.archive import open_payload, read_info, read_json
 from generator.channel import LocalChannel
 from generator.console import Silent
-from generator.errors import AbsentError, BuildError, LinkageError
+from generator.errors import AbsentError, BuildError, LinkageError, StorageError
 from generator.model import Variant
 from tests.tiny_recipes import BUILD, NEWEST_MS, TinyRepo, make_repo
 
@@ -26,8 +25,8 @@ def repo(tmp_path: Path) -> TinyRepo:
     return make_repo(tmp_path)
 
 
-def run(repo: TinyRepo, variants: list[Variant], out: str = "channel", **more: object) -> BuildReport:
-    channel = LocalChannel(repo.root / out)
+def run(repo: TinyRepo, variants: list[Variant], **more: object) -> BuildReport:
+    channel = LocalChannel(repo.root / "channel")
     settings = Settings(repo=repo.root, wheelhouse=repo.wheelhouse, level=3, jobs=2)
     settings = replace(settings, **more)  # type: ignore[arg-type]
     report = build(variants, channel=channel, settings=settings, narrator=Silent())
@@ -173,7 +172,7 @@ def test_recipe_and_matrix_must_agree(repo: TinyRepo) -> None:
     error = run(repo, variants).rows[0].error
     assert isinstance(error, BuildError)
     assert "armtorch render" in error.next_step
-    os.remove(repo.root / variants[0].config_path)
+    (repo.root / variants[0].config_path).unlink()
     error = run(repo, variants).rows[0].error
     assert isinstance(error, BuildError)
     assert error.where.endswith(variants[0].config_path)
@@ -187,3 +186,22 @@ def test_a_wheel_that_was_not_fetched_is_named(repo: TinyRepo) -> None:
     assert [row.status for row in report.rows] == ["built", "failed"]
     assert isinstance(report.rows[1].error, AbsentError)
     assert wheel.filename in report.rows[1].error.where
+
+
+def test_a_worker_that_is_killed_is_one_failure(repo: TinyRepo) -> None:
+    # the script's process group is the worker's: both die, as when memory runs out
+    script = "import os, signal\nos.killpg(os.getpgid(0), signal.SIGKILL)\n"
+    killed = repo.add("killed", build=script)
+    report = run(repo, [*killed, *repo.add()])
+    assert [row.status for row in report.rows] == ["failed", "failed", "built", "built"]
+    error = report.failed[0].error
+    assert isinstance(error, BuildError)
+    assert "SIGKILL" in error.what
+
+
+def test_a_channel_that_cannot_be_is_known_before_building(repo: TinyRepo) -> None:
+    (repo.root / "channel").write_text("a file")
+    with pytest.raises(StorageError, match="cannot be written") as caught:
+        run(repo, repo.add())
+    assert not (repo.root / ".armtorch" / "log").exists()
+    assert caught.value.exit_code == StorageError.exit_code

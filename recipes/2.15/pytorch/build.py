@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from equivalence import normalise
-from read_wheel import RefusedError, Wheel, decode, encode, member_time, pattern, refuse
+from read_wheel import CHUNK, RefusedError, Wheel, decode, encode, member_time, pattern, refuse
 
 SITE = "site-packages"
 #: these belong to whoever installs (recording-installed-packages), so upstream's are not taken over
@@ -293,20 +293,32 @@ def site_packages(prefix: Path, target: str, python: str) -> Path:
     return prefix / "lib" / f"python{python or '3'}" / SITE
 
 
+def find_wheel(work: Path, known: dict[str, dict[str, Any]]) -> tuple[Path, dict[str, Any]]:
+    """Return the one wheel in SRC_DIR and what layout.json says of it, looked up by its sha256.
+
+    Never by its name: upstream has given one name to several wheels.
+    """
+    found = sorted(work.glob("*.whl"))
+    if len(found) != 1:
+        refuse(f"{work} holds {len(found)} wheels, not one",
+               "render the recipes again; a source row of recipe.yaml is missing or double")
+    digest = hashlib.sha256()
+    with found[0].open("rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    if (source := known.get(digest.hexdigest())) is None:
+        refuse(f"{found[0].name} has sha256 {digest.hexdigest()}, which layout.json does not know",
+               "fetch the wheel again, or run `armtorch update` and `armtorch render`")
+    return found[0], {**source, "sha256": digest.hexdigest()}
+
+
 def build(environment: dict[str, str]) -> str:
     """Build one package from the one wheel in SRC_DIR; return a line about it."""
     work, prefix = Path(environment["SRC_DIR"]), Path(environment["PREFIX"])
     layout = json.loads((Path(environment["RECIPE_DIR"]) / "layout.json").read_text("utf-8"))
-    present = [name for name in layout["wheels"] if (work / name).is_file()]
-    if len(present) != 1:
-        refuse(f"{work} holds {len(present)} of the wheels that layout.json knows, not one: "
-               f"{sorted(path.name for path in work.iterdir())[:5]}",
-               "render the recipes again; the sources of recipe.yaml do not match")
-    source = layout["wheels"][present[0]]
+    path, source = find_wheel(work, layout["wheels"])
     cell = layout["cells"][source["cell"]]
-    if (size := (work / present[0]).stat().st_size) != source["size"]:
-        refuse(f"{present[0]} has {size} bytes, not {source['size']}", "fetch the wheel again")
-    wheel = Wheel(work / present[0], layout["maximum_unpacked_ratio"])
+    wheel = Wheel(path, layout["maximum_unpacked_ratio"])
     if cell.get("shared"):
         check_sharing(wheel, cell["shared"])
     site = site_packages(prefix, environment["target_platform"], environment.get("PY_VER", ""))

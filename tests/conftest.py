@@ -1,0 +1,77 @@
+"""What several test files need: the forge, the emulator, and one built channel per cell."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from generator.channel import LocalChannel
+from generator.console import Silent
+from generator.datafiles import subdirs
+from generator.errors import MissingToolError
+from generator.matrix import METAPACKAGES, Selection, select, variants
+from generator.model import PythonBuild, Variant
+from generator.stages.packages import BuildOptions, build_variants
+from generator.stages.project import Project
+from generator.testing import Machine, Runner, choose_runner
+from tests import forge
+
+ROOT = Path(__file__).parents[1]
+ARM = "linux-aarch64"
+
+
+def missing(reason: str) -> NoReturn:
+    """Skip with the reason; fail where everything must have been installed (CI=true)."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def project() -> Project:
+    return Project(feedstock=ROOT / "feedstock.yaml", narrator=Silent())
+
+
+@pytest.fixture(scope="session")
+def base() -> forge.ForgeChannel:
+    return forge.ensure()
+
+
+@pytest.fixture(scope="session")
+def runner() -> Runner:
+    try:
+        return choose_runner(subdirs()[ARM], sysroot=forge.sysroot())
+    except MissingToolError as error:
+        missing(str(error))
+
+
+@pytest.fixture(scope="session")
+def machine() -> Machine:
+    """An ARM server without a GPU, with the forge's C library."""
+    glibc = forge.glibc_version(forge.sysroot())
+    return Machine.of(subdirs()[ARM], native=False, added=[f"__glibc={glibc}"])
+
+
+@pytest.fixture(scope="session")
+def cpu_variants(project: Project) -> tuple[Variant, ...]:
+    """The CPU cells that the forge has a Python for: 2.10 on 3.11, and the legacy line on 3.9."""
+    found = variants(project.declared(), project.locked())
+    wanted = Selection(
+        subdirs=(ARM,), accelerators=("cpu",),
+        pythons=(PythonBuild(3, 9), PythonBuild(3, 11)),
+        lines=("2.10", "legacy-2.8", METAPACKAGES),
+    )
+    return select(found, wanted)
+
+
+@pytest.fixture(scope="session")
+def cpu_channel(
+    project: Project, cpu_variants: tuple[Variant, ...], tmp_path_factory: pytest.TempPathFactory
+) -> LocalChannel:
+    channel = LocalChannel(tmp_path_factory.mktemp("cpu") / "channel")
+    options = BuildOptions(channel=channel, jobs=2, level=1)
+    build_variants(project, cpu_variants, options).raise_for_failures()
+    return channel

@@ -1,0 +1,41 @@
+"""A builder in a process of its own, to be killed or starved by tests.
+
+``python -m tests.integration.builder <repo> <channel> [index]``; prints what became of each variant
+as JSON, or the kind of the error, with its exit code.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from generator.building import Settings, build
+from generator.channel import LocalChannel
+from generator.console import Silent
+from generator.errors import ArmtorchError
+from tests.tiny_recipes import BUILD, PYTHONS, TinyRepo
+
+#: packages with content that does not compress, so that size limits bite
+SCRIPT = BUILD.replace("bytes(2_000_000)", "__import__('random').Random(3).randbytes(2_000_000)")
+
+
+def main() -> int:
+    folder, channel = Path(sys.argv[1]), LocalChannel(Path(sys.argv[2]))
+    repo = TinyRepo(folder / "repo", folder / "wheelhouse")
+    try:
+        if sys.argv[3:] != ["index"]:
+            variants = repo.add(build=SCRIPT, pythons=PYTHONS)
+            settings = Settings(repo=repo.root, wheelhouse=repo.wheelhouse, level=1, jobs=2)
+            report = build(variants, channel=channel, settings=settings, narrator=Silent())
+            print(json.dumps(report.to_json()))  # noqa: T201
+            report.raise_for_failures()
+        channel.index()
+    except ArmtorchError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
