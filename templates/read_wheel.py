@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import NoReturn
 
 CHUNK = 1 << 20
+UTC = timezone.utc  # noqa: UP017 - python 3.9 runs this too
 #: RECORD's way to write a sha256: urlsafe base64 of 32 bytes without padding
 _DIGEST = re.compile(r"sha256=[A-Za-z0-9_-]{43}")
 
@@ -165,10 +166,16 @@ def decode(digest: str) -> str:
 
 
 def member_time(info: zipfile.ZipInfo) -> float:
-    """Return the member's time stamp read as UTC, whatever zone this machine is in."""
+    """Return the member's time stamp read as UTC, whatever zone this machine is in.
+
+    Some archivers write month 0 where they know no time; that becomes zip's earliest time.
+    """
     year, month, day, hour, minute, second = info.date_time
-    return datetime(year, month, day, hour, minute, min(second, 59),
-                    tzinfo=timezone.utc).timestamp()  # noqa: UP017 - python 3.9 runs this too
+    try:
+        stamp = datetime(year, month, day, hour, minute, min(second, 59), tzinfo=UTC)
+    except ValueError:
+        stamp = datetime(1980, 1, 1, tzinfo=UTC)
+    return stamp.timestamp()
 
 
 def pattern(glob: str) -> re.Pattern[str]:

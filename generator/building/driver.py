@@ -237,6 +237,7 @@ def _tell(row: Row, narrator: Narrator) -> None:
     if row.status == "failed":
         narrator.warn(f"failed {row.id}: {row.error}")
         return
-    narrator.say(f"{row.status} {row.file_name} ({row.size / 1e6:.1f} MB, {row.seconds:.0f} s)")
-    for warning in row.warnings:
-        narrator.warn(f"{row.id}: {warning}")
+    notes = f", {len(row.warnings)} linkage notes (--json lists them)" if row.warnings else ""
+    narrator.say(
+        f"{row.status} {row.file_name} ({row.size / 1e6:.1f} MB, {row.seconds:.0f} s{notes})"
+    )

@@ -87,7 +87,7 @@ def digest_of(rendered: RenderedVariant) -> str:
 def _refuse_other_inputs(package: Path, digest: str) -> None:
     about = read_json(read_info(package), "info/about.json", package)
     found = str(about.get("extra", {}).get("armtorch", {}).get("digest", ""))
-    if found != digest:
+    if not digest or found != digest:
         raise BuildError(
             f"the channel has a package of this name that was made from other inputs "
             f"(digest {found[:12] or 'none'}, now {digest[:12] or 'none'}); clients cache packages "

@@ -34,7 +34,7 @@ from generator.stages.project import Project
 @click.option("--dry-run", is_flag=True, help="List what would be built and stop.")
 @json_option
 @click.pass_obj
-def command(  # noqa: PLR0913 - one parameter an option
+def command(
     project: Project, /, *, globs: tuple[str, ...], out: Path, jobs: int, level: int | None,
     force: bool, dry_run: bool, as_json: bool, **filters: Any,
 ) -> None:

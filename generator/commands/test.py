@@ -24,8 +24,6 @@ from generator.stages.packages import RunOptions, run_tests
 from generator.stages.project import Project
 
 
-
-
 @click.command("test")
 @click.argument("globs", nargs=-1, metavar="[GLOB]...")
 @selection_options
@@ -36,11 +34,11 @@ from generator.stages.project import Project
 @click.option("--virtual", "virtual_packages", multiple=True, metavar="NAME=VERSION",
               help="A virtual package of the machine, for example __cuda=13.0.")
 @click.option("--sysroot", type=click.Path(path_type=Path, file_okay=False, exists=True),
-              envvar="ARMTORCH_SYSROOT", 
+              envvar="ARMTORCH_SYSROOT",
               help="Folder with the loader and C library of a foreign Linux, for emulated runs.")
 @json_option
 @click.pass_obj
-def command(  # noqa: PLR0913 - one parameter an option
+def command(
     project: Project, /, *, globs: tuple[str, ...], channel: Path, base: tuple[str, ...],
     virtual_packages: tuple[str, ...], sysroot: Path | None, as_json: bool, **filters: Any,
 ) -> None:

@@ -42,7 +42,7 @@ from generator.stages.whole import UpResult, up
 @click.option("--offline", is_flag=True, help="Go by the lock as it is; ask no index.")
 @json_option
 @click.pass_obj
-def command(  # noqa: PLR0913 - one parameter an option
+def command(
     project: Project, /, *, torch: str | None, out: Path, base: tuple[str, ...],
     sysroot: Path | None, virtual_packages: tuple[str, ...], jobs: int, level: int | None,
     offline: bool, as_json: bool, **filters: Any,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 from typing import Any, Final
 
 from pydantic import TypeAdapter
 from ruamel.yaml import YAML
-from ruamel.yaml.nodes import MappingNode
+from ruamel.yaml.nodes import MappingNode, ScalarNode
 from ruamel.yaml.representer import SafeRepresenter
 
 from generator.model.cell import Lock
@@ -21,6 +22,7 @@ HEAD: Final = (
     "# written by armtorch update; not to be edited: `digest` tells when it was\n"
 )
 _ADAPTER = TypeAdapter(Lock)
+_TAME: Final = re.compile(r"[A-Za-z0-9._/][A-Za-z0-9._/@+=%?:-]*( [A-Za-z0-9=][A-Za-z0-9._/:-]*)*")
 
 
 class _Row(dict[str, Any]):
@@ -38,6 +40,16 @@ class _Representer(SafeRepresenter):
         """Represent any other mapping in block style."""
         return self._plain(mapping, flow_style=False)
 
+    def represent_text(self, text: str) -> ScalarNode:
+        """Leave names, numbers and paths bare and quote everything else.
+
+        ruamel writes some texts bare that it cannot read again within a row (``?t``), so what is
+        left bare is chosen here; it still quotes what would read as a number or a truth value.
+        """
+        style = None if _TAME.fullmatch(text) else '"'
+        node: ScalarNode = self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+        return node
+
     def _plain(self, mapping: dict[str, Any], *, flow_style: bool) -> MappingNode:
         node: MappingNode = self.represent_mapping("tag:yaml.org,2002:map", list(mapping.items()),
                                                    flow_style=flow_style)
@@ -45,6 +57,7 @@ class _Representer(SafeRepresenter):
 
 
 _Representer.add_representer(_Row, _Representer.represent_row)
+_Representer.add_representer(str, _Representer.represent_text)
 _Representer.add_representer(dict, _Representer.represent_ordered)
 
 

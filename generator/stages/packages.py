@@ -7,7 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from generator.building import BuildReport, Savings, Settings, build, fetch, file_name, link_wheelhouse
+from generator.building import (
+    BuildReport,
+    Savings,
+    Settings,
+    build,
+    fetch,
+    file_name,
+    link_wheelhouse,
+)
 from generator.channel import LocalChannel
 from generator.datafiles import subdirs
 from generator.errors import AbsentError
@@ -108,7 +116,9 @@ def run_tests(
             reports.append(
                 run_package_tests(
                     paths[variant.id],
-                    channels=[options.channel.url, *(options.base or base_channels(feedstock, name))],
+                    channels=[
+                        options.channel.url, *(options.base or base_channels(feedstock, name)),
+                    ],
                     machine=Machine.of(
                         subdir, native=runner.mode == "native", added=options.virtual_packages
                     ),

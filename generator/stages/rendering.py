@@ -6,7 +6,14 @@ from dataclasses import dataclass
 
 from generator.errors import LockError
 from generator.lock import write_lock
-from generator.rendering import Difference, check_tree, compare_tree, number_builds, render, write_tree
+from generator.rendering import (
+    Difference,
+    check_tree,
+    compare_tree,
+    number_builds,
+    render,
+    write_tree,
+)
 from generator.stages.project import Project
 
 

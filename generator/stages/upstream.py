@@ -1,4 +1,4 @@
-"""``update``: asks upstream and writes the next lock. Also says where a locked wheel is to be had."""
+"""``update``: asks upstream and writes the next lock. Also says where a locked wheel is."""
 
 from __future__ import annotations
 

@@ -24,6 +24,12 @@ from generator.stages.rendering import render_feedstock, renumber
 from generator.stages.upstream import update_lock
 from generator.testing import PackageReport
 
+_MANIFEST = "info/armtorch/manifest.json"
+_LINKAGE = (
+    "every binary is for its subdir and finds its libraries in the package, a declared dependency "
+    "or the system"
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class UpResult:
@@ -112,10 +118,9 @@ def _verify(
     wheels = {sha256 for row in done for sha256 in row.wheels}
     verified = [
         f"{len(wheels)} wheels have the sha256 of the lock",
-        f"every file of {len(done)} packages has the sha256 of its wheel's RECORD or is listed "
-        "with the reason in info/armtorch/",
-        "every binary is for its subdir and finds its libraries in the package, a declared "
-        "dependency or the system",
+        f"every file of {len(done)} packages has its sha256 of RECORD, or the reason why not in "
+        + _MANIFEST,
+        _LINKAGE,
     ]
     memory = _Tested(project.root / ".armtorch" / "tested.json")
     fresh = {row.id for row in done if row.sha256 not in memory.known()}
@@ -131,9 +136,9 @@ def _verify(
     for variant, tested in zip(todo, tests, strict=False):
         if tested.passed and all(step.outcome == "passed" for step in tested.steps):
             memory.remember(by_id[variant.id].sha256, tested.how)
-    verified += _proven(tests, memory, done_count=len(done), fresh=len(fresh))
+    verified += _proven(tests, done_count=len(done), fresh=len(fresh))
     unverified += [
-        f"{tested.package}: {step.name}: {step.output.splitlines()[0] if step.output else tested.how}"
+        f"{tested.package}: {step.name}: {(step.output or tested.how).splitlines()[0]}"
         for tested in tests
         for step in tested.steps
         if step.outcome != "passed"
@@ -141,9 +146,7 @@ def _verify(
     return tests, tuple(verified), tuple(unverified)
 
 
-def _proven(
-    tests: tuple[PackageReport, ...], memory: _Tested, *, done_count: int, fresh: int
-) -> list[str]:
+def _proven(tests: tuple[PackageReport, ...], *, done_count: int, fresh: int) -> list[str]:
     passed = [each for each in tests if all(step.outcome == "passed" for step in each.steps)]
     lines = []
     if passed:

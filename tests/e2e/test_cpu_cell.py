@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from rattler import PrefixRecord
 
 from generator.channel import LocalChannel
 from generator.console import Silent
@@ -86,9 +87,9 @@ def test_pip_check_is_true_and_entry_points_start(trio_prefix, runner):
 
 
 def test_no_path_is_owned_twice_or_belongs_to_a_package_of_conda_forge(trio_prefix):
-    owners = Counter()
+    owners: Counter[str] = Counter()
     for meta in sorted((trio_prefix.prefix / "conda-meta").glob("*.json")):
-        files = forge_files(meta)
+        files = files_of(meta)
         owners.update(set(files))
         if meta.name.startswith(("libtorch-", *(f"{name}-" for name in TRIO))):
             ours = [path for path in files if path.startswith(OTHERS)]
@@ -96,9 +97,7 @@ def test_no_path_is_owned_twice_or_belongs_to_a_package_of_conda_forge(trio_pref
     assert [path for path, count in owners.items() if count > 1] == []
 
 
-def forge_files(meta: Path) -> list[str]:
-    from rattler import PrefixRecord
-
+def files_of(meta: Path) -> list[str]:
     return [str(path) for path in PrefixRecord.from_path(meta).files]
 
 
@@ -116,7 +115,7 @@ def test_links_lead_to_files_and_one_file_of_each_library(trio_prefix):
 
 @pytest.mark.emulated
 def test_the_packages_pass_the_tests_they_carry(
-    project, cpu_variants, cpu_channel, base, machine, runner  # noqa: ARG001 - runner may skip
+    project, cpu_variants, cpu_channel, base, machine, runner
 ):
     """torchaudio stands for the trio here: the others' programs ran above, in one prefix."""
     wanted = Selection(packages=("torchaudio", "pytorch-mutex", "cpuonly", "pytorch-cpu"),
@@ -157,7 +156,8 @@ def test_building_again_elsewhere_gives_the_same_bytes(
 
 
 def test_a_second_build_finds_nothing_to_do(project, cpu_variants, cpu_channel):
-    report = build_variants(project, cpu_variants, BuildOptions(channel=cpu_channel, jobs=2, level=1))
+    options = BuildOptions(channel=cpu_channel, jobs=2, level=1)
+    report = build_variants(project, cpu_variants, options)
     assert {row.status for row in report.rows} == {"skipped"}
 
 

@@ -2,7 +2,7 @@
 
 import pickle
 
-import generator.errors as errors
+from generator import errors
 
 KINDS = [kind for kind in vars(errors).values()
          if isinstance(kind, type) and issubclass(kind, errors.ArmtorchError)]

@@ -96,6 +96,7 @@ def test_a_missing_file_is_an_empty_lock(tmp_path: Path) -> None:
     assert read_lock(tmp_path / "none.yaml") == Lock()
 
 
+@example("?t", "a: b")
 @example("\tK", "\x85 is a line end in YAML 1.1")
 @given(st.text(), st.text(min_size=1))
 @settings(max_examples=count("fuzz"), deadline=None)

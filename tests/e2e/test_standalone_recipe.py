@@ -1,0 +1,95 @@
+"""A recipe needs nothing of armtorch: plain rattler-build makes the same package from it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import subprocess
+import sys
+import tarfile
+import venv
+import zipfile
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from generator.building import fetch, link_wheelhouse
+from generator.channel import LocalChannel
+from generator.matrix import Selection, select
+from generator.stages.packages import BuildOptions, build_variants
+from generator.stages.upstream import wheel_locator
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.e2e
+
+ENGINE = version("py-rattler-build")
+PLAIN = """
+import sys
+from rattler_build import (PlatformConfig, RenderConfig, Stage0Recipe, ToolConfiguration,
+                           VariantConfig)
+recipe, config, out = sys.argv[1:]
+rendered, = Stage0Recipe.from_file(recipe).render(
+    VariantConfig.from_file(config),
+    RenderConfig(PlatformConfig(target_platform="linux-aarch64", host_platform="linux-aarch64")))
+rendered.run_build(ToolConfiguration(test_strategy="skip"), output_dir=out, channels=[])
+"""
+#: what rattler-build stamps with the time and the machine of the build
+STAMPED = {"info/recipe/rendered_recipe.yaml"}
+
+
+def contents(package: Path) -> tuple[dict[str, object], dict[str, str], str]:
+    """index.json without its timestamp, sha256 or link target by path, and paths.json."""
+    index, files, paths = {}, {}, ""
+    with zipfile.ZipFile(package) as archive:
+        for name in archive.namelist():
+            if not name.endswith(".tar.zst"):
+                continue
+            raw = zstandard.ZstdDecompressor().stream_reader(archive.open(name)).read()
+            with tarfile.open(fileobj=io.BytesIO(raw)) as tar:
+                for member in tar:
+                    if member.issym():
+                        files[member.name] = member.linkname
+                    elif member.isfile():
+                        opened = tar.extractfile(member)
+                        assert opened is not None
+                        content = opened.read()
+                        if member.name == "info/index.json":
+                            index = json.loads(content)
+                            index.pop("timestamp", None)
+                        elif member.name == "info/paths.json":
+                            paths = content.decode()
+                        elif member.name not in STAMPED:
+                            files[member.name] = hashlib.sha256(content).hexdigest()
+    return index, files, paths
+
+
+def test_plain_rattler_build_makes_the_same_package(project, cpu_variants, tmp_path):
+    variant, = select(cpu_variants, Selection(packages=("torchaudio",), lines=("2.10",)))
+    with wheel_locator(project, project.declared()) as locate:
+        fetch(variant.wheels, locate=locate, root=project.wheelhouse,
+              narrator=project.narrator, jobs=1)
+    link_wheelhouse(ROOT, project.wheelhouse, variant.wheels)
+    ours = LocalChannel(tmp_path / "channel")
+    build_variants(project, [variant], BuildOptions(channel=ours, jobs=1)).raise_for_failures()
+
+    venv.create(tmp_path / "venv", with_pip=True)
+    python = tmp_path / "venv/bin/python"
+    subprocess.run(
+        [python, "-m", "pip", "install", "-q", f"py-rattler-build=={ENGINE}"],
+        check=True,
+    )
+    absent = subprocess.run([python, "-I", "-c", "import generator"], capture_output=True, check=False)
+    assert absent.returncode != 0
+    subprocess.run(
+        [python, "-I", "-c", PLAIN, ROOT / variant.recipe_path, ROOT / variant.config_path,
+         tmp_path / "plain"],
+        check=True, stdout=sys.stderr,
+    )
+    plain, = (tmp_path / "plain").rglob("*.conda")
+    sealed, = (ours.root / "linux-aarch64").glob("*.conda")
+    assert plain.name == sealed.name
+    for mine, theirs in zip(contents(sealed), contents(plain), strict=True):
+        assert mine == theirs
