@@ -9,9 +9,26 @@ from dataclasses import replace
 from pathlib import Path
 
 from generator.console import Silent
-from generator.model import Lock
+from generator.model import Cell, Lock
 from generator.rendering import check_tree, number_builds, render
 from generator.stages.project import Project
+
+
+def _repeat(cell: Cell, copy: int) -> Cell:
+    """Return the cell as a release of its own, so that no two packages have one name."""
+    if copy == 0:
+        return cell
+    return replace(
+        cell,
+        line=f"{cell.line}.{copy}",
+        trio={project: f"{version}.post{copy}" for project, version in cell.trio.items()},
+        wheels=tuple(
+            # its METADATA asks for the real version of torch, which this one is not
+            replace(wheel, version=f"{wheel.version}.post{copy}",
+                    metadata=f"{wheel.metadata}-repeated")
+            for wheel in cell.wheels
+        ),
+    )
 
 
 def main(feedstock: str, count: str, mode: str) -> None:
@@ -20,11 +37,14 @@ def main(feedstock: str, count: str, mode: str) -> None:
     repeated, copies = lock, 1
     while len(render(declared, repeated).variants) < int(count):
         copies += 1
-        cells = tuple(
-            replace(cell, line=cell.line if copy == 0 else f"{cell.line}.{copy}")
-            for copy in range(copies) for cell in lock.cells
-        )
-        repeated = number_builds(declared, replace(lock, cells=cells), Lock())
+        cells = tuple(_repeat(cell, copy) for copy in range(copies) for cell in lock.cells)
+        metadata = {**lock.metadata, **{
+            f"{key}-repeated": replace(known, requires_dist=tuple(
+                line for line in known.requires_dist if not line.startswith("torch")
+            ))
+            for key, known in lock.metadata.items()
+        }}
+        repeated = number_builds(declared, replace(lock, cells=cells, metadata=metadata), Lock())
     started = time.monotonic()
     tree = render(declared, repeated)
     rendered = time.monotonic() - started

@@ -334,6 +334,8 @@ def build(environment: dict[str, str]) -> str:
         package.note(row["at"], "", "")
     if source.get("dist_info"):
         write_dist_info(package, wheel, source["dist_info"], newest)
+    for path in layout["added_by_rattler_build"]:
+        package.generated[path] = "rattler-build's copy of a file the recipe's tests need"
     copy_licenses(wheel, layout["licenses"], work)
     write_provenance(package, wheel, source, sorted_members, newest)
     return (f"{layout['package']}: {len(package.unchanged)} files unchanged, "

@@ -45,6 +45,10 @@ class Behaviour:
     #: offer ``.metadata`` files (PEP 658)
     metadata: bool = False
     ranges: bool = True
+    #: answer a range request with less than was asked for, and say so
+    short_ranges: bool = False
+    #: do not say how long a body is; its end is the connection's
+    lengths: bool = True
     #: promise a sha256 for each file
     hashes: bool = True
     #: file name -> sha256 to promise instead of the true one
@@ -203,6 +207,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, content, "application/octet-stream")
             return
         first, last = _range(wanted, len(content))
+        if self.server.behaviour.short_ranges:
+            last = (first + last) // 2
         if first >= len(content):
             self._send(416, b"", "text/plain", {"Content-Range": f"bytes */{len(content)}"})
             return
@@ -230,7 +236,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.log.append((path, status))
         self.send_response(status)
         self.send_header("Content-Type", kind)
-        if status != 304:
+        if not behaviour.lengths:
+            self.close_connection = True
+            self.send_header("Connection", "close")
+        elif status != 304:
             self.send_header("Content-Length", str(len(body)))
         for key, value in (headers or {}).items():
             self.send_header(key, value)

@@ -153,7 +153,8 @@ def sharing(torches: Sequence[TinyWheel]) -> Sharing:
 def feedstock(**changes: object) -> Feedstock:
     """A feedstock that asks for everything the locks here have."""
     facts: dict[str, object] = {
-        "channel": "tiny", "maintainers": ("someone",), "indexes": {"pypi": IndexSource(kind="pip")},
+        "channel": "tiny", "maintainers": ("someone",),
+        "indexes": {"pypi": IndexSource(kind="pip")},
         "trains": {"stable": TrainPolicy()},
         "subdirs": {
             "linux-aarch64": Selection(accelerators=("cpu", "cuda")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -146,7 +147,8 @@ def _context() -> ForkServerContext | SpawnContext:
     if "forkserver" not in get_all_start_methods():
         return get_context("spawn")
     context = get_context("forkserver")
-    context.set_forkserver_preload(["__main__", "generator.building.worker"])
+    # all that is imported here, the linkage check's modules among it
+    context.set_forkserver_preload(sorted(n for n in sys.modules if n.startswith("generator.")))
     return context
 
 

@@ -81,8 +81,15 @@ def layouts() -> LayoutFile:
     return load_data("layout.yaml", LayoutFile)
 
 
-def layout_text(inputs: RecipeInputs) -> str:
-    """Return layout.json for one recipe."""
+def layout_text(inputs: RecipeInputs, *, smoke: bool) -> str:
+    """Return layout.json for one recipe.
+
+    Args:
+        inputs: the recipe.
+        smoke: whether its second test runs smoke.py, which rattler-build then puts into the
+            package (rattler-build, ``write_test_files``).
+
+    """
     wheels: dict[str, dict[str, Any]] = {}
     places: dict[str, dict[str, Any]] = {}
     package, lock = inputs.package, inputs.lock
@@ -97,7 +104,10 @@ def layout_text(inputs: RecipeInputs) -> str:
     content = {
         "schema": 1, "package": package,
         "maximum_unpacked_ratio": inputs.feedstock.policies.maximum_unpacked_ratio,
-        "licenses": layouts().licenses, "wheels": wheels, "cells": places,
+        "licenses": layouts().licenses,
+        "added_by_rattler_build":
+            [f"etc/conda/test-files/{package}/1/smoke.py"] if smoke else [],
+        "wheels": wheels, "cells": places,
     }
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 

@@ -69,12 +69,13 @@ def recipe_files(inputs: RecipeInputs) -> dict[str, bytes]:
     folder = f"recipes/{inputs.line}/{inputs.package}"
     recipe = recipe_text(inputs)
     files = {"recipe.yaml": recipe.encode("utf-8")}
+    smoke = "\n      recipe: [smoke.py]\n" in recipe
     if text := variants_text(inputs.variants):
         files["variants.yaml"] = text.encode("utf-8")
     if any(variant.wheels for variant in inputs.variants):
         files |= {name: templates.read(name) for name in SCRIPTS}
-        files["layout.json"] = layout_text(inputs).encode("utf-8")
-    if "\n      recipe: [smoke.py]\n" in recipe:
+        files["layout.json"] = layout_text(inputs, smoke=smoke).encode("utf-8")
+    if smoke:
         files["smoke.py"] = templates.read(f"tests/{inputs.package}.py")
     if "\n  license_file: LICENSE\n" in recipe:
         own = any(variant.wheels for variant in inputs.variants)

@@ -176,10 +176,22 @@ def _range(web: Web, url: str, filename: str, wanted: str) -> tuple[bytes, int]:
                                  where=public_url(url), next_step="report it to the index")
         content = response.content
     web.traffic.count_wheel(filename, len(content))
-    if len(content) != int(match["last"]) + 1 - int(match["first"]):
+    first, last, total = (int(match[name]) for name in ("first", "last", "total"))
+    if (first, last) != _meant(wanted, total):
+        raise MalformedError("the server sent another part than was asked for",
+                             where=public_url(url), next_step="report it to the index")
+    if len(content) != last + 1 - first:  # a body that ends with its connection tells nothing else
         msg = "the answer broke off"
         raise requests.exceptions.ChunkedEncodingError(msg)
-    return content, int(match["total"])
+    return content, total
+
+
+def _meant(wanted: str, total: int) -> tuple[int, int]:
+    """Return the first and last byte that a Range header asks for in a file of ``total`` bytes."""
+    first, _, last = wanted.removeprefix("bytes=").partition("-")
+    if not first:
+        return max(0, total - int(last)), total - 1
+    return int(first), min(int(last), total - 1)
 
 
 def _patiently(web: Web, ask: Callable[[], tuple[bytes, int]], url: str) -> tuple[bytes, int]:

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections import deque
 from dataclasses import replace
 from pathlib import Path
@@ -23,9 +18,8 @@ from generator.errors import (
     UnsafeArchiveError,
 )
 from generator.feedstock import IndexSource, Selection, TrainPolicy
-from generator.lock import lock_text, read_lock, write_lock
+from generator.lock import lock_text
 from generator.model import BuildNumber, Cell, Lock, PythonBuild
-from tests.counts import count
 from tests.index_server import Behaviour, Failure, IndexServer
 from tests.integration.updating import Heard, feedstock, legacy, run_update, upstream_of_2026
 from tests.tiny_wheels import tiny_companion, tiny_elf, tiny_torch
@@ -377,34 +371,3 @@ def test_the_wheels_of_a_release_cost_few_bytes(tmp_path: Path) -> None:
         assert server.bytes.total() == outcome.traffic.bytes
     size = sum(path.stat().st_size for path in folder.iterdir())
     assert outcome.traffic.wheels.total() / size <= 0.015
-
-
-UPDATER = """
-import sys
-from pathlib import Path
-from generator.lock import read_lock, write_lock
-from tests.integration.updating import run_update
-cache, lock, url = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
-print("ready", flush=True)
-outcome = run_update(None, cache, old=read_lock(lock), urls={"pip": url})
-write_lock(outcome.lock, lock)
-"""
-
-
-def test_kill_9_at_any_moment_and_the_next_run_goes_on(folder: Path, tmp_path: Path) -> None:
-    path, chance = tmp_path / "feedstock.lock.yaml", random.Random(5)
-    wanted = lock_text(first_lock(folder, tmp_path / "other"))
-    repository = Path(__file__).parents[2]
-    with IndexServer(folder) as server:
-        for _ in range(count("kills")):
-            command = [sys.executable, "-c", UPDATER, str(tmp_path), str(path), server.url]
-            with subprocess.Popen(command, cwd=repository, stdout=subprocess.PIPE,
-                                  env={**os.environ, "PYTHONPATH": str(repository)}) as updater:
-                assert updater.stdout is not None
-                updater.stdout.readline()
-                time.sleep(chance.uniform(0, 1.0))
-                updater.send_signal(signal.SIGKILL)
-            assert read_lock(path) == Lock() or path.read_text() == wanted
-        outcome = run_update(server, tmp_path, old=read_lock(path))
-    write_lock(outcome.lock, path)
-    assert path.read_text() == wanted

@@ -130,6 +130,23 @@ def test_a_body_that_breaks_off_is_asked_for_again(tmp_path: Path) -> None:
         assert server.requests[f"/files/{BIG.filename}"] == 3
 
 
+def test_a_body_that_ends_early_without_a_length_is_noticed(tmp_path: Path) -> None:
+    BIG.write(tmp_path / "w")
+    behaviour = Behaviour(truncate=1, truncating="/files/.*", lengths=False)
+    with IndexServer(tmp_path / "w", behaviour) as server:
+        read(server, BIG, tmp_path)
+        assert server.requests[f"/files/{BIG.filename}"] == 2
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_server_that_sends_another_part_is_malformed(tmp_path: Path, as_json: bool) -> None:
+    BIG.write(tmp_path / "w")
+    behaviour = Behaviour(short_ranges=True, json=as_json)
+    with IndexServer(tmp_path / "w", behaviour) as server, \
+            pytest.raises(MalformedError, match="another part"):
+        read(server, BIG, tmp_path)
+
+
 @pytest.mark.parametrize("ranges", [True, False])
 def test_a_body_that_always_breaks_off_is_unreachable(tmp_path: Path, ranges: bool) -> None:
     BIG.write(tmp_path / "w")
@@ -222,6 +239,8 @@ def _set(name: str, content: bytes) -> Callable[[list[tuple[str, bytes]]], None]
     (lambda m: m.pop(0), IntegrityError, "not in the archive"),
     (_set("torch/__init__.py", b"print('evil')"), IntegrityError, "bytes in the archive"),
     (_set("METADATA", b"Name: torch\n"), IntegrityError, "METADATA"),
+    (_set("METADATA", tiny_torch("2.10.0", "cp312").metadata_bytes().replace(b"tests", b"TESTS")),
+     IntegrityError, "METADATA does not have the sha256"),
     (_set("RECORD", b"nonsense"), MalformedError, "RECORD"),
     (lambda m: m.pop(), MalformedError, "RECORD"),
     (lambda m: m.append(("other-1.dist-info/METADATA", b"")), MalformedError, "2 dist-info"),

@@ -1,5 +1,7 @@
+import json
 from dataclasses import replace
 
+import jsonschema
 import pytest
 
 from generator.errors import LockError
@@ -161,8 +163,5 @@ def test_the_view_gives_a_reason_for_everything_absent(shelf, lock):
 
 
 def test_the_view_as_json_fits_its_schema(lock):
-    jsonschema = pytest.importorskip("jsonschema")
-    import json
-
     jsonschema.validate(json.loads(matrix_json(matrix_view(feedstock(), lock))),
                         json.loads(matrix_schema()))

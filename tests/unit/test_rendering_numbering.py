@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from generator.errors import StaleError
-from generator.rendering import check_numbers, digests, number_builds, render
+from generator.rendering import check_numbers, digests, number_builds, recipe, render
 from generator.rendering import templates as templates_module
 from tests.locks import Shelf, cpu_cell, feedstock, torch_wheel
 
@@ -60,9 +60,7 @@ def test_build_py_is_an_input_of_everything_that_unpacks_a_wheel(old, touched):
 
 
 def test_a_new_libtorch_takes_its_pytorch_along(old, monkeypatch):
-    from generator.rendering import recipe
-
-    monkeypatch.setattr(recipe, "_libraries", lambda inputs: ["- lib/other"])
+    monkeypatch.setattr(recipe, "_libraries", lambda _: ["- lib/other"])
 
     new = number_builds(feedstock(), old, old)
 
@@ -105,5 +103,5 @@ def test_a_changed_recipe_with_the_old_number_is_stale(old, touched):
     check_numbers(feedstock(), old)
     touched("tests/pytorch.py")
 
-    with pytest.raises(StaleError, match="9.1/pytorch"):
+    with pytest.raises(StaleError, match=r"9\.1/pytorch"):
         check_numbers(feedstock(), old)

@@ -14,20 +14,20 @@ PYTHON = {"python": ["3.13.* *_cp313"]}
             "c_compiler_version": "12", "c_stdlib_version": "2.28", "cuda_compiler": "cuda-nvcc",
             "cuda_compiler_version": "12.6", "cxx_compiler_version": "12",
             "python": "3.13.* *_cp313",
-        }, "linux_64_c_compiler_version12c_stdlib_version2.28cuda_compilercuda-nvcc"
-           "cuda_compiler_version12.6cxx_compiler_version12python3.13.____cp313"),
+        }, ("linux_64_c_compiler_version12c_stdlib_version2.28cuda_compilercuda-nvcc"
+           "cuda_compiler_version12.6cxx_compiler_version12python3.13.____cp313")),
         ("linux_64", {
             "blas_impl": "generic", "c_compiler_version": "12", "cuda_compiler": "None",
             "cuda_compiler_version": "None", "cxx_compiler_version": "12",
-        }, "linux_64_blas_implgenericc_compiler_version12cuda_compilerNone"
-           "cuda_compiler_versionNonecxx_compiler_version12"),
+        }, ("linux_64_blas_implgenericc_compiler_version12cuda_compilerNone"
+           "cuda_compiler_versionNonecxx_compiler_version12")),
         ("linux_64", {
             "blas_impl": "generic", "c_compiler_version": "12", "c_stdlib_version": "2.28",
             "channel_targets": "conda-forge main", "cuda_compiler": "cuda-nvcc",
             "cuda_compiler_version": "12.6", "cxx_compiler_version": "12", "rc": "None",
-        }, "linux_64_blas_implgenericc_compiler_version12c_stdlib_version2.28"
+        }, ("linux_64_blas_implgenericc_compiler_version12c_stdlib_version2.28"
            "channel_targetsconda-forge_maincuda_compilercuda-nvcccuda_compiler_version12.6"
-           "cxx_compiler_version12rcNone"),
+           "cxx_compiler_version12rcNone")),
         ("linux_64", {}, "linux_64_"),
     ],
 )
@@ -51,5 +51,5 @@ def test_a_name_that_windows_could_not_check_out_is_cut_and_stays_unique():
     first, second = (stem("linux_64", {"key": ["x" * 300 + end]}, ["key"]) for end in "ab")
 
     assert first != second
-    longest = f"C:/Users/runnerx/_work/armtorch/armtorch/.ci_support/metapackages/pytorch-mutex/{first}"
-    assert len(f"{longest}.yaml") <= 259
+    folder = "C:/Users/runnerx/_work/armtorch/armtorch/.ci_support/metapackages/pytorch-mutex/"
+    assert len(f"{folder}{first}.yaml") <= 259

@@ -21,6 +21,9 @@ from pathlib import Path
 from typing import NoReturn
 
 CHUNK = 1 << 20
+UTC = timezone.utc  # noqa: UP017 - python 3.9 runs this too
+#: RECORD's way to write a sha256: urlsafe base64 of 32 bytes without padding
+_DIGEST = re.compile(r"sha256=[A-Za-z0-9_-]{43}")
 
 
 class RefusedError(Exception):
@@ -39,7 +42,7 @@ class Wheel:
     def __init__(self, path: Path, unpacked_ratio: float) -> None:
         try:
             self.archive = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError) as error:
+        except (zipfile.BadZipFile, OSError, UnicodeDecodeError, NotImplementedError) as error:
             refuse(f"{path.name} is not a readable zip archive: {error}", "fetch the wheel again")
         self.name = path.name
         self.members: dict[str, zipfile.ZipInfo] = {}
@@ -51,7 +54,7 @@ class Wheel:
             refuse(f"{path.name} declares {declared} bytes unpacked, more than {unpacked_ratio:g} "
                    "times its size", "if the wheel is honest, raise maximum_unpacked_ratio")
         self.dist_info = self._dist_info()
-        self.record_bytes = self.archive.read(f"{self.dist_info}/RECORD")
+        self.record_bytes = b"".join(self._chunks(f"{self.dist_info}/RECORD"))
         self.record = self._record()
 
     def _admit(self, info: zipfile.ZipInfo) -> None:
@@ -91,14 +94,18 @@ class Wheel:
         """Read RECORD as member -> (urlsafe base64 sha256, bytes); it must list every member."""
         own = f"{self.dist_info}/RECORD"
         rows: dict[str, tuple[str, int]] = {}
-        for row in csv.reader(io.StringIO(self.record_bytes.decode("utf-8"))):
+        try:
+            table = list(csv.reader(io.StringIO(self.record_bytes.decode("utf-8"))))
+        except (UnicodeDecodeError, csv.Error) as error:
+            refuse(f"{self.name}: RECORD is no table: {error}", "fetch the wheel again")
+        for row in table:
             if len(row) != 3:
                 refuse(f"{self.name}: RECORD has a row of {len(row)} fields: {row!r}",
                        "do not use this wheel; tell upstream")
             path, digest, size = row
             if path == own:
                 continue
-            if path in rows or not digest.startswith("sha256=") or not size.isdecimal():
+            if path in rows or not _DIGEST.fullmatch(digest) or not size.isdecimal():
                 refuse(f"{self.name}: RECORD row {row!r} is a repeat, or has no sha256 or size",
                        "do not use this wheel; tell upstream")
             rows[path] = (digest.removeprefix("sha256="), int(size))
@@ -114,20 +121,32 @@ class Wheel:
             refuse(f"{self.name}: {member} has {self.members[member].file_size} bytes, "
                    f"RECORD says {size}", "fetch the wheel again")
         seen = hashlib.sha256()
-        try:
-            with self.archive.open(self.members[member]) as source:
-                while chunk := source.read(CHUNK):
-                    seen.update(chunk)
-                    yield chunk
-        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-            refuse(f"{self.name}: {member} does not unpack: {error}", "fetch the wheel again")
+        for chunk in self._chunks(member):
+            seen.update(chunk)
+            yield chunk
         if encode(seen.digest()) != digest:
             refuse(f"{self.name}: {member} does not have the sha256 of RECORD",
                    "fetch the wheel again; if it stays so, tell upstream")
 
+    def _chunks(self, member: str) -> Iterator[bytes]:
+        """Yield a member's bytes as the archive has them; zipfile ends at the declared size."""
+        try:
+            with self.archive.open(self.members[member]) as source:
+                while chunk := source.read(CHUNK):
+                    yield chunk
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
+            refuse(f"{self.name}: {member} does not unpack: {error}", "fetch the wheel again")
+
     def read(self, member: str) -> bytes:
         """Return a member whole; for texts and small libraries only."""
         return b"".join(self.stream(member))
+
+    def text(self, member: str) -> str:
+        """Return a text member, which has to be UTF-8."""
+        try:
+            return self.read(member).decode("utf-8")
+        except UnicodeDecodeError as error:
+            refuse(f"{self.name}: {member} is not UTF-8: {error}", "tell upstream")
 
 
 def parents(name: str) -> list[str]:
@@ -147,10 +166,16 @@ def decode(digest: str) -> str:
 
 
 def member_time(info: zipfile.ZipInfo) -> float:
-    """Return the member's time stamp read as UTC, whatever zone this machine is in."""
+    """Return the member's time stamp read as UTC, whatever zone this machine is in.
+
+    Some archivers write month 0 where they know no time; that becomes zip's earliest time.
+    """
     year, month, day, hour, minute, second = info.date_time
-    return datetime(year, month, day, hour, minute, min(second, 59),
-                    tzinfo=timezone.utc).timestamp()  # noqa: UP017 - python 3.9 runs this too
+    try:
+        stamp = datetime(year, month, day, hour, minute, min(second, 59), tzinfo=UTC)
+    except ValueError:
+        stamp = datetime(1980, 1, 1, tzinfo=UTC)
+    return stamp.timestamp()
 
 
 def pattern(glob: str) -> re.Pattern[str]:

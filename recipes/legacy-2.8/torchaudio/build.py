@@ -174,8 +174,8 @@ def link_to_base(package: Package, rule: dict[str, Any], member: str) -> None:
 
 def patch(package: Package, wheel: Wheel, member: str, path: str, change: dict[str, str]) -> None:
     """Mend a text member; the pattern must be found exactly once."""
-    before = wheel.read(member)
-    after, count = re.subn(change["pattern"], lambda _: change["with"], before.decode("utf-8"))
+    before = wheel.text(member)
+    after, count = re.subn(change["pattern"], lambda _: change["with"], before)
     if count != 1:
         refuse(f"{wheel.name}: {member} has {count} places that match {change['pattern']!r}, not 1",
                "look at the member, then mend the patch in generator/data/layout.yaml")
@@ -221,7 +221,7 @@ def write_dist_info(package: Package, wheel: Wheel, rules: dict[str, Any], newes
     folder = f"{SITE}/{wheel.dist_info}"
     dropped = set(rules["drop_requirements"])
     kept, header = [], True
-    for line in wheel.read(f"{wheel.dist_info}/METADATA").decode("utf-8").splitlines(keepends=True):
+    for line in wheel.text(f"{wheel.dist_info}/METADATA").splitlines(keepends=True):
         header = header and line.strip() != ""
         name, _, value = line.partition(": ")
         if not (header and name == "Requires-Dist" and project_of(value) in dropped):
@@ -334,6 +334,8 @@ def build(environment: dict[str, str]) -> str:
         package.note(row["at"], "", "")
     if source.get("dist_info"):
         write_dist_info(package, wheel, source["dist_info"], newest)
+    for path in layout["added_by_rattler_build"]:
+        package.generated[path] = "rattler-build's copy of a file the recipe's tests need"
     copy_licenses(wheel, layout["licenses"], work)
     write_provenance(package, wheel, source, sorted_members, newest)
     return (f"{layout['package']}: {len(package.unchanged)} files unchanged, "

@@ -1,0 +1,161 @@
+"""The command line as a person meets it: help, messages, exit codes, JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import jsonschema
+import pytest
+
+from generator import errors
+from generator.commands.schemas import schema_files
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.integration
+
+COMMANDS = ["up", "update", "render", "build", "test", "matrix", "schemas"]
+
+
+def armtorch(*arguments, cwd=ROOT, env=None):
+    return subprocess.run(
+        [sys.executable, "-m", "generator", *arguments], cwd=cwd, capture_output=True, text=True,
+        check=False, env=env,
+    )
+
+
+@pytest.fixture
+def feedstock(tmp_path):
+    """A copy of the committed feedstock that a test may spoil."""
+    for name in ("feedstock.yaml", "feedstock.lock.yaml"):
+        shutil.copy(ROOT / name, tmp_path)
+    for name in ("recipes", ".ci_support"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    return tmp_path
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_says_what_a_command_does_and_shows_examples(command):
+    done = armtorch(command, "--help")
+    assert done.returncode == 0
+    assert f"Usage: python -m generator {command}" in done.stdout
+    if command != "schemas":
+        assert "Examples:" in done.stdout
+        assert f"  armtorch {command}" in done.stdout
+
+
+def test_the_first_help_names_every_command():
+    done = armtorch("--help")
+    for command in COMMANDS:
+        assert re.search(rf"^  {command}\s+\S", done.stdout, re.MULTILINE)
+
+
+def test_rendered_files_on_main_are_what_the_lock_gives():
+    done = armtorch("render", "--check")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "") or done.returncode == 0, (
+        done.stdout + done.stderr
+    )
+
+
+def test_check_shows_what_is_stale_missing_and_stray_and_changes_nothing(feedstock):
+    recipe = feedstock / "recipes/2.10/pytorch/recipe.yaml"
+    recipe.write_text(recipe.read_text().replace("jinja2", "jinja3"))
+    (feedstock / "recipes/2.10/libtorch/layout.json").unlink()
+    (feedstock / ".ci_support/2.10/stray.yaml").write_text("a: [b]\n")
+    done = armtorch("render", "--check", cwd=feedstock)
+    assert done.returncode == errors.StaleError.exit_code
+    assert "stale: recipes/2.10/pytorch/recipe.yaml" in done.stdout
+    assert "-    - jinja3" in done.stdout
+    assert "+    - jinja2" in done.stdout
+    assert "missing: recipes/2.10/libtorch/layout.json" in done.stdout
+    assert "stray: .ci_support/2.10/stray.yaml" in done.stdout
+    assert "next: run armtorch render" in done.stderr
+    assert "jinja3" in recipe.read_text()
+    assert armtorch("render", cwd=feedstock).returncode == 0
+    again = armtorch("render", "--check", cwd=feedstock)
+    assert again.returncode == 0, again.stdout
+    assert not (feedstock / ".ci_support/2.10/stray.yaml").exists()
+
+
+def test_matrix_json_fits_its_schema_and_gives_a_reason_for_every_absence():
+    done = armtorch("matrix", "--json")
+    found = json.loads(done.stdout)
+    jsonschema.validate(found, json.loads((ROOT / "docs/matrix.schema.json").read_text()))
+    missing = [row for cell in found["cells"] for row in cell["missing"]]
+    audio = [row for row in missing if row["package"] == "torchaudio" and not row["python"]]
+    assert [row["reason"] for row in audio] == ["incompatible"]
+    assert all(row["detail"] for row in missing)
+
+
+def test_ids_are_one_a_line_and_select_themselves():
+    ids = armtorch("matrix", "--ids").stdout.split()
+    assert len(ids) == len(set(ids)) > 60
+    done = armtorch("build", ids[-1], "--dry-run")
+    assert done.stdout.split() == [ids[-1]]
+
+
+@pytest.mark.parametrize(("path", "text"), sorted(schema_files().items()))
+def test_committed_schemas_are_those_of_the_model(path, text):
+    assert (ROOT / path).read_text() == text, "regenerate them with: make schemas"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--feedstock", "nowhere.yaml", "matrix"], errors.FeedstockError, "there is no such file"),
+        (["build", "2.10/pytorhc/*", "--dry-run"], errors.SelectionError, "next: perhaps"),
+        (["build", "--accelerator", "gpu"], errors.SelectionError, "write cpu, cuda130"),
+        (["test", "2.10/pytorch/*3.12*", "--channel", "nowhere"], errors.AbsentError,
+         "next: build it: armtorch build"),
+        (["up", "--offline", "--torch", "1.0"], errors.SelectionError, "add a line for it"),
+    ],
+)
+def test_a_mistake_names_what_where_and_the_next_step(arguments, code, message):
+    done = armtorch(*arguments)
+    assert done.returncode == code.exit_code, done.stderr
+    assert message in done.stderr
+    assert "next: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_python_that_is_none_is_a_usage_error():
+    done = armtorch("build", "--python", "3.x")
+    assert done.returncode == 2
+    assert "3.12 or 3.14t" in done.stderr
+
+
+def test_a_lock_edited_by_hand_is_refused_and_kept(feedstock):
+    lock = feedstock / "feedstock.lock.yaml"
+    edited = lock.read_text().replace("torchaudio: 2.10.0", "torchaudio: 2.11.0", 1)
+    lock.write_text(edited)
+    done = armtorch("render", cwd=feedstock)
+    assert done.returncode == errors.LockError.exit_code
+    assert "edited by hand" in done.stderr
+    assert lock.read_text() == edited
+
+
+def test_a_lock_from_a_newer_armtorch_says_so(feedstock):
+    lock = feedstock / "feedstock.lock.yaml"
+    lock.write_text(re.sub(r"(?m)^schema: \d+", "schema: 99", lock.read_text()))
+    done = armtorch("matrix", cwd=feedstock)
+    assert done.returncode == errors.LockError.exit_code
+    assert "newer" in done.stderr
+
+
+def test_without_a_lock_the_next_step_is_update(feedstock):
+    (feedstock / "feedstock.lock.yaml").unlink()
+    done = armtorch("render", cwd=feedstock)
+    assert done.returncode == errors.LockError.exit_code
+    assert "next: run armtorch update" in done.stderr
+
+
+def test_output_into_a_closed_pipe_is_no_error():
+    done = subprocess.run(
+        f"{sys.executable} -m generator matrix --json | head -c 100 >/dev/null; "
+        "exit ${PIPESTATUS[0]}",
+        shell=True, executable="/bin/bash", cwd=ROOT, capture_output=True, text=True, check=False,
+    )
+    assert "Traceback" not in done.stderr
