@@ -10,6 +10,8 @@ from rich.table import Table
 from generator.building import BuildReport, Savings
 from generator.testing import PackageReport
 
+#: columns from which a whole sha256 fits beside the other columns
+_WIDE = 160
 _MARKS = {"passed": "passed", "failed": "FAILED", "not run": "not run"}
 
 
@@ -20,15 +22,17 @@ def megabytes(amount: int) -> str:
 
 def show_packages(report: BuildReport) -> None:
     """Print one line per package: name, size, sha256, seconds, what was done."""
+    console = _console()
+    digits = 64 if console.width >= _WIDE else 12
     table = Table("package", "size", "sha256", "seconds", "", box=None, pad_edge=False)
     for column in (1, 3):
         table.columns[column].justify = "right"
     for row in report.rows:
         table.add_row(
-            row.file_name or row.id, megabytes(row.size) if row.size else "", row.sha256[:16],
+            row.file_name or row.id, megabytes(row.size) if row.size else "", row.sha256[:digits],
             f"{row.seconds:.1f}" if row.status == "built" else "", row.status,
         )
-    _console().print(table)
+    console.print(table)
 
 
 def show_savings(savings: Savings) -> None:

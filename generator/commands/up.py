@@ -63,7 +63,7 @@ def command(
         project, wanted=selection((), **filters), torch=torch, offline=offline,
         build=BuildOptions(channel=channel, jobs=jobs, level=level),
         run=RunOptions(channel=channel, base=base, virtual_packages=virtual_packages,
-                       sysroot=sysroot),
+                       sysroot=sysroot, must_run=False),
     )
     if as_json:
         write_json(_as_json(result, channel))

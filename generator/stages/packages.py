@@ -18,13 +18,13 @@ from generator.building import (
 )
 from generator.channel import LocalChannel
 from generator.datafiles import subdirs
-from generator.errors import AbsentError
+from generator.errors import AbsentError, MissingToolError
 from generator.feedstock import Feedstock
-from generator.model import Variant
+from generator.model import Subdir, Variant
 from generator.stages.linkage import LinkageCheck
 from generator.stages.project import Project
 from generator.stages.upstream import wheel_locator
-from generator.testing import Machine, PackageReport, choose_runner, run_package_tests
+from generator.testing import Machine, PackageReport, Runner, choose_runner, run_package_tests
 
 #: downloads at once: enough to fill a line, few enough for a mirror
 _DOWNLOADS = 4
@@ -92,6 +92,8 @@ class RunOptions:
     virtual_packages: tuple[str, ...] = ()
     #: folder with the loader and C library of a foreign Linux
     sysroot: Path | None = None
+    #: without an emulator: refuse, or install and check contents only
+    must_run: bool = True
 
 
 def run_tests(
@@ -101,7 +103,9 @@ def run_tests(
 
     Raises:
         AbsentError: a package is not on the channel.
-        MissingToolError: it could be emulated here, but the emulator or C library is not there.
+        MissingToolError: it could be emulated here, but the emulator or C library is not there,
+            and ``options.must_run``.
+        UnreachableError: a channel does not answer.
 
     """
     feedstock = project.declared()
@@ -112,7 +116,7 @@ def run_tests(
             # a package for every platform is tried on the first one that the feedstock names
             name = variant.subdir if variant.subdir != "noarch" else next(iter(feedstock.subdirs))
             subdir = subdirs()[name]
-            runner = choose_runner(subdir, sysroot=options.sysroot)
+            runner = _runner(subdir, options)
             reports.append(
                 run_package_tests(
                     paths[variant.id],
@@ -128,6 +132,15 @@ def run_tests(
                 )
             )
     return tuple(reports)
+
+
+def _runner(subdir: Subdir, options: RunOptions) -> Runner:
+    try:
+        return choose_runner(subdir, sysroot=options.sysroot)
+    except MissingToolError as error:
+        if options.must_run:
+            raise
+        return Runner(mode="none", description=f"not run: {error.what}")
 
 
 def base_channels(feedstock: Feedstock, subdir: str) -> tuple[str, ...]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from generator.atomic import write_text
 from generator.building import BuildReport
-from generator.errors import ArmtorchError, MissingToolError, SolveError, UnreachableError
+from generator.errors import ArmtorchError, UnreachableError
 from generator.matrix import METAPACKAGES, Selection, newest_lines, select, variants
 from generator.model import Variant
 from generator.stages.packages import (
@@ -130,8 +131,8 @@ def _verify(
     if todo:
         try:
             tests = run_tests(project, todo, run)
-        except (MissingToolError, UnreachableError, SolveError) as error:
-            unverified.append(f"installing and running: {error.what} ({error.where})")
+        except UnreachableError as error:
+            unverified.append(f"installing and running: {error.where} does not answer")
     by_id = {row.id: row for row in done}
     for variant, tested in zip(todo, tests, strict=False):
         if tested.passed and all(step.outcome == "passed" for step in tested.steps):
@@ -141,14 +142,21 @@ def _verify(
         f"{tested.package}: {step.name}: {(step.output or tested.how).splitlines()[0]}"
         for tested in tests
         for step in tested.steps
-        if step.outcome != "passed"
+        if step.outcome == "failed"
     ]
+    not_run = Counter(
+        tested.how for tested in tests for step in tested.steps if step.outcome == "not run"
+    )
+    unverified += [f"{number} test programs {how}" for how, number in not_run.items()]
     return tests, tuple(verified), tuple(unverified)
 
 
 def _proven(tests: tuple[PackageReport, ...], *, done_count: int, fresh: int) -> list[str]:
     passed = [each for each in tests if all(step.outcome == "passed" for step in each.steps)]
+    installed = [each for each in tests if each not in passed and each.passed]
     lines = []
+    if installed:
+        lines.append(f"{len(installed)} packages solve and install against the base channel")
     if passed:
         ways = ", ".join(sorted({each.how for each in passed}))
         lines.append(f"{len(passed)} packages install and pass their tests ({ways})")

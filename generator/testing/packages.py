@@ -15,7 +15,7 @@ from rattler_build import Package
 from rattler_build.package import CommandsTest, PackageContentsTest, PythonTest
 
 from generator.console import Narrator
-from generator.errors import ArmtorchError
+from generator.errors import ArmtorchError, UnreachableError
 from generator.testing.environment import Environment, Machine, create, solve
 from generator.testing.runner import Runner, clean_environment
 
@@ -79,6 +79,9 @@ def run_package_tests(
     Returns:
         A report; failing tests are findings in it, not errors.
 
+    Raises:
+        UnreachableError: a channel does not answer, which says nothing about the package.
+
     """
     loaded = Package.from_file(package)
     pin = f"{loaded.name} =={loaded.version} {loaded.build_string}"
@@ -91,6 +94,8 @@ def run_package_tests(
             records = solve([pin, *_needed(loaded)], channels=channels, machine=machine)
             environment = create(records, prefix=prefix, subdir=machine.subdir,
                                  package_cache=package_cache)
+        except UnreachableError:
+            raise
         except ArmtorchError as error:
             steps.append(StepReport(name="install", outcome="failed", output=str(error),
                                     seconds=time.monotonic() - started))
