@@ -167,9 +167,7 @@ def _rule(layout: ProjectLayout, rule: Rule, *, shared: bool) -> dict[str, Any]:
             said["patch"] = {"pattern": rule.patch.pattern, "with": rule.patch.replacement,
                              "why": rule.patch.why}
         return said
-    where = {"at": folder} if rule.share_folder else {"from": folder}
-    action = "link-folder" if rule.share_folder else "link"
-    return {**said, "do": action, **where, "to": to, "of": layout.shared_package}
+    return {**said, "do": "link", "from": folder, "to": to, "of": layout.shared_package}
 
 
 def _python_only(layout: ProjectLayout, rule: Rule, *, shared: bool) -> dict[str, Any]:

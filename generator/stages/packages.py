@@ -12,7 +12,6 @@ from generator.building import (
     Savings,
     Settings,
     build,
-    fetch,
     file_name,
     link_wheelhouse,
 )
@@ -23,7 +22,7 @@ from generator.feedstock import Feedstock
 from generator.model import Subdir, Variant
 from generator.stages.linkage import LinkageCheck
 from generator.stages.project import Project
-from generator.stages.upstream import wheel_locator
+from generator.stages.upstream import fetch_wheels
 from generator.testing import Machine, PackageReport, Runner, choose_runner, run_package_tests
 
 #: downloads at once: enough to fill a line, few enough for a mirror
@@ -55,14 +54,7 @@ def build_variants(
     feedstock, lock = project.declared(), project.locked()
     narrator = project.narrator
     wheels = tuple(wheel for variant in chosen for wheel in variant.wheels)
-    with wheel_locator(project, feedstock) as locate:
-        fetch(
-            wheels,
-            locate=locate,
-            root=project.wheelhouse,
-            narrator=narrator,
-            jobs=_DOWNLOADS,
-        )
+    fetch_wheels(project, feedstock, wheels, jobs=_DOWNLOADS)
     link_wheelhouse(project.root, project.wheelhouse, wheels)
     report = build(
         chosen,

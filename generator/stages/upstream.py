@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
+from generator.building import fetch
 from generator.datafiles import subdirs
 from generator.errors import AbsentError, ArmtorchError
 from generator.feedstock import Feedstock
@@ -17,11 +19,13 @@ from generator.upstream import (
     FactsCache,
     HttpPolicy,
     Index,
+    PipConfiguration,
     Traffic,
     Web,
     WheelReader,
     open_index,
     open_web,
+    plain_session,
     read_pip_configuration,
     update,
 )
@@ -72,6 +76,27 @@ def update_lock(project: Project, *, dry_run: bool = False) -> UpdateResult:
     )
 
 
+def fetch_wheels(
+    project: Project, feedstock: Feedstock, wheels: Sequence[Wheel], *, jobs: int
+) -> None:
+    """Bring wheels into the wheelhouse, over pip's proxy and certificates.
+
+    Raises:
+        AbsentError, UnreachableError, IntegrityError, StorageError: as ``building.fetch`` does.
+
+    """
+    policy = _policy(read_pip_configuration(project.environment))
+    with wheel_locator(project, feedstock) as locate:
+        fetch(
+            wheels,
+            locate=locate,
+            root=project.wheelhouse,
+            narrator=project.narrator,
+            jobs=jobs,
+            connect=partial(plain_session, policy),
+        )
+
+
 @contextmanager
 def wheel_locator(project: Project, feedstock: Feedstock) -> Iterator[Callable[[Wheel], str]]:
     """Give a function that says where a wheel is to be had now.
@@ -102,13 +127,16 @@ def wheel_locator(project: Project, feedstock: Feedstock) -> Iterator[Callable[[
         yield locate
 
 
+def _policy(pip: PipConfiguration) -> HttpPolicy:
+    return HttpPolicy(ca_bundle=pip.cert, proxy=pip.proxy)
+
+
 @contextmanager
 def _upstream(
     project: Project, feedstock: Feedstock
 ) -> Iterator[tuple[Web, Mapping[str, Index]]]:
     pip = read_pip_configuration(project.environment)
-    policy = HttpPolicy(ca_bundle=pip.cert, proxy=pip.proxy)
-    with open_web(project.cache / "http", policy) as web:
+    with open_web(project.cache / "http", _policy(pip)) as web:
         yield (
             web,
             {

@@ -102,17 +102,13 @@ def open_web(cache: Path, policy: HttpPolicy | None = None) -> Web:
         allowed_methods={"GET", "HEAD"}, respect_retry_after_header=True,
         retry_after_max=policy.retry_after_max, raise_on_status=False,
     )
-    pages, wheels = requests.Session(), requests.Session()
+    pages, wheels = plain_session(policy), plain_session(policy)
     web = Web(policy, pages, wheels)
     cached = CacheControlAdapter(cache=FileCache(str(cache)), max_retries=retry)
     plain = HTTPAdapter(max_retries=retry, pool_maxsize=16)
     for session, adapter in ((pages, cached), (wheels, plain)):
         session.mount("https://", adapter)
         session.mount("http://", adapter)
-        if policy.ca_bundle:
-            session.verify = policy.ca_bundle
-        if policy.proxy:
-            session.proxies = {"http": policy.proxy, "https": policy.proxy}
 
     def count(response: requests.Response, *_: Any, **__: Any) -> None:
         web.traffic.count_index(0 if getattr(response, "from_cache", False)
@@ -120,6 +116,16 @@ def open_web(cache: Path, policy: HttpPolicy | None = None) -> Web:
 
     pages.hooks["response"].append(count)
     return web
+
+
+def plain_session(policy: HttpPolicy) -> requests.Session:
+    """Open a session without cache or retries, with pip's certificates and proxy."""
+    session = requests.Session()
+    if policy.ca_bundle:
+        session.verify = policy.ca_bundle
+    if policy.proxy:
+        session.proxies = {"http": policy.proxy, "https": policy.proxy}
+    return session
 
 
 def public_url(url: str) -> str:

@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from generator.building import fetch, link_wheelhouse
+from generator.building import link_wheelhouse
 from generator.channel import LocalChannel
 from generator.matrix import Selection, select
 from generator.stages.packages import BuildOptions, build_variants
-from generator.stages.upstream import wheel_locator
+from generator.stages.upstream import fetch_wheels
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.e2e
@@ -68,9 +68,7 @@ def contents(package: Path) -> tuple[dict[str, object], dict[str, str], str]:
 
 def test_plain_rattler_build_makes_the_same_package(project, cpu_variants, tmp_path):
     variant, = select(cpu_variants, Selection(packages=("torchaudio",), lines=("2.10",)))
-    with wheel_locator(project, project.declared()) as locate:
-        fetch(variant.wheels, locate=locate, root=project.wheelhouse,
-              narrator=project.narrator, jobs=1)
+    fetch_wheels(project, project.declared(), variant.wheels, jobs=1)
     link_wheelhouse(ROOT, project.wheelhouse, variant.wheels)
     ours = LocalChannel(tmp_path / "channel")
     build_variants(project, [variant], BuildOptions(channel=ours, jobs=1)).raise_for_failures()
@@ -81,7 +79,8 @@ def test_plain_rattler_build_makes_the_same_package(project, cpu_variants, tmp_p
         [python, "-m", "pip", "install", "-q", f"py-rattler-build=={ENGINE}"],
         check=True,
     )
-    absent = subprocess.run([python, "-I", "-c", "import generator"], capture_output=True, check=False)
+    alone = [python, "-I", "-c", "import generator"]
+    absent = subprocess.run(alone, capture_output=True, check=False)
     assert absent.returncode != 0
     subprocess.run(
         [python, "-I", "-c", PLAIN, ROOT / variant.recipe_path, ROOT / variant.config_path,
