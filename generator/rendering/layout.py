@@ -42,10 +42,8 @@ class Rule:
     drop: str | None = None
     own: str | None = None
     share: str | None = None
-    share_folder: str | None = None
     keep: bool = False
     bundled: bool = False
-    at: str = ""
     required: bool = False
     patch: Patch | None = None
     #: the folder that is cut off the member's path
@@ -157,17 +155,17 @@ def _rule(layout: ProjectLayout, rule: Rule, *, shared: bool) -> dict[str, Any]:
         said["required"] = True
     if rule.drop is not None:
         return {**said, "do": "drop", "why": rule.drop}
-    if rule.share is None and rule.share_folder is None:
+    if rule.share is None:
         return {**said, **_python_only(layout, rule, shared=shared)}
     said["shared"] = True
-    folder, to = (rule.at, rule.share_folder) if rule.share_folder else (rule.source, rule.share)
+    said |= {"from": rule.source, "to": rule.share}
     if shared:
-        said |= {"do": "unpack", "from": folder, "to": to}
+        said["do"] = "unpack"
         if rule.patch is not None:
             said["patch"] = {"pattern": rule.patch.pattern, "with": rule.patch.replacement,
                              "why": rule.patch.why}
         return said
-    return {**said, "do": "link", "from": folder, "to": to, "of": layout.shared_package}
+    return {**said, "do": "link", "of": layout.shared_package}
 
 
 def _python_only(layout: ProjectLayout, rule: Rule, *, shared: bool) -> dict[str, Any]:

@@ -11,5 +11,6 @@ from generator.upstream.wheel_reader import WheelReader
 
 __all__ = [
     "FactsCache", "HttpPolicy", "Index", "Offer", "Outcome", "PipConfiguration", "Traffic", "Web",
-    "WheelReader", "open_index", "open_web", "plain_session", "public_url", "read_pip_configuration", "update",
+    "WheelReader", "open_index", "open_web", "plain_session", "public_url",
+    "read_pip_configuration", "update",
 ]

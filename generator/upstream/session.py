@@ -67,8 +67,8 @@ class Web:
         self.pages.close()
         self.wheels.close()
 
-    def page(self, url: str, headers: dict[str, str] | None = None) -> requests.Response:
-        """Get a small file through the cache, asking the server whether the copy is still good.
+    def page(self, url: str) -> requests.Response:
+        """Get a small file through the cache.
 
         Raises:
             AbsentError: the server says that it is not there.
@@ -76,10 +76,7 @@ class Web:
 
         """
         with typed(url):
-            response = self.pages.get(
-                url, headers={"Cache-Control": "max-age=0", **(headers or {})},
-                timeout=self.policy.timeout_seconds,
-            )
+            response = self.pages.get(url, timeout=self.policy.timeout_seconds)
             response.raise_for_status()
             return response
 

@@ -339,6 +339,20 @@ def test_the_first_index_that_has_a_file_wins(folder: Path, tmp_path: Path) -> N
     assert {w.index for w in found.wheels} == {"mine", "pypi"}
 
 
+def test_requires_python_of_the_wheel_itself_counts(folder: Path, tmp_path: Path) -> None:
+    tiny_torch("2.10.0", "cp312", requires_python="<3.12").write(folder)
+    found = cell(first_lock(folder, tmp_path), "2.10/linux-aarch64/cpu")
+    assert ("", "3.12", "incompatible") in absences(found)
+    assert [str(p) for p in found.pythons()] == ["3.11", "3.13t"]
+
+
+def test_a_release_candidate_is_of_its_own_train(folder: Path, tmp_path: Path) -> None:
+    for version in ("2.16.0rc1", "2.16.0.dev20261101"):
+        tiny_torch(version, "cp312").write(folder)
+    lock = first_lock(folder, tmp_path, trains={"rc": TrainPolicy(keep=("newest",))})
+    assert [(c.name, c.torch) for c in lock.cells] == [("rc/linux-aarch64/cpu", "2.16.0rc1")]
+
+
 def test_a_nightly_is_a_line_of_that_name(folder: Path, tmp_path: Path) -> None:
     tiny_torch("2.16.0.dev20261101", "cp312").write(folder)
     tiny_torch("2.16.0.dev20261102", "cp312").write(folder)

@@ -91,6 +91,8 @@ class Package:
         place.parent.mkdir(parents=True, exist_ok=True)
         place.symlink_to(os.path.relpath(self.locate(to), place.parent))
         self.linked[at] = {"to": to, **account}
+        # no hash in RECORD: the bytes are another package's
+        self.note(at, "", "")
 
 
 def sort_members(wheel: Wheel, rules: list[dict[str, Any]]) -> Sorted:
@@ -118,17 +120,12 @@ def sort_members(wheel: Wheel, rules: list[dict[str, Any]]) -> Sorted:
 def carry_out(package: Package, wheel: Wheel, rule: dict[str, Any], members: list[str]) -> None:
     """Do what a rule says with the members it got."""
     action = rule["do"]
-    if action == "link-folder" and members:
-        at = f"{SITE}/{rule['at']}"
-        if at not in package.linked:
-            package.link(at, rule["to"], {"of": rule["of"], "member": f"{rule['at']}/**"})
-            package.note(at, "", "")
-    elif action == "unpack":
+    if action == "unpack":
         for member in members:
             take_over(package, wheel, rule, member)
     elif action == "link":
         for member in members:
-            link_member(package, wheel, member, destination(rule, member), rule["of"])
+            link_member(package, member, destination(rule, member), rule["of"])
     elif action == "base":
         for member in members:
             link_to_base(package, rule, member)
@@ -148,13 +145,12 @@ def take_over(package: Package, wheel: Wheel, rule: dict[str, Any], member: str)
     else:
         package.unpack(wheel, member, path)
     if rule.get("link_back"):
-        link_member(package, wheel, member, path, package.name)
+        link_member(package, member, path, package.name)
 
 
-def link_member(package: Package, wheel: Wheel, member: str, to: str, owner: str) -> None:
-    """Link a member's place to where the same bytes are; RECORD may promise them there."""
-    package.link(f"{SITE}/{member}", to, {"of": owner, "member": member})
-    package.note(f"{SITE}/{member}", wheel.record[member][0], str(wheel.record[member][1]))
+def link_member(package: Package, member: str, to: str, owner: str) -> None:
+    """Link a member's place to where the same bytes are; the member's name is the link's."""
+    package.link(f"{SITE}/{member}", to, {"of": owner})
 
 
 def link_to_base(package: Package, rule: dict[str, Any], member: str) -> None:
@@ -169,7 +165,6 @@ def link_to_base(package: Package, rule: dict[str, Any], member: str) -> None:
         at = f"{place}/{name}"
         if at not in package.linked and at != rule["to"]:
             package.link(at, rule["to"], {"of": rule["of"], "instead_of": member})
-            package.note(at, "", "")
 
 
 def patch(package: Package, wheel: Wheel, member: str, path: str, change: dict[str, str]) -> None:
@@ -331,7 +326,6 @@ def build(environment: dict[str, str]) -> str:
         carry_out(package, wheel, rule, members)
     for row in cell["links"]:
         package.link(row["at"], row["to"], {"of": row["of"], "why": row["why"]})
-        package.note(row["at"], "", "")
     if source.get("dist_info"):
         write_dist_info(package, wheel, source["dist_info"], newest)
     for path in layout["added_by_rattler_build"]:
