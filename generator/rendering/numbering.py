@@ -68,8 +68,8 @@ def check_numbers(feedstock: Feedstock, lock: Lock) -> None:
         raise StaleError(
             f"made from other inputs than their build numbers stand for: "
             f"{', '.join(stale[:3])}{more}",
-            where="feedstock.lock.yaml", next_step="run `armtorch render`, which raises the "
-            "numbers in the lock and writes the recipes")
+            where="feedstock.lock.yaml", next_step="run `armtorch render --renumber`, "
+            "which raises the numbers in the lock and writes the recipes")
 
 
 def _releases(feedstock: Feedstock, lock: Lock) -> dict[str, frozenset[tuple[str, str, str]]]:
