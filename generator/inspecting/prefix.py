@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 
 from generator.inspecting.binary import Binary
@@ -127,12 +128,19 @@ class Prefix:
 
     def has_folder(self, path: str) -> bool:
         """Whether the package or a sibling has files below a real path."""
-        below = f"{path}/"
-        return any(
-            entry.startswith(below)
-            for entries in (self.files, self.links, *(s.paths for s in self.siblings))
-            for entry in entries
-        )
+        return path in self._folders
+
+    @cached_property
+    def _folders(self) -> frozenset[str]:
+        """Every folder that files lie below: a package has thousands of links to ask about."""
+        found: set[str] = set()
+        for entries in (self.files, self.links, *(s.paths for s in self.siblings)):
+            for entry in entries:
+                folder = posixpath.dirname(entry)
+                while folder and folder not in found:
+                    found.add(folder)
+                    folder = posixpath.dirname(folder)
+        return frozenset(found)
 
     def by_name(self, name: str) -> Owner | None:
         """Find a library by its name alone, wherever it lies: own, siblings', dependencies'."""

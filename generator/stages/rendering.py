@@ -8,6 +8,7 @@ from generator.errors import LockError
 from generator.lock import write_lock
 from generator.rendering import (
     Difference,
+    check_numbers,
     check_tree,
     compare_tree,
     number_builds,
@@ -32,6 +33,7 @@ def render_feedstock(project: Project, *, check: bool = False) -> RenderResult:
         FeedstockError, LockError: the inputs cannot be used.
         RenderError: something rendered is not what its schema or rattler-build accepts; nothing
             is written.
+        StaleError: a recipe's inputs changed and its build number did not (design D8).
         StorageError: a file cannot be written.
 
     """
@@ -40,6 +42,7 @@ def render_feedstock(project: Project, *, check: bool = False) -> RenderResult:
         raise LockError(
             "there is no lock yet", where=str(project.lock), next_step="run armtorch update"
         )
+    check_numbers(feedstock, lock)
     tree = render(feedstock, lock)
     differences = compare_tree(tree, project.root)
     if not check:

@@ -22,8 +22,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from equivalence import normalise
-from read_wheel import CHUNK, RefusedError, Wheel, decode, encode, member_time, pattern, refuse
+# before the imports that would leave a __pycache__ in the recipe's folder
+sys.dont_write_bytecode = True
+
+from equivalence import normalise  # noqa: E402
+from read_wheel import (  # noqa: E402
+    CHUNK,
+    RefusedError,
+    Wheel,
+    decode,
+    encode,
+    member_time,
+    pattern,
+    refuse,
+)
 
 SITE = "site-packages"
 #: these belong to whoever installs (recording-installed-packages), so upstream's are not taken over
@@ -51,12 +63,20 @@ class Package:
     generated: dict[str, str] = field(default_factory=dict)
     #: rows of the regenerated RECORD, site-packages relative path -> (hash, size)
     rows: dict[str, tuple[str, str]] = field(default_factory=dict)
+    #: folders that are there
+    folders: set[Path] = field(default_factory=set)
 
     def locate(self, path: str) -> Path:
         """Return where a package path is in the prefix being filled."""
         if path == SITE or path.startswith(f"{SITE}/"):
             return self.site / path[len(SITE) + 1:]
         return self.prefix / path
+
+    def make_folder(self, folder: Path) -> None:
+        """Make a folder once: thousands of files share a few hundred of them."""
+        if folder not in self.folders:
+            folder.mkdir(parents=True, exist_ok=True)
+            self.folders.add(folder)
 
     def note(self, path: str, digest: str, size: str) -> None:
         """Remember a row for RECORD, if the path is inside site-packages."""
@@ -66,7 +86,7 @@ class Package:
     def write(self, path: str, content: bytes, when: float) -> None:
         """Write a file of ours."""
         target = self.locate(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        self.make_folder(target.parent)
         with target.open("xb") as file:
             file.write(content)
         os.utime(target, (when, when))
@@ -75,7 +95,7 @@ class Package:
     def unpack(self, wheel: Wheel, member: str, path: str) -> None:
         """Stream a member to its place, with the wheel's time and executable bit."""
         target = self.locate(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        self.make_folder(target.parent)
         with target.open("xb") as file:
             for chunk in wheel.stream(member):
                 file.write(chunk)
@@ -88,7 +108,7 @@ class Package:
     def link(self, at: str, to: str, account: dict[str, str]) -> None:
         """Place a relative link; it dangles until the package it leads to is installed."""
         place = self.locate(at)
-        place.parent.mkdir(parents=True, exist_ok=True)
+        self.make_folder(place.parent)
         place.symlink_to(os.path.relpath(self.locate(to), place.parent))
         self.linked[at] = {"to": to, **account}
         # no hash in RECORD: the bytes are another package's
