@@ -21,11 +21,20 @@ from benchmarks.measuring import run_module
 @click.option("--subdir", default="linux-aarch64", show_default=True)
 @click.option("--accelerator", default="cpu", show_default=True)
 @click.option("--level", default=9, show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), default=Path("benchmarks/results.json"),
-              show_default=True)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("benchmarks/results.json"),
+    show_default=True,
+)
 @click.option("--only", multiple=True, type=click.Choice(["update", "render", "build"]))
 def main(
-    feedstock: str, line: str, subdir: str, accelerator: str, level: int, out: Path,
+    feedstock: str,
+    line: str,
+    subdir: str,
+    accelerator: str,
+    level: int,
+    out: Path,
     only: tuple[str, ...],
 ) -> None:
     """Measure what the README and docs/benchmarks.md name; the targets are in design notes there.
@@ -34,7 +43,8 @@ def main(
     """
     found: dict[str, Any] = json.loads(out.read_text()) if out.exists() else {}
     found["machine"] = {
-        "system": platform.platform(terse=True), "machine": platform.machine(),
+        "system": platform.platform(terse=True),
+        "machine": platform.machine(),
         "python": platform.python_version(),
         "py-rattler-build": version("py-rattler-build"),
     }
@@ -46,9 +56,12 @@ def main(
     if "render" in wanted:
         cost, figures = run_module("benchmarks.render_many", feedstock, "300", "plain")
         checked_cost, checked = run_module("benchmarks.render_many", feedstock, "300", "checked")
-        found["render"] = {**figures, "peak_mib": round(cost.peak_mib),
-                           "with_checks_seconds": checked["with_checks_seconds"],
-                           "with_checks_peak_mib": round(checked_cost.peak_mib)}
+        found["render"] = {
+            **figures,
+            "peak_mib": round(cost.peak_mib),
+            "with_checks_seconds": checked["with_checks_seconds"],
+            "with_checks_peak_mib": round(checked_cost.peak_mib),
+        }
     if "build" in wanted:
         found["build"] = _build(feedstock, line, subdir, accelerator, str(level))
     out.write_text(json.dumps(found, indent=2) + "\n")
@@ -58,15 +71,19 @@ def main(
 def _build(*cell: str) -> dict[str, Any]:
     feedstock, line, subdir, accelerator, level = cell
     with tempfile.TemporaryDirectory(prefix="armtorch-benchmark-") as folder:
-        run_module("benchmarks.build_cell", feedstock, line, subdir, accelerator,
-                   f"{folder}/warm", "1")  # the wheelhouse and the disk cache, for both alike
+        run_module(
+            "benchmarks.build_cell", feedstock, line, subdir, accelerator, f"{folder}/warm", "1"
+        )  # the wheelhouse and the disk cache, for both alike
         shutil.rmtree(f"{folder}/warm")
-        ours, built = run_module("benchmarks.build_cell", feedstock, line, subdir, accelerator,
-                                 f"{folder}/split", level)
-        theirs, whole = run_module("benchmarks.build_whole", feedstock, line, subdir, accelerator,
-                                   f"{folder}/whole", level)
+        ours, built = run_module(
+            "benchmarks.build_cell", feedstock, line, subdir, accelerator, f"{folder}/split", level
+        )
+        theirs, whole = run_module(
+            "benchmarks.build_whole", feedstock, line, subdir, accelerator, f"{folder}/whole", level
+        )
     return {
-        "cell": f"{line}/{subdir}/{accelerator}", "level": int(level),
+        "cell": f"{line}/{subdir}/{accelerator}",
+        "level": int(level),
         "armtorch": {**built, **ours.to_json()},
         "each_wheel_whole": {**whole, **theirs.to_json()},
         "bytes_over_wheels": round(built["package_bytes"] / built["wheel_bytes"], 4),

@@ -16,7 +16,9 @@ from generator.stages.project import Project
 def main(feedstock: str, line: str, subdir: str, accelerator: str, out: str, level: str) -> None:
     project = Project(feedstock=Path(feedstock), narrator=Plain())
     wanted = Selection(
-        lines=(line,), subdirs=(subdir,), accelerators=(accelerator,),
+        lines=(line,),
+        subdirs=(subdir,),
+        accelerators=(accelerator,),
         packages=("libtorch", "pytorch", "torchvision", "torchaudio"),
     )
     chosen = select(variants(project.declared(), project.locked()), wanted)
@@ -24,8 +26,15 @@ def main(feedstock: str, line: str, subdir: str, accelerator: str, out: str, lev
     report = build_variants(project, chosen, options)
     report.raise_for_failures()
     found = savings(chosen, report)
-    print(json.dumps({"packages": len(report.rows), "package_bytes": found.packages,
-                      "wheel_bytes": found.wheels}))
+    print(
+        json.dumps(
+            {
+                "packages": len(report.rows),
+                "package_bytes": found.packages,
+                "wheel_bytes": found.wheels,
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -48,7 +48,8 @@ requirements:
 def main(feedstock: str, line: str, subdir: str, accelerator: str, out: str, level: str) -> None:
     project = Project(feedstock=Path(feedstock), narrator=Silent())
     cell = next(
-        cell for cell in project.locked().cells
+        cell
+        for cell in project.locked().cells
         if (cell.line, cell.subdir, str(cell.accelerator)) == (line, subdir, accelerator)
     )
     sizes = []
@@ -56,15 +57,22 @@ def main(feedstock: str, line: str, subdir: str, accelerator: str, out: str, lev
         path = place_of(wheel, project.wheelhouse)
         with tempfile.TemporaryDirectory() as folder:
             recipe = Path(folder, "recipe.yaml")
-            recipe.write_text(RECIPE.format(name=wheel.project, version=wheel.version, path=path,
-                                            build=f"whole_{number}"))
-            platform = PlatformConfig(target_platform=subdir, build_platform="linux-64",
-                                      host_platform=subdir)
-            rendered, = Stage0Recipe.from_file(recipe).render(VariantConfig(),
-                                                              RenderConfig(platform))
+            recipe.write_text(
+                RECIPE.format(
+                    name=wheel.project, version=wheel.version, path=path, build=f"whole_{number}"
+                )
+            )
+            platform = PlatformConfig(
+                target_platform=subdir, build_platform="linux-64", host_platform=subdir
+            )
+            (rendered,) = Stage0Recipe.from_file(recipe).render(
+                VariantConfig(), RenderConfig(platform)
+            )
             built = rendered.run_build(
                 tool_config=ToolConfiguration(test_strategy="skip"),
-                output_dir=Path(out), channels=[], package_format=f"conda:{level}",
+                output_dir=Path(out),
+                channels=[],
+                package_format=f"conda:{level}",
             )
             sizes += [Path(package).stat().st_size for package in built.packages]
     print(json.dumps({"packages": len(sizes), "package_bytes": sum(sizes)}))

@@ -24,8 +24,9 @@ def _repeat(cell: Cell, copy: int) -> Cell:
         trio={project: f"{version}.post{copy}" for project, version in cell.trio.items()},
         wheels=tuple(
             # its METADATA asks for the real version of torch, which this one is not
-            replace(wheel, version=f"{wheel.version}.post{copy}",
-                    metadata=f"{wheel.metadata}-repeated")
+            replace(
+                wheel, version=f"{wheel.version}.post{copy}", metadata=f"{wheel.metadata}-repeated"
+            )
             for wheel in cell.wheels
         ),
     )
@@ -38,21 +39,34 @@ def main(feedstock: str, count: str, mode: str) -> None:
     while len(render(declared, repeated).variants) < int(count):
         copies += 1
         cells = tuple(_repeat(cell, copy) for copy in range(copies) for cell in lock.cells)
-        metadata = {**lock.metadata, **{
-            f"{key}-repeated": replace(known, requires_dist=tuple(
-                line for line in known.requires_dist if not line.startswith("torch")
-            ))
-            for key, known in lock.metadata.items()
-        }}
+        metadata = {
+            **lock.metadata,
+            **{
+                f"{key}-repeated": replace(
+                    known,
+                    requires_dist=tuple(
+                        line for line in known.requires_dist if not line.startswith("torch")
+                    ),
+                )
+                for key, known in lock.metadata.items()
+            },
+        }
         repeated = number_builds(declared, replace(lock, cells=cells, metadata=metadata), Lock())
     started = time.monotonic()
     tree = render(declared, repeated)
     rendered = time.monotonic() - started
     if mode == "checked":
         check_tree(tree)
-    print(json.dumps({"variants": len(tree.variants), "files": len(tree.files),
-                      "render_seconds": round(rendered, 2),
-                      "with_checks_seconds": round(time.monotonic() - started, 2)}))
+    print(
+        json.dumps(
+            {
+                "variants": len(tree.variants),
+                "files": len(tree.files),
+                "render_seconds": round(rendered, 2),
+                "with_checks_seconds": round(time.monotonic() - started, 2),
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -20,13 +20,17 @@ def main(feedstock: str) -> None:
         first = update_lock(project)
         wheels = {wheel.sha256: wheel.size for cell in first.lock.cells for wheel in cell.wheels}
         again = update_lock(project)
-        print(json.dumps({
-            "wheels": len(wheels),
-            "wheel_bytes": sum(wheels.values()),
-            "bytes_read": first.traffic.bytes,
-            "index_bytes": first.traffic.index_bytes,
-            "bytes_read_again": again.traffic.bytes,
-        }))
+        print(
+            json.dumps(
+                {
+                    "wheels": len(wheels),
+                    "wheel_bytes": sum(wheels.values()),
+                    "bytes_read": first.traffic.bytes,
+                    "index_bytes": first.traffic.index_bytes,
+                    "bytes_read_again": again.traffic.bytes,
+                }
+            )
+        )
 
 
 if __name__ == "__main__":

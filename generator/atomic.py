@@ -35,7 +35,8 @@ def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
         temporary = None
     except OSError as error:
         raise StorageError(
-            f"cannot be written: {error.strerror or error}", where=str(path),
+            f"cannot be written: {error.strerror or error}",
+            where=str(path),
             next_step="make room or give yourself the right to write there, then run it again",
         ) from error
     finally:

@@ -64,7 +64,11 @@ class Silent:
 
     @contextmanager
     def task(
-        self, text: str, *, total: int | None = None, unit: str = "steps"  # noqa: ARG002
+        self,
+        text: str,  # noqa: ARG002
+        *,
+        total: int | None = None,  # noqa: ARG002
+        unit: str = "steps",  # noqa: ARG002
     ) -> Iterator[Task]:
         """Open a task nobody sees."""
         yield _SilentTask()
@@ -135,8 +139,12 @@ class Bars:
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False)
-        columns = (TextColumn("{task.description}"), BarColumn(), _AmountColumn(),
-                   TimeRemainingColumn())
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            _AmountColumn(),
+            TimeRemainingColumn(),
+        )
         self._progress = Progress(*columns, console=self._console, transient=True)
         self._open = 0
         self._guard = Lock()

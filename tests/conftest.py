@@ -60,7 +60,8 @@ def cpu_variants(project: Project) -> tuple[Variant, ...]:
     """The CPU cells that the forge has a Python for: 2.10 on 3.11, and the legacy line on 3.9."""
     found = variants(project.declared(), project.locked())
     wanted = Selection(
-        subdirs=(ARM,), accelerators=("cpu",),
+        subdirs=(ARM,),
+        accelerators=("cpu",),
         pythons=(PythonBuild(3, 9), PythonBuild(3, 11)),
         lines=("2.10", "legacy-2.8", METAPACKAGES),
     )

@@ -20,7 +20,9 @@ def golden_lock() -> Lock:
     """One line with a CPU, a CUDA and a macOS cell, and one with Jetson beside server boards."""
     shelf = Shelf()
     return shelf.lock(
-        cpu_cell(shelf), cuda_cell(shelf), osx_cell(shelf),
+        cpu_cell(shelf),
+        cuda_cell(shelf),
+        osx_cell(shelf),
         cuda_cell(shelf, "cuda126", "9.0", "9.0.1"),
         cuda_cell(shelf, "cuda126-tegra", "9.0", "9.0.1"),
     )
@@ -30,8 +32,11 @@ def golden_tree() -> RenderedTree:
     """The rendered tree of the golden lock, without the copies."""
     declared = feedstock()
     tree = render(declared, number_builds(declared, golden_lock(), None))
-    files = {path: content for path, content in tree.files.items()
-             if path.rpartition("/")[2] not in COPIED}
+    files = {
+        path: content
+        for path, content in tree.files.items()
+        if path.rpartition("/")[2] not in COPIED
+    }
     return RenderedTree(files, tree.variants)
 
 

@@ -89,7 +89,8 @@ class IndexServer(ThreadingHTTPServer):
         self.lock = threading.Lock()
         self._connections: list[socket.socket] = []
         self._thread = threading.Thread(
-            target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+            target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        )
 
     @property
     def host(self) -> str:
@@ -173,8 +174,12 @@ class _Handler(BaseHTTPRequestHandler):
         elif not files:
             self._send(404, b"no such project", "text/plain")
         elif behaviour.json:
-            body = {"meta": {"api-version": "1.1"}, "name": project, "files": files,
-                    "versions": sorted({row["filename"].split("-")[1] for row in files})}
+            body = {
+                "meta": {"api-version": "1.1"},
+                "name": project,
+                "files": files,
+                "versions": sorted({row["filename"].split("-")[1] for row in files}),
+            }
             self._cacheable(json.dumps(body).encode(), JSON)
         else:
             links = "\n".join(_link(row) for row in files)
@@ -184,9 +189,12 @@ class _Handler(BaseHTTPRequestHandler):
         behaviour, name = self.server.behaviour, path.name
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         row: dict[str, Any] = {
-            "filename": name, "url": f"/files/{name}", "size": path.stat().st_size,
+            "filename": name,
+            "url": f"/files/{name}",
+            "size": path.stat().st_size,
             "hashes": {"sha256": behaviour.wrong_hashes.get(name, sha256)}
-            if behaviour.hashes else {},
+            if behaviour.hashes
+            else {},
         }
         if name in behaviour.yanked:
             row["yanked"] = behaviour.yanked[name]
@@ -212,8 +220,12 @@ class _Handler(BaseHTTPRequestHandler):
         if first >= len(content):
             self._send(416, b"", "text/plain", {"Content-Range": f"bytes */{len(content)}"})
             return
-        self._send(206, content[first:last + 1], "application/octet-stream",
-                   {"Content-Range": f"bytes {first}-{last}/{len(content)}"})
+        self._send(
+            206,
+            content[first : last + 1],
+            "application/octet-stream",
+            {"Content-Range": f"bytes {first}-{last}/{len(content)}"},
+        )
 
     def _cacheable(self, body: bytes, kind: str) -> None:
         etag = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
@@ -224,13 +236,14 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._send(200, body, kind, {"ETag": etag, "Cache-Control": "max-age=600"})
 
-    def _send(self, status: int, body: bytes, kind: str,
-              headers: dict[str, str] | None = None) -> None:
+    def _send(
+        self, status: int, body: bytes, kind: str, headers: dict[str, str] | None = None
+    ) -> None:
         path, behaviour = unquote(self.path), self.server.behaviour
         with self.server.lock:
             cut = behaviour.truncate > 0 and bool(re.fullmatch(behaviour.truncating, path))
             behaviour.truncate -= cut
-            sent = body[:len(body) // 2] if cut else body
+            sent = body[: len(body) // 2] if cut else body
             self.server.requests[path] += 1
             self.server.bytes[path] += len(sent)
             self.server.log.append((path, status))

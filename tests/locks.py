@@ -47,7 +47,11 @@ LINUX_ONLY = {
 
 
 def torch_wheel(
-    version: str, python: str, *, platform: str = LINUX, requires: Sequence[str] = ("filelock",),
+    version: str,
+    python: str,
+    *,
+    platform: str = LINUX,
+    requires: Sequence[str] = ("filelock",),
     extra: Mapping[str, bytes] | None = None,
 ) -> TinyWheel:
     """A torch with every kind of member that the layout has a rule for."""
@@ -57,8 +61,9 @@ def torch_wheel(
         ident = hashlib.sha1(python.encode(), usedforsecurity=False).digest()
         clock = f"c10\0{int(python.strip('cpt')) % 24:02}:42:16\0".encode()
         more["torch/lib/libc10.so"] = tiny_elf(build_id=ident, body=clock)
-    return tiny_torch(version, python, platform=platform, requires=requires,
-                      extra={**more, **(extra or {})})
+    return tiny_torch(
+        version, python, platform=platform, requires=requires, extra={**more, **(extra or {})}
+    )
 
 
 @dataclass
@@ -78,31 +83,49 @@ class Shelf:
             place.write_bytes(content)
         metadata = hashlib.sha256(tiny.metadata_bytes()).hexdigest()
         self.metadata[metadata] = Metadata(
-            name=tiny.project, version=tiny.version, summary=f"a tiny {tiny.project}",
-            requires_python=tiny.requires_python, requires_dist=tuple(tiny.requires),
-            license="BSD-3-Clause", license_files=(f"{tiny.dist_info}/licenses/LICENSE",),
+            name=tiny.project,
+            version=tiny.version,
+            summary=f"a tiny {tiny.project}",
+            requires_python=tiny.requires_python,
+            requires_dist=tuple(tiny.requires),
+            license="BSD-3-Clause",
+            license_files=(f"{tiny.dist_info}/licenses/LICENSE",),
         )
         _, abi, platform = tiny.tag.split("-")
         return Wheel(
-            project=tiny.project, version=tiny.version, filename=tiny.filename,
+            project=tiny.project,
+            version=tiny.version,
+            filename=tiny.filename,
             purl=f"pkg:pypi/{tiny.project}@{tiny.version}?file_name={tiny.filename}",
-            size=len(content), sha256=sha256, index="pypi",
-            python=None if abi == "none" else PythonBuild.from_abi(abi), platforms=(platform,),
-            metadata=metadata, metadata_origin="range",
+            size=len(content),
+            sha256=sha256,
+            index="pypi",
+            python=None if abi == "none" else PythonBuild.from_abi(abi),
+            platforms=(platform,),
+            metadata=metadata,
+            metadata_origin="range",
             record=hashlib.sha256(tiny.record_bytes()).hexdigest(),
             console_scripts=tuple(sorted(tiny.console_scripts)),
         )
 
     def cell(
-        self, line: str, accelerator: str, tinies: Sequence[TinyWheel], *,
+        self,
+        line: str,
+        accelerator: str,
+        tinies: Sequence[TinyWheel],
+        *,
         subdir: str = "linux-aarch64",
     ) -> Cell:
         """Add wheels and return their cell."""
         wheels = tuple(self.add(tiny) for tiny in tinies)
         trio = {wheel.project: wheel.version for wheel in wheels}
         return Cell(
-            line=line, train="stable", subdir=subdir, accelerator=Accelerator.parse(accelerator),
-            trio=trio, wheels=wheels,  # type: ignore[arg-type]
+            line=line,
+            train="stable",
+            subdir=subdir,
+            accelerator=Accelerator.parse(accelerator),
+            trio=trio,  # type: ignore[arg-type]
+            wheels=wheels,
             sharing=sharing([tiny for tiny in tinies if tiny.project == "torch"]),
         )
 
@@ -127,10 +150,14 @@ def sharing(torches: Sequence[TinyWheel]) -> Sharing:
     """Compute the proof of sharing from its definition in generator/model/cell.py."""
     contents = [tiny.contents() for tiny in torches]
     everything = {path for content in contents for path in content}
-    own = {path for path in everything
-           if path.startswith("torch/_C") or "torch_python" in path or ".dist-info/" in path}
-    differing = {path for path in everything - own
-                 if len({content.get(path) for content in contents}) > 1}
+    own = {
+        path
+        for path in everything
+        if path.startswith("torch/_C") or "torch_python" in path or ".dist-info/" in path
+    }
+    differing = {
+        path for path in everything - own if len({content.get(path) for content in contents}) > 1
+    }
     assert differing <= {"torch/lib/libc10.so"}, differing
     shared = sorted(everything - own - differing)
     lines = "".join(
@@ -139,12 +166,18 @@ def sharing(torches: Sequence[TinyWheel]) -> Sharing:
     )
     return Sharing(
         reference=str(min(PythonBuild.from_abi(tiny.tag.split("-")[1]) for tiny in torches)),
-        members=len(shared), bytes=sum(len(contents[0][path]) for path in shared),
-        digest=hashlib.sha256(lines.encode()).hexdigest(), per_python=tuple(sorted(own)),
+        members=len(shared),
+        bytes=sum(len(contents[0][path]) for path in shared),
+        digest=hashlib.sha256(lines.encode()).hexdigest(),
+        per_python=tuple(sorted(own)),
         equivalent=tuple(
-            Equivalent(member=path, rule="build-id-and-time",
-                       normalised_sha256=hashlib.sha256(tiny_elf(
-                           build_id=bytes(20), body=b"c10\x0000:00:00\0")).hexdigest())
+            Equivalent(
+                member=path,
+                rule="build-id-and-time",
+                normalised_sha256=hashlib.sha256(
+                    tiny_elf(build_id=bytes(20), body=b"c10\x0000:00:00\0")
+                ).hexdigest(),
+            )
             for path in sorted(differing)
         ),
     )
@@ -153,7 +186,8 @@ def sharing(torches: Sequence[TinyWheel]) -> Sharing:
 def feedstock(**changes: object) -> Feedstock:
     """A feedstock that asks for everything the locks here have."""
     facts: dict[str, object] = {
-        "channel": "tiny", "maintainers": ("someone",),
+        "channel": "tiny",
+        "maintainers": ("someone",),
         "indexes": {"pypi": IndexSource(kind="pip")},
         "trains": {"stable": TrainPolicy()},
         "subdirs": {
@@ -164,37 +198,67 @@ def feedstock(**changes: object) -> Feedstock:
     return Feedstock(**{**facts, **changes})  # type: ignore[arg-type]
 
 
-CUDA = ('nvidia-cudnn-cu13==9.24.0.43; platform_system == "Linux"',
-        'triton~=3.8.0; platform_system == "Linux" and python_version < "3.14"')
+CUDA = (
+    'nvidia-cudnn-cu13==9.24.0.43; platform_system == "Linux"',
+    'triton~=3.8.0; platform_system == "Linux" and python_version < "3.14"',
+)
 
 
 def cpu_cell(shelf: Shelf, line: str = "9.1", version: str = "9.1.0") -> Cell:
     """A CPU trio for two ordinary Pythons and a free-threaded one."""
     pythons = ("cp311", "cp312", "cp314t")
-    return shelf.cell(line, "cpu", [
-        *(torch_wheel(version, python, requires=(
-            "filelock", 'setuptools; python_version >= "3.12"')) for python in pythons),
-        *(tiny_companion("torchvision", "0.91.0", python, torch=f"torch=={version}")
-          for python in pythons),
-        *(tiny_companion("torchaudio", version, python, torch=None) for python in pythons[:2]),
-    ])
+    return shelf.cell(
+        line,
+        "cpu",
+        [
+            *(
+                torch_wheel(
+                    version, python, requires=("filelock", 'setuptools; python_version >= "3.12"')
+                )
+                for python in pythons
+            ),
+            *(
+                tiny_companion("torchvision", "0.91.0", python, torch=f"torch=={version}")
+                for python in pythons
+            ),
+            *(tiny_companion("torchaudio", version, python, torch=None) for python in pythons[:2]),
+        ],
+    )
 
 
-def cuda_cell(shelf: Shelf, accelerator: str = "cuda130", line: str = "9.1",
-              version: str = "9.1.0") -> Cell:
+def cuda_cell(
+    shelf: Shelf, accelerator: str = "cuda130", line: str = "9.1", version: str = "9.1.0"
+) -> Cell:
     """A CUDA trio whose torchvision is one wheel for every Python."""
-    return shelf.cell(line, accelerator, [
-        *(torch_wheel(version, python, requires=("filelock", *CUDA),
-                      extra={"torch/lib/libtorch_cuda.so": tiny_elf(body=accelerator.encode()),
-                             "torch/version.py": f"cuda = {accelerator!r}\n".encode()})
-          for python in ("cp311", "cp312")),
-        tiny_companion("torchvision", "0.92.0", "py3", torch=f"torch>={version}"),
-    ])
+    return shelf.cell(
+        line,
+        accelerator,
+        [
+            *(
+                torch_wheel(
+                    version,
+                    python,
+                    requires=("filelock", *CUDA),
+                    extra={
+                        "torch/lib/libtorch_cuda.so": tiny_elf(body=accelerator.encode()),
+                        "torch/version.py": f"cuda = {accelerator!r}\n".encode(),
+                    },
+                )
+                for python in ("cp311", "cp312")
+            ),
+            tiny_companion("torchvision", "0.92.0", "py3", torch=f"torch>={version}"),
+        ],
+    )
 
 
 def osx_cell(shelf: Shelf, line: str = "9.1", version: str = "9.1.0") -> Cell:
     """A macOS trio, which has one Python more than the Linux ones."""
-    return shelf.cell(line, "cpu", [
-        *(torch_wheel(version, python, platform=OSX) for python in ("cp311", "cp312", "cp313")),
-        tiny_companion("torchvision", "0.92.0", "py3", torch=None, platform=OSX),
-    ], subdir="osx-arm64")
+    return shelf.cell(
+        line,
+        "cpu",
+        [
+            *(torch_wheel(version, python, platform=OSX) for python in ("cp311", "cp312", "cp313")),
+            tiny_companion("torchvision", "0.92.0", "py3", torch=None, platform=OSX),
+        ],
+        subdir="osx-arm64",
+    )

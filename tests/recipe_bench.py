@@ -39,12 +39,20 @@ class Bench:
 
     def run(self, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-W", "error", str(self.root / "recipe" / "build.py")], check=False,
-            capture_output=True, text=True, env={
-                "SRC_DIR": str(self.root / "work"), "PREFIX": str(self.prefix),
-                "RECIPE_DIR": str(self.root / "recipe"), "target_platform": "linux-aarch64",
-                "PY_VER": "3.11", "PATH": os.defpath, **environment,
-            })
+            [sys.executable, "-W", "error", str(self.root / "recipe" / "build.py")],
+            check=False,
+            capture_output=True,
+            text=True,
+            env={
+                "SRC_DIR": str(self.root / "work"),
+                "PREFIX": str(self.prefix),
+                "RECIPE_DIR": str(self.root / "recipe"),
+                "target_platform": "linux-aarch64",
+                "PY_VER": "3.11",
+                "PATH": os.defpath,
+                **environment,
+            },
+        )
 
     def manifest(self) -> dict[str, Any]:
         text = (self.prefix / "info" / "armtorch" / "manifest.json").read_text()
@@ -91,6 +99,10 @@ def record_hash(content: bytes) -> str:
 
 
 def tree_of(folder: Path) -> dict[str, bytes | str]:
-    return {path.relative_to(folder).as_posix():
-            str(path.readlink()) if path.is_symlink() else path.read_bytes()
-            for path in folder.rglob("*") if path.is_symlink() or path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): str(path.readlink())
+        if path.is_symlink()
+        else path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_symlink() or path.is_file()
+    }

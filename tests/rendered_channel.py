@@ -30,7 +30,7 @@ def record(variant: Variant, root: Path) -> tuple[str, dict[str, Any]]:
     platform = PlatformConfig(
         target_platform=target, build_platform=str(Subdir.current()), host_platform=target
     )
-    rendered, = Stage0Recipe.from_file(root / variant.recipe_path).render(
+    (rendered,) = Stage0Recipe.from_file(root / variant.recipe_path).render(
         VariantConfig.from_file(root / variant.config_path), RenderConfig(platform)
     )
     recipe = rendered.recipe.to_dict()
@@ -52,7 +52,8 @@ def record(variant: Variant, root: Path) -> tuple[str, dict[str, Any]]:
         found["noarch"] = build["noarch"]
     if priority := build.get("variant", {}).get("down_prioritize_variant"):
         found["track_features"] = " ".join(
-            f"{recipe['package']['name']}-p-{number}" for number in range(priority))
+            f"{recipe['package']['name']}-p-{number}" for number in range(priority)
+        )
     return name, found
 
 
@@ -64,8 +65,14 @@ def write(variants: Iterable[Variant], root: Path, folder: Path) -> str:
         packages.setdefault(variant.subdir, {})[name] = found
     for subdir, rows in packages.items():
         (folder / subdir).mkdir(parents=True, exist_ok=True)
-        (folder / subdir / "repodata.json").write_text(json.dumps({
-            "info": {"subdir": subdir}, "packages": {}, "packages.conda": rows,
-            "repodata_version": 1,
-        }))
+        (folder / subdir / "repodata.json").write_text(
+            json.dumps(
+                {
+                    "info": {"subdir": subdir},
+                    "packages": {},
+                    "packages.conda": rows,
+                    "repodata_version": 1,
+                }
+            )
+        )
     return folder.as_uri()

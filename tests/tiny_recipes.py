@@ -75,7 +75,12 @@ class TinyRepo:
     wheelhouse: Path
 
     def add(
-        self, name: str = "tiny", *, number: int = 0, digest: str = "d1", build: str = BUILD,
+        self,
+        name: str = "tiny",
+        *,
+        number: int = 0,
+        digest: str = "d1",
+        build: str = BUILD,
         pythons: tuple[str, ...] = PYTHONS,
     ) -> list[Variant]:
         """Write (or rewrite) a package's recipe and return its variants, one per Python."""
@@ -88,9 +93,13 @@ class TinyRepo:
             for python, wheel in wheels.items()
         )
         write_text(
-            recipe, RECIPE.format(
-                name=name, sources=sources, number=number, digest=digest,
-                string='py${{ python | version_to_buildstring }}_${{ hash }}_' + str(number),
+            recipe,
+            RECIPE.format(
+                name=name,
+                sources=sources,
+                number=number,
+                digest=digest,
+                string="py${{ python | version_to_buildstring }}_${{ hash }}_" + str(number),
             ),
         )
         write_text(recipe.with_name("build.py"), build)
@@ -107,9 +116,18 @@ class TinyRepo:
             "target_platform": ("linux-aarch64",),
         }
         variant = Variant(
-            line="1.0", train="stable", package=name, subdir="linux-aarch64",
-            accelerator=Accelerator(), python=python, version="1.0", build_number=number,
-            digest=digest, stem=f"linux_aarch64_python{python}", config=config, wheels=(wheel,),
+            line="1.0",
+            train="stable",
+            package=name,
+            subdir="linux-aarch64",
+            accelerator=Accelerator(),
+            python=python,
+            version="1.0",
+            build_number=number,
+            digest=digest,
+            stem=f"linux_aarch64_python{python}",
+            config=config,
+            wheels=(wheel,),
         )
         path = self.root / variant.config_path
         write_text(path, "".join(f"{key}:\n- '{value}'\n" for key, (value, *_) in config.items()))
@@ -118,7 +136,8 @@ class TinyRepo:
     def _wheel(self, name: str, python: str) -> Wheel:
         tag = PythonBuild.parse(python).abi
         return tiny_wheel(
-            self.wheelhouse, f"{name}-1.0-{tag}-{tag}-manylinux_2_28_aarch64.whl",
+            self.wheelhouse,
+            f"{name}-1.0-{tag}-{tag}-manylinux_2_28_aarch64.whl",
             {"tiny/__init__.py": f"python = '{python}'\n", "tiny/run": "#!/bin/sh\n"},
         )
 
@@ -151,9 +170,16 @@ def wheel_of(filename: str, content: bytes) -> Wheel:
     """Describe a wheel file as the lock would."""
     project, version, tag, *_ = filename.split("-")
     return Wheel(
-        project=project, version=version, filename=filename,
-        purl=f"pkg:pypi/{project}@{version}?file_name={filename}", size=len(content),
-        sha256=hashlib.sha256(content).hexdigest(), index="pypi",
-        python=PythonBuild.from_abi(tag), platforms=("manylinux_2_28_aarch64",),
-        metadata="", metadata_origin="range", record="",
+        project=project,
+        version=version,
+        filename=filename,
+        purl=f"pkg:pypi/{project}@{version}?file_name={filename}",
+        size=len(content),
+        sha256=hashlib.sha256(content).hexdigest(),
+        index="pypi",
+        python=PythonBuild.from_abi(tag),
+        platforms=("manylinux_2_28_aarch64",),
+        metadata="",
+        metadata_origin="range",
+        record="",
     )

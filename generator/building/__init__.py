@@ -8,6 +8,19 @@ from generator.building.wheelhouse import default_root, fetch, link_wheelhouse, 
 from generator.building.worker import Audit, Contents
 
 __all__ = [
-    "Audit", "BuildReport", "Contents", "Destination", "Row", "Savings", "Sealed", "Settings",
-    "build", "default_root", "fetch", "file_name", "link_wheelhouse", "place_of", "seal",
+    "Audit",
+    "BuildReport",
+    "Contents",
+    "Destination",
+    "Row",
+    "Savings",
+    "Sealed",
+    "Settings",
+    "build",
+    "default_root",
+    "fetch",
+    "file_name",
+    "link_wheelhouse",
+    "place_of",
+    "seal",
 ]

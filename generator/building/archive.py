@@ -150,7 +150,13 @@ class CondaWriter:
     """Writes a .conda file whose bytes depend on its entries, the level and the policy alone."""
 
     def __init__(
-        self, archive: zipfile.ZipFile, stem: str, *, level: int, cores: int, seconds: int,
+        self,
+        archive: zipfile.ZipFile,
+        stem: str,
+        *,
+        level: int,
+        cores: int,
+        seconds: int,
         rules: SealPolicy,
     ) -> None:
         self._archive, self._stem, self._seconds = archive, stem, seconds

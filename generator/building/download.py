@@ -69,7 +69,8 @@ def download(url: str, wheel: Wheel, target: Path, source: Source) -> None:
                     raise UnreachableError(
                         f"{stop.why}, {failures} times without progress; "
                         f"{transfer.have} of {wheel.size} bytes are kept",
-                        where=url, next_step="run the same command again later; it resumes",
+                        where=url,
+                        next_step="run the same command again later; it resumes",
                     ) from stop
                 wanted = source.rules.delay(failures) if stop.wait is None else stop.wait
                 source.stop.wait(min(wanted, source.rules.longest_delay))
@@ -146,7 +147,8 @@ class _Transfer:
             raise _Interrupted("the server has another version of the file")
         if status not in (200, 206):
             raise AbsentError(
-                f"the server answers {status}", where=self.url,
+                f"the server answers {status}",
+                where=self.url,
                 next_step="run `armtorch update`, which asks the index what it has now",
             )
         begins = f"bytes {self.have}-"
@@ -195,7 +197,8 @@ class _Transfer:
         self.note.unlink(missing_ok=True)
         raise IntegrityError(
             f"size and sha256 {found} are not those of the lock, "
-            f"{self.wheel.size} bytes and {self.wheel.sha256}", where=self.url,
+            f"{self.wheel.size} bytes and {self.wheel.sha256}",
+            where=self.url,
             next_step="upstream or a mirror changed the file; run `armtorch update` and look at "
             "its diff before you trust the new one",
         )

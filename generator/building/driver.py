@@ -122,7 +122,8 @@ def _start(job_plan: Plan, folder: Path, settings: Settings) -> tuple[Answer, _R
     for path in wheels:
         if not path.is_file():
             raise AbsentError(
-                "the wheelhouse does not have this wheel", where=str(path),
+                "the wheelhouse does not have this wheel",
+                where=str(path),
                 next_step="run `armtorch build`, which fetches it",
             )
     log = settings.repo / ".armtorch" / "log" / f"{variant.id}.log"
@@ -131,8 +132,13 @@ def _start(job_plan: Plan, folder: Path, settings: Settings) -> tuple[Answer, _R
     context = _context()
     receiver, sender = context.Pipe(duplex=False)
     job = Job(
-        variant=variant, repo=settings.repo, folder=private, log=log, wheels=wheels,
-        level=settings.level, audit=settings.audit,
+        variant=variant,
+        repo=settings.repo,
+        folder=private,
+        log=log,
+        wheels=wheels,
+        level=settings.level,
+        audit=settings.audit,
         # two threads on one core cost a fifth more processor time than one
         cores=max(1, (os.cpu_count() or 1) // settings.jobs),
     )
@@ -152,9 +158,7 @@ def _context() -> ForkServerContext | SpawnContext:
     return context
 
 
-def _finish(
-    done: _Running, connection: Answer, channel: Destination, settings: Settings
-) -> Row:
+def _finish(done: _Running, connection: Answer, channel: Destination, settings: Settings) -> Row:
     """Collect what a worker left, put its package on the channel and clear its folder."""
     outcome = _outcome(done, connection)
     seconds = time.monotonic() - done.started
@@ -169,8 +173,12 @@ def _finish(
         except BuildError as error:  # another builder was there in the meantime
             return done.plan.row("failed", error=error, seconds=seconds)
         return done.plan.row(
-            "built", size=sealed.size, sha256=sealed.sha256, seconds=seconds,
-            cpu_seconds=outcome.cpu_seconds, warnings=outcome.warnings,
+            "built",
+            size=sealed.size,
+            sha256=sealed.sha256,
+            seconds=seconds,
+            cpu_seconds=outcome.cpu_seconds,
+            warnings=outcome.warnings,
         )
     finally:
         shutil.rmtree(done.folder, ignore_errors=True)
@@ -188,7 +196,8 @@ def _outcome(done: _Running, connection: Answer) -> Outcome:
     how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
     return Outcome(
         error=BuildError(
-            f"the worker {how} before it was done", where=done.plan.variant.id,
+            f"the worker {how} before it was done",
+            where=done.plan.variant.id,
             next_step="look for a lack of memory, then run `armtorch build` again",
         )
     )
@@ -214,7 +223,8 @@ def _private_folder(repo: Path) -> Iterator[Path]:
         parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(
-            f"packages cannot be built here: {error.strerror}", where=str(parent),
+            f"packages cannot be built here: {error.strerror}",
+            where=str(parent),
             next_step="make the folder writable",
         ) from error
     with FileLock(parent / "lock"):  # no one clears a folder between its making and its locking

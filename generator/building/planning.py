@@ -63,7 +63,10 @@ def plan(variant: Variant, *, repo: Path, channel: Destination, force: bool) -> 
     except ArmtorchError as error:
         return _row(variant, "failed", error=error)
     return _row(
-        variant, "skipped", file_name=name, size=here.stat().st_size,
+        variant,
+        "skipped",
+        file_name=name,
+        size=here.stat().st_size,
         sha256=channel.sha256(variant.subdir, name),
     )
 

@@ -73,14 +73,16 @@ def render(inputs: Inputs) -> RenderedVariant:
     if len(found) != 1:
         raise BuildError(
             f"the recipe gives {len(found)} packages for this variant, not one",
-            where=inputs.variant_id, next_step=_NEXT,
+            where=inputs.variant_id,
+            next_step=_NEXT,
         )
     recipe = found[0].recipe
     said = (str(recipe.package.version), recipe.build.number)
     if said != (wanted := (inputs.version, inputs.build_number)):
         raise BuildError(
             f"the recipe says {_release(said)}, the lock {_release(wanted)}",
-            where=str(inputs.recipe), next_step=_NEXT,
+            where=str(inputs.recipe),
+            next_step=_NEXT,
         )
     return found[0]
 

@@ -41,12 +41,22 @@ class Row:
         """Return the row for ``--json``."""
         error = self.error
         return {
-            "id": self.id, "subdir": self.subdir, "status": self.status, "file": self.file_name,
-            "size": self.size, "sha256": self.sha256, "seconds": round(self.seconds, 3),
-            "cpu_seconds": round(self.cpu_seconds, 3), "wheel_bytes": self.wheel_bytes,
+            "id": self.id,
+            "subdir": self.subdir,
+            "status": self.status,
+            "file": self.file_name,
+            "size": self.size,
+            "sha256": self.sha256,
+            "seconds": round(self.seconds, 3),
+            "cpu_seconds": round(self.cpu_seconds, 3),
+            "wheel_bytes": self.wheel_bytes,
             "warnings": list(self.warnings),
-            "error": None if error is None else {
-                "kind": error.kind, "what": error.what, "where": error.where,
+            "error": None
+            if error is None
+            else {
+                "kind": error.kind,
+                "what": error.what,
+                "where": error.where,
                 "next": error.next_step,
             },
         }

@@ -87,8 +87,12 @@ def seal(
     try:
         with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
             writer = CondaWriter(
-                archive, target.name.removesuffix(".conda"),
-                level=level, cores=cores, seconds=milliseconds // 1000, rules=rules,
+                archive,
+                target.name.removesuffix(".conda"),
+                level=level,
+                cores=cores,
+                seconds=milliseconds // 1000,
+                rules=rules,
             )
             with writer.tar("pkg") as tar:
                 content.copy_to(tar)
@@ -102,8 +106,12 @@ def seal(
     with target.open("rb") as finished:
         digest = hashlib.file_digest(finished, "sha256").hexdigest()
     return Sealed(
-        path=target, size=target.stat().st_size, sha256=digest, index=index,
-        files=content.files, binaries=tuple(content.binaries),
+        path=target,
+        size=target.stat().st_size,
+        sha256=digest,
+        index=index,
+        files=content.files,
+        binaries=tuple(content.binaries),
     )
 
 
@@ -158,7 +166,7 @@ class _Content:
             self.refuse_token(entry.name, block)
             if tail:
                 self.refuse_token(entry.name, tail + block[:keep])
-            tail = block[-max(keep, 1):]
+            tail = block[-max(keep, 1) :]
             digest.update(block)
             yield block
         if (digest.hexdigest(), entry.size) != (row["sha256"], row["size_in_bytes"]):
@@ -171,7 +179,8 @@ class _Content:
 
     def _holds_folder(self, name: str) -> BuildError:
         return BuildError(
-            f"{name} holds the path of the folder it was built in", where=self._draft.name,
+            f"{name} holds the path of the folder it was built in",
+            where=self._draft.name,
             next_step="let the recipe's build.py write it relative to the prefix",
         )
 

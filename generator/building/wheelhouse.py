@@ -78,20 +78,32 @@ def fetch(
         missing = [w for w in needed.values() if rehash or not _is_noted(place_of(w, root), w)]
         if missing:
             _fetch_all(
-                missing, locate, root, narrator=narrator, jobs=jobs,
-                rules=rules or policy().fetch, connect=connect,
+                missing,
+                locate,
+                root,
+                narrator=narrator,
+                jobs=jobs,
+                rules=rules or policy().fetch,
+                connect=connect,
             )
     except OSError as error:
         raise StorageError(
-            error.strerror or str(error), where=str(error.filename or root),
+            error.strerror or str(error),
+            where=str(error.filename or root),
             next_step="check permissions and free space of the wheelhouse",
         ) from error
     return {sha256: place_of(wheel, root) for sha256, wheel in needed.items()}
 
 
 def _fetch_all(
-    missing: list[Wheel], locate: Locate, root: Path, *, narrator: Narrator, jobs: int,
-    rules: FetchPolicy, connect: Callable[[], requests.Session],
+    missing: list[Wheel],
+    locate: Locate,
+    root: Path,
+    *,
+    narrator: Narrator,
+    jobs: int,
+    rules: FetchPolicy,
+    connect: Callable[[], requests.Session],
 ) -> None:
     total = sum(wheel.size for wheel in missing)
     _require_space(root, missing)
@@ -137,7 +149,8 @@ def _copy(file: Path, wheel: Wheel, target: Path, task: Task) -> None:
     """Take a wheel from a local folder, verified while it is copied."""
     if not file.is_file():
         raise AbsentError(
-            "there is no such file", where=str(file),
+            "there is no such file",
+            where=str(file),
             next_step="put the wheel there, or run `armtorch update`",
         )
     part = target.with_name(target.name + ".part")
@@ -150,7 +163,8 @@ def _copy(file: Path, wheel: Wheel, target: Path, task: Task) -> None:
     if digest.hexdigest() != wheel.sha256:
         part.unlink()
         raise IntegrityError(
-            f"sha256 is {digest.hexdigest()}, the lock has {wheel.sha256}", where=str(file),
+            f"sha256 is {digest.hexdigest()}, the lock has {wheel.sha256}",
+            where=str(file),
             next_step="replace the file by the one that was locked, or run `armtorch update`",
         )
     part.replace(target)
@@ -198,7 +212,8 @@ def _require_space(root: Path, missing: list[Wheel]) -> None:
     if free < needed:
         raise StorageError(
             f"{needed / 1e6:.0f} MB are needed for the wheels, {free / 1e6:.0f} MB are free",
-            where=str(root), next_step="free some space, or choose another wheelhouse folder",
+            where=str(root),
+            next_step="free some space, or choose another wheelhouse folder",
         )
 
 
@@ -224,7 +239,8 @@ def link_wheelhouse(repo: Path, root: Path, wheels: Iterable[Wheel]) -> Path:
             _bring(place_of(wheel, root), place_of(wheel, link))
     except OSError as error:
         raise StorageError(
-            error.strerror or str(error), where=str(link),
+            error.strerror or str(error),
+            where=str(link),
             next_step="make the folder writable; recipes find their wheels in it",
         ) from error
     return link
@@ -257,5 +273,3 @@ def _bring(source: Path, target: Path) -> None:
     except OSError:
         shutil.copy2(source, part)
     part.replace(target)
-
-

@@ -122,9 +122,13 @@ def _build(job: Job, log: TextIO) -> tuple[Sealed, tuple[str, ...]]:
     draft = _draft(job, log, rules.draft_level)
     with _step(log, f"sealed at level {job.level}"):
         sealed = seal(
-            draft, job.folder / draft.name,
+            draft,
+            job.folder / draft.name,
             milliseconds=timestamp(job.wheels, rules.timestamp_without_wheel),
-            level=job.level, cores=job.cores, rules=rules, token=job.folder.name.encode(),
+            level=job.level,
+            cores=job.cores,
+            rules=rules,
+            token=job.folder.name.encode(),
         )
     warnings: tuple[str, ...] = ()
     if job.audit is not None:
@@ -142,7 +146,9 @@ def _draft(job: Job, log: TextIO, level: int) -> Path:
             tool_config=ToolConfiguration(
                 test_strategy="skip", compression_threads=1, keep_build=True
             ),
-            output_dir=output, channels=[], package_format=f"conda:{level}",
+            output_dir=output,
+            channels=[],
+            package_format=f"conda:{level}",
             progress_callback=_Log(log),
         )
     except RattlerBuildError as error:
@@ -172,11 +178,15 @@ def _contents(job: Job, sealed: Sealed) -> Contents:
     if len(prefixes) != 1:
         raise BuildError(
             f"rattler-build left {len(prefixes)} prefixes behind, not one",
-            where=job.variant.id, next_step="report it with the log",
+            where=job.variant.id,
+            next_step="report it with the log",
         )
     return Contents(
-        variant=job.variant, index=sealed.index, files=sealed.files,
-        binaries=sealed.binaries, prefix=prefixes[0],
+        variant=job.variant,
+        index=sealed.index,
+        files=sealed.files,
+        binaries=sealed.binaries,
+        prefix=prefixes[0],
     )
 
 
@@ -217,7 +227,8 @@ def _failure(job: Job, error: RattlerBuildError) -> ArmtorchError:
     if _SCRIPT_FAILED not in str(error) and _is_full(job.folder):
         return _no_space(job)
     return BuildError(
-        f"{error}\n{tail}", where=job.variant.id,
+        f"{error}\n{tail}",
+        where=job.variant.id,
         next_step=f"read the whole log, {job.log}",
     )
 
@@ -226,7 +237,8 @@ def _storage(error: OSError, job: Job) -> StorageError:
     if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
         return _no_space(job)
     return StorageError(
-        error.strerror or str(error), where=str(error.filename or job.folder),
+        error.strerror or str(error),
+        where=str(error.filename or job.folder),
         next_step="check permissions and free space, then run `armtorch build` again",
     )
 
@@ -242,7 +254,8 @@ def _is_full(folder: Path) -> bool:
 
 def _no_space(job: Job) -> StorageError:
     return StorageError(
-        "no space left to build in", where=str(job.folder.parent),
+        "no space left to build in",
+        where=str(job.folder.parent),
         next_step="free some space, then run `armtorch build` again; finished packages are kept",
     )
 

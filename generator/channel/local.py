@@ -81,7 +81,8 @@ class LocalChannel:
             target.parent.mkdir(exist_ok=True)
             if target.is_file() and not replace and _sha256(target) != _sha256(package):
                 raise BuildError(
-                    "another build put different bytes under this name", where=str(target),
+                    "another build put different bytes under this name",
+                    where=str(target),
                     next_step="raise the build number, or replace it with `armtorch build --force`",
                 )
             _move(package, target)
@@ -111,14 +112,16 @@ class LocalChannel:
                 # rattler's indexer panics on these, without their name
                 if path.is_file() and not zipfile.is_zipfile(path):
                     raise IntegrityError(
-                        "not a .conda file", where=str(path),
+                        "not a .conda file",
+                        where=str(path),
                         next_step="delete it and run `armtorch build` again",
                     )
         try:
             asyncio.run(index_fs(self.root, write_zst=True, write_shards=True))
         except (CacheDirError, IoError) as error:  # what py-rattler makes of the indexer's errors
             raise StorageError(
-                f"the channel cannot be indexed: {error}", where=str(self.root),
+                f"the channel cannot be indexed: {error}",
+                where=str(self.root),
                 next_step="check free space and permissions; the repodata of before is untouched",
             ) from error
         finally:
@@ -132,7 +135,8 @@ class LocalChannel:
             sizes = {record.file_name: record.size for record in self.records(subdir)}
             there = {path.name: path.stat() for path in (self.root / subdir).glob("*.conda")}
             names = {
-                name for name, stat in there.items()
+                name
+                for name, stat in there.items()
                 if not _describes(sizes.get(name), repodata, stat)
             } | (sizes.keys() - there.keys())
             if names:
@@ -149,8 +153,10 @@ class LocalChannel:
         if not self.root.is_dir():
             return ()
         return sorted(
-            path.name for path in self.root.iterdir()
-            if path.is_dir() and not path.name.startswith(".")
+            path.name
+            for path in self.root.iterdir()
+            if path.is_dir()
+            and not path.name.startswith(".")
             and (any(path.glob("*.conda")) or (path / REPODATA).is_file())
         )
 

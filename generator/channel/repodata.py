@@ -74,15 +74,23 @@ def _load(path: Path) -> dict[str, Any]:
 
 def _record(file_name: str, row: dict[str, Any]) -> Record:
     return Record(
-        file_name=file_name, name=row["name"], version=row["version"], build=row["build"],
-        build_number=row["build_number"], subdir=row["subdir"], size=row["size"],
-        sha256=row["sha256"], depends=tuple(row.get("depends", ())),
-        constrains=tuple(row.get("constrains", ())), timestamp=row.get("timestamp", 0),
+        file_name=file_name,
+        name=row["name"],
+        version=row["version"],
+        build=row["build"],
+        build_number=row["build_number"],
+        subdir=row["subdir"],
+        size=row["size"],
+        sha256=row["sha256"],
+        depends=tuple(row.get("depends", ())),
+        constrains=tuple(row.get("constrains", ())),
+        timestamp=row.get("timestamp", 0),
     )
 
 
 def _broken(path: Path, why: object) -> IntegrityError:
     return IntegrityError(
-        f"the repodata is not usable: {why}", where=str(path),
+        f"the repodata is not usable: {why}",
+        where=str(path),
         next_step="delete it and run `armtorch build` again, which indexes the channel",
     )

@@ -28,8 +28,12 @@ class _Commands(click.Group):
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
-    "--feedstock", type=click.Path(path_type=Path, dir_okay=False), default="feedstock.yaml",
-    show_default=True, envvar="ARMTORCH_FEEDSTOCK", help="The declaration to work on.",
+    "--feedstock",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default="feedstock.yaml",
+    show_default=True,
+    envvar="ARMTORCH_FEEDSTOCK",
+    help="The declaration to work on.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Only results and errors.")
 @click.option("--debug", is_flag=True, help="Show where in the code an error came from.")

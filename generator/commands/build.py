@@ -25,18 +25,37 @@ from generator.stages.project import Project
 @click.command("build")
 @click.argument("globs", nargs=-1, metavar="[GLOB]...")
 @selection_options
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default="channel",
-              show_default=True, help="The channel folder.")
-@click.option("--jobs", type=click.IntRange(1), default=2, show_default=True,
-              help="Variants at once; each takes one to two cores and up to 500 MiB.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default="channel",
+    show_default=True,
+    help="The channel folder.",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    default=2,
+    show_default=True,
+    help="Variants at once; each takes one to two cores and up to 500 MiB.",
+)
 @click.option("--level", type=click.IntRange(1, 22), help="zstd level instead of the feedstock's.")
 @click.option("--force", is_flag=True, help="Build and replace what the channel has.")
 @click.option("--dry-run", is_flag=True, help="List what would be built and stop.")
 @json_option
 @click.pass_obj
 def command(
-    project: Project, /, *, globs: tuple[str, ...], out: Path, jobs: int, level: int | None,
-    force: bool, dry_run: bool, as_json: bool, **filters: Any,
+    project: Project,
+    /,
+    *,
+    globs: tuple[str, ...],
+    out: Path,
+    jobs: int,
+    level: int | None,
+    force: bool,
+    dry_run: bool,
+    as_json: bool,
+    **filters: Any,
 ) -> None:
     """Build packages into a channel folder.
 

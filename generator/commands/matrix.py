@@ -42,15 +42,17 @@ def _show(view: MatrixView) -> None:
         table.add_row(cell.name, trio, " ".join(cell.pythons), str(len(cell.variants)))
     console.print(table)
     count = sum(len(cell.variants) for cell in view.cells) + len(view.metapackages)
-    console.print(f"\n{count} variants, {len(view.metapackages)} of them metapackages for every "
-                  "platform")
+    console.print(
+        f"\n{count} variants, {len(view.metapackages)} of them metapackages for every platform"
+    )
     missing = [(cell.name, row) for cell in view.cells for row in cell.missing]
     if missing or view.absent:
         console.print("\nnot there:")
     for name, row in missing:
         python = f" for Python {row.python}" if row.python else ""
-        console.print(f"  {name}: {row.package}{python}: {row.reason}: {row.detail}",
-                      markup=False)
+        console.print(f"  {name}: {row.package}{python}: {row.reason}: {row.detail}", markup=False)
     for each in view.absent:
-        console.print(f"  {each.train}/{each.subdir}/{each.accelerator}: {each.reason}: "
-                      f"{each.detail}", markup=False)
+        console.print(
+            f"  {each.train}/{each.subdir}/{each.accelerator}: {each.reason}: {each.detail}",
+            markup=False,
+        )

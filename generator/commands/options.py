@@ -50,8 +50,13 @@ def selection_options(command: _F) -> _F:
     ]
     for name, parse, text in reversed(options):
         command = click.option(
-            name, f"{name[2:]}s", multiple=True, type=ManyValues(parse), callback=joined,
-            metavar="A,B", help=f"Only these {text}.",
+            name,
+            f"{name[2:]}s",
+            multiple=True,
+            type=ManyValues(parse),
+            callback=joined,
+            metavar="A,B",
+            help=f"Only these {text}.",
         )(command)
     return command
 
@@ -69,16 +74,19 @@ def selection(
             try:
                 Accelerator.parse(text)
             except ValueError as error:
-                raise SelectionError(str(error), where="--accelerator",
-                                     next_step="see: armtorch matrix") from error
-    return Selection(globs=globs, subdirs=subdirs, accelerators=accelerators, pythons=pythons,
-                     packages=packages)
+                raise SelectionError(
+                    str(error), where="--accelerator", next_step="see: armtorch matrix"
+                ) from error
+    return Selection(
+        globs=globs, subdirs=subdirs, accelerators=accelerators, pythons=pythons, packages=packages
+    )
 
 
 def json_option(command: _F) -> _F:
     """Add ``--json``."""
-    return click.option("--json", "as_json", is_flag=True,
-                        help="Write the result as JSON to standard output.")(command)
+    return click.option(
+        "--json", "as_json", is_flag=True, help="Write the result as JSON to standard output."
+    )(command)
 
 
 def write_json(value: Any) -> None:

@@ -12,8 +12,12 @@ from generator.stages.rendering import render_feedstock, renumber
 
 @click.command("render")
 @click.option("--check", is_flag=True, help="Change nothing; show the difference and exit 1.")
-@click.option("--renumber", "number", is_flag=True,
-              help="First raise the build numbers of recipes whose templates or maps changed.")
+@click.option(
+    "--renumber",
+    "number",
+    is_flag=True,
+    help="First raise the build numbers of recipes whose templates or maps changed.",
+)
 @json_option
 @click.pass_obj
 def command(project: Project, *, check: bool, number: bool, as_json: bool) -> None:
@@ -34,14 +38,16 @@ def command(project: Project, *, check: bool, number: bool, as_json: bool) -> No
     numbered = renumber(project) if number else ()
     result = render_feedstock(project, check=check)
     if as_json:
-        write_json({
-            "files": result.files,
-            "renumbered": list(numbered),
-            "differences": [
-                {"path": each.path, "kind": each.kind, "diff": each.diff}
-                for each in result.differences
-            ],
-        })
+        write_json(
+            {
+                "files": result.files,
+                "renumbered": list(numbered),
+                "differences": [
+                    {"path": each.path, "kind": each.kind, "diff": each.diff}
+                    for each in result.differences
+                ],
+            }
+        )
     elif check:
         for each in result.differences:
             click.echo(f"{each.kind}: {each.path}")
@@ -56,5 +62,6 @@ def command(project: Project, *, check: bool, number: bool, as_json: bool) -> No
         raise StaleError(
             f"{len(result.differences)} of {result.files} generated files are not what the lock "
             "and the templates give",
-            where=str(project.root), next_step="run armtorch render",
+            where=str(project.root),
+            next_step="run armtorch render",
         )

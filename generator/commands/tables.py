@@ -29,8 +29,11 @@ def show_packages(report: BuildReport) -> None:
         table.columns[column].justify = "right"
     for row in report.rows:
         table.add_row(
-            row.file_name or row.id, megabytes(row.size) if row.size else "", row.sha256[:digits],
-            f"{row.seconds:.1f}" if row.status == "built" else "", row.status,
+            row.file_name or row.id,
+            megabytes(row.size) if row.size else "",
+            row.sha256[:digits],
+            f"{row.seconds:.1f}" if row.status == "built" else "",
+            row.status,
         )
     console.print(table)
 
@@ -52,22 +55,30 @@ def show_tests(reports: Iterable[PackageReport]) -> None:
     for report in reports:
         console.print(f"{report.package} ({report.how})", markup=False)
         for step in report.steps:
-            console.print(f"  {_MARKS[step.outcome]:8} {step.name} ({step.seconds:.1f} s)",
-                          markup=False)
+            console.print(
+                f"  {_MARKS[step.outcome]:8} {step.name} ({step.seconds:.1f} s)", markup=False
+            )
             if step.output:
-                console.print("\n".join(f"    {line}" for line in step.output.splitlines()),
-                              markup=False)
+                console.print(
+                    "\n".join(f"    {line}" for line in step.output.splitlines()), markup=False
+                )
 
 
 def tests_as_json(reports: Iterable[PackageReport]) -> list[dict[str, object]]:
     """Return test reports for ``--json``."""
     return [
         {
-            "package": report.package, "subdir": report.subdir, "how": report.how,
+            "package": report.package,
+            "subdir": report.subdir,
+            "how": report.how,
             "passed": report.passed,
             "steps": [
-                {"name": step.name, "outcome": step.outcome, "seconds": round(step.seconds, 2),
-                 "output": step.output}
+                {
+                    "name": step.name,
+                    "outcome": step.outcome,
+                    "seconds": round(step.seconds, 2),
+                    "output": step.output,
+                }
                 for step in report.steps
             ],
         }

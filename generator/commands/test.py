@@ -27,20 +27,47 @@ from generator.stages.project import Project
 @click.command("test")
 @click.argument("globs", nargs=-1, metavar="[GLOB]...")
 @selection_options
-@click.option("--channel", type=click.Path(path_type=Path, file_okay=False), default="channel",
-              show_default=True, help="The channel folder that has the packages.")
-@click.option("--base", multiple=True, type=ManyValues(), callback=joined, metavar="A,B",
-              help="Base channels instead of the feedstock's: names, URLs or folders.")
-@click.option("--virtual", "virtual_packages", multiple=True, metavar="NAME=VERSION",
-              help="A virtual package of the machine, for example __cuda=13.0.")
-@click.option("--sysroot", type=click.Path(path_type=Path, file_okay=False, exists=True),
-              envvar="ARMTORCH_SYSROOT",
-              help="Folder with the loader and C library of a foreign Linux, for emulated runs.")
+@click.option(
+    "--channel",
+    type=click.Path(path_type=Path, file_okay=False),
+    default="channel",
+    show_default=True,
+    help="The channel folder that has the packages.",
+)
+@click.option(
+    "--base",
+    multiple=True,
+    type=ManyValues(),
+    callback=joined,
+    metavar="A,B",
+    help="Base channels instead of the feedstock's: names, URLs or folders.",
+)
+@click.option(
+    "--virtual",
+    "virtual_packages",
+    multiple=True,
+    metavar="NAME=VERSION",
+    help="A virtual package of the machine, for example __cuda=13.0.",
+)
+@click.option(
+    "--sysroot",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    envvar="ARMTORCH_SYSROOT",
+    help="Folder with the loader and C library of a foreign Linux, for emulated runs.",
+)
 @json_option
 @click.pass_obj
 def command(
-    project: Project, /, *, globs: tuple[str, ...], channel: Path, base: tuple[str, ...],
-    virtual_packages: tuple[str, ...], sysroot: Path | None, as_json: bool, **filters: Any,
+    project: Project,
+    /,
+    *,
+    globs: tuple[str, ...],
+    channel: Path,
+    base: tuple[str, ...],
+    virtual_packages: tuple[str, ...],
+    sysroot: Path | None,
+    as_json: bool,
+    **filters: Any,
 ) -> None:
     """Install each package into a fresh prefix and run the tests it carries.
 
@@ -53,8 +80,9 @@ def command(
       armtorch test '2.10/pytorch/*' --base /srv/base-channel --sysroot /srv/arm64-libc
     """
     chosen = select(variants(project.declared(), project.locked()), selection(globs, **filters))
-    options = RunOptions(channel=LocalChannel(channel), base=base,
-                         virtual_packages=virtual_packages, sysroot=sysroot)
+    options = RunOptions(
+        channel=LocalChannel(channel), base=base, virtual_packages=virtual_packages, sysroot=sysroot
+    )
     reports = run_tests(project, chosen, options)
     failed = [report for report in reports if not report.passed]
     if as_json:

@@ -27,25 +27,55 @@ from generator.stages.whole import UpResult, up
 @click.command("up")
 @selection_options
 @click.option("--torch", metavar="VERSION", help="This torch instead of the newest.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default="channel",
-              show_default=True, help="The channel folder.")
-@click.option("--base", multiple=True, type=ManyValues(), callback=joined, metavar="A,B",
-              help="Base channels instead of the feedstock's, to install and test against.")
-@click.option("--sysroot", type=click.Path(path_type=Path, file_okay=False, exists=True),
-              envvar="ARMTORCH_SYSROOT",
-              help="Folder with the loader and C library of a foreign Linux, for emulated tests.")
-@click.option("--virtual", "virtual_packages", multiple=True, metavar="NAME=VERSION",
-              help="A virtual package of the machine, for example __cuda=13.0.")
-@click.option("--jobs", type=click.IntRange(1), default=2, show_default=True,
-              help="Variants at once.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default="channel",
+    show_default=True,
+    help="The channel folder.",
+)
+@click.option(
+    "--base",
+    multiple=True,
+    type=ManyValues(),
+    callback=joined,
+    metavar="A,B",
+    help="Base channels instead of the feedstock's, to install and test against.",
+)
+@click.option(
+    "--sysroot",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    envvar="ARMTORCH_SYSROOT",
+    help="Folder with the loader and C library of a foreign Linux, for emulated tests.",
+)
+@click.option(
+    "--virtual",
+    "virtual_packages",
+    multiple=True,
+    metavar="NAME=VERSION",
+    help="A virtual package of the machine, for example __cuda=13.0.",
+)
+@click.option(
+    "--jobs", type=click.IntRange(1), default=2, show_default=True, help="Variants at once."
+)
 @click.option("--level", type=click.IntRange(1, 22), help="zstd level instead of the feedstock's.")
 @click.option("--offline", is_flag=True, help="Go by the lock as it is; ask no index.")
 @json_option
 @click.pass_obj
 def command(
-    project: Project, /, *, torch: str | None, out: Path, base: tuple[str, ...],
-    sysroot: Path | None, virtual_packages: tuple[str, ...], jobs: int, level: int | None,
-    offline: bool, as_json: bool, **filters: Any,
+    project: Project,
+    /,
+    *,
+    torch: str | None,
+    out: Path,
+    base: tuple[str, ...],
+    sysroot: Path | None,
+    virtual_packages: tuple[str, ...],
+    jobs: int,
+    level: int | None,
+    offline: bool,
+    as_json: bool,
+    **filters: Any,
 ) -> None:
     """The whole line: update, render, build, test; ends with the command to install from it.
 
@@ -60,10 +90,18 @@ def command(
     """
     channel = LocalChannel(out)
     result = up(
-        project, wanted=selection((), **filters), torch=torch, offline=offline,
+        project,
+        wanted=selection((), **filters),
+        torch=torch,
+        offline=offline,
         build=BuildOptions(channel=channel, jobs=jobs, level=level),
-        run=RunOptions(channel=channel, base=base, virtual_packages=virtual_packages,
-                       sysroot=sysroot, must_run=False),
+        run=RunOptions(
+            channel=channel,
+            base=base,
+            virtual_packages=virtual_packages,
+            sysroot=sysroot,
+            must_run=False,
+        ),
     )
     if as_json:
         write_json(_as_json(result, channel))

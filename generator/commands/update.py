@@ -50,8 +50,7 @@ def _as_json(result: UpdateResult) -> dict[str, object]:
         "changed": not result.diff.empty,
         "diff": [asdict(row) for row in result.diff.rows],
         "findings": [
-            {"kind": found.kind, "what": found.what, "where": found.where,
-             "next": found.next_step}
+            {"kind": found.kind, "what": found.what, "where": found.where, "next": found.next_step}
             for found in result.findings
         ],
         "bytes_read": result.traffic.bytes,

@@ -11,6 +11,12 @@ from generator.feedstock.declaration import (
 from generator.feedstock.reading import read_feedstock, schema_text
 
 __all__ = [
-    "Feedstock", "IndexSource", "Line", "Policies", "Selection", "TrainPolicy", "read_feedstock",
+    "Feedstock",
+    "IndexSource",
+    "Line",
+    "Policies",
+    "Selection",
+    "TrainPolicy",
+    "read_feedstock",
     "schema_text",
 ]

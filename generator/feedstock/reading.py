@@ -30,12 +30,14 @@ def read_feedstock(path: Path) -> Feedstock:
         raw = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise FeedstockError(
-            "there is no such file", where=str(path),
+            "there is no such file",
+            where=str(path),
             next_step="run armtorch in the folder of a feedstock, or name it with --feedstock",
         ) from error
     except (OSError, UnicodeDecodeError, YAMLError) as error:
-        raise FeedstockError(f"not readable as YAML: {error}", where=str(path),
-                             next_step=_NEXT) from error
+        raise FeedstockError(
+            f"not readable as YAML: {error}", where=str(path), next_step=_NEXT
+        ) from error
     try:
         feedstock = _ADAPTER.validate_python(raw)
     except ValidationError as error:
@@ -83,9 +85,12 @@ def _check_references(feedstock: Feedstock, path: Path) -> None:
             if name not in feedstock.indexes:
                 raise FeedstockError(
                     f"trains.{train}.indexes names {name!r}, which indexes does not declare",
-                    where=str(path), next_step=f"declare it, or use one of: "
-                    f"{', '.join(feedstock.indexes)}",
+                    where=str(path),
+                    next_step=f"declare it, or use one of: {', '.join(feedstock.indexes)}",
                 )
     if "torch" not in feedstock.packages:
-        raise FeedstockError("packages leaves torch out", where=str(path),
-                             next_step="torchvision and torchaudio need it: add torch")
+        raise FeedstockError(
+            "packages leaves torch out",
+            where=str(path),
+            next_step="torchvision and torchaudio need it: add torch",
+        )

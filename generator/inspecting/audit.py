@@ -38,9 +38,7 @@ class PackageAudit:
     >>> audit.finish(["libstdcxx >=13", "__glibc >=2.28"]).check()  # doctest: +SKIP
     """
 
-    def __init__(
-        self, package: str, *, subdir: Subdir, python: PythonBuild | None = None
-    ) -> None:
+    def __init__(self, package: str, *, subdir: Subdir, python: PythonBuild | None = None) -> None:
         self._package, self._subdir, self._python = package, subdir, python
         self._table: SonameTable = sonames(subdir.name)
         self._files: dict[str, Binary | None] = {}
@@ -71,8 +69,7 @@ class PackageAudit:
         wanted = self._subdir.binary_machine
         ours = next((part for part in slices if part.machine == wanted), None)
         foreign = [
-            part.machine for part in slices
-            if part.machine not in linkage_policy().device_machines
+            part.machine for part in slices if part.machine not in linkage_policy().device_machines
         ]
         if ours is not None:
             self._files[place] = ours
@@ -83,9 +80,7 @@ class PackageAudit:
         """Take one symbolic link: its path in the package, and its target as it is written."""
         self._links[self._place(path)] = target
 
-    def finish(
-        self, declared: Iterable[str], *, siblings: Iterable[Sibling] = ()
-    ) -> AuditReport:
+    def finish(self, declared: Iterable[str], *, siblings: Iterable[Sibling] = ()) -> AuditReport:
         """Judge the whole package.
 
         Args:
@@ -95,13 +90,19 @@ class PackageAudit:
         """
         specs = tuple(declared)
         prefix = Prefix(
-            files=MappingProxyType(self._files), links=MappingProxyType(self._links),
-            siblings=tuple(siblings), table=self._table,
+            files=MappingProxyType(self._files),
+            links=MappingProxyType(self._links),
+            siblings=tuple(siblings),
+            table=self._table,
         )
         judging = _Judging(prefix, specs, self._subdir)
         found = [
-            *self._findings, *judging.links(), *judging.loads(), *judging.bundled(),
-            *judging.floors(), *judging.unused(),
+            *self._findings,
+            *judging.links(),
+            *judging.loads(),
+            *judging.bundled(),
+            *judging.floors(),
+            *judging.unused(),
         ]
         policy = linkage_policy()
         judged = (
@@ -110,9 +111,11 @@ class PackageAudit:
         )
         ordered = sorted(
             dict.fromkeys(judged),
-            key=lambda one: (one.severity, one.rule.id, one.file, one.name, one.what))
+            key=lambda one: (one.severity, one.rule.id, one.file, one.name, one.what),
+        )
         return AuditReport(
-            package=self._package, findings=tuple(ordered),
+            package=self._package,
+            findings=tuple(ordered),
             binaries=MappingProxyType({p: b for p, b in self._files.items() if b is not None}),
             paths=frozenset((*self._files, *self._links)),
         )
@@ -127,7 +130,9 @@ class PackageAudit:
 
     def _as_packaged(self, found: Finding) -> Finding:
         return Finding(
-            rule=found.rule, file=self._packaged.get(found.file, found.file), what=found.what,
+            rule=found.rule,
+            file=self._packaged.get(found.file, found.file),
+            what=found.what,
             name=found.name,
         )
 
@@ -139,7 +144,8 @@ class _Judging:
         self._prefix, self._subdir = prefix, subdir
         self._declared = {spec.split(" ", 1)[0]: spec for spec in declared}
         self._inherited = _inherited(
-            prefix.table, [s for s in prefix.siblings if s.package in self._declared])
+            prefix.table, [s for s in prefix.siblings if s.package in self._declared]
+        )
         self._used: set[str] = set()
 
     def links(self) -> Iterator[Finding]:
@@ -172,19 +178,18 @@ class _Judging:
             search = opening.binary.runpath or opening.binary.rpath
             outside = [folder for folder in search if expand(folder, opening.folder) is None]
             if outside:
-                yield Finding(
-                    rule=rules.BUILD_MACHINE, file=opening.path, what=", ".join(outside))
+                yield Finding(rule=rules.BUILD_MACHINE, file=opening.path, what=", ".join(outside))
 
-    def _start(
-        self, loader: GlibcLoader | DyldLoader, program: Opening
-    ) -> Iterator[Finding]:
+    def _start(self, loader: GlibcLoader | DyldLoader, program: Opening) -> Iterator[Finding]:
         """Judge what a program's libraries miss when it starts without python around it."""
         for opening, load in loader.missing_at_start(program):
             known = self._prefix.table.find(load.name)
             owner = self._prefix.by_name(load.name)
             if owner is not None and (known is None or known.action != "system"):
                 yield Finding(
-                    rule=rules.UNREACHABLE, file=program.path, name=load.name,
+                    rule=rules.UNREACHABLE,
+                    file=program.path,
+                    name=load.name,
                     what=f"when it starts, {opening.path} is loaded: "
                     f"{_missing(load, owner, opening)}",
                 )
@@ -201,7 +206,8 @@ class _Judging:
                 return
             rule = rules.NOBODY if owner is None else rules.UNREACHABLE
             yield Finding(
-                rule=rule, file=opening.path, name=load.name, what=_missing(load, owner, opening))
+                rule=rule, file=opening.path, name=load.name, what=_missing(load, owner, opening)
+            )
         if owner is not None:
             yield from self._dependency(owner, opening.path, load.name)
             yield from self._compatibility(owner, opening, load)
@@ -212,7 +218,9 @@ class _Judging:
         self._used.add(owner.package)
         if owner.package not in self._declared and owner.package not in self._inherited:
             yield Finding(
-                rule=rules.UNDECLARED, file=path, name=name,
+                rule=rules.UNDECLARED,
+                file=path,
+                name=name,
                 what=f"{owner.package} provides {name}",
             )
 
@@ -227,7 +235,9 @@ class _Judging:
             lowest = _LOWEST.search(spec)
             if lowest is None or Version(lowest["version"]) < Version(row.package):
                 yield Finding(
-                    rule=rules.COMPATIBILITY, file=opening.path, name=load.name,
+                    rule=rules.COMPATIBILITY,
+                    file=opening.path,
+                    name=load.name,
                     what=f"compatibility version {row.version} needs {owner.package} "
                     f">={row.package}, declared is {spec or 'nothing'!r}",
                 )
@@ -237,7 +247,9 @@ class _Judging:
         for path, binary in sorted(self._prefix.files.items()):
             if binary is not None and (row := _copy_of(path, binary, self._prefix.table)):
                 yield Finding(
-                    rule=rules.BUNDLED, file=path, name=row.name,
+                    rule=rules.BUNDLED,
+                    file=path,
+                    name=row.name,
                     what=f"a copy of {row.name}, which {row.package} provides",
                 )
 
@@ -267,7 +279,9 @@ def _inherited(table: SonameTable, siblings: Sequence[Sibling]) -> set[str]:
     """List what comes with the siblings' exact builds, as told or as their `needs` rows say."""
     packages = {sibling.package for sibling in siblings}
     libraries = [
-        table.libraries[name] for need in table.needs if need.package in packages
+        table.libraries[name]
+        for need in table.needs
+        if need.package in packages
         for name in need.libraries
     ]
     told = {spec.split(" ", 1)[0] for sibling in siblings for spec in sibling.depends}

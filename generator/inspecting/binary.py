@@ -92,7 +92,8 @@ class Window:
     def bad(self, what: str) -> LinkageError:
         """Build the error that says this file's headers make no sense."""
         return LinkageError(
-            f"its headers are corrupt: {what}", where=self.path,
+            f"its headers are corrupt: {what}",
+            where=self.path,
             next_step="compare the wheel's sha256 with the lock and fetch it again",
         )
 

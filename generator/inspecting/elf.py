@@ -15,14 +15,24 @@ from generator.inspecting.binary import Binary, Load, Window
 MAGIC: Final = b"\x7fELF"
 _MACHINES: Final = {
     number: name.removeprefix("EM_").lower()
-    for name, number in ENUM_E_MACHINE.items() if name.startswith("EM_")
+    for name, number in ENUM_E_MACHINE.items()
+    if name.startswith("EM_")
 }
 _PT_LOAD, _PT_DYNAMIC, _PT_INTERP = (
     ENUM_P_TYPE_BASE[name] for name in ("PT_LOAD", "PT_DYNAMIC", "PT_INTERP")
 )
 _NULL, _NEEDED, _STRTAB, _STRSZ, _SONAME, _RPATH, _RUNPATH, _VERNEED, _VERNEEDNUM = (
-    ENUM_D_TAG[f"DT_{name}"] for name in (
-        "NULL", "NEEDED", "STRTAB", "STRSZ", "SONAME", "RPATH", "RUNPATH", "VERNEED", "VERNEEDNUM",
+    ENUM_D_TAG[f"DT_{name}"]
+    for name in (
+        "NULL",
+        "NEEDED",
+        "STRTAB",
+        "STRSZ",
+        "SONAME",
+        "RPATH",
+        "RUNPATH",
+        "VERNEED",
+        "VERNEEDNUM",
     )
 )
 _SYMBOL_VERSION: Final = re.compile(r"(?P<kind>GLIBC|GLIBCXX|CXXABI|GCC)_(?P<version>\d+(\.\d+)*)")
@@ -67,7 +77,9 @@ def read_elf(window: Window) -> Binary:
     rpath = single.get(_RPATH)
     versions = _versions(window, layout, single, strings)
     return Binary(
-        format="elf", machine=machine, executable=executable,
+        format="elf",
+        machine=machine,
+        executable=executable,
         name=strings[single[_SONAME]] if _SONAME in single else None,
         needs=tuple(Load(name=strings[value]) for tag, value in tags if tag == _NEEDED),
         rpath=_folders(strings[rpath]) if rpath is not None else (),
@@ -145,13 +157,15 @@ def _versions(
     seen = 0
     for _ in range(min(tags.get(_VERNEEDNUM, 0), _MOST_VERSIONS)):
         _, count, _, first, following = struct.unpack(
-            layout.order + "HHIII", window.read(entry, 16, "needed version"))
+            layout.order + "HHIII", window.read(entry, 16, "needed version")
+        )
         part = entry + first
         for _ in range(count):
             if (seen := seen + 1) > _MOST_VERSIONS:
                 raise window.bad(f"more than {_MOST_VERSIONS} needed versions")
             _, _, _, name, onwards = struct.unpack(
-                layout.order + "IHHII", window.read(part, 16, "needed version"))
+                layout.order + "IHHII", window.read(part, 16, "needed version")
+            )
             if (match := _SYMBOL_VERSION.fullmatch(strings[name])) is not None:
                 version = tuple(int(number) for number in match["version"].split("."))
                 highest[match["kind"]] = max(highest.get(match["kind"], ()), version)

@@ -47,8 +47,13 @@ class Finding:
     def as_json(self) -> dict[str, Any]:
         """Return it for ``--json``."""
         return {
-            "id": self.rule.id, "severity": self.severity, "title": self.rule.title,
-            "file": self.file, "what": self.what, "name": self.name, "fix": self.rule.fix,
+            "id": self.rule.id,
+            "severity": self.severity,
+            "title": self.rule.title,
+            "file": self.file,
+            "what": self.what,
+            "name": self.name,
+            "fix": self.rule.fix,
             "accepted": self.accepted,
         }
 
@@ -81,7 +86,8 @@ class AuditReport:
         shown = "; ".join(f"{e.rule.id} {e.file}: {e.what}" for e in self.errors[:5])
         more = f" and {len(self.errors) - 5} more" if len(self.errors) > 5 else ""
         raise LinkageError(
-            f"{shown}{more}", where=self.package,
+            f"{shown}{more}",
+            where=self.package,
             next_step=f"{self.errors[0].rule.id}: {self.errors[0].rule.fix}",
         )
 
@@ -108,7 +114,8 @@ class AcceptedFinding:
             return False
         named = not self.names or any(fnmatch.fnmatchcase(found.name, n) for n in self.names)
         return (
-            named and fnmatch.fnmatchcase(package, self.package)
+            named
+            and fnmatch.fnmatchcase(package, self.package)
             and fnmatch.fnmatchcase(found.file, self.files)
         )
 
@@ -145,11 +152,14 @@ def linkage_policy() -> Policy:
         if row.finding not in rules or not set(row.subdirs) <= set(subdirs()):
             raise DataError(
                 f"accepted {row.finding} of {row.package} on {', '.join(row.subdirs)}: no such "
-                "rule or subdir", where=str(DATA / _FILE), next_step="mend the row",
+                "rule or subdir",
+                where=str(DATA / _FILE),
+                next_step="mend the row",
             )
         if not row.reason.strip():
             raise DataError(
                 f"accepted {row.finding} of {row.package}: no reason given",
-                where=str(DATA / _FILE), next_step="say why it does no harm",
+                where=str(DATA / _FILE),
+                next_step="say why it does no harm",
             )
     return policy

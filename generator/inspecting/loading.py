@@ -40,7 +40,8 @@ def openings(prefix: Prefix) -> tuple[Opening, ...]:
     """
     found = [
         Opening(path=path, binary=binary)
-        for path, binary in prefix.files.items() if binary is not None
+        for path, binary in prefix.files.items()
+        if binary is not None
     ]
     for link in prefix.links:
         owner = prefix.owner(link)
@@ -77,14 +78,16 @@ class GlibcLoader:
         while todo:
             opening, chain = todo.pop(0)
             runpath = opening.binary.runpath
-            own = () if runpath is not None else tuple(
-                _inside(opening.binary.rpath, opening.folder))
+            own = (
+                () if runpath is not None else tuple(_inside(opening.binary.rpath, opening.folder))
+            )
             folders = own + chain if runpath is None else tuple(_inside(runpath, opening.folder))
             for load in opening.binary.needs:
                 if load.name in loaded:
                     continue
                 path = next(
-                    (p for f in folders if self._prefix.owner(p := f"{f}/{load.name}")), None)
+                    (p for f in folders if self._prefix.owner(p := f"{f}/{load.name}")), None
+                )
                 loaded.add(load.name)  # or missed, which is said once
                 if path is None:
                     if opening is not program:
@@ -118,7 +121,8 @@ class GlibcLoader:
                 for loaded in by_name.get(load.name, ()):
                     loaders[loaded.path].add(opening.path)
         own = {
-            opening.path: () if opening.binary.runpath is not None
+            opening.path: ()
+            if opening.binary.runpath is not None
             else tuple(_inside(opening.binary.rpath, opening.folder))
             for opening in self._opened
         }
@@ -179,6 +183,6 @@ def expand(folder: str, origin: str) -> str | None:
     """Return a search folder under $PREFIX, or None where it is absolute or leads out."""
     for variable in ("$ORIGIN", "${ORIGIN}", "@loader_path"):
         if folder == variable or folder.startswith(f"{variable}/"):
-            path = posixpath.normpath(posixpath.join(origin, folder[len(variable):].lstrip("/")))
+            path = posixpath.normpath(posixpath.join(origin, folder[len(variable) :].lstrip("/")))
             return None if path == ".." or path.startswith("../") else path
     return None

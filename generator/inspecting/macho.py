@@ -10,8 +10,10 @@ from macholib import mach_o
 from generator.inspecting.binary import Binary, Load, Window
 
 _THIN: Final = {
-    struct.pack(">I", mach_o.MH_MAGIC_64): ">", struct.pack("<I", mach_o.MH_MAGIC_64): "<",
-    struct.pack(">I", mach_o.MH_MAGIC): ">", struct.pack("<I", mach_o.MH_MAGIC): "<",
+    struct.pack(">I", mach_o.MH_MAGIC_64): ">",
+    struct.pack("<I", mach_o.MH_MAGIC_64): "<",
+    struct.pack(">I", mach_o.MH_MAGIC): ">",
+    struct.pack("<I", mach_o.MH_MAGIC): "<",
 }
 _FAT: Final = {
     struct.pack(">I", mach_o.FAT_MAGIC): ">IIIII",
@@ -25,7 +27,9 @@ _ABI64: Final = 0x01000000
 #: mach/machine.h; macholib has them as "ARM64", "x86_64"
 _MACHINES: Final = {number: name.lower() for number, name in mach_o.CPU_TYPE_NAMES.items()}
 _LOADS: Final = {
-    mach_o.LC_LOAD_DYLIB, mach_o.LC_LOAD_WEAK_DYLIB, mach_o.LC_REEXPORT_DYLIB,
+    mach_o.LC_LOAD_DYLIB,
+    mach_o.LC_LOAD_WEAK_DYLIB,
+    mach_o.LC_REEXPORT_DYLIB,
     mach_o.LC_LOAD_UPWARD_DYLIB,
 }
 _PLATFORM_MACOS: Final = 1
@@ -60,7 +64,8 @@ def _slice(window: Window, start: int, size: int) -> Binary:
     if order is None:
         raise window.bad(f"no Mach-O header at {start}")
     _, cpu, _, kind, count, length, _ = struct.unpack(
-        order + "7I", window.read(start, 28, "Mach-O header"))
+        order + "7I", window.read(start, 28, "Mach-O header")
+    )
     body = start + (32 if cpu & _ABI64 else 28)
     if count > _MOST_COMMANDS or body + length > start + size:
         raise window.bad(f"{count} load commands of {length} bytes")
@@ -73,12 +78,16 @@ def _slice(window: Window, start: int, size: int) -> Binary:
         command, extent = struct.unpack_from(order + "II", commands, offset)
         if extent < 8 or offset + extent > len(commands):
             raise window.bad(f"a load command of {extent} bytes at {offset}")
-        found.take(command, commands[offset:offset + extent])
+        found.take(command, commands[offset : offset + extent])
         offset += extent
     return Binary(
-        format="macho", machine=_MACHINES.get(cpu, f"cpu {cpu:#x}"), name=found.name,
-        needs=tuple(found.needs), rpath=tuple(found.rpaths),
-        executable=kind == mach_o.MH_EXECUTE, floor=found.floor,
+        format="macho",
+        machine=_MACHINES.get(cpu, f"cpu {cpu:#x}"),
+        name=found.name,
+        needs=tuple(found.needs),
+        rpath=tuple(found.rpaths),
+        executable=kind == mach_o.MH_EXECUTE,
+        floor=found.floor,
     )
 
 
@@ -96,10 +105,13 @@ class _Commands:
         """Note one load command; those that do not decide on loading are passed over."""
         if command in _LOADS:
             _, _, compatibility = self._words(content, 12, 3)
-            self.needs.append(Load(
-                name=self._text(content), compatibility=_version(compatibility),
-                weak=command == mach_o.LC_LOAD_WEAK_DYLIB,
-            ))
+            self.needs.append(
+                Load(
+                    name=self._text(content),
+                    compatibility=_version(compatibility),
+                    weak=command == mach_o.LC_LOAD_WEAK_DYLIB,
+                )
+            )
         elif command == mach_o.LC_ID_DYLIB:
             self.name = self._text(content)
         elif command == mach_o.LC_RPATH:

@@ -32,7 +32,11 @@ class Sibling:
 
     @classmethod
     def named(
-        cls, package: str, file_names: Iterable[str], *, depends: Iterable[str] = (),
+        cls,
+        package: str,
+        file_names: Iterable[str],
+        *,
+        depends: Iterable[str] = (),
         folder: str = "lib",
     ) -> Sibling:
         """Describe it by the file names of its libraries (``Cell.libraries``) in one folder."""
@@ -43,7 +47,9 @@ class Sibling:
     def audited(cls, report: AuditReport, *, depends: Iterable[str] = ()) -> Sibling:
         """Describe it by its own audit, which knows what its libraries need."""
         return cls(
-            package=report.package, libraries=report.binaries, depends=tuple(depends),
+            package=report.package,
+            libraries=report.binaries,
+            depends=tuple(depends),
             paths=report.paths,
         )
 
@@ -118,8 +124,7 @@ class Prefix:
             return Owner(package="", path=real, binary=self.files[real])
         for sibling in self.siblings:
             if real in sibling.libraries:
-                return Owner(
-                    package=sibling.package, path=real, binary=sibling.libraries[real])
+                return Owner(package=sibling.package, path=real, binary=sibling.libraries[real])
             if real in sibling.paths:
                 return Owner(package=sibling.package, path=real)
         if (library := self.table.provided_by(real)) is not None:

@@ -4,6 +4,13 @@ from generator.lock.diff import DiffKind, DiffRow, LockDiff, diff_locks
 from generator.lock.storage import lock_schema_text, lock_text, parse_lock, read_lock, write_lock
 
 __all__ = [
-    "DiffKind", "DiffRow", "LockDiff", "diff_locks", "lock_schema_text", "lock_text", "parse_lock",
-    "read_lock", "write_lock",
+    "DiffKind",
+    "DiffRow",
+    "LockDiff",
+    "diff_locks",
+    "lock_schema_text",
+    "lock_text",
+    "parse_lock",
+    "read_lock",
+    "write_lock",
 ]

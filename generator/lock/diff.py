@@ -10,9 +10,19 @@ from generator.model.cell import Absence, Cell, CellAbsence, Lock
 from generator.model.wheel import Metadata
 
 DiffKind = Literal[
-    "cell added", "cell removed", "version changed", "wheel added", "wheel removed",
-    "wheel changed", "absence added", "absence removed", "dependency added", "dependency removed",
-    "licence changed", "requires-python changed", "sharing changed",
+    "cell added",
+    "cell removed",
+    "version changed",
+    "wheel added",
+    "wheel removed",
+    "wheel changed",
+    "absence added",
+    "absence removed",
+    "dependency added",
+    "dependency removed",
+    "licence changed",
+    "requires-python changed",
+    "sharing changed",
 ]
 
 
@@ -74,32 +84,55 @@ def diff_locks(old: Lock, new: Lock) -> LockDiff:
     for name in sorted(before.keys() | after.keys()):
         was, now = before.get(name), after.get(name)
         if was is None and now is not None:
-            rows.append(DiffRow(kind="cell added", cell=name, subject=_trio(now),
-                                after=f"{len(now.wheels)} wheels"))
+            rows.append(
+                DiffRow(
+                    kind="cell added",
+                    cell=name,
+                    subject=_trio(now),
+                    after=f"{len(now.wheels)} wheels",
+                )
+            )
             rows += _absences(name, (), now.absent)
         elif now is None and was is not None:
-            rows.append(DiffRow(kind="cell removed", cell=name, subject=_trio(was),
-                                before=f"{len(was.wheels)} wheels"))
+            rows.append(
+                DiffRow(
+                    kind="cell removed",
+                    cell=name,
+                    subject=_trio(was),
+                    before=f"{len(was.wheels)} wheels",
+                )
+            )
         elif was is not None and now is not None:
             rows += _cells(was, now, old.metadata, new.metadata)
     rows += _whole_absences(old.absent, new.absent)
     return LockDiff(tuple(rows))
 
 
-def _cells(was: Cell, now: Cell, old: Mapping[str, Metadata],
-           new: Mapping[str, Metadata]) -> Iterator[DiffRow]:
+def _cells(
+    was: Cell, now: Cell, old: Mapping[str, Metadata], new: Mapping[str, Metadata]
+) -> Iterator[DiffRow]:
     name = now.name
     for project in sorted(was.trio.keys() | now.trio.keys()):
         versions = was.trio.get(project, ""), now.trio.get(project, "")
         if versions[0] != versions[1]:
-            yield DiffRow(kind="version changed", cell=name, subject=project,
-                          before=versions[0] or "none", after=versions[1] or "none")
+            yield DiffRow(
+                kind="version changed",
+                cell=name,
+                subject=project,
+                before=versions[0] or "none",
+                after=versions[1] or "none",
+            )
     yield from _wheels(was, now)
     for project in now.trio:
         yield from _metadata(name, project, _said(was, project, old), _said(now, project, new))
     if was.sharing != now.sharing:
-        yield DiffRow(kind="sharing changed", cell=name, subject="libtorch",
-                      before=_shared(was), after=_shared(now))
+        yield DiffRow(
+            kind="sharing changed",
+            cell=name,
+            subject="libtorch",
+            before=_shared(was),
+            after=_shared(now),
+        )
     yield from _absences(name, was.absent, now.absent)
 
 
@@ -111,15 +144,21 @@ def _wheels(was: Cell, now: Cell) -> Iterator[DiffRow]:
         if one is None and two is not None:
             yield DiffRow(kind="wheel added", cell=now.name, subject=filename, after=two.sha256)
         elif two is None and one is not None:
-            yield DiffRow(kind="wheel removed", cell=now.name, subject=filename,
-                          before=one.sha256)
+            yield DiffRow(kind="wheel removed", cell=now.name, subject=filename, before=one.sha256)
         elif one is not None and two is not None and one.sha256 != two.sha256:
-            yield DiffRow(kind="wheel changed", cell=now.name, subject=filename,
-                          before=one.sha256, after=two.sha256, tampering=now.train == "stable")
+            yield DiffRow(
+                kind="wheel changed",
+                cell=now.name,
+                subject=filename,
+                before=one.sha256,
+                after=two.sha256,
+                tampering=now.train == "stable",
+            )
 
 
-def _metadata(cell: str, project: str, was: tuple[Metadata, ...],
-              now: tuple[Metadata, ...]) -> Iterator[DiffRow]:
+def _metadata(
+    cell: str, project: str, was: tuple[Metadata, ...], now: tuple[Metadata, ...]
+) -> Iterator[DiffRow]:
     if not was or not now:
         return
     before = {r for metadata in was for r in metadata.requires_dist}
@@ -129,34 +168,61 @@ def _metadata(cell: str, project: str, was: tuple[Metadata, ...],
     for requirement in sorted(after - before):
         yield DiffRow(kind="dependency added", cell=cell, subject=project, after=requirement)
     if (licences := _set(was, "license")) != _set(now, "license"):
-        yield DiffRow(kind="licence changed", cell=cell, subject=project, before=licences,
-                      after=_set(now, "license"))
+        yield DiffRow(
+            kind="licence changed",
+            cell=cell,
+            subject=project,
+            before=licences,
+            after=_set(now, "license"),
+        )
     if (pythons := _set(was, "requires_python")) != _set(now, "requires_python"):
-        yield DiffRow(kind="requires-python changed", cell=cell, subject=project, before=pythons,
-                      after=_set(now, "requires_python"))
+        yield DiffRow(
+            kind="requires-python changed",
+            cell=cell,
+            subject=project,
+            before=pythons,
+            after=_set(now, "requires_python"),
+        )
 
 
 def _absences(cell: str, was: tuple[Absence, ...], now: tuple[Absence, ...]) -> Iterator[DiffRow]:
     for absence in was:
         if absence not in now:
-            yield DiffRow(kind="absence removed", cell=cell, subject=_what(absence),
-                          before=f"{absence.reason}: {absence.detail}")
+            yield DiffRow(
+                kind="absence removed",
+                cell=cell,
+                subject=_what(absence),
+                before=f"{absence.reason}: {absence.detail}",
+            )
     for absence in now:
         if absence not in was:
-            yield DiffRow(kind="absence added", cell=cell, subject=_what(absence),
-                          after=f"{absence.reason}: {absence.detail}")
+            yield DiffRow(
+                kind="absence added",
+                cell=cell,
+                subject=_what(absence),
+                after=f"{absence.reason}: {absence.detail}",
+            )
 
 
-def _whole_absences(was: tuple[CellAbsence, ...],
-                    now: tuple[CellAbsence, ...]) -> Iterator[DiffRow]:
+def _whole_absences(
+    was: tuple[CellAbsence, ...], now: tuple[CellAbsence, ...]
+) -> Iterator[DiffRow]:
     for absence in was:
         if absence not in now:
-            yield DiffRow(kind="absence removed", cell=_cell(absence), subject="the cell",
-                          before=f"{absence.reason}: {absence.detail}")
+            yield DiffRow(
+                kind="absence removed",
+                cell=_cell(absence),
+                subject="the cell",
+                before=f"{absence.reason}: {absence.detail}",
+            )
     for absence in now:
         if absence not in was:
-            yield DiffRow(kind="absence added", cell=_cell(absence), subject="the cell",
-                          after=f"{absence.reason}: {absence.detail}")
+            yield DiffRow(
+                kind="absence added",
+                cell=_cell(absence),
+                subject="the cell",
+                after=f"{absence.reason}: {absence.detail}",
+            )
 
 
 def _said(cell: Cell, project: str, metadata: Mapping[str, Metadata]) -> tuple[Metadata, ...]:

@@ -51,8 +51,9 @@ class _Representer(SafeRepresenter):
         return node
 
     def _plain(self, mapping: dict[str, Any], *, flow_style: bool) -> MappingNode:
-        node: MappingNode = self.represent_mapping("tag:yaml.org,2002:map", list(mapping.items()),
-                                                   flow_style=flow_style)
+        node: MappingNode = self.represent_mapping(
+            "tag:yaml.org,2002:map", list(mapping.items()), flow_style=flow_style
+        )
         return node
 
 
@@ -63,8 +64,9 @@ _Representer.add_representer(dict, _Representer.represent_ordered)
 
 def to_document(lock: Lock) -> dict[str, Any]:
     """Return the lock as plain data, sorted, without what is default; the digest included."""
-    content: dict[str, Any] = _ADAPTER.dump_python(lock.in_order(), mode="json",
-                                                   exclude_defaults=True)
+    content: dict[str, Any] = _ADAPTER.dump_python(
+        lock.in_order(), mode="json", exclude_defaults=True
+    )
     return {"schema": SCHEMA, "digest": digest_of(content), **content}
 
 

@@ -48,11 +48,17 @@ def parse_lock(text: str, *, where: str) -> Lock:
     if raw["schema"] > SCHEMA:
         raise LockError(
             f"written by a newer armtorch (schema {raw['schema']}, this one knows {SCHEMA})",
-            where=where, next_step="update armtorch, or restore the older lock from git")
+            where=where,
+            next_step="update armtorch, or restore the older lock from git",
+        )
     content = {key: value for key, value in raw.items() if key not in {"schema", "digest"}}
     if raw.get("digest") != _digest(content):
-        raise LockError("its content does not have its digest: it was edited by hand, or a merge "
-                        "mixed two versions", where=where, next_step=_ANEW)
+        raise LockError(
+            "its content does not have its digest: it was edited by hand, or a merge "
+            "mixed two versions",
+            where=where,
+            next_step=_ANEW,
+        )
     try:
         lock = _ADAPTER.validate_python(content)
     except ValidationError as error:
@@ -60,8 +66,11 @@ def parse_lock(text: str, *, where: str) -> Lock:
     for cell in lock.cells:
         for wheel in cell.wheels:
             if wheel.metadata not in lock.metadata:
-                raise LockError(f"{wheel.filename} refers to METADATA that the lock does not have",
-                                where=where, next_step=_ANEW)
+                raise LockError(
+                    f"{wheel.filename} refers to METADATA that the lock does not have",
+                    where=where,
+                    next_step=_ANEW,
+                )
     return lock
 
 
@@ -83,10 +92,16 @@ def write_lock(lock: Lock, path: Path) -> None:
 def lock_schema_text() -> str:
     """Return the JSON Schema of the file as it is committed, for editors and CI."""
     schema = _ADAPTER.json_schema()
-    head = {"schema": {"type": "integer", "const": SCHEMA},
-            "digest": {"type": "string", "pattern": "^[0-9a-f]{64}$"}}
-    full = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema,
-            "properties": {**head, **schema["properties"]}, "required": ["schema", "digest"]}
+    head = {
+        "schema": {"type": "integer", "const": SCHEMA},
+        "digest": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+    }
+    full = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "properties": {**head, **schema["properties"]},
+        "required": ["schema", "digest"],
+    }
     return json.dumps(full, indent=2, ensure_ascii=False) + "\n"
 
 

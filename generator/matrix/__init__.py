@@ -21,7 +21,22 @@ from generator.matrix.view import (
 )
 
 __all__ = [
-    "METAPACKAGES", "PROJECTS", "AbsentCell", "CellView", "LineCells", "MatrixView",
-    "MissingVariant", "Selection", "conda_version", "lines", "matrix_json", "matrix_schema",
-    "matrix_view", "newest_lines", "reference_wheel", "select", "variants", "wanted_pythons",
+    "METAPACKAGES",
+    "PROJECTS",
+    "AbsentCell",
+    "CellView",
+    "LineCells",
+    "MatrixView",
+    "MissingVariant",
+    "Selection",
+    "conda_version",
+    "lines",
+    "matrix_json",
+    "matrix_schema",
+    "matrix_view",
+    "newest_lines",
+    "reference_wheel",
+    "select",
+    "variants",
+    "wanted_pythons",
 ]

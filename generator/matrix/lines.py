@@ -12,7 +12,9 @@ from generator.model import Cell, Lock, PythonBuild, Wheel
 
 #: conda name -> upstream project whose wheel it unpacks
 PROJECTS: Final = {
-    "libtorch": "torch", "pytorch": "torch", "torchvision": "torchvision",
+    "libtorch": "torch",
+    "pytorch": "torch",
+    "torchvision": "torchvision",
     "torchaudio": "torchaudio",
 }
 #: line of the packages that are the same for every release
@@ -44,8 +46,11 @@ class LineCells:
         """Whether a package is made once per Python: as soon as one wheel of the line is."""
         if package not in PROJECTS or package == "libtorch":
             return False
-        return any(wheel.python is not None
-                   for cell in self.cells for wheel in cell.wheels_of(PROJECTS[package]))
+        return any(
+            wheel.python is not None
+            for cell in self.cells
+            for wheel in cell.wheels_of(PROJECTS[package])
+        )
 
 
 def lines(lock: Lock) -> tuple[LineCells, ...]:
@@ -62,8 +67,11 @@ def lines(lock: Lock) -> tuple[LineCells, ...]:
         cells.sort(key=lambda cell: (cell.subdir, cell.accelerator))
         keys = [(cell.subdir, cell.accelerator) for cell in cells]
         if len(set(keys)) != len(keys):
-            raise LockError(f"line {name} has two cells of one subdir and accelerator",
-                            where="feedstock.lock.yaml", next_step="run `armtorch update` again")
+            raise LockError(
+                f"line {name} has two cells of one subdir and accelerator",
+                where="feedstock.lock.yaml",
+                next_step="run `armtorch update` again",
+            )
     return tuple(LineCells(name=name, cells=tuple(cells)) for name, cells in sorted(found.items()))
 
 
@@ -82,6 +90,11 @@ def reference_wheel(cell: Cell) -> Wheel | None:
 
 
 def _ordinary_first(wheels: Iterable[Wheel]) -> list[Wheel]:
-    return sorted((wheel for wheel in wheels if wheel.python is not None),
-                  key=lambda wheel: (wheel.python.freethreading, wheel.python)
-                  if wheel.python else (True, PythonBuild(0, 0)))
+    return sorted(
+        (wheel for wheel in wheels if wheel.python is not None),
+        key=lambda wheel: (
+            (wheel.python.freethreading, wheel.python)
+            if wheel.python
+            else (True, PythonBuild(0, 0))
+        ),
+    )

@@ -91,7 +91,8 @@ def newest_lines(
     if not found:
         have = ", ".join(sorted({cell.torch for cell in wanted}, key=Version)) or "none"
         raise SelectionError(
-            f"no cell with torch {torch or 'of any version'}", where=f"the lock has {have}",
+            f"no cell with torch {torch or 'of any version'}",
+            where=f"the lock has {have}",
             next_step="list the cells with armtorch matrix, or add a line for it to feedstock.yaml",
         )
     newest: dict[tuple[str, str], Cell] = {}

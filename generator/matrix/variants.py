@@ -40,11 +40,20 @@ def variants(feedstock: Feedstock, lock: Lock) -> tuple[Variant, ...]:
     """
     found: list[Variant] = list(_metapackages(feedstock, lock))
     for line in lines(lock):
-        packages = ["libtorch", "pytorch", "torchvision", "torchaudio", "pytorch-cpu",
-                    "pytorch-gpu"]
+        packages = [
+            "libtorch",
+            "pytorch",
+            "torchvision",
+            "torchaudio",
+            "pytorch-cpu",
+            "pytorch-gpu",
+        ]
         for package in packages:
-            drafts = [draft for cell in line.cells
-                      for draft in _of_cell(feedstock, lock, line, cell, package)]
+            drafts = [
+                draft
+                for cell in line.cells
+                for draft in _of_cell(feedstock, lock, line, cell, package)
+            ]
             found += [_named(draft, drafts, feedstock) for draft in drafts]
     return tuple(_with_depends(found))
 
@@ -84,17 +93,33 @@ def _of_cell(
 
 
 def _draft(
-    lock: Lock, cell: Cell, package: str, keys: dict[str, str], *,
-    python: PythonBuild | None = None, wheels: tuple[Wheel, ...] = (),
+    lock: Lock,
+    cell: Cell,
+    package: str,
+    keys: dict[str, str],
+    *,
+    python: PythonBuild | None = None,
+    wheels: tuple[Wheel, ...] = (),
 ) -> _Draft:
     build = _build(lock, cell.line, package)
     version = wheels[0].version if wheels else cell.torch
-    return _Draft(keys=keys, variant=Variant(
-        line=cell.line, train=cell.train, package=package, subdir=cell.subdir,
-        accelerator=cell.accelerator, python=python, version=conda_version(version),
-        build_number=build.number + cell.accelerator.build_offset, digest=build.digest,
-        stem="", config={}, wheels=wheels,
-    ))
+    return _Draft(
+        keys=keys,
+        variant=Variant(
+            line=cell.line,
+            train=cell.train,
+            package=package,
+            subdir=cell.subdir,
+            accelerator=cell.accelerator,
+            python=python,
+            version=conda_version(version),
+            build_number=build.number + cell.accelerator.build_offset,
+            digest=build.digest,
+            stem="",
+            config={},
+            wheels=wheels,
+        ),
+    )
 
 
 def conda_version(version: str) -> str:
@@ -114,8 +139,7 @@ def _named(draft: _Draft, siblings: list[_Draft], feedstock: Feedstock) -> Varia
     noarch = variant.subdir == "noarch"
     platform = smithy().noarch_platform if noarch else subdirs()[variant.subdir].smithy_name
     shared = smithy().platforms[platform.replace("_", "-")].keys()
-    base = (("conda-forge",) if noarch
-            else feedstock.subdirs[variant.subdir].base)  # type: ignore[index]
+    base = ("conda-forge",) if noarch else feedstock.subdirs[variant.subdir].base  # type: ignore[index]
     config: Config = {
         **shared,
         **{key: (value,) for key, value in draft.keys.items()},
@@ -136,21 +160,45 @@ def _metapackages(feedstock: Feedstock, lock: Lock) -> Iterator[Variant]:
     versions = sorted({accelerator.cuda_compiler_version for accelerator in cuda})
     rows: list[tuple[str, str, Accelerator, dict[str, str]]] = [
         ("pytorch-mutex", "1.0", Accelerator(), {"cuda_compiler": "None"}),
-        ("pytorch-mutex", "1.0", cuda[0] if cuda else Accelerator.parse("cuda130"),
-         {"cuda_compiler": "cuda-nvcc"}),
+        (
+            "pytorch-mutex",
+            "1.0",
+            cuda[0] if cuda else Accelerator.parse("cuda130"),
+            {"cuda_compiler": "cuda-nvcc"},
+        ),
         ("cpuonly", "2.0", Accelerator(), {}),
-        *(("pytorch-cuda", version, Accelerator.parse(f"cuda{version.replace('.', '')}"),
-           {"cuda_compiler_version": version}) for version in versions),
+        *(
+            (
+                "pytorch-cuda",
+                version,
+                Accelerator.parse(f"cuda{version.replace('.', '')}"),
+                {"cuda_compiler_version": version},
+            )
+            for version in versions
+        ),
     ]
     drafts = []
     for package, version, accelerator, keys in rows:
         build = _build(lock, METAPACKAGES, package)
         offset = 100 if keys.get("cuda_compiler") == "cuda-nvcc" else 0
-        drafts.append(_Draft(keys=keys, variant=Variant(
-            line=METAPACKAGES, train="stable", package=package, subdir="noarch",
-            accelerator=accelerator, python=None, version=version,
-            build_number=build.number + offset, digest=build.digest, stem="", config={},
-        )))
+        drafts.append(
+            _Draft(
+                keys=keys,
+                variant=Variant(
+                    line=METAPACKAGES,
+                    train="stable",
+                    package=package,
+                    subdir="noarch",
+                    accelerator=accelerator,
+                    python=None,
+                    version=version,
+                    build_number=build.number + offset,
+                    digest=build.digest,
+                    stem="",
+                    config={},
+                ),
+            )
+        )
     for draft in drafts:
         same = [other for other in drafts if other.variant.package == draft.variant.package]
         yield _named(draft, same, feedstock)
@@ -159,9 +207,12 @@ def _metapackages(feedstock: Feedstock, lock: Lock) -> Iterator[Variant]:
 def _with_depends(found: list[Variant]) -> Iterator[Variant]:
     """Fill in which other variants must be on the channel before one can be tested."""
     for variant in found:
-        yield replace(variant, depends=tuple(
-            other.id for other in found if other is not variant and _needs(variant, other)
-        ))
+        yield replace(
+            variant,
+            depends=tuple(
+                other.id for other in found if other is not variant and _needs(variant, other)
+            ),
+        )
 
 
 def _needs(variant: Variant, other: Variant) -> bool:
@@ -169,12 +220,20 @@ def _needs(variant: Variant, other: Variant) -> bool:
     if other.line == METAPACKAGES:
         osx = variant.subdir.startswith("osx-")
         mutex = other.package == "pytorch-mutex" and cuda == kind
-        return mutex and (variant.package in {"cpuonly", "pytorch-cuda"}
-                          or (variant.package == "pytorch" and not osx))
+        return mutex and (
+            variant.package in {"cpuonly", "pytorch-cuda"}
+            or (variant.package == "pytorch" and not osx)
+        )
     if (variant.line, variant.subdir, variant.accelerator) != (
-            other.line, other.subdir, other.accelerator):
+        other.line,
+        other.subdir,
+        other.accelerator,
+    ):
         return False
     if variant.package == "pytorch":
         return other.package == "libtorch"
-    return (other.package == "pytorch" and variant.package not in {"libtorch", "pytorch"}
-            and variant.python in {None, other.python})
+    return (
+        other.package == "pytorch"
+        and variant.package not in {"libtorch", "pytorch"}
+        and variant.python in {None, other.python}
+    )

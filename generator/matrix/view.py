@@ -74,12 +74,21 @@ def matrix_view(feedstock: Feedstock, lock: Lock) -> MatrixView:
     """Show every cell and variant, and the reason for each absent one."""
     found = variants(feedstock, lock)
     return MatrixView(
-        cells=tuple(_cell(feedstock, cell, found) for cell in sorted(
-            lock.cells, key=lambda cell: (cell.line, cell.subdir, cell.accelerator))),
+        cells=tuple(
+            _cell(feedstock, cell, found)
+            for cell in sorted(
+                lock.cells, key=lambda cell: (cell.line, cell.subdir, cell.accelerator)
+            )
+        ),
         metapackages=tuple(each.id for each in found if each.subdir == "noarch"),
         absent=tuple(
-            AbsentCell(train=each.train, subdir=each.subdir, accelerator=each.accelerator,
-                       reason=each.reason, detail=each.detail)
+            AbsentCell(
+                train=each.train,
+                subdir=each.subdir,
+                accelerator=each.accelerator,
+                reason=each.reason,
+                detail=each.detail,
+            )
             for each in lock.absent
         ),
     )
@@ -101,12 +110,19 @@ def matrix_schema() -> str:
 def _cell(feedstock: Feedstock, cell: Cell, found: tuple[Variant, ...]) -> CellView:
     pythons = wanted_pythons(feedstock, cell)
     return CellView(
-        name=cell.name, line=cell.line, train=cell.train, subdir=cell.subdir,
+        name=cell.name,
+        line=cell.line,
+        train=cell.train,
+        subdir=cell.subdir,
         accelerator=str(cell.accelerator),
         trio={str(project): version for project, version in cell.trio.items()},
         pythons=tuple(str(python) for python in pythons),
-        variants=tuple(each.id for each in found if (each.line, each.subdir, each.accelerator)
-                       == (cell.line, cell.subdir, cell.accelerator)),
+        variants=tuple(
+            each.id
+            for each in found
+            if (each.line, each.subdir, each.accelerator)
+            == (cell.line, cell.subdir, cell.accelerator)
+        ),
         missing=tuple(_missing(feedstock, cell, pythons)),
     )
 
@@ -115,17 +131,28 @@ def _missing(
     feedstock: Feedstock, cell: Cell, pythons: tuple[PythonBuild, ...]
 ) -> list[MissingVariant]:
     """List what the lock says is absent, and what it says nothing about but has no wheel."""
-    rows = [MissingVariant(package=each.package, python=each.python, reason=each.reason,
-                           detail=each.detail) for each in cell.absent]
+    rows = [
+        MissingVariant(
+            package=each.package, python=each.python, reason=each.reason, detail=each.detail
+        )
+        for each in cell.absent
+    ]
     said = {(row.package, row.python) for row in rows}
     unsaid = [
-        (package, project, python) for package, project in PROJECTS.items() for python in pythons
-        if package != "libtorch" and project in feedstock.packages
+        (package, project, python)
+        for package, project in PROJECTS.items()
+        for python in pythons
+        if package != "libtorch"
+        and project in feedstock.packages
         and cell.wheel(project, python) is None
         and not said & {(package, str(python)), (package, ""), ("", str(python)), ("", "")}
     ]
     return rows + [
-        MissingVariant(package=package, python=str(python), reason="absent",
-                       detail=f"upstream serves no {project} wheel for {python} on {cell.subdir}")
+        MissingVariant(
+            package=package,
+            python=str(python),
+            reason="absent",
+            detail=f"upstream serves no {project} wheel for {python} on {cell.subdir}",
+        )
         for package, project, python in unsaid
     ]

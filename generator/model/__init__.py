@@ -17,6 +17,18 @@ from generator.model.variant import Variant
 from generator.model.wheel import Metadata, Wheel
 
 __all__ = [
-    "Absence", "AbsenceReason", "Accelerator", "BuildNumber", "Cell", "CellAbsence", "Equivalent",
-    "Lock", "Metadata", "PythonBuild", "Sharing", "Subdir", "Variant", "Wheel",
+    "Absence",
+    "AbsenceReason",
+    "Accelerator",
+    "BuildNumber",
+    "Cell",
+    "CellAbsence",
+    "Equivalent",
+    "Lock",
+    "Metadata",
+    "PythonBuild",
+    "Sharing",
+    "Subdir",
+    "Variant",
+    "Wheel",
 ]

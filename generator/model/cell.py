@@ -106,11 +106,21 @@ class Cell:
         return replace(
             self,
             trio={name: self.trio[name] for name in projects if name in self.trio},
-            wheels=tuple(sorted(self.wheels, key=lambda w: (
-                projects.index(w.project), () if w.python is None else (
-                    w.python.major, w.python.minor, w.python.freethreading), w.filename))),
-            absent=tuple(sorted(self.absent, key=lambda a: (
-                a.package, a.python, a.reason, a.detail))),
+            wheels=tuple(
+                sorted(
+                    self.wheels,
+                    key=lambda w: (
+                        projects.index(w.project),
+                        ()
+                        if w.python is None
+                        else (w.python.major, w.python.minor, w.python.freethreading),
+                        w.filename,
+                    ),
+                )
+            ),
+            absent=tuple(
+                sorted(self.absent, key=lambda a: (a.package, a.python, a.reason, a.detail))
+            ),
             libraries=tuple(sorted(self.libraries)),
         )
 
@@ -165,10 +175,18 @@ class Lock:
         """Return the lock in its one order, whatever order its parts were found in."""
         return replace(
             self,
-            cells=tuple(cell.in_order() for cell in sorted(
-                self.cells, key=lambda c: (c.train, c.line, c.subdir, str(c.accelerator)))),
+            cells=tuple(
+                cell.in_order()
+                for cell in sorted(
+                    self.cells, key=lambda c: (c.train, c.line, c.subdir, str(c.accelerator))
+                )
+            ),
             metadata=dict(sorted(self.metadata.items())),
             builds=dict(sorted(self.builds.items())),
-            absent=tuple(sorted(self.absent, key=lambda a: (
-                a.train, a.subdir, a.accelerator, a.reason, a.detail))),
+            absent=tuple(
+                sorted(
+                    self.absent,
+                    key=lambda a: (a.train, a.subdir, a.accelerator, a.reason, a.detail),
+                )
+            ),
         )

@@ -13,8 +13,12 @@ from typing import Final
 _DELETED: Final = str.maketrans("", "", '<>:?*,"/\\|')
 #: Windows paths end at 259 characters. conda-smithy counts a runner's work folder before the name
 #: and ``.yaml`` after it; armtorch's own line and package folders come between.
-_LIMIT: Final = 259 - len("C:/Users/runnerx/_work/armtorch/armtorch/.ci_support/") - len(
-    "metapackages/pytorch-mutex/") - len(".yaml")
+_LIMIT: Final = (
+    259
+    - len("C:/Users/runnerx/_work/armtorch/armtorch/.ci_support/")
+    - len("metapackages/pytorch-mutex/")
+    - len(".yaml")
+)
 _HASH: Final = 8
 
 

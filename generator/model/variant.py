@@ -12,8 +12,15 @@ from generator.model.wheel import Wheel
 
 #: conda names of everything armtorch can put on a channel
 PackageName = Literal[
-    "libtorch", "pytorch", "torchvision", "torchaudio", "pytorch-cpu", "pytorch-gpu",
-    "pytorch-mutex", "cpuonly", "pytorch-cuda",
+    "libtorch",
+    "pytorch",
+    "torchvision",
+    "torchaudio",
+    "pytorch-cpu",
+    "pytorch-gpu",
+    "pytorch-mutex",
+    "cpuonly",
+    "pytorch-cuda",
 ]
 
 

@@ -21,7 +21,21 @@ from generator.naming.specifiers import conda_version_spec
 from generator.naming.virtual_packages import floor, virtual_packages
 
 __all__ = [
-    "Bundled", "Library", "RunDependency", "SonameTable", "bundled", "conda_depends", "conda_name",
-    "conda_version_spec", "dropped_requirements", "floor", "library_depends", "needed_libraries",
-    "sonames", "spdx", "torch_requirement", "unique", "virtual_packages",
+    "Bundled",
+    "Library",
+    "RunDependency",
+    "SonameTable",
+    "bundled",
+    "conda_depends",
+    "conda_name",
+    "conda_version_spec",
+    "dropped_requirements",
+    "floor",
+    "library_depends",
+    "needed_libraries",
+    "sonames",
+    "spdx",
+    "torch_requirement",
+    "unique",
+    "virtual_packages",
 ]

@@ -128,7 +128,8 @@ def spdx(metadata: Metadata) -> str:
     raise DataError(
         f"{metadata.name} {metadata.version} states {metadata.license!r}, which is no SPDX "
         "expression, and has no licence row",
-        where=str(DATA / _FILE), next_step="read its licence file and add `license:` to its row",
+        where=str(DATA / _FILE),
+        next_step="read its licence file and add `license:` to its row",
     )
 
 

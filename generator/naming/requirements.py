@@ -103,7 +103,8 @@ def dropped_requirements(metadata: Metadata) -> tuple[str, ...]:
 
     """
     return tuple(
-        text for text in metadata.requires_dist
+        text
+        for text in metadata.requires_dist
         if not name_map().row(_parse(text, metadata).name).dist
     )
 
@@ -141,9 +142,7 @@ def _holds(
     if requirement.marker is None:
         return True
     pythons = [python] if python is not None else _admitted(metadata)
-    answers = {
-        build: requirement.marker.evaluate(_environment(subdir, build)) for build in pythons
-    }
+    answers = {build: requirement.marker.evaluate(_environment(subdir, build)) for build in pythons}
     if len(set(answers.values())) == 1:
         return next(iter(answers.values()))
     wanted = ", ".join(str(build) for build, holds in answers.items() if holds)
@@ -198,7 +197,8 @@ def _pinned(requirement: Requirement, row: ProjectRow) -> str | None:
     if row.pin is None:
         return None
     starts = [
-        part.version for part in requirement.specifier
+        part.version
+        for part in requirement.specifier
         if part.operator in {"==", "~=", ">=", "==="} and not part.version.endswith(".*")
     ]
     return max(starts, key=Version) if starts else None

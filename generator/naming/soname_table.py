@@ -130,7 +130,7 @@ class SonameTable:
         """
         if (row := self.libraries.get(name)) is not None:
             return row
-        if (system := next((p for p in self.prefixes if name.startswith(p.name)), None)):
+        if system := next((p for p in self.prefixes if name.startswith(p.name)), None):
             return system
         return self.libraries.get(name.rsplit("/", 1)[-1])
 
@@ -166,7 +166,9 @@ def bundled(member: str, subdir: str, version: str) -> Bundled | None:
             action = copy.action or library.action
             link = action == "unvendor"
             return Bundled(
-                library=library.name, action=action, reason=library.note,
+                library=library.name,
+                action=action,
+                reason=library.note,
                 link_target=library.target if link else None,
                 dependency=library.dependency if link else None,
             )

@@ -34,7 +34,8 @@ def conda_version_spec(specifier: str) -> str:
         parts = SpecifierSet(specifier)
     except InvalidSpecifier as error:
         raise MalformedError(
-            f"{specifier!r} is not a version specifier", where="Requires-Dist or Requires-Python",
+            f"{specifier!r} is not a version specifier",
+            where="Requires-Dist or Requires-Python",
             next_step="report it upstream; until then leave the release out in feedstock.yaml",
         ) from error
     ordered = sorted(parts, key=lambda part: (_ORDER[part.operator], str(part)))

@@ -61,7 +61,8 @@ def floor(platforms: tuple[str, ...], *, subdir: Subdir) -> tuple[int, int] | No
     for platform in platforms:
         if not any(re.fullmatch(pattern, platform) for pattern in subdir.wheel_platforms):
             raise MalformedError(
-                f"platform tag {platform!r} is not one of {subdir}", where="wheel file name",
+                f"platform tag {platform!r} is not one of {subdir}",
+                where="wheel file name",
                 next_step="see wheel_platforms in generator/data/subdirs.yaml",
             )
         if (match := _FLOOR.fullmatch(platform)) is not None:

@@ -6,6 +6,14 @@ from generator.rendering.numbering import check_numbers, digests, number_builds
 from generator.rendering.tree import GENERATED, RenderedTree, render
 
 __all__ = [
-    "GENERATED", "Difference", "RenderedTree", "check_numbers", "check_tree", "compare_tree",
-    "digests", "number_builds", "render", "write_tree",
+    "GENERATED",
+    "Difference",
+    "RenderedTree",
+    "check_numbers",
+    "check_tree",
+    "compare_tree",
+    "digests",
+    "number_builds",
+    "render",
+    "write_tree",
 ]

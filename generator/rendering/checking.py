@@ -57,8 +57,11 @@ def check_tree(tree: RenderedTree) -> None:
         for variant in tree.variants:
             name = _check_variant(recipes[variant.recipe_path], root, variant)
             if (other := files.setdefault((variant.subdir, name), variant.id)) != variant.id:
-                raise RenderError(f"{other} gives a package of the same name, {name}",
-                                  where=variant.id, next_step=_NEXT)
+                raise RenderError(
+                    f"{other} gives a package of the same name, {name}",
+                    where=variant.id,
+                    next_step=_NEXT,
+                )
             by_recipe.setdefault((variant.recipe_path, variant.subdir), set()).add(name)
         for (path, subdir), names in sorted(by_recipe.items()):
             _check_alone(recipes[path], root / path, subdir, names)
@@ -94,20 +97,23 @@ def _recipe(path: Path) -> Stage0Recipe:
     try:
         return Stage0Recipe.from_file(path)
     except RattlerBuildError as error:
-        raise RenderError(f"rattler-build refuses it: {error}", where=str(path),
-                          next_step=_NEXT) from error
+        raise RenderError(
+            f"rattler-build refuses it: {error}", where=str(path), next_step=_NEXT
+        ) from error
 
 
 def _render(
     recipe: Stage0Recipe, config: VariantConfig, subdir: str, where: str
 ) -> list[RenderedVariant]:
-    platform = PlatformConfig(target_platform=subdir, build_platform=str(Subdir.current()),
-                              host_platform=subdir)
+    platform = PlatformConfig(
+        target_platform=subdir, build_platform=str(Subdir.current()), host_platform=subdir
+    )
     try:
         return recipe.render(config, RenderConfig(platform))
     except RattlerBuildError as error:
-        raise RenderError(f"rattler-build refuses it: {error}", where=where,
-                          next_step=_NEXT) from error
+        raise RenderError(
+            f"rattler-build refuses it: {error}", where=where, next_step=_NEXT
+        ) from error
 
 
 def _check_variant(recipe: Stage0Recipe, root: Path, variant: Variant) -> str:
@@ -115,23 +121,27 @@ def _check_variant(recipe: Stage0Recipe, root: Path, variant: Variant) -> str:
     try:
         config = VariantConfig.from_file(root / variant.config_path)
     except RattlerBuildError as error:
-        raise RenderError(f"rattler-build refuses it: {error}", where=variant.config_path,
-                          next_step=_NEXT) from error
+        raise RenderError(
+            f"rattler-build refuses it: {error}", where=variant.config_path, next_step=_NEXT
+        ) from error
     found = _render(recipe, config, variant.subdir, variant.id)
     if len(found) != 1:
-        raise RenderError(f"gives {len(found)} packages, not one", where=variant.id,
-                          next_step=_NEXT)
+        raise RenderError(
+            f"gives {len(found)} packages, not one", where=variant.id, next_step=_NEXT
+        )
     made = found[0].recipe
     said = (str(made.package.name), str(made.package.version), made.build.number)
     wanted = (variant.package, variant.version, variant.build_number)
     if said != wanted:
-        raise RenderError(f"gives {said}, the matrix says {wanted}", where=variant.id,
-                          next_step=_NEXT)
+        raise RenderError(
+            f"gives {said}, the matrix says {wanted}", where=variant.id, next_step=_NEXT
+        )
     sources = sorted(str(source.to_dict().get("sha256")) for source in made.sources)
     wheels = sorted(wheel.sha256 for wheel in variant.wheels)
     if sources != wheels:
-        raise RenderError(f"is made from {sources}, the lock says {wheels}", where=variant.id,
-                          next_step=_NEXT)
+        raise RenderError(
+            f"is made from {sources}, the lock says {wheels}", where=variant.id, next_step=_NEXT
+        )
     return file_name(found[0])
 
 
@@ -148,10 +158,14 @@ def _check_alone(recipe: Stage0Recipe, path: Path, subdir: str, names: Iterable[
     try:
         config = VariantConfig.from_file_with_context(beside, jinja)
     except RattlerBuildError as error:
-        raise RenderError(f"rattler-build refuses it: {error}", where=str(beside),
-                          next_step=_NEXT) from error
+        raise RenderError(
+            f"rattler-build refuses it: {error}", where=str(beside), next_step=_NEXT
+        ) from error
     alone = {file_name(each) for each in _render(recipe, config, subdir, str(beside))}
     if alone != set(names):
         odd = sorted(alone ^ set(names))
-        raise RenderError(f"on {subdir} variants.yaml and .ci_support differ in {odd[:3]}",
-                          where=str(path), next_step=_NEXT)
+        raise RenderError(
+            f"on {subdir} variants.yaml and .ci_support differ in {odd[:3]}",
+            where=str(path),
+            next_step=_NEXT,
+        )

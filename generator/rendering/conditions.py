@@ -54,9 +54,15 @@ def condition(chosen: Iterable[Place], universe: Iterable[Place]) -> str | None:
     wanted, every = frozenset(chosen), frozenset(universe)
     if wanted == every:
         return None
-    for parts in ((False, False, True), (True, False, False), (False, True, False),
-                  (True, True, False), (True, False, True), (False, True, True),
-                  (True, True, True)):
+    for parts in (
+        (False, False, True),
+        (True, False, False),
+        (False, True, False),
+        (True, True, False),
+        (True, False, True),
+        (False, True, True),
+        (True, True, True),
+    ):
         if _projected(wanted, every, parts) == wanted:
             return _conjunction(wanted, every, parts)
     by_subdir: dict[str, set[Place]] = {}
@@ -64,8 +70,7 @@ def condition(chosen: Iterable[Place], universe: Iterable[Place]) -> str | None:
         by_subdir.setdefault(place.subdir, set()).add(place)
     if len(by_subdir) > 1:
         return " or ".join(f"({condition(part, every)})" for part in by_subdir.values())
-    return " or ".join(f"({condition([place], every)})"
-                       for place in sorted(wanted, key=_sortable))
+    return " or ".join(f"({condition([place], every)})" for place in sorted(wanted, key=_sortable))
 
 
 def _sortable(place: Place) -> tuple[str, Accelerator, PythonBuild]:
@@ -80,7 +85,8 @@ def _projected(
     accelerators = {place.accelerator for place in wanted}
     pythons = {place.python for place in wanted}
     return frozenset(
-        place for place in every
+        place
+        for place in every
         if (not parts[0] or place.subdir in subdirs)
         and (not parts[1] or place.accelerator in accelerators)
         and (not parts[2] or place.python in pythons)
@@ -94,17 +100,31 @@ def _conjunction(
     found = []
     if parts[0]:
         subdirs = {place.subdir for place in every}
-        found.append(_either([subdir_condition(subdir, subdirs)
-                              for subdir in sorted({place.subdir for place in wanted})]))
+        found.append(
+            _either(
+                [
+                    subdir_condition(subdir, subdirs)
+                    for subdir in sorted({place.subdir for place in wanted})
+                ]
+            )
+        )
     if parts[1]:
         beside = _projected(wanted, every, (parts[0], False, parts[2]))
-        found.append(_accelerators({place.accelerator for place in wanted},
-                                   {place.accelerator for place in beside},
-                                   tegra=any(place.accelerator.tegra for place in every)))
+        found.append(
+            _accelerators(
+                {place.accelerator for place in wanted},
+                {place.accelerator for place in beside},
+                tegra=any(place.accelerator.tegra for place in every),
+            )
+        )
     if parts[2]:
         beside = _projected(wanted, every, (parts[0], parts[1], False))
-        found.append(_pythons({place.python for place in wanted if place.python},
-                              {place.python for place in beside if place.python}))
+        found.append(
+            _pythons(
+                {place.python for place in wanted if place.python},
+                {place.python for place in beside if place.python},
+            )
+        )
     if len(found) == 1:
         return found[0]
     return " and ".join(f"({part})" if " or " in part else part for part in found)

@@ -37,8 +37,13 @@ def compare_tree(tree: RenderedTree, root: Path) -> tuple[Difference, ...]:
     for path, content in tree.files.items():
         there = _read(root / path)
         if there != content:
-            found.append(Difference(path, "missing" if there is None else "stale",
-                                    _diff(path, there or b"", content)))
+            found.append(
+                Difference(
+                    path,
+                    "missing" if there is None else "stale",
+                    _diff(path, there or b"", content),
+                )
+            )
     found += [Difference(path, "stray", "") for path in strays(tree, root)]
     return tuple(sorted(found, key=lambda difference: difference.path))
 
@@ -81,8 +86,11 @@ def _remove(root: Path, name: str) -> None:
                 break
             parent.rmdir()
     except OSError as error:
-        raise StorageError(f"cannot be removed: {error.strerror or error}", where=str(path),
-                           next_step="remove it by hand and run it again") from error
+        raise StorageError(
+            f"cannot be removed: {error.strerror or error}",
+            where=str(path),
+            next_step="remove it by hand and run it again",
+        ) from error
 
 
 def _read(path: Path) -> bytes | None:
@@ -91,11 +99,15 @@ def _read(path: Path) -> bytes | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise StorageError(f"cannot be read: {error.strerror or error}", where=str(path),
-                           next_step="give yourself the right to read it") from error
+        raise StorageError(
+            f"cannot be read: {error.strerror or error}",
+            where=str(path),
+            next_step="give yourself the right to read it",
+        ) from error
 
 
 def _diff(path: str, there: bytes, wanted: bytes) -> str:
-    before, after = (content.decode("utf-8", "replace").splitlines(keepends=True)
-                     for content in (there, wanted))
+    before, after = (
+        content.decode("utf-8", "replace").splitlines(keepends=True) for content in (there, wanted)
+    )
     return "".join(difflib.unified_diff(before, after, f"a/{path}", f"b/{path}"))

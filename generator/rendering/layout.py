@@ -95,17 +95,21 @@ def layout_text(inputs: RecipeInputs, *, smoke: bool) -> str:
         cell, key = inputs.cells[variant.id], f"{variant.subdir}/{variant.accelerator}"
         for wheel in variant.wheels:
             wheels[wheel.sha256] = {
-                "file": wheel.filename, "cell": key, "purl": wheel.purl, "size": wheel.size,
+                "file": wheel.filename,
+                "cell": key,
+                "purl": wheel.purl,
+                "size": wheel.size,
                 "dist_info": _dist_info(package, wheel, lock.metadata[wheel.metadata]),
             }
             places.setdefault(key, _cell(package, wheel, cell))
     content = {
-        "schema": 1, "package": package,
+        "schema": 1,
+        "package": package,
         "maximum_unpacked_ratio": inputs.feedstock.policies.maximum_unpacked_ratio,
         "licenses": layouts().licenses,
-        "added_by_rattler_build":
-            [f"etc/conda/test-files/{package}/1/smoke.py"] if smoke else [],
-        "wheels": wheels, "cells": places,
+        "added_by_rattler_build": [f"etc/conda/test-files/{package}/1/smoke.py"] if smoke else [],
+        "wheels": wheels,
+        "cells": places,
     }
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
@@ -133,16 +137,22 @@ def _cell(package: str, wheel: Wheel, cell: Cell) -> dict[str, Any]:
     links: list[dict[str, str]] = []
     if layout.link_folder is not None and not shared and cell.subdir.startswith("linux-"):
         links = [
-            {"at": f"{_SITE}/{layout.link_folder}/{library.name}", "to": library.target,
-             "of": library.package or "", "why": "a RUNPATH of $ORIGIN is all that glibc follows"}
-            for library in needed_libraries(package, version=wheel.version, subdir=cell.subdir,
-                                            accelerator=cell.accelerator)
+            {
+                "at": f"{_SITE}/{layout.link_folder}/{library.name}",
+                "to": library.target,
+                "of": library.package or "",
+                "why": "a RUNPATH of $ORIGIN is all that glibc follows",
+            }
+            for library in needed_libraries(
+                package, version=wheel.version, subdir=cell.subdir, accelerator=cell.accelerator
+            )
         ]
     place: dict[str, Any] = {"rules": rules, "links": links}
     if layout.shared_package is not None and cell.sharing is not None:
         sharing = cell.sharing
         place["shared"] = {
-            "digest": sharing.digest, "per_python": list(sharing.per_python),
+            "digest": sharing.digest,
+            "per_python": list(sharing.per_python),
             "equivalent": [vars(row) for row in sharing.equivalent],
         }
     return place
@@ -162,8 +172,11 @@ def _rule(layout: ProjectLayout, rule: Rule, *, shared: bool) -> dict[str, Any]:
     if shared:
         said["do"] = "unpack"
         if rule.patch is not None:
-            said["patch"] = {"pattern": rule.patch.pattern, "with": rule.patch.replacement,
-                             "why": rule.patch.why}
+            said["patch"] = {
+                "pattern": rule.patch.pattern,
+                "with": rule.patch.replacement,
+                "why": rule.patch.why,
+            }
         return said
     return {**said, "do": "link", "of": layout.shared_package}
 
@@ -185,7 +198,8 @@ def _bundled_rules(
     tops = (f"{wheel.project}/", f"{wheel.project}.", "*/")
     for copy, library in sonames(cell.subdir).bundled:
         if not copy.files.startswith(tops) or wheel.version not in SpecifierSet(
-                copy.versions, prereleases=True):
+            copy.versions, prereleases=True
+        ):
             continue
         action = copy.action or library.action
         said: dict[str, Any] = {"match": [copy.files]}
@@ -193,15 +207,37 @@ def _bundled_rules(
         if action == "drop":
             found.append({**said, "do": "drop", "why": library.note})
         elif action == "unvendor":
-            base = {**said, "do": "base", "to": library.target, "of": library.package,
-                    "why": library.note}
+            base = {
+                **said,
+                "do": "base",
+                "to": library.target,
+                "of": library.package,
+                "why": library.note,
+            }
             found.append({**base, "at": "lib"} if shared else base)
         elif layout.shared_package is None:
             found.append({**said, "do": "unpack", "to": _SITE, "why": library.note})
         elif shared:
-            found.append({**said, "do": "unpack", "shared": True, "from": folder, "to": "lib",
-                          "why": library.note})
+            found.append(
+                {
+                    **said,
+                    "do": "unpack",
+                    "shared": True,
+                    "from": folder,
+                    "to": "lib",
+                    "why": library.note,
+                }
+            )
         else:
-            found.append({**said, "do": "link", "shared": True, "from": folder, "to": "lib",
-                          "of": layout.shared_package, "why": library.note})
+            found.append(
+                {
+                    **said,
+                    "do": "link",
+                    "shared": True,
+                    "from": folder,
+                    "to": "lib",
+                    "of": layout.shared_package,
+                    "why": library.note,
+                }
+            )
     return found

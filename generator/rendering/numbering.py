@@ -61,15 +61,20 @@ def number_builds(feedstock: Feedstock, lock: Lock, old: Lock | None) -> Lock:
 
 def check_numbers(feedstock: Feedstock, lock: Lock) -> None:
     """Raise StaleError when a recipe changed and its build number in the lock did not."""
-    stale = [name for name, digest in digests(feedstock, lock).items()
-             if name not in lock.builds or lock.builds[name].digest != digest]
+    stale = [
+        name
+        for name, digest in digests(feedstock, lock).items()
+        if name not in lock.builds or lock.builds[name].digest != digest
+    ]
     if stale:
         more = f" and {len(stale) - 3} more" if len(stale) > 3 else ""
         raise StaleError(
             f"made from other inputs than their build numbers stand for: "
             f"{', '.join(stale[:3])}{more}",
-            where="feedstock.lock.yaml", next_step="run `armtorch render --renumber`, "
-            "which raises the numbers in the lock and writes the recipes")
+            where="feedstock.lock.yaml",
+            next_step="run `armtorch render --renumber`, "
+            "which raises the numbers in the lock and writes the recipes",
+        )
 
 
 def _releases(feedstock: Feedstock, lock: Lock) -> dict[str, frozenset[tuple[str, str, str]]]:

@@ -14,9 +14,11 @@ from generator.rendering import templates
 from generator.rendering.conditions import Place, Row, condition, rows
 from generator.rendering.requirements import constraint_specs, run_specs
 
-_HEAD = ("# yaml-language-server: $schema="
-         "https://raw.githubusercontent.com/prefix-dev/recipe-format/main/schema.json\n"
-         "# Written by `armtorch render` from feedstock.lock.yaml and templates/; change those.\n")
+_HEAD = (
+    "# yaml-language-server: $schema="
+    "https://raw.githubusercontent.com/prefix-dev/recipe-format/main/schema.json\n"
+    "# Written by `armtorch render` from feedstock.lock.yaml and templates/; change those.\n"
+)
 #: how deep the repository's root is above a recipe folder
 _ROOT = "../../.."
 
@@ -54,7 +56,8 @@ def recipe_text(inputs: RecipeInputs) -> str:
     """
     build = inputs.lock.builds.get(inputs.name)
     filled = {
-        "head": _HEAD, "package": inputs.package,
+        "head": _HEAD,
+        "package": inputs.package,
         "number": inputs.number(inputs.package),
         "libtorch_number": inputs.number("libtorch"),
         "digest": "" if build is None else build.digest,
@@ -88,7 +91,8 @@ def _line_facts(inputs: RecipeInputs) -> dict[str, object]:
         "entry_points": list_lines(rows(scripts)),
         "license": one({spdx(each) for each in metadata}, inputs, "licences"),
         "license_file": license_file(inputs, metadata),
-        "summary": metadata[0].summary, "home": metadata[0].home,
+        "summary": metadata[0].summary,
+        "home": metadata[0].home,
         "libraries": _libraries(inputs),
     }
 
@@ -118,8 +122,7 @@ def list_lines(found: Sequence[Row], *, keyed: bool = False) -> list[str]:
         if row.condition is None:
             text += _mapping("- ", row.items) if keyed else [f"- {item}" for item in row.items]
         elif keyed:
-            text += [f"- if: {row.condition}", "  then:",
-                     *(f"    {line}" for line in row.items)]
+            text += [f"- if: {row.condition}", "  then:", *(f"    {line}" for line in row.items)]
         elif len(row.items) == 1:
             text += [f"- if: {row.condition}", f"  then: {row.items[0]}"]
         else:
@@ -128,8 +131,7 @@ def list_lines(found: Sequence[Row], *, keyed: bool = False) -> list[str]:
 
 
 def _mapping(lead: str, lines: Sequence[str]) -> list[str]:
-    return [f"{lead if first == 0 else ' ' * len(lead)}{line}"
-            for first, line in enumerate(lines)]
+    return [f"{lead if first == 0 else ' ' * len(lead)}{line}" for first, line in enumerate(lines)]
 
 
 def _sources(inputs: RecipeInputs) -> list[Row]:
@@ -140,8 +142,10 @@ def _sources(inputs: RecipeInputs) -> list[Row]:
             users.setdefault((wheel.sha256, wheel.filename), set()).add(Place.of(variant))
     every = {Place.of(variant) for variant in inputs.variants}
     return [
-        Row(condition(places, every), (
-            f"path: {_ROOT}/wheelhouse/{sha256[:16]}/{filename}", f"sha256: {sha256}"))
+        Row(
+            condition(places, every),
+            (f"path: {_ROOT}/wheelhouse/{sha256[:16]}/{filename}", f"sha256: {sha256}"),
+        )
         for (sha256, filename), places in users.items()
     ]
 
@@ -149,8 +153,8 @@ def _sources(inputs: RecipeInputs) -> list[Row]:
 def _libraries(inputs: RecipeInputs) -> list[str]:
     """Name libtorch's library files that the contents test looks for."""
     rows_of = {
-        Place.of(variant): [f"lib/libtorch_cpu.{_suffix(variant)}"] + (
-            [] if variant.accelerator.cuda is None else [f"lib/libtorch_cuda.{_suffix(variant)}"])
+        Place.of(variant): [f"lib/libtorch_cpu.{_suffix(variant)}"]
+        + ([] if variant.accelerator.cuda is None else [f"lib/libtorch_cuda.{_suffix(variant)}"])
         for variant in inputs.variants
     }
     return list_lines(rows(rows_of))
@@ -163,8 +167,11 @@ def _suffix(variant: Variant) -> str:
 def one(values: set[str], inputs: RecipeInputs, what: str) -> str:
     """Return the only value, since a recipe has one place for it."""
     if len(values) != 1:
-        raise RenderError(f"the wheels of {inputs.name} have several {what}: {sorted(values)}",
-                          where=inputs.name, next_step="add a row for it to the data files")
+        raise RenderError(
+            f"the wheels of {inputs.name} have several {what}: {sorted(values)}",
+            where=inputs.name,
+            next_step="add a row for it to the data files",
+        )
     return values.pop()
 
 
@@ -175,5 +182,8 @@ def license_file(inputs: RecipeInputs, metadata: Sequence[Metadata]) -> str:
         return "licenses/"
     if has == {False}:
         return "LICENSE"
-    raise RenderError("some wheels have licence texts and some have none", where=inputs.name,
-                      next_step="give the cells lines of their own in feedstock.yaml")
+    raise RenderError(
+        "some wheels have licence texts and some have none",
+        where=inputs.name,
+        next_step="give the cells lines of their own in feedstock.yaml",
+    )

@@ -28,7 +28,10 @@ _BUILD = "${{ accelerator }}_generic_*"
 _BOARD = "arm-variant"
 #: which part of Requires-Dist each package depends on
 _PARTS: Final[dict[str, Part]] = {
-    "libtorch": "native", "pytorch": "python", "torchvision": "all", "torchaudio": "all",
+    "libtorch": "native",
+    "pytorch": "python",
+    "torchvision": "all",
+    "torchaudio": "all",
 }
 
 
@@ -58,12 +61,17 @@ def run_specs(variant: Variant, cell: Cell, lock: Lock) -> tuple[str, ...]:
         found.append(f"pytorch ==${{{{ pytorch }}}} {_BUILD}")
     python = cell.pythons()[0] if shared else variant.python
     native, mapped = (
-        conda_depends(metadata, subdir=subdir, accelerator=variant.accelerator, python=python,
-                      part=part)
+        conda_depends(
+            metadata, subdir=subdir, accelerator=variant.accelerator, python=python, part=part
+        )
         for part in ("native", _PARTS[variant.package])
     )
-    libraries = library_depends(variant.package, version=wheel.version, subdir=variant.subdir,
-                                accelerator=variant.accelerator)
+    libraries = library_depends(
+        variant.package,
+        version=wheel.version,
+        subdir=variant.subdir,
+        accelerator=variant.accelerator,
+    )
     # what METADATA asks for has the better bounds
     stated = {dependency.name: dependency for dependency in (*native, *mapped)}
     more = tuple(stated.get(dependency.name, dependency) for dependency in libraries)
@@ -72,8 +80,9 @@ def run_specs(variant: Variant, cell: Cell, lock: Lock) -> tuple[str, ...]:
         more += tuple(dependency for dependency in native if dependency.name == _BOARD)
     # the driver is asked for by libtorch and pytorch, as on conda-forge; the rest depends on those
     drives = variant.package in {"libtorch", "pytorch"}
-    virtual = virtual_packages(wheel.platforms, subdir=subdir,
-                               accelerator=variant.accelerator if drives else Accelerator())
+    virtual = virtual_packages(
+        wheel.platforms, subdir=subdir, accelerator=variant.accelerator if drives else Accelerator()
+    )
     return (*found, *_ordered((*mapped, *more)), *virtual)
 
 
@@ -109,7 +118,8 @@ def _python(metadata: Metadata, python: PythonBuild | None) -> tuple[str, ...]:
         wanted = conda_version_spec(metadata.requires_python) if metadata.requires_python else ""
         return (f"python {wanted}".strip(),)
     left_out = sorted(
-        f"!={specifier.version}" for specifier in SpecifierSet(metadata.requires_python)
+        f"!={specifier.version}"
+        for specifier in SpecifierSet(metadata.requires_python)
         if specifier.operator == "!=" and specifier.version.startswith(f"{python.version}.")
     )
     return (f"python {','.join(left_out)}".strip(), python.python_abi_spec)
@@ -118,10 +128,12 @@ def _python(metadata: Metadata, python: PythonBuild | None) -> tuple[str, ...]:
 def _check_torch(metadata: Metadata, cell: Cell) -> None:
     wanted = torch_requirement(metadata)
     if wanted is not None and not SpecifierSet(wanted).contains(
-            Version(cell.torch).public, prereleases=True):
+        Version(cell.torch).public, prereleases=True
+    ):
         raise RenderError(
             f"{metadata.name} {metadata.version} wants torch{wanted}, the cell has {cell.torch}",
-            where=cell.name, next_step="run `armtorch update`, which solves the trio again",
+            where=cell.name,
+            next_step="run `armtorch update`, which solves the trio again",
         )
 
 

@@ -30,8 +30,11 @@ def read(name: str) -> bytes:
     try:
         return (folder() / name).read_bytes()
     except FileNotFoundError as error:
-        raise RenderError("there is no such template", where=str(folder() / name),
-                          next_step="restore it from the repository") from error
+        raise RenderError(
+            "there is no such template",
+            where=str(folder() / name),
+            next_step="restore it from the repository",
+        ) from error
 
 
 @cache
@@ -39,11 +42,17 @@ def environment() -> Environment:
     """Return the environment. Its delimiters leave rattler-build's ``${{ }}`` alone."""
     # recipes are YAML, not HTML: escaping would break them
     found = Environment(  # noqa: S701
-        loader=FileSystemLoader(folder() / "recipes"), undefined=StrictUndefined,
-        variable_start_string="<<", variable_end_string=">>",
-        block_start_string="<%", block_end_string="%>",
-        comment_start_string="<#", comment_end_string="#>",
-        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+        loader=FileSystemLoader(folder() / "recipes"),
+        undefined=StrictUndefined,
+        variable_start_string="<<",
+        variable_end_string=">>",
+        block_start_string="<%",
+        block_end_string="%>",
+        comment_start_string="<#",
+        comment_end_string="#>",
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     found.filters["lines"] = indented
     return found

@@ -56,11 +56,21 @@ def recipes(
     inputs = []
     for (line, package), group in groupby(found, key=lambda each: (each.line, each.package)):
         of_recipe = tuple(group)
-        cells: dict[str, Cell] = {} if line == METAPACKAGES else {
-            each.id: places[each.line, each.subdir, each.accelerator] for each in of_recipe
-        }
-        inputs.append(RecipeInputs(line=line, package=package, variants=of_recipe, cells=cells,
-                                   feedstock=feedstock, lock=lock))
+        cells: dict[str, Cell] = (
+            {}
+            if line == METAPACKAGES
+            else {each.id: places[each.line, each.subdir, each.accelerator] for each in of_recipe}
+        )
+        inputs.append(
+            RecipeInputs(
+                line=line,
+                package=package,
+                variants=of_recipe,
+                cells=cells,
+                feedstock=feedstock,
+                lock=lock,
+            )
+        )
     return tuple(inputs)
 
 

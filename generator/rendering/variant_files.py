@@ -17,14 +17,20 @@ _HEAD: Final = (
 )
 #: keys that tell variants of one recipe apart, in the order they stand
 _KEYS: Final = (
-    "python", "cuda_compiler", "cuda_compiler_version", "arm_variant_type", "pytorch",
+    "python",
+    "cuda_compiler",
+    "cuda_compiler_version",
+    "arm_variant_type",
+    "pytorch",
     # in the hash of every package as soon as they are set, so both kinds of file have to set them
-    "channel_sources", "channel_targets",
+    "channel_sources",
+    "channel_targets",
 )
 _PLAIN: Final = re.compile(r"[\w./][\w ./*:+,-]*")
 #: plain scalars that YAML 1.1 reads as something else than a text
 _SPECIAL: Final = re.compile(
-    r"null|true|false|yes|no|on|off|y|n|[\d._]+(e[-+]?\d+)?|\d+(:\d+)+(\.\d*)?", re.IGNORECASE)
+    r"null|true|false|yes|no|on|off|y|n|[\d._]+(e[-+]?\d+)?|\d+(:\d+)+(\.\d*)?", re.IGNORECASE
+)
 
 
 def scalar(value: str) -> str:
@@ -34,8 +40,12 @@ def scalar(value: str) -> str:
     ('3.12.* *_cpython', 'None', "'12.9'", 'conda-forge')
 
     """
-    plain = (_PLAIN.fullmatch(value) and not _SPECIAL.fullmatch(value) and ": " not in value
-             and not value.endswith((":", " ")))
+    plain = (
+        _PLAIN.fullmatch(value)
+        and not _SPECIAL.fullmatch(value)
+        and ": " not in value
+        and not value.endswith((":", " "))
+    )
     return value if plain else "'" + value.replace("'", "''") + "'"
 
 
@@ -63,8 +73,9 @@ def variants_text(variants: Sequence[Variant]) -> str:
     together = {key for group in zipped for key in group}
     subdirs = sorted({variant.subdir for variant in variants})
     for key in used_keys(variants):
-        per_subdir = {subdir: _values(variants, subdir, key, keep=key in together)
-                      for subdir in subdirs}
+        per_subdir = {
+            subdir: _values(variants, subdir, key, keep=key in together) for subdir in subdirs
+        }
         text.append(f"{key}:\n")
         if len(set(per_subdir.values())) == 1:
             text += [f"  - {_text(value)}\n" for value in per_subdir[subdirs[0]]]
@@ -84,8 +95,11 @@ def _text(value: str) -> str:
 
 
 def _values(variants: Sequence[Variant], subdir: str, key: str, *, keep: bool) -> tuple[str, ...]:
-    found = [variant.config[key][0] for variant in variants
-             if variant.subdir == subdir and key in variant.config]
+    found = [
+        variant.config[key][0]
+        for variant in variants
+        if variant.subdir == subdir and key in variant.config
+    ]
     return tuple(found) if keep else tuple(dict.fromkeys(found))
 
 
@@ -101,7 +115,9 @@ def ci_support_text(variant: Variant, zipped: tuple[tuple[str, ...], ...]) -> st
     if any(groups):
         config["zip_keys"] = [
             f"{'- - ' if index == 0 else '  - '}{key}"
-            for group in groups for index, key in enumerate(group)
+            for group in groups
+            for index, key in enumerate(group)
         ]
-    return "".join(f"{key}:\n" + "".join(f"{line}\n" for line in config[key])
-                   for key in sorted(config))
+    return "".join(
+        f"{key}:\n" + "".join(f"{line}\n" for line in config[key]) for key in sorted(config)
+    )

@@ -63,8 +63,10 @@ def siblings(variant: Variant, lock: Lock) -> tuple[Sibling, ...]:
 
 def _stays(library: str, cell: Cell) -> bool:
     """Whether libtorch carries a library of the wheel, and it is not the base channel's."""
-    copies = (bundled(f"{folder}/{library}", cell.subdir, cell.torch)
-              for folder in ("torch/lib", "torch.libs"))
+    copies = (
+        bundled(f"{folder}/{library}", cell.subdir, cell.torch)
+        for folder in ("torch/lib", "torch.libs")
+    )
     return all(copy is None or copy.action == "keep" for copy in copies)
 
 

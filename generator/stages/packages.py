@@ -113,7 +113,8 @@ def run_tests(
                 run_package_tests(
                     paths[variant.id],
                     channels=[
-                        options.channel.url, *(options.base or base_channels(feedstock, name)),
+                        options.channel.url,
+                        *(options.base or base_channels(feedstock, name)),
                     ],
                     machine=Machine.of(
                         subdir, native=runner.mode == "native", added=options.virtual_packages

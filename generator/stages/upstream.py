@@ -132,9 +132,7 @@ def _policy(pip: PipConfiguration) -> HttpPolicy:
 
 
 @contextmanager
-def _upstream(
-    project: Project, feedstock: Feedstock
-) -> Iterator[tuple[Web, Mapping[str, Index]]]:
+def _upstream(project: Project, feedstock: Feedstock) -> Iterator[tuple[Web, Mapping[str, Index]]]:
     pip = read_pip_configuration(project.environment)
     with open_web(project.cache / "http", _policy(pip)) as web:
         yield (

@@ -5,6 +5,13 @@ from generator.testing.packages import PackageReport, StepReport, run_package_te
 from generator.testing.runner import Runner, choose_runner
 
 __all__ = [
-    "Environment", "Machine", "PackageReport", "Runner", "StepReport", "choose_runner", "create",
-    "run_package_tests", "solve",
+    "Environment",
+    "Machine",
+    "PackageReport",
+    "Runner",
+    "StepReport",
+    "choose_runner",
+    "create",
+    "run_package_tests",
+    "solve",
 ]

@@ -91,25 +91,38 @@ def solve(
 
     """
     if machine.subdir not in get_args(SubdirLiteral):
-        raise SelectionError("not a conda subdir", where=machine.subdir,
-                             next_step="see armtorch matrix --help")
+        raise SelectionError(
+            "not a conda subdir", where=machine.subdir, next_step="see armtorch matrix --help"
+        )
     priority = ChannelPriority.Strict if strict else ChannelPriority.Disabled
     platforms: list[RattlerSubdir | SubdirLiteral] = [RattlerSubdir(machine.subdir), "noarch"]
     try:
         parsed = [MatchSpec(spec) for spec in specs]
         return asyncio.run(
-            rattler_solve(list(channels), parsed, platforms=platforms,
-                          virtual_packages=machine.records(), channel_priority=priority)
+            rattler_solve(
+                list(channels),
+                parsed,
+                platforms=platforms,
+                virtual_packages=machine.records(),
+                channel_priority=priority,
+            )
         )
     except (InvalidMatchSpecError, InvalidChannelError) as error:
-        raise SelectionError(str(error), where=" ".join(specs),
-                             next_step="write specs as conda does: name, name=version") from error
+        raise SelectionError(
+            str(error),
+            where=" ".join(specs),
+            next_step="write specs as conda does: name, name=version",
+        ) from error
     except SolverError as error:
-        raise SolveError(str(error), where=" ".join(specs),
-                         next_step="compare with: armtorch matrix") from error
+        raise SolveError(
+            str(error), where=" ".join(specs), next_step="compare with: armtorch matrix"
+        ) from error
     except (GatewayError, FetchRepoDataError) as error:
-        raise UnreachableError(str(error), where=", ".join(channels),
-                               next_step="check the channel's URL and the network") from error
+        raise UnreachableError(
+            str(error),
+            where=", ".join(channels),
+            next_step="check the channel's URL and the network",
+        ) from error
 
 
 def create(
@@ -128,16 +141,24 @@ def create(
     try:
         asyncio.run(
             rattler_install(
-                list(records), target_prefix=prefix, cache_dir=package_cache,
-                platform=RattlerSubdir(subdir), execute_link_scripts=False, show_progress=False,
+                list(records),
+                target_prefix=prefix,
+                cache_dir=package_cache,
+                platform=RattlerSubdir(subdir),
+                execute_link_scripts=False,
+                show_progress=False,
             )
         )
     except (IoError, OSError) as error:
-        raise StorageError(str(error), where=str(prefix),
-                           next_step="check free space and permissions") from error
+        raise StorageError(
+            str(error), where=str(prefix), next_step="check free space and permissions"
+        ) from error
     except (InstallerError, LinkError, TransactionError, ExtractError) as error:
-        raise SolveError(f"could not be installed: {error}", where=str(prefix),
-                         next_step="rebuild the package that is named") from error
+        raise SolveError(
+            f"could not be installed: {error}",
+            where=str(prefix),
+            next_step="rebuild the package that is named",
+        ) from error
     return Environment(prefix=prefix, records=tuple(records))
 
 
@@ -145,9 +166,10 @@ def _virtual_package(text: str) -> GenericVirtualPackage:
     name, _, rest = text.partition("=")
     version, _, build = rest.partition("=")
     try:
-        return GenericVirtualPackage(PackageName(name), Version(version or "0"),
-                                     BuildString(build or "0"))
+        return GenericVirtualPackage(
+            PackageName(name), Version(version or "0"), BuildString(build or "0")
+        )
     except InvalidVersionError as error:
-        raise SelectionError("not a virtual package", where=text,
-                             next_step="write it like __cuda=13.0") from error
-
+        raise SelectionError(
+            "not a virtual package", where=text, next_step="write it like __cuda=13.0"
+        ) from error

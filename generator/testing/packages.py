@@ -92,22 +92,31 @@ def run_package_tests(
         started = time.monotonic()
         try:
             records = solve([pin, *_needed(loaded)], channels=channels, machine=machine)
-            environment = create(records, prefix=prefix, subdir=machine.subdir,
-                                 package_cache=package_cache)
+            environment = create(
+                records, prefix=prefix, subdir=machine.subdir, package_cache=package_cache
+            )
         except UnreachableError:
             raise
         except ArmtorchError as error:
-            steps.append(StepReport(name="install", outcome="failed", output=str(error),
-                                    seconds=time.monotonic() - started))
+            steps.append(
+                StepReport(
+                    name="install",
+                    outcome="failed",
+                    output=str(error),
+                    seconds=time.monotonic() - started,
+                )
+            )
         else:
-            steps.append(StepReport(name="install", outcome="passed",
-                                    seconds=time.monotonic() - started))
+            steps.append(
+                StepReport(name="install", outcome="passed", seconds=time.monotonic() - started)
+            )
             session = _Session(environment=environment, runner=runner)
             for step in _steps(loaded, session, scratch=Path(folder)):
                 narrator.say(f"{package.name}: {step.name}: {step.outcome} ({step.seconds:.0f} s)")
                 steps.append(step)
-    return PackageReport(package=package.name, subdir=machine.subdir, how=runner.description,
-                         steps=tuple(steps))
+    return PackageReport(
+        package=package.name, subdir=machine.subdir, how=runner.description, steps=tuple(steps)
+    )
 
 
 def _needed(package: Package) -> list[str]:
@@ -126,13 +135,18 @@ def _steps(package: Package, session: _Session, *, scratch: Path) -> list[StepRe
     for test in package.tests:
         if isinstance(test, PythonTest):
             steps.extend(
-                _run(f"import {module}", session.python(["-c", f"import {module}"]), session,
-                     cwd=scratch)
+                _run(
+                    f"import {module}",
+                    session.python(["-c", f"import {module}"]),
+                    session,
+                    cwd=scratch,
+                )
                 for module in test.imports
             )
             if test.pip_check:
-                steps.append(_run("pip check", session.python(["-m", "pip", "check"]), session,
-                                  cwd=scratch))
+                steps.append(
+                    _run("pip check", session.python(["-m", "pip", "check"]), session, cwd=scratch)
+                )
         elif isinstance(test, CommandsTest):
             steps.extend(_script(test, session))
         elif isinstance(test, PackageContentsTest):
@@ -161,16 +175,26 @@ def _run(name: str, command: list[str], session: _Session, *, cwd: Path) -> Step
     started = time.monotonic()
     try:
         done = subprocess.run(
-            command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            errors="replace", timeout=STEP_TIMEOUT, check=False,
+            command,
+            cwd=cwd,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=STEP_TIMEOUT,
+            check=False,
             env=clean_environment(session.environment.prefix, session.runner, os.environ),
         )
         code, output = done.returncode, done.stdout
     except subprocess.TimeoutExpired:
         code, output = -1, f"no end after {STEP_TIMEOUT:.0f} s"
     tail = "" if code == 0 else "\n".join([*output.splitlines()[-_TAIL:], f"exit code {code}"])
-    return StepReport(name=name, outcome="passed" if code == 0 else "failed",
-                      seconds=time.monotonic() - started, output=tail)
+    return StepReport(
+        name=name,
+        outcome="passed" if code == 0 else "failed",
+        seconds=time.monotonic() - started,
+        output=tail,
+    )
 
 
 def _contents(package: Package, test: PackageContentsTest) -> StepReport:
@@ -178,7 +202,8 @@ def _contents(package: Package, test: PackageContentsTest) -> StepReport:
     started = time.monotonic()
     result = package.run_test(test.index, channel=[])
     return StepReport(
-        name="package contents", outcome="passed" if result.success else "failed",
+        name="package contents",
+        outcome="passed" if result.success else "failed",
         seconds=time.monotonic() - started,
         output="" if result.success else "\n".join(result.output[-_TAIL:]),
     )

@@ -79,31 +79,47 @@ def choose_runner(
         return Runner(mode="native", description="natively")
     if subdir.os != "linux" or sys.platform != "linux" or subdir.emulator_arch is None:
         return Runner(mode="none", description=f"not run: {subdir.name} cannot be emulated here")
-    loader = subdir.loader or ""
-    if sysroot is not None and not (sysroot / loader).exists():
-        raise MissingToolError(f"the sysroot has no {loader}", where=str(sysroot),
-                               next_step="make one with: python -m tests.forge sysroot --out DIR")
-    if sysroot is None and not Path("/", loader).exists():
-        raise MissingToolError(
-            f"there is no C library for {subdir.name} on this machine", where=f"/{loader}",
-            next_step="name a folder that has one with --sysroot",
-        )
+    _require_libc(subdir, sysroot)
     arch = subdir.emulator_arch
     settings = [("QEMU_CPU", _CPU)]
     if sysroot is not None:
         settings.append(("QEMU_LD_PREFIX", str(sysroot)))
     registered = binfmt / f"qemu-{arch}"
     if registered.exists() and "enabled" in registered.read_text(encoding="ascii"):
-        return Runner(mode="binfmt", description=f"emulated by qemu-{arch} through binfmt_misc",
-                      environment=tuple(settings))
+        return Runner(
+            mode="binfmt",
+            description=f"emulated by qemu-{arch} through binfmt_misc",
+            environment=tuple(settings),
+        )
     for name in (f"qemu-{arch}-static", f"qemu-{arch}"):
         if (found := shutil.which(name, path=search)) is not None:
-            return Runner(mode="qemu", description=f"emulated by {name}", prefix=(found,),
-                          environment=tuple(settings))
+            return Runner(
+                mode="qemu",
+                description=f"emulated by {name}",
+                prefix=(found,),
+                environment=tuple(settings),
+            )
     raise MissingToolError(
-        f"no emulator for {subdir.name}", where="PATH and binfmt_misc",
+        f"no emulator for {subdir.name}",
+        where="PATH and binfmt_misc",
         next_step="install qemu-user-static (make emulator), or test on a machine of that kind",
     )
+
+
+def _require_libc(subdir: Subdir, sysroot: Path | None) -> None:
+    loader = subdir.loader or ""
+    if sysroot is not None and not (sysroot / loader).exists():
+        raise MissingToolError(
+            f"the sysroot has no {loader}",
+            where=str(sysroot),
+            next_step="make one with: python -m tests.forge sysroot --out DIR",
+        )
+    if sysroot is None and not Path("/", loader).exists():
+        raise MissingToolError(
+            f"there is no C library for {subdir.name} on this machine",
+            where=f"/{loader}",
+            next_step="name a folder that has one with --sysroot",
+        )
 
 
 def clean_environment(prefix: Path, runner: Runner, inherited: Mapping[str, str]) -> dict[str, str]:

@@ -10,7 +10,19 @@ from generator.upstream.updating import Outcome, update
 from generator.upstream.wheel_reader import WheelReader
 
 __all__ = [
-    "FactsCache", "HttpPolicy", "Index", "Offer", "Outcome", "PipConfiguration", "Traffic", "Web",
-    "WheelReader", "open_index", "open_web", "plain_session", "public_url",
-    "read_pip_configuration", "update",
+    "FactsCache",
+    "HttpPolicy",
+    "Index",
+    "Offer",
+    "Outcome",
+    "PipConfiguration",
+    "Traffic",
+    "Web",
+    "WheelReader",
+    "open_index",
+    "open_web",
+    "plain_session",
+    "public_url",
+    "read_pip_configuration",
+    "update",
 ]

@@ -39,8 +39,9 @@ class Member:
     size: int
 
 
-def check_directory(infos: Iterable[zipfile.ZipInfo], *, archive_size: int, ratio: float,
-                    where: str) -> None:
+def check_directory(
+    infos: Iterable[zipfile.ZipInfo], *, archive_size: int, ratio: float, where: str
+) -> None:
     """Check names, kinds, overlaps and declared sizes of every member.
 
     Raises:
@@ -64,8 +65,11 @@ def check_directory(infos: Iterable[zipfile.ZipInfo], *, archive_size: int, rati
         end = info.header_offset + info.compress_size
         total += info.file_size
     if total > ratio * archive_size:
-        raise _unsafe(f"it declares {total:,} bytes unpacked, {total / archive_size:.0f} times its "
-                      f"size; policies.maximum_unpacked_ratio allows {ratio:g}", where)
+        raise _unsafe(
+            f"it declares {total:,} bytes unpacked, {total / archive_size:.0f} times its "
+            f"size; policies.maximum_unpacked_ratio allows {ratio:g}",
+            where,
+        )
 
 
 def unsafe_name(name: str) -> str | None:
@@ -94,12 +98,13 @@ def read_text(archive: zipfile.ZipFile, name: str, where: str) -> bytes:
             raise _unsafe(f"member {name!r} declares more than {MAXIMUM_TEXT:,} bytes", where)
         return archive.read(name)
     except KeyError as error:
-        raise MalformedError(f"there is no member {name!r}", where=where,
-                             next_step="report it upstream") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError,
-            RuntimeError) as error:
-        raise MalformedError(f"member {name!r} cannot be read: {error}", where=where,
-                             next_step="report it upstream") from error
+        raise MalformedError(
+            f"there is no member {name!r}", where=where, next_step="report it upstream"
+        ) from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise MalformedError(
+            f"member {name!r} cannot be read: {error}", where=where, next_step="report it upstream"
+        ) from error
 
 
 def parse_record(text: bytes, where: str) -> dict[str, Member | None]:
@@ -124,8 +129,9 @@ def parse_record(text: bytes, where: str) -> dict[str, Member | None]:
     return rows
 
 
-def check_record(rows: dict[str, Member | None], infos: Iterable[zipfile.ZipInfo], dist_info: str,
-                 where: str) -> dict[str, Member]:
+def check_record(
+    rows: dict[str, Member | None], infos: Iterable[zipfile.ZipInfo], dist_info: str, where: str
+) -> dict[str, Member]:
     """Hold RECORD against the archive's directory; return the members it vouches for.
 
     Raises:
@@ -136,16 +142,25 @@ def check_record(rows: dict[str, Member | None], infos: Iterable[zipfile.ZipInfo
     sizes = {info.filename: info.file_size for info in infos if not info.is_dir()}
     vouched = {path: member for path, member in rows.items() if member is not None}
     findings = [
-        *(f"{path} is in the archive and has no hash in RECORD"
-          for path in sizes if path not in vouched and path not in unlisted),
+        *(
+            f"{path} is in the archive and has no hash in RECORD"
+            for path in sizes
+            if path not in vouched and path not in unlisted
+        ),
         *(f"{path} is in RECORD and not in the archive" for path in vouched if path not in sizes),
-        *(f"{path} has {sizes[path]:,} bytes in the archive and {member.size:,} in RECORD"
-          for path, member in vouched.items() if path in sizes and sizes[path] != member.size),
+        *(
+            f"{path} has {sizes[path]:,} bytes in the archive and {member.size:,} in RECORD"
+            for path, member in vouched.items()
+            if path in sizes and sizes[path] != member.size
+        ),
     ]
     if findings:
         more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
-        raise IntegrityError(f"RECORD does not fit the archive: {findings[0]}{more}", where=where,
-                             next_step="do not use this file; report it upstream")
+        raise IntegrityError(
+            f"RECORD does not fit the archive: {findings[0]}{more}",
+            where=where,
+            next_step="do not use this file; report it upstream",
+        )
     return vouched
 
 
@@ -162,8 +177,9 @@ def _member(digest: str, size: str) -> Member:
 
 
 def _unsafe(what: str, where: str) -> UnsafeArchiveError:
-    return UnsafeArchiveError(what, where=where,
-                              next_step="do not use this file; report it upstream")
+    return UnsafeArchiveError(
+        what, where=where, next_step="do not use this file; report it upstream"
+    )
 
 
 def _bad_record(what: str, where: str) -> MalformedError:

@@ -22,7 +22,8 @@ class Catalogue:
 
     offers: Mapping[str, tuple[Offer, ...]]
     _by_version: dict[tuple[str, str], dict[Version, list[Offer]]] = field(
-        default_factory=dict, repr=False, compare=False)
+        default_factory=dict, repr=False, compare=False
+    )
 
     def versions(self, project: str, subdir: Subdir) -> tuple[Version, ...]:
         """Return the versions with a wheel for ``subdir`` that is not yanked, newest first."""
@@ -40,19 +41,27 @@ class Catalogue:
                 found.add(python)
         return tuple(sorted(found))
 
-    def best(self, project: str, version: Version, subdir: Subdir,
-             python: PythonBuild) -> Offer | None:
+    def best(
+        self, project: str, version: Version, subdir: Subdir, python: PythonBuild
+    ) -> Offer | None:
         """Return the wheel for ``python``: the highest build tag (PEP 427), else the first."""
-        fitting = [offer for offer in self._on(project, subdir).get(version, ())
-                   if offer.serves(python)]
-        return max(fitting, key=lambda offer: (offer.build, offer.python() is not None),
-                   default=None)
+        fitting = [
+            offer for offer in self._on(project, subdir).get(version, ()) if offer.serves(python)
+        ]
+        return max(
+            fitting, key=lambda offer: (offer.build, offer.python() is not None), default=None
+        )
 
     def yanked(self, project: str, version: Version, python: PythonBuild) -> str | None:
         """Return the reason for which a wheel for ``python`` was yanked, if one was."""
-        return next((offer.yanked for offer in self.offers.get(project, ())
-                     if offer.version == version and offer.yanked is not None
-                     and offer.serves(python)), None)
+        return next(
+            (
+                offer.yanked
+                for offer in self.offers.get(project, ())
+                if offer.version == version and offer.yanked is not None and offer.serves(python)
+            ),
+            None,
+        )
 
     def _on(self, project: str, subdir: Subdir) -> dict[Version, list[Offer]]:
         """Group the usable offers for a subdir by version; done once, since it is asked often."""
@@ -95,19 +104,28 @@ def refuse_tampering(catalogue: Catalogue, old: Lock) -> None:
         IntegrityError: a file has the name of a locked one and another sha256.
 
     """
-    locked = {wheel.filename: wheel for cell in old.cells if cell.train == "stable"
-              for wheel in cell.wheels}
+    locked = {
+        wheel.filename: wheel
+        for cell in old.cells
+        if cell.train == "stable"
+        for wheel in cell.wheels
+    }
     for offers in catalogue.offers.values():
         for offer in offers:
             known = locked.get(offer.filename)
             if known and known.index == offer.index and offer.sha256 not in {None, known.sha256}:
                 raise IntegrityError(
                     f"{offer.filename} has sha256 {offer.sha256} on the index, the lock has "
-                    f"{known.sha256}", where=f"index {offer.index}",
+                    f"{known.sha256}",
+                    where=f"index {offer.index}",
                     next_step="released files do not change: find out who changed it; to accept "
-                    "it all the same, delete feedstock.lock.yaml and update anew")
+                    "it all the same, delete feedstock.lock.yaml and update anew",
+                )
 
 
 def _is_for(offer: Offer, subdir: Subdir) -> bool:
-    return any(platform == "any" or re.fullmatch(pattern, platform)
-               for platform in offer.platforms for pattern in subdir.wheel_platforms)
+    return any(
+        platform == "any" or re.fullmatch(pattern, platform)
+        for platform in offer.platforms
+        for pattern in subdir.wheel_platforms
+    )

@@ -59,12 +59,26 @@ def picks(draft: Draft, catalogue: Catalogue) -> tuple[tuple[Pick, ...], tuple[A
             if offer is not None:
                 found.setdefault(offer.filename, Pick(project, offer))
             else:
-                absent.append(_not_served(project, str(version), subdir.name, python,
-                                          catalogue.yanked(project, version, python)))
+                absent.append(
+                    _not_served(
+                        project,
+                        str(version),
+                        subdir.name,
+                        python,
+                        catalogue.yanked(project, version, python),
+                    )
+                )
     absent.extend(
-        _not_served("torch", str(draft.torch), subdir.name, python,
-                    catalogue.yanked("torch", draft.torch, python))
-        for python in draft.wish.pythons or () if python not in draft.pythons)
+        _not_served(
+            "torch",
+            str(draft.torch),
+            subdir.name,
+            python,
+            catalogue.yanked("torch", draft.torch, python),
+        )
+        for python in draft.wish.pythons or ()
+        if python not in draft.pythons
+    )
     return tuple(found.values()), tuple(absent)
 
 
@@ -123,15 +137,19 @@ class CellMaker:
         apart = found.apart if found else ()
         missing += _stand_apart(apart)
         gone = {each.python for each in apart} | (
-            set(draft.pythons) - {p.offer.python() for p, _ in usable if p.project == "torch"})
+            set(draft.pythons) - {p.offer.python() for p, _ in usable if p.project == "torch"}
+        )
         kept = [(pick, facts) for pick, facts in usable if pick.offer.python() not in gone]
         return BuiltCell(
             Cell(
-                line=line, train=draft.wish.train, subdir=draft.wish.subdir.name,
+                line=line,
+                train=draft.wish.train,
+                subdir=draft.wish.subdir.name,
                 accelerator=draft.accelerator,
                 trio={project: str(version) for project, version in draft.trio.items()},  # type: ignore[misc]
                 wheels=tuple(_wheel(pick.offer, facts) for pick, facts in kept),
-                sharing=found.sharing if found else None, absent=tuple(missing),
+                sharing=found.sharing if found else None,
+                absent=tuple(missing),
                 libraries=_libraries(kept, found),
             ),
             {facts.metadata.sha256: facts.metadata.metadata for _, facts in kept},
@@ -175,42 +193,69 @@ class CellMaker:
 def with_old_origins(cell: Cell, old: Iterable[Wheel]) -> Cell:
     """Keep what the lock says about how a wheel was read: the same wheel gives the same row."""
     known = {(wheel.filename, wheel.sha256): wheel for wheel in old}
-    return replace(cell, wheels=tuple(
-        replace(wheel, metadata_origin=seen.metadata_origin, hash_origin=seen.hash_origin)
-        if (seen := known.get((wheel.filename, wheel.sha256))) else wheel
-        for wheel in cell.wheels))
+    return replace(
+        cell,
+        wheels=tuple(
+            replace(wheel, metadata_origin=seen.metadata_origin, hash_origin=seen.hash_origin)
+            if (seen := known.get((wheel.filename, wheel.sha256)))
+            else wheel
+            for wheel in cell.wheels
+        ),
+    )
 
 
 def _wheel(offer: Offer, facts: WheelFacts) -> Wheel:
     return Wheel(
-        project=offer.project, version=str(offer.version), filename=offer.filename,
-        purl=offer.purl, size=offer.size or facts.size, sha256=offer.sha256 or "",
-        index=offer.index, python=offer.python(), platforms=offer.platforms,
-        metadata=facts.metadata.sha256, metadata_origin=facts.metadata.origin,
-        record=facts.record, console_scripts=facts.console_scripts,
+        project=offer.project,
+        version=str(offer.version),
+        filename=offer.filename,
+        purl=offer.purl,
+        size=offer.size or facts.size,
+        sha256=offer.sha256 or "",
+        index=offer.index,
+        python=offer.python(),
+        platforms=offer.platforms,
+        metadata=facts.metadata.sha256,
+        metadata_origin=facts.metadata.origin,
+        record=facts.record,
+        console_scripts=facts.console_scripts,
         hash_origin="computed" if offer.hash_computed else "index",
     )
 
 
 def _libraries(kept: list[tuple[Pick, WheelFacts]], found: Comparison | None) -> tuple[str, ...]:
     reference = found.sharing.reference if found else ""
-    return next((facts.libraries for pick, facts in kept if pick.project == "torch"
-                 and str(pick.offer.python()) == reference), ())
+    return next(
+        (
+            facts.libraries
+            for pick, facts in kept
+            if pick.project == "torch" and str(pick.offer.python()) == reference
+        ),
+        (),
+    )
 
 
-def _not_served(project: str, version: str, subdir: str, python: PythonBuild,
-                yanked: str | None) -> Absence:
+def _not_served(
+    project: str, version: str, subdir: str, python: PythonBuild, yanked: str | None
+) -> Absence:
     because = f"; one was yanked ({yanked or 'no reason given'})" if yanked is not None else ""
     return Absence(
-        package="" if project == "torch" else project, reason="absent", python=str(python),
+        package="" if project == "torch" else project,
+        reason="absent",
+        python=str(python),
         detail=f"upstream has no wheel of {project} {version} for Python {python} on {subdir}"
-               f"{because}")
+        f"{because}",
+    )
 
 
 def _unusable(pick: Pick, reason: AbsenceReason, detail: str) -> Absence:
     python = pick.offer.python()
-    return Absence(package="" if pick.project == "torch" else pick.project, reason=reason,
-                   detail=detail, python=str(python) if python else "")
+    return Absence(
+        package="" if pick.project == "torch" else pick.project,
+        reason=reason,
+        detail=detail,
+        python=str(python) if python else "",
+    )
 
 
 def _reason_of(error: ArmtorchError) -> AbsenceReason:
@@ -224,8 +269,13 @@ def _stand_apart(apart: tuple[Unproven, ...]) -> list[Absence]:
     by_python: dict[PythonBuild, list[Unproven]] = {}
     for each in apart:
         by_python.setdefault(each.python, []).append(each)
-    return [Absence(
-        package="", reason="incompatible", python=str(python),
-        detail=f"its torch cannot share libtorch: {found[0].member}, {found[0].why}"
-               + (f", and {len(found) - 1} more members" if len(found) > 1 else ""))
-        for python, found in sorted(by_python.items())]
+    return [
+        Absence(
+            package="",
+            reason="incompatible",
+            python=str(python),
+            detail=f"its torch cannot share libtorch: {found[0].member}, {found[0].why}"
+            + (f", and {len(found) - 1} more members" if len(found) > 1 else ""),
+        )
+        for python, found in sorted(by_python.items())
+    ]

@@ -85,20 +85,27 @@ class Chooser:
             if accelerator is not None and wish.fits(accelerator):
                 yield self._draft(wish, version, accelerator, pythons)
 
-    def _accelerator(self, wish: Wish, version: Version,
-                     pythons: tuple[PythonBuild, ...]) -> Accelerator | None:
+    def _accelerator(
+        self, wish: Wish, version: Version, pythons: tuple[PythonBuild, ...]
+    ) -> Accelerator | None:
         """Read what the release was built for from the first wheel whose METADATA is sound."""
         for python in pythons:
             try:
                 requires = self._requirements("torch", wish, version, python)
-                return accelerator_of(requires, self.policy.cuda_requirements,
-                                      f"torch {version}, {wish.subdir}")
+                return accelerator_of(
+                    requires, self.policy.cuda_requirements, f"torch {version}, {wish.subdir}"
+                )
             except BROKEN as error:
                 self._note(error)
         return None
 
-    def _draft(self, wish: Wish, version: Version, accelerator: Accelerator,
-               pythons: tuple[PythonBuild, ...]) -> Draft:
+    def _draft(
+        self,
+        wish: Wish,
+        version: Version,
+        accelerator: Accelerator,
+        pythons: tuple[PythonBuild, ...],
+    ) -> Draft:
         choice = TorchChoice(version=version, subdir=wish.subdir.name, accelerator=accelerator)
         trio, absent = {"torch": version}, []
         for project in self.projects:
@@ -108,15 +115,20 @@ class Chooser:
                 trio[project] = self._companion(project, wish, choice, pythons)
             except NoTrioError as error:
                 absent.append(Absence(package=project, reason="incompatible", detail=error.what))
-        return Draft(wish=wish, accelerator=accelerator, pythons=pythons, trio=trio,
-                     absent=tuple(absent))
+        return Draft(
+            wish=wish, accelerator=accelerator, pythons=pythons, trio=trio, absent=tuple(absent)
+        )
 
-    def _companion(self, project: str, wish: Wish, choice: TorchChoice,
-                   pythons: tuple[PythonBuild, ...]) -> Version:
+    def _companion(
+        self, project: str, wish: Wish, choice: TorchChoice, pythons: tuple[PythonBuild, ...]
+    ) -> Version:
         first = {}
         for version in self.catalogue.versions(project, wish.subdir):
-            served = (p for p in pythons
-                      if self.catalogue.best(project, version, wish.subdir, p) is not None)
+            served = (
+                p
+                for p in pythons
+                if self.catalogue.best(project, version, wish.subdir, p) is not None
+            )
             python = next(served, None)
             if python is not None and of_train(wish.train, version):
                 first[version] = python
@@ -130,8 +142,9 @@ class Chooser:
 
         return solve_companion(project, first, choice, self.policy.companions, requirements)
 
-    def _requirements(self, project: str, wish: Wish, version: Version,
-                      python: PythonBuild) -> tuple[Requirement, ...]:
+    def _requirements(
+        self, project: str, wish: Wish, version: Version, python: PythonBuild
+    ) -> tuple[Requirement, ...]:
         offer = self.catalogue.best(project, version, wish.subdir, python)
         if offer is None:
             return ()

@@ -37,14 +37,23 @@ def parse_metadata(text: bytes, offer: Offer, members: Iterable[str] = ()) -> Me
         requires_python = str(core.requires_python or "")
         summary = core.summary or ""
     except (InvalidMetadata, InvalidRequirement, UnicodeDecodeError, ExceptionGroup) as error:
-        raise MalformedError(f"not core metadata: {error}", where=where,
-                             next_step="report it upstream") from error
+        raise MalformedError(
+            f"not core metadata: {error}", where=where, next_step="report it upstream"
+        ) from error
     if canonicalize_name(name) != offer.project or version.public != offer.version.public:
-        raise MalformedError(f"it is about {name} {version}", where=where,
-                             next_step="do not use this file; report it upstream")
+        raise MalformedError(
+            f"it is about {name} {version}",
+            where=where,
+            next_step="do not use this file; report it upstream",
+        )
     return Metadata(
-        name=name, version=str(version), summary=summary, requires_python=requires_python,
-        requires_dist=requires, license=_license(raw), home=_home(raw),
+        name=name,
+        version=str(version),
+        summary=summary,
+        requires_python=requires_python,
+        requires_dist=requires,
+        license=_license(raw),
+        home=_home(raw),
         license_files=license_files(members),
     )
 
@@ -72,8 +81,9 @@ def parse_console_scripts(text: bytes, where: str) -> tuple[str, ...]:
         parser.read_string(text.decode("utf-8"))
         scripts = parser.items("console_scripts") if parser.has_section("console_scripts") else []
     except (configparser.Error, UnicodeDecodeError) as error:
-        raise MalformedError(f"entry_points.txt cannot be read: {error}", where=where,
-                             next_step="report it upstream") from error
+        raise MalformedError(
+            f"entry_points.txt cannot be read: {error}", where=where, next_step="report it upstream"
+        ) from error
     return tuple(sorted(f"{name} = {target}" for name, target in scripts))
 
 
@@ -84,13 +94,21 @@ def _license(raw: RawMetadata) -> str:
     text = (raw.get("license") or "").strip()
     if text and "\n" not in text:
         return text
-    return next((c.rsplit(" :: ", 1)[1] for c in raw.get("classifiers") or ()
-                 if c.startswith(_LICENSE_CLASSIFIER)), "")
+    return next(
+        (
+            c.rsplit(" :: ", 1)[1]
+            for c in raw.get("classifiers") or ()
+            if c.startswith(_LICENSE_CLASSIFIER)
+        ),
+        "",
+    )
 
 
 def _home(raw: RawMetadata) -> str:
     if home := raw.get("home_page"):
         return home
-    labels = {re.sub(r"[^a-z]", "", label.lower()): url
-              for label, url in (raw.get("project_urls") or {}).items()}
+    labels = {
+        re.sub(r"[^a-z]", "", label.lower()): url
+        for label, url in (raw.get("project_urls") or {}).items()
+    }
     return next((labels[label] for label in _HOME_LABELS if label in labels), "")

@@ -72,8 +72,7 @@ class FactsCache:
     def keep_wheel(self, sha256: str, facts: WheelFacts, record: bytes) -> None:
         """Keep the facts and the RECORD of the wheel ``sha256``."""
         self.keep_metadata(sha256, facts.metadata)
-        atomic.write_bytes(self._path("records", sha256, "z"), zlib.compress(record),
-                           durable=False)
+        atomic.write_bytes(self._path("records", sha256, "z"), zlib.compress(record), durable=False)
         self._store("wheels", sha256, WheelFacts, facts)
 
     def record(self, sha256: str) -> bytes | None:
@@ -86,8 +85,9 @@ class FactsCache:
 
     def keep_directory(self, sha256: str, directory: bytes) -> None:
         """Keep the end of the wheel ``sha256``, so that one member can be read alone later."""
-        atomic.write_bytes(self._path("directories", sha256, "z"), zlib.compress(directory),
-                           durable=False)
+        atomic.write_bytes(
+            self._path("directories", sha256, "z"), zlib.compress(directory), durable=False
+        )
 
     def comparison(self, key: str) -> Comparison | None:
         """Return how the wheels that ``key`` stands for compare, if known."""
@@ -113,5 +113,6 @@ class FactsCache:
             return None
 
     def _store(self, kind: str, key: str, shape: type[T], value: T) -> None:
-        atomic.write_bytes(self._path(kind, key), TypeAdapter(shape).dump_json(value),
-                           durable=False)
+        atomic.write_bytes(
+            self._path(kind, key), TypeAdapter(shape).dump_json(value), durable=False
+        )

@@ -81,13 +81,19 @@ class SimpleIndex:
         try:
             with typed(url):
                 page = client.get_project_page(
-                    project, timeout=self.web.policy.timeout_seconds,
+                    project,
+                    timeout=self.web.policy.timeout_seconds,
                     headers={"Cache-Control": "max-age=0"},
                 )
         except NoSuchProjectError as error:
             raise _no_wheels(project, url) from error
-        except (UnsupportedContentTypeError, UnsupportedRepoVersionError, ValidationError,
-                requests.exceptions.JSONDecodeError, UnicodeDecodeError) as error:
+        except (
+            UnsupportedContentTypeError,
+            UnsupportedRepoVersionError,
+            ValidationError,
+            requests.exceptions.JSONDecodeError,
+            UnicodeDecodeError,
+        ) as error:
             raise _not_an_index(url, _in_short(error)) from error
         return _offers_of_page(page, self.name, project, url)
 
@@ -110,16 +116,26 @@ class FolderIndex:
         own = self.folder / canonicalize_name(project)
         folder = own if own.is_dir() else self.folder
         if not folder.is_dir():
-            raise AbsentError("there is no such folder", where=str(folder),
-                              next_step="make it, or mend the index in feedstock.yaml")
+            raise AbsentError(
+                "there is no such folder",
+                where=str(folder),
+                next_step="make it, or mend the index in feedstock.yaml",
+            )
         page = folder / "index.html"
         if page.is_file():
             parsed = ProjectPage.from_html(project, page.read_bytes(), page.absolute().as_uri())
             found = _offers_of_page(parsed, self.name, project, str(page))
             return tuple(_hashed(offer) for offer in found)
-        offers = (parse_offer(path.name, index=self.name, url=path.absolute().as_uri(),
-                              sha256=None, size=path.stat().st_size)
-                  for path in sorted(folder.glob("*.whl")))
+        offers = (
+            parse_offer(
+                path.name,
+                index=self.name,
+                url=path.absolute().as_uri(),
+                sha256=None,
+                size=path.stat().st_size,
+            )
+            for path in sorted(folder.glob("*.whl"))
+        )
         wanted = canonicalize_name(project)
         kept = tuple(_hashed(offer) for offer in offers if offer and offer.project == wanted)
         if not kept:
@@ -145,8 +161,9 @@ class PipIndex:
         raise missing[0]
 
 
-def open_index(name: str, source: IndexSource, *, web: Web, pip: PipConfiguration,
-               base: Path) -> Index:
+def open_index(
+    name: str, source: IndexSource, *, web: Web, pip: PipConfiguration, base: Path
+) -> Index:
     """Make the index that feedstock.yaml describes; relative folders are relative to ``base``.
 
     Raises:
@@ -156,8 +173,11 @@ def open_index(name: str, source: IndexSource, *, web: Web, pip: PipConfiguratio
     if source.kind == "pip":
         return PipIndex(name, tuple(_by_url(name, url, web) for url in pip.indexes))
     if not source.url:
-        raise FeedstockError(f"indexes.{name} is of kind {source.kind} and has no url",
-                             where="feedstock.yaml", next_step="give it a url")
+        raise FeedstockError(
+            f"indexes.{name} is of kind {source.kind} and has no url",
+            where="feedstock.yaml",
+            next_step="give it a url",
+        )
     if source.kind == "folder" and "://" not in source.url:
         return FolderIndex(name, (base / source.url).absolute())
     return _by_url(name, source.url, web)
@@ -192,11 +212,15 @@ def _wheels(packages: Iterable[DistributionPackage], index: str, project: str) -
         digests = package.metadata_digests or {}
         sha256 = package.digests.get("sha256")
         offer = parse_offer(
-            package.filename, index=index, url=package.url, size=package.size,
+            package.filename,
+            index=index,
+            url=package.url,
+            size=package.size,
             sha256=sha256.lower() if sha256 else None,
             requires_python=package.requires_python or "",
             yanked=(package.yanked_reason or "") if package.is_yanked else None,
-            has_metadata=bool(package.has_metadata), metadata_sha256=digests.get("sha256"),
+            has_metadata=bool(package.has_metadata),
+            metadata_sha256=digests.get("sha256"),
         )
         if offer is not None and offer.project == project:
             yield offer
@@ -211,8 +235,12 @@ def _hashed(offer: Offer) -> Offer:
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
-    return replace(offer, sha256=offer.sha256 or digest.hexdigest(),
-                   hash_computed=not offer.sha256, size=path.stat().st_size)
+    return replace(
+        offer,
+        sha256=offer.sha256 or digest.hexdigest(),
+        hash_computed=not offer.sha256,
+        size=path.stat().st_size,
+    )
 
 
 def _in_short(error: Exception) -> str:
@@ -223,12 +251,16 @@ def _in_short(error: Exception) -> str:
 
 
 def _no_wheels(project: str, where: str) -> AbsentError:
-    return AbsentError(f"no wheels of {project}", where=public_url(where),
-                       next_step="check the index, or declare another one in feedstock.yaml")
+    return AbsentError(
+        f"no wheels of {project}",
+        where=public_url(where),
+        next_step="check the index, or declare another one in feedstock.yaml",
+    )
 
 
 def _not_an_index(where: str, why: str) -> MalformedError:
     return MalformedError(
-        f"the answer is not an index page ({why})", where=public_url(where),
+        f"the answer is not an index page ({why})",
+        where=public_url(where),
         next_step="open the URL in a browser: a login page or a proxy may stand in between",
     )

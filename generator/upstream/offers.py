@@ -44,8 +44,9 @@ class Offer:
     @property
     def purl(self) -> str:
         """The package URL that names this very file."""
-        return PackageURL("pypi", None, self.project, str(self.version),
-                          {"file_name": self.filename}).to_string()
+        return PackageURL(
+            "pypi", None, self.project, str(self.version), {"file_name": self.filename}
+        ).to_string()
 
     @property
     def platforms(self) -> tuple[str, ...]:
@@ -91,8 +92,14 @@ def parse_offer(filename: str, **facts: object) -> Offer | None:
         name, version, build, tags = parse_wheel_filename(filename)
     except InvalidWheelFilename:
         return None
-    return Offer(project=canonicalize_name(name), version=version, filename=filename,
-                 build=build, tags=tags, **facts)  # type: ignore[arg-type]
+    return Offer(
+        project=canonicalize_name(name),
+        version=version,
+        filename=filename,
+        build=build,
+        tags=tags,
+        **facts,  # type: ignore[arg-type]
+    )
 
 
 def _python_of(tag: Tag) -> PythonBuild | None:

@@ -60,7 +60,8 @@ def parse_pip_configuration(listing: str) -> PipConfiguration:
         settings.update(found[name])
     if settings.get("no-index", "").lower() in {"1", "true", "yes", "on"}:
         raise FeedstockError(
-            "pip is configured to use no index (no-index)", where="pip config list",
+            "pip is configured to use no index (no-index)",
+            where="pip config list",
             next_step="unset no-index, or declare an index of kind simple or folder",
         )
     main = settings.get("index-url") or PYPI_SIMPLE_ENDPOINT
@@ -77,13 +78,20 @@ def _config_list(environment: Mapping[str, str]) -> str:
         if not command[0]:
             continue
         try:
-            done = subprocess.run([*command, "config", "list"], env=dict(environment), check=False,
-                                  capture_output=True, encoding="utf-8", timeout=60)
+            done = subprocess.run(
+                [*command, "config", "list"],
+                env=dict(environment),
+                check=False,
+                capture_output=True,
+                encoding="utf-8",
+                timeout=60,
+            )
         except (OSError, subprocess.TimeoutExpired):
             continue
         if done.returncode == 0:
             return done.stdout
     return "\n".join(
         f":env:.{key.removeprefix('PIP_').lower().replace('_', '-')}={value!r}"
-        for key, value in environment.items() if key.startswith("PIP_")
+        for key, value in environment.items()
+        if key.startswith("PIP_")
     )

@@ -53,8 +53,11 @@ class CompanionRow:
 
     def applies(self, project: str, version: Version, subdir: str) -> bool:
         """Whether the row speaks about this wheel."""
-        return (project == self.project and subdir in self.subdirs
-                and SpecifierSet(self.versions).contains(version.public, prereleases=True))
+        return (
+            project == self.project
+            and subdir in self.subdirs
+            and SpecifierSet(self.versions).contains(version.public, prereleases=True)
+        )
 
     def refusal(self, torch: Version, accelerator: Accelerator) -> str | None:
         """Say why the companion cannot be imported beside this torch; None when it can."""
@@ -99,8 +102,7 @@ class SharingRules:
 
     def rule_for(self, member: str) -> EquivalenceRule | None:
         """Return the rule by which ``member`` may differ."""
-        return next((row.rule for row in self.equivalent if re.fullmatch(row.member, member)),
-                    None)
+        return next((row.rule for row in self.equivalent if re.fullmatch(row.member, member)), None)
 
 
 def matcher(patterns: tuple[str, ...]) -> Callable[[str], bool]:

@@ -35,27 +35,33 @@ def rebuild(twin: bytes, head: bytes, crc: int) -> bytes | None:
             return None
         content[first:last] = head[first:last]
     times = list(TIME.finditer(twin))
-    if len(times) > 1 or bytes(content[:len(head)]) != head:
+    if len(times) > 1 or bytes(content[: len(head)]) != head:
         return None
     if times:
         first = times[0].start()
         if (found := _time(bytes(content), first, crc)) is None:
             return None
-        content[first:first + 8] = found
+        content[first : first + 8] = found
     return bytes(content)
 
 
 def _time(content: bytes, first: int, crc: int) -> bytes | None:
     """Return the HH:MM:SS at ``first`` that gives ``content`` this CRC."""
-    zero = content[:first] + b"00:00:00" + content[first + 8:]
+    zero = content[:first] + b"00:00:00" + content[first + 8 :]
     wanted = zlib.crc32(zero) ^ crc
     tail = len(content) - first
     # what a digit at a place adds to the CRC of the file, whatever else is in it
     empty = zlib.crc32(bytes(tail))
-    effects = [[zlib.crc32(bytes(place) + bytes([digit]) + bytes(tail - place - 1)) ^ empty
-                for digit in range(highest + 1)] for place, highest in _DIGITS]
-    minutes = {_pair(effects, 2, n) ^ _pair(effects, 4, m): (n, m)
-               for n in range(60) for m in range(60)}
+    effects = [
+        [
+            zlib.crc32(bytes(place) + bytes([digit]) + bytes(tail - place - 1)) ^ empty
+            for digit in range(highest + 1)
+        ]
+        for place, highest in _DIGITS
+    ]
+    minutes = {
+        _pair(effects, 2, n) ^ _pair(effects, 4, m): (n, m) for n in range(60) for m in range(60)
+    }
     for hour in range(24):
         if (rest := minutes.get(wanted ^ _pair(effects, 0, hour))) is not None:
             return f"{hour:02}:{rest[0]:02}:{rest[1]:02}".encode()

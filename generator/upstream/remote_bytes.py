@@ -76,7 +76,7 @@ class RangedFile(io.RawIOBase):
         self.prefetch(first, last)
         self._position = last
         start, part = next(p for p in self._parts if p[0] <= first and last <= p[0] + len(p[1]))
-        return part[first - start:last - start]
+        return part[first - start : last - start]
 
     def prefetch(self, first: int, last: int) -> None:
         """Make sure that ``[first, last)`` is there in one piece, asking only for what is not.
@@ -88,8 +88,10 @@ class RangedFile(io.RawIOBase):
         if any(start <= first and last <= start + len(part) for start, part in self._parts):
             return
         if last - first > MAXIMUM_READ:
-            raise UnsafeArchiveError(f"the archive wants {last - first:,} bytes read in one piece",
-                                     next_step="do not use this file; report it upstream")
+            raise UnsafeArchiveError(
+                f"the archive wants {last - first:,} bytes read in one piece",
+                next_step="do not use this file; report it upstream",
+            )
         behind = [p for p in self._parts if first < p[0] <= last <= p[0] + len(p[1])]
         if behind:
             start, part = behind[0]
@@ -112,7 +114,8 @@ def open_ranged(web: Web, url: str, filename: str, size: int | None) -> RangedFi
     tail, total = _patiently(web, lambda: _range(web, url, filename, wanted), url)
     if size is not None and total != size:
         raise IntegrityError(
-            f"{filename} has {total:,} bytes, the index says {size:,}", where=public_url(url),
+            f"{filename} has {total:,} bytes, the index says {size:,}",
+            where=public_url(url),
             next_step="run update again; if it stays so, report it to the index",
         )
     return reopen_ranged(web, url, filename, total, tail)
@@ -126,17 +129,22 @@ def reopen_ranged(web: Web, url: str, filename: str, size: int, tail: bytes) -> 
 
     def read(first: int, last: int) -> bytes:
         content, total = _patiently(
-            web, lambda: _range(web, url, filename, f"bytes={first}-{last - 1}"), url)
+            web, lambda: _range(web, url, filename, f"bytes={first}-{last - 1}"), url
+        )
         if total != size or len(content) != last - first:
-            raise IntegrityError(f"{filename} changed while it was read", where=public_url(url),
-                                 next_step="run update again")
+            raise IntegrityError(
+                f"{filename} changed while it was read",
+                where=public_url(url),
+                next_step="run update again",
+            )
         return content
 
     return RangedFile(read, size, tail)
 
 
-def save_whole(web: Web, response: requests.Response, filename: str, target: Path,
-               limit: int) -> None:
+def save_whole(
+    web: Web, response: requests.Response, filename: str, target: Path, limit: int
+) -> None:
     """Write the body of ``response`` to ``target``, refusing more than ``limit`` bytes.
 
     Raises:
@@ -151,7 +159,9 @@ def save_whole(web: Web, response: requests.Response, filename: str, target: Pat
             if done > limit:
                 raise UnsafeArchiveError(
                     f"{filename} is larger than policies.maximum_wheel_bytes ({limit:,})",
-                    where=public_url(response.url), next_step="raise the limit if you trust it")
+                    where=public_url(response.url),
+                    next_step="raise the limit if you trust it",
+                )
             file.write(chunk)
     web.traffic.count_wheel(filename, done)
 
@@ -159,27 +169,38 @@ def save_whole(web: Web, response: requests.Response, filename: str, target: Pat
 def _range(web: Web, url: str, filename: str, wanted: str) -> tuple[bytes, int]:
     """Do one range request; return its bytes and the length of the whole file."""
     response = web.wheels.get(
-        url, headers={"Range": wanted, "Accept-Encoding": "identity"}, stream=True,
+        url,
+        headers={"Range": wanted, "Accept-Encoding": "identity"},
+        stream=True,
         timeout=web.policy.timeout_seconds,
     )
     if response.status_code == requests.codes.ok:
         raise NoRangesError(response)
     with response:
         if response.status_code == requests.codes.requested_range_not_satisfiable:
-            raise IntegrityError(f"{filename} is shorter than the index says",
-                                 where=public_url(url), next_step="run update again")
+            raise IntegrityError(
+                f"{filename} is shorter than the index says",
+                where=public_url(url),
+                next_step="run update again",
+            )
         if response.status_code != requests.codes.partial_content:
             raise from_status(response.status_code, url)
         match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
         if match is None:
-            raise MalformedError("a partial answer that does not say which part it is",
-                                 where=public_url(url), next_step="report it to the index")
+            raise MalformedError(
+                "a partial answer that does not say which part it is",
+                where=public_url(url),
+                next_step="report it to the index",
+            )
         content = response.content
     web.traffic.count_wheel(filename, len(content))
     first, last, total = (int(match[name]) for name in ("first", "last", "total"))
     if (first, last) != _meant(wanted, total):
-        raise MalformedError("the server sent another part than was asked for",
-                             where=public_url(url), next_step="report it to the index")
+        raise MalformedError(
+            "the server sent another part than was asked for",
+            where=public_url(url),
+            next_step="report it to the index",
+        )
     if len(content) != last + 1 - first:  # a body that ends with its connection tells nothing else
         msg = "the answer broke off"
         raise requests.exceptions.ChunkedEncodingError(msg)

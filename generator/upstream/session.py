@@ -61,7 +61,9 @@ class Web:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
         self.pages.close()
@@ -92,12 +94,19 @@ def open_web(cache: Path, policy: HttpPolicy | None = None) -> Web:
     try:
         cache.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StorageError(f"the cache cannot be made: {error.strerror}", where=str(cache),
-                           next_step="give yourself the right to write there") from error
+        raise StorageError(
+            f"the cache cannot be made: {error.strerror}",
+            where=str(cache),
+            next_step="give yourself the right to write there",
+        ) from error
     retry = Retry(
-        total=policy.retries, backoff_factor=policy.backoff_seconds, status_forcelist=RETRIED,
-        allowed_methods={"GET", "HEAD"}, respect_retry_after_header=True,
-        retry_after_max=policy.retry_after_max, raise_on_status=False,
+        total=policy.retries,
+        backoff_factor=policy.backoff_seconds,
+        status_forcelist=RETRIED,
+        allowed_methods={"GET", "HEAD"},
+        respect_retry_after_header=True,
+        retry_after_max=policy.retry_after_max,
+        raise_on_status=False,
     )
     pages, wheels = plain_session(policy), plain_session(policy)
     web = Web(policy, pages, wheels)
@@ -108,8 +117,9 @@ def open_web(cache: Path, policy: HttpPolicy | None = None) -> Web:
         session.mount("http://", adapter)
 
     def count(response: requests.Response, *_: Any, **__: Any) -> None:
-        web.traffic.count_index(0 if getattr(response, "from_cache", False)
-                                else len(response.content))
+        web.traffic.count_index(
+            0 if getattr(response, "from_cache", False) else len(response.content)
+        )
 
     pages.hooks["response"].append(count)
     return web
@@ -139,17 +149,27 @@ def typed(url: str) -> Iterator[None]:
         yield
     except requests.HTTPError as error:
         raise from_status(error.response.status_code, url) from error
-    except (requests.ConnectionError, requests.Timeout, requests.exceptions.RetryError,
-            requests.exceptions.ChunkedEncodingError, requests.TooManyRedirects,
-            requests.exceptions.ContentDecodingError) as error:
+    except (
+        requests.ConnectionError,
+        requests.Timeout,
+        requests.exceptions.RetryError,
+        requests.exceptions.ChunkedEncodingError,
+        requests.TooManyRedirects,
+        requests.exceptions.ContentDecodingError,
+    ) as error:
         raise UnreachableError(
-            f"no usable answer ({_reason(error, url)})", where=public_url(url),
+            f"no usable answer ({_reason(error, url)})",
+            where=public_url(url),
             next_step="try again later, or check the network, the proxy and pip's index settings",
         ) from error
-    except (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema,
-            requests.exceptions.InvalidSchema) as error:
+    except (
+        requests.exceptions.InvalidURL,
+        requests.exceptions.MissingSchema,
+        requests.exceptions.InvalidSchema,
+    ) as error:
         raise UnreachableError(
-            "not a URL that can be asked", where=public_url(url),
+            "not a URL that can be asked",
+            where=public_url(url),
             next_step="mend the index URL in feedstock.yaml or in pip's configuration",
         ) from error
 
@@ -158,15 +178,20 @@ def from_status(status: int, url: str) -> ArmtorchError:
     """Say what an HTTP error status means (RFC 9110 section 15)."""
     where = public_url(url)
     if status in _GONE:
-        return AbsentError(f"the server says it is not there (HTTP {status})", where=where,
-                           next_step="check the name and the index that feedstock.yaml gives")
+        return AbsentError(
+            f"the server says it is not there (HTTP {status})",
+            where=where,
+            next_step="check the name and the index that feedstock.yaml gives",
+        )
     if status in _DENIED:
         return UnreachableError(
-            f"the server wants to know who asks (HTTP {status})", where=where,
+            f"the server wants to know who asks (HTTP {status})",
+            where=where,
             next_step="put the credentials where pip finds them (netrc or the index URL)",
         )
     return UnreachableError(
-        f"the server could not answer (HTTP {status}, after retries)", where=where,
+        f"the server could not answer (HTTP {status}, after retries)",
+        where=where,
         next_step="try again later; the lock keeps what it knew",
     )
 
@@ -175,7 +200,8 @@ def _reason(error: requests.RequestException, url: str) -> str:
     """Return the innermost cause in a few words, without what the URL keeps secret."""
     cause: Any = error.args[0] if error.args else error
     cause = getattr(cause, "reason", None) or cause
-    text = re.sub(r"<[^>]*>|\bHTTPS?ConnectionPool\([^)]*\)|\bHTTPS?Connection\([^)]*\)", "",
-                  str(cause)).strip(" :")
+    text = re.sub(
+        r"<[^>]*>|\bHTTPS?ConnectionPool\([^)]*\)|\bHTTPS?Connection\([^)]*\)", "", str(cause)
+    ).strip(" :")
     query = urlsplit(url).query
     return (text.replace(query, "...") if query else text) or type(error).__name__

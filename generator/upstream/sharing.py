@@ -35,8 +35,9 @@ class Comparison:
     apart: tuple[Unproven, ...]
 
 
-def compare(wheels: Mapping[PythonBuild, Members], rules: SharingRules,
-            read: ReadMember) -> Comparison:
+def compare(
+    wheels: Mapping[PythonBuild, Members], rules: SharingRules, read: ReadMember
+) -> Comparison:
     """Compare the wheels of a cell; Pythons that stand apart are left out of what is shared."""
     fewest: tuple[tuple[Equivalent, ...], tuple[Unproven, ...]] | None = None
     for reference in sorted(wheels, key=_preference):
@@ -61,7 +62,9 @@ def _pythons(apart: tuple[Unproven, ...]) -> set[PythonBuild]:
 
 
 def _find_unproven(
-    wheels: Mapping[PythonBuild, Members], reference: PythonBuild, rules: SharingRules,
+    wheels: Mapping[PythonBuild, Members],
+    reference: PythonBuild,
+    rules: SharingRules,
     read: ReadMember,
 ) -> tuple[tuple[Equivalent, ...], tuple[Unproven, ...]]:
     """Compare every wheel with the reference wheel where bytes or presence differ.
@@ -76,9 +79,11 @@ def _find_unproven(
             continue
         rule, home = rules.rule_for(path), wheels[reference].get(path)
         if rule is None or home is None:
-            unproven += [Unproven(python=python, member=path,
-                                  why=_plainly(members.get(path), home))
-                         for python, members in wheels.items() if members.get(path) != home]
+            unproven += [
+                Unproven(python=python, member=path, why=_plainly(members.get(path), home))
+                for python, members in wheels.items()
+                if members.get(path) != home
+            ]
             continue
         twin = read(reference, path, b"")
         wanted = _normal(rule, twin)
@@ -88,16 +93,21 @@ def _find_unproven(
             if there is not None and there not in known:
                 known[there] = _normal(rule, read(python, path, twin))
             if there is None or wanted is None or known[there] != wanted:
-                unproven.append(Unproven(
-                    python=python, member=path,
-                    why=f"{_plainly(there, home)}, also by the rule {rule}"))
+                unproven.append(
+                    Unproven(
+                        python=python,
+                        member=path,
+                        why=f"{_plainly(there, home)}, also by the rule {rule}",
+                    )
+                )
         if wanted is not None:
             equivalent.append(Equivalent(member=path, rule=rule, normalised_sha256=wanted))
     return tuple(equivalent), tuple(unproven)
 
 
-def _summarise(wheels: Mapping[PythonBuild, Members], rules: SharingRules,
-              equivalent: tuple[Equivalent, ...]) -> Sharing:
+def _summarise(
+    wheels: Mapping[PythonBuild, Members], rules: SharingRules, equivalent: tuple[Equivalent, ...]
+) -> Sharing:
     """Put the proof into the lock's shape; ``wheels`` has no Python left that stands apart."""
     own = matcher(rules.per_python)
     reference = min(wheels, key=_preference)
@@ -105,13 +115,18 @@ def _summarise(wheels: Mapping[PythonBuild, Members], rules: SharingRules,
     # a member may have differed only in a wheel that stands apart
     equivalent = tuple(each for each in equivalent if each.member in differing)
     proven = {each.member for each in equivalent}
-    shared = {path: member for path, member in wheels[reference].items()
-              if path not in differing and not own(path)}
+    shared = {
+        path: member
+        for path, member in wheels[reference].items()
+        if path not in differing and not own(path)
+    }
     everything = {path for members in wheels.values() for path in members}
-    lines = "".join(f"{path},{member.sha256},{member.size}\n"
-                    for path, member in sorted(shared.items()))
+    lines = "".join(
+        f"{path},{member.sha256},{member.size}\n" for path, member in sorted(shared.items())
+    )
     return Sharing(
-        reference=str(reference), members=len(shared),
+        reference=str(reference),
+        members=len(shared),
         bytes=sum(member.size for member in shared.values()),
         digest=hashlib.sha256(lines.encode()).hexdigest(),
         per_python=tuple(sorted(everything - shared.keys() - proven)),
@@ -122,8 +137,9 @@ def _summarise(wheels: Mapping[PythonBuild, Members], rules: SharingRules,
 def _differing(wheels: Mapping[PythonBuild, Members]) -> set[str]:
     """Paths that are not in every wheel, or not with the same sha256."""
     everything = {path for members in wheels.values() for path in members}
-    return {path for path in everything
-            if len({members.get(path) for members in wheels.values()}) > 1}
+    return {
+        path for path in everything if len({members.get(path) for members in wheels.values()}) > 1
+    }
 
 
 def _normal(rule: str, content: bytes) -> str | None:

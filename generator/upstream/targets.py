@@ -19,8 +19,13 @@ from generator.upstream.policy import CudaRequirement
 def environment(subdir: Subdir, python: PythonBuild) -> dict[str, str]:
     """Return the PEP 508 environment of ``python`` on ``subdir``, no extra asked for."""
     full = f"{python.version}.0"
-    return {**subdir.markers, "python_version": python.version, "python_full_version": full,
-            "implementation_version": full, "extra": ""}
+    return {
+        **subdir.markers,
+        "python_version": python.version,
+        "python_full_version": full,
+        "implementation_version": full,
+        "extra": "",
+    }
 
 
 def active(requires: Iterable[str], target: dict[str, str]) -> tuple[Requirement, ...]:
@@ -29,8 +34,9 @@ def active(requires: Iterable[str], target: dict[str, str]) -> tuple[Requirement
     return tuple(r for r in parsed if r.marker is None or r.marker.evaluate(dict(target)))
 
 
-def accelerator_of(requirements: Iterable[Requirement], rows: tuple[CudaRequirement, ...],
-                   where: str) -> Accelerator:
+def accelerator_of(
+    requirements: Iterable[Requirement], rows: tuple[CudaRequirement, ...], where: str
+) -> Accelerator:
     """Read what a torch wheel was built for from its active requirements.
 
     Raises:
@@ -42,12 +48,17 @@ def accelerator_of(requirements: Iterable[Requirement], rows: tuple[CudaRequirem
     if not marks:
         return Accelerator()
     for row, requirement in marks:
-        pins = [s.version.removesuffix(".*") for s in requirement.specifier
-                if s.operator in {"==", "~="}]
+        pins = [
+            s.version.removesuffix(".*")
+            for s in requirement.specifier
+            if s.operator in {"==", "~="}
+        ]
         if row.says_version and pins:
             major, minor = Version(pins[0]).release[0], Version(pins[0]).minor
             return Accelerator((major, minor))
     found = ", ".join(sorted({str(r) for _, r in marks}))
     raise MalformedError(
-        f"it needs {found}, and nothing says which CUDA that is", where=where,
-        next_step="add a row to cuda_requirements in generator/data/trio_policy.yaml")
+        f"it needs {found}, and nothing says which CUDA that is",
+        where=where,
+        next_step="add a row to cuda_requirements in generator/data/trio_policy.yaml",
+    )

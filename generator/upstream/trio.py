@@ -32,29 +32,45 @@ class Verdict:
     pins_older: bool = False
 
 
-def judge(project: str, version: Version, requirements: Iterable[Requirement], torch: TorchChoice,
-          rows: tuple[CompanionRow, ...]) -> Verdict:
+def judge(
+    project: str,
+    version: Version,
+    requirements: Iterable[Requirement],
+    torch: TorchChoice,
+    rows: tuple[CompanionRow, ...],
+) -> Verdict:
     """Hold one version of a companion against a torch, by its metadata and the policy rows."""
     said = [r for r in requirements if canonicalize_name(r.name) == "torch"]
     for requirement in said:
         if not requirement.specifier.contains(torch.version.public, prereleases=True):
-            exact = [Version(s.version) for s in requirement.specifier
-                     if s.operator == "==" and not s.version.endswith(".*")]
-            return Verdict(f"{project} {version} requires {requirement}",
-                           pins_older=bool(exact) and exact[0] < torch.version)
+            exact = [
+                Version(s.version)
+                for s in requirement.specifier
+                if s.operator == "==" and not s.version.endswith(".*")
+            ]
+            return Verdict(
+                f"{project} {version} requires {requirement}",
+                pins_older=bool(exact) and exact[0] < torch.version,
+            )
     applying = [row for row in rows if row.applies(project, version, torch.subdir)]
     for row in applying:
         if (why := row.refusal(torch.version, torch.accelerator)) is not None:
             return Verdict(f"{project} {version} {why}: {row.evidence} ({row.source})")
     if not said and not applying:
-        return Verdict(f"{project} {version} does not say which torch it needs, and no row of "
-                       "generator/data/trio_policy.yaml does")
+        return Verdict(
+            f"{project} {version} does not say which torch it needs, and no row of "
+            "generator/data/trio_policy.yaml does"
+        )
     return Verdict(None)
 
 
-def solve_companion(project: str, versions: Iterable[Version], torch: TorchChoice,
-                    rows: tuple[CompanionRow, ...],
-                    requirements: Callable[[Version], tuple[Requirement, ...] | None]) -> Version:
+def solve_companion(
+    project: str,
+    versions: Iterable[Version],
+    torch: TorchChoice,
+    rows: tuple[CompanionRow, ...],
+    requirements: Callable[[Version], tuple[Requirement, ...] | None],
+) -> Version:
     """Return the newest of ``versions`` that can be imported beside ``torch``.
 
     ``requirements`` reads what a version requires on the target, None when it cannot be read; it
@@ -77,4 +93,5 @@ def solve_companion(project: str, versions: Iterable[Version], torch: TorchChoic
     raise NoTrioError(
         first or f"no wheel of {project} fits {torch.subdir}",
         where=f"torch {torch.version}, {torch.subdir}, {torch.accelerator}",
-        next_step="wait for upstream, or add a row with evidence to trio_policy.yaml")
+        next_step="wait for upstream, or add a row with evidence to trio_policy.yaml",
+    )

@@ -15,7 +15,7 @@ from generator.errors import (
     MalformedError,
     UnreachableError,
 )
-from generator.model.cell import Cell, CellAbsence, Lock, TrainName
+from generator.model.cell import AbsenceReason, Cell, CellAbsence, Lock, TrainName
 from generator.model.subdir import Subdir
 from generator.model.wheel import Metadata
 from generator.upstream.catalogue import read_catalogue, refuse_tampering
@@ -64,9 +64,17 @@ class _Run:
             self.findings.append(error)
 
 
-def update(asked: Asked, old: Lock, *, reader: WheelReader, indexes: Mapping[str, Index],
-           subdirs: Mapping[str, Subdir], narrator: Narrator,
-           policy: TrioPolicy | None = None, rules: SharingRules | None = None) -> Outcome:
+def update(
+    asked: Asked,
+    old: Lock,
+    *,
+    reader: WheelReader,
+    indexes: Mapping[str, Index],
+    subdirs: Mapping[str, Subdir],
+    narrator: Narrator,
+    policy: TrioPolicy | None = None,
+    rules: SharingRules | None = None,
+) -> Outcome:
     """Return the lock as upstream stands now.
 
     A wish whose index or wheels cannot be read keeps the cells that ``old`` has for it, and the
@@ -86,10 +94,13 @@ def update(asked: Asked, old: Lock, *, reader: WheelReader, indexes: Mapping[str
         if train not in asked.trains:
             raise FeedstockError(
                 f"line {own[0].line} is of train {train}, which trains does not declare",
-                where="feedstock.yaml", next_step=f"declare {train} under trains")
+                where="feedstock.yaml",
+                next_step=f"declare {train} under trains",
+            )
         try:
-            catalogue = read_catalogue(asked.packages,
-                                       (indexes[name] for name in asked.trains[train].indexes))
+            catalogue = read_catalogue(
+                asked.packages, (indexes[name] for name in asked.trains[train].indexes)
+            )
         except _FAILURES as error:
             run.note(error)
             for wish in own:
@@ -101,13 +112,18 @@ def update(asked: Asked, old: Lock, *, reader: WheelReader, indexes: Mapping[str
         drafts = _choose(run, chooser, own, named, narrator)
         maker = CellMaker(catalogue=catalogue, reader=reader, policy=policy, rules=rules)
         _make(run, maker, drafts, narrator)
-    lock = Lock(cells=tuple(run.cells.values()), metadata=run.metadata, builds=old.builds,
-                absent=tuple(run.absent))
+    lock = Lock(
+        cells=tuple(run.cells.values()),
+        metadata=run.metadata,
+        builds=old.builds,
+        absent=tuple(run.absent),
+    )
     return Outcome(lock=lock.in_order(), findings=tuple(run.findings), traffic=reader.web.traffic)
 
 
-def _choose(run: _Run, chooser: Chooser, own: Iterable[Wish], named: set[str],
-            narrator: Narrator) -> list[Draft]:
+def _choose(
+    run: _Run, chooser: Chooser, own: Iterable[Wish], named: set[str], narrator: Narrator
+) -> list[Draft]:
     drafts: list[Draft] = []
     for wish in own:
         chooser.findings.clear()
@@ -126,9 +142,15 @@ def _choose(run: _Run, chooser: Chooser, own: Iterable[Wish], named: set[str],
         elif chooser.findings:
             _fall_back(run, wish, chooser.findings[0], named)
         else:
-            run.absent.append(_cell_absence(wish, AbsentError(
-                f"no index of the train has a torch for {wish.accelerator} on {wish.subdir}"
-                + (f" that is {wish.torch}" if wish.line else ""))))
+            run.absent.append(
+                _cell_absence(
+                    wish,
+                    AbsentError(
+                        f"no index of the train has a torch for {wish.accelerator} on {wish.subdir}"
+                        + (f" that is {wish.torch}" if wish.line else "")
+                    ),
+                )
+            )
     return drafts
 
 
@@ -138,9 +160,16 @@ def _make(run: _Run, maker: CellMaker, drafts: list[Draft], narrator: Narrator) 
     lines = name_lines(drafts)
     locked = {(w.filename, w.sha256) for cell in run.old.cells for w in cell.wheels}
     for draft, line in zip(drafts, lines, strict=True):
-        before = next((cell for cell in run.old.cells if cell.line == line
-                       and cell.subdir == draft.wish.subdir.name
-                       and cell.accelerator == draft.accelerator), None)
+        before = next(
+            (
+                cell
+                for cell in run.old.cells
+                if cell.line == line
+                and cell.subdir == draft.wish.subdir.name
+                and cell.accelerator == draft.accelerator
+            ),
+            None,
+        )
         try:
             made = maker.make(draft, line, read)
         except UnreachableError as error:
@@ -152,20 +181,26 @@ def _make(run: _Run, maker: CellMaker, drafts: list[Draft], narrator: Narrator) 
         if before is not None and _lost(draft, maker, read, locked):
             run.keep(before)
         elif made.cell.wheels_of("torch"):
-            run.put(with_old_origins(made.cell, [w for c in run.old.cells for w in c.wheels]),
-                    made.metadata)
+            run.put(
+                with_old_origins(made.cell, [w for c in run.old.cells for w in c.wheels]),
+                made.metadata,
+            )
         else:
-            _keep_or_miss(run, before, draft.wish, made.findings[0] if made.findings else
-                          AbsentError(made.cell.absent[0].detail))
+            _keep_or_miss(
+                run,
+                before,
+                draft.wish,
+                made.findings[0] if made.findings else AbsentError(made.cell.absent[0].detail),
+            )
 
 
 def _lost(draft: Draft, maker: CellMaker, read: Read, locked: set[tuple[str, str]]) -> bool:
     """Whether the new cell lacks what waiting may bring, or what the lock already had."""
     return any(
         isinstance(found := read[pick.offer.filename], UnreachableError)
-        or (isinstance(found, ArmtorchError)
-            and (pick.offer.filename, pick.offer.sha256) in locked)
-        for pick in picks(draft, maker.catalogue)[0])
+        or (isinstance(found, ArmtorchError) and (pick.offer.filename, pick.offer.sha256) in locked)
+        for pick in picks(draft, maker.catalogue)[0]
+    )
 
 
 def name_lines(drafts: Iterable[Draft]) -> list[str]:
@@ -179,16 +214,23 @@ def name_lines(drafts: Iterable[Draft]) -> list[str]:
         if not draft.wish.line:
             name = _series(draft)
             newest[name] = max(draft.torch, newest.get(name, draft.torch))
-    return [draft.wish.line or (
-        _series(draft) if draft.torch == newest[_series(draft)] else str(draft.torch))
-        for draft in drafts]
+    return [
+        draft.wish.line
+        or (_series(draft) if draft.torch == newest[_series(draft)] else str(draft.torch))
+        for draft in drafts
+    ]
 
 
 def _fall_back(run: _Run, wish: Wish, error: ArmtorchError, named: set[str]) -> None:
     """Keep what the old lock has for a wish that cannot be answered now, else say why not."""
-    before = [cell for cell in run.old.cells if cell.train == wish.train
-              and cell.subdir == wish.subdir.name and wish.fits(cell.accelerator)
-              and (cell.line == wish.line if wish.line else cell.line not in named)]
+    before = [
+        cell
+        for cell in run.old.cells
+        if cell.train == wish.train
+        and cell.subdir == wish.subdir.name
+        and wish.fits(cell.accelerator)
+        and (cell.line == wish.line if wish.line else cell.line not in named)
+    ]
     for cell in before:
         run.keep(cell)
     if not before:
@@ -204,11 +246,19 @@ def _keep_or_miss(run: _Run, before: Cell | None, wish: Wish, error: ArmtorchErr
 
 def _cell_absence(wish: Wish, error: ArmtorchError) -> CellAbsence:
     train: TrainName = wish.train
-    reason = "unreachable" if isinstance(error, UnreachableError) else (
-        "absent" if isinstance(error, AbsentError) else "malformed")
+    reason: AbsenceReason = (
+        "unreachable"
+        if isinstance(error, UnreachableError)
+        else ("absent" if isinstance(error, AbsentError) else "malformed")
+    )
     where = f"{error.where}: " if error.where else ""
-    return CellAbsence(train=train, subdir=wish.subdir.name, accelerator=wish.accelerator,
-                       reason=reason, detail=f"{where}{error.what}")  # type: ignore[arg-type]
+    return CellAbsence(
+        train=train,
+        subdir=wish.subdir.name,
+        accelerator=wish.accelerator,
+        reason=reason,
+        detail=f"{where}{error.what}",
+    )
 
 
 def _describe(draft: Draft) -> str:

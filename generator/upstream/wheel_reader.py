@@ -83,7 +83,9 @@ class WheelReader:
         if digest != offer.metadata_sha256:
             raise IntegrityError(
                 f"the index's METADATA has sha256 {digest}, promised is {offer.metadata_sha256}",
-                where=public_url(f"{offer.url}.metadata"), next_step="report it to the index")
+                where=public_url(f"{offer.url}.metadata"),
+                next_step="report it to the index",
+            )
         facts = MetadataFacts(sha256=digest, origin="pep658", metadata=parse_metadata(text, offer))
         self.cache.keep_metadata(sha256, facts)
         return facts
@@ -118,8 +120,11 @@ class WheelReader:
             _prefetch(archive, [info])
             content = read_text(archive, path, offer.filename)
         if _sha256(content) != expected.sha256:
-            raise IntegrityError(f"member {path} does not have the sha256 that RECORD promises",
-                                 where=offer.filename, next_step="report it upstream")
+            raise IntegrityError(
+                f"member {path} does not have the sha256 that RECORD promises",
+                where=offer.filename,
+                next_step="report it upstream",
+            )
         return content
 
     @contextmanager
@@ -129,7 +134,9 @@ class WheelReader:
         if offer.size is not None and offer.size > limit:
             raise UnsafeArchiveError(
                 f"{offer.size:,} bytes, policies.maximum_wheel_bytes allows {limit:,}",
-                where=offer.filename, next_step="raise the limit if you trust it")
+                where=offer.filename,
+                next_step="raise the limit if you trust it",
+            )
         path = local_path(offer.url)
         if path is not None:
             with _local(path) as file, _archive(file, offer, self.policies) as archive:
@@ -155,18 +162,22 @@ class WheelReader:
     @contextmanager
     def _fetched(self, offer: Offer, whole: NoRangesError) -> Iterator[IO[bytes]]:
         """Read on where a server without ranges began to send everything."""
-        self.narrator.warn(f"{offer.filename}: its server does not do range requests, "
-                           "the whole file is read")
+        self.narrator.warn(
+            f"{offer.filename}: its server does not do range requests, the whole file is read"
+        )
         with tempfile.TemporaryDirectory(prefix="armtorch-") as folder:
             path = Path(folder) / "wheel"
-            save_whole(self.web, whole.response, offer.filename, path,
-                       self.policies.maximum_wheel_bytes)
+            save_whole(
+                self.web, whole.response, offer.filename, path, self.policies.maximum_wheel_bytes
+            )
             with path.open("rb") as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()
                 if found != offer.sha256:
                     raise IntegrityError(
                         f"{offer.filename} has sha256 {found}, the index promises {offer.sha256}",
-                        where=public_url(offer.url), next_step="report it to the index")
+                        where=public_url(offer.url),
+                        next_step="report it to the index",
+                    )
                 file.seek(0)
                 yield file
 
@@ -179,31 +190,44 @@ class WheelReader:
         self.cache.keep_wheel(sha256, facts, record)
         return facts, record
 
-    def _read(self, offer: Offer, archive: zipfile.ZipFile,
-              origin: MetadataOrigin) -> tuple[WheelFacts, bytes]:
+    def _read(
+        self, offer: Offer, archive: zipfile.ZipFile, origin: MetadataOrigin
+    ) -> tuple[WheelFacts, bytes]:
         infos, where = archive.infolist(), offer.filename
         dist_info = _dist_info(infos, offer)
         wanted = {name: f"{dist_info}/{name}" for name in _TEXTS}
-        _prefetch(archive, [archive.NameToInfo[path] for path in wanted.values()
-                            if path in archive.NameToInfo])
-        texts = {name: read_text(archive, path, where) for name, path in wanted.items()
-                 if name != "entry_points.txt" or path in archive.NameToInfo}
+        _prefetch(
+            archive,
+            [archive.NameToInfo[path] for path in wanted.values() if path in archive.NameToInfo],
+        )
+        texts = {
+            name: read_text(archive, path, where)
+            for name, path in wanted.items()
+            if name != "entry_points.txt" or path in archive.NameToInfo
+        }
         members = check_record(parse_record(texts["RECORD"], where), infos, dist_info, where)
         for name, text in texts.items():
             listed = members.get(f"{dist_info}/{name}")
             if listed is not None and _sha256(text) != listed.sha256:
-                raise IntegrityError(f"{name} does not have the sha256 that RECORD promises",
-                                     where=where, next_step="report it upstream")
+                raise IntegrityError(
+                    f"{name} does not have the sha256 that RECORD promises",
+                    where=where,
+                    next_step="report it upstream",
+                )
         _check_wheel_file(texts["WHEEL"], where)
         metadata = MetadataFacts(
-            sha256=_sha256(texts["METADATA"]), origin=origin,
-            metadata=parse_metadata(texts["METADATA"], offer, members))
+            sha256=_sha256(texts["METADATA"]),
+            origin=origin,
+            metadata=parse_metadata(texts["METADATA"], offer, members),
+        )
         self._check_pep658(offer, metadata)
         return WheelFacts(
-            metadata=metadata, record=_sha256(texts["RECORD"]),
+            metadata=metadata,
+            record=_sha256(texts["RECORD"]),
             console_scripts=parse_console_scripts(texts.get("entry_points.txt", b""), where),
             libraries=_libraries(members, offer.project),
-            size=_size(archive), unpacked=sum(info.file_size for info in infos),
+            size=_size(archive),
+            unpacked=sum(info.file_size for info in infos),
         ), texts["RECORD"]
 
     @staticmethod
@@ -212,8 +236,10 @@ class WheelReader:
         if offer.metadata_sha256 and offer.metadata_sha256 != metadata.sha256:
             raise IntegrityError(
                 f"its METADATA has sha256 {metadata.sha256}, the index's copy is said to have "
-                f"{offer.metadata_sha256}", where=offer.filename,
-                next_step="report it to the index")
+                f"{offer.metadata_sha256}",
+                where=offer.filename,
+                next_step="report it to the index",
+            )
 
 
 def _size(archive: zipfile.ZipFile) -> int:
@@ -225,23 +251,31 @@ def _promised(offer: Offer) -> str:
     """Return the sha256 that the index promises: without one, "the same wheel" has no meaning."""
     if offer.sha256 is None:
         raise MalformedError(
-            f"the index gives no sha256 for {offer.filename}", where=public_url(offer.url),
-            next_step="download it, check it, and offer it from an index of kind folder")
+            f"the index gives no sha256 for {offer.filename}",
+            where=public_url(offer.url),
+            next_step="download it, check it, and offer it from an index of kind folder",
+        )
     return offer.sha256
 
 
 @contextmanager
-def _archive(file: IO[bytes] | RangedFile, offer: Offer,
-             policies: ArchivePolicies) -> Iterator[zipfile.ZipFile]:
+def _archive(
+    file: IO[bytes] | RangedFile, offer: Offer, policies: ArchivePolicies
+) -> Iterator[zipfile.ZipFile]:
     size = file.seek(0, io.SEEK_END)
     try:
         archive = zipfile.ZipFile(file)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise MalformedError(f"not a zip archive: {error}", where=offer.filename,
-                             next_step="report it upstream") from error
+        raise MalformedError(
+            f"not a zip archive: {error}", where=offer.filename, next_step="report it upstream"
+        ) from error
     with archive:
-        check_directory(archive.infolist(), archive_size=size,
-                        ratio=policies.maximum_unpacked_ratio, where=offer.filename)
+        check_directory(
+            archive.infolist(),
+            archive_size=size,
+            ratio=policies.maximum_unpacked_ratio,
+            where=offer.filename,
+        )
         yield archive
 
 
@@ -249,8 +283,11 @@ def _dist_info(infos: list[zipfile.ZipInfo], offer: Offer) -> str:
     tops = {info.filename.split("/", 1)[0] for info in infos if ".dist-info/" in info.filename}
     found = sorted(top for top in tops if top.endswith(".dist-info"))
     if len(found) != 1:
-        raise MalformedError(f"it has {len(found)} dist-info folders", where=offer.filename,
-                             next_step="report it upstream")
+        raise MalformedError(
+            f"it has {len(found)} dist-info folders",
+            where=offer.filename,
+            next_step="report it upstream",
+        )
     return found[0]
 
 
@@ -277,7 +314,8 @@ def _head(file: RangedFile, info: zipfile.ZipInfo) -> bytes:
     names, extra = struct.unpack_from("<HH", start, _LOCAL_HEADER - 4)
     try:
         return zlib.decompressobj(-zlib.MAX_WBITS).decompress(
-            start[_LOCAL_HEADER + names + extra:])
+            start[_LOCAL_HEADER + names + extra :]
+        )
     except zlib.error:
         return b""
 
@@ -292,8 +330,11 @@ def _local(path: Path) -> Iterator[IO[bytes]]:
     try:
         file = path.open("rb")
     except OSError as error:
-        raise AbsentError(f"cannot be read: {error.strerror}", where=str(path),
-                          next_step="put the file back, or update again") from error
+        raise AbsentError(
+            f"cannot be read: {error.strerror}",
+            where=str(path),
+            next_step="put the file back, or update again",
+        ) from error
     with file:
         yield file
 
@@ -308,12 +349,21 @@ def _check_wheel_file(text: bytes, where: str) -> None:
         key, _, value = line.partition(":")
         if key == "Wheel-Version" and value.strip().split(".")[0] == "1":
             return
-    raise MalformedError("WHEEL does not say Wheel-Version 1.x", where=where,
-                         next_step="update armtorch, or report it upstream")
+    raise MalformedError(
+        "WHEEL does not say Wheel-Version 1.x",
+        where=where,
+        next_step="update armtorch, or report it upstream",
+    )
 
 
 def _libraries(members: dict[str, Member], project: str) -> tuple[str, ...]:
     """File names directly below ``<project>/lib/`` and auditwheel's ``<project>.libs/``."""
     folders = (f"{project}/lib", f"{project}.libs")
-    return tuple(sorted(name for path in members
-                        for folder, _, name in [path.rpartition("/")] if folder in folders))
+    return tuple(
+        sorted(
+            name
+            for path in members
+            for folder, _, name in [path.rpartition("/")]
+            if folder in folders
+        )
+    )

@@ -126,8 +126,9 @@ class Wish:
 
     def admits(self, version: Version) -> bool:
         """Whether a torch version is of the train and within the line's specifier."""
-        return of_train(self.train, version) and self.torch.contains(version.public,
-                                                                     prereleases=True)
+        return of_train(self.train, version) and self.torch.contains(
+            version.public, prereleases=True
+        )
 
     @property
     def name(self) -> str:
@@ -148,8 +149,13 @@ def wishes(asked: Asked, known: Mapping[str, Subdir]) -> Iterator[Wish]:
     for train, policy in asked.trains.items():
         for subdir, selection in asked.subdirs.items():
             for accelerator in selection.accelerators:
-                yield Wish(train=train, subdir=known[subdir], accelerator=accelerator,
-                           keep=policy.keep, pythons=pythons)
+                yield Wish(
+                    train=train,
+                    subdir=known[subdir],
+                    accelerator=accelerator,
+                    keep=policy.keep,
+                    pythons=pythons,
+                )
     for line in asked.lines:
         yield from _of_line(line, known)
 
@@ -157,6 +163,12 @@ def wishes(asked: Asked, known: Mapping[str, Subdir]) -> Iterator[Wish]:
 def _of_line(line: AskedLine, known: Mapping[str, Subdir]) -> Iterator[Wish]:
     for subdir in line.subdirs:
         for accelerator in line.accelerators:
-            yield Wish(train=line.train, subdir=known[subdir], accelerator=accelerator,
-                       keep=("newest",), pythons=line.pythons, line=line.name,
-                       torch=SpecifierSet(line.torch))
+            yield Wish(
+                train=line.train,
+                subdir=known[subdir],
+                accelerator=accelerator,
+                keep=("newest",),
+                pythons=line.pythons,
+                line=line.name,
+                torch=SpecifierSet(line.torch),
+            )

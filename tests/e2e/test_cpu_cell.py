@@ -25,11 +25,29 @@ pytestmark = [pytest.mark.e2e]
 TRIO = ["pytorch", "torchvision", "torchaudio"]
 #: path heads that conda-forge packages own: headers and tools that torch's wheel carries copies of
 OTHERS = (
-    "include/pybind11/", "include/fmt/", "include/google/", "include/fbgemm/", "include/dnnl",
-    "include/oneapi/", "include/sleef.h", "include/cpuinfo.h", "include/xnnpack.h",
-    "include/pthreadpool.h", "include/omp.h", "bin/protoc", "lib/libgomp", "lib/libgfortran",
-    "lib/libopenblas.so", "lib/libstdc++", "lib/libgcc_s", "lib/libjpeg", "lib/libpng", "lib/libz.",
-    "lib/libwebp", "lib/libsharpyuv", "lib/libomp",
+    "include/pybind11/",
+    "include/fmt/",
+    "include/google/",
+    "include/fbgemm/",
+    "include/dnnl",
+    "include/oneapi/",
+    "include/sleef.h",
+    "include/cpuinfo.h",
+    "include/xnnpack.h",
+    "include/pthreadpool.h",
+    "include/omp.h",
+    "bin/protoc",
+    "lib/libgomp",
+    "lib/libgfortran",
+    "lib/libopenblas.so",
+    "lib/libstdc++",
+    "lib/libgcc_s",
+    "lib/libjpeg",
+    "lib/libpng",
+    "lib/libz.",
+    "lib/libwebp",
+    "lib/libsharpyuv",
+    "lib/libomp",
 )
 
 
@@ -37,17 +55,24 @@ OTHERS = (
 def trio_prefix(cpu_channel, base, machine, tmp_path_factory):
     """The seed's first command on an ARM server: the three names and Python 3.11."""
     folder = tmp_path_factory.mktemp("trio")
-    records = solve(["python=3.11", *TRIO, "cpuonly", "pip"],
-                    channels=[cpu_channel.url, base.url], machine=machine)
-    return create(records, prefix=folder / "prefix", subdir=machine.subdir,
-                  package_cache=folder / "cache")
+    records = solve(
+        ["python=3.11", *TRIO, "cpuonly", "pip"],
+        channels=[cpu_channel.url, base.url],
+        machine=machine,
+    )
+    return create(
+        records, prefix=folder / "prefix", subdir=machine.subdir, package_cache=folder / "cache"
+    )
 
 
 @pytest.mark.parametrize(
     "specs",
     [
-        [*TRIO], [*TRIO, "cpuonly"], ["pytorch"],
-        ["python=3.9", *TRIO], ["python=3.9", *TRIO, "cpuonly"],
+        [*TRIO],
+        [*TRIO, "cpuonly"],
+        ["pytorch"],
+        ["python=3.9", *TRIO],
+        ["python=3.9", *TRIO, "cpuonly"],
     ],
 )
 def test_the_seeds_commands_solve_on_the_real_channel(cpu_channel, base, machine, specs):
@@ -68,8 +93,11 @@ def test_every_smoke_program_runs_in_one_environment(trio_prefix, runner, packag
     assert programs
     done = subprocess.run(
         runner.command([str(prefix / "bin/python"), str(programs[0])]),
-        env=clean_environment(prefix, runner, os.environ), capture_output=True, text=True,
-        check=False, cwd=programs[0].parent,
+        env=clean_environment(prefix, runner, os.environ),
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=programs[0].parent,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -80,8 +108,11 @@ def test_pip_check_is_true_and_entry_points_start(trio_prefix, runner):
     variables = clean_environment(prefix, runner, os.environ)
     for arguments in (["-m", "pip", "check"], [str(prefix / "bin/torchrun"), "--help"]):
         done = subprocess.run(
-            runner.command([str(prefix / "bin/python"), *arguments]), env=variables,
-            capture_output=True, text=True, check=False,
+            runner.command([str(prefix / "bin/python"), *arguments]),
+            env=variables,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
 
@@ -118,10 +149,16 @@ def test_the_packages_pass_the_tests_they_carry(
     project, cpu_variants, cpu_channel, base, machine, runner
 ):
     """torchaudio stands for the trio here: the others' programs ran above, in one prefix."""
-    wanted = Selection(packages=("torchaudio", "pytorch-mutex", "cpuonly", "pytorch-cpu"),
-                       lines=("2.10", "metapackages"))
-    options = RunOptions(channel=cpu_channel, base=(base.url,),
-                         virtual_packages=machine.virtual_packages, sysroot=forge.sysroot())
+    wanted = Selection(
+        packages=("torchaudio", "pytorch-mutex", "cpuonly", "pytorch-cpu"),
+        lines=("2.10", "metapackages"),
+    )
+    options = RunOptions(
+        channel=cpu_channel,
+        base=(base.url,),
+        virtual_packages=machine.virtual_packages,
+        sysroot=forge.sysroot(),
+    )
     reports = run_tests(project, select(cpu_variants, wanted), options)
     assert len(reports) >= 4
     for report in reports:
@@ -135,7 +172,9 @@ def test_records_are_what_rendering_promises(cpu_variants, cpu_channel):
         name, promised = rendered_channel.record(variant, ROOT)
         built = next(r for r in cpu_channel.records(variant.subdir) if r.file_name == name)
         assert (list(built.depends), list(built.constrains)) == (
-            promised["depends"], promised["constrains"])
+            promised["depends"],
+            promised["constrains"],
+        )
 
 
 def test_building_again_elsewhere_gives_the_same_bytes(

@@ -33,9 +33,11 @@ REPOSITORY = Path(__file__).parents[2]
 LOCK = read_lock(REPOSITORY / "feedstock.lock.yaml")
 PACKAGES = ("torchvision", "torchaudio")
 CELLS = [
-    cell for cell in LOCK.cells
-    if str(cell.accelerator) == "cpu" and (cell.line, cell.subdir) in {
-        ("2.10", "linux-aarch64"), ("2.15", "osx-arm64"), ("legacy-2.8", "linux-aarch64")}
+    cell
+    for cell in LOCK.cells
+    if str(cell.accelerator) == "cpu"
+    and (cell.line, cell.subdir)
+    in {("2.10", "linux-aarch64"), ("2.15", "osx-arm64"), ("legacy-2.8", "linux-aarch64")}
 ]
 
 
@@ -47,13 +49,16 @@ def python_of(cell: Cell) -> PythonBuild:
 def wheels() -> dict[tuple[str, str], Path]:
     """Fetch the wheels of every cell; the keys are cell and project."""
     wanted = {
-        (cell.name, project): wheel for cell in CELLS for project in PACKAGES
+        (cell.name, project): wheel
+        for cell in CELLS
+        for project in PACKAGES
         if (wheel := cell.wheel(project, python_of(cell))) is not None
     }
     project = Project(feedstock=REPOSITORY / "feedstock.yaml", narrator=Silent())
     with wheel_locator(project, read_feedstock(project.feedstock)) as locate:
-        paths = fetch(wanted.values(), locate=locate, root=project.wheelhouse, narrator=Silent(),
-                      jobs=2)
+        paths = fetch(
+            wanted.values(), locate=locate, root=project.wheelhouse, narrator=Silent(), jobs=2
+        )
     return {key: paths[wheel.sha256] for key, wheel in wanted.items()}
 
 
@@ -88,8 +93,10 @@ def test_the_readers_agree_with_pyelftools_and_macholib(
 
 def _needed(content: bytes) -> list[str]:
     tags: list[Any] = [
-        tag for segment in ELFFile(io.BytesIO(content)).iter_segments()
-        if isinstance(segment, DynamicSegment) for tag in segment.iter_tags()
+        tag
+        for segment in ELFFile(io.BytesIO(content)).iter_segments()
+        if isinstance(segment, DynamicSegment)
+        for tag in segment.iter_tags()
     ]
     return [tag.needed for tag in tags if tag.entry.d_tag == "DT_NEEDED"]
 
@@ -126,15 +133,21 @@ def audit(
             found.file(f"site-packages/{member}", len(content), partial(opener, content))
     platforms = cell.wheel(project, python).platforms  # type: ignore[union-attr]
     depends = [
-        *(row.spec for row in library_depends(
-            project, version=version, subdir=cell.subdir, accelerator=cell.accelerator)),
-        *virtual_packages(platforms, subdir=subdir, accelerator=cell.accelerator), "libtorch",
+        *(
+            row.spec
+            for row in library_depends(
+                project, version=version, subdir=cell.subdir, accelerator=cell.accelerator
+            )
+        ),
+        *virtual_packages(platforms, subdir=subdir, accelerator=cell.accelerator),
+        "libtorch",
     ]
     suffix = "dylib" if cell.subdir == "osx-arm64" else "so"
     names = {*cell.libraries, f"libtorch_python.{suffix}"}
     return found.finish(
         [spec for spec in depends if spec.split()[0] != without],
-        siblings=[Sibling.named("libtorch", names)])
+        siblings=[Sibling.named("libtorch", names)],
+    )
 
 
 @pytest.mark.parametrize("project", PACKAGES)
@@ -149,15 +162,15 @@ def test_unbundled_packages_pass_and_every_acceptance_is_shown(
     assert any(note.accepted for note in report.notes)
 
 
-def test_what_is_wrong_with_a_real_package_is_named(
-    wheels: dict[tuple[str, str], Path]
-) -> None:
+def test_what_is_wrong_with_a_real_package_is_named(wheels: dict[tuple[str, str], Path]) -> None:
     linux = next(cell for cell in CELLS if cell.line == "2.10")
     mac = next(cell for cell in CELLS if cell.subdir == "osx-arm64")
     wheel = wheels[linux.name, "torchvision"]
     foreign = next(
-        content for name, content in members(wheels[mac.name, "torchvision"])
-        if name.endswith(".so"))
+        content
+        for name, content in members(wheels[mac.name, "torchvision"])
+        if name.endswith(".so")
+    )
     swapped = audit(linux, "torchvision", wheel, swap=foreign)
     assert [error.rule.id for error in swapped.errors] == ["L-001"]
     assert swapped.errors[0].what == "it is for arm64, not aarch64"

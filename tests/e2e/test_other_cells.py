@@ -27,8 +27,12 @@ def build(project, folder, cell):
     line, subdir, accelerator, python = CELLS[cell]
     chosen = select(
         variants(project.declared(), project.locked()),
-        Selection(lines=(line, METAPACKAGES), subdirs=(subdir,), accelerators=(accelerator,),
-                  pythons=(python,)),
+        Selection(
+            lines=(line, METAPACKAGES),
+            subdirs=(subdir,),
+            accelerators=(accelerator,),
+            pythons=(python,),
+        ),
     )
     channel = LocalChannel(folder / "channel")
     report = build_variants(project, chosen, BuildOptions(channel=channel, jobs=2, level=1))
@@ -58,8 +62,11 @@ def machine(subdir, *virtual):
 def test_the_cuda_trio_is_built_and_solves_where_there_is_a_gpu(cuda, base):
     channel, report = cuda
     assert {row.status for row in report.rows} == {"built"}
-    records = solve(TRIO, channels=[channel.url, base],
-                    machine=machine("linux-aarch64", "__glibc=2.39", "__cuda=13.0"))
+    records = solve(
+        TRIO,
+        channels=[channel.url, base],
+        machine=machine("linux-aarch64", "__glibc=2.39", "__cuda=13.0"),
+    )
     found = {r.name.normalized: r for r in records}
     assert str(found["pytorch"].version) == "2.14.1"
     assert str(found["libtorch"].build).startswith("cuda130_generic_h")

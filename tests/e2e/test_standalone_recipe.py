@@ -67,7 +67,7 @@ def contents(package: Path) -> tuple[dict[str, object], dict[str, str], str]:
 
 
 def test_plain_rattler_build_makes_the_same_package(project, cpu_variants, tmp_path):
-    variant, = select(cpu_variants, Selection(packages=("torchaudio",), lines=("2.10",)))
+    (variant,) = select(cpu_variants, Selection(packages=("torchaudio",), lines=("2.10",)))
     fetch_wheels(project, project.declared(), variant.wheels, jobs=1)
     link_wheelhouse(ROOT, project.wheelhouse, variant.wheels)
     ours = LocalChannel(tmp_path / "channel")
@@ -83,12 +83,20 @@ def test_plain_rattler_build_makes_the_same_package(project, cpu_variants, tmp_p
     absent = subprocess.run(alone, capture_output=True, check=False)
     assert absent.returncode != 0
     subprocess.run(
-        [python, "-I", "-c", PLAIN, ROOT / variant.recipe_path, ROOT / variant.config_path,
-         tmp_path / "plain"],
-        check=True, stdout=sys.stderr,
+        [
+            python,
+            "-I",
+            "-c",
+            PLAIN,
+            ROOT / variant.recipe_path,
+            ROOT / variant.config_path,
+            tmp_path / "plain",
+        ],
+        check=True,
+        stdout=sys.stderr,
     )
-    plain, = (tmp_path / "plain").rglob("*.conda")
-    sealed, = (ours.root / "linux-aarch64").glob("*.conda")
+    (plain,) = (tmp_path / "plain").rglob("*.conda")
+    (sealed,) = (ours.root / "linux-aarch64").glob("*.conda")
     assert plain.name == sealed.name
     for mine, theirs in zip(contents(sealed), contents(plain), strict=True):
         assert mine == theirs

@@ -68,7 +68,8 @@ def test_nothing_but_logs_stays_behind(repo: TinyRepo) -> None:
     private = repo.root / ".armtorch"
     left = {p.relative_to(private).as_posix() for p in private.rglob("*") if p.is_file()}
     assert left == {
-        "build/lock", "log/1.0/tiny/linux_aarch64_python3.11.log",
+        "build/lock",
+        "log/1.0/tiny/linux_aarch64_python3.11.log",
         "log/1.0/tiny/linux_aarch64_python3.12.log",
     }
     assert "the script ran" in (private / "log/1.0/tiny/linux_aarch64_python3.11.log").read_text()
@@ -88,7 +89,9 @@ def test_the_package_is_normal(repo: TinyRepo) -> None:
     with open_payload(package) as payload:
         entries = {entry.name: entry for entry in payload}
     assert list(entries) == [
-        "lib/libtiny.so", "site-packages/tiny/__init__.py", "site-packages/tiny/link",
+        "lib/libtiny.so",
+        "site-packages/tiny/__init__.py",
+        "site-packages/tiny/link",
         "site-packages/tiny/run",
     ]
     assert {(e.uid, e.gid, e.uname, e.gname, e.mtime) for e in entries.values()} == {
@@ -158,7 +161,7 @@ def test_a_file_that_holds_the_build_folder_is_an_error(repo: TinyRepo) -> None:
 def test_the_work_folder_in_a_binary_is_found_too(repo: TinyRepo) -> None:
     # not the prefix, so rattler-build does not notice; and across the border of two blocks
     script = BUILD + (
-        'work = str(pathlib.Path.cwd().resolve())\n'
+        "work = str(pathlib.Path.cwd().resolve())\n"
         'before = (1 << 20) - work.rindex("/armtorch-") - 5\n'
         '(prefix / "lib" / "cache").write_bytes(bytes(before) + work.encode())\n'
     )

@@ -23,9 +23,17 @@ pytestmark = pytest.mark.integration
 
 def start(repo: TinyRepo, channel: Path, *more: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.integration.builder", str(repo.root.parent), str(channel),
-         *more],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        [
+            sys.executable,
+            "-m",
+            "tests.integration.builder",
+            str(repo.root.parent),
+            str(channel),
+            *more,
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -117,9 +125,9 @@ def test_ctrl_c_ends_the_workers_too(tmp_path: Path) -> None:
     assert process.returncode != 0
     assert "KeyboardInterrupt" in err
     assert not list(builds.glob("run-*"))
-    assert not [
-        line for line in _commands() if str(repo.root) in line
-    ], "a worker outlived its driver"
+    assert not [line for line in _commands() if str(repo.root) in line], (
+        "a worker outlived its driver"
+    )
     assert len(finish(start(repo, channel))) == 2
 
 
@@ -144,8 +152,10 @@ def test_two_builders_at_once(tmp_path: Path) -> None:
 
 def _can_mount() -> bool:
     probe = ["unshare", "-rm", "sh", "-c", "mount -t tmpfs tmpfs /mnt"]
-    return sys.platform == "linux" and shutil.which("unshare") is not None and (
-        subprocess.run(probe, capture_output=True, check=False).returncode == 0
+    return (
+        sys.platform == "linux"
+        and shutil.which("unshare") is not None
+        and (subprocess.run(probe, capture_output=True, check=False).returncode == 0)
     )
 
 
@@ -164,9 +174,21 @@ def test_no_space(tmp_path: Path, full: str, size: str, says: str) -> None:
     script = f'mount -t tmpfs -o size={size} tmpfs {small} && exec "$@"'
     builder = [sys.executable, "-m", "tests.integration.builder"]
     run = subprocess.run(
-        ["unshare", "-rm", "sh", "-c", script, "sh", *builder, repo.root.parent,
-         tmp_path / "channel"],
-        capture_output=True, text=True, check=False, timeout=120,
+        [
+            "unshare",
+            "-rm",
+            "sh",
+            "-c",
+            script,
+            "sh",
+            *builder,
+            repo.root.parent,
+            tmp_path / "channel",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
     assert run.returncode == 30, run.stdout + run.stderr
     assert says in run.stderr

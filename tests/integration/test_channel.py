@@ -27,8 +27,15 @@ def package(folder: Path, name: str = "tiny", text: str = "one", subdir: str = S
     files.mkdir(parents=True, exist_ok=True)
     (files / f"{name}.txt").write_text(text)
     return assemble_package(
-        name, "1.0", subdir, "0", folder, files_dir=files, depends=["python"],
-        constrains=["other <2"], noarch="generic" if subdir == "noarch" else None,
+        name,
+        "1.0",
+        subdir,
+        "0",
+        folder,
+        files_dir=files,
+        depends=["python"],
+        constrains=["other <2"],
+        noarch="generic" if subdir == "noarch" else None,
     ).path
 
 
@@ -60,9 +67,7 @@ def test_a_package_is_moved_and_indexed_once(channel: LocalChannel, tmp_path: Pa
     assert channel.url == channel.root.as_uri()
 
 
-def test_a_package_for_every_platform_goes_to_noarch(
-    channel: LocalChannel, tmp_path: Path
-) -> None:
+def test_a_package_for_every_platform_goes_to_noarch(channel: LocalChannel, tmp_path: Path) -> None:
     channel.place(package(tmp_path, subdir="noarch"), "noarch", replace=False)
     channel.index()
     assert [record.name for record in channel.records("noarch")] == ["tiny"]
@@ -127,7 +132,9 @@ def test_a_folder_that_cannot_be_is_a_storage_error(tmp_path: Path) -> None:
     channel = LocalChannel(tmp_path / "file" / "channel")
     source = package(tmp_path)
     for step in (
-        channel.prepare, channel.index, lambda: channel.place(source, SUBDIR, replace=False)
+        channel.prepare,
+        channel.index,
+        lambda: channel.place(source, SUBDIR, replace=False),
     ):
         with pytest.raises(StorageError, match="cannot be written"):
             step()

@@ -52,8 +52,7 @@ class Built:
             for name in archive.namelist():
                 if not name.endswith(".tar.zst"):
                     continue
-                stream = zstandard.ZstdDecompressor().stream_reader(
-                    io.BytesIO(archive.read(name)))
+                stream = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(archive.read(name)))
                 with tarfile.open(fileobj=stream, mode="r|") as tar:
                     for member in tar:
                         if member.issym():
@@ -69,9 +68,22 @@ class Built:
 
 def build(root: Path, out: Path, recipe: str, subdir: str, config: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-I", "-c", PLAIN, str(out), str(root / recipe), subdir,
-         str(root / config)], check=False, capture_output=True, text=True, cwd="/",
-        env={"PATH": os.environ["PATH"], "HOME": str(out)})
+        [
+            sys.executable,
+            "-I",
+            "-c",
+            PLAIN,
+            str(out),
+            str(root / recipe),
+            subdir,
+            str(root / config),
+        ],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd="/",
+        env={"PATH": os.environ["PATH"], "HOME": str(out)},
+    )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 
@@ -93,13 +105,18 @@ def channel(tmp_path_factory):
 @pytest.fixture(scope="module")
 def packages(channel):
     _, out, _ = channel
-    return {(path.parent.name, *path.name.removesuffix(".conda").rsplit("-", 2)):
-            Built.open(path) for path in sorted(out.glob("*/*.conda"))}
+    return {
+        (path.parent.name, *path.name.removesuffix(".conda").rsplit("-", 2)): Built.open(path)
+        for path in sorted(out.glob("*/*.conda"))
+    }
 
 
 def only(packages, subdir, name, prefix) -> Built:
-    found = [built for (where, package, _, build), built in packages.items()
-             if (where, package) == (subdir, name) and build.startswith(prefix)]
+    found = [
+        built
+        for (where, package, _, build), built in packages.items()
+        if (where, package) == (subdir, name) and build.startswith(prefix)
+    ]
     assert len(found) == 1, [key for key in packages if key[1] == name]
     built: Built = found[0]
     return built
@@ -119,7 +136,9 @@ def test_build_strings_are_those_of_conda_forge(packages):
         "torchaudio": r"(cpu|cuda130)_py3\d+_h[0-9a-f]{7}_(0|200)",
         "pytorch-cpu": r"cpu_generic_h[0-9a-f]{7}_0",
         "pytorch-gpu": r"cuda130_generic_h[0-9a-f]{7}_200",
-        "pytorch-mutex": r"cpu|cuda", "cpuonly": r"0", "pytorch-cuda": r"h[0-9a-f]{7}_0",
+        "pytorch-mutex": r"cpu|cuda",
+        "cpuonly": r"0",
+        "pytorch-cuda": r"h[0-9a-f]{7}_0",
     }
     for _, name, _, build in packages:
         assert re.fullmatch(shapes[name], build), (name, build)
@@ -140,7 +159,8 @@ def test_companions_take_pytorch_of_their_accelerator(packages):
         if name in {"torchvision", "torchaudio"}:
             [pin] = [d for d in built.index["depends"] if d.startswith("pytorch ")]
             assert pin.split(" ", 1)[1] in {
-                f"=={version} {build.split('_')[0]}_generic_*" for version in ("9.1.0", "9.2.0")}
+                f"=={version} {build.split('_')[0]}_generic_*" for version in ("9.1.0", "9.2.0")
+            }
 
 
 def test_the_cpu_and_the_cuda_build_cannot_be_mixed(packages):
@@ -151,9 +171,14 @@ def test_the_cpu_and_the_cuda_build_cannot_be_mixed(packages):
     assert "pytorch-mutex ==1.0 cuda" in cuda.index["depends"]
     assert "__cuda >=13" in cuda.index["depends"]
     assert {"pytorch-gpu <0.0a0", "pytorch-cpu ==9.1.0", "pytorch-cuda <0.0a0"} == set(
-        cpu.index["constrains"])
-    assert {"pytorch-cpu <0.0a0", "pytorch-gpu ==9.1.0", "cpuonly <0.0a0",
-            "pytorch-cuda 13.0.*"} == set(cuda.index["constrains"])
+        cpu.index["constrains"]
+    )
+    assert {
+        "pytorch-cpu <0.0a0",
+        "pytorch-gpu ==9.1.0",
+        "cpuonly <0.0a0",
+        "pytorch-cuda 13.0.*",
+    } == set(cuda.index["constrains"])
 
 
 def test_the_mutex_is_the_old_channels(packages):
@@ -193,12 +218,16 @@ def test_links_lead_out_of_site_packages_to_their_owner(packages):
         assert resolved == account[path]["to"]
         if account[path]["of"] == "libtorch":
             assert resolved in libtorch.files or any(
-                file.startswith(f"{resolved}/") for file in libtorch.files)
+                file.startswith(f"{resolved}/") for file in libtorch.files
+            )
 
 
 def test_no_path_belongs_to_two_packages_of_a_cell(packages):
-    for subdir, prefix in (("linux-aarch64", "cpu"), ("linux-aarch64", "cuda130"),
-                           ("osx-arm64", "cpu")):
+    for subdir, prefix in (
+        ("linux-aarch64", "cpu"),
+        ("linux-aarch64", "cuda130"),
+        ("osx-arm64", "cpu"),
+    ):
         owners: dict[str, str] = {}
         for (where, name, _, build), built in packages.items():
             per_python = "_py3" in build and not build.split("_py3")[1].startswith(("_", "11"))
@@ -210,9 +239,23 @@ def test_no_path_belongs_to_two_packages_of_a_cell(packages):
 
 def test_no_path_is_one_of_the_base_channels(packages):
     """facts/measured.md: what lay in the way of conda-forge's packages at the first try."""
-    foreign = ("bin/protoc", "include/pybind11", "include/fmt", "include/google", "include/dnnl",
-               "include/sleef", "include/omp.h", "lib/libgomp", "lib/libgfortran", "lib/libomp",
-               "lib/libstdc++", "lib/libgcc_s", "lib/libc++", "lib/libz.", "lib/libjpeg")
+    foreign = (
+        "bin/protoc",
+        "include/pybind11",
+        "include/fmt",
+        "include/google",
+        "include/dnnl",
+        "include/sleef",
+        "include/omp.h",
+        "lib/libgomp",
+        "lib/libgfortran",
+        "lib/libomp",
+        "lib/libstdc++",
+        "lib/libgcc_s",
+        "lib/libc++",
+        "lib/libz.",
+        "lib/libjpeg",
+    )
     for key, built in packages.items():
         for path in (*built.files, *built.links):
             assert not path.startswith(foreign), (key, path)
@@ -223,23 +266,34 @@ def test_macos_libraries_are_upstreams_bytes_in_prefix_lib(packages):
     pytorch = only(packages, "osx-arm64", "pytorch", "cpu_generic_py313_")
 
     assert {path for path in libtorch.files if path.startswith("lib/")} == {
-        "lib/libtorch_cpu.dylib", "lib/libc10.dylib"}
+        "lib/libtorch_cpu.dylib",
+        "lib/libc10.dylib",
+    }
     assert pytorch.links["site-packages/torch/lib/libtorch_cpu.dylib"] == (
-        "../../../../libtorch_cpu.dylib")
+        "../../../../libtorch_cpu.dylib"
+    )
     assert not any("libstdc++" in path for path in pytorch.links)
 
 
 def test_every_file_is_accounted_for(packages):
     for (_, name, _, _), built in packages.items():
         if "info/armtorch/manifest.json" not in built.info:
-            assert name in {"pytorch-cpu", "pytorch-gpu", "pytorch-mutex", "cpuonly",
-                            "pytorch-cuda"}
+            assert name in {
+                "pytorch-cpu",
+                "pytorch-gpu",
+                "pytorch-mutex",
+                "cpuonly",
+                "pytorch-cuda",
+            }
             assert not built.files
             continue
         account = json.loads(built.info["info/armtorch/manifest.json"])
         assert {*built.files, *built.links} == {
-            *account["unchanged"], *account["patched"], *account["generated"],
-            *account["linked"]}
+            *account["unchanged"],
+            *account["patched"],
+            *account["generated"],
+            *account["linked"],
+        }
 
 
 def test_the_licence_and_the_digest_travel_along(packages):
@@ -262,8 +316,7 @@ def test_variants_yaml_alone_builds_the_same_packages(channel, tmp_path):
         twin = Built.open(out / "linux-aarch64" / name)
         assert (built.files, built.links) == (twin.files, twin.links)
         assert built.info["info/paths.json"] == twin.info["info/paths.json"]
-        assert built.info["info/armtorch/manifest.json"] == twin.info[
-            "info/armtorch/manifest.json"]
+        assert built.info["info/armtorch/manifest.json"] == twin.info["info/armtorch/manifest.json"]
 
 
 def test_another_wheel_in_the_wheelhouse_is_refused_by_rattler_build(channel, tmp_path):

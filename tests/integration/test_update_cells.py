@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from generator.errors import (
-    FeedstockError,
     IntegrityError,
     MalformedError,
     UnreachableError,
@@ -21,7 +20,14 @@ from generator.feedstock import IndexSource, Selection, TrainPolicy
 from generator.lock import lock_text
 from generator.model import BuildNumber, Cell, Lock, PythonBuild
 from tests.index_server import Behaviour, Failure, IndexServer
-from tests.integration.updating import Heard, feedstock, legacy, run_update, upstream_of_2026
+from tests.integration.updating import (
+    Heard,
+    feedstock,
+    first_lock,
+    legacy,
+    run_update,
+    upstream_of_2026,
+)
 from tests.tiny_wheels import tiny_companion, tiny_elf, tiny_torch
 
 pytestmark = pytest.mark.integration
@@ -42,20 +48,19 @@ def absences(found: Cell) -> list[tuple[str, str, str]]:
     return [(a.package, a.python, a.reason) for a in found.absent]
 
 
-def first_lock(folder: Path, cache: Path, **asked: object) -> Lock:
-    with IndexServer(folder) as server:
-        outcome = run_update(server, cache, asked=feedstock(**asked))  # type: ignore[arg-type]
-    assert outcome.findings == ()
-    return outcome.lock
-
-
 def test_the_cells_of_2026(folder: Path, tmp_path: Path) -> None:
     lock = first_lock(folder, tmp_path)
     assert {c.name: dict(c.trio) for c in lock.cells} == {
-        "2.10/linux-aarch64/cpu":
-            {"torch": "2.10.0", "torchvision": "0.25.0", "torchaudio": "2.10.0"},
-        "2.14/linux-aarch64/cuda130":
-            {"torch": "2.14.1", "torchvision": "0.29.2", "torchaudio": "2.11.0"},
+        "2.10/linux-aarch64/cpu": {
+            "torch": "2.10.0",
+            "torchvision": "0.25.0",
+            "torchaudio": "2.10.0",
+        },
+        "2.14/linux-aarch64/cuda130": {
+            "torch": "2.14.1",
+            "torchvision": "0.29.2",
+            "torchaudio": "2.11.0",
+        },
         "2.15/linux-aarch64/cuda132": {"torch": "2.15.0", "torchvision": "0.29.2"},
     }
     newest = cell(lock, "2.15/linux-aarch64/cuda132")
@@ -77,7 +82,10 @@ def test_a_second_update_changes_no_byte_and_reads_no_wheel(folder: Path, tmp_pa
         server.forget()
         second = run_update(server, tmp_path, old=first.lock)
         assert {path for path, _ in server.log} == {
-            "/simple/torch/", "/simple/torchvision/", "/simple/torchaudio/"}
+            "/simple/torch/",
+            "/simple/torchvision/",
+            "/simple/torchaudio/",
+        }
         assert second.traffic.bytes == 0
     assert lock_text(second.lock) == lock_text(first.lock)
 
@@ -100,8 +108,7 @@ def test_build_numbers_are_carried_over(folder: Path, tmp_path: Path) -> None:
 
 
 def test_newest_and_newest_complete_are_asked_for_apart(folder: Path, tmp_path: Path) -> None:
-    lock = first_lock(folder, tmp_path,
-                      trains={"stable": TrainPolicy(keep=("newest-complete",))})
+    lock = first_lock(folder, tmp_path, trains={"stable": TrainPolicy(keep=("newest-complete",))})
     assert sorted(c.line for c in lock.cells) == ["2.10", "2.14"]
     lock = first_lock(folder, tmp_path, trains={"stable": TrainPolicy(keep=("newest",))})
     assert sorted(c.line for c in lock.cells) == ["2.10", "2.15"]
@@ -113,15 +120,20 @@ def test_one_minor_with_two_releases_gives_two_lines(folder: Path, tmp_path: Pat
         path.unlink()
     lock = first_lock(folder, tmp_path)
     assert {c.line: c.torch for c in lock.cells} == {
-        "2.10": "2.10.0", "2.14": "2.14.2", "2.14.1": "2.14.1"}
+        "2.10": "2.10.0",
+        "2.14": "2.14.2",
+        "2.14.1": "2.14.1",
+    }
 
 
 def test_listed_pythons_and_a_line_of_its_own(folder: Path, tmp_path: Path) -> None:
     tiny_torch("2.8.0", "cp39", requires_python=">=3.9").write(folder)
-    tiny_companion("torchvision", "0.23.0", "cp39", torch="torch==2.8.0",
-                   requires_python=">=3.9").write(folder)
-    lock = first_lock(folder, tmp_path, lines=(legacy(),),
-                      pythons=(PythonBuild(3, 12), PythonBuild(3, 10)))
+    tiny_companion(
+        "torchvision", "0.23.0", "cp39", torch="torch==2.8.0", requires_python=">=3.9"
+    ).write(folder)
+    lock = first_lock(
+        folder, tmp_path, lines=(legacy(),), pythons=(PythonBuild(3, 12), PythonBuild(3, 10))
+    )
     assert [str(p) for p in cell(lock, "2.10/linux-aarch64/cpu").pythons()] == ["3.12"]
     assert absences(cell(lock, "2.10/linux-aarch64/cpu")) == [("", "3.10", "absent")]
     old = cell(lock, "legacy/linux-aarch64/cpu")
@@ -131,13 +143,20 @@ def test_listed_pythons_and_a_line_of_its_own(folder: Path, tmp_path: Path) -> N
 
 def test_what_upstream_does_not_have_is_absent(folder: Path, tmp_path: Path) -> None:
     lock = first_lock(
-        folder, tmp_path, lines=(legacy("==2.7.*"),),
-        subdirs={"linux-aarch64": Selection(accelerators=("cuda126",)),
-                 "win-arm64": Selection(accelerators=("cpu",))})
+        folder,
+        tmp_path,
+        lines=(legacy("==2.7.*"),),
+        subdirs={
+            "linux-aarch64": Selection(accelerators=("cuda126",)),
+            "win-arm64": Selection(accelerators=("cpu",)),
+        },
+    )
     assert lock.cells == ()
     assert sorted((a.subdir, a.accelerator, a.reason) for a in lock.absent) == [
-        ("linux-aarch64", "cpu", "absent"), ("linux-aarch64", "cuda126", "absent"),
-        ("win-arm64", "cpu", "absent")]
+        ("linux-aarch64", "cpu", "absent"),
+        ("linux-aarch64", "cuda126", "absent"),
+        ("win-arm64", "cpu", "absent"),
+    ]
 
 
 def test_prereleases_and_yanked_files_are_not_stable(folder: Path, tmp_path: Path) -> None:
@@ -158,8 +177,9 @@ def test_a_yanked_companion_says_so(folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_python_whose_libtorch_differs_is_left_out(folder: Path, tmp_path: Path) -> None:
-    tiny_torch("2.10.0", "cp312", extra={"torch/lib/libtorch_cpu.so": tiny_elf(body=b"other")}
-               ).write(folder)
+    tiny_torch(
+        "2.10.0", "cp312", extra={"torch/lib/libtorch_cpu.so": tiny_elf(body=b"other")}
+    ).write(folder)
     found = cell(first_lock(folder, tmp_path), "2.10/linux-aarch64/cpu")
     assert [str(p) for p in found.pythons()] == ["3.11", "3.13t"]
     assert absences(found) == [("", "3.12", "incompatible")]
@@ -240,8 +260,11 @@ def test_one_locked_wheel_that_cannot_be_read_keeps_the_cell(
     with IndexServer(folder) as server:
         old = run_update(server, tmp_path).lock
         shutil.rmtree(tmp_path / "facts")
-        server.behaviour.wrong_hashes = {path.name: next(
-            w.sha256 for c in old.cells for w in c.wheels if w.filename == path.name)}
+        server.behaviour.wrong_hashes = {
+            path.name: next(
+                w.sha256 for c in old.cells for w in c.wheels if w.filename == path.name
+            )
+        }
         if trouble == "garbled":
             path.write_bytes(random.Random(2).randbytes(path.stat().st_size))
         else:
@@ -251,8 +274,9 @@ def test_one_locked_wheel_that_cannot_be_read_keeps_the_cell(
         outcome = run_update(server, tmp_path, old=old)
     assert lock_text(outcome.lock) == lock_text(old)
     (finding,) = outcome.findings
-    assert finding.kind == {"gone": "absent", "silent": "unreachable",
-                            "garbled": "malformed"}[trouble]
+    assert (
+        finding.kind == {"gone": "absent", "silent": "unreachable", "garbled": "malformed"}[trouble]
+    )
 
 
 def test_a_release_that_cannot_be_read_whole_does_not_replace_the_old_one(
@@ -329,9 +353,13 @@ def test_the_first_index_that_has_a_file_wins(folder: Path, tmp_path: Path) -> N
     wheel = tiny_torch("2.10.0", "cp312", extra={"torch/mine.py": b"1"})
     wheel.write(mine)
     asked = replace(
-        feedstock(), indexes={"mine": IndexSource(kind="folder", url=str(mine)),
-                              "pypi": IndexSource(kind="pip")},
-        trains={"stable": TrainPolicy(indexes=("mine", "pypi"))})
+        feedstock(),
+        indexes={
+            "mine": IndexSource(kind="folder", url=str(mine)),
+            "pypi": IndexSource(kind="pip"),
+        },
+        trains={"stable": TrainPolicy(indexes=("mine", "pypi"))},
+    )
     with IndexServer(folder) as server:
         lock = run_update(server, tmp_path, asked=asked).lock
     found = cell(lock, "2.10/linux-aarch64/cpu")
@@ -346,33 +374,11 @@ def test_requires_python_of_the_wheel_itself_counts(folder: Path, tmp_path: Path
     assert [str(p) for p in found.pythons()] == ["3.11", "3.13t"]
 
 
-def test_a_release_candidate_is_of_its_own_train(folder: Path, tmp_path: Path) -> None:
-    for version in ("2.16.0rc1", "2.16.0.dev20261101"):
-        tiny_torch(version, "cp312").write(folder)
-    lock = first_lock(folder, tmp_path, trains={"rc": TrainPolicy(keep=("newest",))})
-    assert [(c.name, c.torch) for c in lock.cells] == [("rc/linux-aarch64/cpu", "2.16.0rc1")]
-
-
-def test_a_nightly_is_a_line_of_that_name(folder: Path, tmp_path: Path) -> None:
-    tiny_torch("2.16.0.dev20261101", "cp312").write(folder)
-    tiny_torch("2.16.0.dev20261102", "cp312").write(folder)
-    lock = first_lock(folder, tmp_path, trains={"nightly": TrainPolicy(keep=("newest",))})
-    assert [(c.name, c.train, c.torch) for c in lock.cells] == [
-        ("nightly/linux-aarch64/cpu", "nightly", "2.16.0.dev20261102")]
-
-
-def test_a_line_of_a_train_that_is_not_declared_is_a_feedstock_error(tmp_path: Path) -> None:
-    asked = feedstock(trains={"rc": TrainPolicy()}, lines=(legacy(),))
-    with pytest.raises(FeedstockError, match="legacy"):
-        run_update(None, tmp_path, asked=asked, urls={"pip": "file:///none"})
-
-
 def test_progress_is_told(folder: Path, tmp_path: Path) -> None:
     heard = Heard()
     with IndexServer(folder) as server:
         run_update(server, tmp_path, heard=heard)
-    assert any("torch 2.14.1, torchvision 0.29.2, torchaudio 2.11.0" in line
-               for line in heard.said)
+    assert any("torch 2.14.1, torchvision 0.29.2, torchaudio 2.11.0" in line for line in heard.said)
 
 
 def test_the_wheels_of_a_release_cost_few_bytes(tmp_path: Path) -> None:

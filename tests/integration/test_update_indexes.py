@@ -28,24 +28,37 @@ def folder(tmp_path: Path) -> Path:
 
 
 def simple(server: IndexServer, web: Web) -> Index:
-    return open_index("pypi", IndexSource(kind="simple", url=server.url), web=web,
-                      pip=PipConfiguration(indexes=()), base=Path())
+    return open_index(
+        "pypi",
+        IndexSource(kind="simple", url=server.url),
+        web=web,
+        pip=PipConfiguration(indexes=()),
+        base=Path(),
+    )
 
 
-def ask(server: IndexServer, cache: Path, project: str = "torch",
-        policy: HttpPolicy = QUICK) -> tuple[Offer, ...]:
+def ask(
+    server: IndexServer, cache: Path, project: str = "torch", policy: HttpPolicy = QUICK
+) -> tuple[Offer, ...]:
     with opened(cache, policy) as web:
         return simple(server, web).offers(project)
 
 
 @pytest.mark.parametrize("as_json", [True, False])
 def test_html_and_json_say_the_same(folder: Path, tmp_path: Path, as_json: bool) -> None:
-    behaviour = Behaviour(json=as_json, metadata=True, yanked={WHEEL.filename: "bad"},
-                          requires_python={WHEEL.filename: ">=3.10,<4"})
+    behaviour = Behaviour(
+        json=as_json,
+        metadata=True,
+        yanked={WHEEL.filename: "bad"},
+        requires_python={WHEEL.filename: ">=3.10,<4"},
+    )
     with IndexServer(folder, behaviour) as server:
         (offer,) = ask(server, tmp_path)
     assert (offer.filename, offer.yanked, offer.requires_python) == (
-        WHEEL.filename, "bad", ">=3.10,<4")
+        WHEEL.filename,
+        "bad",
+        ">=3.10,<4",
+    )
     assert offer.sha256 is not None
     assert len(offer.sha256) == 64
     assert offer.metadata_sha256 is not None
@@ -108,8 +121,10 @@ def test_what_does_not_pass_is_unreachable(folder: Path, tmp_path: Path, status:
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_denied_is_not_absent(folder: Path, tmp_path: Path, status: int) -> None:
-    with IndexServer(folder, Behaviour(failures=deque([Failure(status)]))) as server, \
-            pytest.raises(UnreachableError, match="wants to know who asks"):
+    with (
+        IndexServer(folder, Behaviour(failures=deque([Failure(status)]))) as server,
+        pytest.raises(UnreachableError, match="wants to know who asks"),
+    ):
         ask(server, tmp_path)
 
 
@@ -129,16 +144,20 @@ def test_a_project_that_is_not_there_is_absent(folder: Path, tmp_path: Path) -> 
 
 
 def test_a_login_page_is_malformed(folder: Path, tmp_path: Path) -> None:
-    with IndexServer(folder, Behaviour(login_page=True)) as server, \
-            pytest.raises(MalformedError, match="not an index page") as caught:
+    with (
+        IndexServer(folder, Behaviour(login_page=True)) as server,
+        pytest.raises(MalformedError, match="not an index page") as caught,
+    ):
         ask(server, tmp_path)
     assert caught.value.exit_code == 12
     assert "browser" in caught.value.next_step
 
 
 def test_a_page_that_breaks_off_is_unreachable_not_shorter(folder: Path, tmp_path: Path) -> None:
-    with IndexServer(folder, Behaviour(json=False, truncate=9)) as server, \
-            pytest.raises(UnreachableError):
+    with (
+        IndexServer(folder, Behaviour(json=False, truncate=9)) as server,
+        pytest.raises(UnreachableError),
+    ):
         ask(server, tmp_path)
 
 
@@ -147,8 +166,13 @@ def test_credentials_do_not_show(folder: Path, tmp_path: Path) -> None:
     server.server_close()
     url = f"http://user:secret@{server.host}/simple/"
     with opened(tmp_path) as web, pytest.raises(UnreachableError) as caught:
-        open_index("pypi", IndexSource(kind="simple", url=url), web=web,
-                   pip=PipConfiguration(indexes=()), base=Path()).offers("torch")
+        open_index(
+            "pypi",
+            IndexSource(kind="simple", url=url),
+            web=web,
+            pip=PipConfiguration(indexes=()),
+            base=Path(),
+        ).offers("torch")
     assert "secret" not in str(caught.value)
     assert server.host in caught.value.where
 
@@ -157,20 +181,35 @@ def test_credentials_do_not_show_in_what_a_server_says_of_itself(tmp_path: Path)
     folder = tmp_path / "w"
     WHEEL.write(folder)
     behaviour = Behaviour(page=("application/pdf", b"%PDF"))
-    with IndexServer(folder, behaviour) as server, opened(tmp_path) as web, \
-            pytest.raises(MalformedError, match="application/pdf") as caught:
-        open_index("pypi", IndexSource(kind="simple",
-                                       url=f"http://user:secret@{server.host}/simple/"),
-                   web=web, pip=PipConfiguration(indexes=()), base=Path()).offers("torch")
+    with (
+        IndexServer(folder, behaviour) as server,
+        opened(tmp_path) as web,
+        pytest.raises(MalformedError, match="application/pdf") as caught,
+    ):
+        open_index(
+            "pypi",
+            IndexSource(kind="simple", url=f"http://user:secret@{server.host}/simple/"),
+            web=web,
+            pip=PipConfiguration(indexes=()),
+            base=Path(),
+        ).offers("torch")
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("page", [
-    (JSON, b"{"), (JSON, b"[]"), (JSON, b'{"name": "torch"}'), (JSON, b"\xff"),
-    (JSON, b'{"meta": {"api-version": "9.0"}, "name": "torch", "files": []}'),
-    (HTML, b""), (HTML, b"\x00\xff"), (HTML, b"<html>hello</html>"),
-    (HTML, b'<meta name="pypi:repository-version" content="9.0">'),
-])
+@pytest.mark.parametrize(
+    "page",
+    [
+        (JSON, b"{"),
+        (JSON, b"[]"),
+        (JSON, b'{"name": "torch"}'),
+        (JSON, b"\xff"),
+        (JSON, b'{"meta": {"api-version": "9.0"}, "name": "torch", "files": []}'),
+        (HTML, b""),
+        (HTML, b"\x00\xff"),
+        (HTML, b"<html>hello</html>"),
+        (HTML, b'<meta name="pypi:repository-version" content="9.0">'),
+    ],
+)
 def test_what_is_no_index_page_is_malformed(
     folder: Path, tmp_path: Path, page: tuple[str, bytes]
 ) -> None:
@@ -178,10 +217,13 @@ def test_what_is_no_index_page_is_malformed(
         ask(server, tmp_path)
 
 
-@pytest.mark.parametrize("page", [
-    (JSON, b'{"meta": {"api-version": "1.0"}, "name": "torch", "files": []}'),
-    (HTML, b'<meta name="pypi:repository-version" content="1.0">'),
-])
+@pytest.mark.parametrize(
+    "page",
+    [
+        (JSON, b'{"meta": {"api-version": "1.0"}, "name": "torch", "files": []}'),
+        (HTML, b'<meta name="pypi:repository-version" content="1.0">'),
+    ],
+)
 def test_an_index_page_without_files_is_absent(
     folder: Path, tmp_path: Path, page: tuple[str, bytes]
 ) -> None:
@@ -197,17 +239,26 @@ def test_a_cache_that_cannot_be_written_is_a_storage_error(tmp_path: Path) -> No
 
 def test_pips_extra_index_serves_what_the_main_one_lacks(folder: Path, tmp_path: Path) -> None:
     extra = tmp_path / "extra"
-    TinyWheel(project="torchvision", version="0.25.0", tag=WHEEL.tag).write(
-        extra / "torchvision")
+    TinyWheel(project="torchvision", version="0.25.0", tag=WHEEL.tag).write(extra / "torchvision")
     with IndexServer(folder) as server, opened(tmp_path) as web:
-        index = open_index("pypi", IndexSource(kind="pip"), web=web, base=Path(),
-                           pip=PipConfiguration(indexes=(server.url, extra.as_uri())))
+        index = open_index(
+            "pypi",
+            IndexSource(kind="pip"),
+            web=web,
+            base=Path(),
+            pip=PipConfiguration(indexes=(server.url, extra.as_uri())),
+        )
         assert len(index.offers("torch")) == 1
         (found,) = index.offers("torchvision")
         assert found.url.startswith("file:")
         server.stop()
-        again = open_index("pypi", IndexSource(kind="pip"), web=web, base=Path(),
-                           pip=PipConfiguration(indexes=(server.url, extra.as_uri())))
+        again = open_index(
+            "pypi",
+            IndexSource(kind="pip"),
+            web=web,
+            base=Path(),
+            pip=PipConfiguration(indexes=(server.url, extra.as_uri())),
+        )
         with pytest.raises(UnreachableError):
             again.offers("torchvision")  # silence of the main index is not "not there"
 
@@ -218,14 +269,24 @@ def test_a_folder_is_an_index(folder: Path, tmp_path: Path, with_page: bool) -> 
         page = f'<html><a href="{WHEEL.filename}">{WHEEL.filename}</a></html>'
         (folder / "index.html").write_text(page)
     with opened(tmp_path) as web:
-        index = open_index("here", IndexSource(kind="folder", url="wheels"), web=web,
-                           pip=PipConfiguration(indexes=()), base=tmp_path)
+        index = open_index(
+            "here",
+            IndexSource(kind="folder", url="wheels"),
+            web=web,
+            pip=PipConfiguration(indexes=()),
+            base=tmp_path,
+        )
         (offer,) = index.offers("torch")
         assert offer.hash_computed
         assert offer.sha256 is not None
         with pytest.raises(AbsentError):
             index.offers("torchvision")
-        nowhere = open_index("gone", IndexSource(kind="folder", url="nowhere"), web=web,
-                             pip=PipConfiguration(indexes=()), base=tmp_path)
+        nowhere = open_index(
+            "gone",
+            IndexSource(kind="folder", url="nowhere"),
+            web=web,
+            pip=PipConfiguration(indexes=()),
+            base=tmp_path,
+        )
         with pytest.raises(AbsentError, match="no such folder"):
             nowhere.offers("torch")

@@ -41,8 +41,12 @@ def test_kill_9_at_any_moment_and_the_next_run_goes_on(tmp_path: Path) -> None:
         wanted = lock_text(run_update(server, tmp_path / "other").lock)
         for _ in range(count("kills")):
             command = [sys.executable, "-c", UPDATER, str(tmp_path), str(path), server.url]
-            with subprocess.Popen(command, cwd=repository, stdout=subprocess.PIPE,
-                                  env={**os.environ, "PYTHONPATH": str(repository)}) as updater:
+            with subprocess.Popen(
+                command,
+                cwd=repository,
+                stdout=subprocess.PIPE,
+                env={**os.environ, "PYTHONPATH": str(repository)},
+            ) as updater:
                 assert updater.stdout is not None
                 updater.stdout.readline()
                 time.sleep(chance.uniform(0, 1.0))

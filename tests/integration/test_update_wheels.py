@@ -32,8 +32,9 @@ NOISE = b"".join(record_hash(str(n).encode()).encode() for n in range(20_000))
 BIG = tiny_torch("2.10.0", "cp312", extra={"torch/lib/libbig.so": NOISE})
 
 
-def read(server: IndexServer, wheel: TinyWheel, cache: Path, heard: Heard | None = None
-         ) -> WheelFacts:
+def read(
+    server: IndexServer, wheel: TinyWheel, cache: Path, heard: Heard | None = None
+) -> WheelFacts:
     offer = offer_of(server, wheel, cache)
     with opened(cache) as web:
         return reader_of(web, cache, heard).wheel(offer)
@@ -54,12 +55,17 @@ def test_only_the_end_of_a_wheel_is_read(tmp_path: Path) -> None:
     assert facts.metadata.origin == "range"
     assert facts.metadata.metadata.license_files == ("torch-2.10.0.dist-info/licenses/LICENSE",)
     assert (facts.size, facts.unpacked) == (
-        size, sum(map(len, BIG.contents().values())) + len(BIG.record_bytes()))
+        size,
+        sum(map(len, BIG.contents().values())) + len(BIG.record_bytes()),
+    )
 
 
 def test_a_directory_longer_than_the_tail_is_fetched_once(tmp_path: Path) -> None:
-    many = tiny_torch("2.10.0", "cp312", extra={
-        f"torch/include/{n:05}/{'x' * 60}.h": str(n).encode() for n in range(1500)})
+    many = tiny_torch(
+        "2.10.0",
+        "cp312",
+        extra={f"torch/include/{n:05}/{'x' * 60}.h": str(n).encode() for n in range(1500)},
+    )
     size = many.write(tmp_path / "w").stat().st_size
     with IndexServer(tmp_path / "w") as server:
         read(server, many, tmp_path)
@@ -107,8 +113,10 @@ def test_a_server_without_ranges_costs_the_whole_file_and_is_named(tmp_path: Pat
 def test_a_whole_file_with_another_sha256_is_refused(tmp_path: Path) -> None:
     BIG.write(tmp_path / "w")
     behaviour = Behaviour(ranges=False, wrong_hashes={BIG.filename: "e" * 64})
-    with IndexServer(tmp_path / "w", behaviour) as server, \
-            pytest.raises(IntegrityError, match="e" * 64) as caught:
+    with (
+        IndexServer(tmp_path / "w", behaviour) as server,
+        pytest.raises(IntegrityError, match="e" * 64) as caught,
+    ):
         read(server, BIG, tmp_path)
     assert caught.value.exit_code == 13
     assert not list((tmp_path / "facts").rglob("*.json"))
@@ -116,8 +124,10 @@ def test_a_whole_file_with_another_sha256_is_refused(tmp_path: Path) -> None:
 
 def test_a_wheel_without_sha256_is_refused_with_a_way_out(tmp_path: Path) -> None:
     BIG.write(tmp_path / "w")
-    with IndexServer(tmp_path / "w", Behaviour(hashes=False)) as server, \
-            pytest.raises(MalformedError, match="no sha256") as caught:
+    with (
+        IndexServer(tmp_path / "w", Behaviour(hashes=False)) as server,
+        pytest.raises(MalformedError, match="no sha256") as caught,
+    ):
         read(server, BIG, tmp_path)
     assert BIG.filename in caught.value.what
     assert "folder" in caught.value.next_step
@@ -142,8 +152,10 @@ def test_a_body_that_ends_early_without_a_length_is_noticed(tmp_path: Path) -> N
 def test_a_server_that_sends_another_part_is_malformed(tmp_path: Path, as_json: bool) -> None:
     BIG.write(tmp_path / "w")
     behaviour = Behaviour(short_ranges=True, json=as_json)
-    with IndexServer(tmp_path / "w", behaviour) as server, \
-            pytest.raises(MalformedError, match="another part"):
+    with (
+        IndexServer(tmp_path / "w", behaviour) as server,
+        pytest.raises(MalformedError, match="another part"),
+    ):
         read(server, BIG, tmp_path)
 
 
@@ -177,8 +189,10 @@ def test_a_listed_file_that_is_gone_is_absent(tmp_path: Path) -> None:
 def test_a_server_that_fails_while_a_wheel_is_read(tmp_path: Path) -> None:
     BIG.write(tmp_path / "w")
     behaviour = Behaviour(failures=deque([Failure(503)] * 99), failing="/files/.*")
-    with IndexServer(tmp_path / "w", behaviour) as server, \
-            pytest.raises(UnreachableError, match="503"):
+    with (
+        IndexServer(tmp_path / "w", behaviour) as server,
+        pytest.raises(UnreachableError, match="503"),
+    ):
         read(server, BIG, tmp_path)
 
 
@@ -195,8 +209,9 @@ def test_a_wheel_over_the_limit_is_not_even_asked_for(tmp_path: Path) -> None:
 def test_one_member_is_read_alone_and_checked(tmp_path: Path) -> None:
     library = tiny_elf(build_id=b"\2" * 20, body=NOISE[:300_000] + b"\0" + b"01:02:03" + b"\0x")
     twin = tiny_elf(build_id=b"\3" * 20, body=NOISE[:300_000] + b"\0" + b"11:12:13" + b"\0x")
-    wheel = tiny_torch("2.10.0", "cp312", extra={"torch/lib/libc10.so": library,
-                                                 "torch/lib/libbig.so": NOISE})
+    wheel = tiny_torch(
+        "2.10.0", "cp312", extra={"torch/lib/libc10.so": library, "torch/lib/libbig.so": NOISE}
+    )
     wheel.write(tmp_path / "w")
     with IndexServer(tmp_path / "w") as server, opened(tmp_path) as web:
         offer = offer_of(server, wheel, tmp_path)
@@ -225,30 +240,42 @@ def _set(name: str, content: bytes) -> Callable[[list[tuple[str, bytes]]], None]
     def change(members: list[tuple[str, bytes]]) -> None:
         index = next(i for i, (path, _) in enumerate(members) if path.endswith(name))
         members[index] = (members[index][0], content)
+
     return change
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-@pytest.mark.parametrize(("change", "error", "finding"), [
-    (lambda m: m.append(("../../evil.py", b"x")), UnsafeArchiveError, "leaves"),
-    (lambda m: m.append(("/etc/cron.d/evil", b"x")), UnsafeArchiveError, "absolute"),
-    (lambda m: m.append(("C:\\evil", b"x")), UnsafeArchiveError, "drive"),
-    (lambda m: m.append(("torch/__init__.py", b"x")), UnsafeArchiveError, "twice"),
-    (lambda m: m.append(("torch/zeros", bytes(3_000_000))), UnsafeArchiveError, "unpacked"),
-    (lambda m: m.append(("torch/more.py", b"x")), IntegrityError, "no hash in RECORD"),
-    (lambda m: m.pop(0), IntegrityError, "not in the archive"),
-    (_set("torch/__init__.py", b"print('evil')"), IntegrityError, "bytes in the archive"),
-    (_set("METADATA", b"Name: torch\n"), IntegrityError, "METADATA"),
-    (_set("METADATA", tiny_torch("2.10.0", "cp312").metadata_bytes().replace(b"tests", b"TESTS")),
-     IntegrityError, "METADATA does not have the sha256"),
-    (_set("RECORD", b"nonsense"), MalformedError, "RECORD"),
-    (lambda m: m.pop(), MalformedError, "RECORD"),
-    (lambda m: m.append(("other-1.dist-info/METADATA", b"")), MalformedError, "2 dist-info"),
-    (lambda m: m.clear(), MalformedError, "0 dist-info"),
-])
+@pytest.mark.parametrize(
+    ("change", "error", "finding"),
+    [
+        (lambda m: m.append(("../../evil.py", b"x")), UnsafeArchiveError, "leaves"),
+        (lambda m: m.append(("/etc/cron.d/evil", b"x")), UnsafeArchiveError, "absolute"),
+        (lambda m: m.append(("C:\\evil", b"x")), UnsafeArchiveError, "drive"),
+        (lambda m: m.append(("torch/__init__.py", b"x")), UnsafeArchiveError, "twice"),
+        (lambda m: m.append(("torch/zeros", bytes(3_000_000))), UnsafeArchiveError, "unpacked"),
+        (lambda m: m.append(("torch/more.py", b"x")), IntegrityError, "no hash in RECORD"),
+        (lambda m: m.pop(0), IntegrityError, "not in the archive"),
+        (_set("torch/__init__.py", b"print('evil')"), IntegrityError, "bytes in the archive"),
+        (_set("METADATA", b"Name: torch\n"), IntegrityError, "METADATA"),
+        (
+            _set(
+                "METADATA",
+                tiny_torch("2.10.0", "cp312").metadata_bytes().replace(b"tests", b"TESTS"),
+            ),
+            IntegrityError,
+            "METADATA does not have the sha256",
+        ),
+        (_set("RECORD", b"nonsense"), MalformedError, "RECORD"),
+        (lambda m: m.pop(), MalformedError, "RECORD"),
+        (lambda m: m.append(("other-1.dist-info/METADATA", b"")), MalformedError, "2 dist-info"),
+        (lambda m: m.clear(), MalformedError, "0 dist-info"),
+    ],
+)
 def test_bad_archives_are_refused_by_name(
-    tmp_path: Path, change: Callable[[list[tuple[str, bytes]]], None],
-    error: type[ArmtorchError], finding: str,
+    tmp_path: Path,
+    change: Callable[[list[tuple[str, bytes]]], None],
+    error: type[ArmtorchError],
+    finding: str,
 ) -> None:
     wheel = spoiled(tmp_path / "w", change)
     with IndexServer(tmp_path / "w") as server, pytest.raises(error, match=finding) as caught:
@@ -259,9 +286,10 @@ def test_bad_archives_are_refused_by_name(
 
 
 def test_metadata_that_cannot_be_parsed_is_malformed(tmp_path: Path) -> None:
-    wheel = replace(tiny_torch("2.10.0", "cp312"),
-                    metadata=b"Metadata-Version: 2.1\nName: torch\nVersion: 2.10.0\n"
-                             b"Requires-Dist: ===\n")
+    wheel = replace(
+        tiny_torch("2.10.0", "cp312"),
+        metadata=b"Metadata-Version: 2.1\nName: torch\nVersion: 2.10.0\nRequires-Dist: ===\n",
+    )
     wheel.write(tmp_path / "w")
     with IndexServer(tmp_path / "w") as server, pytest.raises(MalformedError, match="metadata"):
         read(server, wheel, tmp_path)

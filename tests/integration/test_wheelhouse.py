@@ -58,12 +58,21 @@ def server() -> Iterator[FaultyServer]:
 
 
 def get(
-    root: Path, server: FaultyServer, heard: Heard | None = None, *, rehash: bool = False,
+    root: Path,
+    server: FaultyServer,
+    heard: Heard | None = None,
+    *,
+    rehash: bool = False,
     wheel: Wheel = WHEEL,
 ) -> Path:
     found = fetch(
-        [wheel], locate=lambda w: f"{server.url}/{w.filename}", root=root,
-        narrator=heard or Heard(), jobs=2, rules=IMPATIENT, rehash=rehash,
+        [wheel],
+        locate=lambda w: f"{server.url}/{w.filename}",
+        root=root,
+        narrator=heard or Heard(),
+        jobs=2,
+        rules=IMPATIENT,
+        rehash=rehash,
     )
     return found[wheel.sha256]
 
@@ -98,8 +107,12 @@ def test_several_at_once_each_file_once(tmp_path: Path, server: FaultyServer) ->
     server.files |= contents
     wheels = [wheel_of(name, content) for name, content in contents.items()]
     found = fetch(
-        [*wheels, *wheels], locate=lambda w: f"{server.url}/{w.filename}", root=tmp_path,
-        narrator=Silent(), jobs=4, rules=IMPATIENT,
+        [*wheels, *wheels],
+        locate=lambda w: f"{server.url}/{w.filename}",
+        root=tmp_path,
+        narrator=Silent(),
+        jobs=4,
+        rules=IMPATIENT,
     )
     assert {found[w.sha256].read_bytes() for w in wheels} == set(contents.values())
     assert len(server.asked) == 9
@@ -144,9 +157,7 @@ def test_pieces_that_do_not_fit_are_fetched_whole(tmp_path: Path, server: Faulty
 
 
 @pytest.mark.parametrize("extra", [0, 1000])
-def test_a_part_that_is_whole_or_too_long(
-    tmp_path: Path, server: FaultyServer, extra: int
-) -> None:
+def test_a_part_that_is_whole_or_too_long(tmp_path: Path, server: FaultyServer, extra: int) -> None:
     leave_part(tmp_path, CONTENT + bytes(extra), url=server.url)
     assert get(tmp_path, server).read_bytes() == CONTENT
     assert len(server.asked) == (1 if extra else 0)
@@ -204,7 +215,8 @@ def test_not_there_is_absent_and_not_retried(
 
 
 @pytest.mark.parametrize(
-    "other", [b"x" + CONTENT[1:], CONTENT + b"x", b"<html>login</html>"],
+    "other",
+    [b"x" + CONTENT[1:], CONTENT + b"x", b"<html>login</html>"],
     ids=["changed", "longer", "shorter"],
 )
 def test_other_bytes_leave_nothing_behind(

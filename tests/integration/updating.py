@@ -48,7 +48,8 @@ class Heard(Silent):
 def feedstock(source: IndexSource | None = None, **changes: object) -> Feedstock:
     """linux-aarch64 for CPU and CUDA, from one index."""
     plain = Feedstock(
-        channel="c", maintainers=("m",),
+        channel="c",
+        maintainers=("m",),
         indexes={"pypi": source or IndexSource(kind="pip")},
         trains={"stable": TrainPolicy()},
         subdirs={"linux-aarch64": Selection(accelerators=("cpu", "cuda"))},
@@ -59,8 +60,14 @@ def feedstock(source: IndexSource | None = None, **changes: object) -> Feedstock
 def legacy(torch: str = "==2.8.*", python: str = "3.9") -> Line:
     """A line of its own, as feedstock.yaml has it."""
     from generator.model import PythonBuild  # noqa: PLC0415
-    return Line(name="legacy", torch=torch, subdirs=("linux-aarch64",), accelerators=("cpu",),
-                pythons=(PythonBuild.parse(python),))
+
+    return Line(
+        name="legacy",
+        torch=torch,
+        subdirs=("linux-aarch64",),
+        accelerators=("cpu",),
+        pythons=(PythonBuild.parse(python),),
+    )
 
 
 def upstream_of_2026(folder: Path) -> None:
@@ -85,28 +92,57 @@ def opened(cache: Path, policy: HttpPolicy = QUICK) -> Iterator[Web]:
 
 def reader_of(web: Web, cache: Path, heard: Heard | None = None) -> WheelReader:
     """A reader with the feedstock's default limits."""
-    return WheelReader(web=web, cache=FactsCache(cache / "facts"), policies=feedstock().policies,
-                       narrator=heard or Heard())
+    return WheelReader(
+        web=web,
+        cache=FactsCache(cache / "facts"),
+        policies=feedstock().policies,
+        narrator=heard or Heard(),
+    )
 
 
-def run_update(server: IndexServer | None, cache: Path, *, old: Lock | None = None,
-               asked: Feedstock | None = None, heard: Heard | None = None,
-               policy: HttpPolicy = QUICK, urls: Mapping[str, str] | None = None) -> Outcome:
+def run_update(
+    server: IndexServer | None,
+    cache: Path,
+    *,
+    old: Lock | None = None,
+    asked: Feedstock | None = None,
+    heard: Heard | None = None,
+    policy: HttpPolicy = QUICK,
+    urls: Mapping[str, str] | None = None,
+) -> Outcome:
     """One `armtorch update` whose pip is configured to use ``server``."""
     asked = asked or feedstock()
     heard = heard or Heard()
     pip = PipConfiguration(indexes=(server.url if server else (urls or {})["pip"],))
     with opened(cache, policy) as web:
         return update(
-            asked, old or Lock(), reader=reader_of(web, cache, heard),
-            indexes={name: open_index(name, source, web=web, pip=pip, base=cache)
-                     for name, source in asked.indexes.items()},
-            subdirs=subdirs(), narrator=heard)
+            asked,
+            old or Lock(),
+            reader=reader_of(web, cache, heard),
+            indexes={
+                name: open_index(name, source, web=web, pip=pip, base=cache)
+                for name, source in asked.indexes.items()
+            },
+            subdirs=subdirs(),
+            narrator=heard,
+        )
 
 
 def offer_of(server: IndexServer, wheel: TinyWheel, cache: Path) -> Offer:
     """The offer of one wheel, as the server's index gives it."""
     with opened(cache) as web:
-        index = open_index("pypi", IndexSource(kind="simple", url=server.url), web=web,
-                           pip=PipConfiguration(indexes=()), base=cache)
+        index = open_index(
+            "pypi",
+            IndexSource(kind="simple", url=server.url),
+            web=web,
+            pip=PipConfiguration(indexes=()),
+            base=cache,
+        )
         return next(o for o in index.offers(wheel.project) if o.filename == wheel.filename)
+
+
+def first_lock(folder: Path, cache: Path, **asked: object) -> Lock:
+    with IndexServer(folder) as server:
+        outcome = run_update(server, cache, asked=feedstock(**asked))  # type: ignore[arg-type]
+    assert outcome.findings == ()
+    return outcome.lock

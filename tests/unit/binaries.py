@@ -28,8 +28,11 @@ def elf(
         return len(strings) - 1 - len(value.encode())
 
     tags = [(1, text(name)) for name in needs]
-    tags += [(tag, text(value)) for tag, value in ((14, soname), (15, rpath), (29, runpath))
-             if value is not None]
+    tags += [
+        (tag, text(value))
+        for tag, value in ((14, soname), (15, rpath), (29, runpath))
+        if value is not None
+    ]
     verneed = b""
     for index, (file, wanted) in enumerate((versions or {}).items()):
         last = index == len(versions or {}) - 1
@@ -39,7 +42,8 @@ def elf(
         ]
         size = 16 + 16 * len(parts)
         verneed += struct.pack(
-            "<HHIII", 1, len(parts), text(file), 16, 0 if last else size) + b"".join(parts)
+            "<HHIII", 1, len(parts), text(file), 16, 0 if last else size
+        ) + b"".join(parts)
     count = 3 if program else 2
     base = 0x10000
     strtab = 64 + 56 * count
@@ -51,8 +55,11 @@ def elf(
     content = b"".join(struct.pack("<qQ", *tag) for tag in (*tags, (0, 0)))
     total = dynamic + len(content)
     segments = [(1, 0, total), (2, dynamic, len(content)), (3, 0, 0)][:count]
-    header = b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack(
-        "<HHIQQQIHHHHHH", 3, machine, 1, 0, 64, 0, 0, 64, 56, count, 64, 0, 0)
+    header = (
+        b"\x7fELF\x02\x01\x01"
+        + bytes(9)
+        + struct.pack("<HHIQQQIHHHHHH", 3, machine, 1, 0, 64, 0, 0, 64, 56, count, 64, 0, 0)
+    )
     table = b"".join(
         struct.pack("<IIQQQQQQ", kind, 4, offset, base + offset, base + offset, size, size, 8)
         for kind, offset, size in segments
@@ -91,7 +98,8 @@ def macho(
     command(0x32, struct.pack("<IIII", 1, minos[0] << 16 | minos[1] << 8, 26 << 16, 0))
     body = b"".join(commands)
     header = struct.pack(
-        "<8I", 0xFEEDFACF, cpu, 0, 2 if program else 6, len(commands), len(body), 0, 0)
+        "<8I", 0xFEEDFACF, cpu, 0, 2 if program else 6, len(commands), len(body), 0, 0
+    )
     return header + body
 
 

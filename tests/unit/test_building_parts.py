@@ -53,16 +53,24 @@ def test_there_is_always_a_thread(level: int) -> None:
 
 def built(name: str, size: int, wheels: dict[str, int]) -> Row:
     return Row(
-        id=f"1.0/{name}/x", subdir="linux-aarch64", status="built", file_name=f"{name}.conda",
-        size=size, wheels=wheels,
+        id=f"1.0/{name}/x",
+        subdir="linux-aarch64",
+        status="built",
+        file_name=f"{name}.conda",
+        size=size,
+        wheels=wheels,
     )
 
 
 def test_savings_count_each_file_once() -> None:
-    report = BuildReport((
-        built("libtorch", 65, {"a": 146}), built("pytorch", 15, {"a": 146}),
-        built("pytorch2", 15, {"b": 147}), built("cpuonly", 1, {}),
-    ))
+    report = BuildReport(
+        (
+            built("libtorch", 65, {"a": 146}),
+            built("pytorch", 15, {"a": 146}),
+            built("pytorch2", 15, {"b": 147}),
+            built("cpuonly", 1, {}),
+        )
+    )
     assert report.savings() == Savings(packages=96, wheels=293)
     assert report.savings().ratio == pytest.approx(96 / 293)
     assert Savings(1, 0).ratio == 0.0
@@ -83,5 +91,8 @@ def test_failures_are_raised_as_what_they_are() -> None:
     with pytest.raises(BuildError, match="2 of 2"):
         BuildReport((failed("a", full), failed("b", gone))).raise_for_failures()
     assert BuildReport((failed("a", full),)).to_json()["variants"][0]["error"] == {
-        "kind": "storage", "what": "full", "where": "", "next": "free some"
+        "kind": "storage",
+        "what": "full",
+        "where": "",
+        "next": "free some",
     }

@@ -4,8 +4,11 @@ import pickle
 
 from generator import errors
 
-KINDS = [kind for kind in vars(errors).values()
-         if isinstance(kind, type) and issubclass(kind, errors.ArmtorchError)]
+KINDS = [
+    kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, errors.ArmtorchError)
+]
 
 
 def test_every_kind_has_its_own_word_and_code():

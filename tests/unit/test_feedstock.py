@@ -56,7 +56,7 @@ def test_a_mistake_is_named(tmp_path, old, new, expected):
 
 
 def test_an_empty_file_and_a_missing_one_are_two_messages(tmp_path):
-    with pytest.raises(FeedstockError, match="feedstock.schema.json"):
+    with pytest.raises(FeedstockError, match=r"feedstock\.schema\.json"):
         read(tmp_path, "")
     with pytest.raises(FeedstockError, match="there is no such file"):
         read_feedstock(tmp_path / "nowhere.yaml")

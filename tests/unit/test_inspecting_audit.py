@@ -26,8 +26,14 @@ def opener(content: bytes) -> Callable[[], AbstractContextManager[BinaryIO]]:
 
 
 def audit(
-    files: dict[str, bytes], links: dict[str, str] | None = None, *, declared=(), siblings=(),
-    package: str = "libtorch", subdir=ARM, python=PY311,
+    files: dict[str, bytes],
+    links: dict[str, str] | None = None,
+    *,
+    declared=(),
+    siblings=(),
+    package: str = "libtorch",
+    subdir=ARM,
+    python=PY311,
 ) -> AuditReport:
     found = PackageAudit(package, subdir=subdir, python=python)
     for path, content in files.items():
@@ -44,8 +50,11 @@ def ids(report: AuditReport, severity: str = "error") -> list[tuple[str, str, st
 def test_a_package_that_finds_everything_has_no_findings() -> None:
     report = audit(
         {
-            "lib/libtorch.so": elf(["libc10.so", "libgomp.so.1", "libc.so.6"], runpath="$ORIGIN",
-                                   versions={"libc.so.6": ["GLIBC_2.28"]}),
+            "lib/libtorch.so": elf(
+                ["libc10.so", "libgomp.so.1", "libc.so.6"],
+                runpath="$ORIGIN",
+                versions={"libc.so.6": ["GLIBC_2.28"]},
+            ),
             "lib/libc10.so": elf(["libstdc++.so.6", "ld-linux-aarch64.so.1"]),
             "share/readme.txt": b"no binary",
         },
@@ -79,7 +88,8 @@ def test_a_missing_library_is_named_with_what_needs_it() -> None:
     assert "sonames.yaml" in str(found)
     # torch's own library, but neither here nor in a sibling
     assert ids(audit({"lib/libtorch.so": elf(["libc10.so"])})) == [
-        ("L-003", "lib/libtorch.so", "libc10.so")]
+        ("L-003", "lib/libtorch.so", "libc10.so")
+    ]
 
 
 def test_a_dependency_must_be_declared() -> None:
@@ -103,16 +113,19 @@ def test_a_sibling_provides_its_libraries_and_must_be_declared() -> None:
     kept: dict[str, Any] = {"package": "pytorch", "siblings": [sibling]}
     assert ids(audit(files, links, **kept, declared=["libtorch"])) == []
     assert ("L-004", f"{TORCH_LIB}/libtorch_python.so", "libc10.so") in ids(
-        audit(files, links, **kept))
+        audit(files, links, **kept)
+    )
     # RUNPATH $ORIGIN never sees $PREFIX/lib: without the link the sibling's file is out of reach
     assert ids(audit(files, **kept, declared=["libtorch"])) == [
-        ("L-005", f"{TORCH_LIB}/libtorch_python.so", "libc10.so")]
+        ("L-005", f"{TORCH_LIB}/libtorch_python.so", "libc10.so")
+    ]
 
 
 def test_glibc_takes_the_links_folder_as_origin() -> None:
     """T1: the real file has its neighbour, the link has not."""
     libtorch = audit(
-        {"lib/libtorch.so": elf(["libc10.so"], runpath="$ORIGIN"), "lib/libc10.so": elf()})
+        {"lib/libtorch.so": elf(["libc10.so"], runpath="$ORIGIN"), "lib/libc10.so": elf()}
+    )
     assert ids(libtorch) == []
     sibling = Sibling.audited(libtorch)
     lone = {f"{TORCH_LIB}/libtorch.so": f"{UP}/libtorch.so"}
@@ -125,11 +138,15 @@ def test_dyld_takes_the_real_files_folder() -> None:
     """The same package as T1's failing one loads on macOS, and one that T1 passes does not."""
     libtorch = audit(
         {"lib/libtorch.dylib": macho(["@loader_path/libc10.dylib"]), "lib/libc10.dylib": macho()},
-        declared=["__osx >=14.0"], subdir=MAC)
+        declared=["__osx >=14.0"],
+        subdir=MAC,
+    )
     assert ids(libtorch) == []
     lone = {f"{TORCH_LIB}/libtorch.dylib": f"{UP}/libtorch.dylib"}
     kept: dict[str, Any] = {
-        "package": "pytorch", "siblings": [Sibling.audited(libtorch)], "subdir": MAC,
+        "package": "pytorch",
+        "siblings": [Sibling.audited(libtorch)],
+        "subdir": MAC,
         "declared": ["libtorch", "__osx >=14.0"],
     }
     assert ids(audit({}, lone, **kept)) == []
@@ -137,19 +154,23 @@ def test_dyld_takes_the_real_files_folder() -> None:
         {"lib/libtorch.dylib": macho(["@loader_path/libc10.dylib"])},
         {**lone, f"{TORCH_LIB}/libc10.dylib": f"{UP}/other/libc10.dylib"},
         siblings=[Sibling.named("other", ["libc10.dylib"], folder="lib/other")],
-        declared=["other", "__osx >=14.0"], subdir=MAC)
-    assert ids(beside_the_link) == [
-        ("L-005", "lib/libtorch.dylib", "@loader_path/libc10.dylib")]
+        declared=["other", "__osx >=14.0"],
+        subdir=MAC,
+    )
+    assert ids(beside_the_link) == [("L-005", "lib/libtorch.dylib", "@loader_path/libc10.dylib")]
 
 
 def test_rpath_is_inherited_and_runpath_is_not() -> None:
     """T3, by torch 2.8.0's layout: only the loader knows the folder of both."""
+
     def package(**search: Any) -> AuditReport:
-        return audit({
-            "lib/a/libtorch_cpu.so": elf(["libarm_compute.so"], **search),
-            "lib/b/libarm_compute.so": elf(["libx.so"]),
-            "lib/b/libx.so": elf(soname="libx.so"),
-        })
+        return audit(
+            {
+                "lib/a/libtorch_cpu.so": elf(["libarm_compute.so"], **search),
+                "lib/b/libarm_compute.so": elf(["libx.so"]),
+                "lib/b/libx.so": elf(soname="libx.so"),
+            }
+        )
 
     assert ids(package(rpath="$ORIGIN/../b")) == []
     assert ids(package(runpath="$ORIGIN/../b")) == [("L-005", "lib/b/libarm_compute.so", "libx.so")]
@@ -162,10 +183,13 @@ def test_a_runpath_switches_pythons_search_path_off() -> None:
     for search in ("$ORIGIN", ""):
         content = elf(["libgcc_s.so.1"], runpath=search)
         assert ids(audit({f"{TORCH_LIB}/a.so": content}, declared=declared)) == [
-            ("L-005", f"{TORCH_LIB}/a.so", "libgcc_s.so.1")]
+            ("L-005", f"{TORCH_LIB}/a.so", "libgcc_s.so.1")
+        ]
     with_link = audit(
         {f"{TORCH_LIB}/a.so": elf(["libgcc_s.so.1"], runpath="$ORIGIN")},
-        {f"{TORCH_LIB}/libgcc_s.so.1": f"{UP}/libgcc_s.so.1"}, declared=declared)
+        {f"{TORCH_LIB}/libgcc_s.so.1": f"{UP}/libgcc_s.so.1"},
+        declared=declared,
+    )
     assert ids(with_link) == []
 
 
@@ -173,25 +197,30 @@ def test_a_program_starts_without_python_around_it() -> None:
     """torch_shm_manager of the CUDA wheels: its library has DT_RPATH, which python would mend."""
     files = {
         "site-packages/torch/bin/torch_shm_manager": elf(
-            ["libshm.so"], runpath="$ORIGIN/../lib", program=True),
+            ["libshm.so"], runpath="$ORIGIN/../lib", program=True
+        ),
         f"{TORCH_LIB}/libshm.so": elf(["libcudart.so.13"], rpath="$ORIGIN"),
     }
     report = audit(files, package="pytorch", declared=["cuda-cudart"])
     assert ids(report) == [
-        ("L-005", "site-packages/torch/bin/torch_shm_manager", "libcudart.so.13")]
+        ("L-005", "site-packages/torch/bin/torch_shm_manager", "libcudart.so.13")
+    ]
     assert "when it starts" in report.errors[0].what
     mended = {f"{TORCH_LIB}/libcudart.so.13": f"{UP}/libcudart.so.13"}
     assert ids(audit(files, mended, package="pytorch", declared=["cuda-cudart"])) == []
 
 
-@pytest.mark.parametrize(("target", "finding"), [
-    ("../../../../../../lib/libgomp.so.1", "L-010"),
-    ("/usr/lib/libgomp.so.1", "L-010"),
-    ("libgomp.so.1", "L-010"),  # itself
-    (f"{UP}/libnope.so.1", "L-011"),
-    ("../nope.txt", "L-011"),
-    (f"{UP}/libz.so.1", "L-004"),
-])
+@pytest.mark.parametrize(
+    ("target", "finding"),
+    [
+        ("../../../../../../lib/libgomp.so.1", "L-010"),
+        ("/usr/lib/libgomp.so.1", "L-010"),
+        ("libgomp.so.1", "L-010"),  # itself
+        (f"{UP}/libnope.so.1", "L-011"),
+        ("../nope.txt", "L-011"),
+        (f"{UP}/libz.so.1", "L-004"),
+    ],
+)
 def test_links_must_lead_somewhere(target: str, finding: str) -> None:
     report = audit({"lib/a.txt": b""}, {f"{TORCH_LIB}/libgomp.so.1": target})
     assert [found[0] for found in ids(report)] == [finding]
@@ -215,12 +244,14 @@ def test_links_may_lead_to_files_folders_and_dependencies() -> None:
 def test_links_through_linked_folders_are_followed() -> None:
     report = audit(
         {"lib/libc10.so": elf(), "lib/x/libtorch.so": elf(["libc10.so"], runpath="$ORIGIN/alias")},
-        {"lib/x/alias": "..", "lib/y": "x/alias"})
+        {"lib/x/alias": "..", "lib/y": "x/alias"},
+    )
     assert report.findings == ()
 
 
-@pytest.mark.parametrize(("python", "folder"), [
-    ("3.11", "lib/python3.11"), ("3.14t", "lib/python3.14t")])
+@pytest.mark.parametrize(
+    ("python", "folder"), [("3.11", "lib/python3.11"), ("3.14t", "lib/python3.14t")]
+)
 def test_site_packages_lie_where_the_client_puts_them(python: str, folder: str) -> None:
     report = audit({"site-packages/torch/a.so": elf()}, python=PythonBuild.parse(python))
     assert report.paths == {f"{folder}/site-packages/torch/a.so"}
@@ -232,8 +263,9 @@ def test_the_floor_is_what_the_binaries_need() -> None:
     assert ids(audit(needs_228)) == [("L-006", "lib/a.so", "")]
     assert ids(audit(needs_228, declared=["__glibc >=2.28"])) == []
     assert ids(audit(needs_228, declared=["__glibc >=2.34"]), "note") == [("L-007", "", "")]
-    assert ids(audit({"lib/a.dylib": macho(minos=(14, 0))}, subdir=MAC,
-                     declared=["__osx >=11.0"])) == [("L-006", "lib/a.dylib", "")]
+    assert ids(
+        audit({"lib/a.dylib": macho(minos=(14, 0))}, subdir=MAC, declared=["__osx >=11.0"])
+    ) == [("L-006", "lib/a.dylib", "")]
 
 
 def test_an_unneeded_dependency_is_a_note() -> None:
@@ -246,6 +278,7 @@ def test_compatibility_versions_set_floors() -> None:
     path = "site-packages/torchvision/image.so"
     files = {path: macho([("@loader_path/.dylibs/libpng16.16.dylib", (73, 0, 0))])}
     links = {"site-packages/torchvision/.dylibs/libpng16.16.dylib": f"{UP}/libpng16.16.dylib"}
+
     def found(spec: str) -> list[str]:
         report = audit(files, links, subdir=MAC, declared=[spec, "__osx >=14.0"])
         return [one[0] for one in ids(report)]
@@ -261,19 +294,26 @@ def test_bundled_copies_are_noted() -> None:
             "site-packages/torchvision.libs/libjpeg.9664032d.so.8": elf(soname="libjpeg.so.8"),
             "lib/libgomp.so.1": elf(soname="libgomp.so.1"),
             "lib/libarm_compute.so": elf(),
-        })
+        }
+    )
     assert [found[2] for found in ids(report, "note")] == ["libgomp.so.1", "libjpeg.so.8"]
     mac = audit(
-        {"site-packages/torchvision/.dylibs/libjpeg.8.3.2.dylib":
-         macho(name="/DLC/torchvision/.dylibs/libjpeg.8.3.2.dylib")},
-        subdir=MAC, declared=["__osx >=14.0"])
+        {
+            "site-packages/torchvision/.dylibs/libjpeg.8.3.2.dylib": macho(
+                name="/DLC/torchvision/.dylibs/libjpeg.8.3.2.dylib"
+            )
+        },
+        subdir=MAC,
+        declared=["__osx >=14.0"],
+    )
     assert ids(mac, "note")[0][::2] == ("L-012", "libjpeg.8.dylib")
 
 
 def test_an_accepted_finding_is_shown_with_its_reason() -> None:
     files = {"site-packages/torchvision/_C.so": elf(["libc10.so"], runpath="/__w/env/lib")}
     kept: dict[str, Any] = {
-        "siblings": [Sibling.named("libtorch", ["libc10.so"])], "declared": ["libtorch"],
+        "siblings": [Sibling.named("libtorch", ["libc10.so"])],
+        "declared": ["libtorch"],
     }
     report = audit(files, package="torchvision", **kept)
     assert report.errors == ()

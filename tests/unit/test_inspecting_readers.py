@@ -19,14 +19,19 @@ from tests.counts import count
 from tests.unit.binaries import X86_64, elf, fat, macho, macho_x86_64
 
 ELF = elf(
-    ["libc10.so", "libc.so.6"], soname="libtorch.so", runpath="$ORIGIN:/build/lib",
-    versions={"libc.so.6": ["GLIBC_2.17", "GLIBC_2.28", "GLIBC_PRIVATE"],
-              "libstdc++.so.6": ["GLIBCXX_3.4.22", "CXXABI_1.3.11"]},
+    ["libc10.so", "libc.so.6"],
+    soname="libtorch.so",
+    runpath="$ORIGIN:/build/lib",
+    versions={
+        "libc.so.6": ["GLIBC_2.17", "GLIBC_2.28", "GLIBC_PRIVATE"],
+        "libstdc++.so.6": ["GLIBCXX_3.4.22", "CXXABI_1.3.11"],
+    },
 )
 _STRTAB = (0x10000 + 64 + 2 * 56).to_bytes(8, "little")
 MACHO = macho(
     ["@loader_path/libc10.dylib", ("@rpath/libpng16.16.dylib", (73, 0, 0))],
-    name="@rpath/libtorch.dylib", rpaths=["@loader_path"],
+    name="@rpath/libtorch.dylib",
+    rpaths=["@loader_path"],
 )
 
 
@@ -60,10 +65,17 @@ def test_a_macho_library_is_read() -> None:
     assert read(fat(macho_x86_64(), MACHO))[1] == found
 
 
-@pytest.mark.parametrize("content", [
-    b"", b"\x7fEL", b"#!/bin/sh\n", b"PK\x03\x04", bytes(100),
-    b"\xca\xfe\xba\xbe\x00\x00\x00\x34",  # a Java class file of version 52
-])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x7fEL",
+        b"#!/bin/sh\n",
+        b"PK\x03\x04",
+        bytes(100),
+        b"\xca\xfe\xba\xbe\x00\x00\x00\x34",  # a Java class file of version 52
+    ],
+)
 def test_other_files_are_none_of_its_business(content: bytes) -> None:
     assert read(content) == ()
 
@@ -84,30 +96,43 @@ def test_it_reads_what_pyelftools_reads(path: Path) -> None:
     with path.open("rb") as stream:
         file = ELFFile(stream)
         tags: list[Any] = [
-            tag for segment in file.iter_segments() if isinstance(segment, DynamicSegment)
+            tag
+            for segment in file.iter_segments()
+            if isinstance(segment, DynamicSegment)
             for tag in segment.iter_tags()
         ]
         assert [load.name for load in found.needs] == [
-            tag.needed for tag in tags if tag.entry.d_tag == "DT_NEEDED"]
+            tag.needed for tag in tags if tag.entry.d_tag == "DT_NEEDED"
+        ]
         assert found.name == next(
-            (tag.soname for tag in tags if tag.entry.d_tag == "DT_SONAME"), None)
+            (tag.soname for tag in tags if tag.entry.d_tag == "DT_SONAME"), None
+        )
         assert f"EM_{found.machine.upper()}" == file.header.e_machine
         section: Any = file.get_section_by_name(".gnu.version_r")
-        glibc = [
-            tuple(map(int, part.name[6:].split("."))) for _, parts in section.iter_versions()
-            for part in parts if part.name.startswith("GLIBC_") and part.name[6].isdigit()
-        ] if section is not None else []
+        glibc = (
+            [
+                tuple(map(int, part.name[6:].split(".")))
+                for _, parts in section.iter_versions()
+                for part in parts
+                if part.name.startswith("GLIBC_") and part.name[6].isdigit()
+            ]
+            if section is not None
+            else []
+        )
         assert found.floor == max(glibc, default=())
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    (lambda b: b[:40], "ELF header would be"),
-    (lambda b: b[:4] + b"\x09" + b[5:], "class 9"),
-    (lambda b: b[:32] + b"\xff" * 8 + b[40:], "program header would be"),
-    (lambda b: b[:56] + b"\xff\xff" + b[58:], "65535 program headers"),
-    (lambda b: b[:-40], "dynamic section would be"),
-    (lambda b: b.replace(_STRTAB, bytes(7) + b"\x7f", 1), "no segment holds the string table"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda b: b[:40], "ELF header would be"),
+        (lambda b: b[:4] + b"\x09" + b[5:], "class 9"),
+        (lambda b: b[:32] + b"\xff" * 8 + b[40:], "program header would be"),
+        (lambda b: b[:56] + b"\xff\xff" + b[58:], "65535 program headers"),
+        (lambda b: b[:-40], "dynamic section would be"),
+        (lambda b: b.replace(_STRTAB, bytes(7) + b"\x7f", 1), "no segment holds the string table"),
+    ],
+)
 def test_a_corrupt_elf_header_is_named(change, message) -> None:
     with pytest.raises(LinkageError, match=message) as caught:
         read(change(ELF))
@@ -115,14 +140,17 @@ def test_a_corrupt_elf_header_is_named(change, message) -> None:
     assert "sha256" in caught.value.next_step
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    (lambda b: b[:20], "Mach-O header would be"),
-    (lambda b: b[:16] + b"\xff\xff\xff\x00" + b[20:], "load commands of"),
-    (lambda b: b[:36] + b"\x04\x00\x00\x00" + b[40:], "a load command of 4 bytes"),
-    (lambda b: b[:40] + b"\xff\x00\x00\x00" + b[44:], "a text at 255"),
-    (lambda b: fat(b)[:-1], "architecture 0"),
-    (lambda b: fat(b)[:28] + b"xxxx" + fat(b)[32:], "no Mach-O header"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda b: b[:20], "Mach-O header would be"),
+        (lambda b: b[:16] + b"\xff\xff\xff\x00" + b[20:], "load commands of"),
+        (lambda b: b[:36] + b"\x04\x00\x00\x00" + b[40:], "a load command of 4 bytes"),
+        (lambda b: b[:40] + b"\xff\x00\x00\x00" + b[44:], "a text at 255"),
+        (lambda b: fat(b)[:-1], "architecture 0"),
+        (lambda b: fat(b)[:28] + b"xxxx" + fat(b)[32:], "no Mach-O header"),
+    ],
+)
 def test_a_corrupt_macho_header_is_named(change, message) -> None:
     with pytest.raises(LinkageError, match=message):
         read(change(MACHO))
@@ -147,25 +175,26 @@ def blamed(content: bytes) -> str:
 
 
 @settings(max_examples=count("headers"), deadline=1000)
-@given(_SAMPLES, st.lists(st.tuples(st.integers(0, 700), st.binary(min_size=1, max_size=8)),
-                          max_size=4), st.integers(0, 700))
+@given(
+    _SAMPLES,
+    st.lists(st.tuples(st.integers(0, 700), st.binary(min_size=1, max_size=8)), max_size=4),
+    st.integers(0, 700),
+)
 def test_mutated_headers_are_read_or_refused(
     sample: bytes, changes: list[tuple[int, bytes]], cut: int
 ) -> None:
     content = bytearray(sample)
     for offset, value in changes:
-        content[offset:offset + len(value)] = value
+        content[offset : offset + len(value)] = value
     assert blamed(bytes(content)) == "lib/x.so"
     assert blamed(bytes(content[:cut])) == "lib/x.so"
 
 
 @settings(max_examples=count("headers"), deadline=1000)
 @given(_SAMPLES, st.integers(0, 170), _EXTREMES, st.sampled_from(["little", "big"]))
-def test_extreme_fields_are_read_or_refused(
-    sample: bytes, word: int, value: int, order
-) -> None:
+def test_extreme_fields_are_read_or_refused(sample: bytes, word: int, value: int, order) -> None:
     content = bytearray(sample)
-    content[word * 4:word * 4 + 8] = value.to_bytes(8, order)
+    content[word * 4 : word * 4 + 8] = value.to_bytes(8, order)
     assert blamed(bytes(content)) == "lib/x.so"
 
 

@@ -44,40 +44,75 @@ def wheel(project: str = "torch", python: str | None = "3.12", sha256: str = "a"
     build = PythonBuild.parse(python) if python else None
     abi = f"{build.interpreter_tag}-{build.abi}" if build else "py3-none"
     name = f"{project}-2.10.0-{abi}-manylinux_2_28_aarch64.whl"
-    return Wheel(project=project, version="2.10.0", filename=name, purl=f"pkg:pypi/{name}",
-                 size=10, sha256=sha256, index="pypi", python=build,
-                 platforms=("manylinux_2_28_aarch64",), metadata="m" * 64,
-                 metadata_origin="range", record="b" * 64, console_scripts=("torchrun = t:main",))
+    return Wheel(
+        project=project,
+        version="2.10.0",
+        filename=name,
+        purl=f"pkg:pypi/{name}",
+        size=10,
+        sha256=sha256,
+        index="pypi",
+        python=build,
+        platforms=("manylinux_2_28_aarch64",),
+        metadata="m" * 64,
+        metadata_origin="range",
+        record="b" * 64,
+        console_scripts=("torchrun = t:main",),
+    )
 
 
 def full_lock() -> Lock:
     cells = tuple(
-        Cell(line=line, train="stable", subdir="linux-aarch64",
-             accelerator=Accelerator.parse(accelerator),
-             trio={"torchaudio": "2.10.0", "torch": "2.10.0"},
-             wheels=(wheel("torchaudio", None), wheel(python="3.14t"), wheel(python="3.9"),
-                     wheel()),
-             sharing=Sharing(reference="3.9", members=3, bytes=9, digest="c" * 64,
-                             per_python=("torch/_C.so",),
-                             equivalent=(Equivalent(member="torch/lib/libc10.so",
-                                                    rule="build-path",
-                                                    normalised_sha256="d" * 64),)),
-             absent=(Absence(package="torchvision", reason="incompatible", detail="no: 'x' #1"),),
-             libraries=("libtorch.so", "libc10.so"))
-        for line, accelerator in (("2.15", "cuda132"), ("2.15", "cpu"), ("2.10", "cpu")))
+        Cell(
+            line=line,
+            train="stable",
+            subdir="linux-aarch64",
+            accelerator=Accelerator.parse(accelerator),
+            trio={"torchaudio": "2.10.0", "torch": "2.10.0"},
+            wheels=(wheel("torchaudio", None), wheel(python="3.14t"), wheel(python="3.9"), wheel()),
+            sharing=Sharing(
+                reference="3.9",
+                members=3,
+                bytes=9,
+                digest="c" * 64,
+                per_python=("torch/_C.so",),
+                equivalent=(
+                    Equivalent(
+                        member="torch/lib/libc10.so", rule="build-path", normalised_sha256="d" * 64
+                    ),
+                ),
+            ),
+            absent=(Absence(package="torchvision", reason="incompatible", detail="no: 'x' #1"),),
+            libraries=("libtorch.so", "libc10.so"),
+        )
+        for line, accelerator in (("2.15", "cuda132"), ("2.15", "cpu"), ("2.10", "cpu"))
+    )
     return Lock(
         cells=cells,
         metadata={"m" * 64: Metadata(name="torch", version="2.10.0", requires_dist=("numpy",))},
         builds={"2.10/pytorch": BuildNumber(number=1, digest="e" * 64)},
-        absent=(CellAbsence(train="stable", subdir="win-arm64", accelerator="cpu",
-                            reason="absent", detail="nothing"),))
+        absent=(
+            CellAbsence(
+                train="stable",
+                subdir="win-arm64",
+                accelerator="cpu",
+                reason="absent",
+                detail="nothing",
+            ),
+        ),
+    )
 
 
 def shuffled(lock: Lock, seed: int) -> Lock:
     chance = random.Random(seed)
-    cells = [dataclasses.replace(cell, wheels=tuple(chance.sample(cell.wheels, len(cell.wheels))),
-                                 libraries=tuple(chance.sample(cell.libraries, 2)))
-             for cell in chance.sample(lock.cells, len(lock.cells))]
+    cells = [
+        dataclasses.replace(
+            cell,
+            wheels=tuple(chance.sample(cell.wheels, len(cell.wheels))),
+            libraries=tuple(chance.sample(cell.libraries, 2)),
+        )
+        for cell in chance.sample(lock.cells, len(lock.cells))
+    ]
     return dataclasses.replace(lock, cells=tuple(cells))
 
 
@@ -103,9 +138,13 @@ def test_a_missing_file_is_an_empty_lock(tmp_path: Path) -> None:
 def test_any_text_survives(detail: str, summary: str) -> None:
     lock = dataclasses.replace(
         full_lock(),
-        absent=(CellAbsence(train="stable", subdir="s", accelerator="cpu", reason="absent",
-                            detail=detail),),
-        metadata={"m" * 64: Metadata(name="torch", version="1e5", summary=summary)})
+        absent=(
+            CellAbsence(
+                train="stable", subdir="s", accelerator="cpu", reason="absent", detail=detail
+            ),
+        ),
+        metadata={"m" * 64: Metadata(name="torch", version="1e5", summary=summary)},
+    )
     assert parse_lock(lock_text(lock), where="x") == lock.in_order()
 
 
@@ -115,10 +154,18 @@ def test_a_wheel_is_one_line() -> None:
     assert all(row.lstrip().startswith("- {project:") for row in rows)
 
 
-@pytest.mark.parametrize(("old", "new"), [
-    ("a" * 64, "b" * 64), ("size: 10", "size: 11"), ("'2.10'", "'2.11'"), ("numpy", "numpy>2"),
-    ("cells:", "extra: 1\ncells:"), ("reason: absent", "reason: unreachable"), ("'3.9'", "'3.8'"),
-])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("a" * 64, "b" * 64),
+        ("size: 10", "size: 11"),
+        ("'2.10'", "'2.11'"),
+        ("numpy", "numpy>2"),
+        ("cells:", "extra: 1\ncells:"),
+        ("reason: absent", "reason: unreachable"),
+        ("'3.9'", "'3.8'"),
+    ],
+)
 def test_a_change_by_hand_is_seen(old: str, new: str) -> None:
     text = lock_text(full_lock())
     changed = text.replace(old, new, 1)
@@ -136,9 +183,20 @@ def test_a_newer_schema_has_its_own_message() -> None:
     assert "update armtorch" in caught.value.next_step
 
 
-@pytest.mark.parametrize("text", ["", "[1, 2]", "cells: []", "a: b: c", "schema: x\n",
-                                  "schema: 1\n", "schema: 1\ndigest: 0\nbuilds: {1: 2020-01-01}\n",
-                                  "<<<<<<< HEAD\nschema: 1\n", "schema: 1\n\tdigest: x\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[1, 2]",
+        "cells: []",
+        "a: b: c",
+        "schema: x\n",
+        "schema: 1\n",
+        "schema: 1\ndigest: 0\nbuilds: {1: 2020-01-01}\n",
+        "<<<<<<< HEAD\nschema: 1\n",
+        "schema: 1\n\tdigest: x\n",
+    ],
+)
 def test_what_is_no_lock_is_a_lock_error(text: str) -> None:
     with pytest.raises(LockError) as caught:
         parse_lock(text, where="the-lock")
@@ -216,8 +274,9 @@ def test_kill_9_at_any_moment_leaves_a_whole_lock(tmp_path: Path) -> None:
     path, chance = tmp_path / "feedstock.lock.yaml", random.Random(11)
     whole = {lock_text(Lock()), lock_text(full_lock())}
     for _ in range(count("kills")):
-        with subprocess.Popen([sys.executable, "-c", WRITER, str(path)], cwd=REPOSITORY,
-                              stdout=subprocess.PIPE) as writer:
+        with subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(path)], cwd=REPOSITORY, stdout=subprocess.PIPE
+        ) as writer:
             assert writer.stdout is not None
             writer.stdout.readline()
             time.sleep(chance.uniform(0.02, 0.2))

@@ -68,8 +68,7 @@ def test_in_a_line_with_wheels_per_python_it_is_one_package_per_python_all_the_s
 
 
 def test_configs_hold_conda_forges_keys_and_nothing_else(found):
-    variant = found["9.1/torchvision/"
-                    "linux_aarch64_cuda_compiler_versionNonepython3.14.____cp314t"]
+    variant = found["9.1/torchvision/linux_aarch64_cuda_compiler_versionNonepython3.14.____cp314t"]
 
     assert variant.config == {
         "channel_sources": ("conda-forge",),
@@ -89,7 +88,8 @@ def test_jetson_and_server_boards_are_told_apart_by_conda_forges_key(shelf):
     rows = [v for v in variants(feedstock(), lock) if v.package == "libtorch"]
 
     assert [row.stem for row in rows] == [
-        "linux_aarch64_arm_variant_typesbsa", "linux_aarch64_arm_variant_typetegra",
+        "linux_aarch64_arm_variant_typesbsa",
+        "linux_aarch64_arm_variant_typetegra",
     ]
 
 
@@ -104,14 +104,18 @@ def test_each_comes_after_what_it_depends_on(found):
         "metapackages/pytorch-mutex/linux_64_cuda_compilercuda-nvcc",
     }
     assert found["9.1/pytorch/osx_arm64_python3.11.____cpython"].depends == (
-        "9.1/libtorch/osx_arm64_",)
+        "9.1/libtorch/osx_arm64_",
+    )
 
 
 def test_cuda_builds_outrank_cpu_builds(lock):
     numbered = replace(lock, builds={"9.1/libtorch": BuildNumber(number=3, digest="d")})
 
-    rows = {str(v.accelerator): v for v in variants(feedstock(), numbered)
-            if v.package == "libtorch" and v.subdir == "linux-aarch64"}
+    rows = {
+        str(v.accelerator): v
+        for v in variants(feedstock(), numbered)
+        if v.package == "libtorch" and v.subdir == "linux-aarch64"
+    }
 
     assert (rows["cpu"].build_number, rows["cuda130"].build_number) == (3, 203)
     assert rows["cpu"].digest == "d"
@@ -124,8 +128,13 @@ def test_only_pythons_that_are_asked_for(lock):
 
 
 def test_a_line_of_its_own_has_pythons_of_its_own(shelf):
-    own = Line(name="old", torch="==9.0.*", subdirs=("linux-aarch64",), accelerators=("cpu",),
-               pythons=(PythonBuild.parse("3.11"),))
+    own = Line(
+        name="old",
+        torch="==9.0.*",
+        subdirs=("linux-aarch64",),
+        accelerators=("cpu",),
+        pythons=(PythonBuild.parse("3.11"),),
+    )
     lock = shelf.lock(cpu_cell(shelf, line="old", version="9.0.0"))
     asked = feedstock(lines=(own,), pythons=(PythonBuild.parse("3.12"),))
 
@@ -134,11 +143,14 @@ def test_a_line_of_its_own_has_pythons_of_its_own(shelf):
 
 def test_a_local_version_does_not_reach_conda(shelf):
     cell = cuda_cell(shelf)
-    local = replace(cell, wheels=tuple(
-        replace(wheel, version=f"{wheel.version}+cu130") for wheel in cell.wheels))
+    local = replace(
+        cell,
+        wheels=tuple(replace(wheel, version=f"{wheel.version}+cu130") for wheel in cell.wheels),
+    )
 
-    assert {v.version for v in variants(feedstock(), shelf.lock(local))
-            if v.package == "pytorch"} == {"9.1.0"}
+    assert {
+        v.version for v in variants(feedstock(), shelf.lock(local)) if v.package == "pytorch"
+    } == {"9.1.0"}
 
 
 def test_two_cells_for_one_place_are_refused(shelf):
@@ -147,14 +159,18 @@ def test_two_cells_for_one_place_are_refused(shelf):
 
 
 def test_the_view_gives_a_reason_for_everything_absent(shelf, lock):
-    absent = CellAbsence(train="stable", subdir="win-arm64", accelerator="cpu", reason="absent",
-                         detail="no wheel")
+    absent = CellAbsence(
+        train="stable", subdir="win-arm64", accelerator="cpu", reason="absent", detail="no wheel"
+    )
     said = Absence(package="torchvision", reason="incompatible", detail="why", python="3.13")
     osx = replace(osx_cell(shelf), absent=(said,))
     view = matrix_view(feedstock(), replace(lock, cells=(*lock.cells[:2], osx), absent=(absent,)))
 
-    missing = {(cell.name, row.package, row.python): row.reason
-               for cell in view.cells for row in cell.missing}
+    missing = {
+        (cell.name, row.package, row.python): row.reason
+        for cell in view.cells
+        for row in cell.missing
+    }
 
     assert missing[("9.1/linux-aarch64/cpu", "torchaudio", "3.14t")] == "absent"
     assert missing[("9.1/osx-arm64/cpu", "torchvision", "3.13")] == "incompatible"
@@ -163,5 +179,6 @@ def test_the_view_gives_a_reason_for_everything_absent(shelf, lock):
 
 
 def test_the_view_as_json_fits_its_schema(lock):
-    jsonschema.validate(json.loads(matrix_json(matrix_view(feedstock(), lock))),
-                        json.loads(matrix_schema()))
+    jsonschema.validate(
+        json.loads(matrix_json(matrix_view(feedstock(), lock))), json.loads(matrix_schema())
+    )

@@ -27,7 +27,10 @@ def test_a_python_build_has_the_names_conda_forge_and_pep_425_give_it(text, vari
 def test_python_builds_sort_as_people_count():
     texts = ["3.14t", "3.9", "3.14", "3.10"]
     assert [str(p) for p in sorted(map(PythonBuild.parse, texts))] == [
-        "3.9", "3.10", "3.14", "3.14t",
+        "3.9",
+        "3.10",
+        "3.14",
+        "3.14t",
     ]
 
 

@@ -32,26 +32,33 @@ T2150 = wheel_metadata("torch-2.15.0-cp311-cp311-manylinux_2_28_aarch64")
 def specs(metadata: Metadata, python: str | None, *, subdir=ARM, accelerator="cpu", part="all"):
     build = PythonBuild.parse(python) if python else None
     return [
-        found.spec for found in conda_depends(
-            metadata, subdir=subdir, accelerator=Accelerator.parse(accelerator), python=build,
+        found.spec
+        for found in conda_depends(
+            metadata,
+            subdir=subdir,
+            accelerator=Accelerator.parse(accelerator),
+            python=build,
             part=part,
         )
     ]
 
 
-@pytest.mark.parametrize(("pep440", "conda"), [
-    ("", ""),
-    ("~=3.9.0", ">=3.9.0,<3.10"),
-    ("~=2.2", ">=2.2,<3"),
-    ("~=1!2.2.1", ">=1!2.2.1,<1!2.3"),
-    ("==2.10.0", "==2.10.0"),
-    ("==2.10.*", "2.10.*"),
-    ("===2.10.0", "==2.10.0"),
-    ("!=8.3.*,>=5.3.0", ">=5.3.0,!=8.3.*"),
-    ("<14,>=13.0.3", ">=13.0.3,<14"),
-    (">1.0,!=1.5", ">1.0,!=1.5"),
-    (">=3.10,!=3.14.1", ">=3.10,!=3.14.1"),
-])
+@pytest.mark.parametrize(
+    ("pep440", "conda"),
+    [
+        ("", ""),
+        ("~=3.9.0", ">=3.9.0,<3.10"),
+        ("~=2.2", ">=2.2,<3"),
+        ("~=1!2.2.1", ">=1!2.2.1,<1!2.3"),
+        ("==2.10.0", "==2.10.0"),
+        ("==2.10.*", "2.10.*"),
+        ("===2.10.0", "==2.10.0"),
+        ("!=8.3.*,>=5.3.0", ">=5.3.0,!=8.3.*"),
+        ("<14,>=13.0.3", ">=13.0.3,<14"),
+        (">1.0,!=1.5", ">1.0,!=1.5"),
+        (">=3.10,!=3.14.1", ">=3.10,!=3.14.1"),
+    ],
+)
 def test_version_specs_become_condas(pep440: str, conda: str) -> None:
     assert conda_version_spec(pep440) == conda
     if conda:
@@ -69,9 +76,13 @@ _NUMBERS = st.lists(st.integers(0, 30), min_size=1, max_size=3).map(
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from([">=", "<=", "==", "!=", "~=", "<", ">"]), _NUMBERS),
-             min_size=1, max_size=3),
-    _NUMBERS, st.booleans(),
+    st.lists(
+        st.tuples(st.sampled_from([">=", "<=", "==", "!=", "~=", "<", ">"]), _NUMBERS),
+        min_size=1,
+        max_size=3,
+    ),
+    _NUMBERS,
+    st.booleans(),
 )
 def test_both_sides_admit_the_same_releases(
     parts: list[tuple[str, str]], version: str, wildcard: bool
@@ -90,7 +101,11 @@ def test_both_sides_admit_the_same_releases(
 
 def test_torch_2100_on_arm_needs_nothing_of_cuda() -> None:
     assert specs(T2100, "3.11") == [
-        "filelock", "typing_extensions >=4.10.0", "sympy >=1.13.3", "networkx >=2.5.1", "jinja2",
+        "filelock",
+        "typing_extensions >=4.10.0",
+        "sympy >=1.13.3",
+        "networkx >=2.5.1",
+        "jinja2",
         "fsspec >=0.8.5",
     ]
     assert "setuptools" in specs(T2100, "3.12")
@@ -98,14 +113,30 @@ def test_torch_2100_on_arm_needs_nothing_of_cuda() -> None:
 
 def test_torch_2141_maps_its_toolkit_to_conda_packages_of_13_0() -> None:
     assert specs(T2141, "3.12", accelerator="cuda130") == [
-        "filelock", "typing_extensions >=4.10.0", "setuptools >=77.0.3", "sympy >=1.13.3",
-        "networkx >=2.5.1", "jinja2", "fsspec >=0.8.5",
-        "cuda-version >=13.0,<14", "libcublas >=13.1,<14", "cuda-cudart >=13.0,<14",
-        "libcufft >=12.0,<13", "libcufile >=1.15,<2", "cuda-cupti >=13.0,<14",
-        "libcurand >=10.4,<11", "libcusolver >=12.0,<13", "libcusparse >=12.6,<13",
-        "libnvjitlink >=13.0,<14", "cuda-nvrtc >=13.0,<14",
-        "cuda-bindings >=13.0.3,<14", "libcudnn >=9.24,<10", "cusparselt >=0.8.1,<0.9",
-        "nccl >=2.30.4,<3", "libnvshmem3 >=3.4.5,<4", "triton >=3.8.0,<3.9",
+        "filelock",
+        "typing_extensions >=4.10.0",
+        "setuptools >=77.0.3",
+        "sympy >=1.13.3",
+        "networkx >=2.5.1",
+        "jinja2",
+        "fsspec >=0.8.5",
+        "cuda-version >=13.0,<14",
+        "libcublas >=13.1,<14",
+        "cuda-cudart >=13.0,<14",
+        "libcufft >=12.0,<13",
+        "libcufile >=1.15,<2",
+        "cuda-cupti >=13.0,<14",
+        "libcurand >=10.4,<11",
+        "libcusolver >=12.0,<13",
+        "libcusparse >=12.6,<13",
+        "libnvjitlink >=13.0,<14",
+        "cuda-nvrtc >=13.0,<14",
+        "cuda-bindings >=13.0.3,<14",
+        "libcudnn >=9.24,<10",
+        "cusparselt >=0.8.1,<0.9",
+        "nccl >=2.30.4,<3",
+        "libnvshmem3 >=3.4.5,<4",
+        "triton >=3.8.0,<3.9",
         "arm-variant * sbsa",
     ]
 
@@ -113,8 +144,11 @@ def test_torch_2141_maps_its_toolkit_to_conda_packages_of_13_0() -> None:
 def test_torch_2150_asks_for_13_2_and_measured_floors() -> None:
     native = specs(T2150, None, accelerator="cuda132", part="native")
     assert {
-        "cuda-version >=13.2,<14", "libcublas >=13.4,<14", "libcudnn >=9.26,<10",
-        "nccl >=2.30.4,<3", "libnvshmem3 >=3.6.5,<4",
+        "cuda-version >=13.2,<14",
+        "libcublas >=13.4,<14",
+        "libcudnn >=9.26,<10",
+        "nccl >=2.30.4,<3",
+        "libnvshmem3 >=3.6.5,<4",
     } <= set(native)
     assert not {"libcurand", "cuda-nvtx", "cuda-bindings", "triton", "filelock"} & {
         spec.split()[0] for spec in native
@@ -122,18 +156,28 @@ def test_torch_2150_asks_for_13_2_and_measured_floors() -> None:
 
 
 def test_a_pin_range_on_a_library_starts_where_it_says() -> None:
-    found = specs(wheel_metadata("torch-2.12.1-cp312-cp312-manylinux_2_28_aarch64"), "3.12",
-                  accelerator="cuda130")
+    found = specs(
+        wheel_metadata("torch-2.12.1-cp312-cp312-manylinux_2_28_aarch64"),
+        "3.12",
+        accelerator="cuda130",
+    )
     assert "libcublas >=13.1,<14" in found
     assert "triton ==3.7.1" in found
 
 
 def test_markers_are_the_targets_not_this_machines() -> None:
     """Upstream's METADATA for macOS repeats Linux lines; none of them may hold there."""
-    found = specs(wheel_metadata("torch-2.14.1-cp314-cp314t-macosx_14_0_arm64"), "3.14t",
-                  subdir=MAC)
+    found = specs(
+        wheel_metadata("torch-2.14.1-cp314-cp314t-macosx_14_0_arm64"), "3.14t", subdir=MAC
+    )
     assert [spec.split()[0] for spec in found] == [
-        "filelock", "typing_extensions", "setuptools", "sympy", "networkx", "jinja2", "fsspec",
+        "filelock",
+        "typing_extensions",
+        "setuptools",
+        "sympy",
+        "networkx",
+        "jinja2",
+        "fsspec",
     ]
     triton = [s for s in specs(T2141, "3.15", accelerator="cuda130") if s.startswith("triton")]
     assert triton == []
@@ -152,13 +196,16 @@ def test_the_trio_is_left_to_the_caller() -> None:
     assert torch_requirement(vision) == "==2.10.0"
     found = conda_depends(vision, subdir=ARM, accelerator=CPU, python=PythonBuild(3, 11), trio=True)
     assert "pytorch ==2.10.0" in [dependency.spec for dependency in found]
-    assert torch_requirement(
-        wheel_metadata("torchaudio-2.11.0-cp310-cp310-manylinux_2_28_aarch64")) is None
+    assert (
+        torch_requirement(wheel_metadata("torchaudio-2.11.0-cp310-cp310-manylinux_2_28_aarch64"))
+        is None
+    )
 
 
 def test_each_dependency_says_where_it_comes_from() -> None:
-    found = conda_depends(T2141, subdir=ARM, accelerator=Accelerator.parse("cuda130"),
-                          python=PythonBuild(3, 12))
+    found = conda_depends(
+        T2141, subdir=ARM, accelerator=Accelerator.parse("cuda130"), python=PythonBuild(3, 12)
+    )
     by_name = {dependency.name: dependency.why for dependency in found}
     assert by_name["libcudnn"].startswith("Requires-Dist: nvidia-cudnn-cu13==9.24.0.43")
     assert by_name["libcurand"].endswith("(extra curand)")
@@ -167,7 +214,10 @@ def test_each_dependency_says_where_it_comes_from() -> None:
 def test_dropped_lines_are_those_conda_has_no_dist_for() -> None:
     dropped = dropped_requirements(T2141)
     assert [line.split("=")[0].split("[")[0] for line in dropped] == [
-        "cuda-toolkit", "nvidia-cudnn-cu13", "nvidia-cusparselt-cu13", "nvidia-nccl-cu13",
+        "cuda-toolkit",
+        "nvidia-cudnn-cu13",
+        "nvidia-cusparselt-cu13",
+        "nvidia-nccl-cu13",
         "nvidia-nvshmem-cu13",
     ]
     assert set(dropped) <= set(T2141.requires_dist)
@@ -209,8 +259,10 @@ def test_licences() -> None:
     assert spdx(T2100) == "BSD-3-Clause"
     assert spdx(T2150).startswith("Apache-2.0 AND Apache-2.0 WITH LLVM-exception")
     assert spdx(wheel_metadata("torchvision-0.25.0-cp310-cp310-manylinux_2_28_aarch64")) == (
-        "BSD-3-Clause")
+        "BSD-3-Clause"
+    )
     assert spdx(wheel_metadata("torchaudio-2.11.0-cp310-cp310-manylinux_2_28_aarch64")) == (
-        "BSD-2-Clause")
+        "BSD-2-Clause"
+    )
     with pytest.raises(DataError, match="states 'Custom'"):
         spdx(Metadata(name="else", version="1", license="Custom"))

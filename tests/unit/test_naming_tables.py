@@ -26,18 +26,21 @@ CPU = Accelerator.parse("cpu")
 CUDA = Accelerator.parse("cuda130")
 
 
-@pytest.mark.parametrize(("tags", "subdir", "accelerator", "expected"), [
-    (("manylinux_2_28_aarch64",), ARM, CPU, ("__glibc >=2.28",)),
-    (("manylinux_2_28_aarch64",), ARM, CUDA, ("__glibc >=2.28", "__cuda >=13")),
-    # triton 3.8.0: either tag admits the wheel
-    (("manylinux_2_27_aarch64", "manylinux_2_28_aarch64"), ARM, CPU, ("__glibc >=2.27",)),
-    (("manylinux2014_aarch64",), ARM, CPU, ("__glibc >=2.17",)),
-    (("linux_aarch64",), ARM, CPU, ()),
-    (("linux_aarch64", "manylinux_2_28_aarch64"), ARM, CPU, ()),
-    (("macosx_14_0_arm64",), MAC, CPU, ("__osx >=14.0",)),
-    (("macosx_11_0_universal2",), MAC, CPU, ("__osx >=11.0",)),
-    (("win_arm64",), WIN, CPU, ("__win",)),
-])
+@pytest.mark.parametrize(
+    ("tags", "subdir", "accelerator", "expected"),
+    [
+        (("manylinux_2_28_aarch64",), ARM, CPU, ("__glibc >=2.28",)),
+        (("manylinux_2_28_aarch64",), ARM, CUDA, ("__glibc >=2.28", "__cuda >=13")),
+        # triton 3.8.0: either tag admits the wheel
+        (("manylinux_2_27_aarch64", "manylinux_2_28_aarch64"), ARM, CPU, ("__glibc >=2.27",)),
+        (("manylinux2014_aarch64",), ARM, CPU, ("__glibc >=2.17",)),
+        (("linux_aarch64",), ARM, CPU, ()),
+        (("linux_aarch64", "manylinux_2_28_aarch64"), ARM, CPU, ()),
+        (("macosx_14_0_arm64",), MAC, CPU, ("__osx >=14.0",)),
+        (("macosx_11_0_universal2",), MAC, CPU, ("__osx >=11.0",)),
+        (("win_arm64",), WIN, CPU, ("__win",)),
+    ],
+)
 def test_tags_stand_for_virtual_packages(tags, subdir, accelerator, expected) -> None:
     assert virtual_packages(tags, subdir=subdir, accelerator=accelerator) == expected
 
@@ -47,24 +50,45 @@ def test_a_tag_of_another_platform_is_refused() -> None:
         floor(("manylinux_2_28_x86_64",), subdir=ARM)
 
 
-@pytest.mark.parametrize(("member", "subdir", "version", "action", "target"), [
-    ("torchvision.libs/libjpeg.9664032d.so.8", ARM, "0.25.0", "unvendor", "lib/libjpeg.so.8"),
-    ("torchvision.libs/libz.578d4a57.so.1", ARM, "0.25.0", "unvendor", "lib/libz.so.1"),
-    ("torchvision.libs/ld-linux-aarch64.5cbc5e90.so.1", ARM, "0.25.0", "drop", None),
-    ("torchvision.libs/libcudart.3eda8113.so.13", ARM, "0.29.2", "unvendor", "lib/libcudart.so.13"),
-    ("torch/lib/libgomp.so.1", ARM, "2.10.0", "unvendor", "lib/libgomp.so.1"),
-    ("torch.libs/libgomp-947d5fa1.so.1.0.0", ARM, "2.8.0", "unvendor", "lib/libgomp.so.1"),
-    ("torch/lib/libgfortran.so.5", ARM, "2.10.0", "unvendor", "lib/libgfortran.so.5"),
-    ("torch/lib/libgfortran.so.5", ARM, "2.14.1", "drop", None),
-    ("torch/lib/libopenblas-24fd393f.so.0", ARM, "2.10.0", "keep", None),
-    ("torch.libs/libarm_compute-c75bcc00.so", ARM, "2.8.0", "keep", None),
-    ("torch.libs/libarm_compute_graph-91f54ff9.so", ARM, "2.8.0", "keep", None),
-    ("torch/lib/libtorchbind_test.so", ARM, "2.10.0", "drop", None),
-    ("torch/lib/libomp.dylib", MAC, "2.15.0", "unvendor", "lib/libomp.dylib"),
-    ("torchvision/.dylibs/libjpeg.8.3.2.dylib", MAC, "0.29.2", "unvendor", "lib/libjpeg.8.dylib"),
-    ("torchvision/.dylibs/libwebp.7.2.0.dylib", MAC, "0.29.2", "unvendor", "lib/libwebp.7.dylib"),
-    ("torchaudio/.dylibs/libc++.1.0.dylib", MAC, "2.11.0", "unvendor", "lib/libc++.1.dylib"),
-])
+@pytest.mark.parametrize(
+    ("member", "subdir", "version", "action", "target"),
+    [
+        ("torchvision.libs/libjpeg.9664032d.so.8", ARM, "0.25.0", "unvendor", "lib/libjpeg.so.8"),
+        ("torchvision.libs/libz.578d4a57.so.1", ARM, "0.25.0", "unvendor", "lib/libz.so.1"),
+        ("torchvision.libs/ld-linux-aarch64.5cbc5e90.so.1", ARM, "0.25.0", "drop", None),
+        (
+            "torchvision.libs/libcudart.3eda8113.so.13",
+            ARM,
+            "0.29.2",
+            "unvendor",
+            "lib/libcudart.so.13",
+        ),
+        ("torch/lib/libgomp.so.1", ARM, "2.10.0", "unvendor", "lib/libgomp.so.1"),
+        ("torch.libs/libgomp-947d5fa1.so.1.0.0", ARM, "2.8.0", "unvendor", "lib/libgomp.so.1"),
+        ("torch/lib/libgfortran.so.5", ARM, "2.10.0", "unvendor", "lib/libgfortran.so.5"),
+        ("torch/lib/libgfortran.so.5", ARM, "2.14.1", "drop", None),
+        ("torch/lib/libopenblas-24fd393f.so.0", ARM, "2.10.0", "keep", None),
+        ("torch.libs/libarm_compute-c75bcc00.so", ARM, "2.8.0", "keep", None),
+        ("torch.libs/libarm_compute_graph-91f54ff9.so", ARM, "2.8.0", "keep", None),
+        ("torch/lib/libtorchbind_test.so", ARM, "2.10.0", "drop", None),
+        ("torch/lib/libomp.dylib", MAC, "2.15.0", "unvendor", "lib/libomp.dylib"),
+        (
+            "torchvision/.dylibs/libjpeg.8.3.2.dylib",
+            MAC,
+            "0.29.2",
+            "unvendor",
+            "lib/libjpeg.8.dylib",
+        ),
+        (
+            "torchvision/.dylibs/libwebp.7.2.0.dylib",
+            MAC,
+            "0.29.2",
+            "unvendor",
+            "lib/libwebp.7.dylib",
+        ),
+        ("torchaudio/.dylibs/libc++.1.0.dylib", MAC, "2.11.0", "unvendor", "lib/libc++.1.dylib"),
+    ],
+)
 def test_real_members_are_recognised(member, subdir, version, action, target) -> None:
     found = bundled(member, subdir.name, version)
     assert found is not None
@@ -95,11 +119,19 @@ def test_names_are_found_as_binaries_write_them() -> None:
 
 def test_what_packages_need_is_known_without_their_binaries() -> None:
     def depends(package: str, version: str, accelerator: Accelerator) -> list[str]:
-        return [d.spec for d in library_depends(
-            package, version=version, subdir="linux-aarch64", accelerator=accelerator)]
+        return [
+            d.spec
+            for d in library_depends(
+                package, version=version, subdir="linux-aarch64", accelerator=accelerator
+            )
+        ]
 
     assert depends("libtorch", "2.10.0", CPU) == [
-        "_openmp_mutex >=4.5", "libgfortran5", "libstdcxx >=13", "libgcc >=13"]
+        "_openmp_mutex >=4.5",
+        "libgfortran5",
+        "libstdcxx >=13",
+        "libgcc >=13",
+    ]
     assert depends("torchaudio", "2.10.0", CPU) == ["libstdcxx >=13", "libgcc >=13"]
     assert depends("torchaudio", "2.8.0", CPU)[0] == "_openmp_mutex >=4.5"
     assert depends("torchvision", "0.25.0", CPU).count("libwebp-base >=1.6.0,<2") == 1
@@ -123,18 +155,27 @@ def _library(content, name):
     return next(row for row in content["libraries"] if row["name"] == name)
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    (lambda c: c["libraries"].append(_library(c, "libz.so.1")), "libz.so.1 has two rows"),
-    (lambda c: _library(c, "libz.so.1").update(action="unbundle"), "action"),
-    (lambda c: _library(c, "libz.so.1").update(spec="libzlib >>1"), "not a MatchSpec"),
-    (lambda c: _library(c, "libz.so.1").update(subdirs=["linux-arm64"]), "unknown subdir"),
-    (lambda c: _library(c, "libz.so.1").pop("spec"), "spec goes with the action unvendor"),
-    (lambda c: _library(c, "libz.so.1").update(colour="red"), "colour"),
-    (lambda c: _library(c, "libz.so.1")["bundled"][0].update(versions="2.x"), "version specifier"),
-    (lambda c: c["needs"][0]["libraries"].append("libnope.so"), "no package provides libnope.so"),
-    (lambda c: c["needs"][0].update(subdir="linux-arm64"), "unknown subdir"),
-    (lambda c: c.update(format=2), "format"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: c["libraries"].append(_library(c, "libz.so.1")), "libz.so.1 has two rows"),
+        (lambda c: _library(c, "libz.so.1").update(action="unbundle"), "action"),
+        (lambda c: _library(c, "libz.so.1").update(spec="libzlib >>1"), "not a MatchSpec"),
+        (lambda c: _library(c, "libz.so.1").update(subdirs=["linux-arm64"]), "unknown subdir"),
+        (lambda c: _library(c, "libz.so.1").pop("spec"), "spec goes with the action unvendor"),
+        (lambda c: _library(c, "libz.so.1").update(colour="red"), "colour"),
+        (
+            lambda c: _library(c, "libz.so.1")["bundled"][0].update(versions="2.x"),
+            "version specifier",
+        ),
+        (
+            lambda c: c["needs"][0]["libraries"].append("libnope.so"),
+            "no package provides libnope.so",
+        ),
+        (lambda c: c["needs"][0].update(subdir="linux-arm64"), "unknown subdir"),
+        (lambda c: c.update(format=2), "format"),
+    ],
+)
 def test_a_broken_row_is_named(tmp_path, monkeypatch, change, message) -> None:
     subdirs()
     with pytest.raises(DataError, match=message):

@@ -22,15 +22,19 @@ def pytorch(tmp_path):
 
 @pytest.fixture
 def libtorch(tmp_path):
-    return bench(tmp_path, [torch_wheel("9.1.0", "cp311"), torch_wheel("9.1.0", "cp312")],
-                 package="libtorch")
+    return bench(
+        tmp_path, [torch_wheel("9.1.0", "cp311"), torch_wheel("9.1.0", "cp312")], package="libtorch"
+    )
 
 
 def pack(members: list[tuple[str, bytes]], record: bytes | None = None, **special: int) -> bytes:
     """Write an archive with RECORD at its end; ``special``: name -> what to do with its entry."""
     if record is None:
-        rows = [f"{name},{record_hash(content)},{len(content)}" for name, content in members
-                if not name.endswith("/")]
+        rows = [
+            f"{name},{record_hash(content)},{len(content)}"
+            for name, content in members
+            if not name.endswith("/")
+        ]
         record = ("\n".join([*rows, f"{INFO}/RECORD,,"]) + "\n").encode()
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -63,39 +67,80 @@ HOSTILE = {
     "empty part": (lambda: pack([*honest(), ("torch//evil.py", b"x")]), "unsafe path"),
     "control character": (lambda: pack([*honest(), ("torch/a\nb.py", b"x")]), "unsafe path"),
     "a folder upwards": (lambda: pack([*honest(), ("torch/../../evil/", b"")]), "unsafe path"),
-    "symbolic link": (lambda: pack([*honest(), ("torch/evil", b"/etc")],
-                                   None, **{"torch/evil": 0o120777}), "symbolic link"),
+    "symbolic link": (
+        lambda: pack([*honest(), ("torch/evil", b"/etc")], None, **{"torch/evil": 0o120777}),
+        "symbolic link",
+    ),
     "two of a name": (lambda: pack([*honest(), ("torch/__init__.py", b"x")]), "two members"),
     "file and folder": (lambda: pack([*honest(), ("torch", b"x")]), "both a file and a folder"),
-    "not in RECORD": (lambda: pack([*honest(), ("torch/evil.py", b"x")],
-                                   torch_wheel("9.1.0", "cp311").record_bytes()),
-                      "RECORD and the members differ in ['torch/evil.py']"),
-    "only in RECORD": (lambda: pack(honest(), torch_wheel("9.1.0", "cp311").record_bytes()
-                                    + f"torch/gone.py,{record_hash(b'x')},1\n".encode()),
-                       "RECORD and the members differ in ['torch/gone.py']"),
-    "twice in RECORD": (lambda: pack(honest(), torch_wheel("9.1.0", "cp311").record_bytes()
-                                     + f"torch/__init__.py,{record_hash(b'x')},1\n".encode()),
-                        "is a repeat"),
-    "weak hash in RECORD": (lambda: pack(honest(), swap(
-        torch_wheel("9.1.0", "cp311").record_bytes(), b"torch/version.py,sha256=",
-        b"torch/version.py,md5=")), "no sha256"),
+    "not in RECORD": (
+        lambda: pack(
+            [*honest(), ("torch/evil.py", b"x")], torch_wheel("9.1.0", "cp311").record_bytes()
+        ),
+        "RECORD and the members differ in ['torch/evil.py']",
+    ),
+    "only in RECORD": (
+        lambda: pack(
+            honest(),
+            torch_wheel("9.1.0", "cp311").record_bytes()
+            + f"torch/gone.py,{record_hash(b'x')},1\n".encode(),
+        ),
+        "RECORD and the members differ in ['torch/gone.py']",
+    ),
+    "twice in RECORD": (
+        lambda: pack(
+            honest(),
+            torch_wheel("9.1.0", "cp311").record_bytes()
+            + f"torch/__init__.py,{record_hash(b'x')},1\n".encode(),
+        ),
+        "is a repeat",
+    ),
+    "weak hash in RECORD": (
+        lambda: pack(
+            honest(),
+            swap(
+                torch_wheel("9.1.0", "cp311").record_bytes(),
+                b"torch/version.py,sha256=",
+                b"torch/version.py,md5=",
+            ),
+        ),
+        "no sha256",
+    ),
     "RECORD is no table": (lambda: pack(honest(), b"a,b\n"), "row of 2 fields"),
-    "no RECORD": (lambda: swap(pack(honest()), b".dist-info/RECORD", b".dist-info/RECORX"),
-                  "has 0 RECORD files"),
-    "other bytes": (lambda: pack([(name, content.replace(b"9.1.0", b"9.1.1")
-                                   if name == "torch/version.py" else content)
-                                  for name, content in honest()],
-                                 torch_wheel("9.1.0", "cp311").record_bytes()),
-                    "torch/version.py does not have the sha256 of RECORD"),
-    "other size": (lambda: pack([(name, content + b"#" if name == "torch/version.py" else content)
-                                 for name, content in honest()],
-                                torch_wheel("9.1.0", "cp311").record_bytes()),
-                   "RECORD says"),
+    "no RECORD": (
+        lambda: swap(pack(honest()), b".dist-info/RECORD", b".dist-info/RECORX"),
+        "has 0 RECORD files",
+    ),
+    "other bytes": (
+        lambda: pack(
+            [
+                (
+                    name,
+                    content.replace(b"9.1.0", b"9.1.1") if name == "torch/version.py" else content,
+                )
+                for name, content in honest()
+            ],
+            torch_wheel("9.1.0", "cp311").record_bytes(),
+        ),
+        "torch/version.py does not have the sha256 of RECORD",
+    ),
+    "other size": (
+        lambda: pack(
+            [
+                (name, content + b"#" if name == "torch/version.py" else content)
+                for name, content in honest()
+            ],
+            torch_wheel("9.1.0", "cp311").record_bytes(),
+        ),
+        "RECORD says",
+    ),
     "a bomb": (lambda: pack([*honest(), ("torch/zeros", bytes(50_000_000))]), "bytes unpacked"),
     "no zip at all": (lambda: b"<html>not found</html>", "not a readable zip"),
     "cut off": (lambda: pack(honest())[:-40], "not a readable zip"),
-    "torch_python is missing": (lambda: pack([row for row in honest()
-                                              if "torch_python" not in row[0]]), "nothing matches"),
+    "torch_python is missing": (
+        lambda: pack([row for row in honest() if "torch_python" not in row[0]]),
+        "nothing matches",
+    ),
 }
 
 
@@ -117,13 +162,15 @@ def test_a_wheel_that_is_not_safe_or_not_itself_is_refused(pytorch, case):
 
 def test_a_library_that_pythons_do_not_share_is_not_shared(tmp_path):
     """The lock says what differs; a rule that shares it all the same stops the build."""
-    made = bench(tmp_path, [torch_wheel("9.1.0", "cp311"), torch_wheel("9.1.0", "cp312")],
-                 package="libtorch")
+    made = bench(
+        tmp_path, [torch_wheel("9.1.0", "cp311"), torch_wheel("9.1.0", "cp312")], package="libtorch"
+    )
     layout_path = tmp_path / "recipe" / "layout.json"
     layout = json.loads(layout_path.read_text())
     rules = layout["cells"]["linux-aarch64/cpu"]["rules"]
     layout["cells"]["linux-aarch64/cpu"]["rules"] = [
-        rule for rule in rules if "torch/lib/libtorch_python.so" not in rule["match"]]
+        rule for rule in rules if "torch/lib/libtorch_python.so" not in rule["match"]
+    ]
     layout_path.write_text(json.dumps(layout))
 
     done = made.run()
@@ -133,8 +180,10 @@ def test_a_library_that_pythons_do_not_share_is_not_shared(tmp_path):
 
 
 def test_a_library_that_differs_by_more_than_its_rule_allows_is_refused(pytorch):
-    members = [(name, content + b"more" if name == "torch/lib/libc10.so" else content)
-               for name, content in honest()]
+    members = [
+        (name, content + b"more" if name == "torch/lib/libc10.so" else content)
+        for name, content in honest()
+    ]
     pytorch.replace_wheel(pack(members))
 
     done = pytorch.run()
@@ -154,8 +203,10 @@ def test_another_wheel_of_the_same_name_is_not_taken(pytorch):
 
 
 def test_a_wheel_that_cannot_be_patched_as_said_is_refused(libtorch):
-    members = [(name, b"# nothing to mend\n" if name.endswith("ATenConfig.cmake") else content)
-               for name, content in honest()]
+    members = [
+        (name, b"# nothing to mend\n" if name.endswith("ATenConfig.cmake") else content)
+        for name, content in honest()
+    ]
     libtorch.replace_wheel(pack(members))
     layout_path = libtorch.root / "recipe" / "layout.json"
     layout = json.loads(layout_path.read_text())

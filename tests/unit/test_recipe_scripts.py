@@ -18,39 +18,62 @@ def pytorch(tmp_path):
 
 @pytest.fixture
 def libtorch(tmp_path):
-    return bench(tmp_path, [torch_wheel("9.1.0", "cp311"), torch_wheel("9.1.0", "cp312")],
-                 package="libtorch")
+    return bench(
+        tmp_path, [torch_wheel("9.1.0", "cp311"), torch_wheel("9.1.0", "cp312")], package="libtorch"
+    )
 
 
 def test_pytorch_holds_what_is_pythons_and_links_to_the_rest(pytorch):
     done = pytorch.run()
 
     assert done.returncode == 0, done.stderr
-    links = {path.relative_to(pytorch.prefix).as_posix(): str(path.readlink())
-             for path in pytorch.prefix.rglob("*") if path.is_symlink()}
+    links = {
+        path.relative_to(pytorch.prefix).as_posix(): str(path.readlink())
+        for path in pytorch.prefix.rglob("*")
+        if path.is_symlink()
+    }
     lib = "lib/python3.11/site-packages/torch/lib/"
     include = "lib/python3.11/site-packages/torch/include/"
     share = "lib/python3.11/site-packages/torch/share/cmake/"
     assert links == {
-        **{f"{lib}{name}": f"../../../../{name}" for name in (
-            "libc10.so", "libtorch_cpu.so", "libtorch_python.so", "libgomp.so.1",
-            "libopenblas-24fd393f.so.0", "libstdc++.so.6", "libgcc_s.so.1")},
+        **{
+            f"{lib}{name}": f"../../../../{name}"
+            for name in (
+                "libc10.so",
+                "libtorch_cpu.so",
+                "libtorch_python.so",
+                "libgomp.so.1",
+                "libopenblas-24fd393f.so.0",
+                "libstdc++.so.6",
+                "libgcc_s.so.1",
+            )
+        },
         f"{include}ATen/ATen.h": "../../../../../../include/ATen/ATen.h",
         f"{include}c10/macros/Macros.h": "../../../../../../../include/c10/macros/Macros.h",
         f"{include}torch/torch.h": "../../../../../../include/torch/torch.h",
         f"{include}torch/script.h": "../../../../../../include/torch/script.h",
-        f"{share}ATen/ATenConfig.cmake":
-            "../../../../../../../share/cmake/ATen/ATenConfig.cmake",
-        f"{share}Torch/TorchConfig.cmake":
-            "../../../../../../../share/cmake/Torch/TorchConfig.cmake",
+        **{
+            f"{share}{name}": f"../../../../../../../share/cmake/{name}"
+            for name in ("ATen/ATenConfig.cmake", "Torch/TorchConfig.cmake")
+        },
     }
-    files = {path.relative_to(pytorch.site).as_posix() for path in pytorch.site.rglob("*")
-             if path.is_file() and not path.is_symlink()}
+    files = {
+        path.relative_to(pytorch.site).as_posix()
+        for path in pytorch.site.rglob("*")
+        if path.is_file() and not path.is_symlink()
+    }
     assert files == {
-        "torch/__init__.py", "torch/version.py", "torch/_C.cpython-311-aarch64-linux-gnu.so",
-        "torch/include/pybind11/pybind11.h", "torch/bin/torch_shm_manager",
-        f"{INFO}/licenses/LICENSE", f"{INFO}/METADATA", f"{INFO}/WHEEL", f"{INFO}/RECORD",
-        f"{INFO}/INSTALLER", f"{INFO}/entry_points.txt",
+        "torch/__init__.py",
+        "torch/version.py",
+        "torch/_C.cpython-311-aarch64-linux-gnu.so",
+        "torch/include/pybind11/pybind11.h",
+        "torch/bin/torch_shm_manager",
+        f"{INFO}/licenses/LICENSE",
+        f"{INFO}/METADATA",
+        f"{INFO}/WHEEL",
+        f"{INFO}/RECORD",
+        f"{INFO}/INSTALLER",
+        f"{INFO}/entry_points.txt",
     }
     assert (pytorch.prefix / "lib" / "libtorch_python.so").is_file()
     assert os.access(pytorch.site / "torch" / "bin" / "torch_shm_manager", os.X_OK)
@@ -60,11 +83,19 @@ def test_libtorch_holds_what_all_pythons_share(libtorch):
     done = libtorch.run()
 
     assert done.returncode == 0, done.stderr
-    assert {path.relative_to(libtorch.prefix).as_posix() for path in libtorch.prefix.rglob("*")
-            if path.is_file() and "info/" not in path.as_posix()} == {
-        "lib/libc10.so", "lib/libtorch_cpu.so", "lib/libopenblas-24fd393f.so.0",
-        "include/ATen/ATen.h", "include/c10/macros/Macros.h", "include/torch/torch.h",
-        "include/torch/script.h", "share/cmake/Torch/TorchConfig.cmake",
+    assert {
+        path.relative_to(libtorch.prefix).as_posix()
+        for path in libtorch.prefix.rglob("*")
+        if path.is_file() and "info/" not in path.as_posix()
+    } == {
+        "lib/libc10.so",
+        "lib/libtorch_cpu.so",
+        "lib/libopenblas-24fd393f.so.0",
+        "include/ATen/ATen.h",
+        "include/c10/macros/Macros.h",
+        "include/torch/torch.h",
+        "include/torch/script.h",
+        "share/cmake/Torch/TorchConfig.cmake",
         "share/cmake/ATen/ATenConfig.cmake",
     }
     config = (libtorch.prefix / "share/cmake/ATen/ATenConfig.cmake").read_text()
@@ -82,17 +113,28 @@ def test_every_member_is_accounted_for(tmp_path):
         manifests.append(made.manifest())
 
     libtorch, pytorch = manifests
-    carried = {*libtorch["unchanged"].values(), *pytorch["unchanged"].values(),
-               *(row["member"] for row in libtorch["patched"].values())}
+    carried = {
+        *libtorch["unchanged"].values(),
+        *pytorch["unchanged"].values(),
+        *(row["member"] for row in libtorch["patched"].values()),
+    }
     replaced = {row["instead_of"] for row in pytorch["linked"].values() if "instead_of" in row}
-    generated = {path.removeprefix("site-packages/") for path in pytorch["generated"]
-                 if path.startswith("site-packages/")}
+    generated = {
+        path.removeprefix("site-packages/")
+        for path in pytorch["generated"]
+        if path.startswith("site-packages/")
+    }
     # libgfortran: by sonames.yaml nobody needs it since 2.11
-    dropped = {"torch/test/cpp/test_x", "torch/bin/protoc", "torch/bin/test_api",
-               "torch/lib/libgfortran.so.5"}
+    dropped = {
+        "torch/test/cpp/test_x",
+        "torch/bin/protoc",
+        "torch/bin/test_api",
+        "torch/lib/libgfortran.so.5",
+    }
     assert sum(row["members"] for row in pytorch["dropped"]) == len(dropped)
-    assert {*wheel.contents(), f"{INFO}/RECORD"} == (
-        carried | replaced | dropped | generated) - {f"{INFO}/INSTALLER"}
+    assert {*wheel.contents(), f"{INFO}/RECORD"} == (carried | replaced | dropped | generated) - {
+        f"{INFO}/INSTALLER"
+    }
     assert not carried & replaced
     assert not set(libtorch["unchanged"].values()) & set(pytorch["unchanged"].values())
 
@@ -103,8 +145,11 @@ def test_record_lists_what_is_there_and_nothing_else(pytorch):
     with (pytorch.site / INFO / "RECORD").open() as file:
         rows = {path: (digest, size) for path, digest, size in csv.reader(file)}
 
-    there = {path.relative_to(pytorch.site).as_posix() for path in pytorch.site.rglob("*")
-             if path.is_symlink() or path.is_file()}
+    there = {
+        path.relative_to(pytorch.site).as_posix()
+        for path in pytorch.site.rglob("*")
+        if path.is_symlink() or path.is_file()
+    }
     assert {path for path in rows if not path.startswith("../")} == there
     assert rows["../../../bin/torchrun"] == ("", "")
     # a link has none: the bytes are another package's
@@ -128,9 +173,21 @@ def test_upstreams_own_record_and_metadata_are_kept(pytorch):
 
 
 def test_metadata_loses_what_conda_satisfies_without_a_dist(tmp_path):
-    made = bench(tmp_path, [torch_wheel("9.1.0", "cp311", requires=(
-        "filelock", 'nvidia-cudnn-cu13==9.24.0.43; platform_system == "Linux"', "triton~=3.8.0"))],
-        accelerator="cuda130")
+    made = bench(
+        tmp_path,
+        [
+            torch_wheel(
+                "9.1.0",
+                "cp311",
+                requires=(
+                    "filelock",
+                    'nvidia-cudnn-cu13==9.24.0.43; platform_system == "Linux"',
+                    "triton~=3.8.0",
+                ),
+            )
+        ],
+        accelerator="cuda130",
+    )
     assert made.run().returncode == 0
 
     metadata = (made.site / INFO / "METADATA").read_text()
@@ -147,11 +204,20 @@ def test_the_same_wheel_gives_the_same_prefix_whatever_the_clock_and_zone(tmp_pa
         (tmp_path / name).mkdir()
         made = bench(tmp_path / name, [torch_wheel("9.1.0", "cp311")])
         assert made.run(TZ=zone).returncode == 0
-        prints.add(tuple(sorted(
-            (path.relative_to(made.prefix).as_posix(),
-             str(path.readlink()) if path.is_symlink() else path.read_bytes(),
-             0 if path.is_symlink() else path.stat().st_mtime_ns, path.lstat().st_mode)
-            for path in made.prefix.rglob("*") if path.is_symlink() or path.is_file())))
+        prints.add(
+            tuple(
+                sorted(
+                    (
+                        path.relative_to(made.prefix).as_posix(),
+                        str(path.readlink()) if path.is_symlink() else path.read_bytes(),
+                        0 if path.is_symlink() else path.stat().st_mtime_ns,
+                        path.lstat().st_mode,
+                    )
+                    for path in made.prefix.rglob("*")
+                    if path.is_symlink() or path.is_file()
+                )
+            )
+        )
 
     assert len(prints) == 1
 
@@ -162,16 +228,27 @@ def test_memory_does_not_grow_with_the_wheel(tmp_path):
     big = {"torch/lib/libbig.so": noise * 350, "torch/big.bin": noise * 350}
     made = bench(tmp_path, [torch_wheel("9.1.0", "cp311", extra=big)])
     script = tmp_path / "recipe" / "build.py"
-    limited = ("import resource, runpy, sys\n"
-               "resource.setrlimit(resource.RLIMIT_AS, (300 << 20, 300 << 20))\n"
-               f"sys.argv[0] = {str(script)!r}\nsys.path.insert(0, {str(script.parent)!r})\n"
-               f"runpy.run_path({str(script)!r}, run_name='__main__')\n")
+    limited = (
+        "import resource, runpy, sys\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (300 << 20, 300 << 20))\n"
+        f"sys.argv[0] = {str(script)!r}\nsys.path.insert(0, {str(script.parent)!r})\n"
+        f"runpy.run_path({str(script)!r}, run_name='__main__')\n"
+    )
 
-    done = subprocess.run([sys.executable, "-c", limited], check=False, capture_output=True,
-                          text=True, env={
-        "SRC_DIR": str(tmp_path / "work"), "PREFIX": str(made.prefix), "PATH": os.defpath,
-        "RECIPE_DIR": str(tmp_path / "recipe"), "target_platform": "linux-aarch64",
-        "PY_VER": "3.11"})
+    done = subprocess.run(
+        [sys.executable, "-c", limited],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={
+            "SRC_DIR": str(tmp_path / "work"),
+            "PREFIX": str(made.prefix),
+            "PATH": os.defpath,
+            "RECIPE_DIR": str(tmp_path / "recipe"),
+            "target_platform": "linux-aarch64",
+            "PY_VER": "3.11",
+        },
+    )
 
     assert done.returncode == 0, done.stderr
     assert (made.site / "torch" / "big.bin").stat().st_size == len(noise) * 350

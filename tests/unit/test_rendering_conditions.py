@@ -11,8 +11,12 @@ from tests.counts import count
 SUBDIRS = ("linux-aarch64", "osx-arm64", "linux-armv7l")
 ACCELERATORS = tuple(map(Accelerator.parse, ("cpu", "cuda126", "cuda126-tegra", "cuda130")))
 PYTHONS = tuple(map(PythonBuild.parse, ("3.9", "3.11", "3.12", "3.14", "3.14t")))
-PLACES = [Place(subdir, accelerator, python)
-          for subdir in SUBDIRS for accelerator in ACCELERATORS for python in PYTHONS]
+PLACES = [
+    Place(subdir, accelerator, python)
+    for subdir in SUBDIRS
+    for accelerator in ACCELERATORS
+    for python in PYTHONS
+]
 
 
 def holds(expression: str | None, place: Place) -> bool:
@@ -25,8 +29,11 @@ def holds(expression: str | None, place: Place) -> bool:
         return re.sub(r"\.\*.*", "", variant) in SpecifierSet(spec)
 
     names = {
-        "linux": place.subdir.startswith("linux-"), "osx": place.subdir.startswith("osx-"),
-        "target_platform": place.subdir, "python": place.python.variant_value, "match": match,
+        "linux": place.subdir.startswith("linux-"),
+        "osx": place.subdir.startswith("osx-"),
+        "target_platform": place.subdir,
+        "python": place.python.variant_value,
+        "match": match,
         "cuda_compiler_version": place.accelerator.cuda_compiler_version,
         "arm_variant_type": place.accelerator.arm_variant_type,
     }
@@ -64,13 +71,16 @@ def test_selectors_are_as_short_as_a_person_would_write_them():
     assert condition([*linux[1:], *cuda[1:], *osx[1:]], every) == 'match(python, ">=3.12")'
     assert condition(linux, every) == 'linux and cuda_compiler_version == "None"'
     assert condition(cuda[:1], every) == (
-        'cuda_compiler_version != "None" and python == "3.11.* *_cpython"')
+        'cuda_compiler_version != "None" and python == "3.11.* *_cpython"'
+    )
 
 
 def test_rows_keep_the_order_and_join_what_goes_together():
     one, two = place("linux-aarch64 cpu 3.11"), place("osx-arm64 cpu 3.11")
 
     assert rows({one: ("python", "libgcc", "b"), two: ("python", "libcxx", "b")}) == (
-        Row(None, ("python",)), Row(None, ("b",)), Row("linux", ("libgcc",)),
+        Row(None, ("python",)),
+        Row(None, ("b",)),
+        Row("linux", ("libgcc",)),
         Row("osx", ("libcxx",)),
     )

@@ -25,10 +25,15 @@ def numbers(lock):
 @pytest.fixture
 def touched(monkeypatch):
     """Change one template's bytes, as a commit would."""
+
     def touch(name):
         read = templates_module.read
-        monkeypatch.setattr(templates_module, "read",
-                            lambda path: read(path) + (b"# more\n" if path == name else b""))
+        monkeypatch.setattr(
+            templates_module,
+            "read",
+            lambda path: read(path) + (b"# more\n" if path == name else b""),
+        )
+
     return touch
 
 
@@ -56,7 +61,11 @@ def test_build_py_is_an_input_of_everything_that_unpacks_a_wheel(old, touched):
     new = number_builds(feedstock(), old, old)
 
     assert {name for name, number in numbers(new).items() if number == 1} == {
-        "9.1/libtorch", "9.1/pytorch", "9.1/torchvision", "9.1/torchaudio"}
+        "9.1/libtorch",
+        "9.1/pytorch",
+        "9.1/torchvision",
+        "9.1/torchaudio",
+    }
 
 
 def test_a_new_libtorch_takes_its_pytorch_along(old, monkeypatch):
@@ -65,16 +74,20 @@ def test_a_new_libtorch_takes_its_pytorch_along(old, monkeypatch):
     new = number_builds(feedstock(), old, old)
 
     assert {name for name, number in numbers(new).items() if number == 1} == {
-        "9.1/libtorch", "9.1/pytorch"}
+        "9.1/libtorch",
+        "9.1/pytorch",
+    }
 
 
 def test_a_new_version_starts_at_zero_and_another_wheel_of_the_same_does_not(shelf, old):
-    raised = replace(old, builds={
-        name: replace(build, number=4) for name, build in old.builds.items()})
+    raised = replace(
+        old, builds={name: replace(build, number=4) for name, build in old.builds.items()}
+    )
     other = shelf.cell("9.1", "cpu", [torch_wheel("9.1.1", "cp311")])
     newer = number_builds(feedstock(), shelf.lock(other), raised)
-    rebuilt = shelf.cell("9.1", "cpu", [
-        torch_wheel("9.1.0", "cp311", extra={"torch/more.py": b"more\n"})])
+    rebuilt = shelf.cell(
+        "9.1", "cpu", [torch_wheel("9.1.0", "cp311", extra={"torch/more.py": b"more\n"})]
+    )
     again = number_builds(feedstock(), shelf.lock(rebuilt), raised)
 
     assert numbers(newer)["9.1/pytorch"] == 0
@@ -82,16 +95,19 @@ def test_a_new_version_starts_at_zero_and_another_wheel_of_the_same_does_not(she
 
 
 def test_the_number_itself_is_no_input(old):
-    raised = replace(old, builds={
-        name: replace(build, number=7) for name, build in old.builds.items()})
+    raised = replace(
+        old, builds={name: replace(build, number=7) for name, build in old.builds.items()}
+    )
 
     assert digests(feedstock(), raised) == {
-        name: build.digest for name, build in old.builds.items()}
+        name: build.digest for name, build in old.builds.items()
+    }
 
 
 def test_recipes_state_number_and_digest(old):
-    raised = replace(old, builds={
-        name: replace(build, number=7) for name, build in old.builds.items()})
+    raised = replace(
+        old, builds={name: replace(build, number=7) for name, build in old.builds.items()}
+    )
 
     recipe = render(feedstock(), raised).files["recipes/9.1/pytorch/recipe.yaml"].decode()
 

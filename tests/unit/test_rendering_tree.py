@@ -33,20 +33,31 @@ def test_the_tree_is_the_golden_one():
 
     assert not differences, (
         "".join(f"{d.kind} {d.path}\n{d.diff}" for d in differences)
-        + "\nif this change is wanted: python -m tests.golden_trees")
+        + "\nif this change is wanted: python -m tests.golden_trees"
+    )
 
 
 def test_another_machine_time_and_hash_seed_give_the_same_bytes(tmp_path):
-    script = ("from tests.locks import feedstock; from tests.golden_trees import golden_lock\n"
-              "import hashlib, generator.rendering as r\n"
-              "tree = r.render(feedstock(), golden_lock())\n"
-              "print(hashlib.sha256(repr(sorted(tree.files.items())).encode()).hexdigest())")
+    script = (
+        "from tests.locks import feedstock; from tests.golden_trees import golden_lock\n"
+        "import hashlib, generator.rendering as r\n"
+        "tree = r.render(feedstock(), golden_lock())\n"
+        "print(hashlib.sha256(repr(sorted(tree.files.items())).encode()).hexdigest())"
+    )
     root = Path(__file__).parents[2]
     found = {
-        subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True,
-                       cwd=cwd, env={"PYTHONPATH": str(root), "PATH": os.defpath, **env}).stdout
-        for cwd, env in ((root, {"PYTHONHASHSEED": "1", "TZ": "Asia/Tokyo", "HOME": "/nowhere"}),
-                         (tmp_path, {"PYTHONHASHSEED": "2", "SOURCE_DATE_EPOCH": "0"}))
+        subprocess.run(
+            [sys.executable, "-c", script],
+            check=True,
+            capture_output=True,
+            text=True,
+            cwd=cwd,
+            env={"PYTHONPATH": str(root), "PATH": os.defpath, **env},
+        ).stdout
+        for cwd, env in (
+            (root, {"PYTHONHASHSEED": "1", "TZ": "Asia/Tokyo", "HOME": "/nowhere"}),
+            (tmp_path, {"PYTHONHASHSEED": "2", "SOURCE_DATE_EPOCH": "0"}),
+        )
     }
 
     assert len(found) == 1
@@ -54,8 +65,9 @@ def test_another_machine_time_and_hash_seed_give_the_same_bytes(tmp_path):
 
 def test_no_file_names_a_host_of_a_registry_or_a_place_on_this_machine(tree):
     for path, content in tree.files.items():
-        assert not re.search(rb"/home/|/root/|/tmp/tmp",
-                             content), path
+        assert not re.search(
+            rb"/home/|/root/|/tmp/tmp", content
+        ), path
 
 
 def test_every_wheel_has_one_readable_row(tree):
@@ -76,8 +88,10 @@ def test_every_wheel_has_one_readable_row(tree):
 def test_markers_are_evaluated_for_the_target(tree):
     recipe = text(tree, "recipes/9.1/pytorch/recipe.yaml")
 
-    assert ('    - if: linux and cuda_compiler_version == "None" and match(python, ">=3.12")\n'
-            "      then: setuptools\n") in recipe
+    assert (
+        '    - if: linux and cuda_compiler_version == "None" and match(python, ">=3.12")\n'
+        "      then: setuptools\n"
+    ) in recipe
     assert "- triton >=3.8.0,<3.9\n" in recipe
     assert "nvidia" not in recipe
 
@@ -85,19 +99,24 @@ def test_markers_are_evaluated_for_the_target(tree):
 def test_a_requirement_that_conda_satisfies_otherwise_leaves_metadata(tree):
     layout = json.loads(tree.files["recipes/9.1/pytorch/layout.json"])
 
-    dropped = {row["cell"]: row["dist_info"]["drop_requirements"]
-               for row in layout["wheels"].values()}
+    dropped = {
+        row["cell"]: row["dist_info"]["drop_requirements"] for row in layout["wheels"].values()
+    }
 
-    assert dropped == {"linux-aarch64/cpu": [], "linux-aarch64/cuda130": ["nvidia-cudnn-cu13"],
-                       "osx-arm64/cpu": []}
+    assert dropped == {
+        "linux-aarch64/cpu": [],
+        "linux-aarch64/cuda130": ["nvidia-cudnn-cu13"],
+        "osx-arm64/cpu": [],
+    }
 
 
 def test_a_wheel_that_wants_another_torch_is_refused():
     shelf = Shelf()
     cell = cpu_cell(shelf)
-    metadata = {key: replace(value, requires_dist=("torch==8.0",))
-                if value.name == "torchvision" else value
-                for key, value in shelf.metadata.items()}
+    metadata = {
+        key: replace(value, requires_dist=("torch==8.0",)) if value.name == "torchvision" else value
+        for key, value in shelf.metadata.items()
+    }
 
     with pytest.raises(RenderError, match=r"torchvision 0\.91\.0 wants torch==8\.0"):
         render(feedstock(), replace(shelf.lock(cell), metadata=metadata))
@@ -114,8 +133,22 @@ def test_a_wheel_without_a_licence_text_needs_one_in_templates():
     assert error.value.where.endswith("licenses/libtorch.txt")
 
 
-@pytest.mark.parametrize("value", ["None", "13.0", "3.12.* *_cpython", "3.14.* *_cp314t", "1e3",
-                                   "true", "1:30", "conda-forge,defaults", "a: b", "x #y", "it's"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "None",
+        "13.0",
+        "3.12.* *_cpython",
+        "3.14.* *_cp314t",
+        "1e3",
+        "true",
+        "1:30",
+        "conda-forge,defaults",
+        "a: b",
+        "x #y",
+        "it's",
+    ],
+)
 def test_scalars_come_back_as_the_text_they_were(value):
     for version in ("1.1", "1.2"):
         yaml = YAML(typ="safe", pure=True)
@@ -148,8 +181,11 @@ def test_writing_makes_the_folder_like_the_tree_and_touches_nothing_else(tree, t
     assert changed["recipes/9.1/pytorch/recipe.yaml"] == "missing"
     assert mine.read_text() == "mine\n"
     assert not (tmp_path / "recipes" / "8.0").exists()
-    assert {p.relative_to(tmp_path).as_posix(): p.read_bytes()
-            for p in tmp_path.rglob("*") if p.is_file() and p != mine} == dict(tree.files)
+    assert {
+        p.relative_to(tmp_path).as_posix(): p.read_bytes()
+        for p in tmp_path.rglob("*")
+        if p.is_file() and p != mine
+    } == dict(tree.files)
     before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")}
     assert write_tree(tree, tmp_path) == ()
     assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")} == before

@@ -58,14 +58,22 @@ system_tools:
 
 def row(path: str, content: bytes, kind: str = "hardlink") -> dict[str, Any]:
     return {
-        "_path": path, "path_type": kind, "size_in_bytes": len(content),
+        "_path": path,
+        "path_type": kind,
+        "size_in_bytes": len(content),
         "sha256": hashlib.sha256(content).hexdigest(),
     }
 
 
 def draft(
-    folder: Path, files: dict[str, bytes | str], *, rows: list[dict[str, Any]] | None = None,
-    when: int = 1, build: str = "/a", owner: int = 0, mode: int = 0o644,
+    folder: Path,
+    files: dict[str, bytes | str],
+    *,
+    rows: list[dict[str, Any]] | None = None,
+    when: int = 1,
+    build: str = "/a",
+    owner: int = 0,
+    mode: int = 0o644,
     order: list[str] | None = None,
 ) -> Path:
     """Write a package as rattler-build does; a text stands for a link to it."""
@@ -104,14 +112,22 @@ def sealed(source: Path, *, level: int = 3, cores: int = 1, token: bytes = b"") 
     target = source.parent / "sealed" / source.name
     target.parent.mkdir(exist_ok=True)
     return seal(
-        source, target, milliseconds=1767323046000, level=level, cores=cores, rules=RULES,
+        source,
+        target,
+        milliseconds=1767323046000,
+        level=level,
+        cores=cores,
+        rules=RULES,
         token=token,
     )
 
 
 FILES: dict[str, bytes | str] = {
-    "bin/run": b"#!/bin/sh\n", "lib/liba.so": b"\x7fELF" + bytes(5000), "lib/link": "../x",
-    "lib/m.dylib": b"\xcf\xfa\xed\xfe" + bytes(50), "lib/w.dll": b"MZ" + bytes(50),
+    "bin/run": b"#!/bin/sh\n",
+    "lib/liba.so": b"\x7fELF" + bytes(5000),
+    "lib/link": "../x",
+    "lib/m.dylib": b"\xcf\xfa\xed\xfe" + bytes(50),
+    "lib/w.dll": b"MZ" + bytes(50),
 }
 
 
@@ -150,12 +166,16 @@ def test_threads_do_not_change_the_bytes(tmp_path: Path, level: int) -> None:
 
 
 @settings(max_examples=25, deadline=None)
-@given(content=st.dictionaries(
-    st.text("abc/é-._ ", min_size=1, max_size=150).filter(
-        lambda name: not any(part in {"", ".", ".."} for part in name.split("/"))
-    ),
-    st.binary(max_size=2000), min_size=1, max_size=8,
-))
+@given(
+    content=st.dictionaries(
+        st.text("abc/é-._ ", min_size=1, max_size=150).filter(
+            lambda name: not any(part in {"", ".", ".."} for part in name.split("/"))
+        ),
+        st.binary(max_size=2000),
+        min_size=1,
+        max_size=8,
+    )
+)
 def test_files_come_through_unchanged(
     tmp_path_factory: pytest.TempPathFactory, content: dict[str, bytes]
 ) -> None:
@@ -180,7 +200,9 @@ def test_it_is_a_conda_file_to_others(tmp_path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
         assert [e.filename for e in entries] == [
-            "metadata.json", "pkg-tiny-1.0-0.tar.zst", "info-tiny-1.0-0.tar.zst"
+            "metadata.json",
+            "pkg-tiny-1.0-0.tar.zst",
+            "info-tiny-1.0-0.tar.zst",
         ]
         assert {e.compress_type for e in entries} == {zipfile.ZIP_STORED}
         assert {e.date_time for e in entries} == {(2026, 1, 2, 3, 4, 6)}

@@ -10,24 +10,53 @@ PYTHON = {"python": ["3.13.* *_cp313"]}
     [
         # names of files that conda-smithy wrote in conda-forge's torchvision-feedstock (fc94fe57)
         # and pytorch-cpu-feedstock (37bba429, b3b6a367, 4823239b)
-        ("linux_64", {
-            "c_compiler_version": "12", "c_stdlib_version": "2.28", "cuda_compiler": "cuda-nvcc",
-            "cuda_compiler_version": "12.6", "cxx_compiler_version": "12",
-            "python": "3.13.* *_cp313",
-        }, ("linux_64_c_compiler_version12c_stdlib_version2.28cuda_compilercuda-nvcc"
-           "cuda_compiler_version12.6cxx_compiler_version12python3.13.____cp313")),
-        ("linux_64", {
-            "blas_impl": "generic", "c_compiler_version": "12", "cuda_compiler": "None",
-            "cuda_compiler_version": "None", "cxx_compiler_version": "12",
-        }, ("linux_64_blas_implgenericc_compiler_version12cuda_compilerNone"
-           "cuda_compiler_versionNonecxx_compiler_version12")),
-        ("linux_64", {
-            "blas_impl": "generic", "c_compiler_version": "12", "c_stdlib_version": "2.28",
-            "channel_targets": "conda-forge main", "cuda_compiler": "cuda-nvcc",
-            "cuda_compiler_version": "12.6", "cxx_compiler_version": "12", "rc": "None",
-        }, ("linux_64_blas_implgenericc_compiler_version12c_stdlib_version2.28"
-           "channel_targetsconda-forge_maincuda_compilercuda-nvcccuda_compiler_version12.6"
-           "cxx_compiler_version12rcNone")),
+        (
+            "linux_64",
+            {
+                "c_compiler_version": "12",
+                "c_stdlib_version": "2.28",
+                "cuda_compiler": "cuda-nvcc",
+                "cuda_compiler_version": "12.6",
+                "cxx_compiler_version": "12",
+                "python": "3.13.* *_cp313",
+            },
+            (
+                "linux_64_c_compiler_version12c_stdlib_version2.28cuda_compilercuda-nvcc"
+                "cuda_compiler_version12.6cxx_compiler_version12python3.13.____cp313"
+            ),
+        ),
+        (
+            "linux_64",
+            {
+                "blas_impl": "generic",
+                "c_compiler_version": "12",
+                "cuda_compiler": "None",
+                "cuda_compiler_version": "None",
+                "cxx_compiler_version": "12",
+            },
+            (
+                "linux_64_blas_implgenericc_compiler_version12cuda_compilerNone"
+                "cuda_compiler_versionNonecxx_compiler_version12"
+            ),
+        ),
+        (
+            "linux_64",
+            {
+                "blas_impl": "generic",
+                "c_compiler_version": "12",
+                "c_stdlib_version": "2.28",
+                "channel_targets": "conda-forge main",
+                "cuda_compiler": "cuda-nvcc",
+                "cuda_compiler_version": "12.6",
+                "cxx_compiler_version": "12",
+                "rc": "None",
+            },
+            (
+                "linux_64_blas_implgenericc_compiler_version12c_stdlib_version2.28"
+                "channel_targetsconda-forge_maincuda_compilercuda-nvcccuda_compiler_version12.6"
+                "cxx_compiler_version12rcNone"
+            ),
+        ),
         ("linux_64", {}, "linux_64_"),
     ],
 )

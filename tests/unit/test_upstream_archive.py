@@ -33,10 +33,23 @@ def check(path: Path, ratio: float = 20) -> None:
     check_directory(infos(path), archive_size=path.stat().st_size, ratio=ratio, where=path.name)
 
 
-@pytest.mark.parametrize("name", [
-    "../evil", "torch/../../evil", "/etc/passwd", "C:/windows/evil", "c:evil", "torch\\..\\evil",
-    "torch//lib", "./torch", "torch/.", "torch/\x00evil", "torch/\nevil", "",
-])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../evil",
+        "torch/../../evil",
+        "/etc/passwd",
+        "C:/windows/evil",
+        "c:evil",
+        "torch\\..\\evil",
+        "torch//lib",
+        "./torch",
+        "torch/.",
+        "torch/\x00evil",
+        "torch/\nevil",
+        "",
+    ],
+)
 def test_names_that_leave_the_folder_are_refused(tmp_path: Path, name: str) -> None:
     path = write_zip(tmp_path / "bad.whl", [("torch/ok", b"1"), (name or "/", b"2")])
     with pytest.raises(UnsafeArchiveError) as caught:
@@ -46,8 +59,13 @@ def test_names_that_leave_the_folder_are_refused(tmp_path: Path, name: str) -> N
     assert unsafe_name(name) is not None
 
 
-@given(st.lists(st.text(alphabet="ab._- äö", min_size=1).filter(lambda s: s not in {".", ".."}),
-                min_size=1, max_size=5))
+@given(
+    st.lists(
+        st.text(alphabet="ab._- äö", min_size=1).filter(lambda s: s not in {".", ".."}),
+        min_size=1,
+        max_size=5,
+    )
+)
 @settings(max_examples=count("fuzz"), deadline=None)
 def test_ordinary_names_are_allowed(parts: list[str]) -> None:
     assert unsafe_name("/".join(parts)) is None
@@ -105,12 +123,15 @@ def test_a_true_wheel_is_vouched_for(tmp_path: Path) -> None:
     assert members["torch/__init__.py"].size == len(wheel.contents()["torch/__init__.py"])
 
 
-@pytest.mark.parametrize(("change", "finding"), [
-    (lambda text: text.replace(b"torch/__init__.py", b"torch/__init2__.py"), "is in"),
-    (lambda text: b"more.py," + record_hash(b"").encode() + b",0\n" + text, "not in the arch"),
-    (lambda text: b"\n".join(text.split(b"\n")[1:]), "has no hash in RECORD"),
-    (lambda text: text.replace(b",13\n", b",14\n"), "bytes in the archive and"),
-])
+@pytest.mark.parametrize(
+    ("change", "finding"),
+    [
+        (lambda text: text.replace(b"torch/__init__.py", b"torch/__init2__.py"), "is in"),
+        (lambda text: b"more.py," + record_hash(b"").encode() + b",0\n" + text, "not in the arch"),
+        (lambda text: b"\n".join(text.split(b"\n")[1:]), "has no hash in RECORD"),
+        (lambda text: text.replace(b",13\n", b",14\n"), "bytes in the archive and"),
+    ],
+)
 def test_a_record_that_does_not_fit_is_an_integrity_error(
     tmp_path: Path, change: object, finding: str
 ) -> None:
@@ -122,18 +143,30 @@ def test_a_record_that_does_not_fit_is_an_integrity_error(
         check_record(parse_record(changed, "w"), found, dist_info, "w")
 
 
-@pytest.mark.parametrize("record", [
-    b"one,two\n", b"a,md5=abc,3\n", b"a,sha256=abc,3\n", b"\xff\xfe,,\n", b'a"b,,\n"x,,\n',
-    b"a,,\na,,\n", b"a," + record_hash(b"").encode() + b",many\n",
-])
+@pytest.mark.parametrize(
+    "record",
+    [
+        b"one,two\n",
+        b"a,md5=abc,3\n",
+        b"a,sha256=abc,3\n",
+        b"\xff\xfe,,\n",
+        b'a"b,,\n"x,,\n',
+        b"a,,\na,,\n",
+        b"a," + record_hash(b"").encode() + b",many\n",
+    ],
+)
 def test_a_record_that_is_not_one_is_malformed(record: bytes) -> None:
     with pytest.raises(MalformedError, match="RECORD"):
         parse_record(record, "w")
 
 
-@given(st.dictionaries(st.text(min_size=1).filter(lambda s: "\r" not in s and "\n" not in s
-                                                  and s.isprintable()),
-                       st.binary(max_size=20), max_size=6))
+@given(
+    st.dictionaries(
+        st.text(min_size=1).filter(lambda s: "\r" not in s and "\n" not in s and s.isprintable()),
+        st.binary(max_size=20),
+        max_size=6,
+    )
+)
 @settings(max_examples=count("fuzz"), deadline=None)
 def test_any_record_that_csv_writes_is_read_back(files: dict[str, bytes]) -> None:
     stream = io.StringIO()
@@ -142,4 +175,5 @@ def test_any_record_that_csv_writes_is_read_back(files: dict[str, bytes]) -> Non
         rows.writerow([path, record_hash(content), len(content)])
     found = parse_record(stream.getvalue().encode(), "w")
     assert {path: member.size for path, member in found.items() if member} == {
-        path: len(content) for path, content in files.items()}
+        path: len(content) for path, content in files.items()
+    }

@@ -26,13 +26,16 @@ def python(text: str) -> PythonBuild:
     return PythonBuild.parse(text)
 
 
-@pytest.mark.parametrize(("tags", "serves", "refuses"), [
-    ("cp312-cp312-manylinux_2_28_aarch64", ["3.12"], ["3.11", "3.13"]),
-    ("cp313-cp313t-manylinux_2_28_aarch64", ["3.13t"], ["3.13", "3.14t"]),
-    ("cp310-none-macosx_11_0_arm64", ["3.10"], ["3.11"]),
-    ("py3-none-manylinux_2_28_aarch64", ["3.11", "3.14t"], []),
-    ("cp39-abi3-manylinux_2_28_aarch64", [], ["3.9", "3.12"]),
-])
+@pytest.mark.parametrize(
+    ("tags", "serves", "refuses"),
+    [
+        ("cp312-cp312-manylinux_2_28_aarch64", ["3.12"], ["3.11", "3.13"]),
+        ("cp313-cp313t-manylinux_2_28_aarch64", ["3.13t"], ["3.13", "3.14t"]),
+        ("cp310-none-macosx_11_0_arm64", ["3.10"], ["3.11"]),
+        ("py3-none-manylinux_2_28_aarch64", ["3.11", "3.14t"], []),
+        ("cp39-abi3-manylinux_2_28_aarch64", [], ["3.9", "3.12"]),
+    ],
+)
 def test_tags_say_which_python_a_wheel_serves(
     tags: str, serves: list[str], refuses: list[str]
 ) -> None:
@@ -53,22 +56,30 @@ def test_what_is_not_a_wheel_is_no_offer() -> None:
 
 
 def test_the_highest_build_tag_wins() -> None:
-    catalogue = Catalogue({"torch": (
-        offer("torch-2.10.0-10-cp311-none-macosx_11_0_arm64.whl"),
-        offer("torch-2.10.0-2-cp311-none-macosx_11_0_arm64.whl"),
-        offer("torch-2.10.0-cp311-none-macosx_11_0_arm64.whl"),
-    )})
+    catalogue = Catalogue(
+        {
+            "torch": (
+                offer("torch-2.10.0-10-cp311-none-macosx_11_0_arm64.whl"),
+                offer("torch-2.10.0-2-cp311-none-macosx_11_0_arm64.whl"),
+                offer("torch-2.10.0-cp311-none-macosx_11_0_arm64.whl"),
+            )
+        }
+    )
     best = catalogue.best("torch", Version("2.10.0"), MAC, python("3.11"))
     assert best is not None
     assert best.filename == "torch-2.10.0-10-cp311-none-macosx_11_0_arm64.whl"
 
 
 def test_yanked_and_foreign_files_are_not_there() -> None:
-    catalogue = Catalogue({"torch": (
-        offer("torch-2.11.0-cp311-cp311-manylinux_2_28_aarch64.whl", yanked="broken"),
-        offer("torch-2.12.0-cp311-cp311-manylinux_2_28_x86_64.whl"),
-        offer("torch-2.10.0-cp311-cp311-manylinux2014_aarch64.whl"),
-    )})
+    catalogue = Catalogue(
+        {
+            "torch": (
+                offer("torch-2.11.0-cp311-cp311-manylinux_2_28_aarch64.whl", yanked="broken"),
+                offer("torch-2.12.0-cp311-cp311-manylinux_2_28_x86_64.whl"),
+                offer("torch-2.10.0-cp311-cp311-manylinux2014_aarch64.whl"),
+            )
+        }
+    )
     assert catalogue.versions("torch", LINUX) == (Version("2.10.0"),)
     assert catalogue.versions("torch", MAC) == ()
     assert catalogue.yanked("torch", Version("2.11.0"), python("3.11")) == "broken"
@@ -81,12 +92,32 @@ def test_the_purl_names_the_file() -> None:
 
 def _locked(sha256: str, train: str = "stable") -> Lock:
     name = "torch-2.10.0-cp311-cp311-manylinux_2_28_aarch64.whl"
-    wheel = Wheel(project="torch", version="2.10.0", filename=name, purl="p", size=10,
-                  sha256=sha256, index="pypi", python=python("3.11"), platforms=(), metadata="m",
-                  metadata_origin="range", record="r")
-    return Lock(cells=(Cell(line="2.10", train=train, subdir="linux-aarch64",  # type: ignore[arg-type]
-                            accelerator=Accelerator(), trio={"torch": "2.10.0"},
-                            wheels=(wheel,)),))
+    wheel = Wheel(
+        project="torch",
+        version="2.10.0",
+        filename=name,
+        purl="p",
+        size=10,
+        sha256=sha256,
+        index="pypi",
+        python=python("3.11"),
+        platforms=(),
+        metadata="m",
+        metadata_origin="range",
+        record="r",
+    )
+    return Lock(
+        cells=(
+            Cell(
+                line="2.10",
+                train=train,  # type: ignore[arg-type]
+                subdir="linux-aarch64",
+                accelerator=Accelerator(),
+                trio={"torch": "2.10.0"},
+                wheels=(wheel,),
+            ),
+        )
+    )
 
 
 def test_a_released_file_with_other_bytes_is_refused_by_both_hashes() -> None:

@@ -18,11 +18,13 @@ def test_without_a_setting_it_is_the_librarys_own_constant() -> None:
 
 
 def test_environment_beats_section_beats_global() -> None:
-    listing = ("global.index-url='https://global.invalid/simple'\n"
-               "install.index-url='https://install.invalid/simple'\n"
-               "download.index-url='https://download.invalid/simple'\n"
-               "global.extra-index-url='https://a.invalid/s\\nfile:///b'\n"
-               "global.cert='/ca.pem'\n:env:.cert='/env.pem'\n")
+    listing = (
+        "global.index-url='https://global.invalid/simple'\n"
+        "install.index-url='https://install.invalid/simple'\n"
+        "download.index-url='https://download.invalid/simple'\n"
+        "global.extra-index-url='https://a.invalid/s\\nfile:///b'\n"
+        "global.cert='/ca.pem'\n:env:.cert='/env.pem'\n"
+    )
     found = parse_pip_configuration(listing)
     assert found.indexes == ("https://install.invalid/simple", "https://a.invalid/s", "file:///b")
     assert found.cert == "/env.pem"
@@ -38,10 +40,14 @@ def test_no_index_is_said_not_ignored() -> None:
 def test_pip_itself_is_asked(tmp_path: Path) -> None:
     config = tmp_path / "pip.conf"
     config.write_text("[global]\nindex-url = https://user:secret@mirror.invalid/simple\n")
-    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path),
-                   "PIP_CONFIG_FILE": str(config)}
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "PIP_CONFIG_FILE": str(config),
+    }
     assert read_pip_configuration(environment).indexes[0] == (
-        "https://user:secret@mirror.invalid/simple")
+        "https://user:secret@mirror.invalid/simple"
+    )
     overridden = {**environment, "PIP_INDEX_URL": "https://other.invalid/simple"}
     assert read_pip_configuration(overridden).indexes[0] == "https://other.invalid/simple"
 
@@ -57,4 +63,5 @@ def test_without_pip_its_variables_still_count(
 
 def test_credentials_are_never_printed() -> None:
     assert public_url("https://user:secret@mirror.invalid/simple/?token=t#sha256=1") == (
-        "https://mirror.invalid/simple/")
+        "https://mirror.invalid/simple/"
+    )

@@ -33,12 +33,15 @@ def test_libraries_that_differ_by_build_id_and_time_are_the_same() -> None:
     assert without_build_id_and_time(one) == without_build_id_and_time(two)
 
 
-@pytest.mark.parametrize("other", [
-    c10(1, b"00:42:16", b"cofe" * 300),
-    c10(1, b"00-42-16"),
-    c10(1, b"00:42:16") + b"\0",
-    tiny_elf(build_id=b"\1" * 16, body=b"x"),
-])
+@pytest.mark.parametrize(
+    "other",
+    [
+        c10(1, b"00:42:16", b"cofe" * 300),
+        c10(1, b"00-42-16"),
+        c10(1, b"00:42:16") + b"\0",
+        tiny_elf(build_id=b"\1" * 16, body=b"x"),
+    ],
+)
 def test_any_other_difference_stays(other: bytes) -> None:
     assert without_build_id_and_time(c10(1, b"00:42:16")) != without_build_id_and_time(other)
 
@@ -58,10 +61,15 @@ def test_broken_elf_files_are_refused_or_read_but_never_crash(noise: bytes, cut:
             continue
 
 
-@pytest.mark.parametrize("folder", [
-    b"/tmp/tmpbupi4t3n/wheel/platlib", b"/var/folders/n6/T/tmp_5k4pbrf/wheel/platlib", b"/pytorch",
-    b"C:/actions/_work",
-])
+@pytest.mark.parametrize(
+    "folder",
+    [
+        b"/tmp/tmpbupi4t3n/wheel/platlib",
+        b"/var/folders/n6/T/tmp_5k4pbrf/wheel/platlib",
+        b"/pytorch",
+        b"C:/actions/_work",
+    ],
+)
 def test_the_build_folder_is_blanked_and_nothing_else(folder: bytes) -> None:
     plain = normalise("build-path", CONFIG % b"/somewhere/else")
     assert normalise("build-path", CONFIG % folder) == plain
@@ -92,8 +100,10 @@ def test_what_differs_otherwise_is_not_rebuilt_as_something_it_is_not() -> None:
 Contents = Mapping[PythonBuild, Mapping[str, bytes]]
 
 
-def wheels(change: Callable[[str, dict[str, bytes]], None] = lambda *_: None,
-           pythons: str = "cp311 cp312 cp313t") -> Contents:
+def wheels(
+    change: Callable[[str, dict[str, bytes]], None] = lambda *_: None,
+    pythons: str = "cp311 cp312 cp313t",
+) -> Contents:
     found = {}
     for abi in pythons.split():
         contents = tiny_torch("2.10.0", abi).contents()
@@ -103,12 +113,20 @@ def wheels(change: Callable[[str, dict[str, bytes]], None] = lambda *_: None,
 
 
 def compared(contents: Contents) -> Comparison:
-    members = {python: {path: Member(hashlib.sha256(data).hexdigest(), len(data))
-                        for path, data in files.items()} for python, files in contents.items()}
+    members = {
+        python: {
+            path: Member(hashlib.sha256(data).hexdigest(), len(data))
+            for path, data in files.items()
+        }
+        for python, files in contents.items()
+    }
     order = list(members)
     random.Random(3).shuffle(order)
-    return compare({python: members[python] for python in order}, sharing_rules(),
-                   lambda python, path, _: contents[python][path])
+    return compare(
+        {python: members[python] for python in order},
+        sharing_rules(),
+        lambda python, path, _: contents[python][path],
+    )
 
 
 def test_all_but_the_python_parts_is_shared() -> None:
@@ -116,12 +134,19 @@ def test_all_but_the_python_parts_is_shared() -> None:
     assert found.apart == ()
     assert found.sharing.reference == "3.11"
     assert found.sharing.per_python == (
-        "torch-2.10.0.dist-info/METADATA", "torch-2.10.0.dist-info/WHEEL",
-        "torch-2.10.0.dist-info/entry_points.txt", "torch/_C.cpython-311-aarch64-linux-gnu.so",
-        "torch/_C.cpython-312-aarch64-linux-gnu.so", "torch/_C.cpython-313t-aarch64-linux-gnu.so",
-        "torch/lib/libtorch_python.so")
-    shared = {path: data for path, data in wheels()[PythonBuild(3, 11)].items()
-              if path not in found.sharing.per_python}
+        "torch-2.10.0.dist-info/METADATA",
+        "torch-2.10.0.dist-info/WHEEL",
+        "torch-2.10.0.dist-info/entry_points.txt",
+        "torch/_C.cpython-311-aarch64-linux-gnu.so",
+        "torch/_C.cpython-312-aarch64-linux-gnu.so",
+        "torch/_C.cpython-313t-aarch64-linux-gnu.so",
+        "torch/lib/libtorch_python.so",
+    )
+    shared = {
+        path: data
+        for path, data in wheels()[PythonBuild(3, 11)].items()
+        if path not in found.sharing.per_python
+    }
     assert found.sharing.members == len(shared)
     assert found.sharing.bytes == sum(map(len, shared.values()))
 
@@ -152,11 +177,19 @@ def test_equivalent_members_are_proven_by_their_rule() -> None:
     assert found.apart == ()
     assert [(each.member, each.rule) for each in found.sharing.equivalent] == [
         ("torch/lib/libc10.so", "build-id-and-time"),
-        ("torch/share/cmake/ATen/ATenConfig.cmake", "build-path")]
+        ("torch/share/cmake/ATen/ATenConfig.cmake", "build-path"),
+    ]
 
 
-@pytest.mark.parametrize("path", ["torch/lib/libtorch_cpu.so", "torch/lib/libc10.so",
-                                  "torch/include/torch/torch.h", "torch/lib/libnew.so"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "torch/lib/libtorch_cpu.so",
+        "torch/lib/libc10.so",
+        "torch/include/torch/torch.h",
+        "torch/lib/libnew.so",
+    ],
+)
 def test_a_library_that_differs_without_proof_sets_its_python_apart(path: str) -> None:
     def change(abi: str, files: dict[str, bytes]) -> None:
         if abi == "cp312":

@@ -19,15 +19,29 @@ from generator.upstream.trio import TorchChoice, judge, solve_companion
 
 POLICY = trio_policy()
 #: what METADATA of the real wheels says about torch, newest first (None: nothing at all)
-VISION = {"0.29.2": "torch>=2.14.0", "0.29.1": "torch>=2.14.0", "0.28.0": "torch==2.13.0",
-          "0.26.0": "torch==2.11.0", "0.25.0": "torch==2.10.0", "0.23.0": "torch==2.8.0"}
+VISION = {
+    "0.29.2": "torch>=2.14.0",
+    "0.29.1": "torch>=2.14.0",
+    "0.28.0": "torch==2.13.0",
+    "0.26.0": "torch==2.11.0",
+    "0.25.0": "torch==2.10.0",
+    "0.23.0": "torch==2.8.0",
+}
 AUDIO = {"2.11.0": None, "2.10.0": "torch==2.10.0", "2.8.0": "torch==2.8.0"}
 
 
-def solve(project: str, said: Mapping[str, str | None], torch: str, subdir: str, accelerator: str,
-          *, asked: list[str] | None = None) -> str:
-    choice = TorchChoice(version=Version(torch), subdir=subdir,
-                         accelerator=Accelerator.parse(accelerator))
+def solve(
+    project: str,
+    said: Mapping[str, str | None],
+    torch: str,
+    subdir: str,
+    accelerator: str,
+    *,
+    asked: list[str] | None = None,
+) -> str:
+    choice = TorchChoice(
+        version=Version(torch), subdir=subdir, accelerator=Accelerator.parse(accelerator)
+    )
 
     def requirements(version: Version) -> tuple[Requirement, ...]:
         if asked is not None:
@@ -35,16 +49,20 @@ def solve(project: str, said: Mapping[str, str | None], torch: str, subdir: str,
         text = said[str(version)]
         return (Requirement("numpy"), Requirement(text)) if text else ()
 
-    return str(solve_companion(project, map(Version, said), choice, POLICY.companions,
-                               requirements))
+    return str(
+        solve_companion(project, map(Version, said), choice, POLICY.companions, requirements)
+    )
 
 
-@pytest.mark.parametrize(("torch", "subdir", "accelerator", "vision", "audio"), [
-    ("2.10.0", "linux-aarch64", "cpu", "0.25.0", "2.10.0"),
-    ("2.14.1", "linux-aarch64", "cuda130", "0.29.2", "2.11.0"),
-    ("2.8.0", "linux-aarch64", "cpu", "0.23.0", "2.8.0"),
-    ("2.15.0", "osx-arm64", "cpu", "0.29.2", "2.11.0"),
-])
+@pytest.mark.parametrize(
+    ("torch", "subdir", "accelerator", "vision", "audio"),
+    [
+        ("2.10.0", "linux-aarch64", "cpu", "0.25.0", "2.10.0"),
+        ("2.14.1", "linux-aarch64", "cuda130", "0.29.2", "2.11.0"),
+        ("2.8.0", "linux-aarch64", "cpu", "0.23.0", "2.8.0"),
+        ("2.15.0", "osx-arm64", "cpu", "0.29.2", "2.11.0"),
+    ],
+)
 def test_the_trios_that_were_seen_to_work(
     torch: str, subdir: str, accelerator: str, vision: str, audio: str
 ) -> None:
@@ -86,8 +104,9 @@ def test_the_committed_lock_has_no_combination_that_cannot_import() -> None:
     lock = read_lock(Path(__file__).parents[2] / "feedstock.lock.yaml")
     judged = 0
     for cell in lock.cells:
-        choice = TorchChoice(version=Version(cell.torch), subdir=cell.subdir,
-                             accelerator=cell.accelerator)
+        choice = TorchChoice(
+            version=Version(cell.torch), subdir=cell.subdir, accelerator=cell.accelerator
+        )
         for wheel in cell.wheels:
             python = wheel.python or cell.pythons()[0]
             target = environment(subdirs()[cell.subdir], python)
@@ -96,8 +115,9 @@ def test_the_committed_lock_has_no_combination_that_cannot_import() -> None:
                 found = accelerator_of(said, POLICY.cuda_requirements, wheel.filename)
                 assert found == cell.accelerator, wheel.filename
             else:
-                verdict = judge(wheel.project, Version(wheel.version), said, choice,
-                                POLICY.companions)
+                verdict = judge(
+                    wheel.project, Version(wheel.version), said, choice, POLICY.companions
+                )
                 assert verdict.refusal is None, wheel.filename
             judged += 1
     assert judged > 0
@@ -107,15 +127,23 @@ def requirements(*texts: str, subdir: str = "linux-aarch64") -> Sequence[Require
     return active(texts, environment(subdirs()[subdir], PythonBuild(3, 12)))
 
 
-@pytest.mark.parametrize(("texts", "accelerator"), [
-    (["cuda-toolkit[cublas,cudart]==13.2.2; platform_system == 'Linux'",
-      "nvidia-cudnn-cu13==9.26.0.51; platform_system == 'Linux'"], "cuda132"),
-    (["nvidia-cublas-cu12==12.8.4.1", "nvidia-cuda-runtime-cu12==12.8.90"], "cuda128"),
-    (["nvidia-cuda-runtime==13.0.*"], "cuda130"),
-    (["filelock", "sympy>=1.13.3"], "cpu"),
-    (["nvidia-cuda-runtime-cu12==12.8.90; platform_machine == 'x86_64'"], "cpu"),
-    (["optree>=0.13; extra == 'optree'"], "cpu"),
-])
+@pytest.mark.parametrize(
+    ("texts", "accelerator"),
+    [
+        (
+            [
+                "cuda-toolkit[cublas,cudart]==13.2.2; platform_system == 'Linux'",
+                "nvidia-cudnn-cu13==9.26.0.51; platform_system == 'Linux'",
+            ],
+            "cuda132",
+        ),
+        (["nvidia-cublas-cu12==12.8.4.1", "nvidia-cuda-runtime-cu12==12.8.90"], "cuda128"),
+        (["nvidia-cuda-runtime==13.0.*"], "cuda130"),
+        (["filelock", "sympy>=1.13.3"], "cpu"),
+        (["nvidia-cuda-runtime-cu12==12.8.90; platform_machine == 'x86_64'"], "cpu"),
+        (["optree>=0.13; extra == 'optree'"], "cpu"),
+    ],
+)
 def test_the_accelerator_is_read_from_requirements_active_on_the_target(
     texts: list[str], accelerator: str
 ) -> None:

@@ -14,7 +14,8 @@ def wheel_metadata(stem: str) -> Metadata:
     """Read ``<stem>.metadata`` as the lock would hold it."""
     message = Parser().parsestr((FOLDER / f"{stem}.metadata").read_text(encoding="utf-8"))
     return Metadata(
-        name=message["Name"], version=message["Version"],
+        name=message["Name"],
+        version=message["Version"],
         requires_python=message["Requires-Python"] or "",
         requires_dist=tuple(dict.fromkeys(message.get_all("Requires-Dist") or ())),
         license=message["License-Expression"] or message["License"] or "",

@@ -63,7 +63,7 @@ def build_ids(content: bytes) -> Iterator[tuple[int, int]]:
         end = offset + size
         while offset + 12 <= end:
             names, descriptions, note = struct.unpack_from("<III", content, offset)
-            name = content[offset + 12:offset + 12 + names]
+            name = content[offset + 12 : offset + 12 + names]
             first = offset + 12 + (names + 3) // 4 * 4
             if name == b"GNU\0" and note == _NT_GNU_BUILD_ID:
                 yield first, first + descriptions
