@@ -11,12 +11,15 @@ PYTHON ?= 3.11,3.12
 TORCH ?=
 BASE ?=
 OUT ?= channel
+# for tests of ARM programs on another machine: a folder with their C library
+SYSROOT ?=
+# virtual packages of the machine the packages are solved for, __cuda=13.0
+VIRTUAL ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
-PYTHON3 ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
-  command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-  && echo $$p && break; done)
+PYTHON3 := $(or $(PYTHON3),$(shell for p in python3.13 python3.12 python3.11 python3; do \
+  $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done))
 ROOT := $(filter 0,$(shell id -u))
 APT := $(shell command -v apt-get)
 
@@ -25,9 +28,10 @@ APT := $(shell command -v apt-get)
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-channel: $(VENV)/.installed ## build a channel folder: SUBDIR= ACCELERATOR= PYTHON= TORCH= BASE= OUT=
+channel: $(VENV)/.installed ## build a channel folder: SUBDIR= ACCELERATOR= PYTHON= TORCH= BASE= OUT= SYSROOT= VIRTUAL=
 	@$(BIN)/armtorch up --subdir '$(SUBDIR)' --accelerator '$(ACCELERATOR)' --python '$(PYTHON)' \
-	  $(if $(TORCH),--torch '$(TORCH)') $(if $(BASE),--base '$(BASE)') --out '$(OUT)'
+	  $(if $(TORCH),--torch '$(TORCH)') $(if $(BASE),--base '$(BASE)') --out '$(or $(OUT),channel)' \
+	  $(if $(SYSROOT),--sysroot '$(SYSROOT)') $(foreach v,$(VIRTUAL),--virtual '$(v)')
 
 test: $(VENV)/.test-installed emulator ## unit, integration and emulated end-to-end tests
 	@$(MAKE) --no-print-directory lint

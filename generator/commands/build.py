@@ -71,8 +71,11 @@ def command(
     """
     chosen = select(variants(project.declared(), project.locked()), selection(globs, **filters))
     if dry_run:
-        for variant in chosen:
-            click.echo(variant.id)
+        ids = [variant.id for variant in chosen]
+        if as_json:
+            write_json(ids)
+        else:
+            click.echo("\n".join(ids))
         return
     channel = LocalChannel(out)
     options = BuildOptions(channel=channel, jobs=jobs, level=level, force=force)

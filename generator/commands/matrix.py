@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from generator.commands.options import json_option
+from generator.commands.tables import table_console
 from generator.matrix import MatrixView, matrix_json, matrix_view
 from generator.stages.project import Project
 
@@ -35,7 +35,7 @@ def command(project: Project, *, ids: bool, as_json: bool) -> None:
 
 
 def _show(view: MatrixView) -> None:
-    console = Console(highlight=False)
+    console = table_console()
     table = Table("cell", "trio", "Pythons", "variants", box=None, pad_edge=False)
     for cell in view.cells:
         trio = ", ".join(f"{name} {version}" for name, version in cell.trio.items())
@@ -49,8 +49,9 @@ def _show(view: MatrixView) -> None:
     if missing or view.absent:
         console.print("\nnot there:")
     for name, row in missing:
+        what = row.package or "everything"
         python = f" for Python {row.python}" if row.python else ""
-        console.print(f"  {name}: {row.package}{python}: {row.reason}: {row.detail}", markup=False)
+        console.print(f"  {name}: {what}{python}: {row.reason}: {row.detail}", markup=False)
     for each in view.absent:
         console.print(
             f"  {each.train}/{each.subdir}/{each.accelerator}: {each.reason}: {each.detail}",

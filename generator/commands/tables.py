@@ -22,7 +22,7 @@ def megabytes(amount: int) -> str:
 
 def show_packages(report: BuildReport) -> None:
     """Print one line per package: name, size, sha256, seconds, what was done."""
-    console = _console()
+    console = table_console()
     digits = 64 if console.width >= _WIDE else 12
     table = Table("package", "size", "sha256", "seconds", "", box=None, pad_edge=False)
     for column in (1, 3):
@@ -40,9 +40,10 @@ def show_packages(report: BuildReport) -> None:
 
 def show_savings(savings: Savings) -> None:
     """Print the packages' bytes against the wheels'."""
-    if savings.wheels:
+    # a selection without the per-Python packages stands for no set of wheels
+    if savings.wheels > savings.packages:
         saved = savings.wheels - savings.packages
-        _console().print(
+        table_console().print(
             f"\n{megabytes(savings.packages)} of packages stand for "
             f"{megabytes(savings.wheels)} of wheels: {megabytes(saved)} saved "
             f"({1 - savings.ratio:.0%})"
@@ -51,7 +52,7 @@ def show_savings(savings: Savings) -> None:
 
 def show_tests(reports: Iterable[PackageReport]) -> None:
     """Print one line per test step, and the output of what failed."""
-    console = _console()
+    console = table_console()
     for report in reports:
         console.print(f"{report.package} ({report.how})", markup=False)
         for step in report.steps:
@@ -86,7 +87,8 @@ def tests_as_json(reports: Iterable[PackageReport]) -> list[dict[str, object]]:
     ]
 
 
-def _console() -> Console:
+def table_console() -> Console:
+    """Return a console for results: as wide as the terminal, or wide enough where there is none."""
     # a pipe or a log gets long lines instead of words broken at 80 columns
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=200)

@@ -71,8 +71,9 @@ def command(
 ) -> None:
     """Install each package into a fresh prefix and run the tests it carries.
 
-    Natively where the machine is of that kind, else through qemu where that is installed; the
-    report says which. What cannot run here at all is installed, and its programs are not run.
+    Natively where the machine is of that kind, else through qemu, which needs --sysroot where the
+    machine has no C library of that kind; the report says which. Packages for macOS and Windows
+    are installed elsewhere without running their programs.
 
     \b
     Examples:

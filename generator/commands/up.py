@@ -128,16 +128,20 @@ def _show(result: UpResult, channel: LocalChannel) -> None:
     for row in result.report.failed:
         click.secho("error: ", fg="red", bold=True, nl=False, err=True)
         click.echo(f"{row.id}: {row.error}", err=True)
-    if not result.report.failed:
-        click.echo(f"\n{_install_command(result, channel)}")
+    failed = result.report.failed or any(not report.passed for report in result.tests)
+    if not failed and (line := _install_command(result, channel)):
+        click.echo(f"\n{line}")
 
 
 def _install_command(result: UpResult, channel: LocalChannel) -> str:
+    """Return the command to install from the channel, "" where it lacks what that needs."""
     there = {variant.package for variant in result.chosen}
     names: list[str] = [name for name in ("pytorch", "torchvision", "torchaudio") if name in there]
     accelerators = {str(v.accelerator) for v in result.chosen if v.package == "pytorch"}
     if accelerators == {"cpu"} and "cpuonly" in there:
         names.append("cpuonly")
+    if "pytorch" not in names or "libtorch" not in there:
+        return ""  # a part of the packages: others of them come from elsewhere
     channels = " ".join(f"-c {name}" for name in (channel.url, *result.base))
     return f"conda install {' '.join(names)} {channels}"
 

@@ -33,7 +33,8 @@ def command(project: Project, *, dry_run: bool, as_json: bool) -> None:
     if as_json:
         write_json(_as_json(result))
     else:
-        click.echo(result.diff.text() or "feedstock.lock.yaml is up to date")
+        unchanged = "nothing is new in what answered" if result.findings else "is up to date"
+        click.echo(result.diff.text() or f"feedstock.lock.yaml: {unchanged}")
         if dry_run and not result.diff.empty:
             click.echo("nothing was written (--dry-run)", err=True)
     for finding in result.findings:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from pydantic import AfterValidator, ConfigDict, Field
 
 from generator.model.cell import TrainName
 from generator.model.fields import PythonBuildText
@@ -18,6 +20,22 @@ SubdirName = Literal["linux-aarch64", "osx-arm64", "win-arm64", "linux-armv7l"]
 AcceleratorWish = Annotated[str, Field(pattern=r"^(cpu|cuda|cuda\d{3}(-tegra)?)$")]
 #: which releases of a train become lines
 Keep = Literal["newest", "newest-complete"]
+
+
+def _specifier(text: str) -> str:
+    try:
+        SpecifierSet(text)
+    except InvalidSpecifier as error:
+        msg = f"{text!r} is not a PEP 440 specifier; write it like ==2.8.* or >=2.8,<2.9"
+        raise ValueError(msg) from error
+    return text
+
+
+def _folder_name(text: str) -> str:
+    if re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,39}", text) is None:
+        msg = f"{text!r} cannot be the name of a folder below recipes/; use a-z, 0-9, dot and dash"
+        raise ValueError(msg)
+    return text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +70,9 @@ class Line:
 
     __pydantic_config__ = _CLOSED
 
-    name: str
+    name: Annotated[str, AfterValidator(_folder_name)]
     """Name of the folder under recipes/, for example legacy-2.8."""
-    torch: str
+    torch: Annotated[str, AfterValidator(_specifier)]
     """PEP 440 specifier of the torch versions, for example ==2.8.*; the newest one is taken."""
     train: TrainName = "stable"
     subdirs: tuple[SubdirName, ...]
@@ -105,7 +123,8 @@ class Feedstock:
     subdirs: dict[SubdirName, Selection]
     """What is built per conda subdir."""
     pythons: tuple[PythonBuildText, ...] | Literal["all"] = "all"
-    """Python builds, for example [3.12, 3.14t]; `all` takes every one that upstream serves."""
+    """Python builds, for example ["3.12", "3.14t"], in quotes; `all` takes every one that
+    upstream serves."""
     packages: tuple[Project, ...] = ("torch", "torchvision", "torchaudio")
     """Upstream projects; torch cannot be left out."""
     lines: tuple[Line, ...] = ()

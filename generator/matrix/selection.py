@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
@@ -54,8 +54,13 @@ def select(variants: Iterable[Variant], selection: Selection) -> tuple[Variant, 
 
     """
     known = tuple(variants)
+    _refuse_unknown("subdir", selection.subdirs, {v.subdir for v in known})
+    _refuse_unknown("package", selection.packages, {v.package for v in known})
     chosen = tuple(variant for variant in known if selection(variant))
     if chosen:
+        pythons = replace(selection, pythons=(), globs=())
+        served = {str(v.python) for v in known if v.python is not None and pythons(v)}
+        _refuse_unknown("Python", tuple(map(str, selection.pythons)), served)
         return chosen
     asked = " ".join(selection.globs) or "the options"
     near = get_close_matches(asked, [variant.id for variant in known], n=3, cutoff=0.4)
@@ -63,14 +68,27 @@ def select(variants: Iterable[Variant], selection: Selection) -> tuple[Variant, 
     raise SelectionError(f"no variant fits, of {len(known)}", where=asked, next_step=hint)
 
 
+def _refuse_unknown(what: str, asked: Iterable[str], known: set[str]) -> None:
+    """Raise SelectionError for the first of ``asked`` that no variant is of."""
+    for one in asked:
+        if one not in known:
+            near = get_close_matches(one, known, n=1, cutoff=0.5)
+            hint = f"perhaps {near[0]}; " if near else ""
+            raise SelectionError(
+                f"no variant is of {what} {one}",
+                where=f"there are {', '.join(sorted(known - {'noarch'})) or 'none'}",
+                next_step=f"{hint}list what there is with: armtorch matrix",
+            )
+
+
 def newest_lines(
     cells: Iterable[Cell], selection: Selection, *, torch: str | None = None
 ) -> tuple[str, ...]:
-    """Name the line of every wanted subdir and accelerator whose torch is the newest there is.
+    """Name the lines whose torch is the newest for a wanted subdir, accelerator and Python.
 
     Args:
         cells: the lock's cells.
-        selection: only its subdirs and accelerators are looked at.
+        selection: its subdirs, accelerators and Pythons are looked at.
         torch: this torch version instead of the newest.
 
     Raises:
@@ -92,10 +110,20 @@ def newest_lines(
         have = ", ".join(sorted({cell.torch for cell in wanted}, key=Version)) or "none"
         raise SelectionError(
             f"no cell with torch {torch or 'of any version'}",
-            where=f"the lock has {have}",
+            where=f"{' '.join((*selection.subdirs, *selection.accelerators))}: the lock has {have}",
             next_step="list the cells with armtorch matrix, or add a line for it to feedstock.yaml",
         )
-    newest: dict[tuple[str, str], Cell] = {}
+    newest: dict[tuple[str, str, str], Cell] = {}
     for cell in sorted(found, key=lambda cell: Version(cell.torch)):
-        newest[cell.subdir, str(cell.accelerator)] = cell
+        # Python 3.9 is only served by an old line, which is then the newest for it
+        for python in selection.pythons or ("",):
+            if not python or python in cell.pythons():
+                newest[cell.subdir, str(cell.accelerator), str(python)] = cell
+    if not newest:
+        served = sorted({python for cell in found for python in cell.pythons()})
+        raise SelectionError(
+            f"no cell serves Python {', '.join(map(str, selection.pythons))}",
+            where=f"there are {', '.join(map(str, served))}",
+            next_step="list the cells with armtorch matrix",
+        )
     return tuple(sorted({cell.line for cell in newest.values()}))

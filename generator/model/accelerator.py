@@ -33,7 +33,7 @@ class Accelerator:
         if text == "cpu":
             return cls()
         if (match := _CUDA.fullmatch(text)) is None:
-            msg = f"{text!r} is not an accelerator; write cpu, cuda130 or cuda126-tegra"
+            msg = f"{text!r} is not an accelerator; write cpu, cuda, cuda130 or cuda126-tegra"
             raise ValueError(msg)
         return cls((int(match["major"]), int(match["minor"])), bool(match["arm"]))
 

@@ -11,6 +11,10 @@ from generator.model.python_build import PythonBuild
 
 
 def _python_build(value: Any) -> PythonBuild:
+    if isinstance(value, float):
+        # YAML has already made 3.10 into 3.1
+        msg = f'{value!r} is a number; a Python build is a text, in quotes: "3.10"'
+        raise ValueError(msg)  # noqa: TRY004 - pydantic reports ValueError
     return value if isinstance(value, PythonBuild) else PythonBuild.parse(str(value))
 
 

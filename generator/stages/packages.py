@@ -23,7 +23,14 @@ from generator.model import Subdir, Variant
 from generator.stages.linkage import LinkageCheck
 from generator.stages.project import Project
 from generator.stages.upstream import fetch_wheels
-from generator.testing import Machine, PackageReport, Runner, choose_runner, run_package_tests
+from generator.testing import (
+    Machine,
+    PackageReport,
+    Runner,
+    choose_runner,
+    run_package_tests,
+    sysroot_glibc,
+)
 
 #: downloads at once: enough to fill a line, few enough for a mirror
 _DOWNLOADS = 4
@@ -117,7 +124,7 @@ def run_tests(
                         *(options.base or base_channels(feedstock, name)),
                     ],
                     machine=Machine.of(
-                        subdir, native=runner.mode == "native", added=options.virtual_packages
+                        subdir, native=runner.mode == "native", added=_virtual_packages(options)
                     ),
                     runner=runner,
                     package_cache=Path(cache),
@@ -125,6 +132,12 @@ def run_tests(
                 )
             )
     return tuple(reports)
+
+
+def _virtual_packages(options: RunOptions) -> tuple[str, ...]:
+    """Programs meet the C library of the sysroot, so that is what the solver is told of."""
+    glibc = sysroot_glibc(options.sysroot) if options.sysroot is not None else None
+    return (*((f"__glibc={glibc}",) if glibc else ()), *options.virtual_packages)
 
 
 def _runner(subdir: Subdir, options: RunOptions) -> Runner:

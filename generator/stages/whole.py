@@ -135,7 +135,7 @@ def _verify(
             unverified.append(f"installing and running: {error.where} does not answer")
     by_id = {row.id: row for row in done}
     for variant, tested in zip(todo, tests, strict=False):
-        if tested.passed and all(step.outcome == "passed" for step in tested.steps):
+        if _all_passed(tested):
             memory.remember(by_id[variant.id].sha256, tested.how)
     verified += _proven(tests, done_count=len(done), fresh=len(fresh))
     unverified += [
@@ -152,7 +152,7 @@ def _verify(
 
 
 def _proven(tests: tuple[PackageReport, ...], *, done_count: int, fresh: int) -> list[str]:
-    passed = [each for each in tests if all(step.outcome == "passed" for step in each.steps)]
+    passed = [each for each in tests if _all_passed(each) and each.runs]
     installed = [each for each in tests if each not in passed and each.passed]
     lines = []
     if installed:
@@ -163,6 +163,10 @@ def _proven(tests: tuple[PackageReport, ...], *, done_count: int, fresh: int) ->
     if done_count > fresh:
         lines.append(f"{done_count - fresh} packages passed their tests in an earlier run")
     return lines
+
+
+def _all_passed(report: PackageReport) -> bool:
+    return all(step.outcome == "passed" for step in report.steps)
 
 
 @dataclass(frozen=True)

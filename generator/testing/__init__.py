@@ -2,7 +2,7 @@
 
 from generator.testing.environment import Environment, Machine, create, solve
 from generator.testing.packages import PackageReport, StepReport, run_package_tests
-from generator.testing.runner import Runner, choose_runner
+from generator.testing.runner import Runner, choose_runner, sysroot_glibc
 
 __all__ = [
     "Environment",
@@ -14,4 +14,5 @@ __all__ = [
     "create",
     "run_package_tests",
     "solve",
+    "sysroot_glibc",
 ]

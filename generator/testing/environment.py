@@ -114,8 +114,11 @@ def solve(
             next_step="write specs as conda does: name, name=version",
         ) from error
     except SolverError as error:
+        virtual = ", ".join(machine.virtual_packages)
         raise SolveError(
-            str(error), where=" ".join(specs), next_step="compare with: armtorch matrix"
+            str(error),
+            where=f"{' '.join(specs)} on {machine.subdir} with {virtual}",
+            next_step="a virtual package can be set with --virtual, a base channel with --base",
         ) from error
     except (GatewayError, FetchRepoDataError) as error:
         raise UnreachableError(

@@ -46,6 +46,8 @@ class PackageReport:
     #: how it was run, in plain words
     how: str
     steps: tuple[StepReport, ...]
+    #: whether programs of its subdir can run here at all
+    runs: bool = True
 
     @property
     def passed(self) -> bool:
@@ -115,7 +117,11 @@ def run_package_tests(
                 narrator.say(f"{package.name}: {step.name}: {step.outcome} ({step.seconds:.0f} s)")
                 steps.append(step)
     return PackageReport(
-        package=package.name, subdir=machine.subdir, how=runner.description, steps=tuple(steps)
+        package=package.name,
+        subdir=machine.subdir,
+        how=runner.description,
+        steps=tuple(steps),
+        runs=runner.runs,
     )
 
 

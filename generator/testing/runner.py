@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -120,6 +121,19 @@ def _require_libc(subdir: Subdir, sysroot: Path | None) -> None:
             where=f"/{loader}",
             next_step="name a folder that has one with --sysroot",
         )
+
+
+def sysroot_glibc(sysroot: Path) -> str | None:
+    """Return the version of a sysroot's glibc, as the virtual package ``__glibc`` has it (CEP 30).
+
+    libc.so.6 names itself: "GNU C Library (...) stable release version 2.41."
+    """
+    for folder in ("lib", "usr/lib", "lib64"):
+        for path in sorted((sysroot / folder).glob("**/libc.so.6")):
+            found = re.search(rb"GNU C Library [^\n]*? version (\d+\.\d+)", path.read_bytes())
+            if found is not None:
+                return found[1].decode()
+    return None
 
 
 def clean_environment(prefix: Path, runner: Runner, inherited: Mapping[str, str]) -> dict[str, str]:

@@ -148,10 +148,17 @@ def _choose(
                     AbsentError(
                         f"no index of the train has a torch for {wish.accelerator} on {wish.subdir}"
                         + (f" that is {wish.torch}" if wish.line else "")
+                        + _for_pythons(wish)
                     ),
                 )
             )
     return drafts
+
+
+def _for_pythons(wish: Wish) -> str:
+    if wish.pythons is None:
+        return ""
+    return f" for Python {', '.join(map(str, wish.pythons))}"
 
 
 def _make(run: _Run, maker: CellMaker, drafts: list[Draft], narrator: Narrator) -> None:

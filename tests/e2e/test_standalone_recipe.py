@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -94,6 +95,8 @@ def test_plain_rattler_build_makes_the_same_package(project, cpu_variants, tmp_p
         ],
         check=True,
         stdout=sys.stderr,
+        # the recipe's interpreter is called python, which a fresh Debian does not have
+        env={**os.environ, "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}"},
     )
     (plain,) = (tmp_path / "plain").rglob("*.conda")
     (sealed,) = (ours.root / "linux-aarch64").glob("*.conda")

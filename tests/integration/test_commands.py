@@ -99,6 +99,8 @@ def test_ids_are_one_a_line_and_select_themselves():
     assert len(ids) == len(set(ids)) > 60
     done = armtorch("build", ids[-1], "--dry-run")
     assert done.stdout.split() == [ids[-1]]
+    done = armtorch("build", ids[-1], "--dry-run", "--json")
+    assert json.loads(done.stdout) == [ids[-1]]
 
 
 @pytest.mark.parametrize(("path", "text"), sorted(schema_files().items()))
@@ -117,6 +119,10 @@ def test_committed_schemas_are_those_of_the_model(path, text):
             errors.AbsentError,
             "next: build it: armtorch build",
         ),
+        (["build", "--python", "3.99", "--dry-run"], errors.SelectionError, "of Python 3.99"),
+        (["build", "--subdir", "linux-arm64"], errors.SelectionError, "perhaps linux-aarch64"),
+        (["build", "--package", "torch", "--dry-run"], errors.SelectionError, "of package torch"),
+        (["up", "--offline", "--python", "3.99"], errors.SelectionError, "serves Python 3.99"),
         (["up", "--offline", "--torch", "1.0"], errors.SelectionError, "add a line for it"),
     ],
 )

@@ -82,7 +82,11 @@ def build(root: Path, out: Path, recipe: str, subdir: str, config: str) -> None:
         capture_output=True,
         text=True,
         cwd="/",
-        env={"PATH": os.environ["PATH"], "HOME": str(out)},
+        # a fresh Debian has python3 only; the recipe's interpreter is called python
+        env={
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "HOME": str(out),
+        },
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
