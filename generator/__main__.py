@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import click
@@ -15,6 +16,10 @@ INTERRUPTED = 130
 def main() -> None:
     """Run the command line and leave with the exit code of what happened."""
     debug = "--debug" in sys.argv[1:]
+    # what CI, a service or a closed terminal send: end the workers and clean up, as on Ctrl-C
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.default_int_handler)
     try:
         code = cli.main(standalone_mode=False)
     except click.exceptions.Abort:

@@ -17,6 +17,7 @@ from generator.building.policy import FetchPolicy
 from generator.console import Narrator, Task
 from generator.errors import AbsentError, IntegrityError, UnreachableError
 from generator.model import Wheel
+from generator.urls import public_url
 
 BLOCK: Final = 1 << 20
 #: read from a connection at a time; what a broken one sent since the last whole one is lost
@@ -69,7 +70,7 @@ def download(url: str, wheel: Wheel, target: Path, source: Source) -> None:
                     raise UnreachableError(
                         f"{stop.why}, {failures} times without progress; "
                         f"{transfer.have} of {wheel.size} bytes are kept",
-                        where=url,
+                        where=public_url(url),
                         next_step="run the same command again later; it resumes",
                     ) from stop
                 wanted = source.rules.delay(failures) if stop.wait is None else stop.wait
@@ -148,7 +149,7 @@ class _Transfer:
         if status not in (200, 206):
             raise AbsentError(
                 f"the server answers {status}",
-                where=self.url,
+                where=public_url(self.url),
                 next_step="run `armtorch update`, which asks the index what it has now",
             )
         begins = f"bytes {self.have}-"
@@ -198,7 +199,7 @@ class _Transfer:
         raise IntegrityError(
             f"size and sha256 {found} are not those of the lock, "
             f"{self.wheel.size} bytes and {self.wheel.sha256}",
-            where=self.url,
+            where=public_url(self.url),
             next_step="upstream or a mirror changed the file; run `armtorch update` and look at "
             "its diff before you trust the new one",
         )
@@ -208,12 +209,17 @@ class _Transfer:
             note: Any = json.loads(self.note.read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
             return ""
-        return str(note.get("etag", "")) if note.get("url") == self.url else ""
+        return str(note.get("etag", "")) if note.get("url") == _key(self.url) else ""
 
     def _remember(self, answer: requests.Response) -> None:
         etag = answer.headers.get("ETag", "")
         if etag and not etag.startswith("W/"):  # If-Range takes strong ones only (RFC 9110, 13.1.5)
-            write_text(self.note, json.dumps({"url": self.url, "etag": etag}), durable=False)
+            write_text(self.note, json.dumps({"url": _key(self.url), "etag": etag}), durable=False)
+
+
+def _key(url: str) -> str:
+    """Name a URL in a note on disk: it may hold a password."""
+    return hashlib.sha256(url.encode("utf-8")).hexdigest()
 
 
 def _retry_after(answer: requests.Response) -> float | None:

@@ -96,7 +96,7 @@ def _refuse_other_inputs(package: Path, digest: str) -> None:
             f"(digest {found[:12] or 'none'}, now {digest[:12] or 'none'}); clients cache packages "
             "by file name and would not see the change",
             where=str(package),
-            next_step="`armtorch render --renumber` raises the numbers of recipes that changed; "
+            next_step="`armtorch render --renumber` raises the build number of what changed; "
             "where this package was never published, delete the old channel folder, "
             "or replace it with `armtorch build --force`",
         )

@@ -26,6 +26,7 @@ from generator.building.policy import FetchPolicy, policy
 from generator.console import Narrator, Task
 from generator.errors import AbsentError, IntegrityError, StorageError
 from generator.model import Wheel
+from generator.urls import local_path
 
 #: where a wheel is to be had: a URL, or the path of a file
 Locate = Callable[[Wheel], str]
@@ -138,7 +139,9 @@ def _fetch_one(wheel: Wheel, where: str, target: Path, source: Source) -> None:
                 return
             source.narrator.warn(f"{target} is damaged; it is fetched anew")
             target.unlink()
-        if "://" in where:
+        if (path := local_path(where)) is not None:
+            _copy(path, wheel, target, source.task)
+        elif "://" in where:
             download(where, wheel, target, source)
         else:
             _copy(Path(where), wheel, target, source.task)
@@ -192,6 +195,11 @@ def _state(path: Path, wheel: Wheel) -> dict[str, object]:
 
 def _remember(path: Path, wheel: Wheel) -> None:
     write_text(_note(path), json.dumps(_state(path, wheel)), durable=False)
+
+
+def forget(path: Path) -> None:
+    """Forget that a wheel was verified, so that the next fetch reads all of it."""
+    _note(path).unlink(missing_ok=True)
 
 
 def _note(path: Path) -> Path:

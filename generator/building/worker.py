@@ -26,12 +26,15 @@ from rattler_build import RattlerBuildError, ToolConfiguration
 from generator.building.policy import policy
 from generator.building.recipe import Inputs, render
 from generator.building.seal import Sealed, seal
-from generator.errors import ArmtorchError, BuildError, StorageError
+from generator.building.wheelhouse import forget
+from generator.errors import ArmtorchError, BuildError, IntegrityError, StorageError
 from generator.model import Variant
 
 _NO_SPACE: Final = ("No space left on device", "StorageFull", "os error 28", "os error 112")
 #: rattler-build's words when the script ended with an error, which has its reason in the log
 _SCRIPT_FAILED: Final = "Script failed"
+#: rattler-build's words for a source that is not the recipe's
+_CHECKSUM: Final = "checksum validation failed"
 _TAIL_LINES: Final = 30
 
 
@@ -114,7 +117,9 @@ def run(job: Job, answer: Connection[Any, Any]) -> None:
 def _build(job: Job, log: TextIO) -> tuple[Sealed, tuple[str, ...]]:
     rules = policy().seal
     # a machine may have no `python` beside python3; rattler-build looks for one on PATH
-    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    os.environ["PATH"] = (
+        f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    )
     # rattler-build copies the whole package to the temporary folder: keep it where the driver
     # clears up, and off a /tmp that may be small
     for name in ("TMPDIR", "TMP", "TEMP"):
@@ -226,6 +231,14 @@ def _failure(job: Job, error: RattlerBuildError) -> ArmtorchError:
         return _no_space(job)
     if _SCRIPT_FAILED not in str(error) and _is_full(job.folder):
         return _no_space(job)
+    if _CHECKSUM in f"{tail}{error}":
+        for wheel in job.wheels:
+            forget(wheel)
+        return IntegrityError(
+            "a wheel of the wheelhouse has other bytes than when it was verified",
+            where=", ".join(map(str, job.wheels)),
+            next_step="run the same command again: the wheel is checked, and fetched anew",
+        )
     return BuildError(
         f"{error}\n{tail}",
         where=job.variant.id,

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from filelock import FileLock
 from rattler.exceptions import CacheDirError, IoError
@@ -25,6 +26,11 @@ from rattler.index import index_fs
 
 from generator.channel.repodata import REPODATA, Record, drop_records, read_records
 from generator.errors import BuildError, IntegrityError, StorageError
+
+#: there while an index run is under way or was killed
+_UNFINISHED: Final = ".indexing"
+#: what clients read first: plain, compressed and sharded (CEP 16) repodata
+_INDEXES: Final = (REPODATA, f"{REPODATA}.zst", "repodata_shards.msgpack.zst")
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,10 @@ class LocalChannel:
                     where=str(target),
                     next_step="raise the build number, or replace it with `armtorch build --force`",
                 )
+            if target.is_file():
+                # no client may see a record whose file has other bytes
+                drop_records(target.parent / REPODATA, {package.name})
+                (self.root / _UNFINISHED).touch()
             _move(package, target)
         return target
 
@@ -98,13 +108,32 @@ class LocalChannel:
         """
         with self._locked():
             outdated = self._outdated()
-            if not outdated and self._has_every_index():
+            unfinished = self.root / _UNFINISHED
+            if not outdated and self._has_every_index() and not unfinished.exists():
                 return False
+            self._refuse_changed(outdated)
+            # index_fs renames its files one by one: until all are there, the next run goes on
+            unfinished.touch()
             for subdir, names in outdated.items():
                 drop_records(self.root / subdir / REPODATA, names)
             shutil.rmtree(self.root / ".tmp", ignore_errors=True)  # of runs that were killed
             self._run_index(outdated)
+            unfinished.unlink()
         return True
+
+    def _refuse_changed(self, outdated: dict[str, set[str]]) -> None:
+        """Raise IntegrityError for a package whose bytes are not those of its record any more."""
+        for subdir, names in outdated.items():
+            for record in self.records(subdir):
+                path = self.root / subdir / record.file_name
+                changed = record.file_name in names and path.is_file()
+                if changed and _sha256(path) != record.sha256:
+                    raise IntegrityError(
+                        f"its bytes are not those of the repodata, sha256 {record.sha256}",
+                        where=str(path),
+                        next_step="it was damaged or replaced by hand: delete it and run "
+                        "`armtorch build` again",
+                    )
 
     def _run_index(self, outdated: dict[str, set[str]]) -> None:
         for subdir, names in outdated.items():
@@ -146,7 +175,9 @@ class LocalChannel:
     def _has_every_index(self) -> bool:
         # noarch must be there even when it is empty (CEP 26)
         return all(
-            (self.root / subdir / REPODATA).is_file() for subdir in (*self._subdirs(), "noarch")
+            (self.root / subdir / name).is_file()
+            for subdir in (*self._subdirs(), "noarch")
+            for name in _INDEXES
         )
 
     def _subdirs(self) -> Iterable[str]:

@@ -69,7 +69,7 @@ def command(
       armtorch build '2.10/pytorch/*python3.12*'
       armtorch build --subdir osx-arm64 --python 3.12,3.14t --out /srv/channel
     """
-    chosen = select(variants(project.declared(), project.locked()), selection(globs, **filters))
+    chosen = select(variants(project.declared(), project.known()), selection(globs, **filters))
     if dry_run:
         ids = [variant.id for variant in chosen]
         if as_json:

@@ -24,7 +24,7 @@ def command(project: Project, *, ids: bool, as_json: bool) -> None:
       armtorch matrix --ids | grep 3.12
       armtorch matrix --json | jq '.absent'
     """
-    view = matrix_view(project.declared(), project.locked())
+    view = matrix_view(project.declared(), project.known())
     if as_json:
         click.echo(matrix_json(view), nl=False)
     elif ids:

@@ -80,7 +80,7 @@ def command(
       armtorch test '2.10/*python3.11*'
       armtorch test '2.10/pytorch/*' --base /srv/base-channel --sysroot /srv/arm64-libc
     """
-    chosen = select(variants(project.declared(), project.locked()), selection(globs, **filters))
+    chosen = select(variants(project.declared(), project.known()), selection(globs, **filters))
     options = RunOptions(
         channel=LocalChannel(channel), base=base, virtual_packages=virtual_packages, sysroot=sysroot
     )

@@ -22,6 +22,13 @@ AcceleratorWish = Annotated[str, Field(pattern=r"^(cpu|cuda|cuda\d{3}(-tegra)?)$
 Keep = Literal["newest", "newest-complete"]
 
 
+#: lines that armtorch makes itself
+_TAKEN = ("metapackages", "nightly", "rc")
+#: a name on a host, a URL or a path: it goes into YAML, JSON and command lines
+MaintainerName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]*$")]
+ChannelName = Annotated[str, Field(pattern=r"^[^\s\"'\\${}<>|]+$")]
+
+
 def _specifier(text: str) -> str:
     try:
         SpecifierSet(text)
@@ -32,8 +39,11 @@ def _specifier(text: str) -> str:
 
 
 def _folder_name(text: str) -> str:
-    if re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,39}", text) is None:
-        msg = f"{text!r} cannot be the name of a folder below recipes/; use a-z, 0-9, dot and dash"
+    if re.fullmatch(r"[a-z][a-z0-9._-]{0,39}", text) is None or text in _TAKEN:
+        msg = (
+            f"{text!r} cannot be the name of a folder below recipes/; begin with a letter, "
+            f"use a-z, 0-9, dot and dash, and none of {', '.join(_TAKEN)}"
+        )
         raise ValueError(msg)
     return text
 
@@ -88,7 +98,7 @@ class Selection:
     __pydantic_config__ = _CLOSED
 
     accelerators: tuple[AcceleratorWish, ...]
-    base: tuple[str, ...] = ("conda-forge",)
+    base: Annotated[tuple[ChannelName, ...], Field(min_length=1)] = ("conda-forge",)
     """Channels that python, numpy, CUDA ... come from, in order of priority."""
 
 
@@ -112,9 +122,9 @@ class Feedstock:
 
     __pydantic_config__ = _CLOSED
 
-    channel: str
+    channel: ChannelName
     """Name or URL of the channel that commands in messages and pages name."""
-    maintainers: tuple[str, ...]
+    maintainers: Annotated[tuple[MaintainerName, ...], Field(min_length=1)]
     """GitHub names for the recipes' extra.recipe-maintainers."""
     indexes: dict[str, IndexSource]
     """Where wheels are looked for, by the names used below and in the lock."""

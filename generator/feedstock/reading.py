@@ -15,6 +15,8 @@ from generator.errors import FeedstockError
 from generator.feedstock.declaration import Feedstock
 
 _ADAPTER = TypeAdapter(Feedstock)
+#: characters of a wrong value that a message shows
+_SHOWN = 80
 _NEXT = "mend feedstock.yaml; its schema is docs/feedstock.schema.json"
 
 
@@ -34,7 +36,7 @@ def read_feedstock(path: Path) -> Feedstock:
             where=str(path),
             next_step="run armtorch in the folder of a feedstock, or name it with --feedstock",
         ) from error
-    except (OSError, UnicodeDecodeError, YAMLError) as error:
+    except (OSError, UnicodeDecodeError, YAMLError, RecursionError) as error:
         raise FeedstockError(
             f"not readable as YAML: {error}", where=str(path), next_step=_NEXT
         ) from error
@@ -61,8 +63,17 @@ def _explain(found: Any, raw: Any) -> str:
         near = difflib.get_close_matches(key, _siblings(found["loc"][:-1]), n=1, cutoff=0.5)
         hint = f"; perhaps you meant {near[0]!r}" if near else ""
         return f"{place}: unknown key{hint}"
-    given = f" (found {found['input']!r})" if raw is not None and found["type"] != "missing" else ""
+    given = (
+        f" (found {_shown(found['input'])})"
+        if raw is not None and found["type"] != "missing"
+        else ""
+    )
     return f"{place}: {found['msg']}{given}"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def _siblings(location: tuple[Any, ...]) -> list[str]:

@@ -41,9 +41,9 @@ def parse_lock(text: str, *, where: str) -> Lock:
     """Read a lock's text; raises as :func:`read_lock` does."""
     try:
         raw = YAML(typ="safe").load(text)
-    except YAMLError as error:
+    except (YAMLError, RecursionError) as error:
         raise LockError(f"not YAML: {error}", where=where, next_step=_ANEW) from error
-    if not isinstance(raw, dict) or not isinstance(raw.get("schema"), int):
+    if not isinstance(raw, dict) or type(raw.get("schema")) is not int:
         raise LockError("not a lock: there is no schema number", where=where, next_step=_ANEW)
     if raw["schema"] > SCHEMA:
         raise LockError(

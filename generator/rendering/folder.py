@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from generator import atomic
@@ -58,6 +58,7 @@ def write_tree(tree: RenderedTree, root: Path) -> tuple[Difference, ...]:
         StorageError: the folder cannot be written; the message names the file.
 
     """
+    _refuse_links(tree, root)
     changed = compare_tree(tree, root)
     for difference in changed:
         if difference.kind != "stray":
@@ -66,6 +67,18 @@ def write_tree(tree: RenderedTree, root: Path) -> tuple[Difference, ...]:
         if difference.kind == "stray":
             _remove(root, difference.path)
     return changed
+
+
+def _refuse_links(tree: RenderedTree, root: Path) -> None:
+    """Raise StorageError where a folder that is written to is a link: it may lead anywhere."""
+    folders = {parent for name in tree.files for parent in PurePosixPath(name).parents}
+    for folder in sorted(folders | {PurePosixPath(name) for name in GENERATED}):
+        if str(folder) != "." and (root / folder).is_symlink():
+            raise StorageError(
+                "it is a symbolic link, and generated files are only written into real folders",
+                where=str(root / folder),
+                next_step="put a folder in its place",
+            )
 
 
 def strays(tree: RenderedTree, root: Path) -> Iterator[str]:

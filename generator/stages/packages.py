@@ -22,6 +22,7 @@ from generator.feedstock import Feedstock
 from generator.model import Subdir, Variant
 from generator.stages.linkage import LinkageCheck
 from generator.stages.project import Project
+from generator.stages.rendering import refuse_edited
 from generator.stages.upstream import fetch_wheels
 from generator.testing import (
     Machine,
@@ -54,11 +55,13 @@ def build_variants(
     """Fetch the wheels, build what the channel lacks and index it once.
 
     Raises:
+        StaleError: a recipe is not what the lock and the templates give (its digest would lie).
         AbsentError, UnreachableError, IntegrityError: a wheel cannot be had.
         StorageError: no space, or the channel cannot be written.
 
     """
-    feedstock, lock = project.declared(), project.locked()
+    feedstock, lock = project.declared(), project.known()
+    refuse_edited(project, chosen)
     narrator = project.narrator
     wheels = tuple(wheel for variant in chosen for wheel in variant.wheels)
     fetch_wheels(project, feedstock, wheels, jobs=_DOWNLOADS)

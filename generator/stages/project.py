@@ -10,6 +10,7 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 from generator.console import Narrator
+from generator.errors import LockError
 from generator.feedstock import Feedstock, read_feedstock
 from generator.lock import read_lock
 from generator.model import Lock
@@ -45,6 +46,15 @@ class Project:
     def declared(self) -> Feedstock:
         """Read feedstock.yaml; raises FeedstockError."""
         return read_feedstock(self.feedstock)
+
+    def known(self) -> Lock:
+        """Read a lock that is there and knows something; raises LockError."""
+        lock = self.locked()
+        if not lock.cells and not lock.absent:
+            raise LockError(
+                "there is no lock yet", where=str(self.lock), next_step="run armtorch update"
+            )
+        return lock
 
     def locked(self) -> Lock:
         """Read the lock, an empty one where there is none yet; raises LockError."""

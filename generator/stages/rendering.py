@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import posixpath
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from generator.errors import LockError
+from generator.errors import StaleError
 from generator.lock import write_lock
+from generator.model import Variant
 from generator.rendering import (
     Difference,
     check_numbers,
@@ -37,11 +40,7 @@ def render_feedstock(project: Project, *, check: bool = False) -> RenderResult:
         StorageError: a file cannot be written.
 
     """
-    feedstock, lock = project.declared(), project.locked()
-    if not lock.cells and not lock.absent:
-        raise LockError(
-            "there is no lock yet", where=str(project.lock), next_step="run armtorch update"
-        )
+    feedstock, lock = project.declared(), project.known()
     check_numbers(feedstock, lock)
     tree = render(feedstock, lock)
     differences = compare_tree(tree, project.root)
@@ -50,6 +49,24 @@ def render_feedstock(project: Project, *, check: bool = False) -> RenderResult:
             check_tree(tree)
         write_tree(tree, project.root)
     return RenderResult(files=len(tree.files), differences=tuple(differences))
+
+
+def refuse_edited(project: Project, chosen: Sequence[Variant]) -> None:
+    """Raise StaleError where a chosen variant's recipe or config is not as it is rendered.
+
+    A package says in its digest what it is made from; a recipe edited by hand, or a file that
+    lies beside it, would make that a lie.
+    """
+    folders = {posixpath.dirname(each.recipe_path) for each in chosen}
+    configs = {each.config_path for each in chosen}
+    tree = render(project.declared(), project.known())
+    for found in compare_tree(tree, project.root):
+        if found.path in configs or any(found.path.startswith(f"{each}/") for each in folders):
+            raise StaleError(
+                f"{found.kind}: not what the lock and the templates give",
+                where=found.path,
+                next_step="see armtorch render --check; run armtorch render, or change templates/",
+            )
 
 
 def renumber(project: Project) -> tuple[str, ...]:

@@ -65,6 +65,12 @@ def update_lock(project: Project, *, dry_run: bool = False) -> UpdateResult:
             subdirs=subdirs(),
             narrator=project.narrator,
         )
+    if old.cells and not outcome.lock.cells:
+        raise AbsentError(
+            f"no index has any of the {len(old.cells)} cells of the lock any more",
+            where=str(project.feedstock),
+            next_step="check the index; to start anew on purpose, delete the lock",
+        )
     lock = number_builds(feedstock, outcome.lock, old)
     if not dry_run and lock != old:
         write_lock(lock, project.lock)

@@ -98,7 +98,7 @@ def up(
 
 
 def _choose(project: Project, wanted: Selection, torch: str | None) -> tuple[Variant, ...]:
-    lock = project.locked()
+    lock = project.known()
     lines = newest_lines(lock.cells, wanted, torch=torch)
     narrowed = Selection(
         globs=wanted.globs,

@@ -4,10 +4,11 @@ from generator.upstream.facts import FactsCache
 from generator.upstream.indexes import Index, open_index
 from generator.upstream.offers import Offer
 from generator.upstream.pip_configuration import PipConfiguration, read_pip_configuration
-from generator.upstream.session import HttpPolicy, Web, open_web, plain_session, public_url
+from generator.upstream.session import HttpPolicy, Web, open_web, plain_session
 from generator.upstream.traffic import Traffic
 from generator.upstream.updating import Outcome, update
 from generator.upstream.wheel_reader import WheelReader
+from generator.urls import public_url
 
 __all__ = [
     "FactsCache",

@@ -7,8 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 import requests
 from packaging.utils import canonicalize_name
@@ -25,7 +23,8 @@ from pypi_simple import (
 from generator.errors import AbsentError, FeedstockError, MalformedError
 from generator.upstream.offers import Offer, parse_offer
 from generator.upstream.pip_configuration import PipConfiguration
-from generator.upstream.session import Web, public_url, typed
+from generator.upstream.session import Web, typed
+from generator.urls import local_path, public_url
 
 _CHUNK = 1 << 20
 
@@ -92,7 +91,7 @@ class SimpleIndex:
             UnsupportedRepoVersionError,
             ValidationError,
             requests.exceptions.JSONDecodeError,
-            UnicodeDecodeError,
+            ValueError,  # bytes that are no text, URLs that are none
         ) as error:
             raise _not_an_index(url, _in_short(error)) from error
         return _offers_of_page(page, self.name, project, url)
@@ -181,12 +180,6 @@ def open_index(
     if source.kind == "folder" and "://" not in source.url:
         return FolderIndex(name, (base / source.url).absolute())
     return _by_url(name, source.url, web)
-
-
-def local_path(url: str) -> Path | None:
-    """Return the path of a ``file:`` URL, None for any other."""
-    parts = urlsplit(url)
-    return Path(url2pathname(parts.path)) if parts.scheme == "file" else None
 
 
 def _by_url(name: str, url: str, web: Web) -> Index:

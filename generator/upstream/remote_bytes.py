@@ -16,7 +16,8 @@ from typing import Final, Protocol
 import requests
 
 from generator.errors import IntegrityError, MalformedError, UnreachableError, UnsafeArchiveError
-from generator.upstream.session import Web, from_status, public_url, typed
+from generator.upstream.session import Web, from_status, typed
+from generator.urls import public_url
 
 #: bytes of the first read, which for a small wheel is the only one
 TAIL: Final = 64 * 1024

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import requests
 from cachecontrol import CacheControlAdapter
@@ -23,6 +23,7 @@ from urllib3.util.retry import Retry
 
 from generator.errors import AbsentError, ArmtorchError, StorageError, UnreachableError
 from generator.upstream.traffic import Traffic
+from generator.urls import public_url
 
 #: RFC 6585 section 4 and RFC 9110 section 15.6: come back later
 RETRIED: Final = (429, 500, 502, 503, 504)
@@ -133,13 +134,6 @@ def plain_session(policy: HttpPolicy) -> requests.Session:
     if policy.proxy:
         session.proxies = {"http": policy.proxy, "https": policy.proxy}
     return session
-
-
-def public_url(url: str) -> str:
-    """Return ``url`` as it may be printed: without user, password, query and fragment."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, "", ""))
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from generator.upstream.wheel_reader import WheelReader
 from generator.upstream.wishes import Asked, Wish, wishes
 
 #: everything a wish may fail with while others go on
+_UNANSWERED = "an index of the train did not answer when the lock was made"
 _FAILURES = (AbsentError, UnreachableError, MalformedError)
 
 
@@ -258,13 +259,13 @@ def _cell_absence(wish: Wish, error: ArmtorchError) -> CellAbsence:
         if isinstance(error, UnreachableError)
         else ("absent" if isinstance(error, AbsentError) else "malformed")
     )
-    where = f"{error.where}: " if error.where else ""
     return CellAbsence(
         train=train,
         subdir=wish.subdir.name,
         accelerator=wish.accelerator,
         reason=reason,
-        detail=f"{where}{error.what}",
+        # an error's text may name a host, and the lock is committed (design D1)
+        detail=_UNANSWERED if reason == "unreachable" else error.what,
     )
 
 

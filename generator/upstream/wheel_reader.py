@@ -26,7 +26,6 @@ from generator.upstream.archive import (
 )
 from generator.upstream.core_metadata import parse_console_scripts, parse_metadata
 from generator.upstream.facts import FactsCache, MetadataFacts, WheelFacts
-from generator.upstream.indexes import local_path
 from generator.upstream.offers import Offer
 from generator.upstream.reconstruction import HEAD, rebuild
 from generator.upstream.remote_bytes import (
@@ -37,7 +36,8 @@ from generator.upstream.remote_bytes import (
     reopen_ranged,
     save_whole,
 )
-from generator.upstream.session import Web, public_url
+from generator.upstream.session import Web
+from generator.urls import local_path, public_url
 
 #: bytes of a zip local file header before the name (APPNOTE 4.3.7)
 _LOCAL_HEADER: Final = 30

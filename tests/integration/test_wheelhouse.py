@@ -86,7 +86,8 @@ def leave_part(root: Path, content: bytes, etag: str | None = '"v1"', url: str =
     part.parent.mkdir(parents=True)
     part.write_bytes(content)
     if etag is not None:
-        note = json.dumps({"url": f"{url}/{NAME}", "etag": etag})
+        key = hashlib.sha256(f"{url}/{NAME}".encode()).hexdigest()
+        note = json.dumps({"url": key, "etag": etag})
         part.with_name(part.name + ".json").write_text(note)
     return part
 

@@ -10,7 +10,7 @@ from pypi_simple import PYPI_SIMPLE_ENDPOINT
 
 from generator.errors import FeedstockError
 from generator.upstream.pip_configuration import parse_pip_configuration, read_pip_configuration
-from generator.upstream.session import public_url
+from generator.urls import public_url
 
 
 def test_without_a_setting_it_is_the_librarys_own_constant() -> None:
