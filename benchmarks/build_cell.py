@@ -31,6 +31,8 @@ def main(feedstock: str, line: str, subdir: str, accelerator: str, out: str, lev
             {
                 "packages": len(report.rows),
                 "package_bytes": found.packages,
+                # workers are children of a fork server, which nobody here waits for
+                "workers_cpu_seconds": sum(row.cpu_seconds for row in report.rows),
                 "wheel_bytes": found.wheels,
             }
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import NoReturn
 
@@ -76,3 +77,13 @@ def cpu_channel(
     options = BuildOptions(channel=channel, jobs=2, level=1)
     build_variants(project, cpu_variants, options).raise_for_failures()
     return channel
+
+
+@pytest.fixture
+def feedstock_copy(tmp_path: Path) -> Path:
+    """A copy of the committed feedstock that a test may spoil."""
+    for name in ("feedstock.yaml", "feedstock.lock.yaml"):
+        shutil.copy(ROOT / name, tmp_path)
+    for name in ("recipes", ".ci_support"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    return tmp_path

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 
@@ -31,16 +30,6 @@ def armtorch(*arguments, cwd=ROOT, env=None):
     )
 
 
-@pytest.fixture
-def feedstock(tmp_path):
-    """A copy of the committed feedstock that a test may spoil."""
-    for name in ("feedstock.yaml", "feedstock.lock.yaml"):
-        shutil.copy(ROOT / name, tmp_path)
-    for name in ("recipes", ".ci_support"):
-        shutil.copytree(ROOT / name, tmp_path / name)
-    return tmp_path
-
-
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_says_what_a_command_does_and_shows_examples(command):
     done = armtorch(command, "--help")
@@ -64,12 +53,12 @@ def test_rendered_files_on_main_are_what_the_lock_gives():
     )
 
 
-def test_check_shows_what_is_stale_missing_and_stray_and_changes_nothing(feedstock):
-    recipe = feedstock / "recipes/2.10/pytorch/recipe.yaml"
+def test_check_shows_what_is_stale_missing_and_stray_and_changes_nothing(feedstock_copy):
+    recipe = feedstock_copy / "recipes/2.10/pytorch/recipe.yaml"
     recipe.write_text(recipe.read_text().replace("jinja2", "jinja3"))
-    (feedstock / "recipes/2.10/libtorch/layout.json").unlink()
-    (feedstock / ".ci_support/2.10/stray.yaml").write_text("a: [b]\n")
-    done = armtorch("render", "--check", cwd=feedstock)
+    (feedstock_copy / "recipes/2.10/libtorch/layout.json").unlink()
+    (feedstock_copy / ".ci_support/2.10/stray.yaml").write_text("a: [b]\n")
+    done = armtorch("render", "--check", cwd=feedstock_copy)
     assert done.returncode == errors.StaleError.exit_code
     assert "stale: recipes/2.10/pytorch/recipe.yaml" in done.stdout
     assert "-    - jinja3" in done.stdout
@@ -78,10 +67,10 @@ def test_check_shows_what_is_stale_missing_and_stray_and_changes_nothing(feedsto
     assert "stray: .ci_support/2.10/stray.yaml" in done.stdout
     assert "next: run armtorch render" in done.stderr
     assert "jinja3" in recipe.read_text()
-    assert armtorch("render", cwd=feedstock).returncode == 0
-    again = armtorch("render", "--check", cwd=feedstock)
+    assert armtorch("render", cwd=feedstock_copy).returncode == 0
+    again = armtorch("render", "--check", cwd=feedstock_copy)
     assert again.returncode == 0, again.stdout
-    assert not (feedstock / ".ci_support/2.10/stray.yaml").exists()
+    assert not (feedstock_copy / ".ci_support/2.10/stray.yaml").exists()
 
 
 def test_matrix_json_fits_its_schema_and_gives_a_reason_for_every_absence():
@@ -140,27 +129,27 @@ def test_a_python_that_is_none_is_a_usage_error():
     assert "3.12 or 3.14t" in done.stderr
 
 
-def test_a_lock_edited_by_hand_is_refused_and_kept(feedstock):
-    lock = feedstock / "feedstock.lock.yaml"
+def test_a_lock_edited_by_hand_is_refused_and_kept(feedstock_copy):
+    lock = feedstock_copy / "feedstock.lock.yaml"
     edited = lock.read_text().replace("torchaudio: 2.10.0", "torchaudio: 2.11.0", 1)
     lock.write_text(edited)
-    done = armtorch("render", cwd=feedstock)
+    done = armtorch("render", cwd=feedstock_copy)
     assert done.returncode == errors.LockError.exit_code
     assert "edited by hand" in done.stderr
     assert lock.read_text() == edited
 
 
-def test_a_lock_from_a_newer_armtorch_says_so(feedstock):
-    lock = feedstock / "feedstock.lock.yaml"
+def test_a_lock_from_a_newer_armtorch_says_so(feedstock_copy):
+    lock = feedstock_copy / "feedstock.lock.yaml"
     lock.write_text(re.sub(r"(?m)^schema: \d+", "schema: 99", lock.read_text()))
-    done = armtorch("matrix", cwd=feedstock)
+    done = armtorch("matrix", cwd=feedstock_copy)
     assert done.returncode == errors.LockError.exit_code
     assert "newer" in done.stderr
 
 
-def test_without_a_lock_the_next_step_is_update(feedstock):
-    (feedstock / "feedstock.lock.yaml").unlink()
-    done = armtorch("render", cwd=feedstock)
+def test_without_a_lock_the_next_step_is_update(feedstock_copy):
+    (feedstock_copy / "feedstock.lock.yaml").unlink()
+    done = armtorch("render", cwd=feedstock_copy)
     assert done.returncode == errors.LockError.exit_code
     assert "next: run armtorch update" in done.stderr
 

@@ -1,0 +1,123 @@
+"""What a hostile tester broke once: each stays mended."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from generator import errors
+from generator.channel import LocalChannel
+from tests.integration.test_commands import armtorch
+
+pytestmark = pytest.mark.integration
+
+
+def test_a_recipe_edited_by_hand_is_not_built_under_its_name(feedstock_copy):
+    script = feedstock_copy / "recipes/2.10/torchaudio/build.py"
+    script.write_text(script.read_text() + "\n# one line more\n")
+    done = armtorch("build", "2.10/torchaudio/*3.12*", cwd=feedstock_copy)
+    assert done.returncode == errors.StaleError.exit_code
+    assert "recipes/2.10/torchaudio/build.py" in done.stderr
+    assert "next: see armtorch render --check" in done.stderr
+
+
+def test_a_file_beside_a_recipe_is_not_packed(feedstock_copy):
+    (feedstock_copy / "recipes/2.10/torchaudio/smoke.py.orig").write_text("x\n")
+    done = armtorch("build", "2.10/torchaudio/*3.12*", cwd=feedstock_copy)
+    assert done.returncode == errors.StaleError.exit_code
+    assert "smoke.py.orig" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["recipes", "recipes/2.10", ".ci_support/2.10/pytorch"])
+def test_render_writes_and_deletes_nothing_through_a_link(feedstock_copy, tmp_path, name):
+    outside = tmp_path / "outside"
+    (feedstock_copy / name).rename(outside)
+    (outside / "thesis.txt").write_text("mine\n")
+    (feedstock_copy / name).symlink_to(outside)
+    before = sorted(path.name for path in outside.rglob("*"))
+    done = armtorch("render", cwd=feedstock_copy)
+    assert done.returncode == errors.StorageError.exit_code
+    assert "symbolic link" in done.stderr
+    assert sorted(path.name for path in outside.rglob("*")) == before
+
+
+def test_a_package_that_was_damaged_on_the_channel_is_named_and_not_indexed(feedstock_copy):
+    channel = LocalChannel(feedstock_copy / "channel")
+    assert armtorch("build", "metapackages/*", cwd=feedstock_copy).returncode == 0
+    package = next((channel.root / "noarch").glob("cpuonly-*.conda"))
+    content = bytearray(package.read_bytes())
+    content[len(content) // 2] ^= 1
+    package.write_bytes(content)
+    done = armtorch("build", "metapackages/*", cwd=feedstock_copy)
+    assert done.returncode != 0
+    assert package.name in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_index_run_that_was_killed_is_finished_by_the_next_one(feedstock_copy):
+    channel = LocalChannel(feedstock_copy / "channel")
+    assert armtorch("build", "metapackages/*", cwd=feedstock_copy).returncode == 0
+    shards = channel.root / "noarch" / "repodata_shards.msgpack.zst"
+    shards.write_bytes(b"of before")
+    (channel.root / ".indexing").touch()
+    assert channel.index()
+    assert shards.read_bytes().startswith(b"\x28\xb5\x2f\xfd"), "not zstd: it was not written anew"
+    assert not (channel.root / ".indexing").exists()
+    shards.unlink()
+    assert channel.index()
+    assert not channel.index()
+
+
+def test_the_password_of_an_index_is_never_shown(feedstock_copy, tmp_path):
+    url = "http://alice:s3cretpw@127.0.0.1:9/simple"
+    for arguments in (["update"], ["build", "2.10/torchaudio/*3.12*"]):
+        done = armtorch(
+            *arguments,
+            cwd=feedstock_copy,
+            env={
+                "PATH": "/usr/bin:/bin",
+                "HOME": str(tmp_path),
+                "PIP_INDEX_URL": url,
+                "PIP_EXTRA_INDEX_URL": "",
+                "XDG_CACHE_HOME": str(tmp_path / "cache"),
+            },
+        )
+        assert done.returncode == errors.UnreachableError.exit_code, done.stderr
+        assert "s3cretpw" not in done.stdout + done.stderr
+    for path in tmp_path.rglob("*"):
+        if path.is_file():
+            assert b"s3cretpw" not in path.read_bytes(), path
+
+
+@pytest.mark.parametrize("text", ["channel: " + "[" * 20_000, "a: &a [x, x]\nchannel: *a\n"])
+def test_yaml_that_is_meant_to_hurt_is_an_error_of_its_own_kind(feedstock_copy, text):
+    (feedstock_copy / "feedstock.yaml").write_text(text)
+    done = armtorch("matrix", cwd=feedstock_copy)
+    assert done.returncode == errors.FeedstockError.exit_code
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr) < 5000
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_signal_ends_the_workers_too(feedstock_copy, name):
+    with subprocess.Popen(
+        [sys.executable, "-m", "generator", "-q", "build", "metapackages/*", "--force"],
+        cwd=feedstock_copy,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        builds = feedstock_copy / ".armtorch" / "build"
+        deadline = time.monotonic() + 60
+        while process.poll() is None and not list(builds.glob("run-*/armtorch-*")):
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        process.send_signal(getattr(signal, name))
+        _, said = process.communicate(timeout=60)
+    if process.returncode != 0:  # it was not done before the signal came
+        assert "stopped; run the same command again" in said
+        assert not list(builds.glob("run-*"))
