@@ -63,11 +63,15 @@ def test_another_machine_time_and_hash_seed_give_the_same_bytes(tmp_path):
     assert len(found) == 1
 
 
+# the classes of one letter keep this file from naming the hosts itself
+HOSTS_AND_PLACES = re.compile(
+    rb"\b[p]ypi\.|[p]ythonhosted|[d]ebian\.|[n]pmjs|/home/|/root/|/tmp/tmp"
+)
+
+
 def test_no_file_names_a_host_of_a_registry_or_a_place_on_this_machine(tree):
     for path, content in tree.files.items():
-        assert not re.search(
-            rb"/home/|/root/|/tmp/tmp", content
-        ), path
+        assert not HOSTS_AND_PLACES.search(content), path
 
 
 def test_every_wheel_has_one_readable_row(tree):
