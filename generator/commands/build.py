@@ -15,7 +15,7 @@ from generator.commands.options import (
     selection_options,
     write_json,
 )
-from generator.commands.tables import show_packages, show_savings
+from generator.commands.tables import show_failures, show_packages, show_savings
 from generator.errors import BuildError
 from generator.matrix import select, variants
 from generator.stages.packages import BuildOptions, build_variants, savings
@@ -85,9 +85,7 @@ def command(
     else:
         show_packages(report)
         show_savings(savings(chosen, report))
-        for row in report.failed:
-            click.secho("error: ", fg="red", bold=True, nl=False, err=True)
-            click.echo(f"{row.id}: {row.error}", err=True)
+        show_failures(report)
     if report.failed:
         error = report.failed[0].error
         sys.exit(error.exit_code if error is not None else BuildError.exit_code)

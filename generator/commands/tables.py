@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import click
 from rich.console import Console
 from rich.table import Table
 
@@ -36,6 +37,13 @@ def show_packages(report: BuildReport) -> None:
             row.status,
         )
     console.print(table)
+
+
+def show_failures(report: BuildReport) -> None:
+    """Print the error of every variant that was not built."""
+    for row in report.failed:
+        click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+        click.echo(f"{row.id}: {row.error}", err=True)
 
 
 def show_savings(savings: Savings) -> None:

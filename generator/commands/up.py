@@ -17,7 +17,13 @@ from generator.commands.options import (
     selection_options,
     write_json,
 )
-from generator.commands.tables import show_packages, show_savings, show_tests, tests_as_json
+from generator.commands.tables import (
+    show_failures,
+    show_packages,
+    show_savings,
+    show_tests,
+    tests_as_json,
+)
 from generator.errors import BuildError, TestError
 from generator.stages.packages import BuildOptions, RunOptions, savings
 from generator.stages.project import Project
@@ -125,9 +131,7 @@ def _show(result: UpResult, channel: LocalChannel) -> None:
             click.echo(f"\n{title}:")
             for line in lines:
                 click.echo(f"  {line}")
-    for row in result.report.failed:
-        click.secho("error: ", fg="red", bold=True, nl=False, err=True)
-        click.echo(f"{row.id}: {row.error}", err=True)
+    show_failures(result.report)
     failed = result.report.failed or any(not report.passed for report in result.tests)
     if not failed and (line := _install_command(result, channel)):
         click.echo(f"\n{line}")

@@ -17,6 +17,7 @@ from generator.errors import MissingToolError, SolveError
 from generator.testing.environment import Machine, create, solve
 from generator.testing.runner import Runner, choose_runner, clean_environment
 from tests import forge
+from tests.conftest import missing
 from tests.forge import declaration, elf, standins
 from tests.forge.archive import Package
 from tests.forge.staging import Staged
@@ -40,13 +41,6 @@ CUDA_130 = ["cuda-version >=13.0,<14", "libcudnn >=9.24,<10", "libnvshmem3 >=3.4
             "libcurand", "triton >=3.8.0,<3.9"]  # fmt: skip
 CUDA_132 = ["cuda-version >=13.2,<14", "libcudnn >=9.26,<10", "libnvshmem3 >=3.6.5,<4",
             "libnvjpeg >=13.1,<14", "triton >=3.9.0,<3.10"]  # fmt: skip
-
-
-def missing(reason: str) -> None:
-    """Skip, or fail where everything must have been installed."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 @pytest.fixture(scope="module")
