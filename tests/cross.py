@@ -39,6 +39,6 @@ def _find(name: str) -> Path:
         raise MissingToolError(
             f"{name} is not installed",
             where="PATH",
-            next_step="make emulator (root, Debian), or apt-get install g++-aarch64-linux-gnu cmake make",
+            next_step="make emulator, or apt-get install g++-aarch64-linux-gnu cmake make",
         )
     return Path(found)

@@ -71,6 +71,8 @@ def conda_depends(
             continue
         if _holds(requirement, text, metadata, subdir=subdir, python=python):
             found += _mapped(requirement, row, text)
+    if part != "native":
+        found += _unstated(metadata, found)
     if accelerator.cuda is not None and part != "python":
         variant: ArmVariant = "tegra" if accelerator.tegra else "sbsa"
         found += [
@@ -78,6 +80,16 @@ def conda_depends(
             for spec in name_map().accelerators[variant]
         ]
     return unique(found)
+
+
+def _unstated(metadata: Metadata, found: Iterable[RunDependency]) -> list[RunDependency]:
+    """What the project needs beside its METADATA; a requirement on the same package goes first."""
+    stated = {dependency.name for dependency in found}
+    added = [
+        RunDependency(spec=spec, why=why)
+        for spec, why in name_map().row(metadata.name).unstated.items()
+    ]
+    return [dependency for dependency in added if dependency.name not in stated]
 
 
 def torch_requirement(metadata: Metadata) -> str | None:

@@ -34,8 +34,8 @@ def sysroot(
 ) -> Path:
     """Make the folder with the aarch64 loader and C library, unless it is there already.
 
-    It holds glibc and a list of processors: libstdc++, libgcc_s and libgomp must come out of the prefix
-    under test, as on a machine that has none of its own.
+    It holds glibc and a list of processors: libstdc++, libgcc_s and libgomp must come out of the
+    prefix under test, as on a machine that has none of its own.
     """
     cache = (cache or default_cache()).resolve()
     out = (out or cache / "sysroot").resolve()
