@@ -11,8 +11,8 @@ from tests.forge.errors import ForgeError
 
 _MERGED = ("bin", "lib", "sbin")
 # An ARM server's, as its kernel writes it (a Neoverse N1). qemu prefers files below its prefix to
-# the machine's own; before 9.0 it shows an ARM program the x86 machine's /proc/cpuinfo, which
-# the cpuinfo library of torch 2.14 dies of.
+# the machine's own; qemu 7.2 shows an ARM program the x86 machine's /proc/cpuinfo, and torch
+# 2.14.1 dies of that at import, in cpuinfo_arm_linux_init.
 _CPUINFO = """\
 processor\t: {number}
 BogoMIPS\t: 100.00

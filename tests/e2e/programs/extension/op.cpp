@@ -17,6 +17,6 @@ TORCH_LIBRARY(armtorch_test, library) {
   library.def("scaled_outer(Tensor left, Tensor right, float scale) -> Tensor");
 }
 
-TORCH_LIBRARY_IMPL(armtorch_test, CPU, library) {
+TORCH_LIBRARY_IMPL(armtorch_test, CompositeImplicitAutograd, library) {
   library.impl("scaled_outer", &scaled_outer);
 }
