@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -38,6 +39,8 @@ ORDER = "numpy,PIL.Image,torch,torchvision,torchaudio"
 PYTHON = PythonBuild(3, 11)
 LINE, SUBDIR = "2.10", "linux-aarch64"
 TRIO = ["pytorch", "torchvision", "torchaudio"]
+#: packages whose libraries any machine has that pip installs such wheels on: package -> file
+SYSTEM = {"libstdcxx": "libstdc++.so.6", "libgcc": "libgcc_s.so.1"}
 
 
 def _environment(folder: Path, specs: list[str], channels: list[str]) -> Path:
@@ -53,7 +56,7 @@ def _with_wheels(folder: Path, project: Project) -> Path:
     """Python and pure dependencies from the channel, the five binary wheels as pip does it."""
     base = forge.ensure()
     pure = ["filelock", "fsspec", "jinja2", "networkx", "setuptools", "sympy", "typing_extensions"]
-    prefix = _environment(folder, [f"python={PYTHON}", *pure], [base.url])
+    prefix = _environment(folder, [f"python={PYTHON}", *pure, *SYSTEM], [base.url])
     site_packages = prefix / f"lib/python{PYTHON}/site-packages"
     (cell,) = (
         cell
@@ -88,6 +91,16 @@ def _with_packages(folder: Path, project: Project) -> Path:
     return _environment(folder, [f"python={PYTHON}", *TRIO, "cpuonly"], channels)
 
 
+def _machine(folder: Path, prefix: Path) -> Runner:
+    """Run with the libraries of SYSTEM where the loader looks last, as on a machine of pip's."""
+    sysroot = folder / "sysroot"
+    shutil.copytree(forge.sysroot(), sysroot, symlinks=True)
+    (place,) = (path.parent for path in sysroot.glob("usr/lib/**/libc.so.6"))
+    for name in SYSTEM.values():
+        shutil.copy(prefix / "lib" / name, place)
+    return choose_runner(subdirs()[SUBDIR], sysroot=sysroot)
+
+
 def _mapped(prefix: Path, runner: Runner) -> frozenset[MappedFile]:
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
@@ -103,11 +116,11 @@ def _mapped(prefix: Path, runner: Runner) -> frozenset[MappedFile]:
 
 def main(feedstock: str) -> None:
     project = Project(feedstock=Path(feedstock), narrator=Silent())
-    runner = choose_runner(subdirs()[SUBDIR], sysroot=forge.sysroot())
     figures = {}
     for name, make in (("wheels", _with_wheels), ("packages", _with_packages)):
         with tempfile.TemporaryDirectory(prefix="armtorch-copies-") as folder:
-            files = _mapped(make(Path(folder), project), runner)
+            prefix = make(Path(folder), project)
+            files = _mapped(prefix, _machine(Path(folder), prefix))
             figures[name] = {
                 "shared_libraries": sum(".so" in file.path.name for file in files),
                 "copies": {
