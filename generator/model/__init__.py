@@ -12,6 +12,7 @@ from generator.model.cell import (
     Sharing,
 )
 from generator.model.python_build import PythonBuild
+from generator.model.retention import Keep, Retention
 from generator.model.subdir import Subdir
 from generator.model.variant import Variant
 from generator.model.wheel import Metadata, Wheel
@@ -24,10 +25,12 @@ __all__ = [
     "Cell",
     "CellAbsence",
     "Equivalent",
+    "Keep",
     "Lock",
     "Metadata",
     "PythonBuild",
     "Sharing",
+    "Retention",
     "Subdir",
     "Variant",
     "Wheel",
