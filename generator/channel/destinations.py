@@ -67,8 +67,8 @@ class Address:
     def __str__(self) -> str:
         if self.kind == "folder":
             return self.server
-        label = f" label {self.label}" if self.label else ""
-        return f"{public_url(f'{self.server.rstrip("/")}/{self.channel}')}{label}"
+        shown = public_url("/".join(part for part in (self.server, self.channel) if part))
+        return f"{shown} label {self.label}" if self.label else shown
 
 
 @cache

@@ -180,9 +180,7 @@ class Sender:
             self.narrator.task("publishing", total=plan.bytes_to_send, unit="bytes") as task,
             ThreadPoolExecutor(max_workers=self.jobs) as pool,
         ):
-            running = {
-                pool.submit(self._send_one, target, row, task.advance): row for row in rows
-            }
+            running = {pool.submit(self._send_one, target, row, task.advance): row for row in rows}
             for done in as_completed(running):
                 error = done.exception()
                 if isinstance(error, Exception):

@@ -143,8 +143,11 @@ class S3Store:
             noted = (self._operator.stat(key).user_metadata or {}).get(_SHA256)
         if noted:
             return noted
+        digest = hashlib.sha256()
         with self.open(key) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            while part := file.read(_PART):
+                digest.update(part)
+        return digest.hexdigest()
 
     def read(self, path: str) -> bytes | None:
         """Return a file's bytes, None where there is none."""

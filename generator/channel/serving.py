@@ -114,9 +114,7 @@ class Served:
         with tempfile.TemporaryDirectory(prefix="armtorch-patches-") as folder:
             path = found.package(Path(folder))
             record = _described(path)
-            self.store.put(
-                Outgoing(path=path, record=record), replace=True, advance=lambda _: None
-            )
+            self.store.put(Outgoing(path=path, record=record), replace=True, advance=lambda _: None)
 
 
 def _described(path: Path) -> Record:
@@ -132,4 +130,3 @@ def _described(path: Path) -> Record:
         size=len(content),
         sha256=hashlib.sha256(content).hexdigest(),
     )
-

@@ -14,7 +14,7 @@ from generator.channel.local import LocalChannel
 from generator.channel.repodata import REPODATA, UNPATCHED, Record, parse_records
 from generator.errors import IntegrityError, StorageError
 
-#: takes a file's bytes, None where there is none, and returns what they shall be, None for no change
+#: takes a file's bytes (None: there is none) and returns what they shall be (None: no change)
 Edit = Callable[[bytes | None], bytes | None]
 
 
