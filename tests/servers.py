@@ -137,7 +137,8 @@ def s3() -> Iterator[Bucket]:
         anyone = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject"}
         policy = {"Version": "2012-10-17", "Statement": [anyone | {"Resource": "arn:aws:s3:::*"}]}
         for place, body in (("", b""), ("?policy", json.dumps(policy).encode())):
-            made = urllib.request.Request(f"{url}/bucket{place}", body, method="PUT")
+            headers = {"Content-Type": "application/json"}
+            made = urllib.request.Request(f"{url}/bucket{place}", body, headers, method="PUT")
             urllib.request.urlopen(made, timeout=10).close()
         yield Bucket(url)
 

@@ -33,6 +33,9 @@ HOTFIXES: Final = ".ci/hotfixes"
 #: name of the package that carries the instructions into the channel
 PACKAGE: Final = "armtorch-repodata-patches"
 
+#: a package that never is, by which conda-index makes a revoked build impossible to install
+REVOKED: Final = "package_has_been_revoked"
+
 _CLOSED = ConfigDict(extra="forbid")
 _FILE_NAME = r"^[^/]+/[^/]+\.conda$"
 
@@ -185,7 +188,12 @@ def instructions(
         if record.subdir not in rows:
             continue
         if record.key in removed:
+            # rattler lists it under "removed" and leaves the record, which older clients read:
+            # conda-index's impossible dependency keeps them from taking it
             rows[record.subdir]["remove"].append(record.file_name)
+            rows[record.subdir]["packages.conda"][record.file_name] = {
+                "depends": [*record.depends, REVOKED]
+            }
         elif change := _change(hotfixes, record):
             rows[record.subdir]["packages.conda"][record.file_name] = change
     for row in rows.values():

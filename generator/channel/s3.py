@@ -124,7 +124,7 @@ class S3Store:
         if not access.path_style:
             settings["enable_virtual_host_style"] = "true"
         self._operator = opendal.Operator("s3", **settings).layer(
-            RetryLayer(max_times=6, factor=2, jitter=True, min_delay=0.2, max_delay=20)
+            RetryLayer(max_times=4, factor=2, jitter=True, min_delay=0.2, max_delay=5)
         )
 
     def packages(self) -> dict[str, int]:

@@ -139,13 +139,14 @@ def test_a_damaged_package_is_not_published(source, feedstock, place):
 
 
 def test_a_budget_is_kept_and_names_what_to_retire(source, feedstock, tmp_path):
+    make_packages(source, NAMES, size=9_000)
     total = sum(record.size for record in source.records(SUBDIR))
     old = LocalChannel(tmp_path / "old" / "channel")
-    make_packages(old, ["alpha"], version="0.1.dev1")
-    make_packages(old, ["alpha"], version="0.1.dev2")
+    make_packages(old, ["alpha"], version="0.1.dev1", size=20_000)
+    make_packages(old, ["alpha"], version="0.1.dev2", size=20_000)
     feedstock.write_text(
         feedstock.read_text()
-        + f"destinations:\n  mirror:\n    to: {tmp_path}/mirror\n    budget: {total + 3000}\n"
+        + f"destinations:\n  mirror:\n    to: {tmp_path}/mirror\n    budget: {total + 30_000}\n"
         "    retention: {keep: {nightly: {versions: 1}}}\n"
     )
     ok(run(feedstock, "publish", "--from", str(old.root), "--to", "mirror"))

@@ -1,0 +1,334 @@
+"""``page``: what a channel, its lock and its hotfixes say, put together for the static page."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import ConfigDict
+
+from generator.building import file_name
+from generator.channel import LocalChannel, Record
+from generator.channel.destinations import hosts
+from generator.channel.patching import HOTFIXES, PACKAGE, REVOKED, Hotfix, read_hotfixes
+from generator.channel.retention import newest_first, series_of
+from generator.datafiles import load_data, subdirs
+from generator.errors import BuildError, RenderError
+from generator.feedstock import Feedstock
+from generator.matrix import MatrixView, matrix_view, variants
+from generator.model import Wheel
+from generator.page import (
+    Build,
+    Choice,
+    CoverageCell,
+    CoverageRow,
+    Offer,
+    PackagePage,
+    PageContent,
+    Sizes,
+    Source,
+    write_site,
+)
+from generator.stages.project import Project
+
+_TRIO = ("pytorch", "torchvision", "torchaudio")
+_PYTHON = re.compile(r"python_abi (3)\.(\d+)\.\* \*_cp3\d+(t?)$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Words:
+    """page.yaml: how people call machines and packages."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    machines: dict[str, dict[str, str]]
+    packages: dict[str, str]
+
+
+def write_page(project: Project, source: LocalChannel, folder: Path, url: str = "") -> PageContent:
+    """Write the page of a channel folder; ``url`` is what commands name it by.
+
+    Raises:
+        FeedstockError, LockError: the inputs cannot be used.
+        IntegrityError: the channel's repodata is not usable.
+        StorageError: the folder cannot be written.
+
+    """
+    content = page_content(project, source, url)
+    write_site(content, folder)
+    return content
+
+
+def page_content(project: Project, source: LocalChannel, url: str = "") -> PageContent:
+    """Put together what the page says."""
+    feedstock, words = project.declared(), load_data("page.yaml", Words)
+    folders = sorted(path.name for path in source.root.glob("*/") if path.is_dir())
+    records = [
+        each for name in folders for each in source.records(name) if each.name != PACKAGE
+    ]
+    wheels = _wheels_by_key(project)
+    hotfixes = read_hotfixes(project.root / HOTFIXES)
+    there = [each for each in records if REVOKED not in each.depends]
+    channel = url or feedstock.channel
+    offers = _offers(there, channel, feedstock)
+    used = {record.key for record in records} & wheels.keys()
+    represented = {
+        wheel.sha256: wheel.size
+        for key in used
+        if not key.split("/")[1].startswith("libtorch-")
+        for wheel in wheels[key]
+    }
+    return PageContent(
+        channel=channel,
+        base=_bases(feedstock),
+        machines=tuple(
+            Choice(value=name, **words.machines[name])
+            for name in subdirs()
+            if any(offer.machine == name for offer in offers)
+        ),
+        accelerators=_choices((offer.accelerator for offer in offers), _accelerator_name),
+        pythons=_choices((offer.python for offer in offers), str),
+        trains=_choices((offer.train for offer in offers), _train_name),
+        offers=offers,
+        coverage=_coverage(matrix_view(feedstock, project.locked()), there),
+        packages=_packages(records, wheels, hotfixes, words),
+        sizes=Sizes(
+            packages=sum(record.size for record in records),
+            wheels=sum(represented.values()),
+            limits={host.host: host.files for host in hosts().values() if host.files},
+        ),
+        hotfixes=tuple((each.name, each.reason) for each in hotfixes),
+        updated=max((_date(each) for each in records), default=""),
+    )
+
+
+def _wheels_by_key(project: Project) -> dict[str, tuple[Wheel, ...]]:
+    """Return the wheels of every package the lock knows, by its place in a channel."""
+    found = {}
+    for variant in variants(project.declared(), project.locked()):
+        try:
+            found[f"{variant.subdir}/{file_name(variant, project.root)}"] = variant.wheels
+        except (BuildError, RenderError):
+            continue  # a recipe that is not rendered here
+    return found
+
+
+def _bases(feedstock: Feedstock) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for row in feedstock.subdirs.values() for name in row.base))
+
+
+def _choices(values, name) -> tuple[Choice, ...]:  # type: ignore[no-untyped-def]
+    return tuple(Choice(value=value, name=name(value)) for value in sorted(set(values), key=_order))
+
+
+def _order(value: str) -> tuple[object, ...]:
+    """Sort ``3.9`` before ``3.11`` and ``3.14`` before ``3.14t``; newest trains come first."""
+    return tuple(int(part) if part.isdigit() else part for part in re.split(r"(\d+)", value))
+
+
+def _accelerator_name(value: str) -> str:
+    if value == "cpu":
+        return "CPU"
+    digits = value.removeprefix("cuda")
+    return f"CUDA {digits[:-1]}.{digits[-1]}"
+
+
+def _train_name(value: str) -> str:
+    return value if value[0].isdigit() else value.capitalize()
+
+
+def _python(record: Record) -> str:
+    found = next(filter(None, map(_PYTHON.match, record.depends)), None)
+    return f"3.{found[2]}{found[3]}" if found else ""
+
+
+def _minor(version: str) -> str:
+    return ".".join(version.split(".")[:2])
+
+
+def _train(record: Record) -> str:
+    """Return what the selector calls a release: ``2.10``, or the name of a moving train."""
+    train = series_of(record)[-1]
+    return _minor(record.version) if train == "stable" else train
+
+
+def _offers(records: Sequence[Record], channel: str, feedstock: Feedstock) -> tuple[Offer, ...]:
+    """Return every combination that the channel has a pytorch for."""
+    newest: dict[tuple[str, str, str, str], Record] = {}
+    for record in records:
+        if record.name != "pytorch" or not (python := _python(record)):
+            continue
+        key = (record.subdir, series_of(record)[2], python, _train(record))
+        if key not in newest or newest_first(record) > newest_first(newest[key]):
+            newest[key] = record
+    by_name: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        by_name[record.name].append(record)
+    return tuple(
+        _offer(key, newest[key], by_name, channel, feedstock)
+        for key in sorted(newest, key=lambda key: tuple(map(_order, key)))
+    )
+
+
+def _offer(
+    key: tuple[str, str, str, str],
+    record: Record,
+    by_name: dict[str, list[Record]],
+    channel: str,
+    feedstock: Feedstock,
+) -> Offer:
+    machine, accelerator, python, train = key
+    abi = f"python={python.removesuffix('t')}"
+    threading = f"=*_cp{python.replace('.', '')}" if python.endswith("t") else ""
+    beside = [
+        f"{name}={other.version}"
+        for name in ("torchvision", "torchaudio")
+        if (other := _companion(record, by_name[name], python, accelerator)) is not None
+    ]
+    specs = (f"{abi}{threading}", f"pytorch={record.version}={accelerator}*", *beside)
+    bases = next((row.base for name, row in feedstock.subdirs.items() if name == machine), ())
+    return Offer(
+        machine=machine,
+        accelerator=accelerator,
+        python=python,
+        train=train,
+        specs=specs,
+        commands=commands(specs, (channel, *bases), machine),
+    )
+
+
+def _companion(
+    torch: Record, others: Sequence[Record], python: str, accelerator: str
+) -> Record | None:
+    """Return the newest torchvision or torchaudio that was made for this pytorch."""
+    fitting = [
+        other
+        for other in others
+        if other.subdir == torch.subdir
+        and series_of(other)[2] == accelerator
+        and _python(other) in {python, ""}
+        and _pairs(other, torch)
+    ]
+    return max(fitting, key=newest_first, default=None)
+
+
+def _pairs(other: Record, torch: Record) -> bool:
+    from rattler import MatchSpec
+
+    wanted = [MatchSpec(spec) for spec in other.depends if spec.split(" ")[0] == "pytorch"]
+    return all(torch.fits(spec) for spec in wanted)
+
+
+def commands(specs: Sequence[str], channels: Sequence[str], machine: str) -> dict[str, str]:
+    """Return the exact text for each tool."""
+    quoted = " ".join(f'"{spec}"' if "*" in spec else spec for spec in specs)
+    places = " ".join(f"-c {name}" for name in channels)
+    listed = "\n".join(f"  - {name}" for name in channels)
+    wanted = "\n".join(f"  - {spec}" for spec in specs)
+    return {
+        "conda": f"conda create -n torch --override-channels {places} {quoted}",
+        "mamba": f"mamba create -n torch --override-channels {places} {quoted}",
+        "pixi": f"pixi init torch {places} --platform {machine}\ncd torch\npixi add {quoted}",
+        "environment.yml": f"name: torch\nchannels:\n{listed}\n  - nodefaults\n"
+        f"dependencies:\n{wanted}",
+    }
+
+
+def _coverage(view: MatrixView, records: Sequence[Record]) -> tuple[CoverageRow, ...]:
+    here: dict[tuple[str, str, str, str], Record] = {}
+    for record in records:
+        if record.name == "pytorch":
+            here[record.subdir, series_of(record)[2], _python(record), record.version] = record
+    rows = []
+    for cell in view.cells:
+        lost = {row.python: row for row in cell.missing if row.package in {"torch", "pytorch", ""}}
+        cells = {}
+        for python in sorted({*cell.pythons, *(key for key in lost if key)}, key=_order):
+            version = cell.trio["torch"]
+            if (cell.subdir, cell.accelerator, python, version) in here:
+                cells[python] = CoverageCell(state="here", version=version)
+            elif (missing := lost.get(python)) is not None:
+                cells[python] = CoverageCell(
+                    state="absent", reason=f"{missing.reason}: {missing.detail}"
+                )
+            else:
+                cells[python] = CoverageCell(
+                    state="unbuilt", reason="known upstream, not on this channel"
+                )
+        rows.append(
+            CoverageRow(
+                machine=cell.subdir,
+                accelerator=_accelerator_name(cell.accelerator),
+                train=cell.line,
+                version=cell.trio["torch"],
+                trio=cell.trio,
+                cells=cells,
+            )
+        )
+    rows.extend(
+        CoverageRow(
+            machine=gone.subdir,
+            accelerator=_accelerator_name(gone.accelerator)
+            if gone.accelerator != "cuda"
+            else "CUDA",
+            train=gone.train,
+            version="",
+            trio={},
+            reason=f"{gone.reason}: {gone.detail}",
+        )
+        for gone in view.absent
+    )
+    return tuple(rows)
+
+
+def _packages(
+    records: Sequence[Record],
+    wheels: dict[str, tuple[Wheel, ...]],
+    hotfixes: Sequence[Hotfix],
+    words: Words,
+) -> tuple[PackagePage, ...]:
+    named: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        named[record.name].append(record)
+    known = list(words.packages)
+    order = sorted(named, key=lambda n: (known.index(n) if n in known else len(known), n))
+    return tuple(
+        PackagePage(
+            name=name,
+            summary=words.packages.get(name, ""),
+            builds=tuple(
+                _build(record, wheels.get(record.key, ()), hotfixes)
+                for record in sorted(named[name], key=newest_first, reverse=True)
+            ),
+        )
+        for name in order
+    )
+
+
+def _build(record: Record, wheels: Sequence[Wheel], hotfixes: Sequence[Hotfix]) -> Build:
+    yanked = next((each.reason for each in hotfixes if record.key in each.yank), "")
+    return Build(
+        file_name=record.file_name,
+        subdir=record.subdir,
+        version=record.version,
+        build=record.build,
+        size=record.size,
+        sha256=record.sha256,
+        date=_date(record),
+        license=record.license,
+        depends=tuple(spec for spec in record.depends if spec != REVOKED),
+        constrains=record.constrains,
+        sources=tuple(Source(purl=wheel.purl, sha256=wheel.sha256) for wheel in wheels),
+        yanked=yanked,
+        hotfixes=tuple((each.name, each.reason) for each in hotfixes if each.touches(record)),
+    )
+
+
+def _date(record: Record) -> str:
+    if not record.timestamp:
+        return ""
+    return datetime.fromtimestamp(record.timestamp / 1000, UTC).date().isoformat()
