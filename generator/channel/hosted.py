@@ -6,11 +6,13 @@ there is read from the repodata that clients read.
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing import get_context
 from typing import Final
 
 import requests
@@ -30,6 +32,52 @@ _REFUSAL = re.compile(
     r"\b(400|401|402|403|404|413|422)\b|authenticat|api key|token|rejected|unprocessable|forbidden",
     re.IGNORECASE,
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Upload:
+    """One call of rattler-build; plain, since it travels to a process of its own by a pipe."""
+
+    address: Address
+    path: str
+    token: str | None = field(repr=False)
+    auth_file: str | None
+    replace: bool
+
+    def run(self) -> str:
+        """Upload, and return what went wrong, "" when nothing did."""
+        address, files, token, stored = self.address, [self.path], self.token, self.auth_file
+        try:
+            if address.kind == "prefix":
+                upload_to.upload_package_to_prefix(
+                    files,
+                    address.server,
+                    address.channel,
+                    api_key=token,
+                    auth_file=stored,
+                    force=self.replace,
+                )
+            elif address.kind == "anaconda":
+                upload_to.upload_package_to_anaconda(
+                    files,
+                    address.channel,
+                    channel=[address.label],
+                    api_key=token,
+                    url=address.server,
+                    force=self.replace,
+                    auth_file=stored,
+                )
+            elif address.kind == "quetz":
+                upload_to.upload_package_to_quetz(
+                    files, address.server, address.channel, api_key=token, auth_file=stored
+                )
+            else:
+                upload_to.upload_package_to_artifactory(
+                    files, f"{address.server}/", address.channel, token=token, auth_file=stored
+                )
+        except RattlerBuildError as error:
+            return str(error)
+        return ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,49 +120,26 @@ class HostedTarget:
 
         """
         package.verify()
-        try:
-            self._upload(package.path, replace=replace)
-        except RattlerBuildError as error:
-            self._judge(package, self._redacted(str(error)))
-        advance(package.record.size)
-
-    def _upload(self, path: Path, *, replace: bool) -> None:
-        address, files = self.address, [str(path)]
-        token = self._token() or None
-        stored = self.environment.get("RATTLER_AUTH_FILE")
-        if replace and address.kind == "quetz":
+        if replace and self.address.kind == "quetz":
             raise RefusedError(
                 "quetz takes no replacement through rattler-build",
-                where=str(address),
+                where=str(self.address),
                 next_step="raise the build number, or delete the old file there first",
             )
-        if address.kind == "prefix":
-            upload_to.upload_package_to_prefix(
-                files,
-                address.server,
-                address.channel,
-                api_key=token,
-                auth_file=stored,
-                force=replace,
-            )
-        elif address.kind == "anaconda":
-            upload_to.upload_package_to_anaconda(
-                files,
-                address.channel,
-                channel=[address.label],
-                api_key=token,
-                url=address.server,
-                force=replace,
-                auth_file=stored,
-            )
-        elif address.kind == "quetz":
-            upload_to.upload_package_to_quetz(
-                files, address.server, address.channel, api_key=token, auth_file=stored
-            )
-        else:
-            upload_to.upload_package_to_artifactory(
-                files, f"{address.server}/", address.channel, token=token, auth_file=stored
-            )
+        upload = _Upload(
+            address=self.address,
+            path=os.fspath(package.path),
+            token=self._token() or None,
+            auth_file=self.environment.get("RATTLER_AUTH_FILE"),
+            replace=replace,
+        )
+        # rattler-build's functions hold the interpreter's lock until they are done: in processes
+        # of their own several run at once, and Ctrl-C is heard
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            message = pool.submit(upload.run).result()
+        if message:
+            self._judge(package, self._redacted(message))
+        advance(package.record.size)
 
     def _judge(self, package: Outgoing, message: str) -> None:
         """Say what an upload's error means; a package that is there after all is no error."""

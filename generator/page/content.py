@@ -30,11 +30,6 @@ class Offer:
     #: tool -> the exact text to copy
     commands: dict[str, str]
 
-    @property
-    def key(self) -> str:
-        """What the selector finds it by."""
-        return "|".join((self.machine, self.accelerator, self.python, self.train))
-
 
 @dataclass(frozen=True, kw_only=True)
 class CoverageCell:

@@ -59,9 +59,7 @@ def _render(content: PageContent) -> dict[str, str]:
     package = environment.get_template("package.html.jinja")
     files = {"index.html": index.render(page=content, root="", offers_json=_offers(content))}
     for each in content.packages:
-        files[f"packages/{each.name}.html"] = package.render(
-            page=content, package=each, root="../"
-        )
+        files[f"packages/{each.name}.html"] = package.render(page=content, package=each, root="../")
     return files
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import ConfigDict
+from rattler import MatchSpec
 
 from generator.building import file_name
 from generator.channel import LocalChannel, Record
@@ -67,9 +68,7 @@ def page_content(project: Project, source: LocalChannel, url: str = "") -> PageC
     """Put together what the page says."""
     feedstock, words = project.declared(), load_data("page.yaml", Words)
     folders = sorted(path.name for path in source.root.glob("*/") if path.is_dir())
-    records = [
-        each for name in folders for each in source.records(name) if each.name != PACKAGE
-    ]
+    records = [each for name in folders for each in source.records(name) if each.name != PACKAGE]
     wheels = _wheels_by_key(project)
     hotfixes = read_hotfixes(project.root / HOTFIXES)
     there = [each for each in records if REVOKED not in each.depends]
@@ -121,7 +120,7 @@ def _bases(feedstock: Feedstock) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for row in feedstock.subdirs.values() for name in row.base))
 
 
-def _choices(values, name) -> tuple[Choice, ...]:  # type: ignore[no-untyped-def]
+def _choices(values: Iterable[str], name: Callable[[str], str]) -> tuple[Choice, ...]:
     return tuple(Choice(value=value, name=name(value)) for value in sorted(set(values), key=_order))
 
 
@@ -130,9 +129,9 @@ def _order(value: str) -> tuple[object, ...]:
     return tuple(int(part) if part.isdigit() else part for part in re.split(r"(\d+)", value))
 
 
-def _accelerator_name(value: str) -> str:
+def _accelerator_name(value: str, machine: str = "") -> str:
     if value == "cpu":
-        return "CPU"
+        return "CPU and MPS" if machine.startswith("osx") else "CPU"
     digits = value.removeprefix("cuda")
     return f"CUDA {digits[:-1]}.{digits[-1]}"
 
@@ -217,8 +216,6 @@ def _companion(
 
 
 def _pairs(other: Record, torch: Record) -> bool:
-    from rattler import MatchSpec
-
     wanted = [MatchSpec(spec) for spec in other.depends if spec.split(" ")[0] == "pytorch"]
     return all(torch.fits(spec) for spec in wanted)
 
@@ -262,7 +259,7 @@ def _coverage(view: MatrixView, records: Sequence[Record]) -> tuple[CoverageRow,
         rows.append(
             CoverageRow(
                 machine=cell.subdir,
-                accelerator=_accelerator_name(cell.accelerator),
+                accelerator=_accelerator_name(cell.accelerator, cell.subdir),
                 train=cell.line,
                 version=cell.trio["torch"],
                 trio=cell.trio,

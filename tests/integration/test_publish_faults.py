@@ -75,8 +75,11 @@ def place_for(kind: str, name: str, tmp_path: Path, bucket: servers.Bucket):
     if kind == "folder":
         root = tmp_path / name
         return str(root), folder_reader(root), root.as_uri(), {}
-    return f"s3://bucket/{name}", s3_reader(bucket.operator(name)), bucket.url(name), (
-        bucket.environment
+    return (
+        f"s3://bucket/{name}",
+        s3_reader(bucket.operator(name)),
+        bucket.url(name),
+        (bucket.environment),
     )
 
 
