@@ -54,6 +54,14 @@ def wait_for(url: str, process: subprocess.Popen[bytes] | None = None) -> None:
     raise AssertionError(msg)
 
 
+def wait_until(true: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait for a server to do what it does in its own time."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(1)
+
+
 @contextmanager
 def running(command: list[str], url: str, **options: Any) -> Iterator[None]:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, **options)

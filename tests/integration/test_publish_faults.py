@@ -30,7 +30,7 @@ NAMES = tuple(f"pkg{number:02}" for number in range(12))
 
 
 @pytest.fixture(scope="module")
-def feedstock(tmp_path_factory) -> Path:
+def feedstock(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("feedstock") / "feedstock.yaml"
     path.write_text((ROOT / "feedstock.yaml").read_text())
     return path
@@ -104,7 +104,7 @@ def test_kill_9_at_any_moment(kind, feedstock, sources, bucket, tmp_path, capsys
     for number in range(tries):
         to, read, url, env = place_for(kind, f"kill-{kind}-{number}", tmp_path, bucket)
         process = publisher(feedstock, sources[0], to, env)
-        time.sleep(chance.uniform(0.3, 1.0) * whole)
+        time.sleep(chance.uniform(0.25, 0.8) * whole)
         process.send_signal(signal.SIGKILL)
         process.communicate()
         killed += process.returncode == -signal.SIGKILL
