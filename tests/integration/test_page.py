@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import shutil
 from pathlib import Path
@@ -196,7 +195,10 @@ def test_it_fits_the_screen_and_is_readable(site, browser, served, screen):
 
 #: texts whose colour has less than 4.5:1 against what is behind them (WCAG 2.2, 1.4.3)
 CONTRAST = """() => {
-  const parse = (text) => { const v = text.match(/[\\d.]+/g).map(Number); return [...v.slice(0, 3), v[3] ?? 1]; };
+  const parse = (text) => {
+    const [r, g, b, alpha] = text.match(/[\\d.]+/g).map(Number);
+    return [r, g, b, alpha ?? 1];
+  };
   const light = ([r, g, b]) => [r, g, b].map((v) => v / 255)
     .map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
     .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
@@ -209,7 +211,8 @@ CONTRAST = """() => {
       if (colour[3]) layers.push(colour);
       if (colour[3] === 1) break;
     }
-    return layers.reverse().reduce((under, over) => under.map((v, i) => v * (1 - over[3]) + over[i] * over[3]), [255, 255, 255]);
+    const mix = (under, over) => under.map((v, i) => v * (1 - over[3]) + over[i] * over[3]);
+    return layers.reverse().reduce(mix, [255, 255, 255]);
   };
   const weak = [];
   for (const node of document.querySelectorAll("main *, footer *")) {
@@ -254,7 +257,7 @@ def test_it_writes_only_into_its_own_folder(project, tmp_path):
     (tmp_path / "site" / "thesis.txt").write_text("years of work")
     with pytest.raises(StorageError, match="other files"):
         write_page(project, LocalChannel(tmp_path / "none"), tmp_path / "site")
-    assert os.listdir(tmp_path / "site") == ["thesis.txt"]
+    assert [path.name for path in (tmp_path / "site").iterdir()] == ["thesis.txt"]
     out = tmp_path / "empty"
     write_page(project, LocalChannel(tmp_path / "none"), out)
     assert "no pytorch yet" in (out / "index.html").read_text()

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rattler import MatchSpec
 
 from generator.channel.destinations import hosts, parse_destination
 from generator.channel.patching import Hotfix, Requirements, instructions, yank_text
@@ -195,8 +196,6 @@ def test_whatever_is_retired_what_stays_can_still_be_installed(rows, versions):
     )
     gone = retire(records, Retention(keep={"nightly": Keep(versions=versions)}), NOW)
     left = [each for each in records if each.key not in {g.record.key for g in gone}]
-    from rattler import MatchSpec
-
     for each in left:
         for spec in each.depends:
             fits = MatchSpec(spec)
