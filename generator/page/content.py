@@ -135,6 +135,8 @@ class PageContent:
     coverage: tuple[CoverageRow, ...]
     packages: tuple[PackagePage, ...]
     sizes: Sizes
+    #: what the selector shows first, as a place in `offers`
+    first: int = 0
     #: name, reason
     hotfixes: tuple[tuple[str, str], ...] = ()
     #: ISO date of the newest package

@@ -93,6 +93,7 @@ def page_content(project: Project, source: LocalChannel, url: str = "") -> PageC
         pythons=_choices((offer.python for offer in offers), str),
         trains=_choices((offer.train for offer in offers), _train_name),
         offers=offers,
+        first=_first(offers),
         coverage=_coverage(matrix_view(feedstock, project.locked()), there),
         packages=_packages(records, wheels, hotfixes, words),
         sizes=Sizes(
@@ -173,6 +174,22 @@ def _offers(records: Sequence[Record], channel: str, feedstock: Feedstock) -> tu
     )
 
 
+def _first(offers: Sequence[Offer]) -> int:
+    """Return the place of what most people come for: the newest whole trio on a plain Python."""
+    known = list(subdirs())
+    return max(
+        range(len(offers)),
+        key=lambda place: (
+            -known.index(offers[place].machine),
+            len(offers[place].specs),
+            not offers[place].python.endswith("t"),
+            offers[place].accelerator == "cpu",
+            *map(_order, (offers[place].train, offers[place].python)),
+        ),
+        default=0,
+    )
+
+
 def _offer(
     key: tuple[str, str, str, str],
     record: Record,
@@ -182,7 +199,8 @@ def _offer(
 ) -> Offer:
     machine, accelerator, python, train = key
     abi = f"python={python.removesuffix('t')}"
-    threading = f"=*_cp{python.replace('.', '')}" if python.endswith("t") else ""
+    # with a build string a version without .* is taken whole: =3.14=*_cp314t means ==3.14
+    threading = f".*=*_cp{python.replace('.', '')}" if python.endswith("t") else ""
     beside = [
         f"{name}={other.version}"
         for name in ("torchvision", "torchaudio")

@@ -19,7 +19,7 @@
   const chosen = () => Object.fromEntries(names.map((name) => [name, value(name)]));
   const fits = (offer, wish, upTo) => names.slice(0, upTo).every((name) => offer[name] === wish[name]);
 
-  // The nearest combination there is: earlier groups count more, the newest Python wins.
+  // The nearest combination there is: earlier groups count more, the newest plain Python wins.
   const settle = (changed) => {
     const wish = chosen();
     const order = changed ? [changed, ...names.filter((name) => name !== changed)] : names;
@@ -28,7 +28,8 @@
       const kept = pool.filter((offer) => offer[name] === wish[name]);
       if (kept.length) pool = kept;
     }
-    const best = pool[pool.length - 1];
+    const plain = pool.filter((offer) => !offer.python.endsWith("t"));
+    const best = (plain.length ? plain : pool).at(-1);
     for (const name of names) choose(name, best[name]);
     return best;
   };
@@ -50,9 +51,9 @@
 
   const restore = () => {
     const state = new URLSearchParams(location.hash.slice(1));
-    const last = offers[offers.length - 1];
+    const first = offers[Number(form.dataset.first)];
     const known = names.every((name) => state.has(name));
-    for (const name of names) choose(name, known ? state.get(name) : last[name]);
+    for (const name of names) choose(name, known ? state.get(name) : first[name]);
     if (known && state.has("tool")) choose("tool", state.get("tool"));
     if (!value("tool")) choose("tool", "conda");
     return known;

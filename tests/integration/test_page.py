@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import sync_playwright
@@ -25,7 +27,7 @@ pytestmark = pytest.mark.integration
 
 #: where screenshots are left for a person to look at
 ARTIFACTS = ROOT / "output" / "page"
-SCREENS = {
+SCREENS: dict[str, dict[str, Any]] = {
     "desktop": {"viewport": {"width": 1280, "height": 900}},
     "dark": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "dark"},
     "phone": {"viewport": {"width": 390, "height": 844}, "is_mobile": True},
@@ -121,11 +123,14 @@ def test_every_combinations_command_solves(site, browser, served, how):
         channels, specs = wanted["conda"]
         gpu = [f"__cuda={accelerator[4:6]}.{accelerator[6]}"] if accelerator != "cpu" else []
         glibc = ["__glibc=2.39"] if machine.startswith("linux") else []
-        records = solve(
-            specs,
-            channels=[base.get(name, name) for name in channels],
-            machine=Machine.of(subdirs()[machine], native=False, added=[*glibc, *gpu]),
-        )
+        # playwright has an event loop in this thread, and the solver wants one of its own
+        with ThreadPoolExecutor(1) as pool:
+            records = pool.submit(
+                solve,
+                specs,
+                channels=[base.get(name, name) for name in channels],
+                machine=Machine.of(subdirs()[machine], native=False, added=[*glibc, *gpu]),
+            ).result()
         found = {record.name.normalized: record for record in records}
         assert str(found["pytorch"].version).startswith(train)
         assert str(found["pytorch"].build).startswith(f"{accelerator}_")

@@ -234,7 +234,7 @@ def test_only_silence_is_tried_again():
         tries.append(error)
         raise error
 
-    retries, told = Retries(times=3, first_pause=0.001), []
+    retries, told = Retries(times=3, first_pause=0.001), list[str]()
     with pytest.raises(UnreachableError):
         retries.run(lambda: fail(UnreachableError("no answer")), told.append)
     assert (len(tries), len(told)) == (3, 2)
