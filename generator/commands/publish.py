@@ -15,6 +15,7 @@ from generator.stages.project import Project
 from generator.stages.publishing import (
     Publication,
     PublishOptions,
+    known_packages,
     plan_publication,
     publish,
     wheel_bytes,
@@ -95,7 +96,7 @@ def _wheels(project: Project, planned: Publication) -> tuple[int, int]:
     """Return the bytes of the plan's packages and of the wheels they stand for."""
     rows = planned.plan.rows
     packages = sum(row.package.record.size for row in rows)
-    return packages, wheel_bytes(project, (row.package.key for row in rows))
+    return packages, wheel_bytes(known_packages(project), (row.package.key for row in rows))
 
 
 def _show(project: Project, planned: Publication) -> None:

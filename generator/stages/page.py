@@ -12,16 +12,14 @@ from pathlib import Path
 from pydantic import ConfigDict
 from rattler import MatchSpec
 
-from generator.building import file_name
 from generator.channel import LocalChannel, Record
 from generator.channel.destinations import hosts
 from generator.channel.patching import HOTFIXES, PACKAGE, REVOKED, Hotfix, read_hotfixes
 from generator.channel.retention import newest_first, series_of
 from generator.datafiles import load_data, subdirs
-from generator.errors import BuildError, RenderError
 from generator.feedstock import Feedstock
-from generator.matrix import MatrixView, matrix_view, variants
-from generator.model import Wheel
+from generator.matrix import MatrixView, matrix_view
+from generator.model import Variant
 from generator.page import (
     Build,
     Choice,
@@ -35,6 +33,7 @@ from generator.page import (
     write_site,
 )
 from generator.stages.project import Project
+from generator.stages.publishing import known_packages, wheel_bytes
 
 _TRIO = ("pytorch", "torchvision", "torchaudio")
 _PYTHON = re.compile(r"python_abi (3)\.(\d+)\.\* \*_cp3\d+(t?)$")
@@ -69,18 +68,11 @@ def page_content(project: Project, source: LocalChannel, url: str = "") -> PageC
     feedstock, words = project.declared(), load_data("page.yaml", Words)
     folders = sorted(path.name for path in source.root.glob("*/") if path.is_dir())
     records = [each for name in folders for each in source.records(name) if each.name != PACKAGE]
-    wheels = _wheels_by_key(project)
+    known = known_packages(project)
     hotfixes = read_hotfixes(project.root / HOTFIXES)
     there = [each for each in records if REVOKED not in each.depends]
     channel = url or feedstock.channel
     offers = _offers(there, channel, feedstock)
-    used = {record.key for record in records} & wheels.keys()
-    represented = {
-        wheel.sha256: wheel.size
-        for key in used
-        if not key.split("/")[1].startswith("libtorch-")
-        for wheel in wheels[key]
-    }
     return PageContent(
         channel=channel,
         base=_bases(feedstock),
@@ -95,26 +87,15 @@ def page_content(project: Project, source: LocalChannel, url: str = "") -> PageC
         offers=offers,
         first=_first(offers),
         coverage=_coverage(matrix_view(feedstock, project.locked()), there),
-        packages=_packages(records, wheels, hotfixes, words),
+        packages=_packages(records, known, hotfixes, words),
         sizes=Sizes(
             packages=sum(record.size for record in records),
-            wheels=sum(represented.values()),
+            wheels=wheel_bytes(known, (record.key for record in records)),
             limits={host.host: host.files for host in hosts().values() if host.files},
         ),
         hotfixes=tuple((each.name, each.reason) for each in hotfixes),
         updated=max((_date(each) for each in records), default=""),
     )
-
-
-def _wheels_by_key(project: Project) -> dict[str, tuple[Wheel, ...]]:
-    """Return the wheels of every package the lock knows, by its place in a channel."""
-    found = {}
-    for variant in variants(project.declared(), project.locked()):
-        try:
-            found[f"{variant.subdir}/{file_name(variant, project.root)}"] = variant.wheels
-        except (BuildError, RenderError):
-            continue  # a recipe that is not rendered here
-    return found
 
 
 def _bases(feedstock: Feedstock) -> tuple[str, ...]:
@@ -302,21 +283,21 @@ def _coverage(view: MatrixView, records: Sequence[Record]) -> tuple[CoverageRow,
 
 def _packages(
     records: Sequence[Record],
-    wheels: dict[str, tuple[Wheel, ...]],
+    known: dict[str, Variant],
     hotfixes: Sequence[Hotfix],
     words: Words,
 ) -> tuple[PackagePage, ...]:
     named: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         named[record.name].append(record)
-    known = list(words.packages)
-    order = sorted(named, key=lambda n: (known.index(n) if n in known else len(known), n))
+    first = list(words.packages)
+    order = sorted(named, key=lambda n: (first.index(n) if n in first else len(first), n))
     return tuple(
         PackagePage(
             name=name,
             summary=words.packages.get(name, ""),
             builds=tuple(
-                _build(record, wheels.get(record.key, ()), hotfixes)
+                _build(record, known.get(record.key), hotfixes)
                 for record in sorted(named[name], key=newest_first, reverse=True)
             ),
         )
@@ -324,7 +305,7 @@ def _packages(
     )
 
 
-def _build(record: Record, wheels: Sequence[Wheel], hotfixes: Sequence[Hotfix]) -> Build:
+def _build(record: Record, variant: Variant | None, hotfixes: Sequence[Hotfix]) -> Build:
     yanked = next((each.reason for each in hotfixes if record.key in each.yank), "")
     return Build(
         file_name=record.file_name,
@@ -337,7 +318,10 @@ def _build(record: Record, wheels: Sequence[Wheel], hotfixes: Sequence[Hotfix]) 
         license=record.license,
         depends=tuple(spec for spec in record.depends if spec != REVOKED),
         constrains=record.constrains,
-        sources=tuple(Source(purl=wheel.purl, sha256=wheel.sha256) for wheel in wheels),
+        sources=tuple(
+            Source(purl=wheel.purl, sha256=wheel.sha256)
+            for wheel in (variant.wheels if variant else ())
+        ),
         yanked=yanked,
         hotfixes=tuple((each.name, each.reason) for each in hotfixes if each.touches(record)),
     )

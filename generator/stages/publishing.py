@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,9 +27,9 @@ from generator.channel.serving import Served
 from generator.channel.stores import FolderStore, Outgoing, Store, records, subdirs_of
 from generator.datafiles import subdirs
 from generator.errors import AbsentError, BuildError, RenderError, SelectionError
-from generator.feedstock import Destination, Feedstock
-from generator.matrix import variants
-from generator.model import Retention
+from generator.feedstock import Destination
+from generator.matrix import SHARED, variants
+from generator.model import Retention, Variant
 from generator.stages.project import Project
 
 
@@ -206,21 +206,28 @@ def retirable(place: Place, coming: Sequence[Outgoing] = ()) -> tuple[Retired, .
     )
 
 
-def wheel_bytes(project: Project, keys: Iterable[str]) -> int:
-    """Return the bytes of the upstream wheels that these packages stand for.
-
-    Packages that the lock does not know any more count nothing.
-    """
-    wanted = set(keys)
-    feedstock: Feedstock = project.declared()
-    wheels: dict[str, int] = {}
-    for variant in variants(feedstock, project.locked()):
-        if variant.package == "libtorch" or not variant.wheels:
-            continue
+def known_packages(project: Project) -> dict[str, Variant]:
+    """Return the variant of every package that the lock and the recipes know, by its key."""
+    found = {}
+    for variant in variants(project.declared(), project.locked()):
         try:
             name = file_name(variant, project.root)
         except (BuildError, RenderError):
             continue  # a recipe that is not rendered here
-        if f"{variant.subdir}/{name}" in wanted:
-            wheels.update({wheel.sha256: wheel.size for wheel in variant.wheels})
+        found[f"{variant.subdir}/{name}"] = variant
+    return found
+
+
+def wheel_bytes(known: Mapping[str, Variant], keys: Iterable[str]) -> int:
+    """Return the bytes of the upstream wheels that these packages stand for.
+
+    Packages that the lock does not know any more count nothing, and neither do the shared ones,
+    which are taken from the wheel of one of the Pythons.
+    """
+    wheels = {
+        wheel.sha256: wheel.size
+        for key in keys
+        if (variant := known.get(key)) is not None and variant.package not in SHARED
+        for wheel in variant.wheels
+    }
     return sum(wheels.values())
