@@ -49,6 +49,8 @@ def make_packages(
             channel.root.parent,
             files_dir=files,
             depends=list(depends),
+            license="MIT",
+            summary="of a test",
             timestamp=datetime(2026, 1, 1, tzinfo=UTC),
         )
         channel.place(made.path, SUBDIR, replace=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-CellState = Literal["here", "older", "unbuilt", "absent"]
+CellState = Literal["here", "blocked", "unbuilt", "absent"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,10 +25,12 @@ class Offer:
     accelerator: str
     python: str
     train: str
+    #: of pytorch
+    version: str
     #: what is asked for, as match specs
     specs: tuple[str, ...]
     #: tool -> the exact text to copy
-    commands: dict[str, str]
+    commands: dict[str, str] = field(hash=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from generator.channel.destinations import hosts
 from generator.channel.patching import HOTFIXES, PACKAGE, REVOKED, Hotfix, read_hotfixes
 from generator.channel.retention import newest_first, series_of
 from generator.datafiles import load_data, subdirs
+from generator.errors import SolveError
 from generator.feedstock import Feedstock
 from generator.matrix import MatrixView, matrix_view
 from generator.model import Variant
@@ -34,6 +35,7 @@ from generator.page import (
 )
 from generator.stages.project import Project
 from generator.stages.publishing import known_packages, wheel_bytes
+from generator.testing import Machine, solve
 
 _TRIO = ("pytorch", "torchvision", "torchaudio")
 _PYTHON = re.compile(r"python_abi (3)\.(\d+)\.\* \*_cp3\d+(t?)$")
@@ -49,8 +51,20 @@ class Words:
     packages: dict[str, str]
 
 
-def write_page(project: Project, source: LocalChannel, folder: Path, url: str = "") -> PageContent:
+#: says why an offer cannot be installed, "" when it can
+Check = Callable[[Offer], str]
+
+
+def write_page(
+    project: Project,
+    source: LocalChannel,
+    folder: Path,
+    url: str = "",
+    check: Check | None = None,
+) -> PageContent:
     """Write the page of a channel folder; ``url`` is what commands name it by.
+
+    What ``check`` finds fault with is not offered, and the coverage says why.
 
     Raises:
         FeedstockError, LockError: the inputs cannot be used.
@@ -58,12 +72,34 @@ def write_page(project: Project, source: LocalChannel, folder: Path, url: str = 
         StorageError: the folder cannot be written.
 
     """
-    content = page_content(project, source, url)
+    content = page_content(project, source, url, check)
     write_site(content, folder)
     return content
 
 
-def page_content(project: Project, source: LocalChannel, url: str = "") -> PageContent:
+def solvability(feedstock: Feedstock, source: LocalChannel, base: Sequence[str] = ()) -> Check:
+    """Return a check that solves each offer with the base channels, or with ``base`` instead."""
+
+    def check(offer: Offer) -> str:
+        wanted = next((row for name, row in feedstock.subdirs.items() if name == offer.machine))
+        cuda = offer.accelerator.removeprefix("cuda")
+        added = [] if cuda == "cpu" else [f"__cuda={cuda[:2]}.{cuda[2]}"]
+        try:
+            solve(
+                list(offer.specs),
+                channels=[source.url, *(base or wanted.base)],
+                machine=Machine.of(subdirs()[offer.machine], native=False, added=added),
+            )
+        except SolveError as error:
+            return "blocked by base: " + error.what.splitlines()[0].rpartition(": ")[2]
+        return ""
+
+    return check
+
+
+def page_content(
+    project: Project, source: LocalChannel, url: str = "", check: Check | None = None
+) -> PageContent:
     """Put together what the page says."""
     feedstock, words = project.declared(), load_data("page.yaml", Words)
     folders = sorted(path.name for path in source.root.glob("*/") if path.is_dir())
@@ -72,7 +108,9 @@ def page_content(project: Project, source: LocalChannel, url: str = "") -> PageC
     hotfixes = read_hotfixes(project.root / HOTFIXES)
     there = [each for each in records if REVOKED not in each.depends]
     channel = url or feedstock.channel
-    offers = _offers(there, channel, feedstock)
+    found = _offers(there, channel, feedstock)
+    blocked = {offer: reason for offer in found if check and (reason := check(offer))}
+    offers = tuple(offer for offer in found if offer not in blocked)
     return PageContent(
         channel=channel,
         base=_bases(feedstock),
@@ -86,7 +124,11 @@ def page_content(project: Project, source: LocalChannel, url: str = "") -> PageC
         trains=_choices((offer.train for offer in offers), _train_name),
         offers=offers,
         first=_first(offers),
-        coverage=_coverage(matrix_view(feedstock, project.locked()), there),
+        coverage=_coverage(
+            matrix_view(feedstock, project.locked()),
+            there,
+            {(o.machine, o.accelerator, o.python, o.version): r for o, r in blocked.items()},
+        ),
         packages=_packages(records, known, hotfixes, words),
         sizes=Sizes(
             packages=sum(record.size for record in records),
@@ -194,6 +236,7 @@ def _offer(
         accelerator=accelerator,
         python=python,
         train=train,
+        version=record.version,
         specs=specs,
         commands=commands(specs, (channel, *bases), machine),
     )
@@ -234,7 +277,11 @@ def commands(specs: Sequence[str], channels: Sequence[str], machine: str) -> dic
     }
 
 
-def _coverage(view: MatrixView, records: Sequence[Record]) -> tuple[CoverageRow, ...]:
+def _coverage(
+    view: MatrixView,
+    records: Sequence[Record],
+    blocked: Mapping[tuple[str, str, str, str], str],
+) -> tuple[CoverageRow, ...]:
     here: dict[tuple[str, str, str, str], Record] = {}
     for record in records:
         if record.name == "pytorch":
@@ -245,7 +292,10 @@ def _coverage(view: MatrixView, records: Sequence[Record]) -> tuple[CoverageRow,
         cells = {}
         for python in sorted({*cell.pythons, *(key for key in lost if key)}, key=_order):
             version = cell.trio["torch"]
-            if (cell.subdir, cell.accelerator, python, version) in here:
+            place = (cell.subdir, cell.accelerator, python, version)
+            if place in blocked:
+                cells[python] = CoverageCell(state="blocked", reason=blocked[place])
+            elif place in here:
                 cells[python] = CoverageCell(state="here", version=version)
             elif (missing := lost.get(python)) is not None:
                 cells[python] = CoverageCell(

@@ -17,7 +17,7 @@ from generator.channel import LocalChannel
 from generator.datafiles import subdirs
 from generator.errors import StorageError
 from generator.matrix import variants
-from generator.stages.page import write_page
+from generator.stages.page import solvability, write_page
 from generator.testing import Machine, solve
 from tests import rendered_channel, servers
 from tests.conftest import ROOT, missing
@@ -42,8 +42,11 @@ def site(project, tmp_path_factory):
     channel = folder / "channel"
     found = variants(project.declared(), project.locked())
     url = rendered_channel.write(found, ROOT, channel)
-    content = write_page(project, LocalChannel(channel), channel / "page", url)
-    return channel, content, {"conda-forge": standins.write(folder / "base")}
+    base = standins.write(folder / "base")
+    source = LocalChannel(channel)
+    check = solvability(project.declared(), source, [base])
+    content = write_page(project, source, channel / "page", url, check)
+    return channel, content, {"conda-forge": base}
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +138,20 @@ def test_every_combinations_command_solves(site, browser, served, how):
         assert str(found["pytorch"].version).startswith(train)
         assert str(found["pytorch"].build).startswith(f"{accelerator}_")
         assert f"python={python.removesuffix('t')}" in specs[0]
+
+
+def test_what_the_base_channel_lacks_is_said_and_not_offered(site):
+    _, content, _ = site
+    offered = {(offer.machine, offer.accelerator, offer.python) for offer in content.offers}
+    blocked = [
+        (row, python, cell.reason)
+        for row in content.coverage
+        for python, cell in row.cells.items()
+        if cell.state == "blocked"
+    ]
+    assert {python for _, python, _ in blocked} == {"3.13t", "3.15", "3.15t"}
+    assert all(reason.startswith("blocked by base: No candidates") for _, _, reason in blocked)
+    assert not {("linux-aarch64", "cpu", "3.13t")} & offered
 
 
 def test_the_choice_is_kept_in_the_address(site, browser, served):
