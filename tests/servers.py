@@ -185,10 +185,10 @@ def quetz(work: Path) -> Iterator[Quetz]:
         env=variables,
     )
     with contextlib.closing(sqlite3.connect(folder / "quetz.sqlite")) as database:
-        (key,) = database.execute(
-            "select key from api_keys join users on users.id = api_keys.user_id "
-            "where users.role = 'owner'"
-        ).fetchone()
+        # --dev makes one user with a key; whoever may make channels is an owner of the server
+        key, user = database.execute("select key, user_id from api_keys").fetchone()
+        database.execute("update users set role = 'owner' where id = ?", (user,))
+        database.commit()
     url = f"http://127.0.0.1:{port}"
     command = [program, "start", str(folder), "--port", str(port), "--host", "127.0.0.1"]
     with running(command, f"{url}/api/channels", stderr=subprocess.DEVNULL, env=variables):
