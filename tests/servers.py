@@ -46,10 +46,17 @@ def wait_for(url: str, process: subprocess.Popen[bytes] | None = None) -> None:
     while time.monotonic() < end:
         if process is not None and process.poll() is not None:
             break
-        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5):
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+        except urllib.error.HTTPError as error:
+            error.close()
+            if error.code < 500:
+                return  # it answers, if only to ask for a login
+        except OSError:
+            pass
+        else:
             return
-        with contextlib.suppress(urllib.error.HTTPError, OSError):
-            time.sleep(0.1)
+        time.sleep(0.1)
     msg = f"{url} does not answer"
     raise AssertionError(msg)
 
