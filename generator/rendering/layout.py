@@ -15,6 +15,7 @@ from pydantic import ConfigDict
 from generator.datafiles import load_data
 from generator.model import Cell, Metadata, Wheel
 from generator.naming import dropped_requirements, needed_libraries, sonames
+from generator.rendering.licenses import bundled_licenses
 from generator.rendering.recipe import RecipeInputs
 
 _CLOSED = ConfigDict(extra="forbid")
@@ -51,6 +52,16 @@ class Rule:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Commit:
+    """Where a wheel says which commit it was built from."""
+
+    __pydantic_config__ = _CLOSED
+
+    member: str
+    pattern: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class ProjectLayout:
     """How one upstream project's wheel is split."""
 
@@ -58,6 +69,8 @@ class ProjectLayout:
 
     package: str
     rules: tuple[Rule, ...]
+    #: member and regular expression (one group) that say which commit upstream built
+    commit: Commit
     shared_package: str | None = None
     link_folder: str | None = None
 
@@ -107,6 +120,10 @@ def layout_text(inputs: RecipeInputs, *, smoke: bool) -> str:
         "package": package,
         "maximum_unpacked_ratio": inputs.feedstock.policies.maximum_unpacked_ratio,
         "licenses": layouts().licenses,
+        "bundled_licenses": [
+            {"part": row.part, "match": row.match, "texts": row.texts}
+            for row in bundled_licenses(inputs.package, inputs.variants)
+        ],
         "added_by_rattler_build": [f"etc/conda/test-files/{package}/1/smoke.py"] if smoke else [],
         "wheels": wheels,
         "cells": places,
@@ -147,7 +164,7 @@ def _cell(package: str, wheel: Wheel, cell: Cell) -> dict[str, Any]:
                 package, version=wheel.version, subdir=cell.subdir, accelerator=cell.accelerator
             )
         ]
-    place: dict[str, Any] = {"rules": rules, "links": links}
+    place: dict[str, Any] = {"rules": rules, "links": links, "commit": vars(layout.commit)}
     if layout.shared_package is not None and cell.sharing is not None:
         sharing = cell.sharing
         place["shared"] = {

@@ -12,6 +12,7 @@ from generator.model import Cell, Lock, Metadata, Variant
 from generator.naming import spdx
 from generator.rendering import templates
 from generator.rendering.conditions import Place, Row, condition, rows
+from generator.rendering.licenses import bundled_licenses, with_bundled
 from generator.rendering.requirements import constraint_specs, run_specs
 
 _HEAD = (
@@ -89,7 +90,10 @@ def _line_facts(inputs: RecipeInputs) -> dict[str, object]:
         "run": list_lines(rows(run)),
         "run_constraints": list_lines(rows(constraints)),
         "entry_points": list_lines(rows(scripts)),
-        "license": one({spdx(each) for each in metadata}, inputs, "licences"),
+        "license": with_bundled(
+            one({spdx(each) for each in metadata}, inputs, "licences"),
+            bundled_licenses(inputs.package, variants),
+        ),
         "license_file": license_file(inputs, metadata),
         "summary": metadata[0].summary,
         "home": metadata[0].home,
