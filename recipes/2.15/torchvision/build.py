@@ -61,7 +61,8 @@ class Package:
     unchanged: dict[str, str] = field(default_factory=dict)
     patched: dict[str, dict[str, Any]] = field(default_factory=dict)
     linked: dict[str, dict[str, str]] = field(default_factory=dict)
-    generated: dict[str, str] = field(default_factory=dict)
+    #: package path -> how it is made and from what
+    generated: dict[str, dict[str, str]] = field(default_factory=dict)
     #: path below info/ -> wheel member, or the file beside the recipe, that the text is
     licenses: dict[str, dict[str, str]] = field(default_factory=dict)
     #: rows of the regenerated RECORD, site-packages relative path -> (hash, size)
@@ -248,12 +249,10 @@ def write_dist_info(package: Package, wheel: Wheel, rules: dict[str, Any], newes
         if not (header and name == "Requires-Dist" and project_of(value) in dropped):
             kept.append(line)
     package.write(f"{folder}/METADATA", "".join(kept).encode("utf-8"), newest)
-    package.generated[f"{folder}/METADATA"] = (
-        "upstream's, without requirements on projects that conda's packages carry no dist-info "
-        f"for: {', '.join(sorted(dropped)) or 'none here'}; upstream's own is "
-        "info/armtorch/METADATA")
+    package.generated[f"{folder}/METADATA"] = {"how": "without-requirements",
+                                               "from": "info/armtorch/METADATA"}
     package.write(f"{folder}/INSTALLER", b"conda\n", newest)
-    package.generated[f"{folder}/INSTALLER"] = "PEP 376: who installed it"
+    package.generated[f"{folder}/INSTALLER"] = {"how": "installer", "from": ""}
     for command in rules["commands"]:
         package.rows[f"../../../bin/{command}"] = ("", "")
     package.rows[f"{wheel.dist_info}/RECORD"] = ("", "")
@@ -261,8 +260,7 @@ def write_dist_info(package: Package, wheel: Wheel, rules: dict[str, Any], newes
     writer = csv.writer(text, lineterminator="\n")
     writer.writerows((path, *row) for path, row in sorted(package.rows.items()))
     package.write(f"{folder}/RECORD", text.getvalue().encode("utf-8"), newest)
-    package.generated[f"{folder}/RECORD"] = (
-        "regenerated for what is there; upstream's own is info/armtorch/RECORD")
+    package.generated[f"{folder}/RECORD"] = {"how": "record", "from": "info/armtorch/RECORD"}
 
 
 def project_of(requirement: str) -> str:
@@ -392,7 +390,8 @@ def build(environment: dict[str, str]) -> str:
     if source.get("dist_info"):
         write_dist_info(package, wheel, source["dist_info"], newest)
     for path in layout["added_by_rattler_build"]:
-        package.generated[path] = "rattler-build's copy of a file the recipe's tests need"
+        package.generated[path] = {"how": "test-file",
+                                   "from": f"info/recipe/{path.rpartition('/')[2]}"}
     copy_licenses(package, wheel, layout, work, Path(environment["RECIPE_DIR"]))
     write_provenance(package, wheel, source, cell, sorted_members, newest)
     return (f"{layout['package']}: {len(package.unchanged)} files unchanged, "
