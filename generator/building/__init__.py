@@ -1,6 +1,7 @@
 """Drives rattler-build: wheelhouse, parallel workers, the seal; skips what the channel has."""
 
 from generator.building.driver import Settings, build
+from generator.building.expecting import expected_metadata
 from generator.building.planning import Destination, file_name
 from generator.building.report import BuildReport, Row, Savings
 from generator.building.seal import Sealed, seal
@@ -18,6 +19,7 @@ __all__ = [
     "Settings",
     "build",
     "default_root",
+    "expected_metadata",
     "fetch",
     "file_name",
     "link_wheelhouse",

@@ -12,6 +12,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
 from generator.inspecting.contents import Contents
 from generator.inspecting.manifest import NAME, Manifest
 from generator.inspecting.proof import Evidence, Flaw
@@ -24,6 +27,10 @@ _VARIANT: Final = "info/recipe/variant_config.yaml"
 _RENDERED: Final = "info/recipe/rendered_recipe.yaml"
 _RECIPE: Final = "info/recipe/"
 _LICENSES: Final = "info/licenses/"
+#: bytes
+_YAML: Final = 1 << 16
+#: letters of a message
+_LONG: Final = 600
 _EMPTY: Final = hashlib.sha256().hexdigest()
 #: made by rattler-build or conda-build beside the files above
 _KNOWN: Final = frozenset(
@@ -62,7 +69,8 @@ def check_metadata(
         if value is None and (file != _HASH or manifest is not None):
             yield Flaw(file, "is missing, or no JSON object")
     yield from _paths(values[_PATHS] or {}, contents, strict=manifest is not None)
-    yield from _index(name, values[_INDEX] or {}, evidence)
+    yield from _index(name, values[_INDEX] or {})
+    yield from _expected(info, evidence)
     if manifest is None and evidence.recipe is None:
         return
     yield from _forms(info)
@@ -88,7 +96,7 @@ def _forms(info: Mapping[str, bytes]) -> Iterator[Flaw]:
         if (value := _value(info, file)) is None:
             continue
         indent = None if file == _HASH else 2
-        text = json.dumps(value, indent=indent, ensure_ascii=False, sort_keys=True)
+        text = json.dumps(value, indent=indent, ensure_ascii=False)
         if text.encode("utf-8", "surrogatepass") != info[file]:
             yield Flaw(file, "is not in the form that rattler-build writes")
 
@@ -131,13 +139,30 @@ def _reached(path: str, target: str, contents: Contents) -> str:
     return seen.sha256 if seen is not None else _EMPTY
 
 
-def _index(name: str, index: Mapping[str, Any], evidence: Evidence) -> Iterator[Flaw]:
+def _index(name: str, index: Mapping[str, Any]) -> Iterator[Flaw]:
     said = "-".join(str(index.get(key)) for key in ("name", "version", "build"))
     if f"{said}.conda" != name:
         yield Flaw(_INDEX, f"says that it is {said}, and the file is called {name}")
-    for key, wanted in (evidence.index or {}).items():
-        if index.get(key) != wanted:
-            yield Flaw(_INDEX, f"{key} is {index.get(key)}, and the recipe gives {wanted}")
+
+
+def _expected(info: Mapping[str, bytes], evidence: Evidence) -> Iterator[Flaw]:
+    """Compare metadata with what the known recipe gives."""
+    for file, fields in (evidence.metadata or {}).items():
+        value = _value(info, file) if file.endswith(".json") else _yaml(info.get(file, b""))
+        for key, wanted in fields.items():
+            found = (value or {}).get(key)
+            if (found or None) != (wanted or None):
+                yield Flaw(file, f"{key} is {found}, and the recipe gives {wanted}"[:_LONG])
+
+
+def _yaml(content: bytes) -> dict[str, Any] | None:
+    if len(content) > _YAML:  # the reader is slow, and no rendered recipe has a tenth of it
+        return None
+    try:
+        value = YAML(typ="safe", pure=True).load(content)
+    except (YAMLError, ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _variant(

@@ -81,5 +81,5 @@ class Evidence:
     purl: str | None = None
     #: files of the recipe folder that the package says it was made from, by name
     recipe: Mapping[str, bytes] | None = None
-    #: fields that info/index.json must have, by that recipe
-    index: Mapping[str, object] | None = None
+    #: fields that files below info/ have to have by that recipe, by file
+    metadata: Mapping[str, Mapping[str, object]] | None = None

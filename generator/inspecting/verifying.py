@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +151,7 @@ class _Check:
 
     def _account(self, manifest: Manifest, contents: Contents) -> list[Flaw]:
         """Check that every file is of exactly one kind, and every one that is named is there."""
-        kinds = {
+        kinds: dict[str, Iterable[str]] = {
             "unchanged": manifest.unchanged,
             "patched": manifest.patched,
             "generated": manifest.generated,

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-import glob
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from glob import glob
 from pathlib import Path
 from typing import Any
 
-from generator.building import expected_index
-from generator.errors import AbsentError, ArmtorchError, BuildError, IntegrityError
-from generator.inspecting import Evidence, Manifest, Proof, verify_package
-from generator.model import Lock, Variant, Wheel
+from generator.building import expected_metadata
+from generator.errors import (
+    AbsentError,
+    ArmtorchError,
+    BuildError,
+    IntegrityError,
+    RefutedError,
+    UnprovableError,
+    UnwitnessedError,
+)
+from generator.inspecting import Evidence, Manifest, Proof, Verdict, verify_package
+from generator.model import Lock, Wheel
 from generator.rendering import RenderedTree, render
 from generator.stages.project import Project
 
@@ -43,7 +51,8 @@ def find_packages(names: Sequence[str]) -> tuple[Path, ...]:
                 for each in path.glob(pattern)
             )
         else:
-            matches = [path] if path.is_file() else [Path(each) for each in sorted(glob.glob(name))]
+            # a glob from anywhere, also an absolute one, as a shell would take it
+            matches = [path] if path.is_file() else [Path(each) for each in sorted(glob(name))]  # noqa: PTH207
         if not matches:
             raise AbsentError(
                 "there is no package there",
@@ -86,11 +95,11 @@ class _Known:
 
     def witness(self, manifest: Manifest | None, info: Mapping[str, bytes]) -> Evidence:
         """Return what is known of a package from outside of it."""
-        digest, name = _digest(info), _name(info)
+        digest, name = _digest(info), _stem(_json(info, "info/index.json"))
         recipe = self._recipes.get(digest)
-        index = self._index(digest, name) if recipe is not None else None
+        metadata = self._metadata(digest, name) if recipe is not None else None
         if manifest is None:
-            return Evidence(recipe=recipe, index=index)
+            return Evidence(recipe=recipe, metadata=metadata)
         locked = self._wheels.get(manifest.source.sha256)
         given = {path.name: path for path in self.options.wheels}
         wheel = given.get(manifest.source.purl.rpartition("file_name=")[2])
@@ -104,7 +113,7 @@ class _Known:
             wheel_size=locked.size if locked is not None else None,
             purl=locked.purl if locked is not None else None,
             recipe=recipe,
-            index=index,
+            metadata=metadata,
         )
 
     @cached_property
@@ -142,17 +151,15 @@ class _Known:
             if self._tree is not None
         }
 
-    def _index(self, digest: str, name: str) -> Mapping[str, object] | None:
+    def _metadata(self, digest: str, name: str) -> Mapping[str, Mapping[str, object]] | None:
         """Return what rattler-build makes of the recipe for the variant of that file name."""
-        tree = self._tree
-        variants: tuple[Variant, ...] = tree.variants if tree is not None else ()
-        for variant in variants:
+        for variant in self._tree.variants if self._tree is not None else ():
             if variant.digest == digest:
                 try:
-                    found = expected_index(variant, self.project.root)
+                    found = expected_metadata(variant, self.project.root)
                 except BuildError:  # the recipe on disk is not as rendered
                     return None
-                if f"{found['name']}-{found['version']}-{found['build']}" == name:
+                if _stem(found["info/index.json"]) == name:
                     return found
         return None
 
@@ -163,8 +170,7 @@ def _digest(info: Mapping[str, bytes]) -> str:
     return str(ours.get("digest")) if isinstance(ours, dict) else ""
 
 
-def _name(info: Mapping[str, bytes]) -> str:
-    index = _json(info, "info/index.json")
+def _stem(index: Mapping[str, object]) -> str:
     return "-".join(str(index.get(key)) for key in ("name", "version", "build"))
 
 
@@ -176,5 +182,25 @@ def _json(info: Mapping[str, bytes], file: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-#: what a run ends with, by the worst verdict
-OUTCOMES: Mapping[str, type[ArmtorchError]] = {}
+def raise_for(proofs: Sequence[Proof]) -> None:
+    """Raise the error of the worst verdict, if it is one.
+
+    Raises:
+        RefutedError: a package is not what it says.
+        UnprovableError: one carries nothing to prove it by.
+        UnwitnessedError: one fits together, and nothing from outside was at hand.
+
+    """
+    kinds: tuple[tuple[Verdict, type[ArmtorchError], str], ...] = (
+        ("refuted", RefutedError, "do not install it; build it again, or get it again"),
+        ("not provable", UnprovableError, "ask for packages that carry armtorch's manifest"),
+        (
+            "self-consistent",
+            UnwitnessedError,
+            "run it beside the feedstock.lock.yaml, or give --wheel or --record-sha256",
+        ),
+    )
+    for verdict, error, next_step in kinds:
+        if found := [proof.package for proof in proofs if proof.verdict == verdict]:
+            more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+            raise error(f"{verdict}{more}", where=found[0], next_step=next_step)
