@@ -33,6 +33,7 @@ class Account:
     licenses: dict[str, dict[str, str]] = field(default_factory=dict)
     dropped: list[dict[str, Any]] = field(default_factory=list)
     elsewhere: list[dict[str, Any]] = field(default_factory=list)
+    replaced: list[dict[str, Any]] = field(default_factory=list)
 
 
 def derive(layout: Mapping[str, Any], wheel_sha256: str, sizes: Mapping[str, int]) -> Account:
@@ -63,6 +64,8 @@ def derive(layout: Mapping[str, Any], wheel_sha256: str, sizes: Mapping[str, int
         elif rule["do"] == "leave" and members:
             account.elsewhere.append({"package": rule["of"], **left})
         else:
+            if rule["do"] == "base" and members:
+                account.replaced.append({"package": rule["of"], **left})
             for member in members:
                 _place(account, layout["package"], rule, member)
     for row in cell["links"]:

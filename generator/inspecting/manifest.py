@@ -138,6 +138,8 @@ class Manifest:
     shared: Shared | None
     dropped: tuple[Left, ...]
     elsewhere: tuple[Left, ...]
+    #: bundled libraries for which the base channel's package stands
+    replaced: tuple[Left, ...]
     #: as it was parsed
     raw: dict[str, Any] = field(default_factory=dict, repr=False)
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from generator.building.rendered import normalise
 from generator.inspecting.contents import Contents
 from generator.inspecting.manifest import NAME, Manifest
 from generator.inspecting.proof import Evidence, Flaw
@@ -76,6 +77,7 @@ def check_metadata(
     yield from _forms(info)
     yield from _variant(info, values[_INDEX] or {}, values[_HASH] or {})
     yield from _recipe(info, evidence)
+    yield from _rendered(info, values[_INDEX] or {})
     if manifest is not None and record is not None:
         yield from _evidence(info, manifest, record)
         yield from _licenses(info, manifest, record)
@@ -124,7 +126,7 @@ def _paths(value: Mapping[str, Any], contents: Contents, *, strict: bool) -> Ite
             yield Flaw(path, "is a link, and paths.json does not say so")
         elif strict and row.get("size_in_bytes") != len(target.encode()):
             yield Flaw(path, "paths.json has another size for the link")
-        elif strict and row.get("sha256") not in {_EMPTY, _reached(path, target, contents)}:
+        elif strict and row.get("sha256") not in (_EMPTY, _reached(path, target, contents)):
             yield Flaw(path, "paths.json has another sha256 for what the link leads to")
     for path, row in found.items():
         if row.get("path_type") != "directory" or path not in contents.folders:
@@ -179,6 +181,22 @@ def _variant(
     ]
     if lines != [(key, str(value)) for key, value in variant.items()]:
         yield Flaw(_VARIANT, "is another variant than hash_input.json's")
+
+
+def _rendered(info: Mapping[str, bytes], index: Mapping[str, Any]) -> Iterator[Flaw]:
+    """Check that the rendered recipe is as the seal leaves it: no machine, the package's time."""
+    content = info.get(_RENDERED, b"")
+    level = re.search(rb"\n    compression_level: ([0-9]{1,2})\n", content)
+    when = index.get("timestamp")
+    if len(content) > _YAML or level is None or not isinstance(when, int):
+        yield Flaw(_RENDERED, "is not as armtorch seals it")
+        return
+    try:
+        sealed = normalise(content, milliseconds=when, level=int(level[1]))
+    except (YAMLError, LookupError, TypeError, AttributeError, ValueError, OverflowError):
+        sealed = b""
+    if sealed != content:
+        yield Flaw(_RENDERED, "is not as armtorch seals it, or of another time than index.json")
 
 
 def _recipe(info: Mapping[str, bytes], evidence: Evidence) -> Iterator[Flaw]:

@@ -57,7 +57,7 @@ class Proof:
     flaws: tuple[Flaw, ...] = ()
     purl: str = ""
     commit: str = ""
-    #: files by kind: unchanged, patched, linked, generated; members dropped and elsewhere
+    #: files by kind: unchanged, patched, linked, generated; members dropped, elsewhere, replaced
     counts: Mapping[str, int]
     binaries: Binaries = Binaries()
     #: patched files, and what was replaced by what

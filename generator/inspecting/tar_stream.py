@@ -33,6 +33,7 @@ _REFUSED: Final = {
     b"S": "a sparse file",
 }
 _RECORD: Final = re.compile(rb"(\d{1,9}) ([^=\n]+)=")
+_OCTAL: Final = re.compile(rb"[0-7]*")
 _DRIVE: Final = re.compile(r"[A-Za-z]:")
 
 
@@ -108,10 +109,10 @@ class TarStream:
     def _number(self, field: bytes) -> int:
         if field[0] & 0x80:  # base 256: sizes of 8 GiB and more
             return int.from_bytes(field, "big") & ~(0x80 << 8 * (len(field) - 1))
-        try:
-            return int(field.strip(b"\0 ") or b"0", 8)
-        except ValueError:
-            raise self._malformed("a header holds no number where one belongs") from None
+        digits = field.strip(b"\0 ")
+        if not _OCTAL.fullmatch(digits):  # int() would take a sign as well
+            raise self._malformed("a header holds no number where one belongs")
+        return int(digits or b"0", 8)
 
     def _extended(self, kind: bytes, size: int) -> dict[str, str]:
         if size > self._limits.header:

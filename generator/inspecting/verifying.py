@@ -27,6 +27,8 @@ _LAYOUT = "info/recipe/layout.json"
 _RECORD = "info/armtorch/RECORD"
 #: stars in a glob of the layout; each makes matching slower by the length of a path
 _WILDCARDS = 6
+#: parts of a manifest about members that the package does not have
+_LEFT = ("dropped", "elsewhere", "replaced")
 _NO_MANIFEST = (
     "it carries no info/armtorch/manifest.json: that its files are upstream's cannot be proven, "
     "only that they are those of its own paths.json"
@@ -220,7 +222,7 @@ class _Check:
         self._same(NAME, "source.size", manifest.source.size, wheel["size"])
         self._rows("shared", {"rows": manifest.raw["shared"]}, {"rows": cell.get("shared")})
         for kind, wanted in vars(account).items():
-            if kind not in {"patched", "dropped", "elsewhere"}:
+            if kind not in {"patched", *_LEFT}:
                 self._rows(kind, manifest.raw[kind], wanted)
         self._rows(
             "patched",
@@ -233,7 +235,7 @@ class _Check:
                 for path, row in account.patched.items()
             },
         )
-        for kind in ("dropped", "elsewhere"):
+        for kind in _LEFT:
             self._rows(
                 kind,
                 {str(row["match"]): row for row in manifest.raw[kind]},
@@ -269,6 +271,7 @@ class _Check:
                 "generated": len(manifest.generated),
                 "dropped": sum(row.members for row in manifest.dropped),
                 "elsewhere": sum(row.members for row in manifest.elsewhere),
+                "replaced": sum(row.members for row in manifest.replaced),
             },
             binaries=contents.binaries,
             patches={

@@ -334,6 +334,8 @@ def write_provenance(package: Package, wheel: Wheel, source: dict[str, Any],
                     if rule["do"] == "drop" and members],
         "elsewhere": [{"package": rule["of"], **amount(rule, members)}
                       for rule, members in sorted_members if rule["do"] == "leave" and members],
+        "replaced": [{"package": rule["of"], **amount(rule, members)}
+                     for rule, members in sorted_members if rule["do"] == "base" and members],
     }
     text = json.dumps(account, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
     package.write("info/armtorch/manifest.json", text.encode("utf-8"), newest)
