@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -60,13 +61,20 @@ def test_folder_day_zone_umask_cores_and_order_leave_no_trace(plain, tmp_path):
     assert again == plain
 
 
-def test_another_user_builds_the_same_bytes(plain, tmp_path_factory):
+def test_another_user_builds_the_same_bytes(plain):
     if not hasattr(os, "geteuid") or os.geteuid() != 0 or shutil.which("setpriv") is None:
         pytest.skip("only root with util-linux's setpriv can build as another user")
     # another user who may read what root may: the Python under test can lie in root's home
     rights = "+dac_override,+dac_read_search"
     nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
     user = (*nobody, f"--inh-caps={rights}", f"--ambient-caps={rights}")
-    folder = tmp_path_factory.mktemp("nobody") / "repo"
-    assert built(folder, 2, "forwards", user=user) == plain
-    assert next(folder.rglob("*.conda")).stat().st_uid == 65534
+    with tempfile.TemporaryDirectory(prefix="armtorch-nobody-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        # rattler-build asks access(2) for its interpreter, which heeds no such rights
+        python = folder / "python"
+        python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+        python.chmod(0o755)
+        path = f"{folder}{os.pathsep}{os.environ['PATH']}"
+        assert built(folder / "repo", 2, "forwards", user=user, PATH=path) == plain
+        assert next(folder.rglob("*.conda")).stat().st_uid == 65534
