@@ -10,7 +10,7 @@ import io
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from packaging.utils import canonicalize_name
 
@@ -34,6 +34,8 @@ class Account:
     dropped: list[dict[str, Any]] = field(default_factory=list)
     elsewhere: list[dict[str, Any]] = field(default_factory=list)
     replaced: list[dict[str, Any]] = field(default_factory=list)
+    #: members that another package of the same distribution has, which RECORD lists all the same
+    recorded: dict[str, Literal["file", "link"]] = field(default_factory=dict)
 
 
 def derive(layout: Mapping[str, Any], wheel_sha256: str, sizes: Mapping[str, int]) -> Account:
@@ -63,6 +65,8 @@ def derive(layout: Mapping[str, Any], wheel_sha256: str, sizes: Mapping[str, int
             account.dropped.append(left)
         elif rule["do"] == "leave" and members:
             account.elsewhere.append({"package": rule["of"], **left})
+            if "record" in rule:
+                account.recorded |= dict.fromkeys(members, rule["record"])
         else:
             if rule["do"] == "base" and members:
                 account.replaced.append({"package": rule["of"], **left})

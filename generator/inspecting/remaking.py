@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from generator.inspecting.contents import Contents, resolve
-from generator.inspecting.deriving import SITE, metadata_without, record_text
+from generator.inspecting.deriving import SITE, Account, metadata_without, record_text
 from generator.inspecting.manifest import Generated, Manifest, Patched
 from generator.inspecting.proof import Flaw
 from generator.inspecting.read_wheel import decode, encode
@@ -19,6 +19,7 @@ _INSTALLER: Final = b"conda\n"
 def check_files(
     manifest: Manifest,
     layout: Mapping[str, Any],
+    account: Account,
     contents: Contents,
     info: Mapping[str, bytes],
     record: Mapping[str, tuple[str, int]],
@@ -30,6 +31,7 @@ def check_files(
     Args:
         manifest: what every file is.
         layout: of the recipe; it knows the manifest's wheel.
+        account: what follows from the layout.
         contents: what was seen.
         info: the metadata files.
         record: of the wheel.
@@ -50,7 +52,12 @@ def check_files(
         seen = contents.files.get(path)
         if seen is None:
             continue
-        wanted = _made(made, manifest, layout, contents, info, record, path)
+        rules = layout["wheels"][manifest.source.sha256]["dist_info"] or {}
+        if made.how == "record":
+            rows = _rows(manifest, account, contents, record) | {path: ("", "")}
+            wanted: bytes | None = _record(rows, rules)
+        else:
+            wanted = _made(made, rules, info)
         if wanted is None:
             yield Flaw(path, f"cannot be made anew: {made.from_} is missing")
         elif seen.sha256 != hashlib.sha256(wanted).hexdigest():
@@ -94,37 +101,46 @@ def _found_once(patch: Patched, content: bytes, layout: Mapping[str, Any]) -> bo
     return False
 
 
-def _made(
-    made: Generated,
-    manifest: Manifest,
-    layout: Mapping[str, Any],
-    contents: Contents,
-    info: Mapping[str, bytes],
-    record: Mapping[str, tuple[str, int]],
-    path: str,
-) -> bytes | None:
+def _made(made: Generated, rules: Mapping[str, Any], info: Mapping[str, bytes]) -> bytes | None:
     """Return the bytes that a generated file has to have, None when what it is made from lacks."""
-    rules = layout["wheels"][manifest.source.sha256]["dist_info"] or {}
     if made.how == "installer":
         return _INSTALLER
-    if made.how == "test-file":
-        return info.get(made.from_)
-    if made.how == "without-requirements":
-        source = info.get(made.from_)
-        return source and metadata_without(source, set(rules.get("drop_requirements", ())))
-    rows: dict[str, tuple[str, str]] = {}
-    for file, member in manifest.unchanged.items():
-        digest, size = record.get(member, ("", 0))
-        rows[file] = (f"sha256={digest}", str(size))
-    for file in (*manifest.patched, *manifest.generated):
-        if file in contents.files:
-            seen = contents.files[file]
-            rows[file] = (f"sha256={encode(bytes.fromhex(seen.sha256))}", str(seen.size))
-    rows |= dict.fromkeys((*manifest.linked, path), ("", ""))
+    source = info.get(made.from_)
+    if made.how == "test-file" or source is None:
+        return source
+    return metadata_without(source, set(rules.get("drop_requirements", ())))
+
+
+def _rows(
+    manifest: Manifest,
+    account: Account,
+    contents: Contents,
+    record: Mapping[str, tuple[str, int]],
+) -> dict[str, tuple[str, str]]:
+    """Return what RECORD says of every file of the distribution, by package path."""
+    upstreams = dict(manifest.unchanged)
+    upstreams |= {
+        f"{SITE}/{name}": name for name, kind in account.recorded.items() if kind == "file"
+    }
+    rows = {
+        path: (f"sha256={record[member][0]}", str(record[member][1]))
+        for path, member in upstreams.items()
+        if member in record
+    }
+    for path in (*manifest.patched, *manifest.generated):
+        if path in contents.files:
+            seen = contents.files[path]
+            rows[path] = (f"sha256={encode(bytes.fromhex(seen.sha256))}", str(seen.size))
+    links = [f"{SITE}/{name}" for name, kind in account.recorded.items() if kind == "link"]
+    return rows | dict.fromkeys((*manifest.linked, *links), ("", ""))
+
+
+def _record(rows: Mapping[str, tuple[str, str]], rules: Mapping[str, Any]) -> bytes:
+    """Write RECORD: what is in site-packages, and the commands that the client makes."""
     inside = {
-        file.removeprefix(f"{SITE}/"): row
-        for file, row in rows.items()
-        if file.startswith(f"{SITE}/")
+        path.removeprefix(f"{SITE}/"): row
+        for path, row in rows.items()
+        if path.startswith(f"{SITE}/")
     }
     commands = [f"../../../bin/{command}" for command in rules.get("commands", ())]
     return record_text(inside | dict.fromkeys(commands, ("", "")))

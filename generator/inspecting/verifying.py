@@ -14,7 +14,7 @@ from generator.datafiles import DATA
 from generator.errors import ArmtorchError, MalformedError
 from generator.inspecting.conda_file import CondaFile, OldFormatError, open_package
 from generator.inspecting.contents import Contents, read_contents
-from generator.inspecting.deriving import derive, read_record
+from generator.inspecting.deriving import Account, derive, read_record
 from generator.inspecting.limits import Limits, limits
 from generator.inspecting.manifest import NAME, Manifest, parse_manifest
 from generator.inspecting.metadata import check_metadata
@@ -86,11 +86,10 @@ class _Check:
         self._flaws += contents.flaws
         self._flaws += self._account(manifest, contents)
         layout = self._layout(manifest)
-        if layout is not None:
-            self._derive(manifest, layout, record)
+        if layout is not None and (account := self._derive(manifest, layout, record)):
             trusted = self._evidence.recipe is not None
             self._flaws += check_files(
-                manifest, layout, contents, self._info, record, trusted=trusted
+                manifest, layout, account, contents, self._info, record, trusted=trusted
             )
         self._flaws += check_shared(manifest, record, wheel)
         self._flaws += check_metadata(
@@ -206,7 +205,7 @@ class _Check:
 
     def _derive(
         self, manifest: Manifest, layout: dict[str, Any], record: dict[str, tuple[str, int]]
-    ) -> None:
+    ) -> Account | None:
         """Compare the manifest with what follows from the layout and RECORD."""
         sha256 = manifest.source.sha256
         sizes = {member: size for member, (_, size) in record.items()}
@@ -216,13 +215,13 @@ class _Check:
             account = derive(layout, sha256, sizes)
         except ValueError as error:
             self._flaws.append(Flaw(_LAYOUT, str(error)))
-            return
+            return None
         self._same(NAME, "package", manifest.package, layout["package"])
         self._same(NAME, "source.purl", manifest.source.purl, wheel["purl"])
         self._same(NAME, "source.size", manifest.source.size, wheel["size"])
         self._rows("shared", {"rows": manifest.raw["shared"]}, {"rows": cell.get("shared")})
         for kind, wanted in vars(account).items():
-            if kind not in {"patched", *_LEFT}:
+            if kind not in {"patched", "recorded", *_LEFT}:
                 self._rows(kind, manifest.raw[kind], wanted)
         self._rows(
             "patched",
@@ -242,6 +241,7 @@ class _Check:
                 {str(row["match"]): row for row in vars(account)[kind]},
             )
             self._same(NAME, f"rows of {kind}", len(manifest.raw[kind]), len(vars(account)[kind]))
+        return account
 
     def _rows(self, kind: str, found: dict[str, Any], wanted: dict[str, Any]) -> None:
         for key in sorted(found.keys() | wanted.keys()):
