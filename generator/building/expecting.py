@@ -41,6 +41,7 @@ def expected_metadata(variant: Variant, repo: Path) -> Mapping[str, Mapping[str,
             "depends": list(wanted.get("run", [])),
             "constrains": list(wanted.get("run_constraints", [])),
             "license": recipe["about"]["license"],
+            "noarch": "python" if python.get("version_independent") else build.get("noarch"),
         },
         "info/about.json": {
             **{new: recipe["about"].get(old) for old, new in _ABOUT.items()},
@@ -50,5 +51,8 @@ def expected_metadata(variant: Variant, repo: Path) -> Mapping[str, Mapping[str,
     }
     if python.get("version_independent"):
         points = {key: python[key] for key in ("entry_points",) if key in python}
-        found["info/link.json"] = {"noarch": {"type": "python", **points}}
+        found["info/link.json"] = {
+            "noarch": {"type": "python", **points},
+            "package_metadata_version": 1,
+        }
     return found

@@ -174,12 +174,13 @@ def _variant(
     found = re.search(r"(?:^|_)h([0-9a-f]{7})(?:_|$)", str(index.get("build")))
     if found is not None and found[1] != digest:
         yield Flaw(_HASH, f"gives the hash {digest}, and the build string has {found[1]}")
-    text = info.get(_VARIANT, b"").decode("utf-8", "replace")
-    lines = [
-        (key, value.strip("'\""))
-        for key, _, value in (line.partition(": ") for line in text.splitlines())
-    ]
-    if lines != [(key, str(value)) for key, value in variant.items()]:
+    lines = info.get(_VARIANT, b"").decode("utf-8", "replace").split("\n")
+    wanted = [{f"{key}: {value}", f"{key}: '{value}'"} for key, value in variant.items()]
+    if (
+        lines[-1]
+        or len(lines) != len(wanted) + 1
+        or not all(line in forms for line, forms in zip(lines, wanted, strict=False))
+    ):
         yield Flaw(_VARIANT, "is another variant than hash_input.json's")
 
 
