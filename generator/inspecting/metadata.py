@@ -212,6 +212,10 @@ def _recipe(info: Mapping[str, bytes], evidence: Evidence) -> Iterator[Flaw]:
     for file in sorted(inside | evidence.recipe.keys()):
         if info.get(f"{_RECIPE}{file}") != evidence.recipe.get(file):
             yield Flaw(f"{_RECIPE}{file}", "is not the file of the recipe that the digest names")
+    if NAME not in info:
+        for file, content in info.items():
+            if file.startswith(_LICENSES) and content not in evidence.recipe.values():
+                yield Flaw(file, "is no licence text of the recipe")
 
 
 def _evidence(
