@@ -211,14 +211,20 @@ class TinyChannel:
         return self._known[name]
 
 
-def tiny_channel(root: Path, out: Path) -> TinyChannel:
-    """Build the packages of a CPU and a macOS cell."""
+def tiny_repo(root: Path) -> tuple[RenderedTree, Lock]:
+    """Write wheels and recipes of a CPU and a macOS cell."""
     shelf = Shelf(root / "wheelhouse")
     cells = cpu_cell(shelf), osx_cell(shelf, "9.2", "9.2.0")
     declared = feedstock()
     lock = number_builds(declared, shelf.lock(*cells), None)
     tree = render(declared, lock)
     write_tree(tree, root)
+    return tree, lock
+
+
+def tiny_channel(root: Path, out: Path) -> TinyChannel:
+    """Build the packages of a CPU and a macOS cell."""
+    tree, lock = tiny_repo(root)
     channel = LocalChannel(out)
     settings = Settings(repo=root, wheelhouse=root / "wheelhouse", level=1, jobs=2)
     build(tree.variants, channel=channel, settings=settings, narrator=Silent()).raise_for_failures()

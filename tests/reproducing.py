@@ -14,17 +14,11 @@ from pathlib import Path
 from generator.building import Settings, build
 from generator.channel import LocalChannel
 from generator.console import Silent
-from generator.rendering import number_builds, render, write_tree
-from tests.locks import Shelf, cpu_cell, feedstock, osx_cell
+from tests.packages import tiny_repo
 
 
 def main(root: Path, jobs: int, order: str) -> None:
-    shelf = Shelf(root / "wheelhouse")
-    cells = cpu_cell(shelf), osx_cell(shelf, "9.2", "9.2.0")
-    declared = feedstock()
-    lock = number_builds(declared, shelf.lock(*cells), None)
-    tree = render(declared, lock)
-    write_tree(tree, root)
+    tree, _ = tiny_repo(root)
     when = int(os.environ.get("FILES_OF", "0"))
     for path in root.rglob("*"):
         if when and path.is_file():

@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from ruamel.yaml import YAML
@@ -193,11 +194,15 @@ def _rendered(info: Mapping[str, bytes], index: Mapping[str, Any]) -> Iterator[F
         yield Flaw(_RENDERED, "is not as armtorch seals it")
         return
     try:
+        stamp = datetime.fromtimestamp(when / 1000, UTC).isoformat().replace("+00:00", "Z")
+        if stamp.encode() not in content:
+            yield Flaw(_INDEX, f"timestamp is {stamp}, and rendered_recipe.yaml has another")
+            return
         sealed = normalise(content, milliseconds=when, level=int(level[1]))
-    except (YAMLError, LookupError, TypeError, AttributeError, ValueError, OverflowError):
+    except (YAMLError, LookupError, TypeError, AttributeError, ValueError, OverflowError, OSError):
         sealed = b""
     if sealed != content:
-        yield Flaw(_RENDERED, "is not as armtorch seals it, or of another time than index.json")
+        yield Flaw(_RENDERED, "is not as armtorch seals it")
 
 
 def _recipe(info: Mapping[str, bytes], evidence: Evidence) -> Iterator[Flaw]:

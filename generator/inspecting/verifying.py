@@ -14,7 +14,7 @@ from generator.datafiles import DATA
 from generator.errors import ArmtorchError, MalformedError
 from generator.inspecting.conda_file import CondaFile, OldFormatError, open_package
 from generator.inspecting.contents import Contents, read_contents
-from generator.inspecting.deriving import Account, derive, read_record
+from generator.inspecting.deriving import Account, derive, dist_info, read_record
 from generator.inspecting.limits import Limits, limits
 from generator.inspecting.manifest import NAME, Manifest, parse_manifest
 from generator.inspecting.metadata import check_metadata
@@ -213,10 +213,12 @@ class _Check:
         cell = layout["cells"][wheel["cell"]]
         try:
             account = derive(layout, sha256, sizes)
+            evidence = _evidence(dist_info(sizes), cell, manifest)
         except ValueError as error:
             self._flaws.append(Flaw(_LAYOUT, str(error)))
             return None
         self._same(NAME, "package", manifest.package, layout["package"])
+        self._rows("evidence", manifest.raw["evidence"], evidence)
         self._same(NAME, "source.purl", manifest.source.purl, wheel["purl"])
         self._same(NAME, "source.size", manifest.source.size, wheel["size"])
         self._rows("shared", {"rows": manifest.raw["shared"]}, {"rows": cell.get("shared")})
@@ -280,6 +282,14 @@ class _Check:
             recipe="the lock's" if known else "unknown",
             notes=() if known else (_NO_RECIPE,),
         )
+
+
+def _evidence(folder: str, cell: dict[str, Any], manifest: Manifest) -> dict[str, str]:
+    """Return the copies of upstream's own files that have to be below info/armtorch."""
+    members = [f"{folder}/RECORD", f"{folder}/METADATA"]
+    if manifest.source.commit:
+        members.append(cell["commit"]["member"])
+    return {f"info/armtorch/{member.rpartition('/')[2]}": member for member in members}
 
 
 def _globs(value: object) -> Iterator[str]:
