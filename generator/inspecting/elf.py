@@ -88,9 +88,7 @@ def read_elf(window: Window) -> Binary:
     stack = any(s.kind == _PT_GNU_STACK and s.flags & _PF_X for s in layout.segments)
     dynamic = next((s for s in layout.segments if s.kind == _PT_DYNAMIC), None)
     if dynamic is None:
-        return Binary(
-            format="elf", machine=machine, executable=executable, executable_stack=stack
-        )
+        return Binary(format="elf", machine=machine, executable=executable, executable_stack=stack)
     tags = list(_tags(window, layout, dynamic))
     strings = _Strings(window, layout, tags)
     single = dict(reversed(tags))
