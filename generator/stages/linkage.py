@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from generator.building import Contents
 from generator.datafiles import subdirs
-from generator.inspecting import PackageAudit, Sibling
+from generator.inspecting import PackageAudit, Sibling, linkage_policy
 from generator.model import Cell, Lock, Variant
 from generator.naming import bundled
 
@@ -37,7 +37,9 @@ class LinkageCheck:
         for path, target in contents.files.items():
             if target is not None:
                 audit.link(path, target)
-        for path in contents.binaries:
+        policy = linkage_policy()
+        texts = (p for p, link in contents.files.items() if link is None and policy.reads_text(p))
+        for path in (*contents.binaries, *texts):
             size = contents.place(path).stat().st_size
             audit.file(path, size, partial(_open, contents, path))
         report = audit.finish(
