@@ -58,7 +58,13 @@ def check(project: Project, wheels: tuple[Path, ...], channel: Path | None, as_j
     absent: tuple[str, ...] = ()
     if not wheels:
         sources, absent = locked_sources(project.known(), project.wheelhouse)
-    found = check_map(sources, lock=lock, not_looked_at=absent, narrator=project.narrator)
+    found = check_map(
+        sources,
+        lock=lock,
+        not_looked_at=absent,
+        whole=not wheels,
+        narrator=project.narrator,
+    )
     policy: tuple[AcceptedFinding, ...] = ()
     if channel is not None:
         lint = lint_binaries(built_packages(LocalChannel(channel)), narrator=project.narrator)

@@ -75,6 +75,7 @@ class MapCheck:
     unknown: tuple[Unknown, ...]
     #: rows that nothing matches, of subdirs whose every release was looked at
     unused: tuple[MapRow, ...]
+    #: rows of confidence ``inferred`` that something matches
     inferred: tuple[MapRow, ...]
 
 
@@ -136,7 +137,12 @@ def named_source(path: Path) -> Source:
 
 
 def check_map(
-    sources: Iterable[Source], *, lock: Lock, not_looked_at: tuple[str, ...], narrator: Narrator
+    sources: Iterable[Source],
+    *,
+    lock: Lock,
+    not_looked_at: tuple[str, ...],
+    whole: bool,
+    narrator: Narrator,
 ) -> MapCheck:
     """Look into wheels for what the map lacks.
 
@@ -144,6 +150,7 @@ def check_map(
         sources: the wheels.
         lock: its lists of library names stand for wheels that are not there.
         not_looked_at: releases without a wheel, ``torch 2.15.0 (2.15/osx-arm64/cpu)``.
+        whole: the wheels are all that the lock has, so that rows may be said to match nothing.
         narrator: told of each wheel.
 
     Raises:
@@ -160,19 +167,15 @@ def check_map(
     missing = {text.partition(" (")[2].removesuffix(")") for text in not_looked_at}
     for cell in lock.cells:
         if cell.name in missing:
-            gathered.take_names(
-                cell.libraries,
-                subdir=cell.subdir,
-                release=f"torch {cell.torch}",
-                version=cell.torch,
-            )
-    complete = gathered.subdirs - {name.split("/")[1] for name in missing}
+            gathered.take_names(cell)
+    partly = {name.split("/")[1] for name in missing}
+    complete = gathered.subdirs - partly if whole else set()
     return MapCheck(
         looked_at=tuple(names),
         not_looked_at=not_looked_at,
         unknown=tuple(gathered.unknown()),
         unused=tuple(gathered.unused(complete)),
-        inferred=tuple(_inferred(gathered.subdirs)),
+        inferred=tuple(gathered.inferred()),
     )
 
 
@@ -247,8 +250,15 @@ class _Gathered:
         """Yield rows of these subdirs that nothing in their wheels matches."""
         for subdir in sorted(complete):
             for row in _rows(subdir):
-                by_name = not row.prefix and not row.dlopened and row.action != "unneeded"
+                by_name = not row.dlopened and row.action not in {"unneeded", "system"}
                 if by_name and (subdir, row.name) not in self._used:
+                    yield MapRow(name=row.name, subdir=subdir, note=row.note)
+
+    def inferred(self) -> Iterator[MapRow]:
+        """Yield rows that something matches and nobody has checked."""
+        for subdir in sorted(self.subdirs):
+            for row in _rows(subdir):
+                if row.confidence == "inferred" and (subdir, row.name) in self._used:
                     yield MapRow(name=row.name, subdir=subdir, note=row.note)
 
 
@@ -288,13 +298,6 @@ def _is_library(path: str, binary: Binary) -> bool:
 def _rows(subdir: str) -> list[Library]:
     table = sonames(subdir)
     return list({row.name: row for row in (*table.libraries.values(), *table.prefixes)}.values())
-
-
-def _inferred(names: Iterable[str]) -> Iterator[MapRow]:
-    for subdir in sorted(names):
-        for row in _rows(subdir):
-            if row.confidence == "inferred":
-                yield MapRow(name=row.name, subdir=subdir, note=row.note)
 
 
 def _row(kind: str, name: str, subdir: str, seen: _Seen) -> str:
