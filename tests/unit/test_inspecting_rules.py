@@ -11,7 +11,7 @@ from generator.inspecting import AuditReport, Sibling, audit_together
 from tests.unit.audits import ARM, MAC, WIN, audit, ids
 from tests.unit.binaries import elf, macho, pe
 
-UP = "../../../.."
+UP = "../../.."
 
 
 def executable_stack() -> bytes:
@@ -197,6 +197,22 @@ def test_packages_of_one_environment_share_one_openmp_runtime() -> None:
     assert (second.rule.id, second.severity, second.name) == ("L-022", "error", "OpenMP runtime")
     assert "lib/libgomp.so.1 of _openmp_mutex" in second.what
     assert "torchvision/libomp of torchvision" in second.what
+
+
+def test_a_mangled_name_counts_as_the_library_its_link_leads_to() -> None:
+    lib = "site-packages/torchvision.libs"
+    report = audit(
+        {
+            "site-packages/torchvision/_C.so": elf(
+                ["libgomp-1a2b.so.1"], rpath="$ORIGIN/../torchvision.libs"
+            )
+        },
+        {f"{lib}/libgomp-1a2b.so.1": f"{UP}/libgomp.so.1"},
+        package="torchvision",
+        declared=["_openmp_mutex >=4.5"],
+    )
+    assert report.errors == ()
+    assert {(p.library, p.package) for p in report.providers} == {("libgomp.so.1", "_openmp_mutex")}
 
 
 def test_packages_of_one_environment_have_one_file_of_each_name() -> None:
