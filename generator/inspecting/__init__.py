@@ -1,6 +1,7 @@
 """The linkage audit: does every binary of a package find what it needs, on the right machine."""
 
 from generator.inspecting.audit import PackageAudit
+from generator.inspecting.binary import Binary
 from generator.inspecting.findings import (
     AcceptedFinding,
     AuditReport,
@@ -10,17 +11,21 @@ from generator.inspecting.findings import (
 from generator.inspecting.prefix import Sibling
 from generator.inspecting.reading import read_binary
 from generator.inspecting.rules import RULES, Rule
+from generator.inspecting.symbols import Symbols, read_symbols
 from generator.inspecting.together import audit_together
 
 __all__ = [
     "RULES",
     "AcceptedFinding",
     "AuditReport",
+    "Binary",
     "Finding",
     "PackageAudit",
     "Rule",
     "Sibling",
+    "Symbols",
     "audit_together",
     "linkage_policy",
     "read_binary",
+    "read_symbols",
 ]

@@ -231,7 +231,9 @@ class _Judging:
                 rule=rule, file=opening.path, name=load.name, what=_missing(load, owner, opening)
             )
         if owner is not None:
-            library = known.name if known is not None else load.name
+            # a mangled name has no row of its own, but what its link leads to has
+            row = owner.library or known
+            library = row.name if row is not None else load.name
             self.providers.add(Provider(library, owner.package, owner.path))
             yield from self._dependency(owner, opening.path, load.name)
             yield from self._compatibility(owner, opening, load)

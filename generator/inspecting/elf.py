@@ -18,6 +18,8 @@ _MACHINES: Final = {
     for name, number in ENUM_E_MACHINE.items()
     if name.startswith("EM_")
 }
+#: machines whose 32-bit form (ILP32, x32) is another platform
+_WIDE: Final = frozenset({ENUM_E_MACHINE["EM_AARCH64"], ENUM_E_MACHINE["EM_X86_64"]})
 _PT_LOAD, _PT_DYNAMIC, _PT_INTERP, _PT_GNU_STACK = (
     ENUM_P_TYPE_BASE[name] for name in ("PT_LOAD", "PT_DYNAMIC", "PT_INTERP", "PT_GNU_STACK")
 )
@@ -55,6 +57,7 @@ _DF_TEXTREL: Final = 4
 _SYMBOL_VERSION: Final = re.compile(r"(?P<kind>GLIBC|GLIBCXX|CXXABI|GCC)_(?P<version>\d+(\.\d+)*)")
 #: real files: 12 program headers and 60 needed versions; more than this is corrupt
 _MOST_HEADERS: Final = 512
+_MOST_NEEDED: Final = 1024
 _MOST_VERSIONS: Final = 8192
 
 
@@ -83,13 +86,16 @@ def read_elf(window: Window) -> Binary:
 
     """
     layout = _layout(window)
-    machine = _MACHINES.get(layout.machine, f"machine {layout.machine}")
+    machine = _MACHINES.get(layout.machine, f"machine {layout.machine}") + _other_form(layout)
     executable = any(segment.kind == _PT_INTERP for segment in layout.segments)
     stack = any(s.kind == _PT_GNU_STACK and s.flags & _PF_X for s in layout.segments)
     dynamic = next((s for s in layout.segments if s.kind == _PT_DYNAMIC), None)
     if dynamic is None:
         return Binary(format="elf", machine=machine, executable=executable, executable_stack=stack)
     tags = list(_tags(window, layout, dynamic))
+    needed = [value for tag, value in tags if tag == _NEEDED]
+    if len(needed) > _MOST_NEEDED:
+        raise window.bad(f"{len(needed)} needed libraries")
     strings = _Strings(window, layout, tags)
     single = dict(reversed(tags))
     runpath = single.get(_RUNPATH)
@@ -100,7 +106,7 @@ def read_elf(window: Window) -> Binary:
         machine=machine,
         executable=executable,
         name=strings[single[_SONAME]] if _SONAME in single else None,
-        needs=tuple(Load(name=strings[value]) for tag, value in tags if tag == _NEEDED),
+        needs=tuple(Load(name=strings[value]) for value in needed),
         rpath=_folders(strings[rpath]) if rpath is not None else (),
         runpath=_folders(strings[runpath]) if runpath is not None else None,
         floor=versions.pop("GLIBC", ()),
@@ -108,6 +114,12 @@ def read_elf(window: Window) -> Binary:
         text_relocations=_TEXTREL in single or bool(single.get(_FLAGS, 0) & _DF_TEXTREL),
         executable_stack=stack,
     )
+
+
+def _other_form(layout: _Layout) -> str:
+    """Tell forms of a machine apart that its loader does not take for each other."""
+    order = " (big-endian)" if layout.order == ">" else ""
+    return order + (" (32-bit)" if layout.machine in _WIDE and not layout.wide else "")
 
 
 def _folders(text: str) -> tuple[str, ...]:

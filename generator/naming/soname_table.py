@@ -70,6 +70,8 @@ class Library:
     compatibility: tuple[Compatibility, ...] = ()
     prefix: bool = False
     per_python: bool = False
+    #: opened by name at run time, so that no binary says that it needs it
+    dlopened: bool = False
 
     @property
     def package(self) -> str | None:

@@ -1,50 +1,18 @@
 from __future__ import annotations
 
-import io
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import Any, BinaryIO
+from typing import Any
 
 import pytest
 
-from generator.datafiles import subdirs
 from generator.errors import LinkageError
-from generator.inspecting import RULES, AuditReport, PackageAudit, Sibling
+from generator.inspecting import RULES, AuditReport, Sibling
 from generator.inspecting.findings import linkage_policy
 from generator.model import PythonBuild
+from tests.unit.audits import MAC, audit, ids
 from tests.unit.binaries import X86_64, elf, fat, macho, macho_x86_64
 
-ARM = subdirs()["linux-aarch64"]
-MAC = subdirs()["osx-arm64"]
-PY311 = PythonBuild.parse("3.11")
 TORCH_LIB = "site-packages/torch/lib"
 UP = "../../../.."
-
-
-def opener(content: bytes) -> Callable[[], AbstractContextManager[BinaryIO]]:
-    return lambda: io.BytesIO(content)
-
-
-def audit(
-    files: dict[str, bytes],
-    links: dict[str, str] | None = None,
-    *,
-    declared=(),
-    siblings=(),
-    package: str = "libtorch",
-    subdir=ARM,
-    python=PY311,
-) -> AuditReport:
-    found = PackageAudit(package, subdir=subdir, python=python)
-    for path, content in files.items():
-        found.file(path, len(content), opener(content))
-    for path, target in (links or {}).items():
-        found.link(path, target)
-    return found.finish(declared, siblings=siblings)
-
-
-def ids(report: AuditReport, severity: str = "error") -> list[tuple[str, str, str]]:
-    return [(f.rule.id, f.file, f.name) for f in report.findings if f.severity == severity]
 
 
 def test_a_package_that_finds_everything_has_no_findings() -> None:
