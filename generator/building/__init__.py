@@ -1,5 +1,6 @@
 """Drives rattler-build: wheelhouse, parallel workers, the seal; skips what the channel has."""
 
+from generator.building.archive import open_payload, read_info, read_json
 from generator.building.driver import Settings, build
 from generator.building.expecting import expected_metadata
 from generator.building.planning import Destination, file_name
@@ -23,6 +24,9 @@ __all__ = [
     "fetch",
     "file_name",
     "link_wheelhouse",
+    "open_payload",
     "place_of",
+    "read_info",
+    "read_json",
     "seal",
 ]
