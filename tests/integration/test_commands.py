@@ -16,7 +16,7 @@ from tests.conftest import ROOT
 
 pytestmark = pytest.mark.integration
 
-COMMANDS = ["up", "update", "render", "build", "test", "matrix", "schemas"]
+COMMANDS = ["up", "update", "render", "build", "test", "lint", "map", "matrix", "schemas"]
 
 
 def armtorch(*arguments, cwd=ROOT, env=None):
