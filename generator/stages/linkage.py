@@ -56,10 +56,12 @@ def siblings(variant: Variant, lock: Lock) -> tuple[Sibling, ...]:
     place = (variant.line, variant.subdir, variant.accelerator)
     cell = next(c for c in lock.cells if (c.line, c.subdir, c.accelerator) == place)
     own = [name for name in cell.libraries if _stays(name, cell)]
-    python = [name for name in own if name.startswith("libtorch_python.")]
-    found = [Sibling.named("libtorch", [name for name in own if name not in python])]
+    python = [name for name in own if name.removeprefix("lib").startswith("torch_python.")]
+    folder = "Library/bin" if subdirs()[variant.subdir].os == "win" else "lib"
+    shared = [name for name in own if name not in python]
+    found = [Sibling.named("libtorch", shared, folder=folder)]
     if variant.package != "pytorch":
-        found.append(Sibling.named("pytorch", python, depends=["libtorch"]))
+        found.append(Sibling.named("pytorch", python, folder=folder, depends=["libtorch"]))
     return tuple(found)
 
 

@@ -74,9 +74,9 @@ def updated(
     subdir: str,
     *,
     accelerators: Sequence[str] = ("cpu",),
-    build: bool = True,
+    packages: Sequence[str] = (),
 ) -> Line:
-    """Serve the wheels, update, render and, unless told not to, build everything.
+    """Serve the wheels, update, render and build everything, or some packages only.
 
     Raises:
         ArmtorchError: as the stages.
@@ -93,7 +93,7 @@ def updated(
         render_feedstock(project)
         found = variants(project.declared(), project.locked())
         channel = LocalChannel(folder / "channel")
-        if build:
-            options = BuildOptions(channel=channel, jobs=2, level=1)
-            build_variants(project, found, options).raise_for_failures()
+        chosen = [v for v in found if not packages or v.package in packages]
+        options = BuildOptions(channel=channel, jobs=2, level=1)
+        build_variants(project, chosen, options).raise_for_failures()
     return Line(project=project, channel=channel, variants=found, heard=heard)
