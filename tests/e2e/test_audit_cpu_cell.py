@@ -36,7 +36,8 @@ def armtorch(*arguments):
 def test_both_trios_have_no_open_finding_and_one_openmp_runtime(cpu_channel):
     found = lint_binaries(built_packages(cpu_channel), narrator=Silent())
     assert [str(one) for _, one in found.errors] == []
-    assert [len(trio.files) for trio in found.trios] == [5, 5]
+    assert len(found.trios) == 2
+    assert sum(len(trio.files) for trio in found.trios) == len(found.packages)
     openmp = {
         (provider.package, provider.path)
         for package in found.packages
