@@ -7,6 +7,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pefile
@@ -66,7 +67,7 @@ def test_what_real_extension_modules_import_is_on_the_map(wheels: list[Path]) ->
     for wheel in wheels:
         audit = PackageAudit("numpy", subdir=subdirs()["win-arm64"], python=PythonBuild(3, 12))
         for name, content in binaries(wheel):
-            audit.file(f"site-packages/{name}", len(content), lambda c=content: io.BytesIO(c))
+            audit.file(f"site-packages/{name}", len(content), partial(io.BytesIO, content))
         report = audit.finish(["vc14_runtime >=14.42"])
         assert {error.rule.id for error in report.errors} <= {"L-005"}, wheel.name
         # numpy adds numpy.libs to the search path itself, which the resolver cannot know

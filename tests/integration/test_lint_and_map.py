@@ -40,13 +40,18 @@ def test_lint_checks_what_is_rendered(feedstock_copy):
 
 def test_lint_binaries_ends_with_22_where_an_error_is_open(tmp_path):
     good = elf(soname="libc10.so", versions={"libc.so.6": ["GLIBC_2.17"]})
-    kept = {"depends": ["__glibc >=2.17"], "files": {"lib/libc10.so": good}}
-    write_conda(tmp_path, "libtorch", "2.10.0", "cpu_generic_hgood_0", **kept)
+    files = {"lib/libc10.so": good}
+
+    def libtorch(build):
+        depends = ["__glibc >=2.17"]
+        return write_conda(tmp_path, "libtorch", "2.10.0", build, depends=depends, files=files)
+
+    libtorch("cpu_generic_hgood_0")
     done = armtorch("lint", "--binaries", "--channel", tmp_path)
     assert done.returncode == 0, done.stderr
     assert "1 packages, 0 trios: 0 errors" in done.stdout
-    kept["files"]["lib/libx.so"] = elf(["libnope.so"], machine=X86_64)
-    path = write_conda(tmp_path, "libtorch", "2.10.0", "cpu_generic_hbad_0", **kept)
+    files["lib/libx.so"] = elf(["libnope.so"], machine=X86_64)
+    path = libtorch("cpu_generic_hbad_0")
     done = armtorch("lint", "--binaries", path)
     assert done.returncode == 22
     assert "L-001 error lib/libx.so: it is for x86_64, not aarch64 (fix: " in done.stdout
