@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import zipfile
 
 import pytest
 
+from tests.command_line import armtorch
 from tests.conda_files import write_conda
-from tests.conftest import ROOT
 from tests.unit.binaries import X86_64, elf
 
 pytestmark = pytest.mark.integration
-
-
-def armtorch(*arguments, cwd=ROOT):
-    return subprocess.run(
-        [sys.executable, "-m", "generator", "-q", *map(str, arguments)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def test_lint_checks_what_is_rendered(feedstock_copy):
