@@ -51,6 +51,7 @@ class Rule:
     share: str | None = None
     keep: bool = False
     bundled: bool = False
+    common: bool = False
     required: bool = False
     patch: Patch | None = None
     os: tuple[OsName, ...] = ()
@@ -67,7 +68,10 @@ class ProjectLayout:
 
     package: str
     rules: tuple[Rule, ...]
+    #: without a Python: libraries, headers
     shared_package: str | None = None
+    #: for any Python: what site-packages has whatever the Python
+    common_package: str | None = None
     link_folder: str | None = None
 
 
@@ -128,8 +132,8 @@ def layout_text(inputs: RecipeInputs, *, smoke: bool) -> str:
 def _dist_info(
     package: str, wheel: Wheel, metadata: Metadata, subdir: str
 ) -> dict[str, Any] | None:
-    """Say what becomes of dist-info; the package that all Pythons share has none."""
-    if package == layouts().projects[wheel.project].shared_package:
+    """Say what becomes of dist-info, which only the Python package has."""
+    if package != layouts().projects[wheel.project].package:
         return None
     names = {canonicalize_name(Requirement(text).name) for text in dropped_requirements(metadata)}
     return {
@@ -155,18 +159,23 @@ def _on_windows(subdir: str) -> bool:
 
 def _cell(package: str, wheel: Wheel, cell: Cell) -> dict[str, Any]:
     layout = layouts().projects[wheel.project]
-    shared = package == layout.shared_package
     os = subdirs()[cell.subdir].os
     rules: list[dict[str, Any]] = []
     for rule in layout.rules:
         if rule.os and os not in rule.os:
             continue
         if rule.bundled:
-            rules += _bundled_rules(layout, wheel, cell, shared=shared)
+            rules += _bundled_rules(layout, wheel, cell, package)
+        elif os == "win":
+            rules.append(_rule_without_links(layout, rule, package))
         else:
-            rules.append(_rule(layout, rule, shared=shared, links=os != "win"))
+            rules.append(_rule(layout, rule, package))
     links: list[dict[str, str]] = []
-    if layout.link_folder is not None and not shared and cell.subdir.startswith("linux-"):
+    if (
+        layout.link_folder is not None
+        and package == layout.package
+        and cell.subdir.startswith("linux-")
+    ):
         links = [
             {
                 "at": f"{_SITE}/{layout.link_folder}/{library.name}",
@@ -189,48 +198,91 @@ def _cell(package: str, wheel: Wheel, cell: Cell) -> dict[str, Any]:
     return place
 
 
-def _rule(layout: ProjectLayout, rule: Rule, *, shared: bool, links: bool) -> dict[str, Any]:
-    """Put a row of layout.yaml into the words of build.py, for one of the two packages."""
-    said: dict[str, Any] = {"match": list(rule.match)}
-    if rule.required:
-        said["required"] = True
+def _rule(layout: ProjectLayout, rule: Rule, package: str) -> dict[str, Any]:
+    """Put a row of layout.yaml into the words of build.py, for one of the wheel's packages."""
+    said = _match(rule)
     if rule.drop is not None:
         return {**said, "do": "drop", "why": rule.drop}
-    if rule.share is None:
-        return {**said, **_python_only(layout, rule, shared=shared, links=links)}
-    said["shared"] = True
-    if not shared and not links:
-        if rule.copy:
-            return {**said, "do": "unpack", "to": _SITE}
-        return {**said, "do": "leave", "of": layout.shared_package}
-    said |= {"from": rule.source, "to": rule.share if links else f"{_LIBRARY}/{rule.share}"}
-    if shared:
-        said["do"] = "unpack"
-        if rule.patch is not None:
-            said["patch"] = rule.patch.said()
-        return said
-    return {**said, "do": "link", "of": layout.shared_package}
-
-
-def _python_only(layout: ProjectLayout, rule: Rule, *, shared: bool, links: bool) -> dict[str, Any]:
-    """Write the part of a rule whose members only the Python package carries."""
-    if shared:
-        return {"do": "leave", "of": layout.package}
-    if rule.own is not None and links:
-        return {"do": "unpack", "from": rule.source, "to": rule.own, "link_back": True}
+    if rule.share is not None and package == layout.shared_package:
+        return {**said, **_unpack_shared(rule, rule.share)}
+    common, holder = _holder(layout, rule)
+    if package != holder:
+        return {**said, **_leave(layout, rule, package, holder, linked=rule.share is not None)}
+    if common or rule.share is not None:
+        said["shared"] = True
+    if rule.share is not None:
+        moved = {"from": rule.source, "to": rule.share}
+        return {**said, **moved, "do": "link", "of": layout.shared_package}
     if rule.own is not None:
-        return {"do": "unpack", "from": rule.source, "to": f"{_LIBRARY}/{rule.own}"}
+        return {**said, "do": "unpack", "from": rule.source, "to": rule.own, "link_back": True}
+    return {**said, **_unpack_in_place(rule)}
+
+
+def _rule_without_links(layout: ProjectLayout, rule: Rule, package: str) -> dict[str, Any]:
+    """Put a row of layout.yaml into the words of build.py for Windows."""
+    said = _match(rule)
+    if rule.drop is not None:
+        return {**said, "do": "drop", "why": rule.drop}
+    if rule.share is not None and package == layout.shared_package:
+        return {**said, **_unpack_shared(rule, f"{_LIBRARY}/{rule.share}")}
+    if rule.share is not None and not rule.copy:
+        return {**said, "do": "leave", "of": layout.shared_package}
+    common, holder = _holder(layout, rule)
+    if package != holder:
+        return {**said, **_leave(layout, rule, package, holder, linked=False)}
+    if common or rule.share is not None:
+        said["shared"] = True
+    if rule.own is not None:
+        return {**said, "do": "unpack", "from": rule.source, "to": f"{_LIBRARY}/{rule.own}"}
+    return {**said, **_unpack_in_place(rule)}
+
+
+def _match(rule: Rule) -> dict[str, Any]:
+    said: dict[str, Any] = {"match": list(rule.match)}
+    return {**said, "required": True} if rule.required else said
+
+
+def _holder(layout: ProjectLayout, rule: Rule) -> tuple[bool, str]:
+    """Return whether the common package has what site-packages has, and who has it."""
+    if rule.common and layout.common_package is not None:
+        return True, layout.common_package
+    return False, layout.package
+
+
+def _unpack_shared(rule: Rule, folder: str) -> dict[str, Any]:
+    said: dict[str, Any] = {"shared": True, "from": rule.source, "to": folder, "do": "unpack"}
+    return said if rule.patch is None else {**said, "patch": rule.patch.said()}
+
+
+def _unpack_in_place(rule: Rule) -> dict[str, Any]:
     said: dict[str, Any] = {"do": "unpack", "to": _SITE}
-    if rule.patch is not None:
-        said["patch"] = rule.patch.said()
-    return said
+    # a patch of what is shared is for the shared package: the copy stays upstream's
+    if rule.patch is None or rule.share is not None:
+        return said
+    return {**said, "patch": rule.patch.said()}
+
+
+def _leave(
+    layout: ProjectLayout, rule: Rule, package: str, holder: str, *, linked: bool
+) -> dict[str, Any]:
+    """Leave members to another package; the RECORD of the Python package lists them all the same.
+
+    RECORD is about the distribution, whatever packages brought its files
+    (packaging.python.org, recording installed projects).
+    """
+    said = {"do": "leave", "of": holder}
+    if package != layout.package:
+        return said
+    # a patched file has other bytes than the wheel's RECORD says
+    return {**said, "record": "link" if linked or rule.patch is not None else "file"}
 
 
 def _bundled_rules(
-    layout: ProjectLayout, wheel: Wheel, cell: Cell, *, shared: bool
+    layout: ProjectLayout, wheel: Wheel, cell: Cell, package: str
 ) -> list[dict[str, Any]]:
     """Write rules for the third-party libraries that wheels of this version bundle."""
-    found = []
+    found: list[dict[str, Any]] = []
+    shared = package == layout.shared_package
     windows = _on_windows(cell.subdir)
     tops = (f"{wheel.project}/", f"{wheel.project}.", "*/")
     for copy, library in sonames(cell.subdir).bundled:
@@ -243,6 +295,8 @@ def _bundled_rules(
         folder = copy.files.rpartition("/")[0]
         if action == "drop":
             found.append({**said, "do": "drop", "why": library.note})
+        elif package == layout.common_package:
+            found.append({**said, "do": "leave", "of": layout.package})
         elif action == "unvendor" and windows:
             # Windows looks for a DLL by its name in Library/bin: no link is needed
             why = f"{library.package} has {library.target}: {library.note}"
@@ -259,10 +313,10 @@ def _bundled_rules(
         elif layout.shared_package is None:
             found.append({**said, "do": "unpack", "to": _SITE, "why": library.note})
         elif windows and not shared:
-            found.append({**said, "do": "leave", "shared": True, "of": layout.shared_package})
+            found.append({**said, "do": "leave", "of": layout.shared_package})
         else:
-            place = {"shared": True, "from": folder, "why": library.note}
-            place["to"] = f"{_LIBRARY}/bin" if windows else "lib"
+            place = f"{_LIBRARY}/bin" if windows else "lib"
             how = {"do": "unpack"} if shared else {"do": "link", "of": layout.shared_package}
-            found.append({**said, **place, **how})
+            moved = {"shared": True, "from": folder, "to": place, "why": library.note}
+            found.append({**said, **how, **moved})
     return found

@@ -27,6 +27,11 @@ _HEADERS = (
     "include/torch/script.h",
     "share/cmake/Torch/TorchConfig.cmake",
 )
+#: links that stand for moved files where there are links
+_LINKS = {
+    "pytorch": ["torch/lib/libtorch_python.*"],
+    "pytorch-common": ["torch/share/cmake/Torch/TorchConfig.cmake"],
+}
 #: how deep the repository's root is above a recipe folder
 _ROOT = "../../.."
 
@@ -68,6 +73,7 @@ def recipe_text(inputs: RecipeInputs) -> str:
         "package": inputs.package,
         "number": inputs.number(inputs.package),
         "libtorch_number": inputs.number("libtorch"),
+        "common_number": inputs.number("pytorch-common"),
         "digest": "" if build is None else build.digest,
         "maintainers": ", ".join(inputs.feedstock.maintainers),
         "subdirs": sorted({variant.subdir for variant in inputs.variants}),
@@ -162,20 +168,20 @@ def _sources(inputs: RecipeInputs) -> list[Row]:
 
 def _contents(inputs: RecipeInputs) -> tuple[list[str], list[str]]:
     """Name the files that the contents test looks for: in $PREFIX, and in site-packages."""
-    places = {Place.of(variant) for variant in inputs.variants}
+    places = sorted({Place.of(variant) for variant in inputs.variants})
     windows = {place: subdirs()[place.subdir].os == "win" for place in places}
     if inputs.package == "libtorch":
         found = {
             place: [f"{'Library/' * windows[place]}{path}" for path in (*_HEADERS, *_built(place))]
-            for place in sorted(places)
+            for place in places
         }
         return list_lines(rows(found)), []
+    linked = {place: [] if windows[place] else _LINKS.get(inputs.package, []) for place in places}
     own = {
-        place: ["Library/bin/torch_python.dll"] if windows[place] else []
-        for place in sorted(places)
-    }
-    linked = {
-        place: [] if windows[place] else ["torch/lib/libtorch_python.*"] for place in sorted(places)
+        place: ["Library/bin/torch_python.dll"]
+        if windows[place] and inputs.package == "pytorch"
+        else []
+        for place in places
     }
     return list_lines(rows(own)), list_lines(rows(linked))
 

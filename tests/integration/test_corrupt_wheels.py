@@ -62,7 +62,7 @@ def test_update_says_why_a_wheel_cannot_be_used(how, tmp_path):
 )
 def test_the_build_refuses_what_the_index_could_not_show(subdir, how, tmp_path):
     kind, message = AT_BUILD[how]
-    packages = ["libtorch"] if "torch_cpu" in _spoilt_member(subdir, how) else ["pytorch"]
+    packages = ["libtorch"] if "torch_cpu" in _spoilt_member(subdir, how) else ["pytorch-common"]
     with pytest.raises(kind, match=message) as caught:
         updated(tmp_path, [spoilt(subdir, how)], subdir, packages=packages)
     assert caught.value.next_step

@@ -49,7 +49,7 @@ def built(line) -> dict[str, Built]:
 
 def test_every_variant_is_built(line):
     assert {variant.package for variant in line.variants} == {
-        *("libtorch", "pytorch", "torchvision", "torchaudio", "pytorch-cpu"),
+        *("libtorch", "pytorch-common", "pytorch", "torchvision", "torchaudio", "pytorch-cpu"),
         *("pytorch-mutex", "cpuonly"),
     }
     assert len(list(line.channel.root.glob("*/*.conda"))) == len(line.variants)
@@ -60,7 +60,7 @@ def test_every_variant_is_built(line):
 def test_one_libtorch_serves_the_free_threaded_build_too(line):
     (cell,) = line.cells
     assert [str(python) for python in cell.pythons()] == ["3.12", "3.14", "3.14t"]
-    (libtorch,) = line.packages("libtorch")
+    (libtorch,), (_common,) = line.packages("libtorch"), line.packages("pytorch-common")
     pythons = [Built.open(path).index for path in line.packages("pytorch")]
     wanted = "libtorch ==2.10.0 cpu_generic_*_0"
     assert [wanted in index["depends"] for index in pythons] == [True] * 3

@@ -46,7 +46,7 @@ def test_a_local_version_stays_out_of_the_packages_version(tmp_path):
     names = {path.name.split("-cpu_")[0] for path in line.channel.root.glob("win-arm64/*.conda")}
     assert names == {
         *("libtorch-2.10.0", "pytorch-2.10.0", "torchvision-0.25.0", "torchaudio-2.10.0"),
-        "pytorch-cpu-2.10.0",
+        *("pytorch-cpu-2.10.0", "pytorch-common-2.10.0"),
     }
 
 
