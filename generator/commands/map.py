@@ -124,8 +124,8 @@ def exports(provider: Path, needed_by: Path, library: str | None, as_json: bool)
     else:
         lacking = len(found.missing) + len(found.missing_versions)
         click.echo(
-            f"{found.library}: {len(found.needed)} symbols are taken from it, {lacking} of them are "
-            f"missing in {provider.name}; users: {', '.join(found.users)}"
+            f"{found.library}: {len(found.needed)} symbols are taken from it, {lacking} of them "
+            f"are missing in {provider.name}; users: {', '.join(found.users)}"
         )
         for name in (*found.missing_versions, *found.missing):
             click.echo(f"  {name}")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,25 +16,17 @@ from generator.stages.binaries import lint_binaries, unmatched_policy
 from generator.stages.exports import compare_exports
 from generator.stages.mapping import check_map, locked_sources
 from generator.stages.packages import built_packages
-from tests.conftest import ARM, ROOT
+from tests.command_line import armtorch
+from tests.conftest import ARM
 
 pytestmark = pytest.mark.e2e
-
-
-def armtorch(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "generator", "-q", *map(str, arguments)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def test_both_trios_have_no_open_finding_and_one_openmp_runtime(cpu_channel):
     found = lint_binaries(built_packages(cpu_channel), narrator=Silent())
     assert [str(one) for _, one in found.errors] == []
-    assert [len(trio.files) for trio in found.trios] == [5, 5]
+    assert len(found.trios) == 2
+    assert sum(len(trio.files) for trio in found.trios) == len(found.packages)
     openmp = {
         (provider.package, provider.path)
         for package in found.packages

@@ -12,7 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from generator.building.seal import _BINARY, _BINARY_PE
 from generator.errors import LinkageError
+from generator.inspecting import elf as elf_reader
+from generator.inspecting import macho as macho_reader
+from generator.inspecting import pe as pe_reader
 from generator.inspecting import read_binary
 from tests.counts import count
 from tests.unit.binaries import elf, pe
@@ -80,6 +84,12 @@ def test_only_what_may_be_something_else_is_passed_over() -> None:
     for name in ("x.dll", "x.PYD", "x.exe"):
         with pytest.raises(LinkageError, match="no PE signature"):
             read(b"MZ" + bytes(100), name)
+
+
+def test_the_build_hands_every_kind_of_binary_to_the_audit() -> None:
+    """The seal tells binaries by their first bytes, and knows nothing of this room."""
+    assert {elf_reader.MAGIC, *macho_reader.MAGICS} == _BINARY
+    assert _BINARY_PE == pe_reader.MAGIC
 
 
 FUZZ = """
