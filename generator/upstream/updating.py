@@ -41,7 +41,7 @@ from generator.upstream.policy import SharingRules, TrioPolicy, sharing_rules, t
 from generator.upstream.traffic import Traffic
 from generator.upstream.unhashed import Identifier, Obtain, locked_wheels
 from generator.upstream.wheel_reader import WheelReader
-from generator.upstream.wishes import Asked, Wish, wishes
+from generator.upstream.wishes import Asked, Wish, of_train, wishes
 
 _UNANSWERED = "an index of the train did not answer when the lock was made"
 
@@ -288,7 +288,8 @@ def _released_by(
             if cell.train == "stable" and cell.subdir == subdir.name
         }
         offered = catalogue.releases("torch", subdir) if catalogue is not None else ()
-        return frozenset(locked | {Version(each.version.public) for each in offered})
+        final = {each.version for each in offered if of_train("stable", each.version)}
+        return frozenset(locked | {Version(version.public) for version in final})
 
     return released
 
