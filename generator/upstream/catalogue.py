@@ -37,10 +37,10 @@ class Release:
     rank: int = field(default=0, compare=False)
 
     @property
-    def order(self) -> tuple[Version, bool, int, Version]:
+    def order(self) -> tuple[Version, int, int, Version]:
         """Sort key: the newest last; of one version what says its accelerator, the first index."""
-        public = Version(self.version.public)
-        return public, bool(self.claim), -self.rank, self.version
+        said = 0 if not self.claim else 1 if self.claim.removesuffix("-tegra") == "cuda" else 2
+        return Version(self.version.public), said, -self.rank, self.version
 
     def __str__(self) -> str:
         return str(self.version)
@@ -147,9 +147,8 @@ class Catalogue:
 def read_catalogue(projects: Iterable[str], indexes: Iterable[Index]) -> Catalogue:
     """Ask every index for every project.
 
-    Of two files of one name and one claim the first index's wins; one file on several indexes,
-    known by its sha256, counts for the first. An index that fails is noted as silent; a project
-    that an index does not have is no failure.
+    Of two files of one name and one claim the first index's wins. An index that fails is noted as
+    silent; a project that an index does not have is no failure.
     """
     found: dict[str, dict[tuple[str, str], Offer]] = {project: {} for project in projects}
     silent: list[tuple[Claims, ArmtorchError]] = []
@@ -160,10 +159,8 @@ def read_catalogue(projects: Iterable[str], indexes: Iterable[Index]) -> Catalog
             silent.append((index.claims, error))
             continue
         for project, offers in answers.items():
-            hashes = {(o.filename, o.sha256) for o in found[project].values() if o.sha256}
             for offer in sorted(offers, key=lambda each: (each.size or 0, each.filename)):
-                if (offer.filename, offer.sha256) not in hashes:
-                    found[project].setdefault((offer.filename, offer.claim), offer)
+                found[project].setdefault((offer.filename, offer.claim), offer)
     return Catalogue(
         {project: tuple(offers.values()) for project, offers in found.items()}, tuple(silent)
     )

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from packaging.specifiers import SpecifierSet
 
 from generator.console import Narrator
-from generator.errors import ArmtorchError, UnreachableError
+from generator.errors import ArmtorchError, MalformedError, UnreachableError
 from generator.model.cell import Absence, AbsenceReason, Cell, TrainName
 from generator.model.python_build import PythonBuild
 from generator.model.wheel import Metadata, Wheel
-from generator.upstream.accelerators import Target, built_for
+from generator.upstream.accelerators import Target, built_for, held_to_claim
 from generator.upstream.catalogue import Catalogue
 from generator.upstream.choosing import Draft
 from generator.upstream.facts import WheelFacts
@@ -122,7 +122,14 @@ class CellMaker:
             if isinstance(facts, ArmtorchError):
                 findings.append(facts)
                 missing.append(_unusable(pick, _reason_of(facts), str(facts.what)))
-            elif (why := self._misfit(pick, facts, draft)) is not None:
+                continue
+            try:
+                why = self._misfit(pick, facts, draft)
+            except MalformedError as error:
+                findings.append(error)
+                missing.append(_unusable(pick, "malformed", error.what))
+                continue
+            if why is not None:
                 missing.append(_unusable(pick, "incompatible", why))
             else:
                 usable.append((pick, facts))
@@ -151,7 +158,12 @@ class CellMaker:
         )
 
     def _misfit(self, pick: Pick, facts: WheelFacts, draft: Draft) -> str | None:
-        """Say why a wheel that was read does not belong into the cell after all."""
+        """Say why a wheel that was read does not belong into the cell after all.
+
+        Raises:
+            MalformedError: it is not what its name and index say.
+
+        """
         python = pick.offer.python() or draft.pythons[0]
         metadata = facts.metadata.metadata
         wanted = SpecifierSet(metadata.requires_python)
@@ -163,6 +175,7 @@ class CellMaker:
         offer = replace(pick.offer, claim="" if pick.offer.claim == "cpu" else pick.offer.claim)
         target = Target(draft.wish.subdir, python)
         found = built_for(offer, target, self.reader, self.policy.cuda_requirements)
+        held_to_claim(pick.offer, found)
         if found != draft.accelerator:
             return f"{pick.offer.filename} is a {found} build, the cell is {draft.accelerator}"
         return None

@@ -64,6 +64,8 @@ class _Run:
     #: the day (UTC), ISO 8601
     today: str
     obtain: Obtain
+    #: lines of their own
+    named: frozenset[str]
     cells: dict[tuple[str, str, str], Cell] = field(default_factory=dict)
     metadata: dict[str, Metadata] = field(default_factory=dict)
     absent: list[CellAbsence] = field(default_factory=list)
@@ -120,10 +122,10 @@ def update(
         IntegrityError: a released file changed its sha256 (stable only); nothing is to be written.
 
     """
-    run = _Run(old=old, today=today, obtain=obtain)
     policy, rules = policy or trio_policy(), rules or sharing_rules()
     every = tuple(wishes(asked, subdirs))
-    named = {wish.line for wish in every if wish.line}
+    named = frozenset(wish.line for wish in every if wish.line)
+    run = _Run(old=old, today=today, obtain=obtain, named=named)
     released = _released_by(old)
     # stable first: it says which candidates are none any more
     for train in sorted({wish.train for wish in every}, key=list(get_args(TrainName)).index):
@@ -145,7 +147,7 @@ def update(
             refuse_tampering(catalogue, old)
             released = _released_by(old, catalogue)
         chooser = Chooser(catalogue, tuple(asked.packages), reader, policy, released)
-        drafts = _choose(run, chooser, own, named, narrator)
+        drafts = _choose(run, chooser, own, narrator)
         maker = CellMaker(catalogue=catalogue, reader=reader, policy=policy, rules=rules)
         _make(run, maker, drafts, narrator)
     lock = Lock(
@@ -157,21 +159,19 @@ def update(
     return Outcome(lock=lock.in_order(), findings=tuple(run.findings), traffic=reader.web.traffic)
 
 
-def _choose(
-    run: _Run, chooser: Chooser, own: Iterable[Wish], named: set[str], narrator: Narrator
-) -> list[Draft]:
+def _choose(run: _Run, chooser: Chooser, own: Iterable[Wish], narrator: Narrator) -> list[Draft]:
     drafts: list[Draft] = []
     for wish in own:
         chooser.findings.clear()
         if (silence := chooser.catalogue.silence(wish.accelerator)) is not None:
-            _fall_back(run, wish, silence, named)
+            _fall_back(run, wish, silence)
             continue
         try:
             with narrator.task(f"choosing releases for {wish.name}"):
                 found = chooser.drafts(wish)
         except UnreachableError as error:
             run.note(error)
-            _fall_back(run, wish, error, named)
+            _fall_back(run, wish, error)
             continue
         for finding in chooser.findings:
             run.note(finding)
@@ -179,7 +179,7 @@ def _choose(
             drafts += found
             narrator.say(f"{wish.name}: " + "; ".join(_describe(draft) for draft in found))
         elif chooser.findings:
-            _fall_back(run, wish, chooser.findings[0], named)
+            _fall_back(run, wish, chooser.findings[0])
         else:
             run.absent.append(
                 _cell_absence(
@@ -219,12 +219,9 @@ def _make(run: _Run, maker: CellMaker, drafts: list[Draft], narrator: Narrator) 
             cell = with_old_origins(made.cell, [w for c in run.old.cells for w in c.wheels])
             run.put(as_candidate(cell, run.old.cells, run.today), made.metadata)
         else:
-            _keep_or_miss(
-                run,
-                before,
-                draft.wish,
-                made.findings[0] if made.findings else AbsentError(made.cell.absent[0].detail),
-            )
+            torch = (absence for absence in made.cell.absent if not absence.package)
+            why = made.findings[0] if made.findings else AbsentError(next(torch).detail)
+            _keep_or_miss(run, before, draft.wish, why)
 
 
 def _read(
@@ -294,7 +291,7 @@ def _released_by(
     return released
 
 
-def _fall_back(run: _Run, wish: Wish, error: ArmtorchError, named: set[str]) -> None:
+def _fall_back(run: _Run, wish: Wish, error: ArmtorchError) -> None:
     """Keep what the old lock has for a wish that cannot be answered now, else say why not."""
     before = [
         cell
@@ -302,10 +299,11 @@ def _fall_back(run: _Run, wish: Wish, error: ArmtorchError, named: set[str]) -> 
         if cell.train == wish.train
         and cell.subdir == wish.subdir.name
         and wish.fits(cell.accelerator)
-        and (cell.line == wish.line if wish.line else cell.line not in named)
+        and (cell.line == wish.line if wish.line else cell.line not in run.named)
     ]
     for cell in before:
-        run.keep(cell, error)
+        if (cell.line, cell.subdir, str(cell.accelerator)) not in run.cells:
+            run.keep(cell, error)
     if not before:
         run.absent.append(_cell_absence(wish, error))
 
@@ -314,7 +312,7 @@ def _keep_or_miss(run: _Run, before: Cell | None, wish: Wish, error: ArmtorchErr
     if before is not None:
         run.keep(before, error)
     else:
-        run.absent.append(_cell_absence(wish, error))
+        _fall_back(run, wish, error)
 
 
 def _cell_absence(wish: Wish, error: ArmtorchError) -> CellAbsence:
