@@ -47,6 +47,8 @@ class PytorchSite:
     uploaded: dict[str, str] = field(default_factory=dict)
     #: file names without a ``.metadata`` beside them
     bare: set[str] = field(default_factory=set)
+    #: file name -> sha256 under which it is listed a second time
+    twice: dict[str, str] = field(default_factory=dict)
 
     def page(self, path: str) -> bytes | None:
         if not path.startswith("/whl/") or not path.endswith("/"):
@@ -61,7 +63,13 @@ class PytorchSite:
             listed += _wheels(root, project)
         if not listed:
             return None
-        links = "\n".join(f"    {self._link(sub, path)}<br/>" for path in listed)
+        rows = [self._link(sub, path) for path in listed]
+        rows += [
+            self._link(sub, path, self.twice[path.name])
+            for path in listed
+            if path.name in self.twice
+        ]
+        links = "\n".join(f"    {row}<br/>" for row in rows)
         return (
             "<!DOCTYPE html>\n<html>\n  <body>\n"
             f"    <h1>Links for {project.lower().replace('_', '-')}</h1>\n{links}\n"
@@ -72,10 +80,11 @@ class PytorchSite:
         found = self.folder / path.strip("/")
         return found if path.startswith("/whl/") and found.suffix == ".whl" else None
 
-    def _link(self, sub: str, path: Path) -> str:
+    def _link(self, sub: str, path: Path, sha256: str = "") -> str:
         where = quote(f"/{path.relative_to(self.folder).as_posix()}")
         host = "" if sub.startswith("test/") else self.files
-        fragment = "" if sub.startswith("nightly/") else f"#sha256={_sha256(path.read_bytes())}"
+        digest = sha256 or _sha256(path.read_bytes())
+        fragment = "" if sub.startswith("nightly/") else f"#sha256={digest}"
         attributes = ""
         if path.name not in self.bare:
             digest = _sha256(metadata_of(path))

@@ -88,6 +88,7 @@ class IndexServer(ThreadingHTTPServer):
         #: requests and body bytes by path
         self.requests: Counter[str] = Counter()
         self.bytes: Counter[str] = Counter()
+        self.heads: Counter[str] = Counter()
         #: (path, status) in order
         self.log: list[tuple[str, int]] = []
         self.lock = threading.Lock()
@@ -142,6 +143,7 @@ class IndexServer(ThreadingHTTPServer):
         """Start counting anew."""
         with self.lock:
             self.requests.clear()
+            self.heads.clear()
             self.bytes.clear()
             self.log.clear()
 
@@ -275,9 +277,12 @@ class _Handler(BaseHTTPRequestHandler):
             sent = body[: len(body) // 2] if cut else body
             if self.command == "HEAD":
                 sent = b""
-            self.server.requests[path] += 1
-            self.server.bytes[path] += len(sent)
-            self.server.log.append((path, status))
+            if self.command == "HEAD":
+                self.server.heads[path] += 1
+            else:
+                self.server.requests[path] += 1
+                self.server.bytes[path] += len(sent)
+                self.server.log.append((path, status))
         self.send_response(status)
         self.send_header("Content-Type", kind)
         if not behaviour.lengths:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import posixpath
 from dataclasses import replace
 from typing import Final
 
@@ -29,7 +30,8 @@ def digests(feedstock: Feedstock, lock: Lock) -> dict[str, str]:
     for inputs in recipes(feedstock, bare, variants(feedstock, bare)):
         content = hashlib.sha256()
         for path, data in sorted(recipe_files(inputs).items()):
-            content.update(f"{path} {len(data)}\n".encode())
+            # not the folder: what moved to another line is still the same
+            content.update(f"{posixpath.basename(path)} {len(data)}\n".encode())
             content.update(data)
         if (pinned := _PINNED.get(inputs.package)) is not None:
             content.update(found.get(f"{inputs.line}/{pinned}", "").encode())

@@ -187,6 +187,7 @@ def _choose(run: _Run, chooser: Chooser, own: Iterable[Wish], narrator: Narrator
                     AbsentError(
                         f"no index of the train has a torch for {wish.accelerator} on {wish.subdir}"
                         + (f" that is {wish.torch}" if wish.line else "")
+                        + (" that is not released yet" if wish.train == "rc" else "")
                         + _for_pythons(wish)
                     ),
                 )
