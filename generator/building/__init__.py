@@ -1,5 +1,6 @@
 """Drives rattler-build: wheelhouse, parallel workers, the seal; skips what the channel has."""
 
+from generator.building.archive import open_payload, read_info, read_json
 from generator.building.driver import Settings, build
 from generator.building.planning import Destination, file_name
 from generator.building.report import BuildReport, Row, Savings
@@ -28,6 +29,9 @@ __all__ = [
     "fetch_unhashed",
     "file_name",
     "link_wheelhouse",
+    "open_payload",
     "place_of",
+    "read_info",
+    "read_json",
     "seal",
 ]

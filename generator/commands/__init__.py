@@ -11,7 +11,7 @@ from generator.console import narrator
 from generator.stages.project import Project
 
 #: subcommands in the order people meet them; each is loaded when it is asked for
-_COMMANDS = ("up", "update", "render", "build", "test", "matrix", "schemas")
+_COMMANDS = ("up", "update", "render", "build", "test", "lint", "map", "matrix", "schemas")
 
 
 class _Commands(click.Group):

@@ -18,10 +18,25 @@ _MACHINES: Final = {
     for name, number in ENUM_E_MACHINE.items()
     if name.startswith("EM_")
 }
-_PT_LOAD, _PT_DYNAMIC, _PT_INTERP = (
-    ENUM_P_TYPE_BASE[name] for name in ("PT_LOAD", "PT_DYNAMIC", "PT_INTERP")
+_PT_LOAD, _PT_DYNAMIC, _PT_INTERP, _PT_GNU_STACK = (
+    ENUM_P_TYPE_BASE[name] for name in ("PT_LOAD", "PT_DYNAMIC", "PT_INTERP", "PT_GNU_STACK")
 )
-_NULL, _NEEDED, _STRTAB, _STRSZ, _SONAME, _RPATH, _RUNPATH, _VERNEED, _VERNEEDNUM = (
+#: segment flag: its bytes may be executed
+_PF_X: Final = 1
+_DF_TEXTREL: Final = 4
+(
+    _NULL,
+    _NEEDED,
+    _STRTAB,
+    _STRSZ,
+    _SONAME,
+    _RPATH,
+    _RUNPATH,
+    _TEXTREL,
+    _FLAGS,
+    _VERNEED,
+    _VERNEEDNUM,
+) = (
     ENUM_D_TAG[f"DT_{name}"]
     for name in (
         "NULL",
@@ -31,6 +46,8 @@ _NULL, _NEEDED, _STRTAB, _STRSZ, _SONAME, _RPATH, _RUNPATH, _VERNEED, _VERNEEDNU
         "SONAME",
         "RPATH",
         "RUNPATH",
+        "TEXTREL",
+        "FLAGS",
         "VERNEED",
         "VERNEEDNUM",
     )
@@ -43,6 +60,7 @@ _MOST_VERSIONS: Final = 8192
 
 class _Segment(NamedTuple):
     kind: int
+    flags: int
     offset: int
     address: int
     size: int
@@ -67,9 +85,10 @@ def read_elf(window: Window) -> Binary:
     layout = _layout(window)
     machine = _MACHINES.get(layout.machine, f"machine {layout.machine}")
     executable = any(segment.kind == _PT_INTERP for segment in layout.segments)
+    stack = any(s.kind == _PT_GNU_STACK and s.flags & _PF_X for s in layout.segments)
     dynamic = next((s for s in layout.segments if s.kind == _PT_DYNAMIC), None)
     if dynamic is None:
-        return Binary(format="elf", machine=machine, executable=executable)
+        return Binary(format="elf", machine=machine, executable=executable, executable_stack=stack)
     tags = list(_tags(window, layout, dynamic))
     strings = _Strings(window, layout, tags)
     single = dict(reversed(tags))
@@ -86,6 +105,8 @@ def read_elf(window: Window) -> Binary:
         runpath=_folders(strings[runpath]) if runpath is not None else None,
         floor=versions.pop("GLIBC", ()),
         versions=MappingProxyType(versions),
+        text_relocations=_TEXTREL in single or bool(single.get(_FLAGS, 0) & _DF_TEXTREL),
+        executable_stack=stack,
     )
 
 
@@ -107,10 +128,12 @@ def _layout(window: Window) -> _Layout:
     segments = []
     for index in range(count):
         row = form.unpack(window.read(table + index * each, form.size, "program header"))
-        kind, offset, address, size = (
-            (row[0], row[2], row[3], row[5]) if wide else (row[0], row[1], row[2], row[4])
+        # in the 64-bit form the flags come second, for alignment
+        segments.append(
+            _Segment(row[0], row[1], row[2], row[3], row[5])
+            if wide
+            else _Segment(row[0], row[6], row[1], row[2], row[4])
         )
-        segments.append(_Segment(kind, offset, address, size))
     return _Layout(order, wide, machine, tuple(segments))
 
 

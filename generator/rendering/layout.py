@@ -12,24 +12,33 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from pydantic import ConfigDict
 
-from generator.datafiles import load_data
+from generator.datafiles import load_data, subdirs
 from generator.model import Cell, Metadata, Wheel
+from generator.model.subdir import OsName
 from generator.naming import dropped_requirements, needed_libraries, sonames
 from generator.rendering.recipe import RecipeInputs
 
 _CLOSED = ConfigDict(extra="forbid")
 _SITE = "site-packages"
+#: where Windows' conda has bin, lib, include and share
+_LIBRARY = "Library"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Patch:
-    """A text patch: the pattern must be found exactly once."""
+    """A text patch: the pattern must be found exactly once, or with `all` at least once."""
 
     __pydantic_config__ = _CLOSED
 
     pattern: str
     why: str
     replacement: str
+    all: bool = False
+
+    def said(self) -> dict[str, Any]:
+        """Return it in the words of build.py."""
+        words = {"pattern": self.pattern, "with": self.replacement, "why": self.why}
+        return {**words, "all": True} if self.all else words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +55,8 @@ class Rule:
     bundled: bool = False
     required: bool = False
     patch: Patch | None = None
+    os: tuple[OsName, ...] = ()
+    copy: bool = False
     #: the folder that is cut off the member's path
     source: str = ""
 
@@ -100,7 +111,9 @@ def layout_text(inputs: RecipeInputs, *, smoke: bool) -> str:
                 "purl": wheel.purl,
                 "size": wheel.size,
                 "hash_origin": wheel.hash_origin,
-                "dist_info": _dist_info(package, wheel, lock.metadata[wheel.metadata]),
+                "dist_info": _dist_info(
+                    package, wheel, lock.metadata[wheel.metadata], variant.subdir
+                ),
             }
             places.setdefault(key, _cell(package, wheel, cell))
     content = {
@@ -115,26 +128,46 @@ def layout_text(inputs: RecipeInputs, *, smoke: bool) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
-def _dist_info(package: str, wheel: Wheel, metadata: Metadata) -> dict[str, Any] | None:
+def _dist_info(
+    package: str, wheel: Wheel, metadata: Metadata, subdir: str
+) -> dict[str, Any] | None:
     """Say what becomes of dist-info; the package that all Pythons share has none."""
     if package == layouts().projects[wheel.project].shared_package:
         return None
     names = {canonicalize_name(Requirement(text).name) for text in dropped_requirements(metadata)}
     return {
         "drop_requirements": sorted(names),
-        "commands": [script.split("=", 1)[0].strip() for script in wheel.console_scripts],
+        "commands": [
+            launcher
+            for script in wheel.console_scripts
+            for launcher in _launchers(script.split("=", 1)[0].strip(), subdir)
+        ],
     }
+
+
+def _launchers(command: str, subdir: str) -> tuple[str, ...]:
+    """Return the files that conda makes for a command, as RECORD names them (CEP 20)."""
+    if _on_windows(subdir):
+        return (f"../../Scripts/{command}-script.py", f"../../Scripts/{command}.exe")
+    return (f"../../../bin/{command}",)
+
+
+def _on_windows(subdir: str) -> bool:
+    return subdirs()[subdir].os == "win"
 
 
 def _cell(package: str, wheel: Wheel, cell: Cell) -> dict[str, Any]:
     layout = layouts().projects[wheel.project]
     shared = package == layout.shared_package
+    os = subdirs()[cell.subdir].os
     rules: list[dict[str, Any]] = []
     for rule in layout.rules:
+        if rule.os and os not in rule.os:
+            continue
         if rule.bundled:
             rules += _bundled_rules(layout, wheel, cell, shared=shared)
         else:
-            rules.append(_rule(layout, rule, shared=shared))
+            rules.append(_rule(layout, rule, shared=shared, links=os != "win"))
     links: list[dict[str, str]] = []
     if layout.link_folder is not None and not shared and cell.subdir.startswith("linux-"):
         links = [
@@ -159,7 +192,7 @@ def _cell(package: str, wheel: Wheel, cell: Cell) -> dict[str, Any]:
     return place
 
 
-def _rule(layout: ProjectLayout, rule: Rule, *, shared: bool) -> dict[str, Any]:
+def _rule(layout: ProjectLayout, rule: Rule, *, shared: bool, links: bool) -> dict[str, Any]:
     """Put a row of layout.yaml into the words of build.py, for one of the two packages."""
     said: dict[str, Any] = {"match": list(rule.match)}
     if rule.required:
@@ -167,28 +200,33 @@ def _rule(layout: ProjectLayout, rule: Rule, *, shared: bool) -> dict[str, Any]:
     if rule.drop is not None:
         return {**said, "do": "drop", "why": rule.drop}
     if rule.share is None:
-        return {**said, **_python_only(layout, rule, shared=shared)}
+        return {**said, **_python_only(layout, rule, shared=shared, links=links)}
     said["shared"] = True
-    said |= {"from": rule.source, "to": rule.share}
+    if not shared and not links:
+        if rule.copy:
+            return {**said, "do": "unpack", "to": _SITE}
+        return {**said, "do": "leave", "of": layout.shared_package}
+    said |= {"from": rule.source, "to": rule.share if links else f"{_LIBRARY}/{rule.share}"}
     if shared:
         said["do"] = "unpack"
         if rule.patch is not None:
-            said["patch"] = {
-                "pattern": rule.patch.pattern,
-                "with": rule.patch.replacement,
-                "why": rule.patch.why,
-            }
+            said["patch"] = rule.patch.said()
         return said
     return {**said, "do": "link", "of": layout.shared_package}
 
 
-def _python_only(layout: ProjectLayout, rule: Rule, *, shared: bool) -> dict[str, Any]:
+def _python_only(layout: ProjectLayout, rule: Rule, *, shared: bool, links: bool) -> dict[str, Any]:
     """Write the part of a rule whose members only the Python package carries."""
     if shared:
         return {"do": "leave", "of": layout.package}
-    if rule.own is not None:
+    if rule.own is not None and links:
         return {"do": "unpack", "from": rule.source, "to": rule.own, "link_back": True}
-    return {"do": "unpack", "to": _SITE}
+    if rule.own is not None:
+        return {"do": "unpack", "from": rule.source, "to": f"{_LIBRARY}/{rule.own}"}
+    said: dict[str, Any] = {"do": "unpack", "to": _SITE}
+    if rule.patch is not None:
+        said["patch"] = rule.patch.said()
+    return said
 
 
 def _bundled_rules(
@@ -196,6 +234,7 @@ def _bundled_rules(
 ) -> list[dict[str, Any]]:
     """Write rules for the third-party libraries that wheels of this version bundle."""
     found = []
+    windows = _on_windows(cell.subdir)
     tops = (f"{wheel.project}/", f"{wheel.project}.", "*/")
     for copy, library in sonames(cell.subdir).bundled:
         if not copy.files.startswith(tops) or wheel.version not in SpecifierSet(
@@ -207,6 +246,10 @@ def _bundled_rules(
         folder = copy.files.rpartition("/")[0]
         if action == "drop":
             found.append({**said, "do": "drop", "why": library.note})
+        elif action == "unvendor" and windows:
+            # Windows looks for a DLL by its name in Library/bin: no link is needed
+            why = f"{library.package} has {library.target}: {library.note}"
+            found.append({**said, "do": "drop", "why": why})
         elif action == "unvendor":
             base = {
                 **said,
@@ -218,27 +261,11 @@ def _bundled_rules(
             found.append({**base, "at": "lib"} if shared else base)
         elif layout.shared_package is None:
             found.append({**said, "do": "unpack", "to": _SITE, "why": library.note})
-        elif shared:
-            found.append(
-                {
-                    **said,
-                    "do": "unpack",
-                    "shared": True,
-                    "from": folder,
-                    "to": "lib",
-                    "why": library.note,
-                }
-            )
+        elif windows and not shared:
+            found.append({**said, "do": "leave", "shared": True, "of": layout.shared_package})
         else:
-            found.append(
-                {
-                    **said,
-                    "do": "link",
-                    "shared": True,
-                    "from": folder,
-                    "to": "lib",
-                    "of": layout.shared_package,
-                    "why": library.note,
-                }
-            )
+            place = {"shared": True, "from": folder, "why": library.note}
+            place["to"] = f"{_LIBRARY}/bin" if windows else "lib"
+            how = {"do": "unpack"} if shared else {"do": "link", "of": layout.shared_package}
+            found.append({**said, **place, **how})
     return found

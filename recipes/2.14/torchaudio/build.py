@@ -30,6 +30,7 @@ from read_wheel import (  # noqa: E402
     CHUNK,
     RefusedError,
     Wheel,
+    check_names,
     decode,
     encode,
     member_time,
@@ -188,10 +189,10 @@ def link_to_base(package: Package, rule: dict[str, Any], member: str) -> None:
 
 
 def patch(package: Package, wheel: Wheel, member: str, path: str, change: dict[str, str]) -> None:
-    """Mend a text member; the pattern must be found exactly once."""
+    """Mend a text member; the pattern must be found once, or as often as it is with ``all``."""
     before = wheel.text(member)
     after, count = re.subn(change["pattern"], lambda _: change["with"], before)
-    if count != 1:
+    if count != 1 and not (change.get("all") and count):
         refuse(f"{wheel.name}: {member} has {count} places that match {change['pattern']!r}, not 1",
                "look at the member, then mend the patch in generator/data/layout.yaml")
     content = after.encode("utf-8")
@@ -248,8 +249,8 @@ def write_dist_info(package: Package, wheel: Wheel, rules: dict[str, Any], newes
         "info/armtorch/METADATA")
     package.write(f"{folder}/INSTALLER", b"conda\n", newest)
     package.generated[f"{folder}/INSTALLER"] = "PEP 376: who installed it"
-    for command in rules["commands"]:
-        package.rows[f"../../../bin/{command}"] = ("", "")
+    for launcher in rules["commands"]:
+        package.rows[launcher] = ("", "")
     package.rows[f"{wheel.dist_info}/RECORD"] = ("", "")
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -335,6 +336,7 @@ def build(environment: dict[str, str]) -> str:
     path, source = find_wheel(work, layout["wheels"])
     cell = layout["cells"][source["cell"]]
     wheel = Wheel(path, layout["maximum_unpacked_ratio"])
+    check_names(wheel, environment["target_platform"])
     if cell.get("shared"):
         check_sharing(wheel, cell["shared"])
     site = site_packages(prefix, environment["target_platform"], environment.get("PY_VER", ""))
