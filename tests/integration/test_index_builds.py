@@ -23,7 +23,7 @@ from generator.testing import Machine, solve
 from tests.forge import standins
 from tests.integration.index_worlds import World, trio, world
 from tests.integration.test_recipe_builds import Built
-from tests.integration.test_update_formats import JETSON, NIGHTLY, STABLE, WINDOWS
+from tests.integration.test_update_formats import NIGHTLY, STABLE, WINDOWS, quiet
 from tests.integration.test_update_identity import DAY, RC
 
 pytestmark = pytest.mark.integration
@@ -36,6 +36,16 @@ trains:
   stable: {keep: [newest], indexes: [here]}
 subdirs:
   linux-aarch64: {accelerators: [cpu]}
+"""
+
+
+SBSA = """\
+indexes:
+  sbsa: {kind: devpi, url: "{root}/sbsa/cu130", accelerator: cuda}
+trains:
+  stable: {keep: [newest], indexes: [sbsa]}
+subdirs:
+  linux-aarch64: {accelerators: [cuda]}
 """
 
 
@@ -67,9 +77,8 @@ def put(sub: str, *parts: str, **facts: str) -> Callable[[World], None]:
 
 
 def jetson(upstream: World) -> None:
-    upstream.put("pypi", *trio("2.8.0", "0.23.0", "2.8.0"))
-    wheels = trio("2.8.0", "0.23.0", "2.8.0", accelerator="cuda126", tag="linux_aarch64")
-    upstream.put("jp6/cu126", *wheels)
+    wheels = trio("2.14.0", "0.29.0", "2.11.0", accelerator="cuda130", tag="linux_aarch64")
+    upstream.put("sbsa/cu130", *map(quiet, wheels))
 
 
 def both(upstream: World) -> None:
@@ -114,20 +123,12 @@ FORMATS = {
         "nightly",
         "computed",
     ),
-    "jetson": Format(JETSON, jetson, "2.8/linux-aarch64/cuda126-tegra", "jp6-cu126"),
-    "nvidia windows": Format(
+    "jetson": Format(SBSA, jetson, "2.14/linux-aarch64/cuda130", "sbsa"),
+    "pytorch windows": Format(
         WINDOWS,
-        put(
-            "nvtorch_oot",
-            "2.14.0",
-            "0.29.0",
-            "2.11.0",
-            label="cu134",
-            subdir="win-arm64",
-            accelerator="cuda134",
-        ),  # fmt: skip
-        "2.14/win-arm64/cuda134",
-        "nvidia",
+        put("whl/cpu", "2.14.0", "0.29.0", "2.11.0", label="cpu", subdir="win-arm64"),
+        "2.14/win-arm64/cpu",
+        "torch-cpu",
     ),
 }
 
