@@ -74,6 +74,9 @@ class IndexSource:
     local_versions: tuple[LocalVersion, ...] = ()
     """The only local versions that are taken, without the plus: [cpu, df56172]. Empty: for
     `pytorch` the one its url ends in, else every one that names an accelerator."""
+    glibc: Annotated[str, Field(pattern=r"^2\.\d{2}$")] | None = None
+    """The glibc that its Linux wheels need at least, "2.35", where their platform tags say none
+    (linux_aarch64) or too little. The build refuses a package that needs more than it states."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -229,6 +229,7 @@ def _wheel(offer: Offer, facts: WheelFacts, train: TrainName) -> Wheel:
         index=offer.index,
         python=offer.python(),
         platforms=offer.platforms,
+        glibc=offer.glibc,
         metadata=facts.metadata.sha256,
         metadata_origin=facts.metadata.origin,
         record=facts.record,

@@ -11,7 +11,7 @@ import pytest
 
 from generator.channel import LocalChannel
 from generator.datafiles import subdirs
-from generator.errors import SolveError
+from generator.errors import LinkageError, SolveError
 from generator.lock import read_lock
 from generator.matrix import Selection, select, variants
 from generator.model import Variant
@@ -41,7 +41,7 @@ subdirs:
 
 SBSA = """\
 indexes:
-  sbsa: {kind: devpi, url: "{root}/sbsa/cu130", accelerator: cuda}
+  sbsa: {kind: devpi, url: "{root}/sbsa/cu130", accelerator: cuda, glibc: "2.35"}
 trains:
   stable: {keep: [newest], indexes: [sbsa]}
 subdirs:
@@ -170,6 +170,37 @@ def test_from_an_index_to_packages(upstream: World, name: str) -> None:
     assert (place / "repodata.json").is_file()
     if wanted.label:
         assert not list(channel.root.glob(f"{cell.subdir}/*.conda"))
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"machine": "x86_64"}, "x86"),
+        ({"glibc": "2.34"}, "__glibc 2.34 is needed, 2.28 is declared"),
+    ],
+)
+def test_a_wheel_that_is_not_what_its_tag_says_is_no_package(
+    upstream: World, facts: dict[str, str], said: str
+) -> None:
+    upstream.put("whl/cpu", *trio(*NEWEST, label="cpu", **facts))
+    project = upstream.project(STABLE)
+    update_lock(project)
+    render_feedstock(project)
+    channel = LocalChannel(upstream.folder / "channel")
+    own = chosen(project, "2.15/linux-aarch64/cpu", ("libtorch",))
+    (row,) = build_variants(project, own, BuildOptions(channel=channel, jobs=1, level=1)).rows
+    assert isinstance(row.error, LinkageError)
+    assert said in str(row.error)
+    assert not list(channel.root.rglob("*.conda"))
+    if "glibc" in facts:  # what is known of an index raises the floor
+        raised = STABLE.replace('/whl/cpu"', '/whl/cpu", glibc: "2.34"')
+        project = upstream.project(raised)
+        update_lock(project)
+        render_feedstock(project)
+        report = build_variants(project, own, BuildOptions(channel=channel, jobs=1, level=1))
+        report.raise_for_failures()
+        (package,) = channel.root.rglob("*.conda")
+        assert "__glibc >=2.34" in Built.open(package).index["depends"]
 
 
 def test_a_stable_request_never_meets_a_nightly_or_a_candidate(upstream: World) -> None:
