@@ -171,10 +171,9 @@ class CellMaker:
             return f"{pick.offer.filename} requires Python {wanted}"
         if pick.project != "torch":
             return None
-        # a wheel that is labelled +cpu is looked into as well, now that its RECORD was read
-        offer = replace(pick.offer, claim="" if pick.offer.claim == "cpu" else pick.offer.claim)
         target = Target(draft.wish.subdir, python)
-        found = built_for(offer, target, self.reader, self.policy.cuda_requirements)
+        rows = self.policy.cuda_requirements
+        found = built_for(pick.offer, target, self.reader, rows, thorough=True)
         held_to_claim(pick.offer, found)
         if found != draft.accelerator:
             return f"{pick.offer.filename} is a {found} build, the cell is {draft.accelerator}"
