@@ -26,19 +26,17 @@ _LIBRARY = "Library"
 
 @dataclass(frozen=True, kw_only=True)
 class Patch:
-    """A text patch: the pattern must be found exactly once, or with `all` at least once."""
+    """A text patch: the pattern must be found exactly once."""
 
     __pydantic_config__ = _CLOSED
 
     pattern: str
     why: str
     replacement: str
-    all: bool = False
 
-    def said(self) -> dict[str, Any]:
+    def said(self) -> dict[str, str]:
         """Return it in the words of build.py."""
-        words = {"pattern": self.pattern, "with": self.replacement, "why": self.why}
-        return {**words, "all": True} if self.all else words
+        return {"pattern": self.pattern, "with": self.replacement, "why": self.why}
 
 
 @dataclass(frozen=True, kw_only=True)

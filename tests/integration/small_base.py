@@ -34,6 +34,8 @@ COMPILED = {
                   "libzlib": "1.3.1"},
     "win-arm64": {"numpy": "2.3.5", "pillow": "12.0.0", "vc14_runtime": "14.44.35208"},
 }  # fmt: skip
+#: name, version, build, depends, constrains
+_Row = tuple[str, str, str, tuple[str, ...], tuple[str, ...]]
 
 
 def write_base(
@@ -41,8 +43,8 @@ def write_base(
 ) -> str:
     """Write the channel and return its address; `without` are names that it lacks."""
     lacking = set(without)
-    rows = [(name, version, "0", (), ()) for name, version in NOARCH.items()]
-    native: list[tuple[str, str, str, tuple[str, ...], tuple[str, ...]]] = [
+    rows: list[_Row] = [(name, version, "0", (), ()) for name, version in NOARCH.items()]
+    native: list[_Row] = [
         (name, version, "0", (), ()) for name, version in COMPILED[subdir].items()
     ]
     for text in pythons:

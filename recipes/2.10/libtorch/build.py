@@ -189,10 +189,10 @@ def link_to_base(package: Package, rule: dict[str, Any], member: str) -> None:
 
 
 def patch(package: Package, wheel: Wheel, member: str, path: str, change: dict[str, str]) -> None:
-    """Mend a text member; the pattern must be found once, or as often as it is with ``all``."""
+    """Mend a text member; the pattern must be found exactly once."""
     before = wheel.text(member)
     after, count = re.subn(change["pattern"], lambda _: change["with"], before)
-    if count != 1 and not (change.get("all") and count):
+    if count != 1:
         refuse(f"{wheel.name}: {member} has {count} places that match {change['pattern']!r}, not 1",
                "look at the member, then mend the patch in generator/data/layout.yaml")
     content = after.encode("utf-8")
