@@ -121,7 +121,11 @@ def claims_of(name: str, source: IndexSource) -> Claims:
             next_step="name one of the sub-indexes, https://download.pytorch.org/whl/cu130 for "
             "example, or say its accelerator and local_versions",
         )
-    return Claims(accelerator=accelerator, local_versions=tuple(source.local_versions) or (label,))
+    return Claims(
+        accelerator=accelerator,
+        local_versions=tuple(source.local_versions) or (label,),
+        glibc=source.glibc or "",
+    )
 
 
 def accelerator_of_label(label: str) -> str | None:

@@ -69,7 +69,7 @@ def test_build_py_is_an_input_of_everything_that_unpacks_a_wheel(old, touched):
 
 
 def test_a_new_libtorch_takes_its_pytorch_along(old, monkeypatch):
-    monkeypatch.setattr(recipe, "_libraries", lambda _: ["- lib/other"])
+    monkeypatch.setattr(recipe, "_built", lambda _: ["lib/other"])
 
     new = number_builds(feedstock(), old, old)
 
