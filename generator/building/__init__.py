@@ -6,7 +6,13 @@ from generator.building.expecting import expected_metadata
 from generator.building.planning import Destination, file_name
 from generator.building.report import BuildReport, Row, Savings
 from generator.building.seal import Sealed, seal
-from generator.building.wheelhouse import default_root, fetch, link_wheelhouse, place_of
+from generator.building.wheelhouse import (
+    default_root,
+    fetch,
+    fetch_unhashed,
+    link_wheelhouse,
+    place_of,
+)
 from generator.building.worker import Audit, Contents
 
 __all__ = [
@@ -22,6 +28,7 @@ __all__ = [
     "default_root",
     "expected_metadata",
     "fetch",
+    "fetch_unhashed",
     "file_name",
     "link_wheelhouse",
     "open_payload",

@@ -54,7 +54,7 @@ FLOOR_TOO_LOW: Final = Rule(
     id="L-006",
     severity="error",
     title="binaries need a newer system than the package declares",
-    fix="raise __glibc or __osx in the recipe: upstream's platform tag is wrong",
+    fix="upstream's platform tag is wrong: raise `glibc` of the wheel's index in feedstock.yaml",
 )
 FLOOR_HIGHER: Final = Rule(
     id="L-007",

@@ -125,6 +125,7 @@ def layout_text(inputs: RecipeInputs, *, smoke: bool) -> str:
                 "cell": key,
                 "purl": wheel.purl,
                 "size": wheel.size,
+                "hash_origin": wheel.hash_origin,
                 "dist_info": _dist_info(
                     package, wheel, lock.metadata[wheel.metadata], variant.subdir
                 ),

@@ -131,3 +131,10 @@ def write_zip(path: Path, members: Iterable[tuple[str, bytes]]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(zip_bytes(members))
     return path
+
+
+def metadata_of(path: Path) -> bytes:
+    """METADATA of a wheel file, as an index has its copy (PEP 658)."""
+    with zipfile.ZipFile(path) as archive:
+        name = next(n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
+        return archive.read(name)

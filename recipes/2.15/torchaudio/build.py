@@ -328,6 +328,7 @@ def write_provenance(package: Package, wheel: Wheel, source: dict[str, Any],
         "schema": 1,
         "package": package.name,
         "source": {"purl": source["purl"], "sha256": source["sha256"], "size": source["size"],
+                   "hash_origin": source["hash_origin"],
                    "record_sha256": hashlib.sha256(wheel.record_bytes).hexdigest(),
                    "commit": commit},
         "evidence": {f"info/armtorch/{member.rpartition('/')[2]}": member

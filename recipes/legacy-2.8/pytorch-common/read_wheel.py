@@ -34,7 +34,8 @@ UTC = timezone.utc  # noqa: UP017 - python 3.9 runs this too
 _DIGEST = re.compile(r"sha256=[A-Za-z0-9_-]{43}")
 #: characters, ends and device names
 _NOT_ON_WINDOWS = re.compile(
-    r'[<>:"|?*%^&!]|[. ](?:/|$)|/(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:[./]|$)', re.IGNORECASE)
+    r'[<>:"|?*%^&!]|[. ](?:/|$)|/(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:[./]|$)', re.IGNORECASE
+)
 
 
 class RefusedError(Exception):
@@ -262,11 +263,16 @@ def check_names(wheel: Wheel, target: str) -> None:
     for name in wheel.members:
         for path in [*parents(name), name]:
             if (other := seen.setdefault(path.lower(), path)) != path:
-                refuse(f"{wheel.name}: {other!r} and {path!r} are one file on {target}",
-                       "do not use this wheel; tell upstream")
+                refuse(
+                    f"{wheel.name}: {other!r} and {path!r} are one file on {target}",
+                    "do not use this wheel; tell upstream",
+                )
         if target.startswith("win-") and _NOT_ON_WINDOWS.search(f"/{name}"):
-            refuse(f"{wheel.name}: member {name!r} has a name that Windows cannot have, or a batch "
-                   "file cannot write", "do not use this wheel; tell upstream")
+            refuse(
+                f"{wheel.name}: member {name!r} has a name that Windows cannot have, or a batch "
+                "file cannot write",
+                "do not use this wheel; tell upstream",
+            )
 
 
 def parents(name: str) -> list[str]:
