@@ -17,6 +17,9 @@ _COMMANDS = (
     "render",
     "build",
     "test",
+    "lint",
+    "verify",
+    "map",
     "publish",
     "yank",
     "retire",
@@ -63,5 +66,6 @@ def cli(ctx: click.Context, feedstock: Path, *, quiet: bool, debug: bool) -> Non
       armtorch render      recipes/ and .ci_support/ from the lock
       armtorch build       packages into a channel folder
       armtorch test        install each package afresh and run its tests
+      armtorch verify      prove that packages are made of upstream's bytes
     """
     ctx.obj = Project(feedstock=feedstock, narrator=narrator(quiet=quiet))
