@@ -46,8 +46,21 @@ class Rule:
     bundled: bool = False
     required: bool = False
     patch: Patch | None = None
+    #: PEP 440 specifier of the wheel's version the rule is for
+    versions: str = ""
+    #: PEP 440 specifier of the cell's CUDA line; None for cells without CUDA too
+    cuda: str | None = None
     #: the folder that is cut off the member's path
     source: str = ""
+
+    def applies(self, wheel: Wheel, cell: Cell) -> bool:
+        """Whether the rule is for this wheel in this cell."""
+        accelerator = cell.accelerator
+        if self.cuda is not None and (
+            accelerator.cuda is None or accelerator.cuda_compiler_version not in _set(self.cuda)
+        ):
+            return False
+        return wheel.version.partition("+")[0] in _set(self.versions)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +84,11 @@ class LayoutFile:
     format: Literal[1]
     projects: dict[str, ProjectLayout]
     licenses: tuple[str, ...]
+
+
+@cache
+def _set(specifier: str) -> SpecifierSet:
+    return SpecifierSet(specifier, prereleases=True)
 
 
 @cache
@@ -130,6 +148,8 @@ def _cell(package: str, wheel: Wheel, cell: Cell) -> dict[str, Any]:
     shared = package == layout.shared_package
     rules: list[dict[str, Any]] = []
     for rule in layout.rules:
+        if not rule.applies(wheel, cell):
+            continue
         if rule.bundled:
             rules += _bundled_rules(layout, wheel, cell, shared=shared)
         else:
@@ -170,14 +190,7 @@ def _rule(layout: ProjectLayout, rule: Rule, *, shared: bool) -> dict[str, Any]:
     said["shared"] = True
     said |= {"from": rule.source, "to": rule.share}
     if shared:
-        said["do"] = "unpack"
-        if rule.patch is not None:
-            said["patch"] = {
-                "pattern": rule.patch.pattern,
-                "with": rule.patch.replacement,
-                "why": rule.patch.why,
-            }
-        return said
+        return {**said, "do": "unpack", **_patch(rule)}
     return {**said, "do": "link", "of": layout.shared_package}
 
 
@@ -187,7 +200,14 @@ def _python_only(layout: ProjectLayout, rule: Rule, *, shared: bool) -> dict[str
         return {"do": "leave", "of": layout.package}
     if rule.own is not None:
         return {"do": "unpack", "from": rule.source, "to": rule.own, "link_back": True}
-    return {"do": "unpack", "to": _SITE}
+    return {"do": "unpack", "to": _SITE, **_patch(rule)}
+
+
+def _patch(rule: Rule) -> dict[str, Any]:
+    if rule.patch is None:
+        return {}
+    said = {"pattern": rule.patch.pattern, "with": rule.patch.replacement, "why": rule.patch.why}
+    return {"patch": said}
 
 
 def _bundled_rules(
