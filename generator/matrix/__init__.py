@@ -12,6 +12,8 @@ from generator.matrix.selection import Selection, newest_lines, select
 from generator.matrix.variants import conda_version, variants
 from generator.matrix.view import (
     AbsentCell,
+    BaseVerdict,
+    BlockedVariant,
     CellView,
     MatrixView,
     MissingVariant,
@@ -24,6 +26,8 @@ __all__ = [
     "METAPACKAGES",
     "PROJECTS",
     "AbsentCell",
+    "BaseVerdict",
+    "BlockedVariant",
     "CellView",
     "LineCells",
     "MatrixView",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import ConfigDict, TypeAdapter
 
+from generator.datafiles import subdirs
 from generator.feedstock import Feedstock
 from generator.matrix.lines import PROJECTS, wanted_pythons
 from generator.matrix.variants import variants
@@ -28,6 +29,28 @@ class MissingVariant:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BlockedVariant:
+    """A variant that cannot be installed from its base channels."""
+
+    __pydantic_config__ = _CLOSED
+
+    id: str
+    #: requirements without a solution: each for itself, or all of them together
+    by: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseVerdict:
+    """What the solver said of a cell's variants."""
+
+    __pydantic_config__ = _CLOSED
+
+    channels: tuple[str, ...]
+    virtual_packages: tuple[str, ...]
+    blocked: tuple[BlockedVariant, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class CellView:
     """A cell that exists: its trio, its Pythons, its variants and what it lacks."""
 
@@ -43,6 +66,8 @@ class CellView:
     #: ids
     variants: tuple[str, ...]
     missing: tuple[MissingVariant, ...]
+    #: None where no base channel was asked
+    base: BaseVerdict | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +84,19 @@ class AbsentCell:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SubdirView:
+    """How much there is for one conda subdir, of all that armtorch knows."""
+
+    __pydantic_config__ = _CLOSED
+
+    name: str
+    cells: int
+    variants: int
+    #: what is known of PyTorch for it, where that needs saying
+    note: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class MatrixView:
     """The whole of ``armtorch matrix``."""
 
@@ -68,6 +106,8 @@ class MatrixView:
     #: ids of the packages that exist once for every platform
     metapackages: tuple[str, ...]
     absent: tuple[AbsentCell, ...]
+    #: every subdir, served or not
+    subdirs: tuple[SubdirView, ...]
 
 
 def matrix_view(feedstock: Feedstock, lock: Lock) -> MatrixView:
@@ -90,6 +130,15 @@ def matrix_view(feedstock: Feedstock, lock: Lock) -> MatrixView:
                 detail=each.detail,
             )
             for each in lock.absent
+        ),
+        subdirs=tuple(
+            SubdirView(
+                name=subdir.name,
+                cells=sum(cell.subdir == subdir.name for cell in lock.cells),
+                variants=sum(each.subdir == subdir.name for each in found),
+                note=subdir.note,
+            )
+            for subdir in subdirs().values()
         ),
     )
 

@@ -42,9 +42,7 @@ print(extension._check_cuda_version(), extension._IS_ALIGN_AVAILABLE)
 
 def packaged(project, folder: Path, glob: str) -> tuple[Path, dict[str, object]]:
     """Build one torchaudio and return its site-packages and its manifest."""
-    (variant,) = select(
-        variants(project.declared(), project.locked()), Selection(globs=(glob,))
-    )
+    (variant,) = select(variants(project.declared(), project.locked()), Selection(globs=(glob,)))
     channel = LocalChannel(folder / "channel")
     report = build_variants(project, [variant], BuildOptions(channel=channel, jobs=1, level=1))
     report.raise_for_failures()

@@ -21,9 +21,8 @@ GPU = "__cuda=13.0"
 @pytest.fixture(scope="module")
 def channels(project, tmp_path_factory):
     folder = tmp_path_factory.mktemp("solving")
-    ours = rendered_channel.write(
-        variants(project.declared(), project.locked()), ROOT, folder / "ours"
-    )
+    records = tree_records(render(project.declared(), project.locked()))
+    ours = write_record_channel(records.values(), folder / "ours")
     return [ours, standins.write(folder / "base")]
 
 
