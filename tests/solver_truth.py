@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,9 @@ from generator.testing import Machine, Priority, solve
 from tests.forge.standins import Group
 
 _FILE = Path(__file__).with_name("solver_truth.yaml")
+_PROGRAMS = {"conda", "mamba", "micromamba", "pixi"}
+#: what these programs take a virtual package's version from
+_OVERRIDE = re.compile(r"CONDA_OVERRIDE_([A-Z]+)=(\S+)")
 #: options of conda, mamba and pixi that take a value
 _VALUED = {"-n", "--name", "-c", "--channel", "-p", "--prefix"}
 
@@ -26,14 +30,12 @@ class Row(BaseModel):
 
     command: str
     on: str
-    base: tuple[Group, ...] = ("ahead",)
+    base: tuple[Group, ...] = ("ahead", "pytorch")
     priority: Priority = "strict"
     #: what was asked for before, with the base channel alone
     after: str = ""
     #: package -> ``<channel> <version> <build>``, the build's hash left out as ``*``
     gives: dict[str, str] = {}
-    #: packages that must not be there
-    without: tuple[str, ...] = ()
     #: what the solver must name when it refuses
     refused: str = ""
     #: why it is so, where that is not plain
@@ -57,9 +59,13 @@ def load() -> Table:
 
 def specs(command: str) -> list[str]:
     """Return what a command line of conda, mamba, micromamba or pixi asks for."""
-    words = iter(shlex.split(command)[2:])
-    found = []
+    words = iter(shlex.split(command))
+    found: list[str] = []
     for word in words:
+        if word in _PROGRAMS:
+            next(words)
+            found.clear()
+            continue
         if word in _VALUED:
             next(words)
         elif not word.startswith("-"):
@@ -92,11 +98,8 @@ def said(record: RepoDataRecord, ours: str) -> str:
 def run(row: Row, table: Table, *, ours: str, base: str, gateway: Gateway) -> Solved:
     """Solve a row; raises SolveError as `solve` does."""
     subdir, *virtual = table.machines[row.on].split()
+    virtual += [f"__{name.lower()}={version}" for name, version in _OVERRIDE.findall(row.command)]
     machine = Machine.of(subdirs()[subdir], native=False, added=virtual)
-    machine = Machine(
-        subdir=subdir,
-        virtual_packages=tuple(v for v in machine.virtual_packages if not v.endswith("=none")),
-    )
     before: list[RepoDataRecord] = []
     asked = specs(row.command)
     if row.after:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Final
 
 from packaging.specifiers import SpecifierSet
@@ -9,6 +11,7 @@ from packaging.version import Version
 
 from generator.datafiles import subdirs
 from generator.errors import RenderError
+from generator.matrix import reference_wheel
 from generator.model import Accelerator, Cell, Lock, Metadata, PythonBuild, Variant
 from generator.naming import (
     RunDependency,
@@ -22,6 +25,14 @@ from generator.naming import (
 from generator.naming.requirements import Part
 
 _VERSION = "${{ version }}"
+#: the variant keys that every libtorch recipe uses
+_HASHED: Final = (
+    "arm_variant_type",
+    "channel_sources",
+    "channel_targets",
+    "cuda_compiler_version",
+    "target_platform",
+)
 #: build string of pytorch's, libtorch's and the metapackages' builds up to the hash
 _BUILD = "${{ accelerator }}_generic_*"
 #: conda-forge's package that keeps sbsa and tegra builds apart
@@ -52,13 +63,16 @@ def run_specs(variant: Variant, cell: Cell, lock: Lock) -> tuple[str, ...]:
     shared = variant.package == "libtorch"
     found = [] if shared else list(_python(metadata, variant.python))
     if variant.package == "pytorch":
-        found.append(f"libtorch =={_VERSION} {_BUILD}_${{{{ libtorch_number }}}}")
+        build = _libtorch_build(variant, cell)
+        found.append(f"libtorch =={_VERSION} {build}_${{{{ libtorch_number }}}}")
         if subdir.os != "osx":
             kind = "cpu" if variant.accelerator.cuda is None else "cuda"
             found.append(f"pytorch-mutex ==1.0 {kind}")
     elif not shared:
         _check_torch(metadata, cell)
         found.append(f"pytorch ==${{{{ pytorch }}}} {_BUILD}")
+        # conda-forge's builds have strings like ours: this one is in no build of theirs
+        found.append(f"libtorch ==${{{{ pytorch }}}} {_libtorch_build(variant, cell)}_*")
     python = cell.pythons()[0] if shared else variant.python
     native, mapped = (
         conda_depends(
@@ -84,6 +98,28 @@ def run_specs(variant: Variant, cell: Cell, lock: Lock) -> tuple[str, ...]:
         wheel.platforms, subdir=subdir, accelerator=variant.accelerator if drives else Accelerator()
     )
     return (*found, *_ordered((*mapped, *more)), *virtual)
+
+
+def _libtorch_build(variant: Variant, cell: Cell) -> str:
+    """Return the build string of the cell's libtorch, without its number.
+
+    Its hash tells our build from conda-forge's of the same version: their pytorch names the hash of
+    their libtorch likewise, and so the two never mix, whatever the channel priority. It is
+    rattler-build's own: sha1 over the variant keys that a recipe uses, with the virtual packages it
+    asks for (rattler-build, hash.rs, as conda-build has it). `tree_records` and the built
+    packages' tests hold it against the real one.
+    """
+    wheel = reference_wheel(cell)
+    virtual = virtual_packages(
+        wheel.platforms if wheel else (),
+        subdir=subdirs()[variant.subdir],
+        accelerator=variant.accelerator,
+    )
+    used = {key: variant.config[key][0] for key in _HASHED if key in variant.config}
+    used |= {spec.split(" ", 1)[0]: spec for spec in virtual}
+    text = json.dumps(dict(sorted(used.items())))
+    digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+    return f"${{{{ accelerator }}}}_generic_h{digest[:7]}"
 
 
 def constraint_specs(variant: Variant) -> tuple[str, ...]:
