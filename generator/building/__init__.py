@@ -4,7 +4,13 @@ from generator.building.driver import Settings, build
 from generator.building.planning import Destination, file_name
 from generator.building.report import BuildReport, Row, Savings
 from generator.building.seal import Sealed, seal
-from generator.building.wheelhouse import default_root, fetch, link_wheelhouse, place_of
+from generator.building.wheelhouse import (
+    default_root,
+    fetch,
+    fetch_unhashed,
+    link_wheelhouse,
+    place_of,
+)
 from generator.building.worker import Audit, Contents
 
 __all__ = [
@@ -19,6 +25,7 @@ __all__ = [
     "build",
     "default_root",
     "fetch",
+    "fetch_unhashed",
     "file_name",
     "link_wheelhouse",
     "place_of",

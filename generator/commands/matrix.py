@@ -84,19 +84,30 @@ def command(
         sys.exit(SolveError.exit_code)
 
 
+def _origin(cell: CellView) -> str:
+    """Say which indexes the wheels are from, and what is special about them."""
+    notes = [
+        *([cell.candidate] if cell.candidate else []),
+        *(["sha256 computed at first fetch"] if cell.computed_hashes else []),
+        *([f"unreachable since {cell.unreachable_since}"] if cell.unreachable_since else []),
+    ]
+    return ", ".join(cell.indexes) + (f" ({'; '.join(notes)})" if notes else "")
+
+
 def _show(view: MatrixView) -> None:
     console = table_console()
     solved = any(cell.base is not None for cell in view.cells)
-    heads = ["cell", "trio", "Pythons", "variants", *(["on the base"] if solved else [])]
+    heads = ["cell", "trio", "Pythons", "variants", "wheels from"]
+    heads += ["on the base"] if solved else []
     table = Table(*heads, box=None, pad_edge=False)
     for cell in view.cells:
         trio = ", ".join(f"{name} {version}" for name, version in cell.trio.items())
-        row = [cell.name, trio, " ".join(cell.pythons), str(len(cell.variants))]
+        row = [cell.name, trio, " ".join(cell.pythons), str(len(cell.variants)), _origin(cell)]
         table.add_row(*row, *([_verdict(cell)] if solved else []))
     console.print(table)
-    count = sum(len(cell.variants) for cell in view.cells) + len(view.metapackages)
+    total = sum(len(cell.variants) for cell in view.cells) + len(view.metapackages)
     console.print(
-        f"\n{count} variants, {len(view.metapackages)} of them metapackages for every platform"
+        f"\n{total} variants, {len(view.metapackages)} of them metapackages for every platform"
     )
     _show_subdirs(console, view)
     _show_absent(console, view)

@@ -117,6 +117,7 @@ def layout_text(inputs: RecipeInputs, *, smoke: bool) -> str:
                 "cell": key,
                 "purl": wheel.purl,
                 "size": wheel.size,
+                "hash_origin": wheel.hash_origin,
                 "dist_info": _dist_info(package, wheel, lock.metadata[wheel.metadata]),
             }
             places.setdefault(key, _cell(package, wheel, cell))

@@ -26,7 +26,7 @@ from generator.naming.requirements import Part
 
 _VERSION = "${{ version }}"
 #: the variant keys that every libtorch recipe uses
-_HASHED: Final = (
+_HASHED: tuple[str, ...] = (
     "arm_variant_type",
     "channel_sources",
     "channel_targets",

@@ -287,6 +287,7 @@ def write_provenance(package: Package, wheel: Wheel, source: dict[str, Any],
     account = {
         "schema": 1,
         "source": {"purl": source["purl"], "sha256": source["sha256"], "size": source["size"],
+                   "hash_origin": source["hash_origin"],
                    "record": "info/armtorch/RECORD", "metadata": "info/armtorch/METADATA"},
         "unchanged": package.unchanged, "patched": package.patched, "linked": package.linked,
         "generated": package.generated,
