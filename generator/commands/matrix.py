@@ -101,7 +101,8 @@ def _show(view: MatrixView) -> None:
     heads += ["on the base"] if solved else []
     table = Table(*heads, box=None, pad_edge=False)
     for cell in view.cells:
-        trio = ", ".join(f"{name} {version}" for name, version in cell.trio.items())
+        versions = {**cell.trio, **cell.fill}
+        trio = ", ".join(f"{name} {version}" for name, version in versions.items())
         row = [cell.name, trio, " ".join(cell.pythons), str(len(cell.variants)), _origin(cell)]
         table.add_row(*row, *([_verdict(cell)] if solved else []))
     console.print(table)

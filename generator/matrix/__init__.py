@@ -1,6 +1,7 @@
 """feedstock + lock -> cells -> variants, and the reason for everything absent."""
 
 from generator.matrix.lines import (
+    FILL,
     METAPACKAGES,
     PROJECTS,
     LineCells,
@@ -23,6 +24,7 @@ from generator.matrix.view import (
 )
 
 __all__ = [
+    "FILL",
     "METAPACKAGES",
     "PROJECTS",
     "AbsentCell",

@@ -16,7 +16,10 @@ PROJECTS: Final = {
     "pytorch": "torch",
     "torchvision": "torchvision",
     "torchaudio": "torchaudio",
+    "triton": "triton",
 }
+#: packages that stand in for what a base channel lacks (design D12): bound to no torch
+FILL: Final = frozenset({"triton"})
 #: line of the packages that are the same for every release
 METAPACKAGES: Final = "metapackages"
 

@@ -62,6 +62,8 @@ class CellView:
     subdir: str
     accelerator: str
     trio: dict[str, str]
+    #: what the base channel lacks and is repacked, too
+    fill: dict[str, str]
     pythons: tuple[str, ...]
     #: ids
     variants: tuple[str, ...]
@@ -173,6 +175,7 @@ def _cell(feedstock: Feedstock, cell: Cell, found: tuple[Variant, ...]) -> CellV
         subdir=cell.subdir,
         accelerator=str(cell.accelerator),
         trio={str(project): version for project, version in cell.trio.items()},
+        fill={str(project): version for project, version in cell.fill.items()},
         pythons=tuple(str(python) for python in pythons),
         variants=tuple(
             each.id

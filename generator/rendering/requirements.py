@@ -11,8 +11,8 @@ from packaging.version import Version
 
 from generator.datafiles import subdirs
 from generator.errors import RenderError
-from generator.matrix import reference_wheel
-from generator.model import Accelerator, Cell, Lock, Metadata, PythonBuild, Variant
+from generator.matrix import FILL, reference_wheel
+from generator.model import Accelerator, Cell, Lock, Metadata, Variant
 from generator.naming import (
     RunDependency,
     conda_depends,
@@ -43,6 +43,7 @@ _PARTS: Final[dict[str, Part]] = {
     "pytorch": "python",
     "torchvision": "all",
     "torchaudio": "all",
+    "triton": "python",
 }
 
 
@@ -61,14 +62,14 @@ def run_specs(variant: Variant, cell: Cell, lock: Lock) -> tuple[str, ...]:
     wheel = variant.wheels[0]
     metadata, subdir = lock.metadata[wheel.metadata], subdirs()[variant.subdir]
     shared = variant.package == "libtorch"
-    found = [] if shared else list(_python(metadata, variant.python))
+    found = [] if shared else list(_python(metadata, variant))
     if variant.package == "pytorch":
         build = _libtorch_build(variant, cell)
         found.append(f"libtorch =={_VERSION} {build}_${{{{ libtorch_number }}}}")
         if subdir.os != "osx":
             kind = "cpu" if variant.accelerator.cuda is None else "cuda"
             found.append(f"pytorch-mutex ==1.0 {kind}")
-    elif not shared:
+    elif not shared and variant.package not in FILL:
         _check_torch(metadata, cell)
         found.append(f"pytorch ==${{{{ pytorch }}}} {_BUILD}")
         # conda-forge's builds have strings like ours: this one is in no build of theirs
@@ -145,11 +146,18 @@ def constraint_specs(variant: Variant) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _python(metadata: Metadata, python: PythonBuild | None) -> tuple[str, ...]:
+def _python(metadata: Metadata, variant: Variant) -> tuple[str, ...]:
     """Ask for the Python of the wheel: python_abi binds the minor, python stays bare for linters.
 
-    Only what Requires-Python leaves out inside the minor is said of python itself.
+    Only what Requires-Python leaves out inside the minor is said of python itself. What is of the
+    stable ABI asks for the first minor and for a GIL, as conda-forge's packages do (CEP 20;
+    python-abi3-feedstock).
     """
+    python = variant.python
+    if variant.abi3 and python is not None:
+        below = [s for s in SpecifierSet(metadata.requires_python) if s.operator in {"<", "!="}]
+        wanted = conda_version_spec(",".join([f">={python.version}", *map(str, below)]))
+        return ("python", f"cpython {wanted}", "_python_abi3_support 1.*")
     if python is None:
         wanted = conda_version_spec(metadata.requires_python) if metadata.requires_python else ""
         return (f"python {wanted}".strip(),)

@@ -111,11 +111,18 @@ class _Judge:
         self, spec: str, name: str, blocked: Mapping[str, tuple[str, ...]]
     ) -> tuple[str, ...]:
         """Say what blocks a package of ours that is asked for: that is known already."""
-        package = spec.split(" ", 1)[0]
+        variant = self._variants[name]
         below = [
-            blocked[each]
-            for each in self._variants[name].depends
-            if each in blocked and self._variants[each].package == package
+            reasons
+            for other, reasons in blocked.items()
+            if _is(self._variants[other], spec.split(" ", 1)[0], variant)
         ]
         # a package for every Python is there as soon as one of those it needs is
         return min(below, key=len, default=(spec,))
+
+
+def _is(other: Variant, package: str, variant: Variant) -> bool:
+    """Whether ``other`` is the package of that name which a variant of the same cell can take."""
+    return other.package == package and (
+        other.python is None or variant.python is None or other.serves(variant.python)
+    )

@@ -207,8 +207,14 @@ def _python_records(rows: Rows) -> Iterator[Record]:
         abi_release = Release(version=plain, number=8)
         python_spec = f"python {plain}.* *_{build.tail}"
         yield _noarch("python_abi", abi_release, f"8_{build.abi}", constrains=[python_spec])
-        if selects_abi:
-            yield from _gil_records(python, build)
+        yield from _gil_records(python, build)
+    # python-abi3-feedstock: what packages of the stable ABI depend on
+    yield _noarch(
+        "_python_abi3_support",
+        Release(version="1.0", number=2),
+        "h{hash}_2",
+        depends=["cpython", "python-gil"],
+    )
 
 
 def _gil_records(python: str, build: PythonRow) -> Iterator[Record]:
