@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -74,13 +75,11 @@ def test_the_table_is_long_enough_and_every_row_says_one_thing():
 @pytest.mark.parametrize("row", TABLE.rows, ids=name_of)
 def test_solver_truth(row, ours, bases, gateway):
     base = bases[row.base]
-    try:
-        solved = solver_truth.run(row, TABLE, ours=ours, base=base, gateway=gateway)
-    except SolveError as error:
-        assert row.refused, f"refused: {error}"
-        assert row.refused in error.what
+    if row.refused:
+        with pytest.raises(SolveError, match=re.escape(row.refused)):
+            solver_truth.run(row, TABLE, ours=ours, base=base, gateway=gateway)
         return
-    assert row.gives, f"not refused: {[solved.found(name) for name in TRIO]}"
+    solved = solver_truth.run(row, TABLE, ours=ours, base=base, gateway=gateway)
     abi = solved.found("python_abi").rpartition("_")[2]
     for name, build in row.gives.items():
         assert fnmatch.fnmatchcase(solved.found(name), build), (name, solved.found(name))
@@ -95,7 +94,9 @@ def test_solver_truth(row, ours, bases, gateway):
                 build,
             )
             and all(
-                spec.endswith(f"_{abi}") for spec in record["depends"] if spec.startswith("python_abi ")
+                spec.endswith(f"_{abi}")
+                for spec in record["depends"]
+                if spec.startswith("python_abi ")
             )
         ]
         assert len(alike) == 1, (name, build, [record["build"] for record in alike])

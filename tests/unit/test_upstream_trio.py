@@ -12,7 +12,7 @@ from packaging.version import Version
 from generator.datafiles import subdirs
 from generator.errors import MalformedError, NoTrioError
 from generator.lock import read_lock
-from generator.model import Accelerator, PythonBuild
+from generator.model import Accelerator, Cell, Lock, PythonBuild
 from generator.upstream.catalogue import Release
 from generator.upstream.policy import trio_policy
 from generator.upstream.targets import accelerator_of, active, environment
@@ -115,6 +115,9 @@ def test_the_committed_lock_has_no_combination_that_cannot_import() -> None:
             if wheel.project == "torch":
                 found = accelerator_of(said, POLICY.cuda_requirements, wheel.filename)
                 assert found == cell.accelerator, wheel.filename
+            elif wheel.project in cell.fill:
+                (asked,) = [r for r in _torch_of(cell, lock) if r.name == wheel.project]
+                assert asked.specifier.contains(wheel.version), wheel.filename
             else:
                 verdict = judge(
                     wheel.project, Release(Version(wheel.version)), said, choice, POLICY.companions
@@ -122,6 +125,13 @@ def test_the_committed_lock_has_no_combination_that_cannot_import() -> None:
                 assert verdict.refusal is None, wheel.filename
             judged += 1
     assert judged > 0
+
+
+def _torch_of(cell: Cell, lock: Lock) -> Sequence[Requirement]:
+    wheel = cell.wheels_of("torch")[0]
+    assert wheel.python is not None
+    target = environment(subdirs()[cell.subdir], wheel.python)
+    return active(lock.metadata[wheel.metadata].requires_dist, target)
 
 
 def requirements(*texts: str, subdir: str = "linux-aarch64") -> Sequence[Requirement]:
