@@ -35,6 +35,7 @@ _HASHED: tuple[str, ...] = (
 )
 #: build string of pytorch's, libtorch's and the metapackages' builds up to the hash
 _BUILD = "${{ accelerator }}_generic_*"
+_COMMON = f"pytorch-common =={_VERSION} {_BUILD}_${{{{ common_number }}}}"
 #: conda-forge's package that keeps sbsa and tegra builds apart
 _BOARD = "arm-variant"
 #: which part of Requires-Dist each package depends on
@@ -63,9 +64,11 @@ def run_specs(variant: Variant, cell: Cell, lock: Lock) -> tuple[str, ...]:
     metadata, subdir = lock.metadata[wheel.metadata], subdirs()[variant.subdir]
     shared = variant.package == "libtorch"
     found = [] if shared else list(_python(metadata, variant))
+    libtorch = f"libtorch =={_VERSION} {_libtorch_build(variant, cell)}_${{{{ libtorch_number }}}}"
+    if variant.package == "pytorch-common":
+        return (*found, libtorch)
     if variant.package == "pytorch":
-        build = _libtorch_build(variant, cell)
-        found.append(f"libtorch =={_VERSION} {build}_${{{{ libtorch_number }}}}")
+        found += [libtorch, _COMMON]
         if subdir.os != "osx":
             kind = "cpu" if variant.accelerator.cuda is None else "cuda"
             found.append(f"pytorch-mutex ==1.0 {kind}")
@@ -129,6 +132,9 @@ def constraint_specs(variant: Variant) -> tuple[str, ...]:
     Sources: pytorch-cpu-feedstock recipe/meta.yaml (run_constrained of libtorch and pytorch),
     pytorch/builder conda/pytorch-nightly/meta.yaml (cpuonly), facts/landscape.md 3 and 4a.
     """
+    if variant.package == "pytorch-common":
+        # or it would stay behind where another channel's pytorch takes over, with the same files
+        return (f"pytorch =={_VERSION} {_BUILD}",)
     if variant.package not in {"libtorch", "pytorch"}:
         return ()
     cuda = variant.accelerator.cuda_compiler_version
