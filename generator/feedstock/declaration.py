@@ -12,7 +12,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 from generator.model.cell import TrainName
 from generator.model.fields import PythonBuildText
 from generator.model.retention import Retention
-from generator.model.wheel import Project
+from generator.model.wheel import Fill, Project
 
 _CLOSED = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
@@ -181,6 +181,9 @@ class Feedstock:
     upstream serves."""
     packages: tuple[Project, ...] = ("torch", "torchvision", "torchaudio")
     """Upstream projects; torch cannot be left out."""
+    fill: tuple[Fill, ...] = ()
+    """Upstream projects that torch needs and the base channels lack in that version: they are
+    repacked, too. `armtorch matrix --against-base` shows what is lacking."""
     lines: tuple[Line, ...] = ()
     """Lines kept beside the trains' own."""
     policies: Policies = field(default_factory=Policies)

@@ -16,10 +16,10 @@ from ruamel.yaml import YAML
 from generator.channel import LocalChannel
 from generator.datafiles import subdirs
 from generator.errors import StorageError
-from generator.matrix import variants
+from generator.rendering import render, tree_records, write_record_channel
 from generator.stages.page import solvability, write_page
 from generator.testing import Machine, solve
-from tests import rendered_channel, servers
+from tests import servers
 from tests.conftest import ROOT, missing
 from tests.forge import standins
 
@@ -40,8 +40,8 @@ def site(project, tmp_path_factory):
     """A channel of every variant's record, its page, and what it is solved against."""
     folder = tmp_path_factory.mktemp("page")
     channel = folder / "channel"
-    found = variants(project.declared(), project.locked())
-    url = rendered_channel.write(found, ROOT, channel)
+    records = tree_records(render(project.declared(), project.locked()))
+    url = write_record_channel(records.values(), channel)
     base = standins.write(folder / "base")
     source = LocalChannel(channel)
     check = solvability(project.declared(), source, [base])
