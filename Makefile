@@ -72,7 +72,7 @@ $(VENV)/.test-installed: pyproject.toml $(VENV)/.installed
 
 # ARM binaries run under qemu-user. Without root or apt the tests that need it are skipped with the
 # reason, and the summary counts them; with CI=true its absence is a failure.
-emulator: ## install qemu-user and register it with the kernel (root, Debian)
+emulator: ## install qemu-user, registered with the kernel, and a cross compiler (root, Debian)
 	@if test -n '$(ROOT)' -a -n '$(APT)'; then bash tests/emulator.sh; \
 	else echo 'emulator: not root on Debian, so emulated tests run only where qemu is there'; fi
 
