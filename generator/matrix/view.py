@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import ConfigDict, TypeAdapter
 
+from generator.datafiles import subdirs
 from generator.feedstock import Feedstock
 from generator.matrix.lines import PROJECTS, SHARED, wanted_pythons
 from generator.matrix.variants import variants
@@ -28,6 +29,28 @@ class MissingVariant:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BlockedVariant:
+    """A variant that cannot be installed from its base channels."""
+
+    __pydantic_config__ = _CLOSED
+
+    id: str
+    #: requirements without a solution: each for itself, or all of them together
+    by: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseVerdict:
+    """What the solver said of a cell's variants."""
+
+    __pydantic_config__ = _CLOSED
+
+    channels: tuple[str, ...]
+    virtual_packages: tuple[str, ...]
+    blocked: tuple[BlockedVariant, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class CellView:
     """A cell that exists: its trio, its Pythons, its variants and what it lacks."""
 
@@ -39,10 +62,22 @@ class CellView:
     subdir: str
     accelerator: str
     trio: dict[str, str]
+    #: what the base channel lacks and is repacked, too
+    fill: dict[str, str]
     pythons: tuple[str, ...]
     #: ids
     variants: tuple[str, ...]
     missing: tuple[MissingVariant, ...]
+    #: names of the indexes its wheels are from
+    indexes: tuple[str, ...]
+    #: whether a wheel's sha256 was computed here at the first fetch, since its index promises none
+    computed_hashes: bool
+    #: rc and nightly: ``candidate 2 of 2026-11-20``
+    candidate: str
+    #: the day since which an index does not answer, "" when all do
+    unreachable_since: str
+    #: None where no base channel was asked
+    base: BaseVerdict | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +94,19 @@ class AbsentCell:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SubdirView:
+    """How much there is for one conda subdir, of all that armtorch knows."""
+
+    __pydantic_config__ = _CLOSED
+
+    name: str
+    cells: int
+    variants: int
+    #: what is known of PyTorch for it, where that needs saying
+    note: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class MatrixView:
     """The whole of ``armtorch matrix``."""
 
@@ -68,6 +116,8 @@ class MatrixView:
     #: ids of the packages that exist once for every platform
     metapackages: tuple[str, ...]
     absent: tuple[AbsentCell, ...]
+    #: every subdir, served or not
+    subdirs: tuple[SubdirView, ...]
 
 
 def matrix_view(feedstock: Feedstock, lock: Lock) -> MatrixView:
@@ -90,6 +140,15 @@ def matrix_view(feedstock: Feedstock, lock: Lock) -> MatrixView:
                 detail=each.detail,
             )
             for each in lock.absent
+        ),
+        subdirs=tuple(
+            SubdirView(
+                name=subdir.name,
+                cells=sum(cell.subdir == subdir.name for cell in lock.cells),
+                variants=sum(each.subdir == subdir.name for each in found),
+                note=subdir.note,
+            )
+            for subdir in subdirs().values()
         ),
     )
 
@@ -116,6 +175,7 @@ def _cell(feedstock: Feedstock, cell: Cell, found: tuple[Variant, ...]) -> CellV
         subdir=cell.subdir,
         accelerator=str(cell.accelerator),
         trio={str(project): version for project, version in cell.trio.items()},
+        fill={str(project): version for project, version in cell.fill.items()},
         pythons=tuple(str(python) for python in pythons),
         variants=tuple(
             each.id
@@ -124,6 +184,10 @@ def _cell(feedstock: Feedstock, cell: Cell, found: tuple[Variant, ...]) -> CellV
             == (cell.line, cell.subdir, cell.accelerator)
         ),
         missing=tuple(_missing(feedstock, cell, pythons)),
+        indexes=tuple(dict.fromkeys(wheel.index for wheel in cell.wheels)),
+        computed_hashes=any(wheel.hash_origin == "computed" for wheel in cell.wheels),
+        candidate=str(cell.candidate or ""),
+        unreachable_since=cell.unreachable_since,
     )
 
 

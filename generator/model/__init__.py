@@ -5,6 +5,7 @@ from generator.model.cell import (
     Absence,
     AbsenceReason,
     BuildNumber,
+    Candidate,
     Cell,
     CellAbsence,
     Equivalent,
@@ -12,6 +13,7 @@ from generator.model.cell import (
     Sharing,
 )
 from generator.model.python_build import PythonBuild
+from generator.model.retention import Keep, Retention
 from generator.model.subdir import Subdir
 from generator.model.variant import Variant
 from generator.model.wheel import Metadata, Wheel
@@ -21,12 +23,15 @@ __all__ = [
     "AbsenceReason",
     "Accelerator",
     "BuildNumber",
+    "Candidate",
     "Cell",
     "CellAbsence",
     "Equivalent",
+    "Keep",
     "Lock",
     "Metadata",
     "PythonBuild",
+    "Retention",
     "Sharing",
     "Subdir",
     "Variant",

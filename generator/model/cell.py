@@ -9,7 +9,7 @@ from pydantic import ConfigDict
 
 from generator.model.fields import AcceleratorText
 from generator.model.python_build import PythonBuild
-from generator.model.wheel import Metadata, Project, Wheel
+from generator.model.wheel import Fill, Metadata, Project, Wheel
 
 TrainName = Literal["stable", "rc", "nightly"]
 #: why something is not in a cell (design D7 keeps the three apart): upstream does not serve it,
@@ -68,6 +68,24 @@ class Absence:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """Which of several wheels that upstream gave one name and version a cell of rc or nightly has.
+
+    download.pytorch.org/whl/test has the final version in the names of all its candidates.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    #: 1 for the first one seen of this version, one more each time a file's bytes changed
+    number: int
+    #: the day (UTC) of its newest wheel, by the index, else the day it was first seen
+    date: str
+
+    def __str__(self) -> str:
+        return f"candidate {self.number} of {self.date}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Cell:
     """One (train, torch version, subdir, accelerator) and the wheels that upstream serves."""
 
@@ -80,16 +98,28 @@ class Cell:
     accelerator: AcceleratorText
     #: project -> version; a project that is left out has an Absence
     trio: dict[Project, str]
+    #: what the base channel lacks and torch asks for -> version
+    fill: dict[Fill, str] = field(default_factory=dict)
     wheels: tuple[Wheel, ...] = ()
     sharing: Sharing | None = None
     absent: tuple[Absence, ...] = ()
     #: torch's own libraries in the wheel that C++ consumers link, sorted file names
     libraries: tuple[str, ...] = field(default=())
+    #: rc and nightly only
+    candidate: Candidate | None = None
+    #: the day (UTC) since which an index of the cell does not answer; what stands here is what it
+    #: had before
+    unreachable_since: str = ""
 
     @property
     def torch(self) -> str:
         """The torch version the cell is about."""
         return self.trio["torch"]
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """The version of every project in the cell, the trio first."""
+        return {str(name): found for name, found in (*self.trio.items(), *self.fill.items())}
 
     @property
     def name(self) -> str:
@@ -102,7 +132,7 @@ class Cell:
 
     def in_order(self) -> Cell:
         """Return the cell with its parts in their one order: torch first, then by Python."""
-        projects = list(get_args(Project))
+        projects = [*get_args(Project), *get_args(Fill)]
         return replace(
             self,
             trio={name: self.trio[name] for name in projects if name in self.trio},

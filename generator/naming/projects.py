@@ -63,7 +63,7 @@ class NameMap:
     format: Literal[1]
     projects: dict[str, ProjectRow]
     without_dist: tuple[str, ...]
-    accelerators: dict[ArmVariant, tuple[str, ...]]
+    accelerators: dict[ArmVariant | Literal["linux"], tuple[str, ...]]
     python_minors: tuple[int, ...]
 
     def row(self, project: str) -> ProjectRow:
@@ -96,7 +96,7 @@ def name_map() -> NameMap:
             check_spec(spec, f"projects.{project}.unstated")
     for variant, specs in names.accelerators.items():
         for spec in specs:
-            check_spec(spec, f"accelerators.{variant}")
+            check_spec(spec.format(cuda="13.0", next="14"), f"accelerators.{variant}")
     return names
 
 

@@ -1,7 +1,7 @@
 """Shared libraries in conda's terms: the rows of data/sonames.yaml.
 
-glibc finds a library by its SONAME, dyld by the file name at the end of its install name; both are
-called its name here.
+glibc finds a library by its SONAME, dyld by the file name at the end of its install name, Windows
+by its file name in any case; all are called its name here. Rows for Windows are in lower case.
 """
 
 from __future__ import annotations
@@ -70,6 +70,8 @@ class Library:
     compatibility: tuple[Compatibility, ...] = ()
     prefix: bool = False
     per_python: bool = False
+    #: opened by name at run time, so that no binary says that it needs it
+    dlopened: bool = False
 
     @property
     def package(self) -> str | None:
@@ -97,6 +99,8 @@ class Need:
     versions: str
     subdir: str
     accelerator: Literal["cpu", "cuda"]
+    #: PEP 440 specifier of the CUDA line
+    cuda: str = ""
     libraries: tuple[str, ...]
 
 
@@ -128,11 +132,16 @@ class SonameTable:
         An install name is looked up whole first, then by its last part, so that
         ``@rpath/libomp.dylib`` is ``libomp.dylib`` but ``/usr/lib/libc++.1.dylib`` is macOS's own.
         """
+        name = self.fold(name)
         if (row := self.libraries.get(name)) is not None:
             return row
         if system := next((p for p in self.prefixes if name.startswith(p.name)), None):
             return system
         return self.libraries.get(name.rsplit("/", 1)[-1])
+
+    def fold(self, name: str) -> str:
+        """Return a file name as this platform compares it: Windows ignores case."""
+        return name.lower() if self.subdir.startswith("win-") else name
 
     def provided_by(self, target: str) -> Library | None:
         """Return the library that a package provides at ``target``, a path under $PREFIX."""
@@ -191,6 +200,7 @@ def needed_libraries(
         for need in table.needs
         if (need.package, need.accelerator) == (package, kind)
         and _specifier(need.versions).contains(version, prereleases=True)
+        and (kind == "cpu" or accelerator.cuda_compiler_version in _specifier(need.cuda))
         for name in need.libraries
     )
 
@@ -241,6 +251,8 @@ def _tables() -> Mapping[str, SonameTable]:
         named: dict[str, Library] = {}
         for row in rows:
             for name in (row.name, *row.needed_as):
+                if subdir.startswith("win-") and name != name.lower():
+                    raise _bad(f"{name}: rows for Windows are in lower case")
                 if name in named:
                     raise _bad(f"{name} has two rows for {subdir}")
                 named[name] = row
@@ -273,6 +285,7 @@ def _check_needs(needs: tuple[Need, ...], tables: Mapping[str, SonameTable]) -> 
         if need.subdir not in tables:
             raise _bad(f"{where}: unknown subdir")
         _check_versions(need.versions, where)
+        _check_versions(need.cuda, where)
         for name in need.libraries:
             row = tables[need.subdir].libraries.get(name)
             if row is None or row.spec is None:

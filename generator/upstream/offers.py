@@ -10,7 +10,11 @@ from packaging.tags import Tag
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 
+from generator.errors import MalformedError
+from generator.model.cell import TrainName
 from generator.model.python_build import PythonBuild
+from generator.model.wheel import serves
+from generator.urls import public_url
 
 #: patch releases that are tried when a Requires-Python is asked about a minor version
 _PATCHES = range(50)
@@ -38,6 +42,14 @@ class Offer:
     #: whether the index has a copy of METADATA (PEP 658), and its sha256 where it says it
     has_metadata: bool = False
     metadata_sha256: str | None = None
+    #: when the index got it, ISO 8601; "" when it does not say
+    uploaded: str = ""
+    #: the accelerator it is said to be for; "" where only METADATA tells (see claims)
+    claim: str = ""
+    #: glibc that it needs at least, where its index is known to need more than the tags say
+    glibc: str = ""
+    #: why it is not to be used, as its name and its index have it; "" when nothing speaks against
+    refused: str = ""
     build: tuple[int, str] | tuple[()] = ()
     tags: frozenset[Tag] = frozenset()
 
@@ -56,6 +68,8 @@ class Offer:
     def python(self) -> PythonBuild | None:
         """Return the Python build it was made for; None for a wheel that serves every Python.
 
+        For the stable ABI (`abi3`) it is the first of those that it serves.
+
         Raises:
             ValueError: its tags are for something else than one CPython or any Python 3.
 
@@ -66,13 +80,18 @@ class Offer:
             raise ValueError(msg)
         return builds.pop()
 
+    @property
+    def abi3(self) -> bool:
+        """Whether it was built for the stable ABI."""
+        return any(tag.abi == "abi3" for tag in self.tags)
+
     def serves(self, python: PythonBuild) -> bool:
         """Whether its tags and its Requires-Python admit ``python``."""
         try:
             own = self.python()
         except ValueError:
             return False
-        return own in {None, python} and self.admits(python)
+        return serves(own, python, abi3=self.abi3) and self.admits(python)
 
     def admits(self, python: PythonBuild) -> bool:
         """Whether some release of ``python`` is in Requires-Python, as the index gives it."""
@@ -102,11 +121,27 @@ def parse_offer(filename: str, **facts: object) -> Offer | None:
     )
 
 
+def promised(offer: Offer, train: TrainName) -> None:
+    """Refuse a stable wheel whose index gives no sha256: there is nothing to hold it against.
+
+    Nightlies and candidates change daily, and their sha256 is computed once (see unhashed).
+
+    Raises:
+        MalformedError: as said.
+
+    """
+    if offer.sha256 is None and train == "stable":
+        raise MalformedError(
+            f"the index gives no sha256 for {offer.filename}",
+            where=public_url(offer.url),
+            next_step="download it, check it, and offer it from an index of kind folder",
+        )
+
+
 def _python_of(tag: Tag) -> PythonBuild | None:
     """Read one PEP 425 tag; upstream's older macOS wheels are ``cp310-none-macosx...``."""
     if tag.abi == "none":
         return None if tag.interpreter in {"py3", "py2"} else PythonBuild.from_abi(tag.interpreter)
     if tag.abi == "abi3":
-        msg = f"{tag} serves a range of Pythons, which armtorch has no word for"
-        raise ValueError(msg)
+        return PythonBuild.from_abi(tag.interpreter)
     return PythonBuild.from_abi(tag.abi)

@@ -277,3 +277,53 @@ def test_licences() -> None:
     )
     with pytest.raises(DataError, match="states 'Custom'"):
         spdx(Metadata(name="else", version="1", license="Custom"))
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "expected"),
+    [
+        ("cuda126-tegra", ["cuda-version >=12.6,<13", "arm-variant * tegra"]),
+        ("cuda126", ["cuda-version >=12.6,<13", "arm-variant * sbsa"]),
+        ("cuda130", ["cuda-version >=13.0,<14", "arm-variant * sbsa"]),
+        ("cpu", []),
+    ],
+)
+def test_a_wheel_that_declares_no_cuda_still_asks_for_its_line(accelerator, expected) -> None:
+    """As the wheels of the Jetson index do."""
+    silent = Metadata(name="torch", version="2.8.0", requires_dist=("filelock",))
+    assert specs(silent, "3.10", accelerator=accelerator, part="native") == expected
+
+
+def test_windows_has_no_boards() -> None:
+    silent = Metadata(name="torch", version="2.14.0")
+    found = conda_depends(
+        silent,
+        subdir=subdirs()["win-arm64"],
+        accelerator=Accelerator.parse("cuda134"),
+        python=PythonBuild(3, 13),
+    )
+    assert found == ()
+
+
+def test_cuda_12_of_download_pytorch_org_maps_to_the_split_packages() -> None:
+    metadata = Metadata(
+        name="torch",
+        version="2.13.0",
+        requires_dist=(
+            "nvidia-cuda-runtime-cu12==12.6.77",
+            "nvidia-cublas-cu12==12.6.4.1",
+            "nvidia-cudnn-cu12==9.10.2.21",
+            "nvidia-cusparselt-cu12==0.7.1",
+            "nvidia-nccl-cu12==2.27.5",
+        ),
+    )
+    assert specs(metadata, None, accelerator="cuda126", part="native") == [
+        "cuda-cudart >=12.6,<13",
+        "libcublas >=12.6,<13",
+        "libcudnn >=9.10,<10",
+        "cusparselt >=0.7.1,<0.8",
+        "nccl >=2.27.5,<3",
+        "cuda-version >=12.6,<13",
+        "arm-variant * sbsa",
+    ]
+    assert len(dropped_requirements(metadata)) == 5

@@ -9,7 +9,7 @@ from generator.datafiles import subdirs
 from generator.errors import IntegrityError
 from generator.model import Cell, Lock, PythonBuild, Wheel
 from generator.model.accelerator import Accelerator
-from generator.upstream.catalogue import Catalogue, refuse_tampering
+from generator.upstream.catalogue import Catalogue, Release, refuse_tampering
 from generator.upstream.offers import Offer, parse_offer
 
 LINUX, MAC = subdirs()["linux-aarch64"], subdirs()["osx-arm64"]
@@ -33,7 +33,8 @@ def python(text: str) -> PythonBuild:
         ("cp313-cp313t-manylinux_2_28_aarch64", ["3.13t"], ["3.13", "3.14t"]),
         ("cp310-none-macosx_11_0_arm64", ["3.10"], ["3.11"]),
         ("py3-none-manylinux_2_28_aarch64", ["3.11", "3.14t"], []),
-        ("cp39-abi3-manylinux_2_28_aarch64", [], ["3.9", "3.12"]),
+        # the stable ABI: from there on, but not without a GIL
+        ("cp312-abi3-manylinux_2_28_aarch64", ["3.12", "3.15"], ["3.11", "3.14t"]),
     ],
 )
 def test_tags_say_which_python_a_wheel_serves(
@@ -65,7 +66,7 @@ def test_the_highest_build_tag_wins() -> None:
             )
         }
     )
-    best = catalogue.best("torch", Version("2.10.0"), MAC, python("3.11"))
+    best = catalogue.best("torch", Release(Version("2.10.0")), MAC, python("3.11"))
     assert best is not None
     assert best.filename == "torch-2.10.0-10-cp311-none-macosx_11_0_arm64.whl"
 
@@ -80,9 +81,10 @@ def test_yanked_and_foreign_files_are_not_there() -> None:
             )
         }
     )
-    assert catalogue.versions("torch", LINUX) == (Version("2.10.0"),)
-    assert catalogue.versions("torch", MAC) == ()
-    assert catalogue.yanked("torch", Version("2.11.0"), python("3.11")) == "broken"
+    assert catalogue.releases("torch", LINUX) == (Release(Version("2.10.0")),)
+    assert catalogue.releases("torch", MAC) == ()
+    why = catalogue.passed_over("torch", Version("2.11.0"), LINUX, python("3.11"))
+    assert why == "one was yanked (broken)"
 
 
 def test_the_purl_names_the_file() -> None:
