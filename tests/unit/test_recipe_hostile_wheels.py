@@ -14,7 +14,6 @@ from tests.counts import count
 from tests.locks import torch_wheel
 from tests.recipe_bench import INFO, bench, record_hash, tree_of
 
-
 #: a member that only pytorch has
 EXTENSION = "torch/_C.cpython-311-aarch64-linux-gnu.so"
 
