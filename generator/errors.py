@@ -113,6 +113,27 @@ class NoTrioError(ArmtorchError):
     kind = "no-trio"
 
 
+class RefutedError(ArmtorchError):
+    """A package is not what it says of itself, or not made of upstream's bytes."""
+
+    exit_code = 16
+    kind = "refuted"
+
+
+class UnprovableError(ArmtorchError):
+    """A package carries no account of where its files come from."""
+
+    exit_code = 17
+    kind = "unprovable"
+
+
+class UnwitnessedError(ArmtorchError):
+    """A package fits together, and nothing from outside of it was at hand to compare it with."""
+
+    exit_code = 18
+    kind = "unwitnessed"
+
+
 class RenderError(ArmtorchError):
     """A rendered file is not what its schema or rattler-build accepts."""
 
@@ -168,3 +189,24 @@ class MissingToolError(ArmtorchError):
 
     exit_code = 32
     kind = "missing-tool"
+
+
+class ConflictError(ArmtorchError):
+    """A destination has other bytes under the name of a package that is to be published."""
+
+    exit_code = 33
+    kind = "conflict"
+
+
+class BudgetError(ArmtorchError):
+    """A destination would hold more bytes than its budget or its host allows."""
+
+    exit_code = 34
+    kind = "budget"
+
+
+class RefusedError(ArmtorchError):
+    """A destination answered, and said no: credentials, quota, or a package it does not take."""
+
+    exit_code = 35
+    kind = "refused"

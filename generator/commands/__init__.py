@@ -11,7 +11,22 @@ from generator.console import narrator
 from generator.stages.project import Project
 
 #: subcommands in the order people meet them; each is loaded when it is asked for
-_COMMANDS = ("up", "update", "render", "build", "test", "matrix", "schemas")
+_COMMANDS = (
+    "up",
+    "update",
+    "render",
+    "build",
+    "test",
+    "lint",
+    "verify",
+    "map",
+    "publish",
+    "yank",
+    "retire",
+    "page",
+    "matrix",
+    "schemas",
+)
 
 
 class _Commands(click.Group):
@@ -51,5 +66,6 @@ def cli(ctx: click.Context, feedstock: Path, *, quiet: bool, debug: bool) -> Non
       armtorch render      recipes/ and .ci_support/ from the lock
       armtorch build       packages into a channel folder
       armtorch test        install each package afresh and run its tests
+      armtorch verify      prove that packages are made of upstream's bytes
     """
     ctx.obj = Project(feedstock=feedstock, narrator=narrator(quiet=quiet))

@@ -8,6 +8,7 @@ import click
 
 from generator.atomic import write_text
 from generator.feedstock import schema_text
+from generator.inspecting import manifest_schema_text
 from generator.lock import lock_schema_text
 from generator.matrix import matrix_schema
 from generator.stages.project import Project
@@ -19,6 +20,7 @@ def schema_files() -> dict[str, str]:
         "docs/feedstock.schema.json": schema_text(),
         "docs/feedstock.lock.schema.json": lock_schema_text(),
         "docs/matrix.schema.json": matrix_schema(),
+        "docs/manifest.schema.json": manifest_schema_text(),
     }
 
 

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 
 from generator.model.cell import TrainName
 from generator.model.fields import PythonBuildText
+from generator.model.retention import Retention
 from generator.model.wheel import Fill, Project
 
 _CLOSED = ConfigDict(extra="forbid", use_attribute_docstrings=True)
@@ -74,6 +75,9 @@ class IndexSource:
     local_versions: tuple[LocalVersion, ...] = ()
     """The only local versions that are taken, without the plus: [cpu, df56172]. Empty: for
     `pytorch` the one its url ends in, else every one that names an accelerator."""
+    glibc: Annotated[str, Field(pattern=r"^2\.\d{2}$")] | None = None
+    """The glibc that its Linux wheels need at least, "2.35", where their platform tags say none
+    (linux_aarch64) or too little. The build refuses a package that needs more than it states."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +143,24 @@ class Policies:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Destination:
+    """Where `armtorch publish --to NAME` puts packages, and how much may lie there."""
+
+    __pydantic_config__ = _CLOSED
+
+    to: ChannelName
+    """A folder, file://, s3://bucket/path, https://prefix.dev/CHANNEL, https://anaconda.org/OWNER,
+    or KIND+https://server/CHANNEL for prefix, anaconda, quetz and artifactory."""
+    label: Annotated[str, Field(pattern=r"^([A-Za-z][A-Za-z0-9._-]*)?$")] = ""
+    """A label at anaconda.org; elsewhere a channel of its own below or beside `to`."""
+    budget: Annotated[int, Field(gt=0)] | None = None
+    """Bytes that may lie there; publish refuses beforehand what would go over it. Without it, the
+    limit that the host is known for."""
+    retention: Retention = field(default_factory=Retention)
+    """What `armtorch retire` may take away."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Feedstock:
     """feedstock.yaml: what this channel is to offer."""
 
@@ -165,6 +187,8 @@ class Feedstock:
     lines: tuple[Line, ...] = ()
     """Lines kept beside the trains' own."""
     policies: Policies = field(default_factory=Policies)
+    destinations: dict[str, Destination] = field(default_factory=dict)
+    """Where the channel is published, by the names that `--to` takes."""
 
     def label(self, train: TrainName) -> str:
         """Return the folder of the channel that a train's packages go to; "" for the channel."""

@@ -46,6 +46,8 @@ class Wheel:
     abi3: bool = False
     #: platform tags, ``manylinux_2_28_aarch64``
     platforms: tuple[str, ...]
+    #: glibc it needs at least by its index in feedstock.yaml; "" for what the tags say
+    glibc: str = ""
     #: sha256 of METADATA, the key into the lock's ``metadata``
     metadata: str
     metadata_origin: MetadataOrigin

@@ -71,6 +71,8 @@ def conda_depends(
             continue
         if _holds(requirement, text, metadata, subdir=subdir, python=python):
             found += _mapped(requirement, row, text)
+    if part != "native":
+        found += _unstated(metadata, found)
     if accelerator.cuda is not None and part != "python" and subdir.os == "linux":
         stated = {dependency.name for dependency in found}
         found += [each for each in _of_accelerator(accelerator) if each.name not in stated]
@@ -94,6 +96,16 @@ def _of_accelerator(accelerator: Accelerator) -> list[RunDependency]:
         for why, specs in texts.items()
         for spec in specs
     ]
+
+
+def _unstated(metadata: Metadata, found: Iterable[RunDependency]) -> list[RunDependency]:
+    """What the project needs beside its METADATA; a requirement on the same package goes first."""
+    stated = {dependency.name for dependency in found}
+    added = [
+        RunDependency(spec=spec, why=why)
+        for spec, why in name_map().row(metadata.name).unstated.items()
+    ]
+    return [dependency for dependency in added if dependency.name not in stated]
 
 
 def torch_requirement(metadata: Metadata) -> str | None:

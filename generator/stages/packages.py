@@ -173,6 +173,27 @@ def base_channels(feedstock: Feedstock, subdir: str) -> tuple[str, ...]:
     return next((wanted.base for name, wanted in feedstock.subdirs.items() if name == subdir), ())
 
 
+def built_packages(
+    channel: LocalChannel, project: Project | None = None, chosen: Sequence[Variant] = ()
+) -> tuple[Path, ...]:
+    """Return the package files of a channel, or of chosen variants of a project.
+
+    Raises:
+        AbsentError: the channel has none, or lacks one of the chosen.
+
+    """
+    if project is not None:
+        return tuple(_package(project, variant, channel) for variant in chosen)
+    found = tuple(sorted(channel.root.glob("*/*.conda")))
+    if not found:
+        raise AbsentError(
+            "there are no packages",
+            where=str(channel.root),
+            next_step="build some: armtorch build; or name the folder: --channel",
+        )
+    return found
+
+
 def _package(project: Project, variant: Variant, channel: LocalChannel) -> Path:
     """Find the file of a variant; its name follows from the recipe."""
     name = file_name(variant, project.root)

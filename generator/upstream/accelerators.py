@@ -24,12 +24,19 @@ class Target:
 
 
 def built_for(
-    offer: Offer, target: Target, reader: WheelReader, rows: tuple[CudaRequirement, ...]
+    offer: Offer,
+    target: Target,
+    reader: WheelReader,
+    rows: tuple[CudaRequirement, ...],
+    *,
+    thorough: bool = False,
 ) -> Accelerator:
     """Return the accelerator of a torch wheel.
 
     Wheels that bundle CUDA (Windows) or expect it on the board (Jetson) require no NVIDIA project;
-    those say it in torch/version.py.
+    those say it in torch/version.py. That costs the wheel's RECORD, so without ``thorough`` it is
+    looked at only where the name or the index give a reason; upstream's own Linux wheels, which
+    are manylinux, declare what they need.
 
     Raises:
         AbsentError, UnreachableError, MalformedError, IntegrityError: as the reader does.
@@ -38,8 +45,9 @@ def built_for(
     metadata = reader.metadata(offer).metadata
     requires = active(metadata.requires_dist, environment(target.subdir, target.python))
     found = accelerator_of(requires, rows, offer.filename)
-    # a CPU label is believed here, so that METADATA is all that is read; the cell looks again
-    if found.cuda is None and offer.claim != "cpu" and target.subdir.os != "osx":
+    declares = offer.claim == "cpu" or all(p.startswith("manylinux") for p in offer.platforms)
+    silent = thorough or offer.claim.startswith("cuda") or not declares
+    if found.cuda is None and silent and target.subdir.os != "osx":
         found = Accelerator(reader.bundled_cuda(offer))
     if found.cuda is not None and offer.claim.endswith("-tegra"):
         return Accelerator(found.cuda, tegra=True)

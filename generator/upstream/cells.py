@@ -176,10 +176,9 @@ class CellMaker:
             return f"{pick.offer.filename} requires Python {wanted}"
         if pick.project != "torch":
             return None
-        # a wheel that is labelled +cpu is looked into as well, now that its RECORD was read
-        offer = replace(pick.offer, claim="" if pick.offer.claim == "cpu" else pick.offer.claim)
         target = Target(draft.wish.subdir, python)
-        found = built_for(offer, target, self.reader, self.policy.cuda_requirements)
+        rows = self.policy.cuda_requirements
+        found = built_for(pick.offer, target, self.reader, rows, thorough=True)
         held_to_claim(pick.offer, found)
         if found != draft.accelerator:
             return f"{pick.offer.filename} is a {found} build, the cell is {draft.accelerator}"
@@ -235,6 +234,7 @@ def _wheel(offer: Offer, facts: WheelFacts, train: TrainName) -> Wheel:
         python=offer.python(),
         abi3=offer.abi3,
         platforms=offer.platforms,
+        glibc=offer.glibc,
         metadata=facts.metadata.sha256,
         metadata_origin=facts.metadata.origin,
         record=facts.record,

@@ -44,6 +44,10 @@ class IndexSource(Protocol):
     def local_versions(self) -> tuple[str, ...]:
         """The only local versions that are taken; empty for any that names an accelerator."""
 
+    @property
+    def glibc(self) -> str | None:
+        """The glibc that its Linux wheels need at least, where their tags say less."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Claims:
@@ -55,6 +59,8 @@ class Claims:
     #: the local versions that belong to the index; a wheel for Linux or Windows without one is a
     #: stale wheel of the root folder
     local_versions: tuple[str, ...] = ()
+    #: glibc that its Linux wheels need at least; "" for what their tags say
+    glibc: str = ""
 
     def may_have(self, wish: str) -> bool:
         """Whether the index can have a wheel for an accelerator of feedstock.yaml."""
@@ -102,7 +108,9 @@ def claims_of(name: str, source: IndexSource) -> Claims:
     """
     if source.kind != "pytorch":
         return Claims(
-            accelerator=source.accelerator or "", local_versions=tuple(source.local_versions)
+            accelerator=source.accelerator or "",
+            local_versions=tuple(source.local_versions),
+            glibc=source.glibc or "",
         )
     label = urlsplit(source.url or "").path.rstrip("/").rpartition("/")[2]
     accelerator = source.accelerator or accelerator_of_label(label)
@@ -113,7 +121,11 @@ def claims_of(name: str, source: IndexSource) -> Claims:
             next_step="name one of the sub-indexes, https://download.pytorch.org/whl/cu130 for "
             "example, or say its accelerator and local_versions",
         )
-    return Claims(accelerator=accelerator, local_versions=tuple(source.local_versions) or (label,))
+    return Claims(
+        accelerator=accelerator,
+        local_versions=tuple(source.local_versions) or (label,),
+        glibc=source.glibc or "",
+    )
 
 
 def accelerator_of_label(label: str) -> str | None:

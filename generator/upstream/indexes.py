@@ -268,9 +268,11 @@ def _wheels(page: _Page, index: str, project: str) -> Iterator[Offer]:
 def _claimed(offer: Offer, claims: Claims) -> Offer:
     """Note what the wheel is said to be for, or why it does not belong to its index."""
     try:
-        return replace(offer, claim=claims.of(offer.version, offer.platforms))
+        claim = claims.of(offer.version, offer.platforms)
     except ValueError as error:
         return replace(offer, refused=str(error))
+    linux = any("linux" in platform for platform in offer.platforms)
+    return replace(offer, claim=claim, glibc=claims.glibc if linux else "")
 
 
 def _once_each(offers: Iterable[Offer]) -> tuple[Offer, ...]:

@@ -46,6 +46,8 @@ class Offer:
     uploaded: str = ""
     #: the accelerator it is said to be for; "" where only METADATA tells (see claims)
     claim: str = ""
+    #: glibc that it needs at least, where its index is known to need more than the tags say
+    glibc: str = ""
     #: why it is not to be used, as its name and its index have it; "" when nothing speaks against
     refused: str = ""
     build: tuple[int, str] | tuple[()] = ()

@@ -95,6 +95,8 @@ def trio(
     subdir: str = "linux-aarch64",
     pythons: Sequence[str] = ("cp312",),
     tag: str = "",
+    machine: str = "",
+    glibc: str = "",
 ) -> list[TinyWheel]:
     """Synthetic wheels of the three projects."""
     release = Release(
@@ -105,5 +107,7 @@ def trio(
         accelerator=accelerator,
         local=label,
         tag=tag,
+        machine=machine,
+        glibc=glibc,
     )
     return release.wheels(pythons)

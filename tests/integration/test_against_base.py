@@ -9,9 +9,9 @@ import pytest
 
 from generator.errors import SolveError
 from generator.testing import Machine, Prober, lacking
+from tests.command_line import armtorch
 from tests.conftest import ROOT
 from tests.forge import standins
-from tests.integration.test_commands import armtorch
 
 pytestmark = pytest.mark.integration
 

@@ -11,9 +11,9 @@ import pytest
 
 from generator.channel import LocalChannel
 from generator.datafiles import subdirs
-from generator.errors import SolveError
+from generator.errors import LinkageError, SolveError
 from generator.lock import read_lock
-from generator.matrix import Selection, select, variants
+from generator.matrix import SHARED, Selection, select, variants
 from generator.model import Variant
 from generator.stages.packages import BuildOptions, build_variants
 from generator.stages.project import Project
@@ -23,7 +23,7 @@ from generator.testing import Machine, solve
 from tests.forge import standins
 from tests.integration.index_worlds import World, trio, world
 from tests.integration.test_recipe_builds import Built
-from tests.integration.test_update_formats import JETSON, NIGHTLY, STABLE, WINDOWS
+from tests.integration.test_update_formats import NIGHTLY, STABLE, WINDOWS, quiet
 from tests.integration.test_update_identity import DAY, RC
 
 pytestmark = pytest.mark.integration
@@ -36,6 +36,16 @@ trains:
   stable: {keep: [newest], indexes: [here]}
 subdirs:
   linux-aarch64: {accelerators: [cpu]}
+"""
+
+
+SBSA = """\
+indexes:
+  sbsa: {kind: devpi, url: "{root}/sbsa/cu130", accelerator: cuda, glibc: "2.35"}
+trains:
+  stable: {keep: [newest], indexes: [sbsa]}
+subdirs:
+  linux-aarch64: {accelerators: [cuda]}
 """
 
 
@@ -61,15 +71,14 @@ class Format:
 
 def put(sub: str, *parts: str, **facts: str) -> Callable[[World], None]:
     def fill(upstream: World) -> None:
-        upstream.put(sub, *trio(*parts, **facts))  # type: ignore[arg-type]
+        upstream.put(sub, *trio(*parts, **facts))
 
     return fill
 
 
 def jetson(upstream: World) -> None:
-    upstream.put("pypi", *trio("2.8.0", "0.23.0", "2.8.0"))
-    wheels = trio("2.8.0", "0.23.0", "2.8.0", accelerator="cuda126", tag="linux_aarch64")
-    upstream.put("jp6/cu126", *wheels)
+    wheels = trio("2.14.0", "0.29.0", "2.11.0", accelerator="cuda130", tag="linux_aarch64")
+    upstream.put("sbsa/cu130", *map(quiet, wheels))
 
 
 def both(upstream: World) -> None:
@@ -114,20 +123,12 @@ FORMATS = {
         "nightly",
         "computed",
     ),
-    "jetson": Format(JETSON, jetson, "2.8/linux-aarch64/cuda126-tegra", "jp6-cu126"),
-    "nvidia windows": Format(
+    "jetson": Format(SBSA, jetson, "2.14/linux-aarch64/cuda130", "sbsa"),
+    "pytorch windows": Format(
         WINDOWS,
-        put(
-            "nvtorch_oot",
-            "2.14.0",
-            "0.29.0",
-            "2.11.0",
-            label="cu134",
-            subdir="win-arm64",
-            accelerator="cuda134",
-        ),  # fmt: skip
-        "2.14/win-arm64/cuda134",
-        "nvidia",
+        put("whl/cpu", "2.14.0", "0.29.0", "2.11.0", label="cpu", subdir="win-arm64"),
+        "2.14/win-arm64/cpu",
+        "torch-cpu",
     ),
 }
 
@@ -159,10 +160,7 @@ def test_from_an_index_to_packages(upstream: World, name: str) -> None:
     place = channel.root / wanted.label / cell.subdir
     for row in report.rows:
         built = Built.open(place / row.file_name)
-        (manifest,) = (v for p, v in built.files.items() if p == "info/armtorch/manifest.json") or (
-            built.info["info/armtorch/manifest.json"],
-        )
-        source = json.loads(manifest)["source"]
+        source = json.loads(built.info["info/armtorch/manifest.json"])["source"]
         wheel = next(w for w in cell.wheels if w.sha256 == source["sha256"])
         assert source["hash_origin"] == wanted.hash_origin
         assert source["purl"] == wheel.purl
@@ -172,6 +170,38 @@ def test_from_an_index_to_packages(upstream: World, name: str) -> None:
     assert (place / "repodata.json").is_file()
     if wanted.label:
         assert not list(channel.root.glob(f"{cell.subdir}/*.conda"))
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"machine": "x86_64"}, "x86"),
+        ({"glibc": "2.34"}, "__glibc 2.34 is needed, 2.28 is declared"),
+    ],
+)
+def test_a_wheel_that_is_not_what_its_tag_says_is_no_package(
+    upstream: World, facts: dict[str, str], said: str
+) -> None:
+    upstream.put("whl/cpu", *trio(*NEWEST, label="cpu", **facts))
+    project = upstream.project(STABLE)
+    update_lock(project)
+    render_feedstock(project)
+    channel = LocalChannel(upstream.folder / "channel")
+    own = chosen(project, "2.15/linux-aarch64/cpu", ("libtorch",))
+    (row,) = build_variants(project, own, BuildOptions(channel=channel, jobs=1, level=1)).rows
+    assert isinstance(row.error, LinkageError)
+    assert said in str(row.error)
+    assert not list(channel.root.rglob("*.conda"))
+    if "glibc" in facts:  # what is known of an index raises the floor
+        raised = STABLE.replace('/whl/cpu"', '/whl/cpu", glibc: "2.34"')
+        project = upstream.project(raised)
+        update_lock(project)
+        render_feedstock(project)
+        own = chosen(project, "2.15/linux-aarch64/cpu", ("libtorch",))
+        report = build_variants(project, own, BuildOptions(channel=channel, jobs=1, level=1))
+        report.raise_for_failures()
+        (package,) = channel.root.rglob("*.conda")
+        assert "__glibc >=2.34" in Built.open(package).index["depends"]
 
 
 def test_a_stable_request_never_meets_a_nightly_or_a_candidate(upstream: World) -> None:
@@ -185,7 +215,7 @@ def test_a_stable_request_never_meets_a_nightly_or_a_candidate(upstream: World) 
     render_feedstock(project)
     channel = LocalChannel(upstream.folder / "channel")
     known = variants(project.declared(), project.known())
-    own = [v for v in known if v.package in {"libtorch", "pytorch", "pytorch-mutex"}]
+    own = [v for v in known if v.package in {*SHARED, "pytorch", "pytorch-mutex"}]
     report = build_variants(project, own, BuildOptions(channel=channel, jobs=2, level=1))
     report.raise_for_failures()
     base = standins.write(upstream.folder / "base")

@@ -101,23 +101,17 @@ def elf(
     segments.append((_DYNAMIC, offset + len(content), len(dynamic)))
     content += dynamic + body
     segments.insert(0, (_LOAD, 0, offset + len(content)))
+    table = b"".join(width.pack_segment(*segment) for segment in segments)
+    return _header(width, machine, count) + table + content
+
+
+def _header(width: _Width, machine: int, segments: int) -> bytes:
+    """Write the ELF header of a shared object; the program headers come right behind it."""
     ident = b"\x7fELF" + bytes([2 if width.wide else 1, 1, 1]) + bytes(9)
-    header = width.header.pack(
-        3,
-        machine,
-        1,
-        0,
-        16 + width.header.size,
-        0,
-        _ARM_HARD_FLOAT if machine == ARM else 0,
-        16 + width.header.size,
-        width.segment.size,
-        count,
-        40,
-        0,
-        0,
-    )
-    return ident + header + b"".join(width.pack_segment(*s) for s in segments) + content
+    size = len(ident) + width.header.size
+    flags = _ARM_HARD_FLOAT if machine == ARM else 0
+    fields = (3, machine, 1, 0, size, 0, flags, size, width.segment.size, segments, 40, 0, 0)
+    return ident + width.header.pack(*fields)
 
 
 def _verneed(wanted: Mapping[str, Sequence[str]], text: _Strings) -> bytes:

@@ -35,7 +35,6 @@ _HEADERS = (
 )
 _CMAKE = (
     "Caffe2/Caffe2Config.cmake",
-    "Caffe2/Caffe2Targets.cmake",
     "Torch/TorchConfig.cmake",
     "Torch/TorchConfigVersion.cmake",
 )
@@ -45,6 +44,26 @@ _ATEN = """\
 set(ATEN_FOUND 1)
 set(ATEN_INCLUDE_DIR "{folder}/torch/include")
 set(ATEN_LIBRARIES "")
+"""
+_TARGETS = """\
+get_filename_component(_IMPORT_PREFIX "${CMAKE_CURRENT_LIST_FILE}" PATH)
+get_filename_component(_IMPORT_PREFIX "${_IMPORT_PREFIX}/../../.." ABSOLUTE)
+foreach(_target c10 torch_cpu torch)
+  add_library(${_target} SHARED IMPORTED)
+endforeach()
+
+include("${CMAKE_CURRENT_LIST_DIR}/Caffe2Targets-release.cmake")
+
+# Cleanup temporary variables.
+set(_IMPORT_PREFIX)
+
+foreach(_cmake_target IN LISTS _cmake_import_check_targets)
+  foreach(_cmake_file IN LISTS "_cmake_import_check_files_for_${_cmake_target}")
+    if(NOT EXISTS "${_cmake_file}")
+      message(FATAL_ERROR "${_cmake_target} references ${_cmake_file}, which does not exist")
+    endif()
+  endforeach()
+endforeach()
 """
 _VERSION = """\
 from typing import Optional
@@ -179,7 +198,8 @@ def _torch(release: Release, project: str, version: str, target: Target) -> _Par
         "functorch/__init__.py": b"",
         **{f"torch/include/{header}": _header(header) for header in _HEADERS},
         **{f"torch/share/cmake/{file}": f"# {file}\n".encode() for file in _CMAKE},
-        "torch/share/cmake/Caffe2/Caffe2Targets-release.cmake": _targets(target),
+        "torch/share/cmake/Caffe2/Caffe2Targets.cmake": _TARGETS.encode(),
+        "torch/share/cmake/Caffe2/Caffe2Targets-release.cmake": _release_targets(target),
         "torch/share/cmake/ATen/ATenConfig.cmake": _ATEN.format(folder=folder).encode(),
         **binaries(project, version, target),
     }
@@ -241,15 +261,21 @@ def _timed(library: bytes, target: Target) -> bytes:
     return library[:note] + own + library[note + 20 :] + clock.encode()
 
 
-def _targets(target: Target) -> bytes:
+def _release_targets(target: Target) -> bytes:
     """Write CMake's list of built libraries: their places are relative to the install prefix."""
     ending = {"linux": "lib{}.so", "osx": "lib{}.dylib", "win": "{}.dll"}[target.os]
     rows = []
     for name in ("c10", "torch_cpu", "torch"):
-        place = f"${{_IMPORT_PREFIX}}/lib/{ending.format(name)}"
+        places = {"IMPORTED_LOCATION_RELEASE": f"${{_IMPORT_PREFIX}}/lib/{ending.format(name)}"}
         if target.os == "win":
-            rows.append(f'  IMPORTED_IMPLIB_RELEASE "${{_IMPORT_PREFIX}}/lib/{name}.lib"\n')
-        rows.append(f'  IMPORTED_LOCATION_RELEASE "{place}"\n')
+            places["IMPORTED_IMPLIB_RELEASE"] = f"${{_IMPORT_PREFIX}}/lib/{name}.lib"
+        properties = "".join(f'  {key} "{place}"\n' for key, place in places.items())
+        files = " ".join(f'"{place}"' for place in places.values())
+        rows.append(
+            f"set_target_properties({name} PROPERTIES\n{properties}  )\n"
+            f"list(APPEND _cmake_import_check_targets {name} )\n"
+            f"list(APPEND _cmake_import_check_files_for_{name} {files} )\n"
+        )
     return "".join(rows).encode()
 
 

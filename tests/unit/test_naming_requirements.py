@@ -107,8 +107,19 @@ def test_torch_2100_on_arm_needs_nothing_of_cuda() -> None:
         "networkx >=2.5.1",
         "jinja2",
         "fsspec >=0.8.5",
+        "setuptools",
     ]
-    assert "setuptools" in specs(T2100, "3.12")
+
+
+def test_what_metadata_does_not_state_comes_from_the_projects_row() -> None:
+    """torch.utils.cpp_extension imports setuptools; METADATA of 2.10 asks for it from 3.12 on."""
+    for python in ("3.11", "3.12"):
+        assert specs(T2100, python).count("setuptools") == 1
+    assert "setuptools" not in specs(T2100, None, part="native")
+    # 2.14 states it, with a floor that must stay the only word on it
+    assert [spec for spec in specs(T2141, "3.12") if "setuptools" in spec] == [
+        "setuptools >=77.0.3"
+    ]
 
 
 def test_torch_2141_maps_its_toolkit_to_conda_packages_of_13_0() -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import lief
 import pytest
@@ -40,7 +41,7 @@ def test_lief_reads_the_elf_files(machine):
         build_id=b"\7" * 20,
         program=True,
     )
-    found = lief.ELF.parse(io.BytesIO(content))
+    found: Any = lief.ELF.parse(io.BytesIO(content))
     tags = lief.ELF.DynamicEntry.TAG
     assert int(found.header.machine_type) == machine
     assert found.libraries == ["libc10.so", "libc.so.6"]
@@ -64,7 +65,8 @@ def test_lief_reads_the_macho_files():
         rpaths=["@loader_path"],
         minos=(14, 0),
     )
-    found = lief.MachO.parse(io.BytesIO(content))[0]
+    slices: Any = lief.MachO.parse(io.BytesIO(content))
+    found = slices[0]
     assert found.header.cpu_type == lief.MachO.Header.CPU_TYPE.ARM64
     assert [(row.name, row.compatibility_version) for row in found.libraries] == [
         ("@rpath/libtorch.dylib", [1, 0, 0]),
@@ -82,7 +84,7 @@ def test_lief_reads_the_pe_files():
         exports=["b", "a"],
         delayed=["nvcuda.dll"],
     )
-    found = lief.PE.parse(io.BytesIO(content))
+    found: Any = lief.PE.parse(io.BytesIO(content))
     assert found.header.machine == lief.PE.Header.MACHINE_TYPES.ARM64
     assert [row.name for row in found.imports] == ["c10.dll", "KERNEL32.dll"]
     assert [row.name for row in found.delay_imports] == ["nvcuda.dll"]
