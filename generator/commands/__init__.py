@@ -11,7 +11,18 @@ from generator.console import narrator
 from generator.stages.project import Project
 
 #: subcommands in the order people meet them; each is loaded when it is asked for
-_COMMANDS = ("up", "update", "render", "build", "test", "verify", "matrix", "schemas")
+_COMMANDS = (
+    "up",
+    "update",
+    "render",
+    "build",
+    "test",
+    "lint",
+    "verify",
+    "map",
+    "matrix",
+    "schemas",
+)
 
 
 class _Commands(click.Group):

@@ -15,6 +15,7 @@ from pydantic.dataclasses import dataclass
 
 from generator.datafiles import describe
 from generator.errors import MalformedError
+from generator.model.wheel import HashOrigin
 
 _CLOSED = ConfigDict(extra="forbid")
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -30,6 +31,8 @@ class Source:
     sha256: Sha256
     #: bytes
     size: Size
+    #: who said the sha256: the index, or armtorch when it first fetched a wheel listed without one
+    hash_origin: HashOrigin
     #: of the wheel's RECORD, a copy of which is info/armtorch/RECORD
     record_sha256: Sha256
     #: of upstream's repository, as the wheel says; empty where it does not

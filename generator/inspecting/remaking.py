@@ -142,8 +142,7 @@ def _record(rows: Mapping[str, tuple[str, str]], rules: Mapping[str, Any]) -> by
         for path, row in rows.items()
         if path.startswith(f"{SITE}/")
     }
-    commands = [f"../../../bin/{command}" for command in rules.get("commands", ())]
-    return record_text(inside | dict.fromkeys(commands, ("", "")))
+    return record_text(inside | dict.fromkeys(rules.get("commands", ()), ("", "")))
 
 
 def _first_difference(one: bytes, other: bytes) -> int:

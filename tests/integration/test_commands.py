@@ -12,22 +12,12 @@ import pytest
 
 from generator import errors
 from generator.commands.schemas import schema_files
+from tests.command_line import armtorch
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.integration
 
-COMMANDS = ["up", "update", "render", "build", "test", "matrix", "schemas"]
-
-
-def armtorch(*arguments, cwd=ROOT, env=None):
-    return subprocess.run(
-        [sys.executable, "-m", "generator", *arguments],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=env,
-    )
+COMMANDS = ["up", "update", "render", "build", "test", "lint", "map", "matrix", "schemas"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

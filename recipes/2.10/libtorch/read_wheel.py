@@ -32,6 +32,10 @@ METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 UTC = timezone.utc  # noqa: UP017 - python 3.9 runs this too
 #: RECORD's way to write a sha256: urlsafe base64 of 32 bytes without padding
 _DIGEST = re.compile(r"sha256=[A-Za-z0-9_-]{43}")
+#: characters, ends and device names
+_NOT_ON_WINDOWS = re.compile(
+    r'[<>:"|?*%^&!]|[. ](?:/|$)|/(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:[./]|$)', re.IGNORECASE
+)
 
 
 class RefusedError(Exception):
@@ -245,6 +249,30 @@ class Wheel:
             return self.read(member).decode("utf-8")
         except UnicodeDecodeError as error:
             refuse(f"{self.name}: {member} is not UTF-8: {error}", "tell upstream")
+
+
+def check_names(wheel: Wheel, target: str) -> None:
+    """Refuse what the target's file system, or a batch file on Windows, cannot name.
+
+    Windows and macOS do not tell upper from lower case. Windows' names: "Naming Files, Paths, and
+    Namespaces" (learn.microsoft.com); % ^ & ! are what cmd.exe reads in a name.
+    """
+    if target.startswith("linux-"):
+        return
+    seen: dict[str, str] = {}
+    for name in wheel.members:
+        for path in [*parents(name), name]:
+            if (other := seen.setdefault(path.lower(), path)) != path:
+                refuse(
+                    f"{wheel.name}: {other!r} and {path!r} are one file on {target}",
+                    "do not use this wheel; tell upstream",
+                )
+        if target.startswith("win-") and _NOT_ON_WINDOWS.search(f"/{name}"):
+            refuse(
+                f"{wheel.name}: member {name!r} has a name that Windows cannot have, or a batch "
+                "file cannot write",
+                "do not use this wheel; tell upstream",
+            )
 
 
 def parents(name: str) -> list[str]:

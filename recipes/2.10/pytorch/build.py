@@ -31,6 +31,7 @@ from read_wheel import (  # noqa: E402
     CHUNK,
     RefusedError,
     Wheel,
+    check_names,
     decode,
     encode,
     member_time,
@@ -257,8 +258,8 @@ def write_dist_info(package: Package, wheel: Wheel, rules: dict[str, Any], newes
                                                "from": "info/armtorch/METADATA"}
     package.write(f"{folder}/INSTALLER", b"conda\n", newest)
     package.generated[f"{folder}/INSTALLER"] = {"how": "installer", "from": ""}
-    for command in rules["commands"]:
-        package.rows[f"../../../bin/{command}"] = ("", "")
+    for launcher in rules["commands"]:
+        package.rows[launcher] = ("", "")
     package.rows[f"{wheel.dist_info}/RECORD"] = ("", "")
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -327,6 +328,7 @@ def write_provenance(package: Package, wheel: Wheel, source: dict[str, Any],
         "schema": 1,
         "package": package.name,
         "source": {"purl": source["purl"], "sha256": source["sha256"], "size": source["size"],
+                   "hash_origin": source["hash_origin"],
                    "record_sha256": hashlib.sha256(wheel.record_bytes).hexdigest(),
                    "commit": commit},
         "evidence": {f"info/armtorch/{member.rpartition('/')[2]}": member
@@ -381,6 +383,7 @@ def build(environment: dict[str, str]) -> str:
     path, source = find_wheel(work, layout["wheels"])
     cell = layout["cells"][source["cell"]]
     wheel = Wheel(path, layout["maximum_unpacked_ratio"])
+    check_names(wheel, environment["target_platform"])
     if cell.get("shared"):
         check_sharing(wheel, cell["shared"])
     site = site_packages(prefix, environment["target_platform"], environment.get("PY_VER", ""))
