@@ -20,6 +20,10 @@ _COMMANDS = (
     "lint",
     "verify",
     "map",
+    "publish",
+    "yank",
+    "retire",
+    "page",
     "matrix",
     "schemas",
 )
