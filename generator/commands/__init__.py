@@ -11,7 +11,18 @@ from generator.console import narrator
 from generator.stages.project import Project
 
 #: subcommands in the order people meet them; each is loaded when it is asked for
-_COMMANDS = ("up", "update", "render", "build", "test", "matrix", "schemas")
+_COMMANDS = (
+    "up",
+    "update",
+    "render",
+    "build",
+    "test",
+    "matrix",
+    "explain",
+    "coverage",
+    "doctor",
+    "schemas",
+)
 
 
 class _Commands(click.Group):
@@ -51,5 +62,9 @@ def cli(ctx: click.Context, feedstock: Path, *, quiet: bool, debug: bool) -> Non
       armtorch render      recipes/ and .ci_support/ from the lock
       armtorch build       packages into a channel folder
       armtorch test        install each package afresh and run its tests
+    \b
+    For somebody whose conda command fails:
+      armtorch explain "conda install pytorch torchvision torchaudio -c pytorch"
+      armtorch doctor      what this machine is, and the command for it
     """
     ctx.obj = Project(feedstock=feedstock, narrator=narrator(quiet=quiet))

@@ -1,0 +1,96 @@
+"""What a machine is, which cell fits it, and the command that installs it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pydantic import ConfigDict
+
+from generator.explaining.computer import Computer
+from generator.explaining.facts import jetpacks
+from generator.explaining.notices import Notice
+from generator.model import Cell, Lock
+
+_CLOSED = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkup:
+    """All of ``armtorch doctor``."""
+
+    __pydantic_config__ = _CLOSED
+
+    computer: Computer
+    #: what is wrong with the machine as it is, in plain words
+    problems: tuple[str, ...]
+    #: ``2.10/linux-aarch64/cpu``; "" when no cell fits
+    cell: str
+    command: str
+    #: whether the command was solved on the channels, and why not
+    verified: bool
+    detail: str
+    warnings: tuple[Notice, ...]
+
+
+def fitting_cell(lock: Lock, computer: Computer) -> Cell | None:
+    """Return the newest stable cell whose whole trio runs on the machine, CUDA where it can."""
+    cells = [
+        cell
+        for cell in lock.cells
+        if cell.subdir == computer.subdir
+        and cell.train == "stable"
+        and len(cell.trio) == 3
+        and _runs(cell, computer)
+    ]
+    return max(
+        cells,
+        key=lambda cell: (
+            cell.accelerator.cuda is not None,
+            [int(part) for part in cell.torch.split(".") if part.isdigit()],
+        ),
+        default=None,
+    )
+
+
+def _runs(cell: Cell, computer: Computer) -> bool:
+    needed = cell.accelerator.cuda
+    if needed is None:
+        return True
+    cuda = _version(computer, "__cuda")
+    row = next((r for r in jetpacks() if computer.jetpack and r.jetpack == computer.jetpack), None)
+    board_takes = cell.accelerator.tegra if row and not row.sbsa else not cell.accelerator.tegra
+    # a driver serves every minor of its major (CUDA minor version compatibility)
+    return bool(cuda) and cuda[0] >= needed[0] and board_takes
+
+
+def problems(computer: Computer) -> Iterator[str]:
+    """Say what keeps a machine from using the packages for its hardware."""
+    if computer.hardware == "linux-aarch64" and computer.userland == "linux-armv7l":
+        yield (
+            "the kernel is 64-bit and the programs are 32-bit (armhf): uname says aarch64, and "
+            "conda has no packages for 32-bit ARM. Install the 64-bit image of the system"
+        )
+    elif computer.userland in {"linux-armv7l", "linux-armv6l"}:
+        yield "this is 32-bit ARM: no channel has a Python for it, and upstream has no wheels"
+    if computer.subdir == "osx-64" and computer.hardware == "osx-arm64":
+        yield (
+            "conda is for Intel Macs (osx-64) and runs under Rosetta: upstream ended osx-64 with "
+            "torch 2.2. Install conda for Apple Silicon (osx-arm64)"
+        )
+    if computer.subdir == "win-64" and computer.hardware == "win-arm64":
+        yield (
+            "conda is for x64 and runs under emulation: packages for win-64 work slowly, and no "
+            "channel has PyTorch for win-arm64"
+        )
+    if computer.jetpack and computer.l4t.split(".")[0] in {"32", "35"}:
+        yield f"JetPack {computer.jetpack} is too old for CUDA builds of today's torch: CPU only"
+
+
+def _version(computer: Computer, name: str) -> tuple[int, ...]:
+    for text in computer.virtual_packages:
+        found, _, version = text.partition("=")
+        if found == name:
+            parts = version.split("=")[0].split(".")
+            return tuple(int(part) for part in parts if part.isdigit())
+    return ()
