@@ -1,4 +1,4 @@
-"""The grid of cells: what our channel has of each, what others have, how late, and what is missing."""
+"""The grid of cells: what our channel and others have of each, how late, what is missing."""
 
 from __future__ import annotations
 
@@ -172,7 +172,8 @@ def _missing(
         cell
         for cell in lock.cells
         if (cell.subdir, str(cell.accelerator)) == (subdir, accelerator)
-        and cell.trio.get(PROJECTS[package]) == (ours.version or None)
+        and PROJECTS[package] in cell.trio
+        and cell.trio[PROJECTS[package]] == ours.version
     ]
     wheels = {
         str(wheel.python)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rattler import MatchSpec, RepoDataRecord
 
@@ -18,6 +19,7 @@ from generator.explaining.records import (
     matching,
     newest_first,
     pythons,
+    text_of,
     versions,
     virtual_specs,
 )
@@ -80,6 +82,8 @@ def _single(spec: str, setting: Setting, prober: Prober) -> list[Finding]:
         else:
             found.append(_unusable(spec, source, fitting, setting, prober))
         first = first or source.name
+    if any(finding.cause != "absent" for finding in found):
+        return [replace(finding, meant="") for finding in found]
     return found
 
 
@@ -138,7 +142,7 @@ def _unusable(
     if all(bad for _, bad in refused):
         # the record that asks for least: the newest of those with the fewest demands
         record, bad = min(refused, key=lambda pair: len(pair[1]))
-        return _virtual(spec, source, bad[0], setting, (_text(record), bad[0]))
+        return _virtual(spec, source, bad[0], setting, (text_of(record), bad[0]))
     able = [record for record, bad in refused if not bad]
     chain = shortest_chain(able, setting, prober)
     if chain is None:
@@ -173,6 +177,3 @@ def _virtual(
         chain=chain,
     )
 
-
-def _text(record: RepoDataRecord) -> str:
-    return f"{record.name.normalized} {record.version} {record.build}"

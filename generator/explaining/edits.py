@@ -61,7 +61,7 @@ def edits(
         *_priority(request),
         *_specs(request, findings),
         *_python(request),
-        *_subdir(request, native),
+        *_subdir(native),
         *_drops(request, findings),
     ]
     return sorted(possible, key=lambda edit: edit.cost)
@@ -148,11 +148,11 @@ def _specs(request: Request, findings: list[Finding]) -> list[Edit]:
             continue
         if wanted.build is not None and spec not in asked_cuda:
             version = f"{name}{_version(wanted.version)}"
-            found.append(_edit("build", spec, f"any build of {name}", _swapper(spec, version)))
+            found.append(_edit("build", spec, f"with any build of {name}", _swapper(spec, version)))
         if wanted.version not in {None, "*"}:
             build = f"=*={wanted.build}" if wanted.build else ""
             found.append(
-                _edit("version", spec, f"another version of {name}", _swapper(spec, name + build))
+                _edit("version", spec, f"with another version of {name}", _swapper(spec, name + build))
             )
     return found
 
@@ -169,7 +169,7 @@ def _python(request: Request) -> list[Edit]:
     return [_edit("python", "python", "with another Python", apply)]
 
 
-def _subdir(request: Request, native: str) -> list[Edit]:
+def _subdir(native: str) -> list[Edit]:
     if not native:
         return []
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
 from rattler import RepoDataRecord
 
@@ -27,6 +28,9 @@ from generator.matrix import PROJECTS
 from generator.model import Lock
 from generator.testing import Machine
 
+#: characters of one gap
+_DETAIL: Final = 120
+
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
@@ -40,7 +44,7 @@ class Context:
     ours: str = ""
     #: what ours needs beside it
     base: tuple[str, ...] = ()
-    lock: Lock = Lock()
+    lock: Lock = field(default_factory=Lock)
     #: the subdir of the hardware where the request is for another one, "" otherwise
     native: str = ""
     #: the machine for that subdir
@@ -132,6 +136,7 @@ def _asked(request: Request, solution: Solution | None) -> list[RepoDataRecord]:
 def _missing(request: Request, context: Context) -> tuple[str, ...]:
     """Return what the lock says upstream does not serve for the machine's subdir."""
     names = {name_of(spec) for spec in request.specs}
+    python = next((spec for spec in request.solved if name_of(spec) == "python"), "")
     subdir = context.machine.subdir
     found = [
         f"{row.train}/{row.subdir}/{row.accelerator}: {row.reason}: {row.detail}"
@@ -144,9 +149,15 @@ def _missing(request: Request, context: Context) -> tuple[str, ...]:
                 f"{cell.name}: {row.package or 'everything'}"
                 f"{f' for Python {row.python}' if row.python else ''}: {row.reason}: {row.detail}"
                 for row in cell.absent
-                if not row.package or row.package in names
+                if (not row.package or row.package in names)
+                and (not row.python or row.python in python)
             ]
     if not found and not any(cell.subdir == subdir for cell in context.lock.cells):
         projects = ", ".join(PROJECTS.values())
         found.append(f"{subdir}: absent: the lock has no wheel of {projects} for it")
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(_short(text) for text in found))
+
+
+def _short(text: str) -> str:
+    """Leave the evidence to `armtorch matrix`, which has it in full."""
+    return text if len(text) <= _DETAIL else text[:_DETAIL].rsplit(" ", 1)[0] + " ..."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import re
 from functools import cache
 from typing import Annotated, Literal
@@ -125,9 +125,9 @@ def jetpacks() -> tuple[JetPack, ...]:
 
 
 @cache
-def releases() -> dict[str, dict[str, datetime.date]]:
+def releases() -> dict[str, dict[str, dt.date]]:
     """Return the day of each upstream release, by conda package; raises DataError."""
-    return load_data("releases.yaml", dict[str, dict[str, datetime.date]])
+    return load_data("releases.yaml", dict[str, dict[str, dt.date]])
 
 
 def common_virtual_packages(subdir: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ tried, and none is read from the text of a SolverError.
 from __future__ import annotations
 
 import asyncio
-import datetime
+import datetime as dt
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -124,7 +124,7 @@ class Prober:
                         virtual_packages=setting.machine.records(),
                         channel_priority=priority,
                         channel_relations="disabled",
-                        timeout=datetime.timedelta(seconds=LIMIT),
+                        timeout=dt.timedelta(seconds=LIMIT),
                     )
                 )
             )

@@ -129,7 +129,7 @@ def read_pasted(text: str, *, folder: Path) -> Request:
             where=text.splitlines()[0][:80],
             next_step=_EXAMPLE,
         )
-    client = next(
+    client: Client = next(
         (name for name, marks in pasted.clients.items() if any(mark in text for mark in marks)),
         "conda",
     )

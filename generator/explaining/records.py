@@ -47,6 +47,11 @@ def pythons(records: Iterable[RepoDataRecord]) -> tuple[str, ...]:
     return tuple(sorted(found, key=lambda text: (int(text.split(".")[1].rstrip("t")), text)))
 
 
+def text_of(record: RepoDataRecord) -> str:
+    """Return a record as a spec that only it fits: name, version and build."""
+    return f"{record.name.normalized} {record.version} {record.build}"
+
+
 def virtual_specs(record: RepoDataRecord) -> list[str]:
     """Return what a record asks of the machine (CEP 30)."""
     return [depends for depends in record.depends if depends.startswith("__")]

@@ -10,6 +10,7 @@ from typing import Final
 from rattler import RepoDataRecord
 
 from generator.explaining.edits import Edit
+from generator.explaining.facts import facts
 from generator.explaining.probing import Prober, Setting, Solution
 from generator.explaining.request import Request, name_of
 
@@ -50,7 +51,7 @@ def suggest(
         asked = request
         for edit in chosen:
             asked = edit.apply(asked)
-        if not asked.specs or not _all_there(asked, setting_of(asked), prober):
+        if not _worth(asked, request) or not _all_there(asked, setting_of(asked), prober):
             continue
         tried += 1
         solution = prober.solve(asked.solved, setting_of(asked))
@@ -59,9 +60,17 @@ def suggest(
         suggestion = _shortened(
             Suggestion(request=asked, edits=chosen, solution=solution), setting_of, prober
         )
-        if all(each.request.command() != suggestion.request.command() for each in found):
+        if not any(_same(suggestion, each) for each in found):
             found.append(suggestion)
     return tuple(found)
+
+
+def _worth(asked: Request, original: Request) -> bool:
+    """Whether at least half of the packages are left that are more than a choice of build."""
+    aside = {"python", *facts().switches}
+    wanted = [spec for spec in original.specs if name_of(spec) not in aside]
+    left = [spec for spec in asked.specs if name_of(spec) not in aside]
+    return bool(asked.specs) and 2 * len(left) >= len(wanted)
 
 
 def _by_cost(possible: Sequence[Edit]) -> Iterator[tuple[Edit, ...]]:
@@ -78,7 +87,18 @@ def _no_better(chosen: tuple[Edit, ...], found: tuple[Edit, ...]) -> bool:
     """Whether a found command gives up no more than this one would."""
     choices = {edit.choice for edit in chosen} - {"name"}
     given_up = {edit.choice for edit in found} - {"name"}
-    return set(found) <= set(chosen) or given_up == choices or given_up < choices
+    # whoever can have all packages is not told to do without one
+    return given_up <= choices or ("drop" in choices and "drop" not in given_up)
+
+
+def _same(one: Suggestion, other: Suggestion) -> bool:
+    """Whether two commands are equal, or bring the same records of what both ask for."""
+    if one.request.command() == other.request.command():
+        return True
+    ones = {record.name.normalized: record for record in one.installs}
+    others = {record.name.normalized: record for record in other.installs}
+    both = ones.keys() & others.keys()
+    return bool(both) and all(str(ones[name].url) == str(others[name].url) for name in both)
 
 
 def _all_there(request: Request, setting: Setting, prober: Prober) -> bool:

@@ -4,6 +4,7 @@ A solver reads repodata (CEP 36) and nothing else, so records alone show whether
 package of ours has a solution. Nothing on this channel can be installed.
 """
 
+import datetime
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,8 @@ from ruamel.yaml import YAML
 
 _ROWS = Path(__file__).with_name("standins.yaml")
 _TIMESTAMP = 1_780_000_000_000
-Subdir = Literal["linux-aarch64", "osx-arm64", "noarch"]
+Subdir = Literal["linux-aarch64", "osx-arm64", "noarch", "linux-64", "osx-64", "win-64"]
+#: there even when they are empty
 SUBDIRS: tuple[Subdir, ...] = ("linux-aarch64", "osx-arm64", "noarch")
 _PLATFORM_FLOOR = {"linux-aarch64": "__glibc >=2.17,<3.0.a0", "osx-arm64": "__osx >=11.0"}
 Record = dict[str, object]
@@ -47,6 +49,8 @@ class Release(_Row):
     track_features: str = ""
     pythons: tuple[str, ...] = ()
     adds: tuple[str, ...] = ()
+    #: the day it came to the channel
+    day: datetime.date | None = None
 
 
 class PackageRow(_Row):
@@ -66,6 +70,7 @@ class Rows(_Row):
 
     pythons: dict[str, PythonRow]
     packages: tuple[PackageRow, ...]
+    python_subdirs: tuple[Subdir, ...] = ("linux-aarch64", "osx-arm64")
 
 
 def load(path: Path = _ROWS) -> Rows:
@@ -81,7 +86,7 @@ def write(folder: Path, rows: Rows | None = None) -> str:
         file = f"{record['name']}-{record['version']}-{record['build']}.conda"
         digest = hashlib.sha256(f"{record['subdir']}/{file}".encode())
         record |= {"sha256": digest.hexdigest(), "md5": digest.hexdigest()[:32], "size": 1}
-        repodata[str(record["subdir"])][file] = record
+        repodata.setdefault(str(record["subdir"]), {})[file] = record
     for subdir, records in repodata.items():
         target = folder / subdir / "repodata.json"
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -118,7 +123,7 @@ def _record(
         "platform": platform,
         "depends": sorted(depends),
         "constrains": list(constrains),
-        "timestamp": _TIMESTAMP,
+        "timestamp": _milliseconds(release.day) if release.day else _TIMESTAMP,
     }
     if release.track_features:
         record["track_features"] = release.track_features
@@ -154,11 +159,17 @@ def _package_record(
     pattern = release.build or row.build or f"{tag}{{hash}}_{release.number}"
     if python:
         pattern = pattern.replace("{python}", tag.removesuffix("h"))
+        pattern = pattern.replace("{dotted}", python)
     constrains = [spec.format(**values) for spec in row.constrains]
     record = _record(subdir, row.name, release, pattern, depends=depends, constrains=constrains)
     if subdir == "noarch":
         record["noarch"] = row.noarch
     return record
+
+
+def _milliseconds(day: datetime.date) -> int:
+    noon = datetime.datetime.combine(day, datetime.time(12), datetime.UTC)
+    return int(noon.timestamp() * 1000)
 
 
 def _python_requirement(python: str, build: PythonRow) -> list[str]:
@@ -172,17 +183,18 @@ def _python_requirement(python: str, build: PythonRow) -> list[str]:
 
 def _python_records(rows: Rows) -> Iterator[Record]:
     """Give the interpreters with python_abi and, from 3.13 on, the packages that choose the GIL."""
-    for python, build in rows.pythons.items():
+    for python, build in rows.pythons.items() if rows.python_subdirs else ():
         plain = python.removesuffix("t")
         selects_abi = build.tail != "cpython"
-        for subdir in ("linux-aarch64", "osx-arm64"):
+        for subdir in rows.python_subdirs:
             release = Release(
                 version=build.version,
                 number=100 if selects_abi else 0,
                 track_features="py_freethreading" if python.endswith("t") else "",
             )
             abi = f"python_abi {plain}.* *_{build.abi}"
-            depends = [_PLATFORM_FLOOR[subdir], "libzlib >=1.3.1,<2.0a0"]
+            floor = [_PLATFORM_FLOOR[subdir]] if subdir in _PLATFORM_FLOOR else []
+            depends = [*floor, "libzlib >=1.3.1,<2.0a0"]
             record = _record(
                 subdir,
                 "python",
