@@ -43,8 +43,6 @@ def _show(found: Checkup) -> None:
     for name, value in rows:
         if value:
             click.echo(f"{name + ':':18}{value}")
-    for problem in found.problems:
-        click.echo(f"Problem: {problem}.")
     for warning in found.warnings:
         click.echo(f"Warning: {warning.text}; {warning.advice}.")
     if not found.command:

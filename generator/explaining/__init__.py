@@ -3,7 +3,7 @@
 from generator.explaining.channels import ALIAS, TIMEOUT, Access, Channels
 from generator.explaining.computer import Computer, System, look
 from generator.explaining.coverage import Coverage, CoverageRow, Offer, coverage
-from generator.explaining.doctor import Checkup, fitting_cell, problems
+from generator.explaining.doctor import Checkup, fitting_cell
 from generator.explaining.explain import Context, explain
 from generator.explaining.facts import common_virtual_packages
 from generator.explaining.findings import Finding
@@ -38,7 +38,6 @@ __all__ = [
     "look",
     "machine_notices",
     "name_of",
-    "problems",
     "read_request",
     "schema_of",
     "to_json",

@@ -12,9 +12,9 @@ from generator.explaining.findings import Cause, Finding
 #: {packages}, {are}, {have} agree with how many there are
 _LEADS: Final[dict[Cause, str]] = {
     "no-channel": "there is no channel {channel}",
-    "python": "there is no {spec} for the Python that is asked for",
+    "python": "there is no {packages} for {against}",
     "conflict": "{spec} and {against} do not go together",
-    "priority": "strict channel priority hides what {packages} need{s}",
+    "priority": "strict channel priority hides {hidden}",
     "dependencies": "{packages} {are} there, and something below cannot be had",
     "build": "there is no such build of {packages}",
     "version": "there is no such version of {packages}",
@@ -46,11 +46,11 @@ def lead(finding: Finding, packages: Iterable[str]) -> str:
         wanted = f"{_name(finding)} {finding.needed}".strip()
         return f"{listed(names)} {need} {wanted}, and {_have(finding)}"
     return _LEADS[finding.cause].format(
-        packages=listed(names),
+        packages=listed(names, word="or" if finding.cause in {"absent", "python"} else "and"),
         are="are" if len(names) > 1 else "is",
-        s="" if len(names) > 1 else "s",
+        hidden=f"what {listed(names)} needs" if finding.chain else listed(names),
         spec=finding.spec.replace(" ", " and "),
-        against=listed(finding.against),
+        against=listed(finding.against) or "that Python",
         channel=finding.channel,
     )
 
@@ -139,7 +139,9 @@ def _chain(finding: Finding) -> str:
     links = [_link(link) for link in finding.chain[:-1]] + list(finding.chain[-1:])
     if finding.detail == "conflict":
         links = [_link(link) for link in finding.chain]
-    way = " needs ".join([links[0], ", which needs ".join(links[1:])]) if links[1:] else listed(links)
+    way = (
+        " needs ".join([links[0], ", which needs ".join(links[1:])]) if links[1:] else listed(links)
+    )
     offered = f"; there is {', '.join(finding.offered)}" if finding.offered else ""
     return {
         "priority": f"{way}, which is hidden: {finding.hidden_by} comes first and has the name, "

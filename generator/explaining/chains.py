@@ -83,7 +83,7 @@ class _Walk:
         if spec in self._known:
             return self._known[spec]
         self._known[spec] = Chain(links=(spec,), cause="dependencies")
-        name, wanted = spec.split()[0].split("[")[0], MatchSpec(spec)
+        name, wanted = spec.split(maxsplit=1)[0].split("[", maxsplit=1)[0], MatchSpec(spec)
         visible = self._prober.visible(name, self._setting)
         fitting = matching(visible, wanted)
         if not fitting:

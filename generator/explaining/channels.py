@@ -190,21 +190,25 @@ class Channels:
             return "malformed", said
         if self._access.offline:
             return "unreachable", "nothing of it is cached, and --offline was asked for"
-        statuses = []
-        for place in ("noarch", subdir):
-            address = f"{url}{place}/repodata.json"
-            try:
-                with requests.get(address, timeout=self._access.timeout, stream=True) as answer:
-                    statuses.append(answer.status_code)
-            except requests.RequestException as error:
-                return "unreachable", f"{type(error).__name__} at {public_url(url)}"
-        if any(status == 429 or status >= 500 for status in statuses):
-            return "unreachable", f"HTTP {max(statuses)}"
-        if statuses[0] in {401, 403}:
-            return "absent", f"HTTP {statuses[0]}: it does not exist or asks for a login"
-        if statuses[0] >= 400:
-            return "absent", f"HTTP {statuses[0]} for noarch/repodata.json"
-        return "malformed", said
+        try:
+            statuses = [self._status(f"{url}{place}/repodata.json") for place in ("noarch", subdir)]
+        except requests.RequestException as error:
+            return "unreachable", f"{type(error).__name__} at {public_url(url)}"
+        return _meaning(statuses, said)
+
+    def _status(self, address: str) -> int:
+        with requests.get(address, timeout=self._access.timeout, stream=True) as answer:
+            return answer.status_code
+
+
+def _meaning(statuses: Sequence[int], said: str) -> tuple[State, str]:
+    """Tell the outcomes apart by the HTTP status of noarch, which every channel has, and subdir."""
+    if any(status == 429 or status >= 500 for status in statuses):
+        return "unreachable", f"HTTP {max(statuses)}"
+    if statuses[0] >= 400:
+        login = ": it does not exist or asks for a login" if statuses[0] in {401, 403} else ""
+        return "absent", f"HTTP {statuses[0]} for noarch/repodata.json{login}"
+    return "malformed", said
 
 
 async def _asked(

@@ -67,11 +67,6 @@ class Computer:
         """What packages are installed for."""
         return self.conda or self.userland
 
-    @property
-    def emulated(self) -> bool:
-        """Whether its conda is for another CPU than the hardware's."""
-        return self.subdir != self.hardware and not self.subdir.startswith("linux-")
-
     def machine(self, *, subdir: str | None = None, added: tuple[str, ...] = ()) -> Machine:
         """Return what is solved for; for another subdir a common machine of that kind."""
         wanted = subdir or self.subdir

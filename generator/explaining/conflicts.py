@@ -26,7 +26,8 @@ def conflicts(specs: Sequence[str], setting: Setting, prober: Prober) -> Iterato
         if len(core) < 2:
             return
         yield _conflict(core, setting, prober)
-        left.remove(core[-1])
+        # of a Python and what it does not go with, the Python stays: others may not go with it too
+        left.remove(next((s for s in reversed(core) if name_of(s) != "python"), core[-1]))
 
 
 def _conflict(core: tuple[str, ...], setting: Setting, prober: Prober) -> Finding:

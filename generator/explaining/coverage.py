@@ -172,8 +172,7 @@ def _missing(
         cell
         for cell in lock.cells
         if (cell.subdir, str(cell.accelerator)) == (subdir, accelerator)
-        and PROJECTS[package] in cell.trio
-        and cell.trio[PROJECTS[package]] == ours.version
+        and ours.version in {wheel.version for wheel in cell.wheels_of(PROJECTS[package])}
     ]
     wheels = {
         str(wheel.python)

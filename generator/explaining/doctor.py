@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pydantic import ConfigDict
@@ -22,8 +21,6 @@ class Checkup:
     __pydantic_config__ = _CLOSED
 
     computer: Computer
-    #: what is wrong with the machine as it is, in plain words
-    problems: tuple[str, ...]
     #: ``2.10/linux-aarch64/cpu``; "" when no cell fits
     cell: str
     command: str
@@ -62,29 +59,6 @@ def _runs(cell: Cell, computer: Computer) -> bool:
     board_takes = cell.accelerator.tegra if row and not row.sbsa else not cell.accelerator.tegra
     # a driver serves every minor of its major (CUDA minor version compatibility)
     return bool(cuda) and cuda[0] >= needed[0] and board_takes
-
-
-def problems(computer: Computer) -> Iterator[str]:
-    """Say what keeps a machine from using the packages for its hardware."""
-    if computer.hardware == "linux-aarch64" and computer.userland == "linux-armv7l":
-        yield (
-            "the kernel is 64-bit and the programs are 32-bit (armhf): uname says aarch64, and "
-            "conda has no packages for 32-bit ARM. Install the 64-bit image of the system"
-        )
-    elif computer.userland in {"linux-armv7l", "linux-armv6l"}:
-        yield "this is 32-bit ARM: no channel has a Python for it, and upstream has no wheels"
-    if computer.subdir == "osx-64" and computer.hardware == "osx-arm64":
-        yield (
-            "conda is for Intel Macs (osx-64) and runs under Rosetta: upstream ended osx-64 with "
-            "torch 2.2. Install conda for Apple Silicon (osx-arm64)"
-        )
-    if computer.subdir == "win-64" and computer.hardware == "win-arm64":
-        yield (
-            "conda is for x64 and runs under emulation: packages for win-64 work slowly, and no "
-            "channel has PyTorch for win-arm64"
-        )
-    if computer.jetpack and computer.l4t.split(".")[0] in {"32", "35"}:
-        yield f"JetPack {computer.jetpack} is too old for CUDA builds of today's torch: CPU only"
 
 
 def _version(computer: Computer, name: str) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from generator.explaining.facts import facts
 from generator.explaining.findings import Finding
-from generator.explaining.request import Request, name_of, parsed
+from generator.explaining.request import Request, channel_of, name_of, parsed
 
 #: what a person gives up or changes: commands that differ in it are worth showing beside another
 Choice = Literal[
@@ -22,7 +22,7 @@ _COST: dict[Choice, float] = {
     "cpu": 3.2,
     "python": 3.5,
     "version": 4.0,
-    "subdir": 4.5,
+    "subdir": 2.2,
     "drop": 6.0,
 }
 #: leaving out a package that only chooses a build gives nothing up
@@ -93,7 +93,8 @@ def _names(request: Request, findings: list[Finding]) -> list[Edit]:
 
     def apply(asked: Request) -> Request:
         for spec, name in meant.items():
-            asked = asked.swap(spec, spec.replace(name_of(spec), name, 1))
+            head, separator, rest = spec.rpartition("::")
+            asked = asked.swap(spec, head + separator + rest.replace(name_of(spec), name, 1))
         return asked
 
     words = ", ".join(f"{name_of(spec)} is called {name}" for spec, name in meant.items())
@@ -149,11 +150,16 @@ def _specs(request: Request, findings: list[Finding]) -> list[Edit]:
         if wanted.build is not None and spec not in asked_cuda:
             version = f"{name}{_version(wanted.version)}"
             found.append(_edit("build", spec, f"with any build of {name}", _swapper(spec, version)))
+        if channel := channel_of(spec):
+            words = f"{name} from any channel"
+            free = spec.removeprefix(f"{channel}::")
+            found.append(_edit("channel", spec, words, _swapper(spec, free)))
         if wanted.version not in {None, "*"}:
-            build = f"=*={wanted.build}" if wanted.build else ""
-            found.append(
-                _edit("version", spec, f"with another version of {name}", _swapper(spec, name + build))
-            )
+            # one exact build is of one version
+            kept = wanted.build if wanted.build and "*" in wanted.build else ""
+            words = f"with another version of {name}"
+            other = f"{name}=*={kept}" if kept else name
+            found.append(_edit("version", spec, words, _swapper(spec, other)))
     return found
 
 

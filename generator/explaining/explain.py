@@ -153,7 +153,7 @@ def _missing(request: Request, context: Context) -> tuple[str, ...]:
                 and (not row.python or row.python in python)
             ]
     if not found and not any(cell.subdir == subdir for cell in context.lock.cells):
-        projects = ", ".join(PROJECTS.values())
+        projects = ", ".join(dict.fromkeys(PROJECTS.values()))
         found.append(f"{subdir}: absent: the lock has no wheel of {projects} for it")
     return tuple(dict.fromkeys(_short(text) for text in found))
 

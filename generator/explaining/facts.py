@@ -77,18 +77,18 @@ class When(_Row):
     board: Pattern | None = None
     lse: bool | None = None
     l4t: str | None = None
-    emulated: bool | None = None
+    hardware: str | None = None
 
 
 class Warn(_Row):
-    """A machine on which a package installs and then does not work."""
+    """A machine on which a package installs and then does not work, or nothing can."""
 
     id: str
     when: When
-    package: str
+    #: "" for all
+    package: str = ""
     #: version spec (CEP 29)
-    versions: str
-    builds: str = "*"
+    versions: str = "*"
     #: channels whose packages it is not about: they build from source
     not_from: tuple[str, ...] = ()
     short: str

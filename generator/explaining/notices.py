@@ -30,22 +30,19 @@ class Notice:
 def notices(
     machine: Machine, computer: Computer | None, records: Iterable[RepoDataRecord]
 ) -> tuple[Notice, ...]:
-    """Return the warnings about ``records`` on a machine; ``computer`` is None for any other."""
+    """Return the warnings about a machine and about ``records`` on it.
+
+    ``computer`` is None for a machine that nobody could look at.
+    """
+    known = list(records)
     found = []
     for warning in warnings():
         certain = _holds(warning, machine, computer)
-        if certain is None or warning.when.subdir != machine.subdir:
+        version = _affected(warning, known)
+        if certain is None or (warning.package and not version):
             continue
-        version = _affected(warning, records)
-        if version:
-            found.append(
-                Notice(
-                    id=warning.id,
-                    text=warning.short.format(version=version),
-                    advice=warning.advice,
-                    certain=certain,
-                )
-            )
+        text = warning.short.format(version=version)
+        found.append(Notice(id=warning.id, text=text, advice=warning.advice, certain=certain))
     return tuple(found)
 
 
@@ -55,32 +52,33 @@ def machine_notices(computer: Computer) -> tuple[Notice, ...]:
     return tuple(
         Notice(
             id=warning.id,
-            text=warning.short.format(version=warning.versions.replace("|", " and ")),
+            text=warning.short.format(version=warning.versions.replace("|", " or ")),
             advice=warning.advice,
             certain=True,
         )
         for warning in warnings()
-        if warning.when.subdir == machine.subdir and _holds(warning, machine, computer)
+        if _holds(warning, machine, computer)
     )
 
 
 def _holds(warning: Warn, machine: Machine, computer: Computer | None) -> bool | None:
     """Whether it is about the machine: True, None for no, False for perhaps."""
     when = warning.when
-    lse = _lse(machine) if computer is None or computer.lse is None else computer.lse
-    if when.lse is not None:
-        if lse is None:
-            return False
-        if lse is not when.lse:
+    if when.subdir != machine.subdir:
+        return None
+    if computer is None and (when.board or when.l4t or when.hardware):
+        return None
+    if computer is not None:
+        checks = (
+            when.board is None or re.search(when.board, computer.board) is not None,
+            when.l4t is None or computer.l4t.split(".")[0] == when.l4t,
+            when.hardware is None or computer.hardware == when.hardware,
+        )
+        if not all(checks):
             return None
-    if computer is None:
-        return True if when.board is None and when.l4t is None and when.emulated is None else None
-    if when.board is not None and re.search(when.board, computer.board) is None:
-        return None
-    if when.l4t is not None and computer.l4t.split(".")[0] != when.l4t:
-        return None
-    if when.emulated is not None and computer.emulated is not when.emulated:
-        return None
+    lse = _lse(machine) if computer is None or computer.lse is None else computer.lse
+    if when.lse is not None and lse is not when.lse:
+        return False if lse is None else None
     return True
 
 
@@ -93,7 +91,10 @@ def _lse(machine: Machine) -> bool | None:
 
 
 def _affected(warning: Warn, records: Iterable[RepoDataRecord]) -> str:
-    spec = MatchSpec(f"{warning.package} {warning.versions} {warning.builds}")
+    """Return the version of the record that a warning is about, "" for none."""
+    if not warning.package:
+        return ""
+    spec = MatchSpec(f"{warning.package} {warning.versions}")
     for record in records:
         channel = str(record.channel or "").rstrip("/").rsplit("/", 1)[-1]
         if spec.matches(record) and channel not in warning.not_from:

@@ -62,7 +62,9 @@ def read_command(line: str, *, folder: Path) -> Request:
     try:
         words = shlex.split(line, comments=True)
     except ValueError as error:
-        raise SelectionError(f"a quote is not closed: {error}", where=line) from error
+        raise SelectionError(
+            f"a quote is not closed: {error}", where=line, next_step=_EXAMPLE
+        ) from error
     subdir = None
     while words and re.fullmatch(r"\w+=\S*", words[0]):
         variable, _, value = words.pop(0).partition("=")
@@ -76,6 +78,7 @@ def read_command(line: str, *, folder: Path) -> Request:
         specs=tuple(dict.fromkeys(_spec(word) for word in found.specs)),
         channels=tuple(dict.fromkeys(found.channels)),
         defaults=() if "override" in found.flags else default.default_channels,
+        override="override" in found.flags,
         strict=(default.strict or "strict" in found.flags) and "flexible" not in found.flags,
         subdir=found.subdir or subdir,
         target=found.target,
@@ -251,6 +254,7 @@ def _with_environment(request: Request, content: str, where: str) -> Request:
             dict.fromkeys((*request.channels, *(name for name in channels if name != "nodefaults")))
         ),
         defaults=() if override else request.defaults,
+        override=override or request.override,
         target=target,
         subdir=request.subdir or platforms[0],
         origin="file",

@@ -28,6 +28,8 @@ class Request:
     channels: tuple[str, ...] = ()
     #: the client's own channels, which are asked after those
     defaults: tuple[str, ...] = ()
+    #: whether the command must say that the client's own channels are not to be asked
+    override: bool = False
     strict: bool = False
     #: specs of what is in the environment already: solved along, no part of the command
     beside: tuple[str, ...] = ()
@@ -41,8 +43,9 @@ class Request:
 
     @property
     def searched(self) -> tuple[str, ...]:
-        """All channels in the order of priority."""
-        return tuple(dict.fromkeys((*self.channels, *self.defaults)))
+        """All channels in the order of priority; ``channel::name`` adds its own, as in conda."""
+        named = (channel for spec in self.specs if (channel := channel_of(spec)))
+        return tuple(dict.fromkeys((*self.channels, *named, *self.defaults)))
 
     @property
     def solved(self) -> tuple[str, ...]:
@@ -67,7 +70,7 @@ class Request:
             return self._pixi(words)
         head = [self.client, *self.verb.split(), *self.target]
         options = [part for channel in self.channels for part in ("-c", channel)]
-        if not self.defaults:
+        if self.override:
             options.append("--override-channels")
         if self.strict:
             options.append("--strict-channel-priority")
@@ -101,6 +104,11 @@ def parsed(spec: str) -> MatchSpec:
             where=spec,
             next_step="write packages as conda does: pytorch, pytorch=2.10, 'pytorch>=2.10'",
         ) from error
+
+
+def channel_of(spec: str) -> str:
+    """Return the channel that ``channel::name`` names, "" for none."""
+    return spec.partition("::")[0] if "::" in spec else ""
 
 
 def name_of(spec: str) -> str:

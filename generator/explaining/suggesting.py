@@ -70,7 +70,7 @@ def _worth(asked: Request, original: Request) -> bool:
     aside = {"python", *facts().switches}
     wanted = [spec for spec in original.specs if name_of(spec) not in aside]
     left = [spec for spec in asked.specs if name_of(spec) not in aside]
-    return bool(asked.specs) and 2 * len(left) >= len(wanted)
+    return bool(left) and 2 * len(left) >= len(wanted)
 
 
 def _by_cost(possible: Sequence[Edit]) -> Iterator[tuple[Edit, ...]]:
@@ -78,7 +78,7 @@ def _by_cost(possible: Sequence[Edit]) -> Iterator[tuple[Edit, ...]]:
         group
         for size in range(1, _AT_ONCE + 1)
         for group in combinations(possible, size)
-        if len({(edit.choice in {"build", "version", "drop"}, edit.key) for edit in group}) == size
+        if len({edit.key for edit in group}) == size
     ]
     yield from sorted(groups, key=lambda group: (sum(edit.cost for edit in group), len(group)))
 
@@ -132,7 +132,8 @@ def _answering(request: Request, setting: Setting) -> Request:
     kept = tuple(name for name in request.channels if name not in silent)
     if silent & set(request.defaults):
         rest = tuple(name for name in request.defaults if name not in silent)
-        return replace(request, channels=tuple(dict.fromkeys((*kept, *rest))), defaults=())
+        channels = tuple(dict.fromkeys((*kept, *rest)))
+        return replace(request, channels=channels, defaults=(), override=True)
     return replace(request, channels=kept)
 
 

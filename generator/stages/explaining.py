@@ -9,7 +9,6 @@ from typing import get_args
 
 from rattler.platform import SubdirLiteral
 
-from generator.datafiles import subdirs
 from generator.errors import SelectionError
 from generator.explaining import (
     ALIAS,
@@ -28,7 +27,6 @@ from generator.explaining import (
     fitting_cell,
     look,
     machine_notices,
-    problems,
     read_request,
 )
 from generator.model import Lock
@@ -50,6 +48,8 @@ class Reach:
     ours: str | None = None
     #: files of the machine; None for the one that armtorch runs on
     root: Path | None = None
+    #: what runs there; None to look at this machine, or with ``root`` to go by its files alone
+    system: System | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +81,9 @@ def explain_request(project: Project, text: str, options: ExplainOptions) -> Exp
     if options.python:
         request = replace(request, beside=(f"python={options.python}",))
     subdir = options.subdir or request.subdir
+    if request.origin != "command":
+        # it says where it was met, and no command needs to say that
+        request = replace(request, subdir=None)
     if subdir is not None and subdir not in get_args(SubdirLiteral):
         raise SelectionError(
             "not a conda subdir", where=subdir, next_step="for example --subdir linux-aarch64"
@@ -135,7 +138,6 @@ def check_machine(project: Project, reach: Reach) -> Checkup:
     verified = found is not None and found.outcome == "works"
     return Checkup(
         computer=computer,
-        problems=tuple(problems(computer)),
         cell=cell.name if cell is not None else "",
         command=request.command() if cell is not None else "",
         verified=verified,
@@ -152,14 +154,20 @@ def _first_reason(found: Explanation) -> str:
 
 
 def _computer(project: Project, reach: Reach) -> Computer:
-    running = System.running(project.environment) if reach.root is None else None
-    return look(reach.root or Path("/"), project.environment, running)
+    system = reach.system
+    if system is None and reach.root is None:
+        system = System.running(project.environment)
+    return look(reach.root or Path("/"), project.environment, system)
 
 
 def _native(subdir: str, computer: Computer | None) -> str:
-    """Return the subdir of the hardware where packages for it can be had and are not asked for."""
-    hardware = computer.hardware if computer is not None else ""
-    return hardware if hardware in subdirs() and hardware != subdir else ""
+    """Return the subdir of the hardware where another one is asked for, which runs translated.
+
+    macOS and Windows run both; 64-bit programs do not run on a 32-bit Linux.
+    """
+    if computer is None or computer.hardware == subdir or subdir.startswith("linux-"):
+        return ""
+    return computer.hardware
 
 
 def _ours(project: Project, reach: Reach, subdir: str) -> tuple[str, tuple[str, ...], Lock]:

@@ -4,7 +4,7 @@ A solver reads repodata (CEP 36) and nothing else, so records alone show whether
 package of ours has a solution. Nothing on this channel can be installed.
 """
 
-import datetime
+import datetime as dt
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
@@ -50,7 +50,7 @@ class Release(_Row):
     pythons: tuple[str, ...] = ()
     adds: tuple[str, ...] = ()
     #: the day it came to the channel
-    day: datetime.date | None = None
+    day: dt.date | None = None
 
 
 class PackageRow(_Row):
@@ -167,8 +167,8 @@ def _package_record(
     return record
 
 
-def _milliseconds(day: datetime.date) -> int:
-    noon = datetime.datetime.combine(day, datetime.time(12), datetime.UTC)
+def _milliseconds(day: dt.date) -> int:
+    noon = dt.datetime.combine(day, dt.time(12), dt.UTC)
     return int(noon.timestamp() * 1000)
 
 
