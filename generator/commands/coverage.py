@@ -12,6 +12,8 @@ from generator.stages.explaining import Reach, compare_channels
 from generator.stages.project import Project
 
 _AGAINST = ("conda-forge", "pytorch")
+#: characters of one reason in the table
+_WIDTH = 60
 
 
 @click.command("coverage")
@@ -55,9 +57,20 @@ def _show(found: Coverage) -> None:
             row.upstream or "-",
             _offer(row.ours),
             *(_offer(offer) for offer in row.theirs),
-            "; ".join(row.missing),
+            "; ".join(_brief(text) for text in row.missing),
         )
-    table_console().print(table)
+    console = table_console()
+    console.print(table)
+    console.print(
+        "\nIn brackets: Pythons. +n d: days from upstream's release to the first build there. "
+        "--json has the reasons in full.",
+        markup=False,
+    )
+
+
+def _brief(text: str) -> str:
+    """Leave the evidence to --json."""
+    return text if len(text) <= _WIDTH else text[:_WIDTH].rsplit(" ", 1)[0] + " ..."
 
 
 def _offer(offer: Offer) -> str:

@@ -45,9 +45,11 @@ def _show(found: Checkup) -> None:
             click.echo(f"{name + ':':18}{value}")
     for warning in found.warnings:
         click.echo(f"Warning: {warning.text}; {warning.advice}.")
+    if found.cell:
+        click.echo(f"{'cell that fits:':18}{found.cell}")
+    else:
+        click.echo("No cell of this feedstock fits this machine: see armtorch matrix")
     if not found.command:
-        click.echo(f"No cell of this feedstock fits {computer.subdir}: see armtorch matrix")
         return
-    click.echo(f"{'cell that fits:':18}{found.cell}")
     state = "solved on the channels" if found.verified else f"not verified: {found.detail}"
     click.echo(f"command ({state}):\n  {found.command}")

@@ -2,6 +2,7 @@
 
 from generator.explaining.channels import ALIAS, TIMEOUT, Access, Channels
 from generator.explaining.computer import Computer, System, look
+from generator.explaining.condarc import read_condarc
 from generator.explaining.coverage import Coverage, CoverageRow, Offer, coverage
 from generator.explaining.doctor import Checkup, fitting_cell
 from generator.explaining.explain import Context, explain
@@ -38,6 +39,7 @@ __all__ = [
     "look",
     "machine_notices",
     "name_of",
+    "read_condarc",
     "read_request",
     "schema_of",
     "to_json",

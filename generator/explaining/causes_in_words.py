@@ -15,7 +15,7 @@ _LEADS: Final[dict[Cause, str]] = {
     "python": "there is no {packages} for {against}",
     "conflict": "{spec} and {against} do not go together",
     "priority": "strict channel priority hides {hidden}",
-    "dependencies": "{packages} {are} there, and something below cannot be had",
+    "dependencies": "{packages} {are} there, and something needed for {it} is not",
     "build": "there is no such build of {packages}",
     "version": "there is no such version of {packages}",
     "elsewhere": "{packages} {are} there for other platforms only",
@@ -48,6 +48,7 @@ def lead(finding: Finding, packages: Iterable[str]) -> str:
     return _LEADS[finding.cause].format(
         packages=listed(names, word="or" if finding.cause in {"absent", "python"} else "and"),
         are="are" if len(names) > 1 else "is",
+        it="them" if len(names) > 1 else "it",
         hidden=f"what {listed(names)} needs" if finding.chain else listed(names),
         spec=finding.spec.replace(" ", " and "),
         against=listed(finding.against) or "that Python",

@@ -113,6 +113,9 @@ def _shortest(chains: Iterable[Chain]) -> Chain | None:
 def _tried(records: Sequence[RepoDataRecord], setting: Setting) -> list[RepoDataRecord]:
     """Choose what to look into: the newest that the machine can take, one of each kind."""
     able = [r for r in records if all(satisfied(spec, setting) for spec in virtual_specs(r))]
+    if setting.virtual("__cuda") is None:
+        # what computes on a GPU may say so only further down
+        able = [r for r in able if not str(r.build).startswith("cuda")] or able
     kinds: dict[tuple[str, str], RepoDataRecord] = {}
     for record in newest_first(able or records):
         kinds.setdefault((str(record.version), str(record.build).split("_")[0]), record)

@@ -69,6 +69,8 @@ class Channels:
 
     def __init__(self, access: Access) -> None:
         self._access = access
+        # a client takes longer to make than most explanations
+        self._client = Client.default_client(max_retries=1, timeout=access.timeout)
         self._online = self._gateway("force-cache-only" if access.offline else "cache-or-fetch")
         self._cached = self._gateway("force-cache-only")
         self._sources: dict[tuple[str, str], Source] = {}
@@ -86,7 +88,7 @@ class Channels:
         return Gateway(
             cache_dir=self._access.cache,
             default_config=SourceConfig(cache_action=action),
-            client=Client.default_client(max_retries=1, timeout=self._access.timeout),
+            client=self._client,
         )
 
     def gateway(self, source: Source) -> Gateway:

@@ -83,9 +83,10 @@ def coverage(channels: Channels, ours: str, against: Sequence[str], lock: Lock) 
             for package in _PACKAGES
         }
         locked = [cell for cell in lock.cells if cell.subdir == subdir and cell.train == "stable"]
+        # a subdir that nobody has anything for is shown as one empty cell
         accelerators = {str(cell.accelerator) for cell in locked} | {
             name for found in have.values() for name in found
-        }
+        } or {"cpu"}
         for accelerator in sorted(accelerators, key=lambda text: (text != "cpu", text)):
             for package in _PACKAGES:
                 offers = [
@@ -132,7 +133,8 @@ def _offer(source: Source, package: str, records: Sequence[RepoDataRecord]) -> O
     version = str(newest[0].version) if newest else ""
     days = [record.timestamp.date() for record in of_newest if record.timestamp is not None]
     released = releases().get(package, {}).get(version)
-    arrived = min(days, default=None)
+    # a day before the release is the wheel's own (design D8), not the one it came to the channel
+    arrived = min((day for day in days if released is None or day >= released), default=None)
     lag = (arrived - released).days if arrived and released else None
     return Offer(
         channel=source.name,
@@ -140,8 +142,7 @@ def _offer(source: Source, package: str, records: Sequence[RepoDataRecord]) -> O
         version=version,
         pythons=pythons(of_newest),
         arrived=arrived.isoformat() if arrived else "",
-        # a timestamp from before the release is the wheel's, not the day it came to the channel
-        lag_days=lag if lag is not None and lag >= 0 else None,
+        lag_days=lag,
     )
 
 

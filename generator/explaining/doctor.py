@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 from pydantic import ConfigDict
 
+from generator.datafiles import subdirs
 from generator.explaining.computer import Computer
 from generator.explaining.facts import jetpacks
-from generator.explaining.notices import Notice
+from generator.explaining.notices import Notice, dies
 from generator.model import Cell, Lock
+from generator.naming.virtual_packages import floor
 
 _CLOSED = ConfigDict(extra="forbid")
 
@@ -38,7 +40,9 @@ def fitting_cell(lock: Lock, computer: Computer) -> Cell | None:
         if cell.subdir == computer.subdir
         and cell.train == "stable"
         and len(cell.trio) == 3
-        and _runs(cell, computer)
+        and _computes(cell, computer)
+        and _old_enough(cell, computer)
+        and not dies(computer, "pytorch", cell.torch)
     ]
     return max(
         cells,
@@ -50,7 +54,7 @@ def fitting_cell(lock: Lock, computer: Computer) -> Cell | None:
     )
 
 
-def _runs(cell: Cell, computer: Computer) -> bool:
+def _computes(cell: Cell, computer: Computer) -> bool:
     needed = cell.accelerator.cuda
     if needed is None:
         return True
@@ -59,6 +63,15 @@ def _runs(cell: Cell, computer: Computer) -> bool:
     board_takes = cell.accelerator.tegra if row and not row.sbsa else not cell.accelerator.tegra
     # a driver serves every minor of its major (CUDA minor version compatibility)
     return bool(cuda) and cuda[0] >= needed[0] and board_takes
+
+
+def _old_enough(cell: Cell, computer: Computer) -> bool:
+    """Whether the C library or macOS is new enough for the wheels' platform tags."""
+    subdir = subdirs()[cell.subdir]
+    name = {"linux": "__glibc", "osx": "__osx"}.get(subdir.os, "")
+    have = _version(computer, name)
+    floors = [floor(wheel.platforms, subdir=subdir) for wheel in cell.wheels_of("torch")]
+    return all(least is None or have >= least for least in floors) if have else True
 
 
 def _version(computer: Computer, name: str) -> tuple[int, ...]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from rattler import RepoDataRecord
@@ -44,7 +44,8 @@ class Context:
     ours: str = ""
     #: what ours needs beside it
     base: tuple[str, ...] = ()
-    lock: Lock = field(default_factory=Lock)
+    #: read only when nothing works: it is long
+    lock: Callable[[], Lock] = Lock
     #: the subdir of the hardware where the request is for another one, "" otherwise
     native: str = ""
     #: the machine for that subdir
@@ -137,13 +138,13 @@ def _missing(request: Request, context: Context) -> tuple[str, ...]:
     """Return what the lock says upstream does not serve for the machine's subdir."""
     names = {name_of(spec) for spec in request.specs}
     python = next((spec for spec in request.solved if name_of(spec) == "python"), "")
-    subdir = context.machine.subdir
+    subdir, lock = context.machine.subdir, context.lock()
     found = [
         f"{row.train}/{row.subdir}/{row.accelerator}: {row.reason}: {row.detail}"
-        for row in context.lock.absent
+        for row in lock.absent
         if row.subdir == subdir
     ]
-    for cell in context.lock.cells:
+    for cell in lock.cells:
         if cell.subdir == subdir:
             found += [
                 f"{cell.name}: {row.package or 'everything'}"
@@ -152,7 +153,7 @@ def _missing(request: Request, context: Context) -> tuple[str, ...]:
                 if (not row.package or row.package in names)
                 and (not row.python or row.python in python)
             ]
-    if not found and not any(cell.subdir == subdir for cell in context.lock.cells):
+    if not found and not any(cell.subdir == subdir for cell in lock.cells):
         projects = ", ".join(dict.fromkeys(PROJECTS.values()))
         found.append(f"{subdir}: absent: the lock has no wheel of {projects} for it")
     return tuple(dict.fromkeys(_short(text) for text in found))

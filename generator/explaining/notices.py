@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pydantic import ConfigDict
-from rattler import MatchSpec, RepoDataRecord
+from rattler import BuildString, MatchSpec, PackageRecord, RepoDataRecord
 
 from generator.explaining.computer import Computer
 from generator.explaining.facts import Warn, facts, warnings
@@ -58,6 +58,17 @@ def machine_notices(computer: Computer) -> tuple[Notice, ...]:
         )
         for warning in warnings()
         if _holds(warning, machine, computer)
+    )
+
+
+def dies(computer: Computer, package: str, version: str) -> bool:
+    """Whether a version of our package installs on the machine and then does not work."""
+    record = PackageRecord(package, version, BuildString("0"), 0, computer.subdir)
+    return any(
+        warning.package == package
+        and _holds(warning, computer.machine(), computer)
+        and MatchSpec(f"{package} {warning.versions}").matches(record)
+        for warning in warnings()
     )
 
 

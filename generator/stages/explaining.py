@@ -27,9 +27,10 @@ from generator.explaining import (
     fitting_cell,
     look,
     machine_notices,
+    read_condarc,
     read_request,
 )
-from generator.model import Lock
+from generator.model import Cell
 from generator.stages.packages import base_channels
 from generator.stages.project import Project
 
@@ -76,8 +77,7 @@ def explain_request(project: Project, text: str, options: ExplainOptions) -> Exp
 
     """
     request = read_request(text, folder=Path.cwd())
-    if options.default_channels and request.defaults:
-        request = replace(request, defaults=options.default_channels)
+    request = _configured(request, project, options)
     if options.python:
         request = replace(request, beside=(f"python={options.python}",))
     subdir = options.subdir or request.subdir
@@ -93,14 +93,14 @@ def explain_request(project: Project, text: str, options: ExplainOptions) -> Exp
     own = subdir in {None, computer.subdir, computer.hardware}
     machine = computer.machine(subdir=subdir, added=options.virtual)
     native = _native(machine.subdir, computer if own else None)
-    ours, base, lock = _ours(project, options.reach, machine.subdir)
+    ours, base = _ours(project, options.reach, machine.subdir)
     context = Context(
         channels=_channels(project, options.reach),
         machine=machine,
         computer=replace(computer, conda=machine.subdir) if own else None,
         ours=ours,
         base=base,
-        lock=lock,
+        lock=project.locked,
         native=native,
         native_machine=computer.machine(subdir=native) if native else None,
     )
@@ -108,41 +108,67 @@ def explain_request(project: Project, text: str, options: ExplainOptions) -> Exp
     return explain(request, context)
 
 
+def _configured(request: Request, project: Project, options: ExplainOptions) -> Request:
+    """Give a request the channels that its client asks on its own: as said, or as configured."""
+    if request.override or not request.defaults:
+        return request
+    if options.default_channels:
+        return replace(request, defaults=options.default_channels)
+    if request.client == "pixi" or options.subdir is not None:
+        return request
+    condarc = read_condarc(options.reach.root or Path("/"), project.environment)
+    strict = request.strict or bool(condarc.strict)
+    return replace(request, defaults=condarc.channels or request.defaults, strict=strict)
+
+
 def compare_channels(project: Project, against: Sequence[str], reach: Reach) -> Coverage:
     """Compare our channel with others, cell by cell; raises SelectionError, FeedstockError."""
-    ours, _, lock = _ours(project, reach, "")
-    return coverage(_channels(project, reach), ours, against, lock)
+    ours, _ = _ours(project, reach, "")
+    return coverage(_channels(project, reach), ours, against, project.locked())
 
 
 def check_machine(project: Project, reach: Reach) -> Checkup:
     """Say what the machine is, which cell fits it, and which command installs that."""
     computer = _computer(project, reach)
-    ours, base, lock = _ours(project, reach, computer.subdir)
-    cell = fitting_cell(lock, computer)
-    specs = _TRIO if cell is not None else ()
+    ours, base = _ours(project, reach, computer.subdir)
+    cell = fitting_cell(project.locked(), computer)
     request = Request(
-        client="conda", verb="create", target=("-n", "torch"), specs=specs, channels=(ours,),
+        client="conda",
+        verb="create",
+        target=("-n", "torch"),
+        specs=_TRIO,
+        channels=(ours, *base) if cell is not None else base,
         defaults=base,
-    )  # fmt: skip
-    found = None
-    if cell is not None:
-        context = Context(
-            channels=_channels(project, reach),
-            machine=computer.machine(),
-            computer=computer,
-            ours=ours,
-            base=base,
-            lock=lock,
-        )
+    )
+    context = Context(
+        channels=_channels(project, reach),
+        machine=computer.machine(),
+        computer=computer,
+        ours=ours,
+        base=base,
+    )
+    found = explain(request, context)
+    if cell is not None and not _brings(found, cell):
+        # the solver would take something else: newer and worse, or without the GPU
+        series = ".".join(cell.torch.split(".")[:2])
+        request = request.swap("pytorch", f"pytorch={series}=*{cell.accelerator.build_prefix}*")
         found = explain(request, context)
-    verified = found is not None and found.outcome == "works"
+    verified = found.outcome == "works"
     return Checkup(
         computer=computer,
         cell=cell.name if cell is not None else "",
-        command=request.command() if cell is not None else "",
+        command=request.command() if verified or cell is not None else "",
         verified=verified,
-        detail="" if verified or found is None else _first_reason(found),
+        detail="" if verified else _first_reason(found),
         warnings=machine_notices(computer),
+    )
+
+
+def _brings(found: Explanation, cell: Cell) -> bool:
+    """Whether a command brings a cell's torch, or nothing can be said of it."""
+    torch = [each for each in found.installs if each.name == "pytorch"]
+    return not torch or (
+        torch[0].version == cell.torch and torch[0].build.startswith(cell.accelerator.build_prefix)
     )
 
 
@@ -170,15 +196,12 @@ def _native(subdir: str, computer: Computer | None) -> str:
     return computer.hardware
 
 
-def _ours(project: Project, reach: Reach, subdir: str) -> tuple[str, tuple[str, ...], Lock]:
-    """Return our channel, its base channels and the lock; without a feedstock what is usual."""
-    if reach.ours is not None and not project.feedstock.exists():
-        return reach.ours, _BASE, Lock()
+def _ours(project: Project, reach: Reach, subdir: str) -> tuple[str, tuple[str, ...]]:
+    """Return our channel and its base channels; without a feedstock what is usual."""
     if not project.feedstock.exists():
-        return "", _BASE, Lock()
+        return reach.ours or "", _BASE
     feedstock = project.declared()
-    base = base_channels(feedstock, subdir) or _BASE
-    return reach.ours or feedstock.channel, base, project.locked()
+    return reach.ours or feedstock.channel, base_channels(feedstock, subdir) or _BASE
 
 
 def _channels(project: Project, reach: Reach) -> Channels:

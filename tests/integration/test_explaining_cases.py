@@ -82,7 +82,9 @@ def test_the_causes_and_commands_of(case, cached, alias, tmp_path):
 
 def solves(command, found, case, alias):
     """Solve a command line from its words alone, with nothing of armtorch's search."""
-    subdir, words, channels = found.subdir, [], []
+    subdir = found.subdir
+    words: list[str] = []
+    channels: list[str] = []
     specs = [f"python={case['python']}"] if "python" in case and " create " not in command else []
     parts = [part for part in shlex.split(command) if part != "&&"]
     while parts:

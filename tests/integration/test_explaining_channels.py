@@ -54,7 +54,7 @@ class _Handler(SimpleHTTPRequestHandler):
 @contextmanager
 def serving(folder, *, status=None):
     """Serve a folder; yields its URL and the list of paths that were asked for."""
-    seen = []
+    seen: list[str] = []
 
     class Handler(_Handler):
         def __init__(self, *arguments):

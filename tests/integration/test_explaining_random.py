@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import shutil
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -74,10 +76,25 @@ def tried(request: Request, urls, virtual):
     return False
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What all examples share: making it takes longer than one of them."""
+
+    alias: Path
+    channels: Channels
+
+
+@pytest.fixture(scope="module")
+def reading(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("random")
+    access = Access(cache=folder / "cache", alias=folder.as_uri())
+    return Reading(alias=folder, channels=Channels(access))
+
+
 @settings(
     max_examples=count("explain"),
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    suppress_health_check=[HealthCheck.too_slow],
 )
 @given(
     contents=channels,
@@ -87,20 +104,22 @@ def tried(request: Request, urls, virtual):
     with_ours=st.booleans(),
 )
 def test_no_false_claim_and_no_command_that_fails(
-    tmp_path, contents, wanted, virtual, strict, with_ours
+    reading, contents, wanted, virtual, strict, with_ours
 ):
-    folder = tmp_path / str(next(_numbers))
-    urls = {}
+    folder = reading.alias / str(next(_numbers))
+    urls, records = {}, {}
     for number, found in enumerate(contents):
-        by_subdir = {name: [r for r in found if r[1]["subdir"] == name] for name in SUBDIRS}
-        urls[f"ch{number}"] = tiny_repodata.write(folder / f"ch{number}", by_subdir)
+        name = f"{folder.name}/ch{number}"
+        by_subdir = {each: [r for r in found if r[1]["subdir"] == each] for each in SUBDIRS}
+        urls[name] = tiny_repodata.write(folder / f"ch{number}", by_subdir)
+        records[name] = [row for _, row in found]
     names = sorted(urls)
     ours = names.pop() if with_ours and len(names) > 1 else ""
     line = f"conda install {' '.join(repr(spec) for spec in wanted)} "
     line += " ".join(f"-c {name}" for name in names) + " --override-channels"
     request = read_command(line + (" --strict-channel-priority" if strict else ""), folder=folder)
     context = Context(
-        channels=Channels(Access(cache=tmp_path / "cache", alias=folder.as_uri())),
+        channels=reading.channels,
         machine=Machine(subdir="linux-aarch64", virtual_packages=tuple(virtual)),
         ours=ours,
     )
@@ -116,7 +135,7 @@ def test_no_false_claim_and_no_command_that_fails(
         there = [
             row
             for name in ([finding.channel] if finding.channel else names)
-            for _, row in contents[int(name[2:])]
+            for row in records[name]
             if row["name"] == finding.package and row["subdir"] != "linux-64"
         ]
         if finding.cause in {"absent", "elsewhere"}:

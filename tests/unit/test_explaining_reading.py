@@ -133,8 +133,8 @@ Current channels:
         ),
         (
             (
-                "Error: x failed\n  Cannot solve the request because of: No candidates were found for "
-                "pytorch-cuda 12.4.*.\n"
+                "Error: x failed\n  Cannot solve the request because of: No candidates were found "
+                "for pytorch-cuda 12.4.*.\n"
             ),
             "pixi",
             ["pytorch-cuda 12.4.*"],
@@ -161,7 +161,7 @@ def test_messages(text, client, specs, channels, tmp_path):
         ("conda install 'pytorch", "a quote is not closed"),
         ("conda install pytorch==", "not a package"),
         ("conda install --file nowhere.txt", "cannot be read"),
-        ("conda install pytorch*", "without one exact name"),
+        ("conda install pytorch*", "only exact package names are allowed"),
         ("nothing of\nthis is an error message", "neither a command"),
     ],
 )
