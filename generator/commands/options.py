@@ -95,6 +95,7 @@ def reach_options(command: _F) -> _F:
         "alias",
         default=ALIAS,
         show_default=True,
+        envvar="CONDA_CHANNEL_ALIAS",
         help="Where channels are that have a name only (conda's channel_alias).",
     )
     @click.option("--offline", is_flag=True, help="Use cached repodata; its age is shown.")

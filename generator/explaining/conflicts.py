@@ -9,8 +9,8 @@ from rattler import RepoDataRecord
 
 from generator.explaining.findings import Finding
 from generator.explaining.probing import Prober, Setting, smallest_failing
-from generator.explaining.records import newest_first, pythons
-from generator.explaining.request import name_of
+from generator.explaining.records import matching, pythons
+from generator.explaining.request import name_of, parsed
 
 #: conflicts that are told apart in one request
 _ROUNDS = 3
@@ -19,7 +19,9 @@ _ROUNDS = 3
 def conflicts(specs: Sequence[str], setting: Setting, prober: Prober) -> Iterator[Finding]:
     """Find the smallest subsets of ``specs`` without a solution; each spec alone has one."""
     left = list(specs)
-    for _ in range(_ROUNDS):
+    for number in range(_ROUNDS):
+        if number and prober.impatient:
+            return
         if len(left) < 2 or prober.solve(left, setting) is not None:
             return
         core = smallest_failing(left, setting, prober)
@@ -32,14 +34,13 @@ def conflicts(specs: Sequence[str], setting: Setting, prober: Prober) -> Iterato
 
 def _conflict(core: tuple[str, ...], setting: Setting, prober: Prober) -> Finding:
     python = next((spec for spec in core if name_of(spec) == "python"), None)
-    others = [spec for spec in core if spec != python]
-    if python is not None:
-        offered = working_pythons(others, setting, prober)
-        if offered:
+    if python is not None and len(core) == 2:
+        (other,) = (spec for spec in core if spec != python)
+        if offered := _other_pythons(other, python, setting, prober):
             return Finding(
                 cause="python",
-                package=name_of(others[0]),
-                spec=" ".join(others),
+                package=name_of(other),
+                spec=other,
                 against=(python,),
                 offered=offered,
             )
@@ -53,24 +54,12 @@ def _conflict(core: tuple[str, ...], setting: Setting, prober: Prober) -> Findin
     )
 
 
-def working_pythons(specs: Sequence[str], setting: Setting, prober: Prober) -> tuple[str, ...]:
-    """Return the Pythons, newest first, beside which ``specs`` have a solution."""
-    asked = [spec for spec in specs if name_of(spec) != "python"]
-    records = [r for spec in asked for r in prober.visible(name_of(spec), setting)]
-    known = [text for text in pythons(records) if not text.endswith("t")]
-    if not known:
-        found = newest_first(prober.visible("python", setting))
-        known = list(dict.fromkeys(".".join(str(r.version).split(".")[:2]) for r in found))
-    return tuple(
-        text
-        for text in sorted(known, key=_minor, reverse=True)
-        if prober.solve([*asked, f"python={text}"], setting) is not None
-    )
-
-
-def _minor(python: str) -> int:
-    parts = python.split(".")
-    return int(parts[1]) if len(parts) > 1 and parts[1].isdigit() else 0
+def _other_pythons(spec: str, python: str, setting: Setting, prober: Prober) -> tuple[str, ...]:
+    """Return the Pythons that a package has builds for, newest first, when ``python`` is none."""
+    fitting = matching(prober.visible(name_of(spec), setting), parsed(spec))
+    built = pythons(fitting)
+    wanted = ".".join(str(parsed(python).version or "").lstrip("=").split(".")[:2])
+    return () if wanted in built else tuple(reversed(built))
 
 
 def _chosen(spec: str, setting: Setting, prober: Prober) -> RepoDataRecord | None:

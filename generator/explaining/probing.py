@@ -30,6 +30,8 @@ from generator.testing import Machine
 
 #: seconds after which a solve says nothing, neither yes nor no
 LIMIT: Final = 20.0
+#: seconds of CPU time after which a second cause or a second command is not looked for any more
+_PATIENCE: Final = 1.0
 Solution = tuple[RepoDataRecord, ...]
 
 
@@ -73,7 +75,13 @@ class Prober:
 
     def __init__(self, channels: Channels) -> None:
         self.channels = channels
+        self._spent = 0.0
         self._known: dict[tuple[Setting, tuple[str, ...]], Solution | None] = {}
+
+    @property
+    def impatient(self) -> bool:
+        """Whether so much was solved already that only the most needful is still worth it."""
+        return self._spent > _PATIENCE
 
     def solve(self, specs: Sequence[str], setting: Setting) -> Solution | None:
         """Return the records that would be installed, None when there is no solution.
@@ -87,10 +95,12 @@ class Prober:
         """
         key = (setting, tuple(sorted(specs)))
         if key not in self._known:
+            started = time.process_time()
             found = self._solve(key[1], setting, ChannelPriority.Strict)
             if found is None and not setting.strict and len(setting.usable) > 1:
                 found = self._solve(key[1], setting, ChannelPriority.Disabled)
             self._known[key] = found
+            self._spent += time.process_time() - started
         return self._known[key]
 
     def visible(self, name: str, setting: Setting) -> list[RepoDataRecord]:
@@ -171,7 +181,9 @@ def satisfied(spec: str, setting: Setting) -> bool:
 def smallest_failing(specs: Sequence[str], setting: Setting, prober: Prober) -> tuple[str, ...]:
     """Return a smallest subset without a solution, found by leaving out one after the other."""
     core = list(specs)
-    for spec in specs:
+    # what brings most with it goes first: the rest is quick to solve without it
+    sizes = {spec: len(prober.solve([spec], setting) or ()) for spec in specs}
+    for spec in sorted(specs, key=lambda each: sizes[each], reverse=True):
         without = [each for each in core if each != spec]
         if without and prober.solve(without, setting) is None:
             core = without

@@ -44,7 +44,7 @@ def suggest(
     found: list[Suggestion] = []
     tried = 0
     for chosen in _by_cost(possible):
-        if tried >= _PROBES or len(found) >= SHOWN:
+        if tried >= _PROBES or len(found) >= SHOWN or (found and prober.impatient):
             break
         if any(_no_better(chosen, each.edits) for each in found):
             continue

@@ -16,7 +16,18 @@ from tests.conftest import ROOT
 
 pytestmark = pytest.mark.integration
 
-COMMANDS = ["up", "update", "render", "build", "test", "matrix", "schemas"]
+COMMANDS = [
+    "up",
+    "update",
+    "render",
+    "build",
+    "test",
+    "matrix",
+    "explain",
+    "coverage",
+    "doctor",
+    "schemas",
+]
 
 
 def armtorch(*arguments, cwd=ROOT, env=None):
