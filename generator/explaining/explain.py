@@ -8,6 +8,7 @@ from typing import Final
 
 from rattler import RepoDataRecord
 
+from generator.datafiles import subdirs
 from generator.explaining.channels import Channels, Source
 from generator.explaining.computer import Computer
 from generator.explaining.diagnosis import diagnose
@@ -80,7 +81,9 @@ def explain(request: Request, context: Context) -> Explanation:
         commands=tuple(
             command_of(each, _setting(each.request, context).sources) for each in suggestions
         ),
-        missing_upstream=() if outcome == "works" or suggestions else _missing(request, context),
+        missing_upstream=_missing(request, context)
+        if outcome == "fails" and not suggestions
+        else (),
         warnings=notices(context.machine, context.computer, shown or ()),
         notes=request.notes,
     )
@@ -153,7 +156,7 @@ def _missing(request: Request, context: Context) -> tuple[str, ...]:
                 if (not row.package or row.package in names)
                 and (not row.python or row.python in python)
             ]
-    if not found and not any(cell.subdir == subdir for cell in lock.cells):
+    if not found and subdir in subdirs() and not any(cell.subdir == subdir for cell in lock.cells):
         projects = ", ".join(dict.fromkeys(PROJECTS.values()))
         found.append(f"{subdir}: absent: the lock has no wheel of {projects} for it")
     return tuple(dict.fromkeys(_short(text) for text in found))

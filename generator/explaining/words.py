@@ -51,8 +51,10 @@ def verdict(explanation: Explanation) -> str:
     if explanation.outcome == "unknown":
         silent = [f.channel for f in findings if f.cause in {"unreachable", "malformed"}]
         return (
-            f"Cannot tell: {listed(silent)} gave no usable answer, and without it there is no "
-            "solution."
+            f"Cannot tell: {listed(silent)} gave no usable answer, and what the others have is "
+            "not enough."
+            if len(silent) < len(explanation.channels)
+            else f"Cannot tell: {listed(silent)} gave no usable answer."
         )
     if not findings:
         return f"This does not work on {subdir}: the packages do not go together."
@@ -64,7 +66,9 @@ def verdict(explanation: Explanation) -> str:
 def _commands(explanation: Explanation) -> Iterator[str]:
     if explanation.outcome == "works":
         return
-    if not explanation.commands:
+    if explanation.outcome == "unknown" and not explanation.commands:
+        yield "Look at the network, or name a mirror: --channel-alias URL; --offline uses the cache."
+    elif not explanation.commands:
         yield "No command was found that works here."
     for number, command in enumerate(explanation.commands):
         differs = listed([words for words in command.differs if words])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -91,6 +92,11 @@ def explain_request(project: Project, text: str, options: ExplainOptions) -> Exp
     # another subdir is another machine, but for the other one that this hardware can run
     computer = _computer(project, options.reach)
     own = subdir in {None, computer.subdir, computer.hardware}
+    for virtual in options.virtual:
+        if re.fullmatch(r"__\w+=[^=\s]+(=\S+)?", virtual) is None:
+            raise SelectionError(
+                "not a virtual package", where=virtual, next_step="write it like __cuda=13.0"
+            )
     machine = computer.machine(subdir=subdir, added=options.virtual)
     native = _native(machine.subdir, computer if own else None)
     ours, base = _ours(project, options.reach, machine.subdir)
