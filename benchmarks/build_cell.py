@@ -19,7 +19,7 @@ def main(feedstock: str, line: str, subdir: str, accelerator: str, out: str, lev
         lines=(line,),
         subdirs=(subdir,),
         accelerators=(accelerator,),
-        packages=("libtorch", "pytorch", "torchvision", "torchaudio"),
+        packages=("libtorch", "pytorch-common", "pytorch", "torchvision", "torchaudio"),
     )
     chosen = select(variants(project.declared(), project.locked()), wanted)
     options = BuildOptions(channel=LocalChannel(Path(out)), jobs=1, level=int(level))

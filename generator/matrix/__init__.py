@@ -3,6 +3,7 @@
 from generator.matrix.lines import (
     METAPACKAGES,
     PROJECTS,
+    SHARED,
     LineCells,
     lines,
     reference_wheel,
@@ -23,6 +24,7 @@ from generator.matrix.view import (
 __all__ = [
     "METAPACKAGES",
     "PROJECTS",
+    "SHARED",
     "AbsentCell",
     "CellView",
     "LineCells",

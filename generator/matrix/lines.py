@@ -13,10 +13,13 @@ from generator.model import Cell, Lock, PythonBuild, Wheel
 #: conda name -> upstream project whose wheel it unpacks
 PROJECTS: Final = {
     "libtorch": "torch",
+    "pytorch-common": "torch",
     "pytorch": "torch",
     "torchvision": "torchvision",
     "torchaudio": "torchaudio",
 }
+#: packages with what the wheels of all Pythons share; made from one of them (design D2)
+SHARED: Final = ("libtorch", "pytorch-common")
 #: line of the packages that are the same for every release
 METAPACKAGES: Final = "metapackages"
 
@@ -44,7 +47,7 @@ class LineCells:
 
     def per_python(self, package: str) -> bool:
         """Whether a package is made once per Python: as soon as one wheel of the line is."""
-        if package not in PROJECTS or package == "libtorch":
+        if package not in PROJECTS or package in SHARED:
             return False
         return any(
             wheel.python is not None
@@ -83,7 +86,7 @@ def wanted_pythons(feedstock: Feedstock, cell: Cell) -> tuple[PythonBuild, ...]:
 
 
 def reference_wheel(cell: Cell) -> Wheel | None:
-    """Return the torch wheel that libtorch is taken from (design D2)."""
+    """Return the torch wheel that the shared packages are taken from (design D2)."""
     if cell.sharing is not None:
         return cell.wheel("torch", PythonBuild.parse(cell.sharing.reference))
     return next(iter(_ordinary_first(cell.wheels_of("torch"))), None)

@@ -10,6 +10,7 @@ from generator.feedstock import Feedstock
 from generator.matrix.lines import (
     METAPACKAGES,
     PROJECTS,
+    SHARED,
     LineCells,
     lines,
     reference_wheel,
@@ -42,6 +43,7 @@ def variants(feedstock: Feedstock, lock: Lock) -> tuple[Variant, ...]:
     for line in lines(lock):
         packages = [
             "libtorch",
+            "pytorch-common",
             "pytorch",
             "torchvision",
             "torchaudio",
@@ -72,7 +74,7 @@ def _of_cell(
         if wanted_pythons(feedstock, cell):
             yield _draft(lock, cell, package, base)
         return
-    if package == "libtorch":
+    if package in SHARED:
         wheel = reference_wheel(cell)
         if wheel is not None and wanted_pythons(feedstock, cell):
             yield _draft(lock, cell, package, base, wheels=(wheel,))
@@ -230,10 +232,12 @@ def _needs(variant: Variant, other: Variant) -> bool:
         other.accelerator,
     ):
         return False
-    if variant.package == "pytorch":
+    if variant.package == "pytorch-common":
         return other.package == "libtorch"
+    if variant.package == "pytorch":
+        return other.package in SHARED
     return (
         other.package == "pytorch"
-        and variant.package not in {"libtorch", "pytorch"}
+        and variant.package not in {*SHARED, "pytorch"}
         and variant.python in {None, other.python}
     )

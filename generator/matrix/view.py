@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydantic import ConfigDict, TypeAdapter
 
 from generator.feedstock import Feedstock
-from generator.matrix.lines import PROJECTS, wanted_pythons
+from generator.matrix.lines import PROJECTS, SHARED, wanted_pythons
 from generator.matrix.variants import variants
 from generator.model import AbsenceReason, Cell, Lock, PythonBuild, Variant
 
@@ -142,7 +142,7 @@ def _missing(
         (package, project, python)
         for package, project in PROJECTS.items()
         for python in pythons
-        if package != "libtorch"
+        if package not in SHARED
         and project in feedstock.packages
         and cell.wheel(project, python) is None
         and not said & {(package, str(python)), (package, ""), ("", str(python)), ("", "")}

@@ -13,6 +13,7 @@ from generator.model.wheel import Wheel
 #: conda names of everything armtorch can put on a channel
 PackageName = Literal[
     "libtorch",
+    "pytorch-common",
     "pytorch",
     "torchvision",
     "torchaudio",

@@ -44,6 +44,7 @@ class Rule:
     share: str | None = None
     keep: bool = False
     bundled: bool = False
+    common: bool = False
     required: bool = False
     patch: Patch | None = None
     #: the folder that is cut off the member's path
@@ -58,7 +59,10 @@ class ProjectLayout:
 
     package: str
     rules: tuple[Rule, ...]
+    #: without a Python: libraries, headers
     shared_package: str | None = None
+    #: for any Python: what site-packages has whatever the Python
+    common_package: str | None = None
     link_folder: str | None = None
 
 
@@ -115,8 +119,8 @@ def layout_text(inputs: RecipeInputs, *, smoke: bool) -> str:
 
 
 def _dist_info(package: str, wheel: Wheel, metadata: Metadata) -> dict[str, Any] | None:
-    """Say what becomes of dist-info; the package that all Pythons share has none."""
-    if package == layouts().projects[wheel.project].shared_package:
+    """Say what becomes of dist-info, which only the Python package has."""
+    if package != layouts().projects[wheel.project].package:
         return None
     names = {canonicalize_name(Requirement(text).name) for text in dropped_requirements(metadata)}
     return {
@@ -127,15 +131,18 @@ def _dist_info(package: str, wheel: Wheel, metadata: Metadata) -> dict[str, Any]
 
 def _cell(package: str, wheel: Wheel, cell: Cell) -> dict[str, Any]:
     layout = layouts().projects[wheel.project]
-    shared = package == layout.shared_package
     rules: list[dict[str, Any]] = []
     for rule in layout.rules:
         if rule.bundled:
-            rules += _bundled_rules(layout, wheel, cell, shared=shared)
+            rules += _bundled_rules(layout, wheel, cell, package)
         else:
-            rules.append(_rule(layout, rule, shared=shared))
+            rules.append(_rule(layout, rule, package))
     links: list[dict[str, str]] = []
-    if layout.link_folder is not None and not shared and cell.subdir.startswith("linux-"):
+    if (
+        layout.link_folder is not None
+        and package == layout.package
+        and cell.subdir.startswith("linux-")
+    ):
         links = [
             {
                 "at": f"{_SITE}/{layout.link_folder}/{library.name}",
@@ -158,43 +165,58 @@ def _cell(package: str, wheel: Wheel, cell: Cell) -> dict[str, Any]:
     return place
 
 
-def _rule(layout: ProjectLayout, rule: Rule, *, shared: bool) -> dict[str, Any]:
-    """Put a row of layout.yaml into the words of build.py, for one of the two packages."""
+def _rule(layout: ProjectLayout, rule: Rule, package: str) -> dict[str, Any]:
+    """Put a row of layout.yaml into the words of build.py, for one of the wheel's packages."""
     said: dict[str, Any] = {"match": list(rule.match)}
     if rule.required:
         said["required"] = True
     if rule.drop is not None:
         return {**said, "do": "drop", "why": rule.drop}
-    if rule.share is None:
-        return {**said, **_python_only(layout, rule, shared=shared)}
-    said["shared"] = True
-    said |= {"from": rule.source, "to": rule.share}
-    if shared:
-        said["do"] = "unpack"
-        if rule.patch is not None:
-            said["patch"] = {
-                "pattern": rule.patch.pattern,
-                "with": rule.patch.replacement,
-                "why": rule.patch.why,
-            }
-        return said
-    return {**said, "do": "link", "of": layout.shared_package}
-
-
-def _python_only(layout: ProjectLayout, rule: Rule, *, shared: bool) -> dict[str, Any]:
-    """Write the part of a rule whose members only the Python package carries."""
-    if shared:
-        return {"do": "leave", "of": layout.package}
+    if rule.share is not None and package == layout.shared_package:
+        return {**said, **_unpack_shared(rule)}
+    common = rule.common and layout.common_package is not None
+    holder = layout.common_package if common else layout.package
+    if package != holder:
+        return {**said, **_leave(layout, rule, package, holder)}
+    if common or rule.share is not None:
+        said["shared"] = True
+    if rule.share is not None:
+        moved = {"from": rule.source, "to": rule.share}
+        return {**said, **moved, "do": "link", "of": layout.shared_package}
     if rule.own is not None:
-        return {"do": "unpack", "from": rule.source, "to": rule.own, "link_back": True}
-    return {"do": "unpack", "to": _SITE}
+        return {**said, "do": "unpack", "from": rule.source, "to": rule.own, "link_back": True}
+    return {**said, "do": "unpack", "to": _SITE}
+
+
+def _unpack_shared(rule: Rule) -> dict[str, Any]:
+    said: dict[str, Any] = {"shared": True, "from": rule.source, "to": rule.share, "do": "unpack"}
+    if rule.patch is not None:
+        said["patch"] = {
+            "pattern": rule.patch.pattern,
+            "with": rule.patch.replacement,
+            "why": rule.patch.why,
+        }
+    return said
+
+
+def _leave(layout: ProjectLayout, rule: Rule, package: str, holder: str | None) -> dict[str, Any]:
+    """Leave members to another package; the RECORD of the Python package lists them all the same.
+
+    RECORD is about the distribution, whatever packages brought its files
+    (packaging.python.org, recording installed projects).
+    """
+    said = {"do": "leave", "of": holder}
+    if package != layout.package:
+        return said
+    return {**said, "record": "file" if rule.share is None else "link"}
 
 
 def _bundled_rules(
-    layout: ProjectLayout, wheel: Wheel, cell: Cell, *, shared: bool
+    layout: ProjectLayout, wheel: Wheel, cell: Cell, package: str
 ) -> list[dict[str, Any]]:
     """Write rules for the third-party libraries that wheels of this version bundle."""
-    found = []
+    found: list[dict[str, Any]] = []
+    shared = package == layout.shared_package
     tops = (f"{wheel.project}/", f"{wheel.project}.", "*/")
     for copy, library in sonames(cell.subdir).bundled:
         if not copy.files.startswith(tops) or wheel.version not in SpecifierSet(
@@ -206,6 +228,8 @@ def _bundled_rules(
         folder = copy.files.rpartition("/")[0]
         if action == "drop":
             found.append({**said, "do": "drop", "why": library.note})
+        elif package == layout.common_package:
+            found.append({**said, "do": "leave", "of": layout.package})
         elif action == "unvendor":
             base = {
                 **said,

@@ -12,15 +12,15 @@ from generator.matrix import variants
 from generator.model import BuildNumber, Lock
 from generator.rendering.tree import recipe_files, recipes
 
-#: package -> package of the same line whose build number its recipe names
-_PINNED: Final = {"pytorch": "libtorch"}
+#: package -> packages of the same line whose build numbers its recipe names
+_PINNED: Final = {"pytorch-common": ("libtorch",), "pytorch": ("libtorch", "pytorch-common")}
 
 
 def digests(feedstock: Feedstock, lock: Lock) -> dict[str, str]:
     """Return the digest of every recipe of the lock, by ``<line>/<package>``.
 
     sha256 over the recipe folder's files with every build number and digest left out, and over the
-    digest of the package whose build number the recipe pins.
+    digests of the packages whose build numbers the recipe pins.
     """
     bare = replace(lock, builds={})
     found: dict[str, str] = {}
@@ -29,7 +29,7 @@ def digests(feedstock: Feedstock, lock: Lock) -> dict[str, str]:
         for path, data in sorted(recipe_files(inputs).items()):
             content.update(f"{path} {len(data)}\n".encode())
             content.update(data)
-        if (pinned := _PINNED.get(inputs.package)) is not None:
+        for pinned in _PINNED.get(inputs.package, ()):
             content.update(found.get(f"{inputs.line}/{pinned}", "").encode())
         found[inputs.name] = content.hexdigest()
     return found

@@ -60,6 +60,7 @@ def recipe_text(inputs: RecipeInputs) -> str:
         "package": inputs.package,
         "number": inputs.number(inputs.package),
         "libtorch_number": inputs.number("libtorch"),
+        "common_number": inputs.number("pytorch-common"),
         "digest": "" if build is None else build.digest,
         "maintainers": ", ".join(inputs.feedstock.maintainers),
         "subdirs": sorted({variant.subdir for variant in inputs.variants}),

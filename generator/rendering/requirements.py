@@ -24,6 +24,8 @@ from generator.naming.requirements import Part
 _VERSION = "${{ version }}"
 #: build string of pytorch's, libtorch's and the metapackages' builds up to the hash
 _BUILD = "${{ accelerator }}_generic_*"
+_LIBTORCH = f"libtorch =={_VERSION} {_BUILD}_${{{{ libtorch_number }}}}"
+_COMMON = f"pytorch-common =={_VERSION} {_BUILD}_${{{{ common_number }}}}"
 #: conda-forge's package that keeps sbsa and tegra builds apart
 _BOARD = "arm-variant"
 #: which part of Requires-Dist each package depends on
@@ -51,8 +53,10 @@ def run_specs(variant: Variant, cell: Cell, lock: Lock) -> tuple[str, ...]:
     metadata, subdir = lock.metadata[wheel.metadata], subdirs()[variant.subdir]
     shared = variant.package == "libtorch"
     found = [] if shared else list(_python(metadata, variant.python))
+    if variant.package == "pytorch-common":
+        return (*found, _LIBTORCH)
     if variant.package == "pytorch":
-        found.append(f"libtorch =={_VERSION} {_BUILD}_${{{{ libtorch_number }}}}")
+        found += [_LIBTORCH, _COMMON]
         if subdir.os != "osx":
             kind = "cpu" if variant.accelerator.cuda is None else "cuda"
             found.append(f"pytorch-mutex ==1.0 {kind}")
@@ -92,6 +96,9 @@ def constraint_specs(variant: Variant) -> tuple[str, ...]:
     Sources: pytorch-cpu-feedstock recipe/meta.yaml (run_constrained of libtorch and pytorch),
     pytorch/builder conda/pytorch-nightly/meta.yaml (cpuonly), facts/landscape.md 3 and 4a.
     """
+    if variant.package == "pytorch-common":
+        # or it would stay behind where another channel's pytorch takes over, with the same files
+        return (f"pytorch =={_VERSION} {_BUILD}",)
     if variant.package not in {"libtorch", "pytorch"}:
         return ()
     cuda = variant.accelerator.cuda_compiler_version

@@ -19,6 +19,7 @@ from generator.channel import LocalChannel
 from generator.datafiles import subdirs
 from generator.errors import AbsentError, MissingToolError
 from generator.feedstock import Feedstock
+from generator.matrix import SHARED
 from generator.model import Subdir, Variant
 from generator.stages.linkage import LinkageCheck
 from generator.stages.project import Project
@@ -172,13 +173,14 @@ def _package(project: Project, variant: Variant, channel: LocalChannel) -> Path:
 def savings(chosen: Sequence[Variant], report: BuildReport) -> Savings:
     """Compare the packages with the wheels that pip would need for the same Pythons.
 
-    The wheel that libtorch is taken from counts only where its own Python is chosen, too.
+    The wheel that the shared packages are taken from counts only where its own Python is chosen,
+    too.
     """
     packages = {(row.subdir, row.file_name): row.size for row in report.rows}
     wheels = {
         wheel.sha256: wheel.size
         for variant in chosen
-        if variant.package != "libtorch"
+        if variant.package not in SHARED
         for wheel in variant.wheels
     }
     return Savings(sum(packages.values()), sum(wheels.values()))

@@ -135,6 +135,7 @@ def test_every_variant_gives_one_package(channel, packages):
 def test_build_strings_are_those_of_conda_forge(packages):
     shapes = {
         "libtorch": r"(cpu|cuda130)_generic_h[0-9a-f]{7}_(0|200)",
+        "pytorch-common": r"(cpu|cuda130)_generic_h[0-9a-f]{7}_(0|200)",
         "pytorch": r"(cpu|cuda130)_generic_py3\d+_h[0-9a-f]{7}_(0|200)",
         "torchvision": r"(cpu|cuda130)_py3\d*_h[0-9a-f]{7}_(0|200)",
         "torchaudio": r"(cpu|cuda130)_py3\d+_h[0-9a-f]{7}_(0|200)",
@@ -149,13 +150,15 @@ def test_build_strings_are_those_of_conda_forge(packages):
         assert ("cuda" in build) == (build.endswith("_200") or build == "cuda")
 
 
-def test_pytorch_takes_its_own_libtorch_and_no_other(packages):
+def test_pytorch_takes_its_own_shared_packages_and_no_others(packages):
     for (_, name, version, build), built in packages.items():
-        if name != "pytorch":
-            continue
         accelerator = build.split("_")[0]
         number = build.rpartition("_")[2]
-        assert f"libtorch =={version} {accelerator}_generic_*_{number}" in built.index["depends"]
+        exact = f"=={version} {accelerator}_generic_*_{number}"
+        if name in {"pytorch", "pytorch-common"}:
+            assert f"libtorch {exact}" in built.index["depends"]
+        if name == "pytorch":
+            assert f"pytorch-common {exact}" in built.index["depends"]
 
 
 def test_companions_take_pytorch_of_their_accelerator(packages):
@@ -204,8 +207,12 @@ def test_python_packages_are_placed_by_the_client(packages):
         link = json.loads(built.info["info/link.json"])
         assert link["noarch"]["type"] == "python"
         assert link["noarch"]["entry_points"] == ["torchrun = torch.distributed.run:main"]
-        assert "site-packages/torch/__init__.py" in built.files
+        assert "site-packages/torch/_C.cpython-" in "\n".join(built.files)
         assert not any("python3" in path for path in [*built.files, *built.links])
+    common = only(packages, "linux-aarch64", "pytorch-common", "cpu_generic_")
+    assert json.loads(common.info["info/link.json"])["noarch"]["type"] == "python"
+    assert "site-packages/torch/__init__.py" in common.files
+    assert not any("python3" in path for path in [*common.files, *common.links])
     free = only(packages, "linux-aarch64", "pytorch", "cpu_generic_py314_")
     assert "python_abi 3.14.* *_cp314t" in free.index["depends"]
 

@@ -101,10 +101,12 @@ def test_each_comes_after_what_it_depends_on(found):
     pytorch = found["9.1/pytorch/linux_aarch64_cuda_compiler_version13.0python3.11.____cpython"]
     assert set(pytorch.depends) == {
         "9.1/libtorch/linux_aarch64_cuda_compiler_version13.0",
+        "9.1/pytorch-common/linux_aarch64_cuda_compiler_version13.0",
         "metapackages/pytorch-mutex/linux_64_cuda_compilercuda-nvcc",
     }
     assert found["9.1/pytorch/osx_arm64_python3.11.____cpython"].depends == (
         "9.1/libtorch/osx_arm64_",
+        "9.1/pytorch-common/osx_arm64_",
     )
 
 

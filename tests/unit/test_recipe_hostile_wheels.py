@@ -15,6 +15,10 @@ from tests.locks import torch_wheel
 from tests.recipe_bench import INFO, bench, record_hash, tree_of
 
 
+#: a member that only pytorch has
+EXTENSION = "torch/_C.cpython-311-aarch64-linux-gnu.so"
+
+
 @pytest.fixture
 def pytorch(tmp_path):
     return bench(tmp_path, [torch_wheel("9.1.0", "cp311"), torch_wheel("9.1.0", "cp312")])
@@ -116,18 +120,18 @@ HOSTILE = {
             [
                 (
                     name,
-                    content.replace(b"9.1.0", b"9.1.1") if name == "torch/version.py" else content,
+                    bytes([content[0] ^ 1]) + content[1:] if name == EXTENSION else content,
                 )
                 for name, content in honest()
             ],
             torch_wheel("9.1.0", "cp311").record_bytes(),
         ),
-        "torch/version.py does not have the sha256 of RECORD",
+        f"{EXTENSION} does not have the sha256 of RECORD",
     ),
     "other size": (
         lambda: pack(
             [
-                (name, content + b"#" if name == "torch/version.py" else content)
+                (name, content + b"#" if name == EXTENSION else content)
                 for name, content in honest()
             ],
             torch_wheel("9.1.0", "cp311").record_bytes(),

@@ -23,50 +23,50 @@ def libtorch(tmp_path):
     )
 
 
-def test_pytorch_holds_what_is_pythons_and_links_to_the_rest(pytorch):
+@pytest.fixture
+def common(tmp_path):
+    return bench(
+        tmp_path,
+        [torch_wheel("9.1.0", "cp311"), torch_wheel("9.1.0", "cp312")],
+        package="pytorch-common",
+    )
+
+
+def links_of(made):
+    return {
+        path.relative_to(made.prefix).as_posix(): str(path.readlink())
+        for path in made.prefix.rglob("*")
+        if path.is_symlink()
+    }
+
+
+def files_of(made):
+    return {
+        path.relative_to(made.site).as_posix()
+        for path in made.site.rglob("*")
+        if path.is_file() and not path.is_symlink()
+    }
+
+
+def test_pytorch_holds_what_is_one_pythons_and_links_to_libraries(pytorch):
     done = pytorch.run()
 
     assert done.returncode == 0, done.stderr
-    links = {
-        path.relative_to(pytorch.prefix).as_posix(): str(path.readlink())
-        for path in pytorch.prefix.rglob("*")
-        if path.is_symlink()
-    }
     lib = "lib/python3.11/site-packages/torch/lib/"
-    include = "lib/python3.11/site-packages/torch/include/"
-    share = "lib/python3.11/site-packages/torch/share/cmake/"
-    assert links == {
-        **{
-            f"{lib}{name}": f"../../../../{name}"
-            for name in (
-                "libc10.so",
-                "libtorch_cpu.so",
-                "libtorch_python.so",
-                "libgomp.so.1",
-                "libopenblas-24fd393f.so.0",
-                "libstdc++.so.6",
-                "libgcc_s.so.1",
-            )
-        },
-        f"{include}ATen/ATen.h": "../../../../../../include/ATen/ATen.h",
-        f"{include}c10/macros/Macros.h": "../../../../../../../include/c10/macros/Macros.h",
-        f"{include}torch/torch.h": "../../../../../../include/torch/torch.h",
-        f"{include}torch/script.h": "../../../../../../include/torch/script.h",
-        **{
-            f"{share}{name}": f"../../../../../../../share/cmake/{name}"
-            for name in ("ATen/ATenConfig.cmake", "Torch/TorchConfig.cmake")
-        },
+    assert links_of(pytorch) == {
+        f"{lib}{name}": f"../../../../{name}"
+        for name in (
+            "libc10.so",
+            "libtorch_cpu.so",
+            "libtorch_python.so",
+            "libgomp.so.1",
+            "libopenblas-24fd393f.so.0",
+            "libstdc++.so.6",
+            "libgcc_s.so.1",
+        )
     }
-    files = {
-        path.relative_to(pytorch.site).as_posix()
-        for path in pytorch.site.rglob("*")
-        if path.is_file() and not path.is_symlink()
-    }
-    assert files == {
-        "torch/__init__.py",
-        "torch/version.py",
+    assert files_of(pytorch) == {
         "torch/_C.cpython-311-aarch64-linux-gnu.so",
-        "torch/include/pybind11/pybind11.h",
         "torch/bin/torch_shm_manager",
         f"{INFO}/licenses/LICENSE",
         f"{INFO}/METADATA",
@@ -77,6 +77,29 @@ def test_pytorch_holds_what_is_pythons_and_links_to_the_rest(pytorch):
     }
     assert (pytorch.prefix / "lib" / "libtorch_python.so").is_file()
     assert os.access(pytorch.site / "torch" / "bin" / "torch_shm_manager", os.X_OK)
+
+
+def test_common_holds_what_site_packages_has_whatever_the_python(common):
+    done = common.run()
+
+    assert done.returncode == 0, done.stderr
+    include = "lib/python3.11/site-packages/torch/include/"
+    share = "lib/python3.11/site-packages/torch/share/cmake/"
+    assert links_of(common) == {
+        f"{include}ATen/ATen.h": "../../../../../../include/ATen/ATen.h",
+        f"{include}c10/macros/Macros.h": "../../../../../../../include/c10/macros/Macros.h",
+        f"{include}torch/torch.h": "../../../../../../include/torch/torch.h",
+        f"{include}torch/script.h": "../../../../../../include/torch/script.h",
+        **{
+            f"{share}{name}": f"../../../../../../../share/cmake/{name}"
+            for name in ("ATen/ATenConfig.cmake", "Torch/TorchConfig.cmake")
+        },
+    }
+    assert files_of(common) == {
+        "torch/__init__.py",
+        "torch/version.py",
+        "torch/include/pybind11/pybind11.h",
+    }
 
 
 def test_libtorch_holds_what_all_pythons_share(libtorch):
@@ -103,19 +126,18 @@ def test_libtorch_holds_what_all_pythons_share(libtorch):
 
 
 def test_every_member_is_accounted_for(tmp_path):
-    """Between them the two manifests say of every member of the wheel what became of it."""
+    """Between them the three manifests say of every member of the wheel what became of it."""
     wheel = torch_wheel("9.1.0", "cp311")
     manifests = []
-    for package in ("libtorch", "pytorch"):
+    for package in ("libtorch", "pytorch-common", "pytorch"):
         (tmp_path / package).mkdir()
         made = bench(tmp_path / package, [wheel], package=package)
         assert made.run().returncode == 0
         manifests.append(made.manifest())
 
-    libtorch, pytorch = manifests
+    libtorch, common, pytorch = manifests
     carried = {
-        *libtorch["unchanged"].values(),
-        *pytorch["unchanged"].values(),
+        *(member for manifest in manifests for member in manifest["unchanged"].values()),
         *(row["member"] for row in libtorch["patched"].values()),
     }
     replaced = {row["instead_of"] for row in pytorch["linked"].values() if "instead_of" in row}
@@ -136,30 +158,45 @@ def test_every_member_is_accounted_for(tmp_path):
         f"{INFO}/INSTALLER"
     }
     assert not carried & replaced
-    assert not set(libtorch["unchanged"].values()) & set(pytorch["unchanged"].values())
+    assert len(carried) == len(libtorch["patched"]) + sum(
+        len(manifest["unchanged"]) for manifest in manifests
+    )
+    links = {**common["linked"], **pytorch["linked"]}
+    assert all(f"site-packages/{member}" in links for member in libtorch["unchanged"].values())
 
 
-def test_record_lists_what_is_there_and_nothing_else(pytorch):
-    pytorch.run()
+def test_record_lists_what_is_there_of_torch_and_nothing_else(tmp_path):
+    """It is about the distribution: the common package's files stand in it too."""
+    wheel = torch_wheel("9.1.0", "cp311")
+    made = {}
+    for package in ("pytorch-common", "pytorch"):
+        (tmp_path / package).mkdir()
+        made[package] = bench(tmp_path / package, [wheel], package=package)
+        assert made[package].run().returncode == 0
+    pytorch = made["pytorch"]
 
     with (pytorch.site / INFO / "RECORD").open() as file:
         rows = {path: (digest, size) for path, digest, size in csv.reader(file)}
 
     there = {
-        path.relative_to(pytorch.site).as_posix()
-        for path in pytorch.site.rglob("*")
+        path.relative_to(each.site).as_posix(): path
+        for each in made.values()
+        for path in each.site.rglob("*")
         if path.is_symlink() or path.is_file()
     }
-    assert {path for path in rows if not path.startswith("../")} == there
+    assert {path for path in rows if not path.startswith("../")} == set(there)
     assert rows["../../../bin/torchrun"] == ("", "")
     # a link has none: the bytes are another package's
     assert rows["torch/lib/libtorch_cpu.so"] == ("", "")
     assert rows["torch/lib/libgomp.so.1"] == ("", "")
+    assert rows["torch/include/torch/torch.h"] == ("", "")
     for path, (digest, size) in rows.items():
-        target = pytorch.site / path
-        if digest and not target.is_symlink():
-            content = target.read_bytes()
+        if digest:
+            assert not there[path].is_symlink()
+            content = there[path].read_bytes()
             assert (digest, int(size)) == (record_hash(content), len(content)), path
+        else:
+            assert path.startswith("../") or there[path].is_symlink() or path.endswith("/RECORD")
 
 
 def test_upstreams_own_record_and_metadata_are_kept(pytorch):
@@ -223,10 +260,10 @@ def test_the_same_wheel_gives_the_same_prefix_whatever_the_clock_and_zone(tmp_pa
 
 
 def test_memory_does_not_grow_with_the_wheel(tmp_path):
-    """Unpacks 700 MB with an address space of 300 MiB."""
+    """Packs 700 MB with an address space of 300 MiB, and unpacks half of it."""
     noise = os.urandom(1 << 15) + bytes((1 << 20) - (1 << 15))
     big = {"torch/lib/libbig.so": noise * 350, "torch/big.bin": noise * 350}
-    made = bench(tmp_path, [torch_wheel("9.1.0", "cp311", extra=big)])
+    made = bench(tmp_path, [torch_wheel("9.1.0", "cp311", extra=big)], package="pytorch-common")
     script = tmp_path / "recipe" / "build.py"
     limited = (
         "import resource, runpy, sys\n"

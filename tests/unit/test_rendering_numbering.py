@@ -62,6 +62,7 @@ def test_build_py_is_an_input_of_everything_that_unpacks_a_wheel(old, touched):
 
     assert {name for name, number in numbers(new).items() if number == 1} == {
         "9.1/libtorch",
+        "9.1/pytorch-common",
         "9.1/pytorch",
         "9.1/torchvision",
         "9.1/torchaudio",
@@ -75,6 +76,7 @@ def test_a_new_libtorch_takes_its_pytorch_along(old, monkeypatch):
 
     assert {name for name, number in numbers(new).items() if number == 1} == {
         "9.1/libtorch",
+        "9.1/pytorch-common",
         "9.1/pytorch",
     }
 

@@ -149,6 +149,10 @@ def carry_out(package: Package, wheel: Wheel, rule: dict[str, Any], members: lis
     elif action == "base":
         for member in members:
             link_to_base(package, rule, member)
+    elif action == "leave" and (kind := rule.get("record")):
+        for member in members:
+            digest, size = wheel.record[member] if kind == "file" else ("", "")
+            package.rows[member] = (f"sha256={digest}" if digest else "", str(size))
 
 
 def destination(rule: dict[str, Any], member: str) -> str:
