@@ -67,7 +67,7 @@ def _commands(explanation: Explanation) -> Iterator[str]:
     if explanation.outcome == "works":
         return
     if explanation.outcome == "unknown" and not explanation.commands:
-        yield "Look at the network, or name a mirror: --channel-alias URL; --offline uses the cache."
+        yield "Look at the network, or name a mirror (--channel-alias); --offline uses the cache."
     elif not explanation.commands:
         yield "No command was found that works here."
     for number, command in enumerate(explanation.commands):
