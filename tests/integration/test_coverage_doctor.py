@@ -18,25 +18,15 @@ from generator.stages.explaining import (
     compare_channels,
     explain_request,
 )
-from tests import computers, recorded, transcripts
+from tests import computers, transcripts
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")
-def alias(project, tmp_path_factory):
-    return recorded.write(project, tmp_path_factory.mktemp("recorded")).alias
-
-
-@pytest.fixture(scope="module")
-def cached(project, tmp_path_factory):
-    return replace(project, cache=tmp_path_factory.mktemp("cache"))
-
-
-@pytest.fixture(scope="module")
-def grid(cached, alias):
-    found = compare_channels(cached, ["conda-forge", "pytorch"], Reach(alias=alias))
+def grid(cached, recorded_alias):
+    found = compare_channels(cached, ["conda-forge", "pytorch"], Reach(alias=recorded_alias))
     return {(row.subdir, row.accelerator, row.package): row for row in found.rows}
 
 
@@ -62,8 +52,8 @@ def test_the_grid_has_ours_theirs_and_what_is_missing(grid):
     assert not any(offer.version for offer in grid["win-arm64", "cpu", "pytorch"].theirs)
 
 
-def test_a_channel_that_is_not_there_is_no_gap(cached, alias):
-    found = compare_channels(cached, ["conda-forge"], Reach(alias=alias, ours="nowhere"))
+def test_a_channel_that_is_not_there_is_no_gap(cached, recorded_alias):
+    found = compare_channels(cached, ["conda-forge"], Reach(alias=recorded_alias, ours="nowhere"))
     assert {row.ours.state for row in found.rows} == {"absent"}
     assert {row.missing for row in found.rows} == {("nowhere is absent",)}
 
@@ -86,9 +76,9 @@ def test_a_channel_that_is_not_there_is_no_gap(cached, alias):
         ("x86-laptop", "", None, []),
     ],
 )
-def test_doctor_on(name, cell, words, warnings, cached, alias, tmp_path):
+def test_doctor_on(name, cell, words, warnings, cached, recorded_alias, tmp_path):
     tree = computers.write(name, tmp_path)
-    reach = Reach(alias=alias, root=tree.root, system=tree.system)
+    reach = Reach(alias=recorded_alias, root=tree.root, system=tree.system)
     found = check_machine(replace(cached, environment=tree.environment), reach)
     assert found.cell == cell
     assert [each.id for each in found.warnings] == warnings
@@ -99,9 +89,9 @@ def test_doctor_on(name, cell, words, warnings, cached, alias, tmp_path):
         assert words in found.command
 
 
-def test_doctor_reads_the_board_jetpack_and_glibc(cached, alias, tmp_path):
+def test_doctor_reads_the_board_jetpack_and_glibc(cached, recorded_alias, tmp_path):
     tree = computers.write("jetson-orin-jetpack-6", tmp_path)
-    computer = check_machine(cached, Reach(alias=alias, root=tree.root)).computer
+    computer = check_machine(cached, Reach(alias=recorded_alias, root=tree.root)).computer
     assert (computer.l4t, computer.jetpack) == ("36.4.3", "6.1")
     assert computer.board == "NVIDIA Jetson AGX Orin Developer Kit"
     assert "__glibc=2.35" in computer.virtual_packages
@@ -126,16 +116,20 @@ def test_doctor_says_when_a_command_could_not_be_verified(cached, tmp_path):
         (["explain", "conda install pytorch -c pytorch", "--subdir", "win-arm64"], "explain"),
     ],
 )
-def test_json_fits_its_schema(arguments, schema, alias, tmp_path, monkeypatch):
+def test_json_fits_its_schema(arguments, schema, recorded_alias, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     feedstock = ["--feedstock", str(ROOT / "feedstock.yaml")]
-    done = CliRunner().invoke(cli, [*feedstock, *arguments, "--channel-alias", alias, "--json"])
+    done = CliRunner().invoke(
+        cli, [*feedstock, *arguments, "--channel-alias", recorded_alias, "--json"]
+    )
     assert done.exit_code == 0, done.output
     document = json.loads((ROOT / f"docs/{schema}.schema.json").read_text())
     jsonschema.validate(json.loads(done.stdout), document)
 
 
-def test_without_a_feedstock_explain_works_with_other_channels(alias, tmp_path, monkeypatch):
+def test_without_a_feedstock_explain_works_with_other_channels(
+    recorded_alias, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     words = [
@@ -144,27 +138,27 @@ def test_without_a_feedstock_explain_works_with_other_channels(alias, tmp_path, 
         "--subdir",
         "linux-aarch64",
         "--channel-alias",
-        alias,
+        recorded_alias,
     ]
     done = CliRunner().invoke(cli, words)
     assert "conda install pytorch" in done.stdout
 
 
-def test_explain_reads_a_message_from_standard_input(alias, tmp_path, monkeypatch):
+def test_explain_reads_a_message_from_standard_input(recorded_alias, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    words = ["explain", "-", "--channel-alias", alias, "--subdir", "linux-aarch64"]
+    words = ["explain", "-", "--channel-alias", recorded_alias, "--subdir", "linux-aarch64"]
     text = "PackagesNotFoundError: ...\n\n  - pytorhc\n"
     done = CliRunner().invoke(cli, words, input=text)
     assert "perhaps you meant pytorch" in done.stdout
 
 
-def test_the_channels_of_condarc_are_asked(cached, alias, tmp_path):
+def test_the_channels_of_condarc_are_asked(cached, recorded_alias, tmp_path):
 
     tree = computers.write("raspberry-pi-5", tmp_path)
     (tmp_path / "root").mkdir()
     (tmp_path / "root/.condarc").write_text("channels: [main]\nchannel_priority: strict\n")
     project = replace(cached, environment={"HOME": "/root"})
-    options = ExplainOptions(reach=Reach(alias=alias, root=tree.root))
+    options = ExplainOptions(reach=Reach(alias=recorded_alias, root=tree.root))
     found = explain_request(project, "conda install pytorch", options)
     assert [state.name for state in found.channels] == ["main"]
     assert found.commands[0].command.endswith("--strict-channel-priority")

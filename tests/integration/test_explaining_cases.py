@@ -23,26 +23,16 @@ from ruamel.yaml import YAML
 from generator.explaining import Explanation, lines_of, to_json
 from generator.stages.explaining import ExplainOptions, Reach, explain_request
 from generator.testing import Machine
-from tests import computers, recorded
+from tests import computers
 
 pytestmark = pytest.mark.integration
 
 CASES = YAML(typ="safe").load(Path(__file__).parents[1] / "explain_cases.yaml")
 
 
-@pytest.fixture(scope="module")
-def alias(project, tmp_path_factory):
-    return recorded.write(project, tmp_path_factory.mktemp("recorded")).alias
-
-
-@pytest.fixture(scope="module")
-def cached(project, tmp_path_factory):
-    return replace(project, cache=tmp_path_factory.mktemp("cache"))
-
-
-def explained(case, cached, alias, folder):
+def explained(case, cached, recorded_alias, folder):
     tree = computers.write(case["computer"], folder) if "computer" in case else None
-    reach = Reach(alias=alias)
+    reach = Reach(alias=recorded_alias)
     if tree is not None:
         reach = replace(reach, root=tree.root, system=tree.system)
         cached = replace(cached, environment=tree.environment)
@@ -62,8 +52,8 @@ def cause(finding):
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
-def test_the_causes_and_commands_of(case, cached, alias, tmp_path):
-    found = explained(case, cached, alias, tmp_path)
+def test_the_causes_and_commands_of(case, cached, recorded_alias, tmp_path):
+    found = explained(case, cached, recorded_alias, tmp_path)
     lines = lines_of(found)
     assert found.outcome == case["outcome"]
     assert [cause(each) for each in found.findings] == case.get("causes", [])
@@ -76,11 +66,11 @@ def test_the_causes_and_commands_of(case, cached, alias, tmp_path):
     assert lines[0] == case["says"]
     assert len(lines) < 20
     for command in found.commands:
-        assert solves(command.command, found, case, alias), command.command
+        assert solves(command.command, found, case, recorded_alias), command.command
     json.loads(to_json(Explanation, found))
 
 
-def solves(command, found, case, alias):
+def solves(command, found, case, recorded_alias):
     """Solve a command line from its words alone, with nothing of armtorch's search."""
     subdir = found.subdir
     words: list[str] = []
@@ -107,7 +97,7 @@ def solves(command, found, case, alias):
         channels += defaults
     strict = "--strict" in command or command.startswith("pixi") or "pixi add" in command
     machine = Machine(subdir=subdir, virtual_packages=found.virtual_packages)
-    config = ChannelConfig(f"{alias}/")
+    config = ChannelConfig(f"{recorded_alias}/")
     priorities = [ChannelPriority.Strict] + ([] if strict else [ChannelPriority.Disabled])
     for priority in priorities:
         try:
