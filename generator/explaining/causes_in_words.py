@@ -31,9 +31,9 @@ _SENTENCES: Final[dict[Cause, str]] = {
     "build": "{where}{packages} has the builds {offered}; none of them is {spec}",
     "priority": "{where}{packages} {offered} is hidden: {hidden_by} comes first and has the name, "
     "and channel priority is strict",
-    "no-channel": "{channel}: there is no such channel ({detail})",
-    "unreachable": "{channel}: did not answer ({detail}), which says nothing about what it has",
-    "malformed": "{channel}: what it answered is no repodata ({detail})",
+    "no-channel": "channel {channel}: there is none of that name ({detail})",
+    "unreachable": "channel {channel}: did not answer ({detail}), which says nothing about what it has",
+    "malformed": "channel {channel}: what it answered is no repodata ({detail})",
 }
 _OFFERED = 5
 
@@ -58,7 +58,7 @@ def lead(finding: Finding, packages: Iterable[str]) -> str:
 
 def sentence(finding: Finding, subdir: str) -> str:
     """Return one cause as a line."""
-    where = f"{finding.channel}: " if finding.channel and finding.package else ""
+    where = f"channel {finding.channel}: " if finding.channel and finding.package else ""
     if finding.cause == "virtual":
         return where + _virtual(finding)
     if finding.cause == "conflict":

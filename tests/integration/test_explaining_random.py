@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 from rattler import ChannelPriority, MatchSpec, solve
 from rattler.exceptions import SolverError
 from rattler.platform import Subdir
+from rattler.repo_data.gateway import Gateway
 
 from generator.explaining import Access, Channels, Context, Request, explain, lines_of
 from generator.explaining.reading import read_command
@@ -27,7 +27,6 @@ pytestmark = pytest.mark.integration
 NAMES = ["a", "b", "c", "python", "pytorch"]
 SUBDIRS = ["linux-aarch64", "noarch", "linux-64"]
 VIRTUAL = ["__glibc=2.17", "__glibc=2.36", "__cuda=12.6", "__cuda=13.0"]
-_numbers = itertools.count()
 
 specs = st.builds(
     lambda name, rest: f"{name}{rest}",
@@ -55,7 +54,7 @@ rows = st.builds(
 channels = st.lists(st.lists(rows, max_size=7), min_size=1, max_size=3)
 
 
-def tried(request: Request, urls, virtual):
+def tried(request: Request, urls, virtual, gateway):
     """Solve a request with rattler alone; whether there is a solution."""
     machine = Machine(subdir="linux-aarch64", virtual_packages=virtual)
     both = [ChannelPriority.Strict, ChannelPriority.Disabled]
@@ -68,6 +67,7 @@ def tried(request: Request, urls, virtual):
                     platforms=[Subdir("linux-aarch64"), Subdir("noarch")],
                     virtual_packages=machine.records(),
                     channel_priority=priority,
+                    gateway=gateway,
                 )
             )
         except SolverError:
@@ -76,21 +76,31 @@ def tried(request: Request, urls, virtual):
     return False
 
 
-@dataclass(frozen=True)
+@dataclass
 class Reading:
-    """What all examples share: making it takes longer than one of them."""
+    """What examples share: making it takes longer than one of them, and it keeps what it read."""
 
-    alias: Path
-    channels: Channels
+    folder: Path
+    used: int = 0
+
+    def __post_init__(self):
+        access = Access(cache=self.folder / "cache", alias=self.folder.as_uri())
+        self.channels, self.gateway = Channels(access), Gateway(self.folder / "plain")
+
+    def next(self) -> Path:
+        """Return a folder for one example's channels."""
+        self.used += 1
+        if self.used % 500 == 0:
+            self.__post_init__()
+        return self.folder / str(self.used)
 
 
 @pytest.fixture(scope="module")
 def reading(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("random")
-    access = Access(cache=folder / "cache", alias=folder.as_uri())
-    return Reading(alias=folder, channels=Channels(access))
+    return Reading(tmp_path_factory.mktemp("random"))
 
 
+@pytest.mark.timeout(7200)
 @settings(
     max_examples=count("explain"),
     deadline=None,
@@ -106,7 +116,7 @@ def reading(tmp_path_factory):
 def test_no_false_claim_and_no_command_that_fails(
     reading, contents, wanted, virtual, strict, with_ours
 ):
-    folder = reading.alias / str(next(_numbers))
+    folder = reading.next()
     urls, records = {}, {}
     for number, found in enumerate(contents):
         name = f"{folder.name}/ch{number}"
@@ -125,7 +135,7 @@ def test_no_false_claim_and_no_command_that_fails(
     )
     explanation = explain(request, context)
     assert len(lines_of(explanation)) < 20
-    assert (explanation.outcome == "works") is tried(request, urls, tuple(virtual))
+    assert (explanation.outcome == "works") is tried(request, urls, tuple(virtual), reading.gateway)
     if explanation.outcome == "works":
         assert explanation.findings == ()
         assert explanation.commands == ()
@@ -150,9 +160,9 @@ def test_no_false_claim_and_no_command_that_fails(
                 channels=request.channels,
                 strict=strict,
             )
-            assert not tried(alone, urls, tuple(virtual))
+            assert not tried(alone, urls, tuple(virtual), reading.gateway)
     for command in explanation.commands:
         suggested = read_command(command.command, folder=folder)
         assert set(suggested.searched) <= {*names, ours}
-        assert tried(suggested, urls, tuple(virtual)), command.command
+        assert tried(suggested, urls, tuple(virtual), reading.gateway), command.command
     shutil.rmtree(folder)
