@@ -32,7 +32,7 @@ _SENTENCES: Final[dict[Cause, str]] = {
     "priority": "{where}{packages} {offered} is hidden: {hidden_by} comes first and has the name, "
     "and channel priority is strict",
     "no-channel": "channel {channel}: there is none of that name ({detail})",
-    "unreachable": "channel {channel}: did not answer ({detail}), which says nothing about what it has",
+    "unreachable": "channel {channel}: did not answer ({detail}), which tells nothing of it",
     "malformed": "channel {channel}: what it answered is no repodata ({detail})",
 }
 _OFFERED = 5
