@@ -113,6 +113,27 @@ class NoTrioError(ArmtorchError):
     kind = "no-trio"
 
 
+class RefutedError(ArmtorchError):
+    """A package is not what it says of itself, or not made of upstream's bytes."""
+
+    exit_code = 16
+    kind = "refuted"
+
+
+class UnprovableError(ArmtorchError):
+    """A package carries no account of where its files come from."""
+
+    exit_code = 17
+    kind = "unprovable"
+
+
+class UnwitnessedError(ArmtorchError):
+    """A package fits together, and nothing from outside of it was at hand to compare it with."""
+
+    exit_code = 18
+    kind = "unwitnessed"
+
+
 class RenderError(ArmtorchError):
     """A rendered file is not what its schema or rattler-build accepts."""
 

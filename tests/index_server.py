@@ -12,7 +12,6 @@ import json
 import re
 import socket
 import threading
-import zipfile
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -22,6 +21,9 @@ from typing import Any, Self
 from urllib.parse import unquote
 
 from packaging.utils import canonicalize_name
+
+from tests.index_formats import Site
+from tests.synthetic_wheels.archive import metadata_of
 
 JSON = "application/vnd.pypi.simple.v1+json"
 HTML = "text/html; charset=utf-8"
@@ -80,10 +82,13 @@ class IndexServer(ThreadingHTTPServer):
     def __init__(self, folder: Path, behaviour: Behaviour | None = None) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.folder = folder
+        #: further indexes, each with paths of its own
+        self.sites: list[Site] = []
         self.behaviour = behaviour or Behaviour()
         #: requests and body bytes by path
         self.requests: Counter[str] = Counter()
         self.bytes: Counter[str] = Counter()
+        self.heads: Counter[str] = Counter()
         #: (path, status) in order
         self.log: list[tuple[str, int]] = []
         self.lock = threading.Lock()
@@ -97,8 +102,12 @@ class IndexServer(ThreadingHTTPServer):
         return f"127.0.0.1:{self.server_address[1]}"
 
     @property
+    def root(self) -> str:
+        return f"http://{self.host}"
+
+    @property
     def url(self) -> str:
-        return f"http://{self.host}/simple/"
+        return f"{self.root}/simple/"
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -134,6 +143,7 @@ class IndexServer(ThreadingHTTPServer):
         """Start counting anew."""
         with self.lock:
             self.requests.clear()
+            self.heads.clear()
             self.bytes.clear()
             self.log.clear()
 
@@ -145,6 +155,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Say nothing."""
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
 
     def do_GET(self) -> None:
         self.connection.settimeout(10)
@@ -160,9 +173,21 @@ class _Handler(BaseHTTPRequestHandler):
         elif match := re.fullmatch(r"/simple/([^/]+)/", path):
             self._page(match[1])
         elif match := re.fullmatch(r"/files/(.+\.whl)(\.metadata)?", path):
-            self._file(match[1], metadata=bool(match[2]))
+            self._file(self.server.folder / match[1], metadata=bool(match[2]))
         else:
-            self._send(404, b"no such page", "text/plain")
+            self._of_sites(path)
+
+    def _of_sites(self, path: str) -> None:
+        """Answer from the first site that has a page or a file of that path."""
+        metadata = path.endswith(".whl.metadata")
+        for site in self.server.sites:
+            if (page := site.page(path)) is not None:
+                self._cacheable(page, "text/html")  # S3 says no charset
+                return
+            if (file := site.file(path.removesuffix(".metadata"))) is not None:
+                self._file(file, metadata=metadata)
+                return
+        self._send(404, b"no such page", "text/plain")
 
     def _page(self, project: str) -> None:
         behaviour = self.server.behaviour
@@ -201,18 +226,24 @@ class _Handler(BaseHTTPRequestHandler):
         if name in behaviour.requires_python:
             row["requires-python"] = behaviour.requires_python[name]
         if behaviour.metadata:
-            row["core-metadata"] = {"sha256": hashlib.sha256(_metadata(path)).hexdigest()}
+            row["core-metadata"] = {"sha256": hashlib.sha256(metadata_of(path)).hexdigest()}
         return row
 
-    def _file(self, name: str, *, metadata: bool) -> None:
-        path = self.server.folder / name
-        if not path.is_file() or (metadata and not self.server.behaviour.metadata):
+    def _file(self, path: Path, *, metadata: bool) -> None:
+        behaviour = self.server.behaviour
+        # a site says itself, in its pages, which files have METADATA beside them
+        offered = behaviour.metadata or not path.is_relative_to(self.server.folder)
+        if not path.is_file() or (metadata and not offered):
             self._send(404, b"no such file", "text/plain")
             return
-        content = _metadata(path) if metadata else path.read_bytes()
+        content = metadata_of(path) if metadata else path.read_bytes()
+        etag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
+        named = {"ETag": etag} if behaviour.etag else {}
         wanted = self.headers.get("Range", "")
-        if not self.server.behaviour.ranges or not wanted:
-            self._send(200, content, "application/octet-stream")
+        if self.headers.get("If-Range", etag) != etag:
+            wanted = ""
+        if not behaviour.ranges or not wanted:
+            self._send(200, content, "application/octet-stream", named)
             return
         first, last = _range(wanted, len(content))
         if self.server.behaviour.short_ranges:
@@ -224,7 +255,7 @@ class _Handler(BaseHTTPRequestHandler):
             206,
             content[first : last + 1],
             "application/octet-stream",
-            {"Content-Range": f"bytes {first}-{last}/{len(content)}"},
+            {"Content-Range": f"bytes {first}-{last}/{len(content)}", **named},
         )
 
     def _cacheable(self, body: bytes, kind: str) -> None:
@@ -244,9 +275,14 @@ class _Handler(BaseHTTPRequestHandler):
             cut = behaviour.truncate > 0 and bool(re.fullmatch(behaviour.truncating, path))
             behaviour.truncate -= cut
             sent = body[: len(body) // 2] if cut else body
-            self.server.requests[path] += 1
-            self.server.bytes[path] += len(sent)
-            self.server.log.append((path, status))
+            if self.command == "HEAD":
+                sent = b""
+            if self.command == "HEAD":
+                self.server.heads[path] += 1
+            else:
+                self.server.requests[path] += 1
+                self.server.bytes[path] += len(sent)
+                self.server.log.append((path, status))
         self.send_response(status)
         self.send_header("Content-Type", kind)
         if not behaviour.lengths:
@@ -268,12 +304,6 @@ def _range(wanted: str, size: int) -> tuple[int, int]:
     if not match[1]:
         return max(0, size - int(match[2])), size - 1
     return int(match[1]), min(size - 1, int(match[2] or size))
-
-
-def _metadata(path: Path) -> bytes:
-    with zipfile.ZipFile(path) as archive:
-        name = next(n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
-        return archive.read(name)
 
 
 def _link(row: dict[str, Any]) -> str:

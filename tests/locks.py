@@ -7,8 +7,6 @@ do not stand on the code they check.
 from __future__ import annotations
 
 import hashlib
-import io
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,7 +73,7 @@ class Shelf:
 
     def add(self, tiny: TinyWheel) -> Wheel:
         """Write a wheel to its place and return what the lock says of it."""
-        content = _bytes(tiny)
+        content = tiny.content()
         sha256 = hashlib.sha256(content).hexdigest()
         if self.wheelhouse is not None:
             place = self.wheelhouse / sha256[:16] / tiny.filename
@@ -132,18 +130,6 @@ class Shelf:
     def lock(self, *cells: Cell) -> Lock:
         """Return the lock of some cells."""
         return Lock(cells=cells, metadata=dict(self.metadata))
-
-
-def _bytes(tiny: TinyWheel) -> bytes:
-    buffer = io.BytesIO()
-    members = [*tiny.contents().items(), (f"{tiny.dist_info}/RECORD", tiny.record_bytes())]
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in members:
-            info = zipfile.ZipInfo(name, (2026, 1, 2, 3, 4, 6))
-            info.compress_type = zipfile.ZIP_DEFLATED
-            info.external_attr = (0o755 if "/bin/" in name else 0o644) << 16
-            archive.writestr(info, content)
-    return buffer.getvalue()
 
 
 def sharing(torches: Sequence[TinyWheel]) -> Sharing:

@@ -1,10 +1,18 @@
 """Drives rattler-build: wheelhouse, parallel workers, the seal; skips what the channel has."""
 
+from generator.building.archive import open_payload, read_info, read_json
 from generator.building.driver import Settings, build
+from generator.building.expecting import expected_metadata
 from generator.building.planning import Destination, file_name
 from generator.building.report import BuildReport, Row, Savings
 from generator.building.seal import Sealed, seal
-from generator.building.wheelhouse import default_root, fetch, link_wheelhouse, place_of
+from generator.building.wheelhouse import (
+    default_root,
+    fetch,
+    fetch_unhashed,
+    link_wheelhouse,
+    place_of,
+)
 from generator.building.worker import Audit, Contents
 
 __all__ = [
@@ -18,9 +26,14 @@ __all__ = [
     "Settings",
     "build",
     "default_root",
+    "expected_metadata",
     "fetch",
+    "fetch_unhashed",
     "file_name",
     "link_wheelhouse",
+    "open_payload",
     "place_of",
+    "read_info",
+    "read_json",
     "seal",
 ]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import requests
 
@@ -16,7 +16,6 @@ from generator.atomic import write_text
 from generator.building.policy import FetchPolicy
 from generator.console import Narrator, Task
 from generator.errors import AbsentError, IntegrityError, UnreachableError
-from generator.model import Wheel
 from generator.urls import public_url
 
 BLOCK: Final = 1 << 20
@@ -38,6 +37,22 @@ class Source:
     connect: Callable[[], requests.Session]
 
 
+class Wanted(Protocol):
+    """A file that is wanted; a Wheel is one."""
+
+    @property
+    def filename(self) -> str:
+        """How messages call it."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+
+    @property
+    def sha256(self) -> str | None:
+        """What its bytes must have; None where nobody knows it yet."""
+
+
 class _Interrupted(Exception):  # noqa: N818 - not an error: the transfer is to be tried again
     """A transfer ended early; ``wait`` is the server's wish in seconds, if it had one."""
 
@@ -46,8 +61,8 @@ class _Interrupted(Exception):  # noqa: N818 - not an error: the transfer is to 
         self.why, self.wait = why, wait
 
 
-def download(url: str, wheel: Wheel, target: Path, source: Source) -> None:
-    """Bring ``url`` to ``target``, which appears only when whole and verified.
+def download(url: str, wheel: Wanted, target: Path, source: Source) -> str:
+    """Bring ``url`` to ``target``, which appears only when whole and verified; return its sha256.
 
     Raises:
         AbsentError: the server answers that it does not have the file.
@@ -80,12 +95,13 @@ def download(url: str, wheel: Wheel, target: Path, source: Source) -> None:
                     break
     transfer.part.replace(target)
     transfer.note.unlink(missing_ok=True)
+    return transfer.digest
 
 
 class _Transfer:
     """The state of one download across its tries: the ``.part`` file and what it came from."""
 
-    def __init__(self, url: str, wheel: Wheel, part: Path, source: Source) -> None:
+    def __init__(self, url: str, wheel: Wanted, part: Path, source: Source) -> None:
         self.url, self.wheel, self.part, self._source = url, wheel, part, source
         #: the server's name (ETag) for the version that the part is of
         self.note = part.with_name(part.name + ".json")
@@ -93,8 +109,9 @@ class _Transfer:
         #: made of more than one answer, which may be of more than one version of the file
         self._pieced = False
         self._restarted = False
+        self._too_long = False
         self._digest = hashlib.sha256()
-        if part.is_file() and part.stat().st_size <= wheel.size:
+        if part.is_file() and part.stat().st_size <= wheel.size and self._may_resume():
             self._take_over()
         else:
             self._start_over()
@@ -112,6 +129,15 @@ class _Transfer:
         self.part.write_bytes(b"")
         self.note.unlink(missing_ok=True)
 
+    @property
+    def digest(self) -> str:
+        """The sha256 of what is there."""
+        return self._digest.hexdigest()
+
+    def _may_resume(self) -> bool:
+        """Whether pieces can be told to fit: by the sha256 in the end, else by the ETag."""
+        return self.wheel.sha256 is not None or bool(self._etag())
+
     def _count(self, amount: int) -> None:
         self.have += amount
         self._source.task.advance(amount)
@@ -123,6 +149,8 @@ class _Transfer:
             return
         # identity: a range of a compressed answer would be of other bytes
         headers = {"Accept-Encoding": "identity"}
+        if self.have and not self._may_resume():
+            self._start_over()
         if self.have:
             self._pieced = True
             headers["Range"] = f"bytes={self.have}-"
@@ -174,6 +202,7 @@ class _Transfer:
                 self._digest.update(fits)
                 self._count(len(fits))
                 if len(fits) < len(block):
+                    self._too_long = True
                     self._digest.update(block)  # longer than locked: no sha256 fits any more
                     break
 
@@ -184,8 +213,8 @@ class _Transfer:
             IntegrityError: whole, and still other bytes; the part is removed.
 
         """
-        found = self._digest.hexdigest()
-        if found == self.wheel.sha256:
+        found = self.digest
+        if found == self.wheel.sha256 or (self.wheel.sha256 is None and not self._too_long):
             return True
         if self._pieced and not self._restarted:
             self._source.narrator.warn(
@@ -198,7 +227,9 @@ class _Transfer:
         self.note.unlink(missing_ok=True)
         raise IntegrityError(
             f"size and sha256 {found} are not those of the lock, "
-            f"{self.wheel.size} bytes and {self.wheel.sha256}",
+            f"{self.wheel.size} bytes and {self.wheel.sha256}"
+            if self.wheel.sha256
+            else f"it is longer than the {self.wheel.size} bytes its server said",
             where=public_url(self.url),
             next_step="upstream or a mirror changed the file; run `armtorch update` and look at "
             "its diff before you trust the new one",

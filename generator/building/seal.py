@@ -32,7 +32,12 @@ from generator.errors import BuildError, IntegrityError
 _RENDERED: Final = "info/recipe/rendered_recipe.yaml"
 #: the first four bytes of ELF, Mach-O (64 bit, fat in both orders) files
 _BINARY: Final = frozenset(
-    {b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"\xbe\xba\xfe\xca"}
+    {
+        b"\x7fELF",
+        # Mach-O: 64 and 32 bits in both byte orders, and the two fat forms
+        *(b"\xcf\xfa\xed\xfe", b"\xfe\xed\xfa\xcf", b"\xce\xfa\xed\xfe", b"\xfe\xed\xfa\xce"),
+        *(b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf"),
+    }
 )
 #: PE files: only the first two bytes are fixed
 _BINARY_PE: Final = b"MZ"

@@ -11,6 +11,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 from threading import Event
@@ -96,6 +97,68 @@ def fetch(
     return {sha256: place_of(wheel, root) for sha256, wheel in needed.items()}
 
 
+@dataclass(frozen=True)
+class _Unhashed:
+    """A file whose sha256 nobody knows yet."""
+
+    filename: str
+    size: int
+    sha256: None = None
+
+
+def fetch_unhashed(
+    url: str,
+    filename: str,
+    size: int,
+    *,
+    root: Path,
+    narrator: Narrator,
+    rules: FetchPolicy | None = None,
+    connect: Callable[[], requests.Session] = requests.Session,
+) -> tuple[str, Path]:
+    """Bring a file whose index promises no sha256 into the wheelhouse; return sha256 and path.
+
+    Args:
+        url: where it is.
+        filename: the wheel's name.
+        size: bytes, as its server says now.
+        root: the wheelhouse.
+        narrator: told of bytes and of downloads that had to start over.
+        rules: patience; the data file's when not given.
+        connect: opens a session with the proxies and certificates of this machine.
+
+    Raises:
+        AbsentError, UnreachableError: as :func:`fetch` does.
+        IntegrityError: it is longer than ``size``.
+        StorageError: no space, or a folder that cannot be written.
+
+    """
+    wanted = _Unhashed(filename, size)
+    # one folder per URL, so that a download that broke off is found again
+    folder = root / "unhashed" / hashlib.sha256(url.encode()).hexdigest()[:16]
+    target = folder / filename
+    try:
+        _require_bytes(root, size + _RESERVE)
+        folder.mkdir(parents=True, exist_ok=True)
+        with (
+            FileLock(target.with_name(target.name + ".lock")),
+            narrator.task(f"fetching {filename}", total=size, unit="bytes") as task,
+        ):
+            source = Source(rules or policy().fetch, Event(), narrator, task, connect)
+            sha256 = download(url, wanted, target, source)
+            place = root / sha256[:16] / filename
+            place.parent.mkdir(parents=True, exist_ok=True)
+            target.replace(place)
+            _remember(place, sha256)
+    except OSError as error:
+        raise StorageError(
+            error.strerror or str(error),
+            where=str(error.filename or root),
+            next_step="check permissions and free space of the wheelhouse",
+        ) from error
+    return sha256, place
+
+
 def _fetch_all(
     missing: list[Wheel],
     locate: Locate,
@@ -135,7 +198,7 @@ def _fetch_one(wheel: Wheel, where: str, target: Path, source: Source) -> None:
         if target.is_file():  # put there by another process, by hand, or to be hashed again
             if _is_wheel(target, wheel):
                 source.task.advance(wheel.size)
-                _remember(target, wheel)
+                _remember(target, wheel.sha256)
                 return
             source.narrator.warn(f"{target} is damaged; it is fetched anew")
             target.unlink()
@@ -145,7 +208,7 @@ def _fetch_one(wheel: Wheel, where: str, target: Path, source: Source) -> None:
             download(where, wheel, target, source)
         else:
             _copy(Path(where), wheel, target, source.task)
-        _remember(target, wheel)
+        _remember(target, wheel.sha256)
 
 
 def _copy(file: Path, wheel: Wheel, target: Path, task: Task) -> None:
@@ -176,7 +239,9 @@ def _copy(file: Path, wheel: Wheel, target: Path, task: Task) -> None:
 def _is_noted(path: Path, wheel: Wheel) -> bool:
     """Whether ``path`` was verified before, and has had the same size and time since."""
     try:
-        return bool(json.loads(_note(path).read_text(encoding="utf-8")) == _state(path, wheel))
+        return bool(
+            json.loads(_note(path).read_text(encoding="utf-8")) == _state(path, wheel.sha256)
+        )
     except (FileNotFoundError, ValueError):
         return False
 
@@ -188,13 +253,13 @@ def _is_wheel(path: Path, wheel: Wheel) -> bool:
         return hashlib.file_digest(file, "sha256").hexdigest() == wheel.sha256
 
 
-def _state(path: Path, wheel: Wheel) -> dict[str, object]:
+def _state(path: Path, sha256: str) -> dict[str, object]:
     stat = path.stat()
-    return {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": wheel.sha256}
+    return {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": sha256}
 
 
-def _remember(path: Path, wheel: Wheel) -> None:
-    write_text(_note(path), json.dumps(_state(path, wheel)), durable=False)
+def _remember(path: Path, sha256: str) -> None:
+    write_text(_note(path), json.dumps(_state(path, sha256)), durable=False)
 
 
 def forget(path: Path) -> None:
@@ -208,7 +273,6 @@ def _note(path: Path) -> Path:
 
 def _require_space(root: Path, missing: list[Wheel]) -> None:
     """Refuse beforehand what cannot fit; what ``.part`` files already hold is not needed again."""
-    root.mkdir(parents=True, exist_ok=True)
     needed = _RESERVE
     for wheel in missing:
         target = place_of(wheel, root)
@@ -216,6 +280,11 @@ def _require_space(root: Path, missing: list[Wheel]) -> None:
             if file.is_file():
                 needed -= file.stat().st_size
         needed += wheel.size
+    _require_bytes(root, needed)
+
+
+def _require_bytes(root: Path, needed: int) -> None:
+    root.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(root).free
     if free < needed:
         raise StorageError(

@@ -44,6 +44,13 @@ class LocalChannel:
         """The ``file://`` URL that conda takes after ``-c``."""
         return self.root.resolve().as_uri()
 
+    def labelled(self, label: str) -> LocalChannel:
+        """Return the sub-channel of a label, a folder with subdirs of its own; "" for this one.
+
+        A client that names this channel alone never sees what is below a label.
+        """
+        return LocalChannel(self.root / label) if label else self
+
     def prepare(self) -> None:
         """Make the folder; StorageError when packages could not be put there later."""
         with self._locked():

@@ -17,6 +17,9 @@ _COMMANDS = (
     "render",
     "build",
     "test",
+    "lint",
+    "verify",
+    "map",
     "matrix",
     "explain",
     "coverage",
@@ -62,6 +65,7 @@ def cli(ctx: click.Context, feedstock: Path, *, quiet: bool, debug: bool) -> Non
       armtorch render      recipes/ and .ci_support/ from the lock
       armtorch build       packages into a channel folder
       armtorch test        install each package afresh and run its tests
+      armtorch verify      prove that packages are made of upstream's bytes
     \b
     For somebody whose conda command fails:
       armtorch explain "conda install pytorch torchvision torchaudio -c pytorch"

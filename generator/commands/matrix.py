@@ -7,7 +7,7 @@ from rich.table import Table
 
 from generator.commands.options import json_option
 from generator.commands.tables import table_console
-from generator.matrix import MatrixView, matrix_json, matrix_view
+from generator.matrix import CellView, MatrixView, matrix_json, matrix_view
 from generator.stages.project import Project
 
 
@@ -34,16 +34,28 @@ def command(project: Project, *, ids: bool, as_json: bool) -> None:
         _show(view)
 
 
+def _origin(cell: CellView) -> str:
+    """Say which indexes the wheels are from, and what is special about them."""
+    notes = [
+        *([cell.candidate] if cell.candidate else []),
+        *(["sha256 computed at first fetch"] if cell.computed_hashes else []),
+        *([f"unreachable since {cell.unreachable_since}"] if cell.unreachable_since else []),
+    ]
+    return ", ".join(cell.indexes) + (f" ({'; '.join(notes)})" if notes else "")
+
+
 def _show(view: MatrixView) -> None:
     console = table_console()
-    table = Table("cell", "trio", "Pythons", "variants", box=None, pad_edge=False)
+    table = Table("cell", "trio", "Pythons", "variants", "wheels from", box=None, pad_edge=False)
     for cell in view.cells:
         trio = ", ".join(f"{name} {version}" for name, version in cell.trio.items())
-        table.add_row(cell.name, trio, " ".join(cell.pythons), str(len(cell.variants)))
+        table.add_row(
+            cell.name, trio, " ".join(cell.pythons), str(len(cell.variants)), _origin(cell)
+        )
     console.print(table)
-    count = sum(len(cell.variants) for cell in view.cells) + len(view.metapackages)
+    total = sum(len(cell.variants) for cell in view.cells) + len(view.metapackages)
     console.print(
-        f"\n{count} variants, {len(view.metapackages)} of them metapackages for every platform"
+        f"\n{total} variants, {len(view.metapackages)} of them metapackages for every platform"
     )
     missing = [(cell.name, row) for cell in view.cells for row in cell.missing]
     if missing or view.absent:

@@ -9,6 +9,7 @@ import click
 from generator.atomic import write_text
 from generator.explaining import Checkup, Coverage, Explanation, schema_of
 from generator.feedstock import schema_text
+from generator.inspecting import manifest_schema_text
 from generator.lock import lock_schema_text
 from generator.matrix import matrix_schema
 from generator.stages.project import Project
@@ -23,6 +24,7 @@ def schema_files() -> dict[str, str]:
         "docs/explain.schema.json": schema_of(Explanation),
         "docs/coverage.schema.json": schema_of(Coverage),
         "docs/doctor.schema.json": schema_of(Checkup),
+        "docs/manifest.schema.json": manifest_schema_text(),
     }
 
 

@@ -146,7 +146,8 @@ def _install_command(result: UpResult, channel: LocalChannel) -> str:
         names.append("cpuonly")
     if "pytorch" not in names or "libtorch" not in there:
         return ""  # a part of the packages: others of them come from elsewhere
-    channels = " ".join(f"-c {name}" for name in (channel.url, *result.base))
+    own = [channel.labelled(label).url for label in reversed(result.labels)]
+    channels = " ".join(f"-c {name}" for name in dict.fromkeys((*own, channel.url, *result.base)))
     return f"conda install {' '.join(names)} {channels}"
 
 

@@ -18,6 +18,12 @@ _CLOSED = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 SubdirName = Literal["linux-aarch64", "osx-arm64", "win-arm64", "linux-armv7l"]
 #: ``cuda`` stands for whatever CUDA line the wheel turns out to be of; ``cuda130`` for one line
 AcceleratorWish = Annotated[str, Field(pattern=r"^(cpu|cuda|cuda\d{3}(-tegra)?)$")]
+#: what the wheels of an index are for; ``cuda`` and ``cuda-tegra``: the wheel says which line
+IndexAccelerator = Annotated[str, Field(pattern=r"^(cpu|cuda(\d{3})?(-tegra)?)$")]
+#: a PEP 440 local version, without the plus
+LocalVersion = Annotated[str, Field(pattern=r"^[a-z0-9]+([._-][a-z0-9]+)*$")]
+#: a folder of the channel
+Label = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 #: which releases of a train become lines
 Keep = Literal["newest", "newest-complete"]
 
@@ -54,11 +60,23 @@ class IndexSource:
 
     __pydantic_config__ = _CLOSED
 
-    kind: Literal["pip", "simple", "folder"]
+    kind: Literal["pip", "simple", "pytorch", "devpi", "folder"]
     """`pip`: whatever pip on this machine is configured to use. `simple`: a PEP 503/691 URL.
-    `folder`: a folder of wheels."""
+    `pytorch`: a sub-index of download.pytorch.org, such as https://download.pytorch.org/whl/cu130;
+    only wheels with its own local version are taken. `devpi`: a devpi index, such as NVIDIA's for
+    Jetson. `folder`: a folder of wheels. docs/indexes.md has the traps of each."""
     url: str | None = None
-    """The base URL of a `simple` index, or the path of a `folder`."""
+    """The base URL of an index on a server, or the path of a `folder`."""
+    accelerator: IndexAccelerator | None = None
+    """What its wheels are for, where their names do not say it: `cpu`, `cuda130`,
+    `cuda126-tegra`; `cuda` or `cuda-tegra` where the wheel says which line. What the wheel itself
+    says must agree."""
+    local_versions: tuple[LocalVersion, ...] = ()
+    """The only local versions that are taken, without the plus: [cpu, df56172]. Empty: for
+    `pytorch` the one its url ends in, else every one that names an accelerator."""
+    glibc: Annotated[str, Field(pattern=r"^2\.\d{2}$")] | None = None
+    """The glibc that its Linux wheels need at least, "2.35", where their platform tags say none
+    (linux_aarch64) or too little. The build refuses a package that needs more than it states."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +88,15 @@ class TrainPolicy:
     keep: tuple[Keep, ...] = ("newest", "newest-complete")
     """Per subdir and accelerator: the newest release that has a torch wheel, and the newest one
     whose torchvision and torchaudio can be imported beside it."""
+    minors: Annotated[int, Field(ge=0, le=20)] = 0
+    """Besides, the newest patch of so many newest torch minors."""
+    releases: Annotated[int, Field(ge=0, le=60)] = 0
+    """Besides, so many newest releases, whatever their minor: for nightlies. Upstream keeps 60."""
     indexes: tuple[str, ...] = ("pypi",)
-    """Names of the indexes to look in, the first that has a file wins."""
+    """Names of the indexes to look in, the first that has a release wins."""
+    label: Label | None = None
+    """Folder of the channel that its packages go to, with subdirs of its own; without one the
+    train's name, for stable the channel itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,3 +165,10 @@ class Feedstock:
     lines: tuple[Line, ...] = ()
     """Lines kept beside the trains' own."""
     policies: Policies = field(default_factory=Policies)
+
+    def label(self, train: TrainName) -> str:
+        """Return the folder of the channel that a train's packages go to; "" for the channel."""
+        policy = self.trains.get(train)
+        if policy is not None and policy.label is not None:
+            return policy.label
+        return "" if train == "stable" else train

@@ -5,14 +5,14 @@ from __future__ import annotations
 import difflib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from generator.errors import FeedstockError
-from generator.feedstock.declaration import Feedstock
+from generator.feedstock.declaration import Feedstock, SubdirName
 
 _ADAPTER = TypeAdapter(Feedstock)
 #: characters of a wrong value that a message shows
@@ -99,9 +99,32 @@ def _check_references(feedstock: Feedstock, path: Path) -> None:
                     where=str(path),
                     next_step=f"declare it, or use one of: {', '.join(feedstock.indexes)}",
                 )
+    _check_labels(feedstock, path)
+    for name, source in feedstock.indexes.items():
+        if source.kind in {"simple", "pytorch", "devpi", "folder"} and not source.url:
+            raise FeedstockError(
+                f"indexes.{name} is of kind {source.kind} and has no url",
+                where=str(path),
+                next_step="give it a url",
+            )
     if "torch" not in feedstock.packages:
         raise FeedstockError(
             "packages leaves torch out",
             where=str(path),
             next_step="torchvision and torchaudio need it: add torch",
         )
+
+
+def _check_labels(feedstock: Feedstock, path: Path) -> None:
+    """Refuse that trains share a folder: a stable request must never meet a nightly."""
+    taken: dict[str, str] = {}
+    for train in feedstock.trains:
+        label = feedstock.label(train)
+        if label in taken or label in {"noarch", *get_args(SubdirName)}:
+            what = f"also that of {taken[label]}" if label in taken else "a subdir's name"
+            raise FeedstockError(
+                f"trains.{train}.label is {label!r}, {what}",
+                where=str(path),
+                next_step="give every train a label of its own",
+            )
+        taken[label] = train

@@ -2,31 +2,43 @@
 
 from __future__ import annotations
 
-import fnmatch
 import posixpath
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import MappingProxyType
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, TypeAlias
 
 from rattler import Version
 
 from generator.errors import LinkageError
 from generator.inspecting import rules
 from generator.inspecting.binary import Binary, Load, dotted
-from generator.inspecting.findings import AuditReport, Finding, linkage_policy
+from generator.inspecting.findings import AuditReport, Finding, Provider, linkage_policy
 from generator.inspecting.loading import DyldLoader, GlibcLoader, Opening, expand, openings
 from generator.inspecting.prefix import Owner, Prefix, Sibling, installed_path
+from generator.inspecting.properties import (
+    absolute_need,
+    is_absolute,
+    judge_properties,
+    judge_text,
+)
 from generator.inspecting.reading import read_binary
+from generator.inspecting.windows import WindowsLoader
 from generator.model.python_build import PythonBuild
 from generator.model.subdir import Subdir
-from generator.naming import Library, SonameTable, sonames
+from generator.naming import SonameTable, sonames
 
 _LOWEST: Final = re.compile(r">=\s*(?P<version>[\w.!+]+)")
 _LIBRARY: Final = re.compile(r"\.(so(\.[\w.]+)?|dylib|dll)$")
 #: the virtual package that stands for the system's age
 _FLOORS: Final = {"linux": "__glibc", "osx": "__osx"}
+Loader: TypeAlias = GlibcLoader | DyldLoader | WindowsLoader
+_LOADERS: Final[Mapping[str, type[Loader]]] = MappingProxyType(
+    {"linux": GlibcLoader, "osx": DyldLoader, "win": WindowsLoader}
+)
+#: bytes that are read of a text file: cmake files have some 100 kB
+_LONGEST_TEXT: Final = 4 << 20
 
 
 class PackageAudit:
@@ -62,6 +74,10 @@ class PackageAudit:
         self._files[place] = None
         try:
             with opener() as stream:
+                if linkage_policy().reads_text(path):
+                    content = stream.read(_LONGEST_TEXT)
+                    self._findings += filter(None, [judge_text(place, content)])
+                    return
                 slices = read_binary(stream, size, path)
         except LinkageError as error:
             self._find(rules.CORRUPT, place, error.what)
@@ -100,7 +116,7 @@ class PackageAudit:
             *self._findings,
             *judging.links(),
             *judging.loads(),
-            *judging.bundled(),
+            *judge_properties(self._files, self._table),
             *judging.floors(),
             *judging.unused(),
         ]
@@ -118,6 +134,10 @@ class PackageAudit:
             findings=tuple(ordered),
             binaries=MappingProxyType({p: b for p, b in self._files.items() if b is not None}),
             paths=frozenset((*self._files, *self._links)),
+            providers=frozenset(
+                Provider(one.library, one.package or self._package, one.path)
+                for one in judging.providers
+            ),
         )
 
     def _place(self, path: str) -> str:
@@ -147,6 +167,8 @@ class _Judging:
             prefix.table, [s for s in prefix.siblings if s.package in self._declared]
         )
         self._used: set[str] = set()
+        #: collected by `loads`; the package itself is ""
+        self.providers: set[Provider] = set()
 
     def links(self) -> Iterator[Finding]:
         """Judge where the links lead."""
@@ -168,8 +190,7 @@ class _Judging:
     def loads(self) -> Iterator[Finding]:
         """Judge everything the binaries ask for, under every path they are opened by."""
         opened = openings(self._prefix)
-        linux = self._subdir.os == "linux"
-        loader = (GlibcLoader if linux else DyldLoader)(self._prefix, opened)
+        loader = _LOADERS[self._subdir.os](self._prefix, opened)
         for opening in opened:
             for load in opening.binary.needs:
                 yield from self._load(loader, opening, load)
@@ -180,7 +201,7 @@ class _Judging:
             if outside:
                 yield Finding(rule=rules.BUILD_MACHINE, file=opening.path, what=", ".join(outside))
 
-    def _start(self, loader: GlibcLoader | DyldLoader, program: Opening) -> Iterator[Finding]:
+    def _start(self, loader: Loader, program: Opening) -> Iterator[Finding]:
         """Judge what a program's libraries miss when it starts without python around it."""
         for opening, load in loader.missing_at_start(program):
             known = self._prefix.table.find(load.name)
@@ -194,11 +215,12 @@ class _Judging:
                     f"{_missing(load, owner, opening)}",
                 )
 
-    def _load(
-        self, loader: GlibcLoader | DyldLoader, opening: Opening, load: Load
-    ) -> Iterator[Finding]:
+    def _load(self, loader: Loader, opening: Opening, load: Load) -> Iterator[Finding]:
         known = self._prefix.table.find(load.name)
         if known is not None and known.action == "system":
+            return
+        if is_absolute(load.name, self._prefix.table):
+            yield absolute_need(opening.path, load)
             return
         if (owner := loader.find(opening, load)) is None:
             owner = self._prefix.by_name(load.name)
@@ -209,6 +231,10 @@ class _Judging:
                 rule=rule, file=opening.path, name=load.name, what=_missing(load, owner, opening)
             )
         if owner is not None:
+            # a mangled name has no row of its own, but what its link leads to has
+            row = owner.library or known
+            library = row.name if row is not None else load.name
+            self.providers.add(Provider(library, owner.package, owner.path))
             yield from self._dependency(owner, opening.path, load.name)
             yield from self._compatibility(owner, opening, load)
 
@@ -240,17 +266,6 @@ class _Judging:
                     name=load.name,
                     what=f"compatibility version {row.version} needs {owner.package} "
                     f">={row.package}, declared is {spec or 'nothing'!r}",
-                )
-
-    def bundled(self) -> Iterator[Finding]:
-        """Name the copies of what a dependency could provide."""
-        for path, binary in sorted(self._prefix.files.items()):
-            if binary is not None and (row := _copy_of(path, binary, self._prefix.table)):
-                yield Finding(
-                    rule=rules.BUNDLED,
-                    file=path,
-                    name=row.name,
-                    what=f"a copy of {row.name}, which {row.package} provides",
                 )
 
     def floors(self) -> Iterator[Finding]:
@@ -296,14 +311,3 @@ def _missing(load: Load, owner: Owner | None, opening: Opening) -> str:
         f"it needs {load.name}, which is {owner.path} of {owner.package or 'this package'}, and "
         f"searches {':'.join(search) or 'no folder of its own'}"
     )
-
-
-def _copy_of(path: str, binary: Binary, table: SonameTable) -> Library | None:
-    row = table.find(binary.name) if binary.name else None
-    if row is not None and row.action == "unvendor":
-        return row
-    _, _, member = path.rpartition("/site-packages/")
-    for copy, library in table.bundled:
-        if library.action == "unvendor" and fnmatch.fnmatchcase(member or path, copy.files):
-            return library
-    return None

@@ -2,8 +2,9 @@
 
 The readers look at headers only and check every offset and length before they read: a library of
 500 MB costs a few kilobytes, and a corrupt header costs an error. That is why they do not use
-pyelftools' ELFFile or macholib's MachO, which follow offsets unchecked and read sections whole;
-they take the names of constants from both, and the tests compare what they find with them.
+pyelftools' ELFFile or macholib's MachO, which follow offsets unchecked and read sections whole, nor
+pefile, which passes over what is corrupt; they take the names of constants from the first two, and
+the tests compare what they find with all three.
 """
 
 from __future__ import annotations
@@ -18,18 +19,18 @@ from generator.errors import LinkageError
 #: no header structure of a real library comes near this (libtorch_cuda.so: 2 kB of dynamic tags)
 _MOST: Final = 1 << 20
 
-Format = Literal["elf", "macho"]
+Format = Literal["elf", "macho", "pe"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
     """One library a binary asks for."""
 
-    #: a SONAME, or a Mach-O install name with its @ variables
+    #: a SONAME, a Mach-O install name with its @ variables, or the file name of a DLL
     name: str
     #: Mach-O compatibility version that is needed at least
     compatibility: tuple[int, ...] = ()
-    #: the binary runs without it (LC_LOAD_WEAK_DYLIB)
+    #: the binary starts without it (LC_LOAD_WEAK_DYLIB, a delayed import of a DLL)
     weak: bool = False
 
 
@@ -38,9 +39,9 @@ class Binary:
     """The part of a binary that decides whether and where it loads."""
 
     format: Format
-    #: as Subdir.binary_machine writes it: ``aarch64``, ``arm``, ``arm64``, ``x86_64``
+    #: as Subdir.binary_machine writes it: ``aarch64``, ``arm``, ``arm64``, ``x86_64``, ``arm64ec``
     machine: str
-    #: SONAME or install name; None where there is none
+    #: SONAME, install name or the name in a DLL's exports; None where there is none
     name: str | None = None
     needs: tuple[Load, ...] = ()
     #: DT_RPATH, or LC_RPATH
@@ -53,6 +54,10 @@ class Binary:
     floor: tuple[int, ...] = ()
     #: highest of each other kind of symbol version: GLIBCXX, CXXABI, GCC
     versions: Mapping[str, tuple[int, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    #: its code is changed while it is loaded (DT_TEXTREL, DF_TEXTREL)
+    text_relocations: bool = False
+    #: it asks for a stack that can be executed (PT_GNU_STACK, MH_ALLOW_STACK_EXECUTION)
+    executable_stack: bool = False
 
 
 class Window:

@@ -18,10 +18,27 @@ _MACHINES: Final = {
     for name, number in ENUM_E_MACHINE.items()
     if name.startswith("EM_")
 }
-_PT_LOAD, _PT_DYNAMIC, _PT_INTERP = (
-    ENUM_P_TYPE_BASE[name] for name in ("PT_LOAD", "PT_DYNAMIC", "PT_INTERP")
+#: machines whose 32-bit form (ILP32, x32) is another platform
+_WIDE: Final = frozenset({ENUM_E_MACHINE["EM_AARCH64"], ENUM_E_MACHINE["EM_X86_64"]})
+_PT_LOAD, _PT_DYNAMIC, _PT_INTERP, _PT_GNU_STACK = (
+    ENUM_P_TYPE_BASE[name] for name in ("PT_LOAD", "PT_DYNAMIC", "PT_INTERP", "PT_GNU_STACK")
 )
-_NULL, _NEEDED, _STRTAB, _STRSZ, _SONAME, _RPATH, _RUNPATH, _VERNEED, _VERNEEDNUM = (
+#: segment flag: its bytes may be executed
+_PF_X: Final = 1
+_DF_TEXTREL: Final = 4
+(
+    _NULL,
+    _NEEDED,
+    _STRTAB,
+    _STRSZ,
+    _SONAME,
+    _RPATH,
+    _RUNPATH,
+    _TEXTREL,
+    _FLAGS,
+    _VERNEED,
+    _VERNEEDNUM,
+) = (
     ENUM_D_TAG[f"DT_{name}"]
     for name in (
         "NULL",
@@ -31,6 +48,8 @@ _NULL, _NEEDED, _STRTAB, _STRSZ, _SONAME, _RPATH, _RUNPATH, _VERNEED, _VERNEEDNU
         "SONAME",
         "RPATH",
         "RUNPATH",
+        "TEXTREL",
+        "FLAGS",
         "VERNEED",
         "VERNEEDNUM",
     )
@@ -38,11 +57,13 @@ _NULL, _NEEDED, _STRTAB, _STRSZ, _SONAME, _RPATH, _RUNPATH, _VERNEED, _VERNEEDNU
 _SYMBOL_VERSION: Final = re.compile(r"(?P<kind>GLIBC|GLIBCXX|CXXABI|GCC)_(?P<version>\d+(\.\d+)*)")
 #: real files: 12 program headers and 60 needed versions; more than this is corrupt
 _MOST_HEADERS: Final = 512
+_MOST_NEEDED: Final = 1024
 _MOST_VERSIONS: Final = 8192
 
 
 class _Segment(NamedTuple):
     kind: int
+    flags: int
     offset: int
     address: int
     size: int
@@ -65,12 +86,16 @@ def read_elf(window: Window) -> Binary:
 
     """
     layout = _layout(window)
-    machine = _MACHINES.get(layout.machine, f"machine {layout.machine}")
+    machine = _MACHINES.get(layout.machine, f"machine {layout.machine}") + _other_form(layout)
     executable = any(segment.kind == _PT_INTERP for segment in layout.segments)
+    stack = any(s.kind == _PT_GNU_STACK and s.flags & _PF_X for s in layout.segments)
     dynamic = next((s for s in layout.segments if s.kind == _PT_DYNAMIC), None)
     if dynamic is None:
-        return Binary(format="elf", machine=machine, executable=executable)
+        return Binary(format="elf", machine=machine, executable=executable, executable_stack=stack)
     tags = list(_tags(window, layout, dynamic))
+    needed = [value for tag, value in tags if tag == _NEEDED]
+    if len(needed) > _MOST_NEEDED:
+        raise window.bad(f"{len(needed)} needed libraries")
     strings = _Strings(window, layout, tags)
     single = dict(reversed(tags))
     runpath = single.get(_RUNPATH)
@@ -81,12 +106,20 @@ def read_elf(window: Window) -> Binary:
         machine=machine,
         executable=executable,
         name=strings[single[_SONAME]] if _SONAME in single else None,
-        needs=tuple(Load(name=strings[value]) for tag, value in tags if tag == _NEEDED),
+        needs=tuple(Load(name=strings[value]) for value in needed),
         rpath=_folders(strings[rpath]) if rpath is not None else (),
         runpath=_folders(strings[runpath]) if runpath is not None else None,
         floor=versions.pop("GLIBC", ()),
         versions=MappingProxyType(versions),
+        text_relocations=_TEXTREL in single or bool(single.get(_FLAGS, 0) & _DF_TEXTREL),
+        executable_stack=stack,
     )
+
+
+def _other_form(layout: _Layout) -> str:
+    """Tell forms of a machine apart that its loader does not take for each other."""
+    order = " (big-endian)" if layout.order == ">" else ""
+    return order + (" (32-bit)" if layout.machine in _WIDE and not layout.wide else "")
 
 
 def _folders(text: str) -> tuple[str, ...]:
@@ -107,10 +140,12 @@ def _layout(window: Window) -> _Layout:
     segments = []
     for index in range(count):
         row = form.unpack(window.read(table + index * each, form.size, "program header"))
-        kind, offset, address, size = (
-            (row[0], row[2], row[3], row[5]) if wide else (row[0], row[1], row[2], row[4])
+        # in the 64-bit form the flags come second, for alignment
+        segments.append(
+            _Segment(row[0], row[1], row[2], row[3], row[5])
+            if wide
+            else _Segment(row[0], row[6], row[1], row[2], row[4])
         )
-        segments.append(_Segment(kind, offset, address, size))
     return _Layout(order, wide, machine, tuple(segments))
 
 

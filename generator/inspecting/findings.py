@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import fnmatch
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
-from typing import Any, Final, Literal
+from functools import cache, cached_property
+from typing import Any, Final, Literal, NamedTuple
 
 from pydantic import ConfigDict
 
@@ -58,6 +59,17 @@ class Finding:
         }
 
 
+class Provider(NamedTuple):
+    """A library that a binary asks for, and the file that the loader takes for it."""
+
+    #: its row's name in sonames.yaml, else the needed name itself
+    library: str
+    #: conda package
+    package: str
+    #: real path under $PREFIX
+    path: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class AuditReport:
     """The outcome of one package's audit."""
@@ -68,6 +80,8 @@ class AuditReport:
     binaries: Mapping[str, Binary] = field(repr=False)
     #: every installed path
     paths: frozenset[str] = field(repr=False)
+    #: who provides what its binaries ask for
+    providers: frozenset[Provider] = field(default=frozenset(), repr=False)
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -106,29 +120,52 @@ class AcceptedFinding:
     reason: str
     names: tuple[str, ...] = ()
 
+    def concerns(self, package: str, *, subdir: str) -> bool:
+        """Whether this row can be about anything in a package."""
+        return subdir in self.subdirs and fnmatch.fnmatchcase(package, self.package)
+
     def covers(self, found: Finding, *, package: str, subdir: str) -> bool:
         """Whether this row is about ``found``."""
-        if found.rule.id != self.finding or subdir not in self.subdirs:
+        if found.rule.id != self.finding or not self.concerns(package, subdir=subdir):
             return False
         if bool(found.name) != bool(self.names):
             return False
         named = not self.names or any(fnmatch.fnmatchcase(found.name, n) for n in self.names)
-        return (
-            named
-            and fnmatch.fnmatchcase(package, self.package)
-            and fnmatch.fnmatchcase(found.file, self.files)
-        )
+        return named and fnmatch.fnmatchcase(found.file, self.files)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnlyOne:
+    """Libraries of which one process may load one."""
+
+    __pydantic_config__ = _CLOSED
+
+    what: str
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """The whole of linkage_policy.yaml."""
+    """The whole of linkage_policy.yaml, which explains the words."""
 
     __pydantic_config__ = _CLOSED
 
     format: Literal[1]
     accepted: tuple[AcceptedFinding, ...]
     device_machines: tuple[str, ...]
+    dll_folders: tuple[str, ...]
+    only_one: tuple[OnlyOne, ...]
+    text_files: tuple[str, ...]
+    build_folders: tuple[str, ...]
+
+    @cached_property
+    def build_folder_patterns(self) -> tuple[re.Pattern[bytes], ...]:
+        """``build_folders``, compiled; re.error where one is no regular expression."""
+        return tuple(re.compile(pattern.encode()) for pattern in self.build_folders)
+
+    def reads_text(self, path: str) -> bool:
+        """Whether other programs take paths out of this text file."""
+        return any(fnmatch.fnmatchcase(path, glob) for glob in self.text_files)
 
     def judge(self, found: Finding, *, package: str, subdir: str) -> Finding:
         """Return the finding with the reason of the row that accepts it, if one does."""
@@ -162,4 +199,10 @@ def linkage_policy() -> Policy:
                 where=str(DATA / _FILE),
                 next_step="say why it does no harm",
             )
+    try:
+        _ = policy.build_folder_patterns
+    except re.error as error:
+        raise DataError(
+            f"build_folders: {error}", where=str(DATA / _FILE), next_step="mend the expression"
+        ) from error
     return policy

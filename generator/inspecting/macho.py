@@ -33,6 +33,8 @@ _LOADS: Final = {
     mach_o.LC_LOAD_UPWARD_DYLIB,
 }
 _PLATFORM_MACOS: Final = 1
+#: MH_ALLOW_STACK_EXECUTION
+_STACK_EXECUTION: Final = 0x20000
 
 
 def read_macho(window: Window) -> tuple[Binary, ...]:
@@ -63,7 +65,7 @@ def _slice(window: Window, start: int, size: int) -> Binary:
     order = _THIN.get(window.read(start, 4, "magic"))
     if order is None:
         raise window.bad(f"no Mach-O header at {start}")
-    _, cpu, _, kind, count, length, _ = struct.unpack(
+    _, cpu, _, kind, count, length, flags = struct.unpack(
         order + "7I", window.read(start, 28, "Mach-O header")
     )
     body = start + (32 if cpu & _ABI64 else 28)
@@ -88,6 +90,7 @@ def _slice(window: Window, start: int, size: int) -> Binary:
         rpath=tuple(found.rpaths),
         executable=kind == mach_o.MH_EXECUTE,
         floor=found.floor,
+        executable_stack=bool(flags & _STACK_EXECUTION),
     )
 
 

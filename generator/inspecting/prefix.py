@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
+from typing import Final
 
 from generator.inspecting.binary import Binary
 from generator.inspecting.findings import AuditReport
@@ -15,7 +16,7 @@ from generator.model.subdir import Subdir
 from generator.naming import Library, SonameTable
 
 #: a chain of links longer than this goes in circles (Linux: MAXSYMLINKS)
-_MOST_LINKS = 40
+_MOST_LINKS: Final = 40
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +121,7 @@ class Prefix:
         real = self.real(path)
         if real is None:
             return None
+        real = self._spelling.get(self.table.fold(real), real)
         if real in self.files:
             return Owner(package="", path=real, binary=self.files[real])
         for sibling in self.siblings:
@@ -130,6 +132,16 @@ class Prefix:
         if (library := self.table.provided_by(real)) is not None:
             return Owner(package=library.package or "", path=real, library=library)
         return None
+
+    @cached_property
+    def _spelling(self) -> Mapping[str, str]:
+        """How files are spelled, by their folded paths: needed where case does not count."""
+        if not self.table.subdir.startswith("win-"):
+            return MappingProxyType({})
+        targets = (row.target for row in self.table.libraries.values() if row.spec is not None)
+        siblings = (path for sibling in self.siblings for path in sibling.libraries)
+        known = (*targets, *siblings, *self.files)
+        return MappingProxyType({self.table.fold(path): path for path in known})
 
     def has_folder(self, path: str) -> bool:
         """Whether the package or a sibling has files below a real path."""
@@ -149,18 +161,21 @@ class Prefix:
 
     def by_name(self, name: str) -> Owner | None:
         """Find a library by its name alone, wherever it lies: own, siblings', dependencies'."""
-        last = posixpath.basename(name)
+        last = self._base(name)
         for path, binary in self.files.items():
-            if binary is not None and (binary.name == name or posixpath.basename(path) == last):
+            if binary is not None and (binary.name == name or self._base(path) == last):
                 return Owner(package="", path=path, binary=binary)
         for link in self.links:
-            if posixpath.basename(link) == last and (found := self.owner(link)) is not None:
+            if self._base(link) == last and (found := self.owner(link)) is not None:
                 return found
         for sibling in self.siblings:
             for path, known in sibling.libraries.items():
-                if posixpath.basename(path) == last or (known is not None and known.name == name):
+                if self._base(path) == last or (known is not None and known.name == name):
                     return Owner(package=sibling.package, path=path, binary=known)
         library = self.table.find(name)
         if library is not None and library.package is not None:
             return Owner(package=library.package, path=library.target, library=library)
         return None
+
+    def _base(self, path: str) -> str:
+        return self.table.fold(posixpath.basename(path))

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from typing import BinaryIO, Final
 
-from generator.inspecting import elf, macho
+from generator.inspecting import elf, macho, pe
 from generator.inspecting.binary import Binary, Window
 
 #: what is copied at a time to make a stream seekable
@@ -15,7 +15,7 @@ _CHUNK: Final = 1 << 20
 
 
 def read_binary(stream: BinaryIO, size: int, path: str) -> tuple[Binary, ...]:
-    """Read a file's loader headers; nothing for a file that is no ELF and no Mach-O.
+    """Read a file's loader headers; nothing for a file that is no binary.
 
     A fat Mach-O file gives one Binary per architecture. A member of an archive, in which going
     back is impossible or starts over, is copied to a temporary file first, and only if it begins
@@ -26,7 +26,7 @@ def read_binary(stream: BinaryIO, size: int, path: str) -> tuple[Binary, ...]:
 
     """
     magic = stream.read(4)
-    if magic != elf.MAGIC and magic not in macho.MAGICS:
+    if not (magic == elf.MAGIC or magic in macho.MAGICS or magic.startswith(pe.MAGIC)):
         return ()
     if isinstance(stream, io.BytesIO) or _is_file(stream):
         return _read(magic, Window(stream, size, path))
@@ -37,7 +37,9 @@ def read_binary(stream: BinaryIO, size: int, path: str) -> tuple[Binary, ...]:
 
 
 def _read(magic: bytes, window: Window) -> tuple[Binary, ...]:
-    return (elf.read_elf(window),) if magic == elf.MAGIC else macho.read_macho(window)
+    if magic == elf.MAGIC:
+        return (elf.read_elf(window),)
+    return macho.read_macho(window) if magic in macho.MAGICS else pe.read_pe(window)
 
 
 def _is_file(stream: BinaryIO) -> bool:

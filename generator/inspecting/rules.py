@@ -54,7 +54,7 @@ FLOOR_TOO_LOW: Final = Rule(
     id="L-006",
     severity="error",
     title="binaries need a newer system than the package declares",
-    fix="raise __glibc or __osx in the recipe: upstream's platform tag is wrong",
+    fix="upstream's platform tag is wrong: raise `glibc` of the wheel's index in feedstock.yaml",
 )
 FLOOR_HIGHER: Final = Rule(
     id="L-007",
@@ -99,6 +99,61 @@ BUILD_MACHINE: Final = Rule(
     fix="nothing as long as everything needed is found without it",
 )
 
+KEPT: Final = Rule(
+    id="L-014",
+    severity="error",
+    title="a third-party library stays in the package",
+    fix="drop it and link to a dependency's, or say in linkage_policy.yaml why it must stay",
+)
+TEXT_RELOCATIONS: Final = Rule(
+    id="L-015",
+    severity="error",
+    title="code is changed while it is loaded",
+    fix="report it upstream: it was built without -fPIC, and hardened systems refuse it",
+)
+EXECUTABLE_STACK: Final = Rule(
+    id="L-016",
+    severity="error",
+    title="a binary asks for an executable stack",
+    fix="report it upstream: glibc 2.41 and newer refuse to load it (link with -z noexecstack)",
+)
+NAME_TWICE: Final = Rule(
+    id="L-017",
+    severity="error",
+    title="two files carry one library name",
+    fix="drop one and put a link to the other in its place",
+)
+NAMELESS: Final = Rule(
+    id="L-018",
+    severity="note",
+    title="a library that others need has no SONAME or install name",
+    fix="nothing as long as it is found by its file name: the loader cannot tell two copies apart",
+)
+ABSOLUTE_NEED: Final = Rule(
+    id="L-019",
+    severity="error",
+    title="a library is needed by an absolute path",
+    fix="report it upstream: the path is a build machine's, no environment has it",
+)
+ABSOLUTE_NAME: Final = Rule(
+    id="L-020",
+    severity="error",
+    title="a library's own name is an absolute path outside the system",
+    fix="drop the copy, or report it upstream: what is linked with it will look for that path",
+)
+BUILD_FOLDER: Final = Rule(
+    id="L-021",
+    severity="note",
+    title="a text file names a folder of a build machine",
+    fix="add a patch to the file's rule in generator/data/layout.yaml",
+)
+TWO_RUNTIMES: Final = Rule(
+    id="L-022",
+    severity="error",
+    title="packages installed together load two of what there may be only one",
+    fix="drop the bundled copy and link to the dependency's (design D3)",
+)
+
 RULES: Final = (
     MACHINE,
     CORRUPT,
@@ -113,4 +168,13 @@ RULES: Final = (
     DANGLES,
     BUNDLED,
     BUILD_MACHINE,
+    KEPT,
+    TEXT_RELOCATIONS,
+    EXECUTABLE_STACK,
+    NAME_TWICE,
+    NAMELESS,
+    ABSOLUTE_NEED,
+    ABSOLUTE_NAME,
+    BUILD_FOLDER,
+    TWO_RUNTIMES,
 )

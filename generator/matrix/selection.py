@@ -106,6 +106,8 @@ def newest_lines(
         )
     ]
     found = [cell for cell in wanted if torch in (None, cell.torch)]
+    # nobody gets a nightly or a candidate who did not name its version
+    found = [cell for cell in found if cell.train == "stable"] or (found if torch else [])
     if not found:
         have = ", ".join(sorted({cell.torch for cell in wanted}, key=Version)) or "none"
         raise SelectionError(

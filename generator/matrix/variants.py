@@ -80,7 +80,7 @@ def _of_cell(
             yield _draft(lock, cell, package, base, wheels=(wheel,))
         return
     if package in {"torchvision", "torchaudio"}:
-        base["pytorch"] = cell.torch
+        base["pytorch"] = conda_version(cell.torch)
     project = PROJECTS[package]
     pythons = wanted_pythons(feedstock, cell)
     if not line.per_python(package):
@@ -146,7 +146,7 @@ def _named(draft: _Draft, siblings: list[_Draft], feedstock: Feedstock) -> Varia
         **shared,
         **{key: (value,) for key, value in draft.keys.items()},
         "channel_sources": (",".join(base),),
-        "channel_targets": (f"{feedstock.channel} main",),
+        "channel_targets": (f"{feedstock.channel} {feedstock.label(variant.train) or 'main'}",),
         **({} if noarch else {"target_platform": (variant.subdir,)}),
     }
     name = stem(platform, config, loops)

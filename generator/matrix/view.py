@@ -43,6 +43,14 @@ class CellView:
     #: ids
     variants: tuple[str, ...]
     missing: tuple[MissingVariant, ...]
+    #: names of the indexes its wheels are from
+    indexes: tuple[str, ...]
+    #: whether a wheel's sha256 was computed here at the first fetch, since its index promises none
+    computed_hashes: bool
+    #: rc and nightly: ``candidate 2 of 2026-11-20``
+    candidate: str
+    #: the day since which an index does not answer, "" when all do
+    unreachable_since: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +132,10 @@ def _cell(feedstock: Feedstock, cell: Cell, found: tuple[Variant, ...]) -> CellV
             == (cell.line, cell.subdir, cell.accelerator)
         ),
         missing=tuple(_missing(feedstock, cell, pythons)),
+        indexes=tuple(dict.fromkeys(wheel.index for wheel in cell.wheels)),
+        computed_hashes=any(wheel.hash_origin == "computed" for wheel in cell.wheels),
+        candidate=str(cell.candidate or ""),
+        unreachable_since=cell.unreachable_since,
     )
 
 

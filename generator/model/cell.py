@@ -68,6 +68,24 @@ class Absence:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """Which of several wheels that upstream gave one name and version a cell of rc or nightly has.
+
+    download.pytorch.org/whl/test has the final version in the names of all its candidates.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    #: 1 for the first one seen of this version, one more each time a file's bytes changed
+    number: int
+    #: the day (UTC) of its newest wheel, by the index, else the day it was first seen
+    date: str
+
+    def __str__(self) -> str:
+        return f"candidate {self.number} of {self.date}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Cell:
     """One (train, torch version, subdir, accelerator) and the wheels that upstream serves."""
 
@@ -85,6 +103,11 @@ class Cell:
     absent: tuple[Absence, ...] = ()
     #: torch's own libraries in the wheel that C++ consumers link, sorted file names
     libraries: tuple[str, ...] = field(default=())
+    #: rc and nightly only
+    candidate: Candidate | None = None
+    #: the day (UTC) since which an index of the cell does not answer; what stands here is what it
+    #: had before
+    unreachable_since: str = ""
 
     @property
     def torch(self) -> str:

@@ -36,10 +36,14 @@ class Wheel:
     hash_origin: HashOrigin = "index"
     #: name of the index in feedstock.yaml
     index: str
+    #: rc and nightly: when the index got it (ISO 8601), where it says so
+    uploaded: str = ""
     #: the Python it was built for; None for ``py3-none``
     python: PythonBuildText | None
     #: platform tags, ``manylinux_2_28_aarch64``
     platforms: tuple[str, ...]
+    #: glibc it needs at least by its index in feedstock.yaml; "" for what the tags say
+    glibc: str = ""
     #: sha256 of METADATA, the key into the lock's ``metadata``
     metadata: str
     metadata_origin: MetadataOrigin

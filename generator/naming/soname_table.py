@@ -1,7 +1,7 @@
 """Shared libraries in conda's terms: the rows of data/sonames.yaml.
 
-glibc finds a library by its SONAME, dyld by the file name at the end of its install name; both are
-called its name here.
+glibc finds a library by its SONAME, dyld by the file name at the end of its install name, Windows
+by its file name in any case; all are called its name here. Rows for Windows are in lower case.
 """
 
 from __future__ import annotations
@@ -70,6 +70,8 @@ class Library:
     compatibility: tuple[Compatibility, ...] = ()
     prefix: bool = False
     per_python: bool = False
+    #: opened by name at run time, so that no binary says that it needs it
+    dlopened: bool = False
 
     @property
     def package(self) -> str | None:
@@ -128,11 +130,16 @@ class SonameTable:
         An install name is looked up whole first, then by its last part, so that
         ``@rpath/libomp.dylib`` is ``libomp.dylib`` but ``/usr/lib/libc++.1.dylib`` is macOS's own.
         """
+        name = self.fold(name)
         if (row := self.libraries.get(name)) is not None:
             return row
         if system := next((p for p in self.prefixes if name.startswith(p.name)), None):
             return system
         return self.libraries.get(name.rsplit("/", 1)[-1])
+
+    def fold(self, name: str) -> str:
+        """Return a file name as this platform compares it: Windows ignores case."""
+        return name.lower() if self.subdir.startswith("win-") else name
 
     def provided_by(self, target: str) -> Library | None:
         """Return the library that a package provides at ``target``, a path under $PREFIX."""
@@ -241,6 +248,8 @@ def _tables() -> Mapping[str, SonameTable]:
         named: dict[str, Library] = {}
         for row in rows:
             for name in (row.name, *row.needed_as):
+                if subdir.startswith("win-") and name != name.lower():
+                    raise _bad(f"{name}: rows for Windows are in lower case")
                 if name in named:
                     raise _bad(f"{name} has two rows for {subdir}")
                 named[name] = row

@@ -20,14 +20,15 @@ _LEGACY: Final = {"manylinux2014": (2, 17), "manylinux2010": (2, 12)}
 
 
 def virtual_packages(
-    platforms: tuple[str, ...], *, subdir: Subdir, accelerator: Accelerator
+    platforms: tuple[str, ...], *, subdir: Subdir, accelerator: Accelerator, glibc: str = ""
 ) -> tuple[str, ...]:
     """Return the virtual packages a wheel asks for, as MatchSpecs.
 
     Of several tags the lowest floor counts, since any one of them admits the wheel (PEP 425).
     ``linux_aarch64`` promises nothing about glibc: no ``__glibc`` is returned for it, and the
-    floor is what the binaries turn out to need (`floor` says None). CUDA asks for its major
-    version, since drivers serve every minor of it (CUDA minor version compatibility).
+    floor is what ``glibc`` says, which is known of the wheel's index; the higher of the two
+    counts, and the audit of the built package holds the binaries against it. CUDA asks for its
+    major version, since drivers serve every minor of it (CUDA minor version compatibility).
 
     Raises:
         MalformedError: a tag is not one of the subdir.
@@ -42,12 +43,20 @@ def virtual_packages(
     found: list[str] = []
     if subdir.os == "win":
         found.append("__win")
-    elif (lowest := floor(platforms, subdir=subdir)) is not None:
+    elif (lowest := _raised(floor(platforms, subdir=subdir), glibc)) is not None:
         name = "__glibc" if subdir.os == "linux" else "__osx"
         found.append(f"{name} >={lowest[0]}.{lowest[1]}")
     if accelerator.cuda is not None:
         found.append(f"__cuda >={accelerator.cuda[0]}")
     return tuple(found)
+
+
+def _raised(tagged: tuple[int, int] | None, glibc: str) -> tuple[int, int] | None:
+    """Return the higher of what the tags say and what is known beside them."""
+    if not glibc:
+        return tagged
+    major, minor = glibc.split(".")
+    return max(tagged or (0, 0), (int(major), int(minor)))
 
 
 def floor(platforms: tuple[str, ...], *, subdir: Subdir) -> tuple[int, int] | None:

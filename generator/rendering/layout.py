@@ -12,13 +12,17 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from pydantic import ConfigDict
 
-from generator.datafiles import load_data
+from generator.datafiles import load_data, subdirs
 from generator.model import Cell, Metadata, Wheel
+from generator.model.subdir import OsName
 from generator.naming import dropped_requirements, needed_libraries, sonames
+from generator.rendering.licenses import bundled_licenses
 from generator.rendering.recipe import RecipeInputs
 
 _CLOSED = ConfigDict(extra="forbid")
 _SITE = "site-packages"
+#: where Windows' conda has bin, lib, include and share
+_LIBRARY = "Library"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +34,10 @@ class Patch:
     pattern: str
     why: str
     replacement: str
+
+    def said(self) -> dict[str, str]:
+        """Return it in the words of build.py."""
+        return {"pattern": self.pattern, "with": self.replacement, "why": self.why}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +55,20 @@ class Rule:
     common: bool = False
     required: bool = False
     patch: Patch | None = None
+    os: tuple[OsName, ...] = ()
+    copy: bool = False
     #: the folder that is cut off the member's path
     source: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Commit:
+    """Where a wheel says which commit it was built from."""
+
+    __pydantic_config__ = _CLOSED
+
+    member: str
+    pattern: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +79,8 @@ class ProjectLayout:
 
     package: str
     rules: tuple[Rule, ...]
+    #: member and regular expression (one group) that say which commit upstream built
+    commit: Commit
     #: without a Python: libraries, headers
     shared_package: str | None = None
     #: for any Python: what site-packages has whatever the Python
@@ -103,7 +125,10 @@ def layout_text(inputs: RecipeInputs, *, smoke: bool) -> str:
                 "cell": key,
                 "purl": wheel.purl,
                 "size": wheel.size,
-                "dist_info": _dist_info(package, wheel, lock.metadata[wheel.metadata]),
+                "hash_origin": wheel.hash_origin,
+                "dist_info": _dist_info(
+                    package, wheel, lock.metadata[wheel.metadata], variant.subdir
+                ),
             }
             places.setdefault(key, _cell(package, wheel, cell))
     content = {
@@ -111,6 +136,10 @@ def layout_text(inputs: RecipeInputs, *, smoke: bool) -> str:
         "package": package,
         "maximum_unpacked_ratio": inputs.feedstock.policies.maximum_unpacked_ratio,
         "licenses": layouts().licenses,
+        "bundled_licenses": [
+            {"part": row.part, "match": row.match, "texts": row.texts}
+            for row in bundled_licenses(inputs.package, inputs.variants)
+        ],
         "added_by_rattler_build": [f"etc/conda/test-files/{package}/1/smoke.py"] if smoke else [],
         "wheels": wheels,
         "cells": places,
@@ -118,23 +147,45 @@ def layout_text(inputs: RecipeInputs, *, smoke: bool) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
-def _dist_info(package: str, wheel: Wheel, metadata: Metadata) -> dict[str, Any] | None:
+def _dist_info(
+    package: str, wheel: Wheel, metadata: Metadata, subdir: str
+) -> dict[str, Any] | None:
     """Say what becomes of dist-info, which only the Python package has."""
     if package != layouts().projects[wheel.project].package:
         return None
     names = {canonicalize_name(Requirement(text).name) for text in dropped_requirements(metadata)}
     return {
         "drop_requirements": sorted(names),
-        "commands": [script.split("=", 1)[0].strip() for script in wheel.console_scripts],
+        "commands": [
+            launcher
+            for script in wheel.console_scripts
+            for launcher in _launchers(script.split("=", 1)[0].strip(), subdir)
+        ],
     }
+
+
+def _launchers(command: str, subdir: str) -> tuple[str, ...]:
+    """Return the files that conda makes for a command, as RECORD names them (CEP 20)."""
+    if _on_windows(subdir):
+        return (f"../../Scripts/{command}-script.py", f"../../Scripts/{command}.exe")
+    return (f"../../../bin/{command}",)
+
+
+def _on_windows(subdir: str) -> bool:
+    return subdirs()[subdir].os == "win"
 
 
 def _cell(package: str, wheel: Wheel, cell: Cell) -> dict[str, Any]:
     layout = layouts().projects[wheel.project]
+    os = subdirs()[cell.subdir].os
     rules: list[dict[str, Any]] = []
     for rule in layout.rules:
+        if rule.os and os not in rule.os:
+            continue
         if rule.bundled:
             rules += _bundled_rules(layout, wheel, cell, package)
+        elif os == "win":
+            rules.append(_rule_without_links(layout, rule, package))
         else:
             rules.append(_rule(layout, rule, package))
     links: list[dict[str, str]] = []
@@ -154,7 +205,7 @@ def _cell(package: str, wheel: Wheel, cell: Cell) -> dict[str, Any]:
                 package, version=wheel.version, subdir=cell.subdir, accelerator=cell.accelerator
             )
         ]
-    place: dict[str, Any] = {"rules": rules, "links": links}
+    place: dict[str, Any] = {"rules": rules, "links": links, "commit": vars(layout.commit)}
     if layout.shared_package is not None and cell.sharing is not None:
         sharing = cell.sharing
         place["shared"] = {
@@ -167,17 +218,14 @@ def _cell(package: str, wheel: Wheel, cell: Cell) -> dict[str, Any]:
 
 def _rule(layout: ProjectLayout, rule: Rule, package: str) -> dict[str, Any]:
     """Put a row of layout.yaml into the words of build.py, for one of the wheel's packages."""
-    said: dict[str, Any] = {"match": list(rule.match)}
-    if rule.required:
-        said["required"] = True
+    said = _match(rule)
     if rule.drop is not None:
         return {**said, "do": "drop", "why": rule.drop}
     if rule.share is not None and package == layout.shared_package:
-        return {**said, **_unpack_shared(rule)}
-    common = rule.common and layout.common_package is not None
-    holder = layout.common_package if common else layout.package
+        return {**said, **_unpack_shared(rule, rule.share)}
+    common, holder = _holder(layout, rule)
     if package != holder:
-        return {**said, **_leave(layout, rule, package, holder)}
+        return {**said, **_leave(layout, rule, package, holder, linked=rule.share is not None)}
     if common or rule.share is not None:
         said["shared"] = True
     if rule.share is not None:
@@ -185,21 +233,56 @@ def _rule(layout: ProjectLayout, rule: Rule, package: str) -> dict[str, Any]:
         return {**said, **moved, "do": "link", "of": layout.shared_package}
     if rule.own is not None:
         return {**said, "do": "unpack", "from": rule.source, "to": rule.own, "link_back": True}
-    return {**said, "do": "unpack", "to": _SITE}
+    return {**said, **_unpack_in_place(rule)}
 
 
-def _unpack_shared(rule: Rule) -> dict[str, Any]:
-    said: dict[str, Any] = {"shared": True, "from": rule.source, "to": rule.share, "do": "unpack"}
-    if rule.patch is not None:
-        said["patch"] = {
-            "pattern": rule.patch.pattern,
-            "with": rule.patch.replacement,
-            "why": rule.patch.why,
-        }
-    return said
+def _rule_without_links(layout: ProjectLayout, rule: Rule, package: str) -> dict[str, Any]:
+    """Put a row of layout.yaml into the words of build.py for Windows."""
+    said = _match(rule)
+    if rule.drop is not None:
+        return {**said, "do": "drop", "why": rule.drop}
+    if rule.share is not None and package == layout.shared_package:
+        return {**said, **_unpack_shared(rule, f"{_LIBRARY}/{rule.share}")}
+    if rule.share is not None and not rule.copy:
+        return {**said, "do": "leave", "of": layout.shared_package}
+    common, holder = _holder(layout, rule)
+    if package != holder:
+        return {**said, **_leave(layout, rule, package, holder, linked=False)}
+    if common or rule.share is not None:
+        said["shared"] = True
+    if rule.own is not None:
+        return {**said, "do": "unpack", "from": rule.source, "to": f"{_LIBRARY}/{rule.own}"}
+    return {**said, **_unpack_in_place(rule)}
 
 
-def _leave(layout: ProjectLayout, rule: Rule, package: str, holder: str | None) -> dict[str, Any]:
+def _match(rule: Rule) -> dict[str, Any]:
+    said: dict[str, Any] = {"match": list(rule.match)}
+    return {**said, "required": True} if rule.required else said
+
+
+def _holder(layout: ProjectLayout, rule: Rule) -> tuple[bool, str]:
+    """Return whether the common package has what site-packages has, and who has it."""
+    if rule.common and layout.common_package is not None:
+        return True, layout.common_package
+    return False, layout.package
+
+
+def _unpack_shared(rule: Rule, folder: str) -> dict[str, Any]:
+    said: dict[str, Any] = {"shared": True, "from": rule.source, "to": folder, "do": "unpack"}
+    return said if rule.patch is None else {**said, "patch": rule.patch.said()}
+
+
+def _unpack_in_place(rule: Rule) -> dict[str, Any]:
+    said: dict[str, Any] = {"do": "unpack", "to": _SITE}
+    # a patch of what is shared is for the shared package: the copy stays upstream's
+    if rule.patch is None or rule.share is not None:
+        return said
+    return {**said, "patch": rule.patch.said()}
+
+
+def _leave(
+    layout: ProjectLayout, rule: Rule, package: str, holder: str, *, linked: bool
+) -> dict[str, Any]:
     """Leave members to another package; the RECORD of the Python package lists them all the same.
 
     RECORD is about the distribution, whatever packages brought its files
@@ -208,7 +291,8 @@ def _leave(layout: ProjectLayout, rule: Rule, package: str, holder: str | None) 
     said = {"do": "leave", "of": holder}
     if package != layout.package:
         return said
-    return {**said, "record": "file" if rule.share is None else "link"}
+    # a patched file has other bytes than the wheel's RECORD says
+    return {**said, "record": "link" if linked or rule.patch is not None else "file"}
 
 
 def _bundled_rules(
@@ -217,6 +301,7 @@ def _bundled_rules(
     """Write rules for the third-party libraries that wheels of this version bundle."""
     found: list[dict[str, Any]] = []
     shared = package == layout.shared_package
+    windows = _on_windows(cell.subdir)
     tops = (f"{wheel.project}/", f"{wheel.project}.", "*/")
     for copy, library in sonames(cell.subdir).bundled:
         if not copy.files.startswith(tops) or wheel.version not in SpecifierSet(
@@ -230,6 +315,10 @@ def _bundled_rules(
             found.append({**said, "do": "drop", "why": library.note})
         elif package == layout.common_package:
             found.append({**said, "do": "leave", "of": layout.package})
+        elif action == "unvendor" and windows:
+            # Windows looks for a DLL by its name in Library/bin: no link is needed
+            why = f"{library.package} has {library.target}: {library.note}"
+            found.append({**said, "do": "drop", "why": why})
         elif action == "unvendor":
             base = {
                 **said,
@@ -241,27 +330,11 @@ def _bundled_rules(
             found.append({**base, "at": "lib"} if shared else base)
         elif layout.shared_package is None:
             found.append({**said, "do": "unpack", "to": _SITE, "why": library.note})
-        elif shared:
-            found.append(
-                {
-                    **said,
-                    "do": "unpack",
-                    "shared": True,
-                    "from": folder,
-                    "to": "lib",
-                    "why": library.note,
-                }
-            )
+        elif windows and not shared:
+            found.append({**said, "do": "leave", "of": layout.shared_package})
         else:
-            found.append(
-                {
-                    **said,
-                    "do": "link",
-                    "shared": True,
-                    "from": folder,
-                    "to": "lib",
-                    "of": layout.shared_package,
-                    "why": library.note,
-                }
-            )
+            place = f"{_LIBRARY}/bin" if windows else "lib"
+            how = {"do": "unpack"} if shared else {"do": "link", "of": layout.shared_package}
+            moved = {"shared": True, "from": folder, "to": place, "why": library.note}
+            found.append({**said, **how, **moved})
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import posixpath
 from dataclasses import replace
 from typing import Final
 
@@ -14,6 +15,8 @@ from generator.rendering.tree import recipe_files, recipes
 
 #: package -> packages of the same line whose build numbers its recipe names
 _PINNED: Final = {"pytorch-common": ("libtorch",), "pytorch": ("libtorch", "pytorch-common")}
+#: label, subdir, accelerator and version
+_Release = tuple[str, str, str, str]
 
 
 def digests(feedstock: Feedstock, lock: Lock) -> dict[str, str]:
@@ -27,7 +30,8 @@ def digests(feedstock: Feedstock, lock: Lock) -> dict[str, str]:
     for inputs in recipes(feedstock, bare, variants(feedstock, bare)):
         content = hashlib.sha256()
         for path, data in sorted(recipe_files(inputs).items()):
-            content.update(f"{path} {len(data)}\n".encode())
+            # not the folder: what moved to another line is still the same
+            content.update(f"{posixpath.basename(path)} {len(data)}\n".encode())
             content.update(data)
         for pinned in _PINNED.get(inputs.package, ()):
             content.update(found.get(f"{inputs.line}/{pinned}", "").encode())
@@ -39,7 +43,8 @@ def number_builds(feedstock: Feedstock, lock: Lock, old: Lock | None) -> Lock:
     """Return the lock with a build number and a digest for every recipe.
 
     A package of another version than before, or a new one, starts at 0. One of the same version
-    and another digest gets the next number; clients cache packages by file name.
+    and another digest gets the next number; clients cache packages by file name. A release that
+    moved to another line (yesterday's nightly) takes its number along.
 
     Args:
         feedstock: what the channel is to offer.
@@ -50,13 +55,27 @@ def number_builds(feedstock: Feedstock, lock: Lock, old: Lock | None) -> Lock:
     builds: dict[str, BuildNumber] = {}
     now, before = _releases(feedstock, lock), _releases(feedstock, old) if old else {}
     for name, digest in digests(feedstock, lock).items():
-        known = old.builds.get(name) if old is not None else None
-        if known is None or not now[name] & before.get(name, frozenset()):
+        known = _known(name, now[name], before, old)
+        if known is None:
             number = 0
         else:
             number = known.number if known.digest == digest else known.number + 1
         builds[name] = BuildNumber(number=number, digest=digest)
     return replace(lock, builds=dict(sorted(builds.items())))
+
+
+def _known(
+    name: str,
+    releases: frozenset[_Release],
+    before: dict[str, frozenset[_Release]],
+    old: Lock | None,
+) -> BuildNumber | None:
+    """Return what the old lock has for a recipe, or for the line its release was in."""
+    package = name.rpartition("/")[2]
+    lines = [name, *(other for other in before if other.rpartition("/")[2] == package)]
+    overlapping = (line for line in lines if releases & before.get(line, frozenset()))
+    builds = old.builds if old is not None else {}
+    return next((builds[line] for line in overlapping if line in builds), None)
 
 
 def check_numbers(feedstock: Feedstock, lock: Lock) -> None:
@@ -77,10 +96,11 @@ def check_numbers(feedstock: Feedstock, lock: Lock) -> None:
         )
 
 
-def _releases(feedstock: Feedstock, lock: Lock) -> dict[str, frozenset[tuple[str, str, str]]]:
-    """Return what each recipe releases: subdir, accelerator and version of its variants."""
-    found: dict[str, set[tuple[str, str, str]]] = {}
+def _releases(feedstock: Feedstock, lock: Lock) -> dict[str, frozenset[_Release]]:
+    """Return what each recipe releases: label, subdir, accelerator, version of its variants."""
+    found: dict[str, set[_Release]] = {}
     for variant in variants(feedstock, lock):
-        place = (variant.subdir, str(variant.accelerator), variant.version)
+        label = feedstock.label(variant.train)
+        place = (label, variant.subdir, str(variant.accelerator), variant.version)
         found.setdefault(f"{variant.line}/{variant.package}", set()).add(place)
     return {name: frozenset(places) for name, places in found.items()}

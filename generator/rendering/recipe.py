@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from generator.datafiles import subdirs
 from generator.errors import RenderError
 from generator.feedstock import Feedstock
 from generator.matrix import METAPACKAGES
@@ -12,6 +13,7 @@ from generator.model import Cell, Lock, Metadata, Variant
 from generator.naming import spdx
 from generator.rendering import templates
 from generator.rendering.conditions import Place, Row, condition, rows
+from generator.rendering.licenses import bundled_licenses, with_bundled
 from generator.rendering.requirements import constraint_specs, run_specs
 
 _HEAD = (
@@ -19,6 +21,18 @@ _HEAD = (
     "https://raw.githubusercontent.com/prefix-dev/recipe-format/main/schema.json\n"
     "# Written by `armtorch render` from feedstock.lock.yaml and templates/; change those.\n"
 )
+#: what libtorch is for C++, below $PREFIX or its Library
+_HEADERS = (
+    "include/ATen/ATen.h",
+    "include/c10/macros/Macros.h",
+    "include/torch/script.h",
+    "share/cmake/Torch/TorchConfig.cmake",
+)
+#: links that stand for moved files where there are links
+_LINKS = {
+    "pytorch": ["torch/lib/libtorch_python.*"],
+    "pytorch-common": ["torch/share/cmake/Torch/TorchConfig.cmake"],
+}
 #: how deep the repository's root is above a recipe folder
 _ROOT = "../../.."
 
@@ -85,16 +99,21 @@ def _line_facts(inputs: RecipeInputs) -> dict[str, object]:
     constraints = {Place.of(v): constraint_specs(v) for v in variants}
     scripts = {Place.of(v): v.wheels[0].console_scripts for v in variants}
     metadata = [lock.metadata[variant.wheels[0].metadata] for variant in variants]
+    files, site_packages = _contents(inputs)
     return facts | {
         "sources": list_lines(_sources(inputs), keyed=True),
         "run": list_lines(rows(run)),
         "run_constraints": list_lines(rows(constraints)),
         "entry_points": list_lines(rows(scripts)),
-        "license": one({spdx(each) for each in metadata}, inputs, "licences"),
+        "license": with_bundled(
+            one({spdx(each) for each in metadata}, inputs, "licences"),
+            bundled_licenses(inputs.package, variants),
+        ),
         "license_file": license_file(inputs, metadata),
         "summary": metadata[0].summary,
         "home": metadata[0].home,
-        "libraries": _libraries(inputs),
+        "files": files,
+        "site_packages": site_packages,
     }
 
 
@@ -151,18 +170,31 @@ def _sources(inputs: RecipeInputs) -> list[Row]:
     ]
 
 
-def _libraries(inputs: RecipeInputs) -> list[str]:
-    """Name libtorch's library files that the contents test looks for."""
-    rows_of = {
-        Place.of(variant): [f"lib/libtorch_cpu.{_suffix(variant)}"]
-        + ([] if variant.accelerator.cuda is None else [f"lib/libtorch_cuda.{_suffix(variant)}"])
-        for variant in inputs.variants
+def _contents(inputs: RecipeInputs) -> tuple[list[str], list[str]]:
+    """Name the files that the contents test looks for: in $PREFIX, and in site-packages."""
+    places = sorted({Place.of(variant) for variant in inputs.variants})
+    windows = {place: subdirs()[place.subdir].os == "win" for place in places}
+    if inputs.package == "libtorch":
+        found = {
+            place: [f"{'Library/' * windows[place]}{path}" for path in (*_HEADERS, *_built(place))]
+            for place in places
+        }
+        return list_lines(rows(found)), []
+    linked = {place: [] if windows[place] else _LINKS.get(inputs.package, []) for place in places}
+    own = {
+        place: ["Library/bin/torch_python.dll"]
+        if windows[place] and inputs.package == "pytorch"
+        else []
+        for place in places
     }
-    return list_lines(rows(rows_of))
+    return list_lines(rows(own)), list_lines(rows(linked))
 
 
-def _suffix(variant: Variant) -> str:
-    return "dylib" if variant.subdir.startswith("osx-") else "so"
+def _built(place: Place) -> list[str]:
+    """Return the libraries of libtorch that must be there, below $PREFIX or its Library."""
+    pattern = {"linux": "lib/lib{}.so", "osx": "lib/lib{}.dylib", "win": "bin/{}.dll"}
+    names = ["torch_cpu"] + ([] if place.accelerator.cuda is None else ["torch_cuda"])
+    return [pattern[subdirs()[place.subdir].os].format(name) for name in names]
 
 
 def one(values: set[str], inputs: RecipeInputs, what: str) -> str:

@@ -85,7 +85,10 @@ def run_specs(variant: Variant, cell: Cell, lock: Lock) -> tuple[str, ...]:
     # the driver is asked for by libtorch and pytorch, as on conda-forge; the rest depends on those
     drives = variant.package in {"libtorch", "pytorch"}
     virtual = virtual_packages(
-        wheel.platforms, subdir=subdir, accelerator=variant.accelerator if drives else Accelerator()
+        wheel.platforms,
+        subdir=subdir,
+        accelerator=variant.accelerator if drives else Accelerator(),
+        glibc=wheel.glibc,
     )
     return (*found, *_ordered((*mapped, *more)), *virtual)
 

@@ -13,6 +13,7 @@ from generator.matrix import METAPACKAGES, variants
 from generator.model import Cell, Lock, Variant
 from generator.rendering import templates
 from generator.rendering.layout import layout_text
+from generator.rendering.licenses import bundled_licenses
 from generator.rendering.recipe import RecipeInputs, recipe_text
 from generator.rendering.variant_files import ci_support_text, variants_text, zip_groups
 
@@ -84,6 +85,8 @@ def recipe_files(inputs: RecipeInputs) -> dict[str, bytes]:
         files["variants.yaml"] = text.encode("utf-8")
     if any(variant.wheels for variant in inputs.variants):
         files |= {name: templates.read(name) for name in SCRIPTS}
+        for row in bundled_licenses(inputs.package, inputs.variants):
+            files |= {name: templates.read(f"licenses/{name}") for name in row.texts}
         files["layout.json"] = layout_text(inputs, smoke=smoke).encode("utf-8")
     if smoke:
         files["smoke.py"] = templates.read(f"tests/{inputs.package}.py")

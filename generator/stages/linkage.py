@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from generator.building import Contents
 from generator.datafiles import subdirs
-from generator.inspecting import PackageAudit, Sibling
+from generator.inspecting import PackageAudit, Sibling, linkage_policy
 from generator.model import Cell, Lock, Variant
 from generator.naming import bundled
 
@@ -37,7 +37,9 @@ class LinkageCheck:
         for path, target in contents.files.items():
             if target is not None:
                 audit.link(path, target)
-        for path in contents.binaries:
+        policy = linkage_policy()
+        texts = (p for p, link in contents.files.items() if link is None and policy.reads_text(p))
+        for path in (*contents.binaries, *texts):
             size = contents.place(path).stat().st_size
             audit.file(path, size, partial(_open, contents, path))
         report = audit.finish(
@@ -54,10 +56,12 @@ def siblings(variant: Variant, lock: Lock) -> tuple[Sibling, ...]:
     place = (variant.line, variant.subdir, variant.accelerator)
     cell = next(c for c in lock.cells if (c.line, c.subdir, c.accelerator) == place)
     own = [name for name in cell.libraries if _stays(name, cell)]
-    python = [name for name in own if name.startswith("libtorch_python.")]
-    found = [Sibling.named("libtorch", [name for name in own if name not in python])]
+    python = [name for name in own if name.removeprefix("lib").startswith("torch_python.")]
+    folder = "Library/bin" if subdirs()[variant.subdir].os == "win" else "lib"
+    shared = [name for name in own if name not in python]
+    found = [Sibling.named("libtorch", shared, folder=folder)]
     if variant.package != "pytorch":
-        found.append(Sibling.named("pytorch", python, depends=["libtorch"]))
+        found.append(Sibling.named("pytorch", python, folder=folder, depends=["libtorch"]))
     return tuple(found)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from generator.building import (
     BuildReport,
+    Row,
     Savings,
     Settings,
     build,
@@ -67,21 +68,27 @@ def build_variants(
     wheels = tuple(wheel for variant in chosen for wheel in variant.wheels)
     fetch_wheels(project, feedstock, wheels, jobs=_DOWNLOADS)
     link_wheelhouse(project.root, project.wheelhouse, wheels)
-    report = build(
-        chosen,
-        channel=options.channel,
-        settings=Settings(
-            repo=project.root,
-            wheelhouse=project.wheelhouse,
-            level=options.level or feedstock.policies.compression_level,
-            jobs=options.jobs,
-            force=options.force,
-            audit=LinkageCheck(lock),
-        ),
-        narrator=narrator,
+    settings = Settings(
+        repo=project.root,
+        wheelhouse=project.wheelhouse,
+        level=options.level or feedstock.policies.compression_level,
+        jobs=options.jobs,
+        force=options.force,
+        audit=LinkageCheck(lock),
     )
-    options.channel.index()
-    return report
+    rows: dict[str, Row] = {}
+    for label in labels(feedstock, chosen):
+        own = [variant for variant in chosen if feedstock.label(variant.train) == label]
+        channel = options.channel.labelled(label)
+        report = build(own, channel=channel, settings=settings, narrator=narrator)
+        channel.index()
+        rows |= {row.id: row for row in report.rows}
+    return BuildReport(tuple(rows[variant.id] for variant in chosen))
+
+
+def labels(feedstock: Feedstock, chosen: Sequence[Variant]) -> tuple[str, ...]:
+    """Return the labels that variants belong to, the channel itself ("") first."""
+    return tuple(sorted({feedstock.label(variant.train) for variant in chosen}))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +119,10 @@ def run_tests(
 
     """
     feedstock = project.declared()
-    paths = {variant.id: _package(project, variant, options.channel) for variant in chosen}
+    channels = {
+        variant.id: options.channel.labelled(feedstock.label(variant.train)) for variant in chosen
+    }
+    paths = {variant.id: _package(project, variant, channels[variant.id]) for variant in chosen}
     reports = []
     with tempfile.TemporaryDirectory(prefix="armtorch-packages-") as cache:
         for variant in chosen:
@@ -123,10 +133,15 @@ def run_tests(
             reports.append(
                 run_package_tests(
                     paths[variant.id],
-                    channels=[
-                        options.channel.url,
-                        *(options.base or base_channels(feedstock, name)),
-                    ],
+                    channels=list(
+                        dict.fromkeys(
+                            [
+                                channels[variant.id].url,
+                                options.channel.url,  # the metapackages, of every train
+                                *(options.base or base_channels(feedstock, name)),
+                            ]
+                        )
+                    ),
                     machine=Machine.of(
                         subdir, native=runner.mode == "native", added=_virtual_packages(options)
                     ),
@@ -156,6 +171,27 @@ def _runner(subdir: Subdir, options: RunOptions) -> Runner:
 def base_channels(feedstock: Feedstock, subdir: str) -> tuple[str, ...]:
     """Return the base channels that feedstock.yaml names for a subdir."""
     return next((wanted.base for name, wanted in feedstock.subdirs.items() if name == subdir), ())
+
+
+def built_packages(
+    channel: LocalChannel, project: Project | None = None, chosen: Sequence[Variant] = ()
+) -> tuple[Path, ...]:
+    """Return the package files of a channel, or of chosen variants of a project.
+
+    Raises:
+        AbsentError: the channel has none, or lacks one of the chosen.
+
+    """
+    if project is not None:
+        return tuple(_package(project, variant, channel) for variant in chosen)
+    found = tuple(sorted(channel.root.glob("*/*.conda")))
+    if not found:
+        raise AbsentError(
+            "there are no packages",
+            where=str(channel.root),
+            next_step="build some: armtorch build; or name the folder: --channel",
+        )
+    return found
 
 
 def _package(project: Project, variant: Variant, channel: LocalChannel) -> Path:

@@ -51,6 +51,33 @@ def render_feedstock(project: Project, *, check: bool = False) -> RenderResult:
     return RenderResult(files=len(tree.files), differences=tuple(differences))
 
 
+def check_rendered(project: Project) -> int:
+    """Check everything that would be rendered, and compare it with what is committed.
+
+    Returns:
+        how many files that is.
+
+    Raises:
+        FeedstockError, LockError: the inputs cannot be used.
+        RenderError: something is not what its schema, rattler-build or conda-smithy accept.
+        StaleError: committed files differ from it, or a build number was not raised.
+
+    """
+    feedstock, lock = project.declared(), project.known()
+    check_numbers(feedstock, lock)
+    tree = render(feedstock, lock)
+    check_tree(tree)
+    differences = compare_tree(tree, project.root)
+    if differences:
+        raise StaleError(
+            f"{len(differences)} of {len(tree.files)} generated files are not what the lock and "
+            f"the templates give; the first is {differences[0].path}",
+            where=str(project.root),
+            next_step="run armtorch render",
+        )
+    return len(tree.files)
+
+
 def refuse_edited(project: Project, chosen: Sequence[Variant]) -> None:
     """Raise StaleError where a chosen variant's recipe or config is not as it is rendered.
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
-from generator.building import fetch
+from generator.building import fetch, fetch_unhashed
 from generator.datafiles import subdirs
 from generator.errors import AbsentError, ArmtorchError
 from generator.feedstock import Feedstock
@@ -64,6 +66,8 @@ def update_lock(project: Project, *, dry_run: bool = False) -> UpdateResult:
             indexes=indexes,
             subdirs=subdirs(),
             narrator=project.narrator,
+            obtain=partial(_obtain, project, web.policy),
+            today=dt.datetime.now(dt.UTC).date().isoformat(),
         )
     if old.cells and not outcome.lock.cells:
         raise AbsentError(
@@ -79,6 +83,20 @@ def update_lock(project: Project, *, dry_run: bool = False) -> UpdateResult:
         diff=diff_locks(old, lock),
         findings=outcome.findings,
         traffic=outcome.traffic,
+    )
+
+
+def _obtain(
+    project: Project, policy: HttpPolicy, url: str, filename: str, size: int
+) -> tuple[str, Path]:
+    """Read a whole wheel whose index promises no sha256, to where ``build`` looks for it."""
+    return fetch_unhashed(
+        url,
+        filename,
+        size,
+        root=project.wheelhouse,
+        narrator=project.narrator,
+        connect=partial(plain_session, policy),
     )
 
 

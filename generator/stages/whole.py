@@ -18,6 +18,7 @@ from generator.stages.packages import (
     RunOptions,
     base_channels,
     build_variants,
+    labels,
     run_tests,
 )
 from generator.stages.project import Project
@@ -42,7 +43,8 @@ class UpResult:
     #: plain sentences
     verified: tuple[str, ...]
     unverified: tuple[str, ...]
-    #: base channels that the commands below name
+    #: labels of the channel and base channels that the command at the end names
+    labels: tuple[str, ...]
     base: tuple[str, ...]
     #: what upstream did not answer, survived with what the lock knew
     findings: tuple[ArmtorchError, ...]
@@ -92,6 +94,7 @@ def up(
         tests=tests,
         verified=verified,
         unverified=unverified,
+        labels=labels(project.declared(), chosen),
         base=run.base or base_channels(project.declared(), subdir),
         findings=findings,
     )

@@ -8,12 +8,42 @@ from dataclasses import dataclass, field
 
 from packaging.version import Version
 
-from generator.errors import AbsentError, IntegrityError
+from generator.errors import (
+    AbsentError,
+    ArmtorchError,
+    IntegrityError,
+    MalformedError,
+    UnreachableError,
+)
 from generator.model.cell import Lock
 from generator.model.python_build import PythonBuild
 from generator.model.subdir import Subdir
-from generator.upstream.indexes import Index
+from generator.upstream.claims import Claims
+from generator.upstream.indexes import TWO_HASHES, Index
 from generator.upstream.offers import Offer
+
+
+@dataclass(frozen=True)
+class Release:
+    """One version of a project, of the wheels that are said to be for one accelerator.
+
+    A version alone is not enough: the Jetson indexes and PyPI each have a ``torch 2.8.0``.
+    """
+
+    version: Version
+    #: what the wheels are said to be for, see claims; "" where only METADATA tells
+    claim: str = ""
+    #: place of its first index in the train's list
+    rank: int = field(default=0, compare=False)
+
+    @property
+    def order(self) -> tuple[Version, int, int, Version]:
+        """Sort key: the newest last; of one version what says its accelerator, the first index."""
+        said = 0 if not self.claim else 1 if self.claim.removesuffix("-tegra") == "cuda" else 2
+        return Version(self.version.public), said, -self.rank, self.version
+
+    def __str__(self) -> str:
+        return str(self.version)
 
 
 @dataclass(frozen=True)
@@ -21,18 +51,25 @@ class Catalogue:
     """Offers by project, in the order of the indexes, the smaller file first."""
 
     offers: Mapping[str, tuple[Offer, ...]]
-    _by_version: dict[tuple[str, str], dict[Version, list[Offer]]] = field(
+    #: indexes that failed: what they are for, and how they failed
+    silent: tuple[tuple[Claims, ArmtorchError], ...] = ()
+    _by_release: dict[tuple[str, str], dict[Release, list[Offer]]] = field(
         default_factory=dict, repr=False, compare=False
     )
 
-    def versions(self, project: str, subdir: Subdir) -> tuple[Version, ...]:
-        """Return the versions with a wheel for ``subdir`` that is not yanked, newest first."""
-        return tuple(sorted(self._on(project, subdir), reverse=True))
+    def silence(self, accelerator: str) -> ArmtorchError | None:
+        """Return how an index failed that may have wheels for an accelerator, if one did."""
+        found = (error for claims, error in self.silent if claims.may_have(accelerator))
+        return next(found, None)
 
-    def pythons(self, project: str, version: Version, subdir: Subdir) -> tuple[PythonBuild, ...]:
+    def releases(self, project: str, subdir: Subdir) -> tuple[Release, ...]:
+        """Return the releases with a usable wheel for ``subdir``, newest first."""
+        return tuple(sorted(self._on(project, subdir), key=lambda r: r.order, reverse=True))
+
+    def pythons(self, project: str, release: Release, subdir: Subdir) -> tuple[PythonBuild, ...]:
         """Return the Python builds that have a wheel of their own, in order."""
         found: set[PythonBuild] = set()
-        for offer in self._on(project, subdir).get(version, ()):
+        for offer in self._on(project, subdir).get(release, ()):
             try:
                 python = offer.python()
             except ValueError:
@@ -42,84 +79,126 @@ class Catalogue:
         return tuple(sorted(found))
 
     def best(
-        self, project: str, version: Version, subdir: Subdir, python: PythonBuild
+        self, project: str, release: Release, subdir: Subdir, python: PythonBuild
     ) -> Offer | None:
         """Return the wheel for ``python``: the highest build tag (PEP 427), else the first."""
         fitting = [
-            offer for offer in self._on(project, subdir).get(version, ()) if offer.serves(python)
+            offer for offer in self._on(project, subdir).get(release, ()) if offer.serves(python)
         ]
         return max(
             fitting, key=lambda offer: (offer.build, offer.python() is not None), default=None
         )
 
-    def yanked(self, project: str, version: Version, python: PythonBuild) -> str | None:
-        """Return the reason for which a wheel for ``python`` was yanked, if one was."""
-        return next(
+    def passed_over(
+        self, project: str, version: Version, subdir: Subdir, python: PythonBuild | None = None
+    ) -> str | None:
+        """Say why a wheel that is there is not taken: yanked, or not what it should be."""
+        for offer in self.offers.get(project, ()):
+            if offer.version.public != version.public or not _is_for(offer, subdir):
+                continue
+            if python is not None and not offer.serves(python):
+                continue
+            if offer.yanked is not None:
+                return f"one was yanked ({offer.yanked or 'no reason given'})"
+            if offer.refused:
+                return f"{offer.filename} on index {offer.index} is passed over: {offer.refused}"
+        return None
+
+    def malformed(self) -> tuple[tuple[MalformedError, tuple[str, str]], ...]:
+        """Return every file that its index lists with two hashes: the error, index and name."""
+        return tuple(
             (
-                offer.yanked
-                for offer in self.offers.get(project, ())
-                if offer.version == version and offer.yanked is not None and offer.serves(python)
-            ),
-            None,
+                MalformedError(
+                    offer.refused,
+                    where=f"{offer.filename}, index {offer.index}",
+                    next_step="report it to the index; the file is left out until it is clear",
+                ),
+                (offer.index, offer.filename),
+            )
+            for offers in self.offers.values()
+            for offer in offers
+            if offer.refused.startswith(TWO_HASHES)
         )
 
-    def _on(self, project: str, subdir: Subdir) -> dict[Version, list[Offer]]:
-        """Group the usable offers for a subdir by version; done once, since it is asked often."""
+    def identified(self, known: Mapping[tuple[str, str], Offer]) -> Catalogue:
+        """Return the catalogue with some offers, by index and file name, replaced."""
+        return Catalogue(
+            {
+                project: tuple(known.get((o.index, o.filename), o) for o in offers)
+                for project, offers in self.offers.items()
+            },
+            self.silent,
+        )
+
+    def _on(self, project: str, subdir: Subdir) -> dict[Release, list[Offer]]:
+        """Group the usable offers for a subdir; done once, since it is asked often."""
         key = (project, subdir.name)
-        if key not in self._by_version:
-            found = self._by_version[key] = {}
+        if key not in self._by_release:
+            found = self._by_release[key] = {}
+            ranks: dict[str, int] = {}
             for offer in self.offers.get(project, ()):
-                if offer.yanked is None and _is_for(offer, subdir):
-                    found.setdefault(offer.version, []).append(offer)
-        return self._by_version[key]
+                rank = ranks.setdefault(offer.index, len(ranks))
+                if offer.yanked is None and not offer.refused and _is_for(offer, subdir):
+                    release = Release(offer.version, offer.claim, rank)
+                    found.setdefault(release, []).append(offer)
+        return self._by_release[key]
 
 
 def read_catalogue(projects: Iterable[str], indexes: Iterable[Index]) -> Catalogue:
-    """Ask every index for every project; of two files of one name the first index's wins.
+    """Ask every index for every project.
 
-    Raises:
-        UnreachableError, MalformedError: as the first index that fails; a project that an index
-            does not have is no failure.
-
+    Of two files of one name and one claim the first index's wins. An index that fails is noted as
+    silent; a project that an index does not have is no failure.
     """
-    indexes = tuple(indexes)
-    found: dict[str, tuple[Offer, ...]] = {}
-    for project in projects:
-        files: dict[str, Offer] = {}
-        for index in indexes:
-            try:
-                offers = index.offers(project)
-            except AbsentError:
-                continue
+    found: dict[str, dict[tuple[str, str], Offer]] = {project: {} for project in projects}
+    silent: list[tuple[Claims, ArmtorchError]] = []
+    for index in indexes:
+        try:
+            answers = {project: _ask(index, project) for project in found}
+        except (UnreachableError, MalformedError) as error:
+            silent.append((index.claims, error))
+            continue
+        for project, offers in answers.items():
             for offer in sorted(offers, key=lambda each: (each.size or 0, each.filename)):
-                files.setdefault(offer.filename, offer)
-        found[project] = tuple(files.values())
-    return Catalogue(found)
+                found[project].setdefault((offer.filename, offer.claim), offer)
+    return Catalogue(
+        {project: tuple(offers.values()) for project, offers in found.items()}, tuple(silent)
+    )
+
+
+def _ask(index: Index, project: str) -> tuple[Offer, ...]:
+    try:
+        return index.offers(project)
+    except AbsentError:
+        return ()
 
 
 def refuse_tampering(catalogue: Catalogue, old: Lock) -> None:
     """Hold the offers against the stable wheels of the lock: a released file never changes.
 
+    The same name on another index is another wheel (Jetson's names have no local version).
+
     Raises:
-        IntegrityError: a file has the name of a locked one and another sha256.
+        IntegrityError: an index has a file under the name of a locked one, with another sha256.
 
     """
     locked = {
-        wheel.filename: wheel
+        (wheel.index, wheel.filename): wheel
         for cell in old.cells
         if cell.train == "stable"
         for wheel in cell.wheels
     }
     for offers in catalogue.offers.values():
         for offer in offers:
-            known = locked.get(offer.filename)
-            if known and known.index == offer.index and offer.sha256 not in {None, known.sha256}:
+            known = locked.get((offer.index, offer.filename))
+            if known and not offer.refused and offer.sha256 not in {None, known.sha256}:
                 raise IntegrityError(
-                    f"{offer.filename} has sha256 {offer.sha256} on the index, the lock has "
-                    f"{known.sha256}",
+                    f"tampering: {offer.filename} was released with sha256 {known.sha256}, as the "
+                    f"lock has it, and the index now gives {offer.sha256}",
                     where=f"index {offer.index}",
-                    next_step="released files do not change: find out who changed it; to accept "
-                    "it all the same, delete feedstock.lock.yaml and update anew",
+                    next_step="released files do not change: find out who changed it; nothing was "
+                    "written. To accept it all the same, delete feedstock.lock.yaml and update "
+                    "anew",
                 )
 
 

@@ -10,17 +10,18 @@ from dataclasses import dataclass, replace
 from packaging.specifiers import SpecifierSet
 
 from generator.console import Narrator
-from generator.errors import ArmtorchError, UnreachableError
-from generator.model.cell import Absence, AbsenceReason, Cell
+from generator.errors import ArmtorchError, MalformedError, UnreachableError
+from generator.model.cell import Absence, AbsenceReason, Cell, TrainName
 from generator.model.python_build import PythonBuild
 from generator.model.wheel import Metadata, Wheel
+from generator.upstream.accelerators import Target, built_for, held_to_claim
 from generator.upstream.catalogue import Catalogue
 from generator.upstream.choosing import Draft
 from generator.upstream.facts import WheelFacts
+from generator.upstream.indexes import TWO_HASHES
 from generator.upstream.offers import Offer
 from generator.upstream.policy import SharingRules, TrioPolicy
 from generator.upstream.sharing import Comparison, Unproven, compare
-from generator.upstream.targets import accelerator_of, active, environment
 from generator.upstream.wheel_reader import WheelReader
 
 #: threads that read wheels; more gains nothing against one server
@@ -45,37 +46,29 @@ class Pick:
     offer: Offer
 
 
-Read = Mapping[str, WheelFacts | ArmtorchError]
+#: by index and file name
+Read = Mapping[tuple[str, str], WheelFacts | ArmtorchError]
+
+
+def key_of(offer: Offer) -> tuple[str, str]:
+    """Name an offer among those of a train: two indexes may give one name to two wheels."""
+    return offer.index, offer.filename
 
 
 def picks(draft: Draft, catalogue: Catalogue) -> tuple[tuple[Pick, ...], tuple[Absence, ...]]:
     """Pick the wheels of a draft, torch first; say for which Pythons one is missing."""
-    found: dict[str, Pick] = {}
+    found: dict[tuple[str, str], Pick] = {}
     absent: list[Absence] = []
     subdir = draft.wish.subdir
-    for project, version in draft.trio.items():
+    for project, release in draft.trio.items():
         for python in draft.pythons:
-            offer = catalogue.best(project, version, subdir, python)
+            offer = catalogue.best(project, release, subdir, python)
             if offer is not None:
-                found.setdefault(offer.filename, Pick(project, offer))
+                found.setdefault(key_of(offer), Pick(project, offer))
             else:
-                absent.append(
-                    _not_served(
-                        project,
-                        str(version),
-                        subdir.name,
-                        python,
-                        catalogue.yanked(project, version, python),
-                    )
-                )
+                absent.append(_not_served(project, draft, python, catalogue))
     absent.extend(
-        _not_served(
-            "torch",
-            str(draft.torch),
-            subdir.name,
-            python,
-            catalogue.yanked("torch", draft.torch, python),
-        )
+        _not_served("torch", draft, python, catalogue)
         for python in draft.wish.pythons or ()
         if python not in draft.pythons
     )
@@ -84,8 +77,8 @@ def picks(draft: Draft, catalogue: Catalogue) -> tuple[tuple[Pick, ...], tuple[A
 
 def read_all(offers: Iterable[Offer], reader: WheelReader, narrator: Narrator) -> Read:
     """Read the wheels in parallel; what fails is returned in the place of the facts."""
-    by_name = {offer.filename: offer for offer in offers}
-    read: dict[str, WheelFacts | ArmtorchError] = {}
+    by_name = {key_of(offer): offer for offer in offers}
+    read: dict[tuple[str, str], WheelFacts | ArmtorchError] = {}
     if not by_name:
         return read
     pool = ThreadPoolExecutor(max_workers=READERS)
@@ -125,11 +118,18 @@ class CellMaker:
         missing = [*draft.absent, *absent]
         findings: list[ArmtorchError] = []
         for pick in chosen:
-            facts = read[pick.offer.filename]
+            facts = read[key_of(pick.offer)]
             if isinstance(facts, ArmtorchError):
                 findings.append(facts)
                 missing.append(_unusable(pick, _reason_of(facts), str(facts.what)))
-            elif (why := self._misfit(pick, facts, draft)) is not None:
+                continue
+            try:
+                why = self._misfit(pick, facts, draft)
+            except MalformedError as error:
+                findings.append(error)
+                missing.append(_unusable(pick, "malformed", error.what))
+                continue
+            if why is not None:
                 missing.append(_unusable(pick, "incompatible", why))
             else:
                 usable.append((pick, facts))
@@ -146,8 +146,9 @@ class CellMaker:
                 train=draft.wish.train,
                 subdir=draft.wish.subdir.name,
                 accelerator=draft.accelerator,
-                trio={project: str(version) for project, version in draft.trio.items()},  # type: ignore[misc]
-                wheels=tuple(_wheel(pick.offer, facts) for pick, facts in kept),
+                # conda versions have no local part; which wheel it is, the wheels' own rows say
+                trio={project: each.version.public for project, each in draft.trio.items()},  # type: ignore[misc]
+                wheels=tuple(_wheel(pick.offer, facts, draft.wish.train) for pick, facts in kept),
                 sharing=found.sharing if found else None,
                 absent=tuple(missing),
                 libraries=_libraries(kept, found),
@@ -157,7 +158,12 @@ class CellMaker:
         )
 
     def _misfit(self, pick: Pick, facts: WheelFacts, draft: Draft) -> str | None:
-        """Say why a wheel that was read does not belong into the cell after all."""
+        """Say why a wheel that was read does not belong into the cell after all.
+
+        Raises:
+            MalformedError: it is not what its name and index say.
+
+        """
         python = pick.offer.python() or draft.pythons[0]
         metadata = facts.metadata.metadata
         wanted = SpecifierSet(metadata.requires_python)
@@ -165,8 +171,10 @@ class CellMaker:
             return f"{pick.offer.filename} requires Python {wanted}"
         if pick.project != "torch":
             return None
-        requires = active(metadata.requires_dist, environment(draft.wish.subdir, python))
-        found = accelerator_of(requires, self.policy.cuda_requirements, pick.offer.filename)
+        target = Target(draft.wish.subdir, python)
+        rows = self.policy.cuda_requirements
+        found = built_for(pick.offer, target, self.reader, rows, thorough=True)
+        held_to_claim(pick.offer, found)
         if found != draft.accelerator:
             return f"{pick.offer.filename} is a {found} build, the cell is {draft.accelerator}"
         return None
@@ -196,7 +204,12 @@ def with_old_origins(cell: Cell, old: Iterable[Wheel]) -> Cell:
     return replace(
         cell,
         wheels=tuple(
-            replace(wheel, metadata_origin=seen.metadata_origin, hash_origin=seen.hash_origin)
+            replace(
+                wheel,
+                metadata_origin=seen.metadata_origin,
+                hash_origin=seen.hash_origin,
+                uploaded=seen.uploaded or wheel.uploaded,
+            )
             if (seen := known.get((wheel.filename, wheel.sha256)))
             else wheel
             for wheel in cell.wheels
@@ -204,7 +217,7 @@ def with_old_origins(cell: Cell, old: Iterable[Wheel]) -> Cell:
     )
 
 
-def _wheel(offer: Offer, facts: WheelFacts) -> Wheel:
+def _wheel(offer: Offer, facts: WheelFacts, train: TrainName) -> Wheel:
     return Wheel(
         project=offer.project,
         version=str(offer.version),
@@ -215,11 +228,14 @@ def _wheel(offer: Offer, facts: WheelFacts) -> Wheel:
         index=offer.index,
         python=offer.python(),
         platforms=offer.platforms,
+        glibc=offer.glibc,
         metadata=facts.metadata.sha256,
         metadata_origin=facts.metadata.origin,
         record=facts.record,
         console_scripts=facts.console_scripts,
         hash_origin="computed" if offer.hash_computed else "index",
+        # a released wheel is known by its version, a candidate by its day
+        uploaded=offer.uploaded if train != "stable" else "",
     )
 
 
@@ -235,16 +251,16 @@ def _libraries(kept: list[tuple[Pick, WheelFacts]], found: Comparison | None) ->
     )
 
 
-def _not_served(
-    project: str, version: str, subdir: str, python: PythonBuild, yanked: str | None
-) -> Absence:
-    because = f"; one was yanked ({yanked or 'no reason given'})" if yanked is not None else ""
+def _not_served(project: str, draft: Draft, python: PythonBuild, catalogue: Catalogue) -> Absence:
+    subdir, version = draft.wish.subdir, draft.trio[project].version
+    why = catalogue.passed_over(project, version, subdir, python)
+    malformed = why is not None and TWO_HASHES in why
     return Absence(
         package="" if project == "torch" else project,
-        reason="absent",
+        reason="malformed" if malformed else "absent",
         python=str(python),
         detail=f"upstream has no wheel of {project} {version} for Python {python} on {subdir}"
-        f"{because}",
+        + (f"; {why}" if why else ""),
     )
 
 

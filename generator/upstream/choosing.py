@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,9 +19,13 @@ from generator.errors import (
 from generator.model.accelerator import Accelerator
 from generator.model.cell import Absence
 from generator.model.python_build import PythonBuild
-from generator.upstream.catalogue import Catalogue
+from generator.model.subdir import Subdir
+from generator.upstream.accelerators import Target, built_for, held_to_claim
+from generator.upstream.catalogue import Catalogue, Release
+from generator.upstream.claims import may_be
+from generator.upstream.offers import promised
 from generator.upstream.policy import TrioPolicy
-from generator.upstream.targets import accelerator_of, active, environment
+from generator.upstream.targets import active, environment
 from generator.upstream.trio import TorchChoice, solve_companion
 from generator.upstream.wheel_reader import WheelReader
 from generator.upstream.wishes import Wish, of_train
@@ -37,13 +41,45 @@ class Draft:
     wish: Wish
     accelerator: Accelerator
     pythons: tuple[PythonBuild, ...]
-    trio: Mapping[str, Version]
+    trio: Mapping[str, Release]
     absent: tuple[Absence, ...] = ()
 
     @property
     def torch(self) -> Version:
-        """The version of torch."""
-        return self.trio["torch"]
+        """The version of torch, without its local part."""
+        return Version(self.trio["torch"].version.public)
+
+
+@dataclass
+class _Wanted:
+    """What a wish still waits for, while releases go by from the newest on."""
+
+    wish: Wish
+    open: set[str]
+    minors: set[tuple[int, int]] = field(default_factory=set)
+    releases: set[Version] = field(default_factory=set)
+
+    def takes(self, version: Version, *, complete: bool) -> bool:
+        """Whether a release is one of those; counts it."""
+        got = {"newest", *(("newest-complete",) if complete else ())} & self.open
+        self.open -= got
+        minor = version.release[0], version.minor
+        new_minor = minor not in self.minors and len(self.minors) < self.wish.minors
+        new = version not in self.releases and len(self.releases) < self.wish.releases
+        if new_minor:
+            self.minors.add(minor)
+        if new:
+            self.releases.add(version)
+        return bool(got) or new_minor or new
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing that is older can be wanted."""
+        return (
+            not self.open
+            and len(self.minors) >= self.wish.minors
+            and len(self.releases) >= self.wish.releases
+        )
 
 
 @dataclass
@@ -54,6 +90,8 @@ class Chooser:
     projects: tuple[str, ...]
     reader: WheelReader
     policy: TrioPolicy
+    #: versions of torch that the stable train has, per subdir: no candidates any more
+    released: Callable[[Subdir], Collection[Version]] = lambda _: ()
     findings: list[ArmtorchError] = field(default_factory=list)
 
     def drafts(self, wish: Wish) -> tuple[Draft, ...]:
@@ -63,38 +101,43 @@ class Chooser:
             UnreachableError: METADATA that the choice needs cannot be had now.
 
         """
-        kept: dict[Version, Draft] = {}
-        open_ = set(wish.keep)
+        kept: list[Draft] = []
+        wanted = _Wanted(wish, set(wish.keep))
         for draft in self._candidates(wish):
             complete = all(project in draft.trio for project in self.projects)
-            got = {"newest", *(("newest-complete",) if complete else ())} & open_
-            if got:
-                kept[draft.torch] = draft
-            open_ -= got
-            if not open_:
+            if wanted.takes(draft.torch, complete=complete):
+                kept.append(draft)
+            if wanted.done:
                 break
-        return tuple(kept.values())
+        return tuple(kept)
 
     def _candidates(self, wish: Wish) -> Iterator[Draft]:
-        for version in self.catalogue.versions("torch", wish.subdir):
-            if not wish.admits(version):
+        released = frozenset(self.released(wish.subdir)) if wish.train == "rc" else frozenset()
+        for release in self.catalogue.releases("torch", wish.subdir):
+            version = Version(release.version.public)
+            if not wish.admits(version) or version in released:
                 continue
-            served = self.catalogue.pythons("torch", version, wish.subdir)
+            if not may_be(release.claim, wish.accelerator):
+                continue
+            served = self.catalogue.pythons("torch", release, wish.subdir)
             pythons = tuple(p for p in served if wish.pythons is None or p in wish.pythons)
-            accelerator = self._accelerator(wish, version, pythons)
+            accelerator = self._accelerator(wish, release, pythons)
             if accelerator is not None and wish.fits(accelerator):
-                yield self._draft(wish, version, accelerator, pythons)
+                yield self._draft(wish, release, accelerator, pythons)
 
     def _accelerator(
-        self, wish: Wish, version: Version, pythons: tuple[PythonBuild, ...]
+        self, wish: Wish, release: Release, pythons: tuple[PythonBuild, ...]
     ) -> Accelerator | None:
         """Read what the release was built for from the first wheel whose METADATA is sound."""
         for python in pythons:
+            offer = self.catalogue.best("torch", release, wish.subdir, python)
+            if offer is None:
+                continue
             try:
-                requires = self._requirements("torch", wish, version, python)
-                return accelerator_of(
-                    requires, self.policy.cuda_requirements, f"torch {version}, {wish.subdir}"
-                )
+                promised(offer, wish.train)
+                target = Target(wish.subdir, python)
+                found = built_for(offer, target, self.reader, self.policy.cuda_requirements)
+                return held_to_claim(offer, found)
             except BROKEN as error:
                 self._note(error)
         return None
@@ -102,12 +145,14 @@ class Chooser:
     def _draft(
         self,
         wish: Wish,
-        version: Version,
+        release: Release,
         accelerator: Accelerator,
         pythons: tuple[PythonBuild, ...],
     ) -> Draft:
-        choice = TorchChoice(version=version, subdir=wish.subdir.name, accelerator=accelerator)
-        trio, absent = {"torch": version}, []
+        choice = TorchChoice(
+            version=release.version, subdir=wish.subdir.name, accelerator=accelerator
+        )
+        trio, absent = {"torch": release}, []
         for project in self.projects:
             if project == "torch":
                 continue
@@ -121,33 +166,50 @@ class Chooser:
 
     def _companion(
         self, project: str, wish: Wish, choice: TorchChoice, pythons: tuple[PythonBuild, ...]
-    ) -> Version:
-        first = {}
-        for version in self.catalogue.versions(project, wish.subdir):
+    ) -> Release:
+        first: dict[Release, PythonBuild] = {}
+        for release in self.catalogue.releases(project, wish.subdir):
+            if not of_train(wish.train, release.version) or not may_be(
+                release.claim, str(choice.accelerator)
+            ):
+                continue
             served = (
                 p
                 for p in pythons
-                if self.catalogue.best(project, version, wish.subdir, p) is not None
+                if self.catalogue.best(project, release, wish.subdir, p) is not None
             )
             python = next(served, None)
-            if python is not None and of_train(wish.train, version):
-                first[version] = python
+            if python is not None:
+                first[release] = python
 
-        def requirements(version: Version) -> tuple[Requirement, ...] | None:
+        def requirements(release: Release) -> tuple[Requirement, ...] | None:
             try:
-                return self._requirements(project, wish, version, first[version])
+                return self._requirements(project, wish, release, first[release])
             except BROKEN as error:
                 self._note(error)
                 return None
 
-        return solve_companion(project, first, choice, self.policy.companions, requirements)
+        try:
+            return solve_companion(project, first, choice, self.policy.companions, requirements)
+        except NoTrioError as error:
+            raise self._with_what_was_there(project, wish, error) from error
+
+    def _with_what_was_there(self, project: str, wish: Wish, error: NoTrioError) -> NoTrioError:
+        """Add to a refusal the newest wheel that is there and was not even considered."""
+        versions = {o.version for o in self.catalogue.offers.get(project, ()) if o.refused}
+        for version in sorted((v for v in versions if v.local), reverse=True):
+            if (why := self.catalogue.passed_over(project, version, wish.subdir)) is not None:
+                what = f"{error.what}; {why}"
+                return NoTrioError(what, where=error.where, next_step=error.next_step)
+        return error
 
     def _requirements(
-        self, project: str, wish: Wish, version: Version, python: PythonBuild
+        self, project: str, wish: Wish, release: Release, python: PythonBuild
     ) -> tuple[Requirement, ...]:
-        offer = self.catalogue.best(project, version, wish.subdir, python)
+        offer = self.catalogue.best(project, release, wish.subdir, python)
         if offer is None:
             return ()
+        promised(offer, wish.train)
         facts = self.reader.metadata(offer)
         return active(facts.metadata.requires_dist, environment(wish.subdir, python))
 

@@ -48,6 +48,19 @@ class WheelFacts:
     unpacked: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class ComputedHash:
+    """The sha256 of a file whose index promises none, and the server's name for that version."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    sha256: str
+    #: bytes
+    size: int
+    #: a strong ETag (RFC 9110, 8.8.3); "" when the server gives none
+    etag: str
+
+
 @dataclass(frozen=True)
 class FactsCache:
     """Facts by the sha256 of the wheel they are of; what never changes needs no expiry.
@@ -96,6 +109,22 @@ class FactsCache:
     def keep_comparison(self, key: str, comparison: Comparison) -> None:
         """Keep how the wheels that ``key`` stands for compare."""
         self._store("comparisons", key, Comparison, comparison)
+
+    def version_file(self, sha256: str) -> str | None:
+        """Return the text of torch/version.py of the wheel ``sha256``, if kept."""
+        return self._load("versions", sha256, str)
+
+    def keep_version_file(self, sha256: str, text: str) -> None:
+        """Keep the text of torch/version.py of the wheel ``sha256``."""
+        self._store("versions", sha256, str, text)
+
+    def computed(self, key: str) -> ComputedHash | None:
+        """Return the sha256 that was computed of what a URL gave, ``key`` being its name."""
+        return self._load("computed", key, ComputedHash)
+
+    def keep_computed(self, key: str, found: ComputedHash) -> None:
+        """Keep the sha256 of what a URL gave."""
+        self._store("computed", key, ComputedHash, found)
 
     def _path(self, kind: str, key: str, suffix: str = "json") -> Path:
         return self.folder / _FORMAT / kind / key[:2] / f"{key}.{suffix}"

@@ -3,42 +3,36 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import requests
 from packaging.utils import canonicalize_name
 from pydantic import ValidationError
 from pypi_simple import (
+    ACCEPT_ANY,
     DistributionPackage,
-    NoSuchProjectError,
     ProjectPage,
-    PyPISimple,
+    RepositoryPage,
     UnsupportedContentTypeError,
     UnsupportedRepoVersionError,
 )
 
 from generator.errors import AbsentError, FeedstockError, MalformedError
+from generator.upstream.claims import Claims, IndexSource, claims_of
 from generator.upstream.offers import Offer, parse_offer
 from generator.upstream.pip_configuration import PipConfiguration
 from generator.upstream.session import Web, typed
 from generator.urls import local_path, public_url
 
 _CHUNK = 1 << 20
-
-
-class IndexSource(Protocol):
-    """What feedstock.yaml says about an index."""
-
-    @property
-    def kind(self) -> Literal["pip", "simple", "folder"]:
-        """``pip``, ``simple`` or ``folder``."""
-
-    @property
-    def url(self) -> str | None:
-        """URL of a simple index, path of a folder."""
+_HTML = ("text/html", "application/vnd.pypi.simple.v1+html")
+#: what devpi appends to an index's URL for installers
+_DEVPI_SIMPLE = "/+simple"
+#: how the refusal of such a file begins
+TWO_HASHES = "the index lists it with two hashes"
 
 
 class Index(Protocol):
@@ -47,6 +41,10 @@ class Index(Protocol):
     @property
     def name(self) -> str:
         """The index's name in feedstock.yaml."""
+
+    @property
+    def claims(self) -> Claims:
+        """How its wheels are to be understood."""
 
     def offers(self, project: str) -> tuple[Offer, ...]:
         """Return the project's wheels.
@@ -66,6 +64,7 @@ class SimpleIndex:
     name: str
     url: str
     web: Web
+    claims: Claims = field(default_factory=Claims)
     _seen: dict[str, tuple[Offer, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     def offers(self, project: str) -> tuple[Offer, ...]:
@@ -75,17 +74,18 @@ class SimpleIndex:
         return self._seen[project]
 
     def _ask(self, project: str) -> tuple[Offer, ...]:
-        client = PyPISimple(self.url, session=self.web.pages)  # not closed: the session is shared
-        url = client.get_project_url(project)
+        url = f"{self.url.rstrip('/')}/{canonicalize_name(project)}/"
         try:
             with typed(url):
-                page = client.get_project_page(
-                    project,
-                    timeout=self.web.policy.timeout_seconds,
-                    headers={"Cache-Control": "max-age=0"},
+                # a cached page is asked about every time, by its ETag or its time (RFC 9111)
+                headers = {"Accept": ACCEPT_ANY, "Cache-Control": "max-age=0"}
+                response = self.web.pages.get(
+                    url, timeout=self.web.policy.timeout_seconds, headers=headers
                 )
-        except NoSuchProjectError as error:
-            raise _no_wheels(project, url) from error
+                if response.status_code == requests.codes.not_found:
+                    raise _no_wheels(project, url)
+                response.raise_for_status()
+            page = _parse(project, response)
         except (
             UnsupportedContentTypeError,
             UnsupportedRepoVersionError,
@@ -94,7 +94,7 @@ class SimpleIndex:
             ValueError,  # bytes that are no text, URLs that are none
         ) as error:
             raise _not_an_index(url, _in_short(error)) from error
-        return _offers_of_page(page, self.name, project, url)
+        return _offers_of_page(page, self, project, url)
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,7 @@ class FolderIndex:
 
     name: str
     folder: Path
+    claims: Claims = field(default_factory=Claims)
     _seen: dict[str, tuple[Offer, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     def offers(self, project: str) -> tuple[Offer, ...]:
@@ -123,7 +124,8 @@ class FolderIndex:
         page = folder / "index.html"
         if page.is_file():
             parsed = ProjectPage.from_html(project, page.read_bytes(), page.absolute().as_uri())
-            found = _offers_of_page(parsed, self.name, project, str(page))
+            listed = _Page(parsed.packages, parsed.repository_version, {})
+            found = _offers_of_page(listed, self, project, str(page))
             return tuple(_hashed(offer) for offer in found)
         offers = (
             parse_offer(
@@ -136,7 +138,11 @@ class FolderIndex:
             for path in sorted(folder.glob("*.whl"))
         )
         wanted = canonicalize_name(project)
-        kept = tuple(_hashed(offer) for offer in offers if offer and offer.project == wanted)
+        kept = tuple(
+            _hashed(_claimed(offer, self.claims))
+            for offer in offers
+            if offer and offer.project == wanted
+        )
         if not kept:
             raise _no_wheels(project, str(folder))
         return kept
@@ -148,6 +154,7 @@ class PipIndex:
 
     name: str
     indexes: tuple[Index, ...]
+    claims: Claims = field(default_factory=Claims)
 
     def offers(self, project: str) -> tuple[Offer, ...]:
         """See :class:`Index`; an index that does not answer is never passed over silently."""
@@ -169,8 +176,10 @@ def open_index(
         FeedstockError: the source has no URL although its kind needs one.
 
     """
+    claims = claims_of(name, source)
     if source.kind == "pip":
-        return PipIndex(name, tuple(_by_url(name, url, web) for url in pip.indexes))
+        found = tuple(_by_url(name, url, web, claims) for url in pip.indexes)
+        return PipIndex(name, found, claims)
     if not source.url:
         raise FeedstockError(
             f"indexes.{name} is of kind {source.kind} and has no url",
@@ -178,30 +187,66 @@ def open_index(
             next_step="give it a url",
         )
     if source.kind == "folder" and "://" not in source.url:
-        return FolderIndex(name, (base / source.url).absolute())
-    return _by_url(name, source.url, web)
+        return FolderIndex(name, (base / source.url).absolute(), claims)
+    url = source.url
+    if source.kind == "devpi" and not url.rstrip("/").endswith(_DEVPI_SIMPLE):
+        # <user>/<index>/ is a page for people; installers are sent on by their User-Agent only
+        url = f"{url.rstrip('/')}{_DEVPI_SIMPLE}/"
+    return _by_url(name, url, web, claims)
 
 
-def _by_url(name: str, url: str, web: Web) -> Index:
+def _by_url(name: str, url: str, web: Web, claims: Claims) -> Index:
     folder = local_path(url)
-    return FolderIndex(name, folder) if folder is not None else SimpleIndex(name, url, web)
+    if folder is not None:
+        return FolderIndex(name, folder, claims)
+    return SimpleIndex(name, url, web, claims)
 
 
-def _offers_of_page(page: ProjectPage, index: str, project: str, url: str) -> tuple[Offer, ...]:
+@dataclass(frozen=True)
+class _Page:
+    """A project's page, with what pypi_simple does not read of HTML."""
+
+    packages: Sequence[DistributionPackage]
+    repository_version: str | None
+    #: file name -> ``data-upload-time``
+    uploaded: Mapping[str, str]
+
+
+def _parse(project: str, response: requests.Response) -> _Page:
+    """Read a page, JSON or HTML; raises what pypi_simple raises."""
+    kind = response.headers.get("content-type", "text/html").lower()
+    if kind.partition(";")[0].strip() in _HTML:
+        charset = response.encoding if "charset" in kind else None
+        page = RepositoryPage.from_html(response.content, response.url, charset)
+        return _Page(
+            [DistributionPackage.from_link(link, project) for link in page.links],
+            page.repository_version,
+            # an attribute of download.pytorch.org (test-infra, s3_management/manage_v2.py)
+            {link.text: link.get_str_attrib("data-upload-time") or "" for link in page.links},
+        )
+    found = ProjectPage.from_response(response, project)
+    times = {p.filename: p.upload_time.isoformat() for p in found.packages if p.upload_time}
+    return _Page(found.packages, found.repository_version, times)
+
+
+def _offers_of_page(page: _Page, index: Index, project: str, url: str) -> tuple[Offer, ...]:
     if not any(package.package_type for package in page.packages):
         # PEP 629: an index page may say its version; HTML with neither that nor a single file
         # is a login page, a proxy's notice or the like
         if page.packages or page.repository_version is None:
             raise _not_an_index(url, "it lists no distribution file")
         raise _no_wheels(project, url)
-    offers = tuple(_wheels(page.packages, index, canonicalize_name(project)))
+    offers = _once_each(
+        _claimed(offer, index.claims)
+        for offer in _wheels(page, index.name, canonicalize_name(project))
+    )
     if not offers:
         raise _no_wheels(project, url)
     return offers
 
 
-def _wheels(packages: Iterable[DistributionPackage], index: str, project: str) -> Iterable[Offer]:
-    for package in packages:
+def _wheels(page: _Page, index: str, project: str) -> Iterator[Offer]:
+    for package in page.packages:
         digests = package.metadata_digests or {}
         sha256 = package.digests.get("sha256")
         offer = parse_offer(
@@ -214,9 +259,33 @@ def _wheels(packages: Iterable[DistributionPackage], index: str, project: str) -
             yanked=(package.yanked_reason or "") if package.is_yanked else None,
             has_metadata=bool(package.has_metadata),
             metadata_sha256=digests.get("sha256"),
+            uploaded=page.uploaded.get(package.filename, ""),
         )
         if offer is not None and offer.project == project:
             yield offer
+
+
+def _claimed(offer: Offer, claims: Claims) -> Offer:
+    """Note what the wheel is said to be for, or why it does not belong to its index."""
+    try:
+        claim = claims.of(offer.version, offer.platforms)
+    except ValueError as error:
+        return replace(offer, refused=str(error))
+    linux = any("linux" in platform for platform in offer.platforms)
+    return replace(offer, claim=claim, glibc=claims.glibc if linux else "")
+
+
+def _once_each(offers: Iterable[Offer]) -> tuple[Offer, ...]:
+    """Keep each file once; one that is listed with two hashes is not to be used."""
+    found: dict[str, Offer] = {}
+    for offer in offers:
+        known = found.setdefault(offer.filename, offer)
+        if offer.sha256 and known.sha256 and offer.sha256 != known.sha256:
+            why = f"{TWO_HASHES}, {known.sha256} and {offer.sha256}"
+            found[offer.filename] = replace(known, refused=why)
+        elif offer.sha256 and not known.sha256 and not known.refused:
+            found[offer.filename] = offer
+    return tuple(found.values())
 
 
 def _hashed(offer: Offer) -> Offer:

@@ -10,7 +10,10 @@ from packaging.tags import Tag
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 
+from generator.errors import MalformedError
+from generator.model.cell import TrainName
 from generator.model.python_build import PythonBuild
+from generator.urls import public_url
 
 #: patch releases that are tried when a Requires-Python is asked about a minor version
 _PATCHES = range(50)
@@ -38,6 +41,14 @@ class Offer:
     #: whether the index has a copy of METADATA (PEP 658), and its sha256 where it says it
     has_metadata: bool = False
     metadata_sha256: str | None = None
+    #: when the index got it, ISO 8601; "" when it does not say
+    uploaded: str = ""
+    #: the accelerator it is said to be for; "" where only METADATA tells (see claims)
+    claim: str = ""
+    #: glibc that it needs at least, where its index is known to need more than the tags say
+    glibc: str = ""
+    #: why it is not to be used, as its name and its index have it; "" when nothing speaks against
+    refused: str = ""
     build: tuple[int, str] | tuple[()] = ()
     tags: frozenset[Tag] = frozenset()
 
@@ -100,6 +111,23 @@ def parse_offer(filename: str, **facts: object) -> Offer | None:
         tags=tags,
         **facts,  # type: ignore[arg-type]
     )
+
+
+def promised(offer: Offer, train: TrainName) -> None:
+    """Refuse a stable wheel whose index gives no sha256: there is nothing to hold it against.
+
+    Nightlies and candidates change daily, and their sha256 is computed once (see unhashed).
+
+    Raises:
+        MalformedError: as said.
+
+    """
+    if offer.sha256 is None and train == "stable":
+        raise MalformedError(
+            f"the index gives no sha256 for {offer.filename}",
+            where=public_url(offer.url),
+            next_step="download it, check it, and offer it from an index of kind folder",
+        )
 
 
 def _python_of(tag: Tag) -> PythonBuild | None:

@@ -59,10 +59,15 @@ class CompanionRow:
             and SpecifierSet(self.versions).contains(version.public, prereleases=True)
         )
 
-    def refusal(self, torch: Version, accelerator: Accelerator) -> str | None:
-        """Say why the companion cannot be imported beside this torch; None when it can."""
+    def refusal(self, torch: Version, accelerator: Accelerator | None) -> str | None:
+        """Say why the companion cannot be imported beside this torch; None when it can.
+
+        ``accelerator`` is torch's, None when it is known already that the two agree about it.
+        """
         if not SpecifierSet(self.torch).contains(torch.public, prereleases=True):
             return f"needs torch {self.torch}"
+        if accelerator is None:
+            return None
         if accelerator.cuda is None:
             return None if self.cpu else "needs a CUDA build of torch"
         if not SpecifierSet(self.cuda).contains(accelerator.cuda_compiler_version):

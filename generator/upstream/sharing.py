@@ -92,7 +92,7 @@ def _find_unproven(
             there = members.get(path)
             if there is not None and there not in known:
                 known[there] = _normal(rule, read(python, path, twin))
-            if there is None or wanted is None or known[there] != wanted:
+            if there != home and (there is None or wanted is None or known[there] != wanted):
                 unproven.append(
                     Unproven(
                         python=python,

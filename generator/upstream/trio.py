@@ -11,6 +11,7 @@ from packaging.version import Version
 
 from generator.errors import NoTrioError
 from generator.model.accelerator import Accelerator
+from generator.upstream.catalogue import Release
 from generator.upstream.policy import CompanionRow
 
 
@@ -34,15 +35,19 @@ class Verdict:
 
 def judge(
     project: str,
-    version: Version,
+    release: Release,
     requirements: Iterable[Requirement],
     torch: TorchChoice,
     rows: tuple[CompanionRow, ...],
 ) -> Verdict:
     """Hold one version of a companion against a torch, by its metadata and the policy rows."""
+    version = release.version
     said = [r for r in requirements if canonicalize_name(r.name) == "torch"]
     for requirement in said:
-        if not requirement.specifier.contains(torch.version.public, prereleases=True):
+        if not any(
+            requirement.specifier.contains(each, prereleases=True)
+            for each in (torch.version.public, torch.version)
+        ):
             exact = [
                 Version(s.version)
                 for s in requirement.specifier
@@ -54,7 +59,9 @@ def judge(
             )
     applying = [row for row in rows if row.applies(project, version, torch.subdir)]
     for row in applying:
-        if (why := row.refusal(torch.version, torch.accelerator)) is not None:
+        # what a wheel's own label says of CUDA is nearer than a row about wheels without one
+        known = None if release.claim == str(torch.accelerator) else torch.accelerator
+        if (why := row.refusal(torch.version, known)) is not None:
             return Verdict(f"{project} {version} {why}: {row.evidence} ({row.source})")
     if not said and not applying:
         return Verdict(
@@ -66,27 +73,27 @@ def judge(
 
 def solve_companion(
     project: str,
-    versions: Iterable[Version],
+    releases: Iterable[Release],
     torch: TorchChoice,
     rows: tuple[CompanionRow, ...],
-    requirements: Callable[[Version], tuple[Requirement, ...] | None],
-) -> Version:
-    """Return the newest of ``versions`` that can be imported beside ``torch``.
+    requirements: Callable[[Release], tuple[Requirement, ...] | None],
+) -> Release:
+    """Return the newest of ``releases`` that can be imported beside ``torch``.
 
-    ``requirements`` reads what a version requires on the target, None when it cannot be read; it
-    is asked for as few versions as it takes.
+    ``requirements`` reads what a release requires on the target, None when it cannot be read; it
+    is asked for as few releases as it takes.
 
     Raises:
         NoTrioError: none can; the message has the reason of the newest one.
 
     """
     first: str | None = None
-    for version in sorted(versions, reverse=True):
-        if (required := requirements(version)) is None:
+    for release in sorted(releases, key=lambda r: r.order, reverse=True):
+        if (required := requirements(release)) is None:
             continue
-        verdict = judge(project, version, required, torch, rows)
+        verdict = judge(project, release, required, torch, rows)
         if verdict.refusal is None:
-            return version
+            return release
         first = first or verdict.refusal
         if verdict.pins_older:
             break

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import struct
 import tempfile
 import zipfile
@@ -41,6 +42,11 @@ from generator.urls import local_path, public_url
 
 #: bytes of a zip local file header before the name (APPNOTE 4.3.7)
 _LOCAL_HEADER: Final = 30
+#: libraries that make a torch a CUDA build, per platform
+_CUDA_LIBRARIES: Final = frozenset({"libtorch_cuda.so", "torch_cuda.dll"})
+_VERSION_FILE: Final = "torch/version.py"
+#: ``cuda: Optional[str] = '12.6'`` (pytorch, torch/version.py.tpl)
+_CUDA_LINE: Final = re.compile(r"^cuda\b[^=\n]*=\s*['\"](\d+)\.(\d+)", re.MULTILINE)
 _TEXTS: Final = ("METADATA", "WHEEL", "RECORD", "entry_points.txt")
 
 
@@ -73,10 +79,11 @@ class WheelReader:
             MalformedError, IntegrityError: METADATA or the archive around it makes no sense.
 
         """
-        sha256 = _promised(offer)
-        if (known := self.cache.metadata(sha256)) is not None:
+        # without a promised sha256 the index's copy of METADATA can still be known by its own
+        key = offer.sha256 or offer.metadata_sha256
+        if key and (known := self.cache.metadata(key)) is not None:
             return known
-        if not offer.has_metadata or not offer.metadata_sha256:
+        if not key or not offer.has_metadata or not offer.metadata_sha256:
             return self.wheel(offer).metadata
         text = self.web.page(f"{offer.url}.metadata").content
         digest = _sha256(text)
@@ -87,23 +94,49 @@ class WheelReader:
                 next_step="report it to the index",
             )
         facts = MetadataFacts(sha256=digest, origin="pep658", metadata=parse_metadata(text, offer))
-        self.cache.keep_metadata(sha256, facts)
+        self.cache.keep_metadata(key, facts)
         return facts
 
     def wheel(self, offer: Offer) -> WheelFacts:
-        """Return everything the lock keeps; raises as :meth:`metadata` does."""
-        sha256 = _promised(offer)
-        if (known := self.cache.wheel(sha256)) is not None:
+        """Return everything the lock keeps; raises as :meth:`metadata` does.
+
+        What has no sha256 yet is read anew each time: it may be another file tomorrow.
+        """
+        if offer.sha256 and (known := self.cache.wheel(offer.sha256)) is not None:
             return known
-        return self._read_and_keep(offer, sha256)[0]
+        return self._read_and_keep(offer)[0]
 
     def members(self, offer: Offer) -> dict[str, Member]:
         """Return the members that RECORD vouches for; raises as :meth:`metadata` does."""
         self.wheel(offer)
-        sha256 = _promised(offer)
-        record = self.cache.record(sha256) or self._read_and_keep(offer, sha256)[1]
+        kept = self.cache.record(offer.sha256) if offer.sha256 else None
+        record = kept or self._read_and_keep(offer)[1]
         rows = parse_record(record, offer.filename)
         return {path: member for path, member in rows.items() if member is not None}
+
+    def bundled_cuda(self, offer: Offer) -> tuple[int, int] | None:
+        """Return the CUDA line that torch/version.py states; None for a wheel without CUDA.
+
+        Raises:
+            MalformedError: there are CUDA libraries, and no line is stated; else as
+                :meth:`metadata` does.
+
+        """
+        if not _CUDA_LIBRARIES & set(self.wheel(offer).libraries):
+            return None
+        text = self.cache.version_file(offer.sha256) if offer.sha256 else None
+        if text is None:
+            member = self.members(offer).get(_VERSION_FILE)
+            text = self.member(offer, _VERSION_FILE, member).decode() if member else ""
+            if offer.sha256:
+                self.cache.keep_version_file(offer.sha256, text)
+        if (match := _CUDA_LINE.search(text)) is None:
+            raise MalformedError(
+                f"it has CUDA libraries, and {_VERSION_FILE} does not say which CUDA that is",
+                where=offer.filename,
+                next_step="report it upstream",
+            )
+        return int(match[1]), int(match[2])
 
     def member(self, offer: Offer, path: str, expected: Member, twin: bytes = b"") -> bytes:
         """Return one member, held against RECORD; raises as :meth:`metadata` does.
@@ -130,13 +163,8 @@ class WheelReader:
     @contextmanager
     def opened(self, offer: Offer) -> Iterator[tuple[zipfile.ZipFile, MetadataOrigin]]:
         """Open the wheel where it is, its directory checked; raises as :meth:`metadata` does."""
-        limit = self.policies.maximum_wheel_bytes
-        if offer.size is not None and offer.size > limit:
-            raise UnsafeArchiveError(
-                f"{offer.size:,} bytes, policies.maximum_wheel_bytes allows {limit:,}",
-                where=offer.filename,
-                next_step="raise the limit if you trust it",
-            )
+        if offer.size is not None:
+            self.refuse_large(offer.filename, offer.size)
         path = local_path(offer.url)
         if path is not None:
             with _local(path) as file, _archive(file, offer, self.policies) as archive:
@@ -151,10 +179,21 @@ class WheelReader:
         with _archive(remote, offer, self.policies) as archive:
             yield archive, "range"
 
+    def refuse_large(self, filename: str, size: int) -> None:
+        """Raise UnsafeArchiveError for a wheel of more bytes than the policies allow."""
+        limit = self.policies.maximum_wheel_bytes
+        if size > limit:
+            raise UnsafeArchiveError(
+                f"{size:,} bytes, policies.maximum_wheel_bytes allows {limit:,}",
+                where=filename,
+                next_step="raise the limit if you trust it",
+            )
+
     def _remote(self, offer: Offer) -> RangedFile:
         """Open the wheel by ranges, its central directory from the cache where it is kept."""
-        sha256 = _promised(offer)
-        facts, directory = self.cache.wheel(sha256), self.cache.directory(sha256)
+        sha256 = offer.sha256
+        facts = self.cache.wheel(sha256) if sha256 else None
+        directory = self.cache.directory(sha256) if sha256 else None
         if facts is not None and directory is not None:
             return reopen_ranged(self.web, offer.url, offer.filename, facts.size, directory)
         return open_ranged(self.web, offer.url, offer.filename, offer.size)
@@ -172,7 +211,7 @@ class WheelReader:
             )
             with path.open("rb") as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()
-                if found != offer.sha256:
+                if offer.sha256 and found != offer.sha256:
                     raise IntegrityError(
                         f"{offer.filename} has sha256 {found}, the index promises {offer.sha256}",
                         where=public_url(offer.url),
@@ -181,13 +220,14 @@ class WheelReader:
                 file.seek(0)
                 yield file
 
-    def _read_and_keep(self, offer: Offer, sha256: str) -> tuple[WheelFacts, bytes]:
+    def _read_and_keep(self, offer: Offer) -> tuple[WheelFacts, bytes]:
         with self.opened(offer) as (archive, origin):
             facts, record = self._read(offer, archive, origin)
-            if isinstance(archive.fp, RangedFile):
+            if offer.sha256 and isinstance(archive.fp, RangedFile):
                 archive.fp.seek(_directory_start(archive))
-                self.cache.keep_directory(sha256, archive.fp.read())
-        self.cache.keep_wheel(sha256, facts, record)
+                self.cache.keep_directory(offer.sha256, archive.fp.read())
+        if offer.sha256:
+            self.cache.keep_wheel(offer.sha256, facts, record)
         return facts, record
 
     def _read(
@@ -245,17 +285,6 @@ class WheelReader:
 def _size(archive: zipfile.ZipFile) -> int:
     """Bytes of the archive's file."""
     return cast("IO[bytes]", archive.fp).seek(0, io.SEEK_END)
-
-
-def _promised(offer: Offer) -> str:
-    """Return the sha256 that the index promises: without one, "the same wheel" has no meaning."""
-    if offer.sha256 is None:
-        raise MalformedError(
-            f"the index gives no sha256 for {offer.filename}",
-            where=public_url(offer.url),
-            next_step="download it, check it, and offer it from an index of kind folder",
-        )
-    return offer.sha256
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from generator.model.accelerator import Accelerator
 from generator.model.cell import TrainName
 from generator.model.python_build import PythonBuild
 from generator.model.subdir import Subdir
-from generator.upstream.indexes import IndexSource
+from generator.upstream.claims import IndexSource
 from generator.upstream.wheel_reader import ArchivePolicies
 
 Keep = Literal["newest", "newest-complete"]
@@ -29,6 +29,14 @@ class AskedTrain(Protocol):
     @property
     def keep(self) -> tuple[Keep, ...]:
         """Which releases become lines."""
+
+    @property
+    def minors(self) -> int:
+        """Of how many newest minors the newest patch does, too."""
+
+    @property
+    def releases(self) -> int:
+        """How many newest releases do, too."""
 
     @property
     def indexes(self) -> tuple[str, ...]:
@@ -117,6 +125,10 @@ class Wish:
     #: name of a line of its own; "" where the torch version names it
     line: str = ""
     torch: SpecifierSet = field(default_factory=SpecifierSet)
+    #: besides, the newest patch of so many newest minors
+    minors: int = 0
+    #: besides, so many newest releases
+    releases: int = 0
 
     def fits(self, accelerator: Accelerator) -> bool:
         """Whether a wheel for ``accelerator`` is what is wished for."""
@@ -137,10 +149,14 @@ class Wish:
 
 
 def of_train(train: TrainName, version: Version) -> bool:
-    """Whether a version belongs to a train: final, release candidate or development release."""
+    """Whether a version can be of a train.
+
+    Candidates on download.pytorch.org/whl/test carry the final version in their names; that such
+    a version is not released yet is for who knows the stable train to say.
+    """
     if train == "nightly":
         return version.is_devrelease
-    return not version.is_devrelease and version.is_prerelease == (train == "rc")
+    return not version.is_devrelease and (train == "rc" or not version.is_prerelease)
 
 
 def wishes(asked: Asked, known: Mapping[str, Subdir]) -> Iterator[Wish]:
@@ -155,6 +171,8 @@ def wishes(asked: Asked, known: Mapping[str, Subdir]) -> Iterator[Wish]:
                     accelerator=accelerator,
                     keep=policy.keep,
                     pythons=pythons,
+                    minors=policy.minors,
+                    releases=policy.releases,
                 )
     for line in asked.lines:
         yield from _of_line(line, known)

@@ -12,6 +12,7 @@ import pytest
 
 from generator import errors
 from generator.commands.schemas import schema_files
+from tests.command_line import armtorch
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.integration
@@ -22,23 +23,14 @@ COMMANDS = [
     "render",
     "build",
     "test",
+    "lint",
+    "map",
     "matrix",
     "explain",
     "coverage",
     "doctor",
     "schemas",
 ]
-
-
-def armtorch(*arguments, cwd=ROOT, env=None):
-    return subprocess.run(
-        [sys.executable, "-m", "generator", *arguments],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=env,
-    )
 
 
 @pytest.mark.parametrize("command", COMMANDS)

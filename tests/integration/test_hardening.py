@@ -11,7 +11,7 @@ import pytest
 
 from generator import errors
 from generator.channel import LocalChannel
-from tests.integration.test_commands import armtorch
+from tests.command_line import armtorch
 
 pytestmark = pytest.mark.integration
 

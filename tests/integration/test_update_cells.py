@@ -21,6 +21,7 @@ from generator.lock import lock_text
 from generator.model import BuildNumber, Cell, Lock, PythonBuild
 from tests.index_server import Behaviour, Failure, IndexServer
 from tests.integration.updating import (
+    TODAY,
     Heard,
     feedstock,
     first_lock,
@@ -194,6 +195,24 @@ def test_a_wheel_of_another_cuda_does_not_slip_into_a_cell(folder: Path, tmp_pat
     assert [str(p) for p in found.pythons()] == ["3.11", "3.13t"]
 
 
+def answered(lock: Lock) -> Lock:
+    """The lock without the mark of silence."""
+    return replace(lock, cells=tuple(replace(c, unreachable_since="") for c in lock.cells))
+
+
+def test_silence_keeps_its_first_day_and_ends(folder: Path, tmp_path: Path) -> None:
+    with IndexServer(folder) as server:
+        old = run_update(server, tmp_path).lock
+        server.behaviour.failures = deque([Failure(503)] * 99)
+        once = run_update(server, tmp_path, old=old, today="2026-11-01").lock
+        twice = run_update(server, tmp_path, old=once, today="2026-11-02").lock
+        server.behaviour.failures.clear()
+        again = run_update(server, tmp_path, old=twice).lock
+    assert {c.unreachable_since for c in once.cells} == {"2026-11-01"}
+    assert lock_text(twice) == lock_text(once)
+    assert lock_text(again) == lock_text(old)
+
+
 def down(server: IndexServer) -> None:
     server.stop()
 
@@ -225,7 +244,9 @@ def test_trouble_with_an_index_keeps_the_old_lock(
         trouble(server)  # type: ignore[operator]
         outcome = run_update(server, tmp_path, old=old)
         nothing_known = run_update(server, tmp_path)
-    assert lock_text(outcome.lock) == lock_text(old)
+    since = "" if trouble is login else TODAY
+    assert {c.unreachable_since for c in outcome.lock.cells} == {since}
+    assert lock_text(answered(outcome.lock)) == lock_text(old)
     (finding,) = outcome.findings
     reason = "malformed" if trouble is login else "unreachable"
     assert type(finding) is (MalformedError if trouble is login else UnreachableError)
@@ -248,7 +269,7 @@ def test_a_wheel_that_cannot_be_read_keeps_its_old_cell(
         server.behaviour.failing = "/files/.*"
         outcome = run_update(server, tmp_path, old=old)
     assert cell(outcome.lock, "2.15/linux-aarch64/cuda132").torch == "2.15.0"
-    assert lock_text(outcome.lock) == lock_text(old)
+    assert lock_text(answered(outcome.lock)) == lock_text(old)
     assert {type(finding) for finding in outcome.findings} == {UnreachableError}
 
 
@@ -272,7 +293,7 @@ def test_one_locked_wheel_that_cannot_be_read_keeps_the_cell(
             server.behaviour.failures = deque([Failure(status)] * 99)
             server.behaviour.failing = f"/files/{path.name}"
         outcome = run_update(server, tmp_path, old=old)
-    assert lock_text(outcome.lock) == lock_text(old)
+    assert lock_text(answered(outcome.lock)) == lock_text(old)
     (finding,) = outcome.findings
     assert (
         finding.kind == {"gone": "absent", "silent": "unreachable", "garbled": "malformed"}[trouble]

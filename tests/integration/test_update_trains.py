@@ -30,8 +30,12 @@ def folder(tmp_path: Path) -> Path:
 def test_a_release_candidate_is_of_its_own_train(folder: Path, tmp_path: Path) -> None:
     for version in ("2.16.0rc1", "2.16.0.dev20261101"):
         tiny_torch(version, "cp312").write(folder)
-    lock = first_lock(folder, tmp_path, trains={"rc": TrainPolicy(keep=("newest",))})
-    assert [(c.name, c.torch) for c in lock.cells] == [("rc/linux-aarch64/cpu", "2.16.0rc1")]
+    trains = {"rc": TrainPolicy(keep=("newest",)), "stable": TrainPolicy(keep=("newest",))}
+    lock = first_lock(folder, tmp_path, trains=trains)
+    assert [(c.name, c.torch) for c in lock.cells if c.train == "rc"] == [
+        ("rc/linux-aarch64/cpu", "2.16.0rc1")
+    ]
+    assert sorted(c.line for c in lock.cells if c.train == "stable") == ["2.10", "2.15"]
 
 
 def test_a_nightly_is_a_line_of_that_name(folder: Path, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from generator.errors import (
 )
 from generator.upstream.archive import Member
 from generator.upstream.facts import WheelFacts
+from generator.upstream.offers import promised
 from generator.upstream.remote_bytes import TAIL
 from tests.index_server import Behaviour, Failure, IndexServer
 from tests.integration.updating import Heard, offer_of, opened, reader_of
@@ -122,13 +123,13 @@ def test_a_whole_file_with_another_sha256_is_refused(tmp_path: Path) -> None:
     assert not list((tmp_path / "facts").rglob("*.json"))
 
 
-def test_a_wheel_without_sha256_is_refused_with_a_way_out(tmp_path: Path) -> None:
+def test_a_stable_wheel_without_sha256_is_refused_with_a_way_out(tmp_path: Path) -> None:
     BIG.write(tmp_path / "w")
-    with (
-        IndexServer(tmp_path / "w", Behaviour(hashes=False)) as server,
-        pytest.raises(MalformedError, match="no sha256") as caught,
-    ):
-        read(server, BIG, tmp_path)
+    with IndexServer(tmp_path / "w", Behaviour(hashes=False)) as server:
+        offer = offer_of(server, BIG, tmp_path)
+    promised(offer, "nightly")
+    with pytest.raises(MalformedError, match="no sha256") as caught:
+        promised(offer, "stable")
     assert BIG.filename in caught.value.what
     assert "folder" in caught.value.next_step
 

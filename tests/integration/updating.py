@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
+from generator.building import fetch_unhashed
+from generator.building.policy import FetchPolicy
 from generator.console import Silent
 from generator.datafiles import subdirs
 from generator.feedstock import Feedstock, IndexSource, Line, Selection, TrainPolicy
@@ -28,6 +31,7 @@ from tests.tiny_wheels import TinyWheel, tiny_companion, tiny_torch
 
 #: patience of a test: the same code, shorter waits
 QUICK = HttpPolicy(retries=2, backoff_seconds=0.01, retry_after_max=2, timeout_seconds=5)
+TODAY = "2026-11-22"
 CUDA = ("filelock", 'cuda-toolkit[cudart]=={}; platform_system == "Linux"')
 
 
@@ -109,6 +113,7 @@ def run_update(
     heard: Heard | None = None,
     policy: HttpPolicy = QUICK,
     urls: Mapping[str, str] | None = None,
+    today: str = TODAY,
 ) -> Outcome:
     """One `armtorch update` whose pip is configured to use ``server``."""
     asked = asked or feedstock()
@@ -125,7 +130,21 @@ def run_update(
             },
             subdirs=subdirs(),
             narrator=heard,
+            obtain=partial(obtain, cache / "wheelhouse"),
+            today=today,
         )
+
+
+def obtain(root: Path, url: str, filename: str, size: int) -> tuple[str, Path]:
+    """Read a whole file into a wheelhouse, with a test's patience."""
+    return fetch_unhashed(
+        url,
+        filename,
+        size,
+        root=root,
+        narrator=Heard(),
+        rules=FetchPolicy(attempts=2, timeout=5, first_delay=0.01, longest_delay=0.02),
+    )
 
 
 def offer_of(server: IndexServer, wheel: TinyWheel, cache: Path) -> Offer:

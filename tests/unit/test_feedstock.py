@@ -1,12 +1,14 @@
 """feedstock.yaml: what is wrong is named, with what was perhaps meant."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from generator.errors import FeedstockError
-from generator.feedstock import read_feedstock, schema_text
+from generator.feedstock import IndexSource, read_feedstock, schema_text
 from generator.model import PythonBuild
+from generator.upstream.claims import claims_of
 
 ROOT = Path(__file__).parents[2]
 GOOD = (ROOT / "feedstock.yaml").read_text(encoding="utf-8")
@@ -70,3 +72,42 @@ def test_not_utf8_is_an_error_and_not_a_traceback(tmp_path):
     path.write_bytes(b"channel: \xff\xfe")
     with pytest.raises(FeedstockError, match="not readable"):
         read_feedstock(path)
+
+
+def test_the_example_in_the_documentation_is_a_feedstock(tmp_path):
+    text = (ROOT / "docs" / "indexes.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    path = tmp_path / "feedstock.yaml"
+    path.write_text(example, encoding="utf-8")
+    feedstock = read_feedstock(path)
+    assert [feedstock.label(train) for train in feedstock.trains] == ["", "rc", "nightly"]
+    for name, source in feedstock.indexes.items():
+        claims_of(name, source)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("label: nightly", "also that of"),
+        ("label: linux-aarch64", "a subdir's name"),
+        ("label: ../up", "pattern"),
+        ("releases: 61", "less than or equal to 60"),
+        ("minor: 2", "perhaps you meant 'minors'"),
+    ],
+)
+def test_trains_that_would_mix_or_mean_nothing_are_refused(tmp_path, change, said):
+    path = tmp_path / "feedstock.yaml"
+    path.write_text(
+        "channel: c\nmaintainers: [m]\nindexes: {pypi: {kind: pip}}\n"
+        f"trains: {{nightly: {{}}, rc: {{{change}}}}}\n"
+        "subdirs: {linux-aarch64: {accelerators: [cpu]}}\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(FeedstockError, match=said):
+        read_feedstock(path)
+
+
+def test_a_pytorch_index_must_end_in_an_accelerator():
+    source = IndexSource(kind="pytorch", url="https://download.pytorch.org/whl")
+    with pytest.raises(FeedstockError, match="which is no accelerator"):
+        claims_of("torch", source)

@@ -27,7 +27,7 @@ ELF = elf(
         "libstdc++.so.6": ["GLIBCXX_3.4.22", "CXXABI_1.3.11"],
     },
 )
-_STRTAB = (0x10000 + 64 + 2 * 56).to_bytes(8, "little")
+_STRTAB = (0x10000 + 64 + 3 * 56).to_bytes(8, "little")
 MACHO = macho(
     ["@loader_path/libc10.dylib", ("@rpath/libpng16.16.dylib", (73, 0, 0))],
     name="@rpath/libtorch.dylib",

@@ -3,6 +3,7 @@
 import io
 import json
 import random
+import re
 import shutil
 import warnings
 import zipfile
@@ -13,7 +14,6 @@ import pytest
 from tests.counts import count
 from tests.locks import torch_wheel
 from tests.recipe_bench import INFO, bench, record_hash, tree_of
-
 
 #: a member that only pytorch has
 EXTENSION = "torch/_C.cpython-311-aarch64-linux-gnu.so"
@@ -244,3 +244,26 @@ def test_flipped_bits_never_pass(pytorch):
             assert tree_of(pytorch.site) == good
     # a member that pytorch does not take over is not read; the wheel's sha256 guards those
     assert survived < count("flips") // 6
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("torch/__INIT__.py", "'torch/__init__.py' and 'torch/__INIT__.py' are one file on"),
+        ("Torch/new.py", "are one file on"),
+        ("torch/aux.py", "Windows cannot have"),
+        ("torch/com1/x.py", "Windows cannot have"),
+        ("torch/a?.py", "Windows cannot have"),
+        ("torch/a./x.py", "Windows cannot have"),
+        ("torch/100%PATH%.py", "a batch file cannot write"),
+    ],
+)
+def test_names_that_windows_or_a_batch_file_cannot_write_are_refused_there(pytorch, name, message):
+    pytorch.replace_wheel(pack([*honest(), (name, b"x")]))
+    refused = pytorch.run(target_platform="win-arm64")
+    assert refused.returncode == 1
+    assert message in re.sub(r"\s+", " ", refused.stderr)
+    # the next check, of what the Pythons share, is what such a wheel meets elsewhere
+    assert "is not what the lock has seen" in pytorch.run(target_platform="linux-aarch64").stderr
+    elsewhere = pytorch.run(target_platform="osx-arm64").stderr
+    assert (message in elsewhere) == ("one file" in message)

@@ -70,7 +70,7 @@ def test_build_py_is_an_input_of_everything_that_unpacks_a_wheel(old, touched):
 
 
 def test_a_new_libtorch_takes_its_pytorch_along(old, monkeypatch):
-    monkeypatch.setattr(recipe, "_libraries", lambda _: ["- lib/other"])
+    monkeypatch.setattr(recipe, "_HEADERS", ("include/other.h",))
 
     new = number_builds(feedstock(), old, old)
 

@@ -21,7 +21,8 @@ from generator.upstream.archive import (
     unsafe_name,
 )
 from tests.counts import count
-from tests.tiny_wheels import EPOCH, TinyWheel, record_hash, tiny_torch, write_zip
+from tests.synthetic_wheels.archive import WHEN
+from tests.tiny_wheels import TinyWheel, record_hash, tiny_torch, write_zip
 
 
 def infos(path: Path) -> list[zipfile.ZipInfo]:
@@ -74,7 +75,7 @@ def test_ordinary_names_are_allowed(parts: list[str]) -> None:
 def test_a_symbolic_link_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "bad.whl"
     with zipfile.ZipFile(path, "w") as archive:
-        info = zipfile.ZipInfo("torch/link", EPOCH)
+        info = zipfile.ZipInfo("torch/link", WHEN)
         info.external_attr = (stat.S_IFLNK | 0o777) << 16
         archive.writestr(info, "/etc/passwd")
     with pytest.raises(UnsafeArchiveError, match="symbolic link"):

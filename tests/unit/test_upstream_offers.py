@@ -9,7 +9,7 @@ from generator.datafiles import subdirs
 from generator.errors import IntegrityError
 from generator.model import Cell, Lock, PythonBuild, Wheel
 from generator.model.accelerator import Accelerator
-from generator.upstream.catalogue import Catalogue, refuse_tampering
+from generator.upstream.catalogue import Catalogue, Release, refuse_tampering
 from generator.upstream.offers import Offer, parse_offer
 
 LINUX, MAC = subdirs()["linux-aarch64"], subdirs()["osx-arm64"]
@@ -65,7 +65,7 @@ def test_the_highest_build_tag_wins() -> None:
             )
         }
     )
-    best = catalogue.best("torch", Version("2.10.0"), MAC, python("3.11"))
+    best = catalogue.best("torch", Release(Version("2.10.0")), MAC, python("3.11"))
     assert best is not None
     assert best.filename == "torch-2.10.0-10-cp311-none-macosx_11_0_arm64.whl"
 
@@ -80,9 +80,10 @@ def test_yanked_and_foreign_files_are_not_there() -> None:
             )
         }
     )
-    assert catalogue.versions("torch", LINUX) == (Version("2.10.0"),)
-    assert catalogue.versions("torch", MAC) == ()
-    assert catalogue.yanked("torch", Version("2.11.0"), python("3.11")) == "broken"
+    assert catalogue.releases("torch", LINUX) == (Release(Version("2.10.0")),)
+    assert catalogue.releases("torch", MAC) == ()
+    why = catalogue.passed_over("torch", Version("2.11.0"), LINUX, python("3.11"))
+    assert why == "one was yanked (broken)"
 
 
 def test_the_purl_names_the_file() -> None:

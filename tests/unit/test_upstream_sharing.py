@@ -18,17 +18,20 @@ from generator.upstream.policy import sharing_rules
 from generator.upstream.reconstruction import rebuild
 from generator.upstream.sharing import Comparison, compare
 from tests.counts import count
+from tests.synthetic_wheels.elf import AARCH64, ARM
 from tests.tiny_wheels import tiny_elf, tiny_torch
 
 CONFIG = b'set(ATEN_FOUND 1)\nset(ATEN_INCLUDE_DIR "%s/torch/include")\nset(ATEN_LIBRARIES "")\n'
 
 
-def c10(build: int, time: bytes, code: bytes = b"code" * 300) -> bytes:
-    return tiny_elf(build_id=bytes([build]) * 20, body=code + b"\0" + time + b"\0" + code[::-1])
+def c10(build: int, time: bytes, code: bytes = b"code" * 300, *, machine: int = AARCH64) -> bytes:
+    body = code + b"\0" + time + b"\0" + code[::-1]
+    return tiny_elf(build_id=bytes([build]) * 20, body=body, machine=machine)
 
 
-def test_libraries_that_differ_by_build_id_and_time_are_the_same() -> None:
-    one, two = c10(1, b"00:42:16"), c10(2, b"23:59:59")
+@pytest.mark.parametrize("machine", [AARCH64, ARM])
+def test_libraries_that_differ_by_build_id_and_time_are_the_same(machine: int) -> None:
+    one, two = c10(1, b"00:42:16", machine=machine), c10(2, b"23:59:59", machine=machine)
     assert one != two
     assert without_build_id_and_time(one) == without_build_id_and_time(two)
 
@@ -85,7 +88,7 @@ def test_an_unknown_rule_is_an_error() -> None:
 @pytest.mark.parametrize("time", [b"00:00:00", b"00:42:23", b"09:59:01", b"23:59:59", b"20:08:37"])
 def test_a_library_is_rebuilt_from_its_twin_and_the_first_bytes(time: bytes) -> None:
     twin, true = c10(1, b"00:42:16"), c10(2, time)
-    assert rebuild(twin, true[:300], zlib.crc32(true)) == true
+    assert rebuild(twin, true[:600], zlib.crc32(true)) == true
 
 
 def test_what_differs_otherwise_is_not_rebuilt_as_something_it_is_not() -> None:
@@ -218,3 +221,12 @@ def test_python_code_may_differ_and_then_stays_with_its_python() -> None:
     found = compared(wheels(change))
     assert found.apart == ()
     assert "torch/__init__.py" in found.sharing.per_python
+
+
+def test_files_that_a_rule_is_not_for_leave_the_reference_alone() -> None:
+    def change(abi: str, files: dict[str, bytes]) -> None:
+        files["torch/lib/libc10.so"] = f"no library, {abi}".encode()
+
+    found = compared(wheels(change))
+    assert found.sharing.reference == "3.11"
+    assert {str(each.python) for each in found.apart} == {"3.12", "3.13t"}

@@ -13,6 +13,7 @@ from generator.datafiles import subdirs
 from generator.errors import MalformedError, NoTrioError
 from generator.lock import read_lock
 from generator.model import Accelerator, PythonBuild
+from generator.upstream.catalogue import Release
 from generator.upstream.policy import trio_policy
 from generator.upstream.targets import accelerator_of, active, environment
 from generator.upstream.trio import TorchChoice, judge, solve_companion
@@ -43,15 +44,14 @@ def solve(
         version=Version(torch), subdir=subdir, accelerator=Accelerator.parse(accelerator)
     )
 
-    def requirements(version: Version) -> tuple[Requirement, ...]:
+    def requirements(release: Release) -> tuple[Requirement, ...]:
         if asked is not None:
-            asked.append(str(version))
-        text = said[str(version)]
+            asked.append(str(release))
+        text = said[str(release)]
         return (Requirement("numpy"), Requirement(text)) if text else ()
 
-    return str(
-        solve_companion(project, map(Version, said), choice, POLICY.companions, requirements)
-    )
+    releases = [Release(Version(text)) for text in said]
+    return str(solve_companion(project, releases, choice, POLICY.companions, requirements))
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_the_committed_lock_has_no_combination_that_cannot_import() -> None:
                 assert found == cell.accelerator, wheel.filename
             else:
                 verdict = judge(
-                    wheel.project, Version(wheel.version), said, choice, POLICY.companions
+                    wheel.project, Release(Version(wheel.version)), said, choice, POLICY.companions
                 )
                 assert verdict.refusal is None, wheel.filename
             judged += 1

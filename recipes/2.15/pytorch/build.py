@@ -17,6 +17,7 @@ import io
 import json
 import os
 import re
+import shutil
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,7 @@ from read_wheel import (  # noqa: E402
     CHUNK,
     RefusedError,
     Wheel,
+    check_names,
     decode,
     encode,
     member_time,
@@ -58,9 +60,12 @@ class Package:
     site: Path
     #: package path -> wheel member, for files taken over byte for byte
     unchanged: dict[str, str] = field(default_factory=dict)
-    patched: dict[str, dict[str, str]] = field(default_factory=dict)
+    patched: dict[str, dict[str, Any]] = field(default_factory=dict)
     linked: dict[str, dict[str, str]] = field(default_factory=dict)
-    generated: dict[str, str] = field(default_factory=dict)
+    #: package path -> how it is made and from what
+    generated: dict[str, dict[str, str]] = field(default_factory=dict)
+    #: path below info/ -> wheel member, or the file beside the recipe, that the text is
+    licenses: dict[str, dict[str, str]] = field(default_factory=dict)
     #: rows of the regenerated RECORD, site-packages relative path -> (hash, size)
     rows: dict[str, tuple[str, str]] = field(default_factory=dict)
     #: folders that are there
@@ -194,15 +199,18 @@ def link_to_base(package: Package, rule: dict[str, Any], member: str) -> None:
 def patch(package: Package, wheel: Wheel, member: str, path: str, change: dict[str, str]) -> None:
     """Mend a text member; the pattern must be found exactly once."""
     before = wheel.text(member)
-    after, count = re.subn(change["pattern"], lambda _: change["with"], before)
-    if count != 1:
-        refuse(f"{wheel.name}: {member} has {count} places that match {change['pattern']!r}, not 1",
-               "look at the member, then mend the patch in generator/data/layout.yaml")
-    content = after.encode("utf-8")
+    found = list(re.finditer(change["pattern"], before))
+    if len(found) != 1:
+        refuse(f"{wheel.name}: {member} has {len(found)} places that match {change['pattern']!r}, "
+               "not 1", "look at the member, then mend the patch in generator/data/layout.yaml")
+    place = found[0]
+    content = (before[:place.start()] + change["with"] + before[place.end():]).encode("utf-8")
     package.write(path, content, member_time(wheel.members[member]))
+    # what stood where, so that upstream's bytes can be had back and compared with RECORD
     package.patched[path] = {
-        "member": member, "pattern": change["pattern"], "with": change["with"],
-        "why": change["why"], "sha256": hashlib.sha256(content).hexdigest(),
+        "member": member, "at": len(before[:place.start()].encode("utf-8")),
+        "before": place[0], "with": change["with"], "why": change["why"],
+        "sha256": hashlib.sha256(content).hexdigest(),
     }
 
 
@@ -246,21 +254,18 @@ def write_dist_info(package: Package, wheel: Wheel, rules: dict[str, Any], newes
         if not (header and name == "Requires-Dist" and project_of(value) in dropped):
             kept.append(line)
     package.write(f"{folder}/METADATA", "".join(kept).encode("utf-8"), newest)
-    package.generated[f"{folder}/METADATA"] = (
-        "upstream's, without requirements on projects that conda's packages carry no dist-info "
-        f"for: {', '.join(sorted(dropped)) or 'none here'}; upstream's own is "
-        "info/armtorch/METADATA")
+    package.generated[f"{folder}/METADATA"] = {"how": "without-requirements",
+                                               "from": "info/armtorch/METADATA"}
     package.write(f"{folder}/INSTALLER", b"conda\n", newest)
-    package.generated[f"{folder}/INSTALLER"] = "PEP 376: who installed it"
-    for command in rules["commands"]:
-        package.rows[f"../../../bin/{command}"] = ("", "")
+    package.generated[f"{folder}/INSTALLER"] = {"how": "installer", "from": ""}
+    for launcher in rules["commands"]:
+        package.rows[launcher] = ("", "")
     package.rows[f"{wheel.dist_info}/RECORD"] = ("", "")
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerows((path, *row) for path, row in sorted(package.rows.items()))
     package.write(f"{folder}/RECORD", text.getvalue().encode("utf-8"), newest)
-    package.generated[f"{folder}/RECORD"] = (
-        "regenerated for what is there; upstream's own is info/armtorch/RECORD")
+    package.generated[f"{folder}/RECORD"] = {"how": "record", "from": "info/armtorch/RECORD"}
 
 
 def project_of(requirement: str) -> str:
@@ -269,40 +274,80 @@ def project_of(requirement: str) -> str:
     return re.sub(r"[-_.]+", "-", name[0] if name else "").lower()
 
 
-def copy_licenses(wheel: Wheel, globs: list[str], work: Path) -> None:
-    """Put the licence files where the recipe's ``license_file: licenses/`` looks for them."""
-    compiled = [pattern(glob) for glob in globs]
+def copy_licenses(package: Package, wheel: Wheel, layout: dict[str, Any], work: Path,
+                  recipe: Path) -> None:
+    """Put the licence files where the recipe's ``license_file: licenses/`` looks for them.
+
+    The wheel's own, and for bundled parts whose licence the wheel lacks, the text beside the
+    recipe.
+    """
+    compiled = [pattern(glob) for glob in layout["licenses"]]
     for member in sorted(wheel.members):
         if any(glob.fullmatch(member) for glob in compiled):
-            inner = member.split("/", 1)[1]
-            target = work / "licenses" / inner.removeprefix("licenses/")
-            target.parent.mkdir(parents=True, exist_ok=True)
+            inner = member.split("/", 1)[1].removeprefix("licenses/")
+            target = license_place(package, work, inner, {"member": member})
             target.write_bytes(wheel.read(member))
+    for row in layout["bundled_licenses"]:
+        globs = [pattern(glob) for glob in row["match"]]
+        if any(glob.fullmatch(member) for member in wheel.members for glob in globs):
+            for name in row["texts"]:
+                target = license_place(package, work, f"bundled/{name}",
+                                       {"recipe": name, "part": row["part"]})
+                shutil.copyfile(recipe / name, target)
+
+
+def license_place(package: Package, work: Path, inner: str, origin: dict[str, str]) -> Path:
+    """Note a licence text, and return where it is to be put for rattler-build to pack it."""
+    package.licenses[f"info/licenses/licenses/{inner}"] = origin
+    target = work / "licenses" / inner
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return target
+
+
+def find_commit(wheel: Wheel, rule: dict[str, str]) -> str:
+    """Return the commit of upstream's repository that the wheel says it was built from, or ""."""
+    if rule["member"] not in wheel.members:
+        return ""
+    found = re.search(rule["pattern"], wheel.text(rule["member"]), re.MULTILINE)
+    return found[1] if found else ""
 
 
 def write_provenance(package: Package, wheel: Wheel, source: dict[str, Any],
-                     sorted_members: Sorted, newest: float) -> None:
+                     cell: dict[str, Any], sorted_members: Sorted, newest: float) -> None:
     """Write what every file is and where it comes from to info/armtorch (design D9)."""
     def amount(rule: dict[str, Any], members: list[str]) -> dict[str, Any]:
         size = sum(wheel.members[member].file_size for member in members)
         return {"match": rule["match"], "why": rule.get("why", ""), "members": len(members),
                 "bytes": size}
 
+    # upstream's own, so that RECORD's digest alone proves what is said here
+    evidence = {"record": f"{wheel.dist_info}/RECORD", "metadata": f"{wheel.dist_info}/METADATA"}
+    if commit := find_commit(wheel, cell["commit"]):
+        evidence["commit"] = cell["commit"]["member"]
     account = {
         "schema": 1,
+        "package": package.name,
         "source": {"purl": source["purl"], "sha256": source["sha256"], "size": source["size"],
-                   "record": "info/armtorch/RECORD", "metadata": "info/armtorch/METADATA"},
+                   "hash_origin": source["hash_origin"],
+                   "record_sha256": hashlib.sha256(wheel.record_bytes).hexdigest(),
+                   "commit": commit},
+        "evidence": {f"info/armtorch/{member.rpartition('/')[2]}": member
+                     for member in evidence.values()},
         "unchanged": package.unchanged, "patched": package.patched, "linked": package.linked,
-        "generated": package.generated,
+        "generated": package.generated, "licenses": package.licenses,
+        "shared": cell.get("shared"),
         "dropped": [amount(rule, members) for rule, members in sorted_members
                     if rule["do"] == "drop" and members],
         "elsewhere": [{"package": rule["of"], **amount(rule, members)}
                       for rule, members in sorted_members if rule["do"] == "leave" and members],
+        "replaced": [{"package": rule["of"], **amount(rule, members)}
+                     for rule, members in sorted_members if rule["do"] == "base" and members],
     }
     text = json.dumps(account, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
     package.write("info/armtorch/manifest.json", text.encode("utf-8"), newest)
-    package.write("info/armtorch/RECORD", wheel.record_bytes, newest)
-    package.write("info/armtorch/METADATA", wheel.read(f"{wheel.dist_info}/METADATA"), newest)
+    for member in evidence.values():
+        content = wheel.record_bytes if member.endswith("/RECORD") else wheel.read(member)
+        package.write(f"info/armtorch/{member.rpartition('/')[2]}", content, newest)
 
 
 def site_packages(prefix: Path, target: str, python: str) -> Path:
@@ -338,6 +383,7 @@ def build(environment: dict[str, str]) -> str:
     path, source = find_wheel(work, layout["wheels"])
     cell = layout["cells"][source["cell"]]
     wheel = Wheel(path, layout["maximum_unpacked_ratio"])
+    check_names(wheel, environment["target_platform"])
     if cell.get("shared"):
         check_sharing(wheel, cell["shared"])
     site = site_packages(prefix, environment["target_platform"], environment.get("PY_VER", ""))
@@ -353,9 +399,10 @@ def build(environment: dict[str, str]) -> str:
     if source.get("dist_info"):
         write_dist_info(package, wheel, source["dist_info"], newest)
     for path in layout["added_by_rattler_build"]:
-        package.generated[path] = "rattler-build's copy of a file the recipe's tests need"
-    copy_licenses(wheel, layout["licenses"], work)
-    write_provenance(package, wheel, source, sorted_members, newest)
+        package.generated[path] = {"how": "test-file",
+                                   "from": f"info/recipe/{path.rpartition('/')[2]}"}
+    copy_licenses(package, wheel, layout, work, Path(environment["RECIPE_DIR"]))
+    write_provenance(package, wheel, source, cell, sorted_members, newest)
     return (f"{layout['package']}: {len(package.unchanged)} files unchanged, "
             f"{len(package.patched)} patched, {len(package.linked)} links, "
             f"{len(package.generated)} generated")

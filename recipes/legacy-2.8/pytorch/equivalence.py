@@ -9,6 +9,7 @@ import re
 import struct
 from collections.abc import Iterator
 
+_ELFCLASS64 = 2
 _PT_NOTE = 4
 _NT_GNU_BUILD_ID = 3
 #: a C string that is what ``__TIME__`` expands to (C17 6.10.8.1), with its terminating NUL
@@ -36,7 +37,7 @@ def without_build_id_and_time(content: bytes) -> bytes:
     """Return an ELF file with zeros for its GNU build-id and for ``HH:MM:SS`` strings.
 
     Raises:
-        ValueError: it is not a 64-bit little-endian ELF file (the System V ABI's layout).
+        ValueError: it is not a little-endian ELF file (the System V ABI's layout).
 
     """
     blank = bytearray(content)
@@ -51,13 +52,16 @@ def without_build_id_and_time(content: bytes) -> bytes:
 
 def build_ids(content: bytes) -> Iterator[tuple[int, int]]:
     """Yield where the GNU build-id notes of an ELF file hold their hash."""
-    if content[:6] != b"\x7fELF\x02\x01":
-        msg = "not a 64-bit little-endian ELF file"
+    if content[:4] != b"\x7fELF" or content[4:6] not in {b"\x02\x01", b"\x01\x01"}:
+        msg = "not a little-endian ELF file"
         raise ValueError(msg)
-    (table,) = struct.unpack_from("<Q", content, 0x20)
-    width, count = struct.unpack_from("<HH", content, 0x36)
+    wide = content[4] == _ELFCLASS64
+    (table,) = struct.unpack_from("<Q" if wide else "<I", content, 0x20 if wide else 0x1C)
+    width, count = struct.unpack_from("<HH", content, 0x36 if wide else 0x2A)
+    # kind, flags (64 bits only), offset, two addresses, size
+    row = struct.Struct("<I4xQQQQ" if wide else "<IIIII")
     for index in range(count):
-        kind, _, offset, _, _, size = struct.unpack_from("<IIQQQQ", content, table + index * width)
+        kind, offset, _, _, size = row.unpack_from(content, table + index * width)
         if kind != _PT_NOTE:
             continue
         end = offset + size

@@ -1,0 +1,132 @@
+"""``armtorch map``: the table of shared libraries, generator/data/sonames.yaml."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from generator.channel import LocalChannel
+from generator.commands.options import json_option, write_json
+from generator.errors import DataError
+from generator.inspecting import AcceptedFinding
+from generator.stages.binaries import lint_binaries, unmatched_policy
+from generator.stages.exports import compare_exports
+from generator.stages.mapping import MapCheck, check_map, locked_sources, named_source
+from generator.stages.packages import built_packages
+from generator.stages.project import Project
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.group("map")
+def command() -> None:
+    """Keep the table of shared libraries (generator/data/sonames.yaml) up with upstream.
+
+    \b
+    Examples:
+      armtorch map check
+      armtorch map exports libopenblas.so.0 --needed-by torch-2.10.0-*.whl
+    """
+
+
+@command.command("check")
+@click.option("--wheel", "wheels", multiple=True, type=_FILE, help="Look into this wheel only.")
+@click.option(
+    "--channel",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Also name policy rows that accept nothing in the packages of this channel folder.",
+)
+@json_option
+@click.pass_obj
+def check(project: Project, wheels: tuple[Path, ...], channel: Path | None, as_json: bool) -> None:
+    """Say what wheels need or bundle and the table lacks, with rows to paste.
+
+    Looks into one wheel of the wheelhouse per release of the lock; of a release that has none
+    there, the lock's list of library names is checked. Exit code 5 when the table lacks something.
+    docs/library-map.md tells how to fill a row.
+
+    \b
+    Examples:
+      armtorch map check
+      armtorch map check --wheel torch-2.16.0-cp312-cp312-manylinux_2_28_aarch64.whl
+      armtorch map check --channel channel --json | jq '.unused_policy'
+    """
+    lock = project.locked()
+    sources = tuple(named_source(path) for path in wheels)
+    absent: tuple[str, ...] = ()
+    if not wheels:
+        sources, absent = locked_sources(project.known(), project.wheelhouse)
+    found = check_map(
+        sources,
+        lock=lock,
+        not_looked_at=absent,
+        whole=not wheels,
+        narrator=project.narrator,
+    )
+    policy: tuple[AcceptedFinding, ...] = ()
+    if channel is not None:
+        lint = lint_binaries(built_packages(LocalChannel(channel)), narrator=project.narrator)
+        policy = unmatched_policy(lint)
+    if as_json:
+        rows = [
+            {"finding": row.finding, "package": row.package, "files": row.files} for row in policy
+        ]
+        write_json({**asdict(found), "unused_policy": rows})
+    else:
+        _show(found, policy)
+    if found.unknown:
+        raise DataError(
+            f"{len(found.unknown)} libraries have no row; the first is {found.unknown[0].name}",
+            where="generator/data/sonames.yaml",
+            next_step="paste the rows and fill them: docs/library-map.md",
+        )
+
+
+def _show(found: MapCheck, policy: tuple[AcceptedFinding, ...]) -> None:
+    for unknown in found.unknown:
+        click.echo(f"{unknown.kind}: {unknown.name} ({unknown.subdir}, {unknown.files[0]})")
+        click.echo(unknown.row)
+    for kind, rows in (("matches nothing", found.unused), ("not checked", found.inferred)):
+        for row in rows:
+            click.echo(f"{kind}: {row.name} ({row.subdir}){': ' if row.note else ''}{row.note}")
+    for each in policy:
+        click.echo(f"policy row accepts nothing: {each.finding} {each.package} {each.files}")
+    for text in found.not_looked_at:
+        click.echo(f"no wheel here, only its names were checked: {text}")
+    click.echo(
+        f"{len(found.looked_at)} wheels: {len(found.unknown)} libraries without a row, "
+        f"{len(found.unused)} rows that match nothing, {len(found.inferred)} not checked"
+    )
+
+
+@command.command("exports")
+@click.argument("provider", type=_FILE)
+@click.option("--needed-by", type=_FILE, required=True, help="Wheel or .conda file with the copy.")
+@click.option("--library", metavar="SONAME", help="The library, where PROVIDER has several.")
+@json_option
+def exports(provider: Path, needed_by: Path, library: str | None, as_json: bool) -> None:
+    """Say whether a library has what our binaries take from their bundled copy of it.
+
+    PROVIDER is a shared library or a .conda file that has one. Symbols are compared by name, and
+    symbol versions where the binaries ask for them. Exit code 22 when something is missing.
+
+    \b
+    Examples:
+      armtorch map exports libopenblas-0.3.30-openmp_h1.conda --library libopenblas.so.0 \\
+          --needed-by torch-2.10.0-cp312-cp312-manylinux_2_28_aarch64.whl
+      armtorch map exports lib/libopenblas.so.0 --needed-by libtorch-2.10.0-cpu_generic_h1_0.conda
+    """
+    found = compare_exports(provider, needed_by, library=library)
+    if as_json:
+        write_json(asdict(found))
+    else:
+        lacking = len(found.missing) + len(found.missing_versions)
+        click.echo(
+            f"{found.library}: {len(found.needed)} symbols are taken from it, {lacking} of them "
+            f"are missing in {provider.name}; users: {', '.join(found.users)}"
+        )
+        for name in (*found.missing_versions, *found.missing):
+            click.echo(f"  {name}")
+    found.check()

@@ -1,0 +1,127 @@
+"""``armtorch verify``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from generator.commands.options import json_option, write_json
+from generator.commands.tables import megabytes, table_console
+from generator.inspecting import Proof
+from generator.stages.project import Project
+from generator.stages.verifying import VerifyOptions, find_packages, raise_for, verify_packages
+
+#: flaws of one package that are printed; --json has all
+_SHOWN = 10
+_COLOURS = {"proven (wheel)": "green", "proven (RECORD)": "green", "refuted": "red"}
+
+
+def _hexadecimal(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not re.fullmatch("[0-9a-fA-F]{64}", value):
+        raise click.BadParameter("a sha256 has 64 hexadecimal digits")
+    return value.lower() if value is not None else None
+
+
+@click.command("verify")
+@click.argument("packages", nargs=-1, required=True, metavar="PACKAGE...")
+@click.option(
+    "--wheel",
+    "wheels",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A wheel that a package was made from; repeat it for several.",
+)
+@click.option(
+    "--record-sha256",
+    callback=_hexadecimal,
+    metavar="HEX",
+    help="sha256 of the wheel's RECORD, instead of the lock's.",
+)
+@json_option
+@click.pass_obj
+def command(
+    project: Project,
+    *,
+    packages: tuple[str, ...],
+    wheels: tuple[Path, ...],
+    record_sha256: str | None,
+    as_json: bool,
+) -> None:
+    """Prove that packages are made of upstream's bytes, and say of each file what it is.
+
+    PACKAGE is a .conda file, a glob or a channel folder. With the wheel every file is compared
+    byte by byte; without it by the RECORD whose sha256 stands in feedstock.lock.yaml. Where
+    neither is at hand a package can only be found self-consistent.
+
+    \b
+    Exit codes: 0 proven, or nothing to prove; 16 refuted; 17 not provable (no manifest);
+    18 only self-consistent.
+    \b
+    Examples:
+      armtorch verify channel
+      armtorch verify 'channel/linux-aarch64/pytorch-2.10*' --json
+      armtorch verify libtorch-2.10.0-*.conda --wheel torch-2.10.0-cp310-*.whl
+    """
+    found = find_packages(packages)
+    options = VerifyOptions(wheels=wheels, record_sha256=record_sha256)
+    proofs = []
+    with project.narrator.task("verifying", total=len(found)) as task:
+        for proof in verify_packages(project, found, options):
+            proofs.append(proof)
+            task.advance(1)
+            if not as_json:
+                _show(proof)
+    if as_json:
+        write_json([proof_json(proof) for proof in proofs])
+    raise_for(proofs)
+
+
+def proof_json(proof: Proof) -> dict[str, Any]:
+    """Return a proof for ``--json``."""
+    return {
+        "package": proof.package,
+        "verdict": proof.verdict,
+        "purl": proof.purl,
+        "commit": proof.commit,
+        "recipe": proof.recipe,
+        "counts": dict(proof.counts),
+        "binaries": {
+            "files": proof.binaries.files,
+            "bytes": proof.binaries.bytes,
+            "unchanged_bytes": proof.binaries.unchanged_bytes,
+            "share": proof.binaries.share,
+        },
+        "patches": dict(proof.patches),
+        "flaws": [{"file": flaw.file, "what": flaw.what} for flaw in proof.flaws],
+        "notes": list(proof.notes),
+    }
+
+
+def _show(proof: Proof) -> None:
+    console = table_console()
+    colour = _COLOURS.get(proof.verdict, "yellow")
+    console.print(f"[{colour}]{proof.verdict}[/] {proof.package}")
+    if counts := {kind: number for kind, number in proof.counts.items() if number}:
+        text = ", ".join(f"{number} {kind}" for kind, number in counts.items())
+        console.print(f"  {text}", markup=False)
+    if proof.binaries.files and proof.purl:
+        known = proof.binaries
+        console.print(
+            f"  {known.files} binaries, {megabytes(known.bytes)}: "
+            f"{known.share:.2%} of their bytes are upstream's unchanged",
+            markup=False,
+        )
+    if proof.purl:
+        commit = f", commit {proof.commit}" if proof.commit else ""
+        console.print(f"  from {proof.purl}{commit}", markup=False)
+    for path, patch in proof.patches.items():
+        console.print(f"  patched {path}: {patch}", markup=False)
+    for flaw in proof.flaws[:_SHOWN]:
+        console.print(f"  FLAW {flaw}", markup=False)
+    if len(proof.flaws) > _SHOWN:
+        console.print(f"  and {len(proof.flaws) - _SHOWN} more; --json lists them", markup=False)
+    for note in proof.notes:
+        console.print(f"  note: {note}", markup=False)

@@ -1,0 +1,39 @@
+"""How much of a package is read, from ``generator/data/verifying.yaml``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+from pydantic import ConfigDict
+
+from generator.datafiles import load_data
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Upper bounds, in bytes where nothing else is said; the data file explains them."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    format: Literal[1]
+    #: a number
+    entries: int
+    info_file: int
+    info: int
+    text: int
+    header: int
+    file: int
+    #: unpacked by packed bytes
+    ratio: int
+    always: int
+    window: int
+    #: unpacked by packed bytes
+    wheel_ratio: int
+
+
+@cache
+def limits() -> Limits:
+    """Read data/verifying.yaml; DataError when a row does not fit."""
+    return load_data("verifying.yaml", Limits)

@@ -1,0 +1,187 @@
+"""``info/armtorch/manifest.json``: what every file of a package is and where it comes from.
+
+templates/build.py writes it. Paths are those of the package; ``site-packages/`` is where the
+client puts it (CEP 20).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import field
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from generator.datafiles import describe
+from generator.errors import MalformedError
+from generator.model.wheel import HashOrigin
+
+_CLOSED = ConfigDict(extra="forbid")
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Size = Annotated[int, Field(ge=0, strict=True)]
+
+
+@dataclass(frozen=True, kw_only=True, config=_CLOSED)
+class Source:
+    """The wheel."""
+
+    #: package URL with the file name
+    purl: Annotated[str, Field(pattern="^pkg:")]
+    sha256: Sha256
+    #: bytes
+    size: Size
+    #: who said the sha256: the index, or armtorch when it first fetched a wheel listed without one
+    hash_origin: HashOrigin
+    #: of the wheel's RECORD, a copy of which is info/armtorch/RECORD
+    record_sha256: Sha256
+    #: of upstream's repository, as the wheel says; empty where it does not
+    commit: Annotated[str, Field(pattern="^([0-9a-f]{40})?$")]
+
+
+@dataclass(frozen=True, kw_only=True, config=_CLOSED)
+class Patched:
+    """A text of which one place was replaced; putting ``before`` back gives upstream's bytes."""
+
+    member: str
+    #: byte offset of the place
+    at: Size
+    before: str
+    with_: Annotated[str, Field(alias="with")]
+    why: str
+    #: of the packaged file
+    sha256: Sha256
+
+
+@dataclass(frozen=True, kw_only=True, config=_CLOSED)
+class Linked:
+    """A relative link."""
+
+    #: the path it leads to
+    to: str
+    #: the conda package that has it
+    of: str
+    #: the wheel's member of which it stands in the place, where it is another library
+    instead_of: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, config=_CLOSED)
+class Generated:
+    """A file that no wheel has in this form.
+
+    ``without-requirements``: METADATA without Requires-Dist lines of the projects that
+    info/recipe/layout.json lists; ``record``: a RECORD of what the package has; ``installer``: the
+    word conda; ``test-file``: rattler-build's copy of a file of the recipe.
+    """
+
+    how: Literal["without-requirements", "record", "installer", "test-file"]
+    from_: Annotated[str, Field(alias="from")]
+
+
+@dataclass(frozen=True, kw_only=True, config=_CLOSED)
+class License:
+    """Where a licence text is from: a member of the wheel, or a file of the recipe."""
+
+    member: str = ""
+    recipe: str = ""
+    part: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, config=_CLOSED)
+class Left:
+    """Members that the package does not have."""
+
+    #: globs
+    match: tuple[str, ...]
+    why: str
+    members: Size
+    #: of all of them, unpacked
+    bytes: Size
+    #: the package that has them, if one does
+    package: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, config=_CLOSED)
+class EquivalentMember:
+    """A member that differs between the Pythons by no more than a rule ignores."""
+
+    member: str
+    rule: Literal["build-id-and-time", "build-path"]
+    #: with what the rule ignores blanked out; was computed from the bytes at build time
+    normalised_sha256: Sha256
+
+
+@dataclass(frozen=True, kw_only=True, config=_CLOSED)
+class Shared:
+    """What the torch wheels of all Pythons of a cell have in common."""
+
+    #: over ``path,sha256,size`` lines of RECORD, sorted, without the members named below
+    digest: Sha256
+    per_python: tuple[str, ...]
+    equivalent: tuple[EquivalentMember, ...]
+
+
+@dataclass(frozen=True, kw_only=True, config=_CLOSED)
+class Manifest:
+    """The whole file."""
+
+    schema_: Annotated[Literal[1], Field(alias="schema")]
+    package: str
+    source: Source
+    #: file below info/ -> the wheel's member that it is a copy of
+    evidence: dict[str, str]
+    #: path -> the wheel's member whose bytes it has; their sha256 stands in RECORD
+    unchanged: dict[str, str]
+    patched: dict[str, Patched]
+    linked: dict[str, Linked]
+    generated: dict[str, Generated]
+    #: file below info/ -> its origin
+    licenses: dict[str, License]
+    shared: Shared | None
+    dropped: tuple[Left, ...]
+    elsewhere: tuple[Left, ...]
+    #: bundled libraries for which the base channel's package stands
+    replaced: tuple[Left, ...]
+    #: as it was parsed
+    raw: dict[str, Any] = field(default_factory=dict, repr=False)
+
+
+NAME = "info/armtorch/manifest.json"
+_ADAPTER: TypeAdapter[Manifest] = TypeAdapter(Manifest)
+
+
+def parse_manifest(content: bytes, where: str) -> Manifest:
+    """Read a manifest.
+
+    Raises:
+        MalformedError: it is no manifest of a schema known here, or not in the form build.py
+            writes, in which no key can stand twice.
+
+    """
+    try:
+        value = json.loads(content)
+        manifest = _ADAPTER.validate_python(value)
+    except ValidationError as error:
+        raise _malformed(where, describe(error)) from error
+    except (ValueError, RecursionError) as error:
+        raise _malformed(where, str(error)) from error
+    text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    if text.encode("utf-8", "surrogatepass") != content or "raw" in value:
+        raise _malformed(where, "not in the form that armtorch writes")
+    manifest.raw.update(value)
+    return manifest
+
+
+def manifest_schema_text() -> str:
+    """Return the JSON Schema of the manifest."""
+    schema = _ADAPTER.json_schema()
+    schema["properties"].pop("raw")
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def _malformed(where: str, what: str) -> MalformedError:
+    return MalformedError(
+        what, where=where, next_step="do not trust the package; it was written by something else"
+    )

@@ -1,0 +1,140 @@
+"""What a binary or text file says about itself, whatever the loader finds for it."""
+
+from __future__ import annotations
+
+import fnmatch
+import posixpath
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from generator.inspecting import rules
+from generator.inspecting.binary import Binary, Load
+from generator.inspecting.findings import Finding, linkage_policy
+from generator.naming import Library, SonameTable
+
+#: $PREFIX's own folders of libraries, as `SonameTable.fold` writes them
+_LIBRARIES: Final = frozenset({"lib", "library/bin"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copy:
+    """A library of sonames.yaml that lies in a package."""
+
+    library: Library
+    #: what is to be done about this copy: ``unvendor``, ``keep`` ...
+    action: str
+
+
+def judge_properties(files: Mapping[str, Binary | None], table: SonameTable) -> Iterator[Finding]:
+    """Judge each binary of a package by itself, and their names against each other."""
+    for path, binary in sorted(files.items()):
+        if binary is None:
+            continue
+        yield from _copies(path, binary, table)
+        if binary.text_relocations:
+            what = "DT_TEXTREL is set"
+            yield Finding(rule=rules.TEXT_RELOCATIONS, file=path, what=what)
+        if binary.executable_stack:
+            what = "it asks for an executable stack"
+            yield Finding(rule=rules.EXECUTABLE_STACK, file=path, what=what)
+        if binary.name is not None and is_absolute(binary.name, table):
+            what = f"its name is {binary.name}"
+            yield Finding(rule=rules.ABSOLUTE_NAME, file=path, what=what)
+    yield from _nameless(files)
+    for name, paths in sorted(library_names(files, table).items()):
+        if len(paths) > 1:
+            what = f"{', '.join(paths)} are all {name}"
+            yield Finding(rule=rules.NAME_TWICE, file=paths[0], name=name, what=what)
+
+
+def library_names(
+    files: Mapping[str, Binary | None], table: SonameTable
+) -> dict[str, tuple[str, ...]]:
+    """Return the paths of the files that carry each library name, as the loader compares it.
+
+    Windows goes by the file name; programs have no name that anyone could ask for.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for path, binary in sorted(files.items()):
+        if binary is None or binary.executable:
+            continue
+        name = table.fold(posixpath.basename(path)) if binary.format == "pe" else binary.name
+        if name is not None:
+            found[name] = (*found.get(name, ()), path)
+    return found
+
+
+def _nameless(files: Mapping[str, Binary | None]) -> Iterator[Finding]:
+    """Name ELF and Mach-O libraries that are asked for by a file name they do not carry."""
+    asked = {
+        posixpath.basename(load.name)
+        for binary in files.values()
+        if binary is not None
+        for load in binary.needs
+    }
+    for path, binary in sorted(files.items()):
+        name = posixpath.basename(path)
+        if binary is not None and binary.format != "pe" and binary.name is None and name in asked:
+            what = f"others need {name}, and it does not say that it is that"
+            yield Finding(rule=rules.NAMELESS, file=path, name=name, what=what)
+
+
+def _copies(path: str, binary: Binary, table: SonameTable) -> Iterator[Finding]:
+    copy = copy_of(path, binary, table)
+    if copy is None:
+        return
+    name = copy.library.name
+    if copy.action == "unvendor":
+        what = f"a copy of {name}, which {copy.library.package} provides"
+        yield Finding(rule=rules.BUNDLED, file=path, name=name, what=what)
+    elif copy.action == "keep":
+        what = f"upstream's own {name}: {copy.library.note}"
+        yield Finding(rule=rules.KEPT, file=path, name=name, what=what)
+
+
+def copy_of(path: str, binary: Binary, table: SonameTable) -> Copy | None:
+    """Say which third-party library an installed file is, by its name or where wheels have it."""
+    row = table.find(binary.name) if binary.name else None
+    if row is not None and row.action in {"unvendor", "keep"}:
+        return Copy(library=row, action=row.action)
+    _, _, member = table.fold(path).rpartition("/site-packages/")
+    folder, _, file = table.fold(path).rpartition("/")
+    for bundled, library in table.bundled:
+        glob = bundled.files
+        if folder in _LIBRARIES:  # design D2: what torch/lib holds lies there
+            matches = fnmatch.fnmatchcase(file, posixpath.basename(glob))
+        else:
+            matches = fnmatch.fnmatchcase(member, glob)
+        if matches:
+            return Copy(library=library, action=bundled.action or library.action)
+    return None
+
+
+def is_absolute(name: str, table: SonameTable) -> bool:
+    """Whether a needed name or a library's own is a path outside environment and system."""
+    if not name.startswith("/"):
+        return False
+    known = table.find(name)
+    return known is None or known.action != "system"
+
+
+def absolute_need(path: str, load: Load) -> Finding:
+    """Name a library that is asked for by an absolute path."""
+    what = f"it needs {load.name}"
+    return Finding(rule=rules.ABSOLUTE_NEED, file=path, name=load.name, what=what)
+
+
+def judge_text(path: str, content: bytes) -> Finding | None:
+    """Look for a build machine's folders in a text file that other programs read."""
+    found = sorted({match.decode("utf-8", "replace") for match in _build_folders(content)})
+    if not found:
+        return None
+    shown = ", ".join(found[:3])
+    return Finding(rule=rules.BUILD_FOLDER, file=path, what=f"it names {shown}")
+
+
+def _build_folders(content: bytes) -> Iterator[bytes]:
+    for pattern in linkage_policy().build_folder_patterns:
+        for match in pattern.finditer(content):
+            yield match[0]

@@ -1,0 +1,87 @@
+"""Packages that are installed together: what no one of them can do wrong alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from generator.inspecting import rules
+from generator.inspecting.findings import AuditReport, Finding, linkage_policy
+from generator.inspecting.properties import copy_of, library_names
+from generator.model.subdir import Subdir
+from generator.naming import SonameTable, sonames
+
+
+def audit_together(reports: Iterable[AuditReport], *, subdir: Subdir) -> tuple[Finding, ...]:
+    """Judge the audited packages of one environment together.
+
+    Args:
+        reports: one per package, each from `PackageAudit.finish` with the others as siblings:
+            libtorch, pytorch, torchvision, torchaudio of one cell and Python.
+        subdir: what they are for.
+
+    Returns:
+        What is wrong between them, sorted by rule; ``file`` is an installed path.
+
+    """
+    those = tuple(reports)
+    table = sonames(subdir.name)
+    policy = linkage_policy()
+    found = [*_names(those, table), *_only_one(those, table)]
+    return tuple(
+        policy.judge(one, package=package, subdir=subdir.name)
+        for package, one in sorted(found, key=lambda row: (row[1].rule.id, row[1].name))
+    )
+
+
+def _names(reports: Sequence[AuditReport], table: SonameTable) -> Iterator[tuple[str, Finding]]:
+    """Find library names that files of different packages carry."""
+    carriers: dict[str, list[tuple[str, str]]] = {}
+    for report in reports:
+        for name, paths in library_names(report.binaries, table).items():
+            carriers.setdefault(name, []).extend((report.package, path) for path in paths)
+    for name, places in carriers.items():
+        packages = {package for package, _ in places}
+        if len(packages) > 1:
+            yield (
+                places[0][0],
+                Finding(
+                    rule=rules.NAME_TWICE,
+                    file=places[0][1],
+                    name=name,
+                    what=f"{_places(places)} are all {name}",
+                ),
+            )
+
+
+def _only_one(reports: Sequence[AuditReport], table: SonameTable) -> Iterator[tuple[str, Finding]]:
+    """Find two providers of what there may be one of, loaded or lying there to be loaded."""
+    for group in linkage_policy().only_one:
+        places = {
+            (provider.package, provider.path)
+            for report in reports
+            for provider in report.providers
+            if table.fold(provider.library) in group.names
+        }
+        for report in reports:
+            for name, paths in library_names(report.binaries, table).items():
+                if name in group.names:
+                    places.update((report.package, path) for path in paths)
+            for path, binary in report.binaries.items():
+                copy = copy_of(path, binary, table)
+                if copy is not None and copy.library.name in group.names:
+                    places.add((report.package, path))
+        if len(places) > 1:
+            first = min(places)
+            yield (
+                first[0],
+                Finding(
+                    rule=rules.TWO_RUNTIMES,
+                    file=first[1],
+                    name=group.what,
+                    what=f"{len(places)} of {group.what}: {_places(sorted(places))}",
+                ),
+            )
+
+
+def _places(places: Iterable[tuple[str, str]]) -> str:
+    return ", ".join(f"{path} of {package}" for package, path in places)

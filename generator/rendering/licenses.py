@@ -1,0 +1,77 @@
+"""Licence texts that a wheel lacks for parts of it that a package carries (data/licenses.yaml)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+from packaging.specifiers import SpecifierSet
+from pydantic import ConfigDict
+
+from generator.datafiles import load_data
+from generator.model import Variant
+
+_CLOSED = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundledLicense:
+    """The texts for one part."""
+
+    __pydantic_config__ = _CLOSED
+
+    part: str
+    packages: tuple[str, ...]
+    #: PEP 440, of the package
+    versions: str
+    subdirs: tuple[str, ...]
+    #: globs of members that show that the part is there, as in layout.yaml
+    match: tuple[str, ...]
+    #: files of templates/licenses
+    texts: tuple[str, ...]
+    #: SPDX identifiers
+    license: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LicensesFile:
+    """The whole of data/licenses.yaml."""
+
+    __pydantic_config__ = _CLOSED
+
+    format: Literal[1]
+    bundled: tuple[BundledLicense, ...]
+
+
+@cache
+def _rows() -> tuple[BundledLicense, ...]:
+    return load_data("licenses.yaml", LicensesFile).bundled
+
+
+def bundled_licenses(package: str, variants: Sequence[Variant]) -> tuple[BundledLicense, ...]:
+    """Return the rows that the packages of one recipe need beside their wheels' own texts."""
+    return tuple(
+        row
+        for row in _rows()
+        if package in row.packages
+        and any(
+            variant.subdir in row.subdirs
+            and variant.version in SpecifierSet(row.versions, prereleases=True)
+            for variant in variants
+        )
+    )
+
+
+def with_bundled(expression: str, found: Iterable[BundledLicense]) -> str:
+    """Add the licences of bundled parts to an SPDX expression that is a plain conjunction.
+
+    An expression with a choice in it is put into parentheses, so that it stays what it was.
+    """
+    parts = [expression] if " OR " in expression else expression.split(" AND ")
+    added = [name for row in found for name in row.license]
+    if new := [name for name in dict.fromkeys(added) if name not in parts]:
+        kept = f"({expression})" if len(parts) == 1 and " OR " in expression else expression
+        return " AND ".join([kept, *new])
+    return expression

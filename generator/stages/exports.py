@@ -1,0 +1,116 @@
+"""``map exports``: whether a library has what our binaries take from their bundled copy."""
+
+from __future__ import annotations
+
+import fnmatch
+import posixpath
+from dataclasses import dataclass
+from pathlib import Path
+
+from generator.errors import AbsentError, LinkageError
+from generator.inspecting import Binary, read_symbols
+from generator.naming import sonames
+from generator.stages.members import binary_members
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exports:
+    """What is taken from one library, and what of it another build lacks."""
+
+    library: str
+    #: paths of the binaries that need it
+    users: tuple[str, ...]
+    #: symbols that they take from the bundled copy
+    needed: tuple[str, ...]
+    missing: tuple[str, ...]
+    #: symbol versions that they ask for and the other build does not define
+    missing_versions: tuple[str, ...]
+
+    def check(self) -> None:
+        """Raise LinkageError where something is missing."""
+        lacking = (*self.missing_versions, *self.missing)
+        if lacking:
+            more = f" and {len(lacking) - 5} more" if len(lacking) > 5 else ""
+            raise LinkageError(
+                f"it lacks {', '.join(lacking[:5])}{more}",
+                where=self.library,
+                next_step="keep the bundled copy (action: keep in generator/data/sonames.yaml)",
+            )
+
+
+def compare_exports(provider: Path, needed_by: Path, *, library: str | None = None) -> Exports:
+    """Compare what ``provider`` exports with what binaries take from their bundled copy.
+
+    Which undefined symbols come from which library an ELF file does not say, so the bundled copy
+    tells: what its users leave undefined and it defines.
+
+    Args:
+        provider: an ELF library, or a .conda file that has one.
+        needed_by: a wheel or .conda file with the bundled copy and its users.
+        library: the SONAME; the provider's own when not given.
+
+    Raises:
+        AbsentError: a file does not exist, has no such library, or no copy of it.
+        LinkageError: a file is no ELF library.
+        IntegrityError: an archive is damaged.
+
+    """
+    offered = None
+    for member in binary_members(provider):
+        if member.binary.format == "elf" and library in (None, member.binary.name):
+            library = member.binary.name
+            offered = read_symbols(member.stream, f"{provider}: {member.path}")
+            break
+    if library is None or offered is None:
+        raise AbsentError(
+            f"it has no ELF library with SONAME {library or ''}".rstrip(),
+            where=str(provider),
+            next_step="name the library's file, or its SONAME: --library",
+        )
+    names = _names(library)
+    copy: frozenset[str] | None = None
+    undefined: set[str] = set()
+    versions: set[str] = set()
+    users = []
+    for member in binary_members(needed_by):
+        found = member.binary
+        asked = [load.name for load in found.needs if _is(load.name, names)]
+        if found.format != "elf" or not (asked or _is_copy(found, member.path, library, names)):
+            continue
+        symbols = read_symbols(member.stream, f"{needed_by}: {member.path}")
+        if asked:
+            users.append(member.path)
+            undefined |= symbols.undefined
+            for name in asked:
+                versions |= symbols.needed_versions.get(name, frozenset())
+        else:
+            copy = symbols.defined
+    if copy is None:
+        raise AbsentError(
+            f"it bundles no copy of {library}, so what is taken from it cannot be told",
+            where=str(needed_by),
+            next_step="name the wheel that bundles it",
+        )
+    needed = undefined & copy
+    return Exports(
+        library=library,
+        users=tuple(sorted(users)),
+        needed=tuple(sorted(needed)),
+        missing=tuple(sorted(needed - offered.defined)),
+        missing_versions=tuple(sorted(versions - offered.versions)),
+    )
+
+
+def _names(library: str) -> tuple[str, ...]:
+    """Return globs over the file names that wheels bundle a library under."""
+    row = sonames("linux-aarch64").find(library)
+    bundled = row.bundled if row is not None else ()
+    return (library, *(posixpath.basename(copy.files) for copy in bundled))
+
+
+def _is(name: str, globs: tuple[str, ...]) -> bool:
+    return any(fnmatch.fnmatchcase(name, glob) for glob in globs)
+
+
+def _is_copy(binary: Binary, path: str, library: str, globs: tuple[str, ...]) -> bool:
+    return binary.name == library or (binary.name is None and _is(posixpath.basename(path), globs))

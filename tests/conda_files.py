@@ -1,0 +1,42 @@
+"""Writes .conda files with the content a test wants, as the seal does and without a build."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from generator.building.archive import CondaWriter
+from generator.building.policy import policy
+
+
+def write_conda(
+    folder: Path,
+    name: str,
+    version: str,
+    build: str,
+    *,
+    depends: Sequence[str] = (),
+    files: Mapping[str, bytes] | None = None,
+    links: Mapping[str, str] | None = None,
+    subdir: str = "linux-aarch64",
+) -> Path:
+    """Write ``<folder>/<subdir>/<name>-<version>-<build>.conda`` and return its path."""
+    stem = f"{name}-{version}-{build}"
+    target = folder / subdir / f"{stem}.conda"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    index = {"name": name, "version": version, "build": build, "build_number": 0}
+    index |= {"subdir": subdir, "depends": list(depends), "timestamp": 1_780_000_000_000}
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+        writer = CondaWriter(
+            archive, stem, level=1, cores=1, seconds=1_780_000_000, rules=policy().seal
+        )
+        with writer.tar("pkg") as tar:
+            for path, content in sorted((files or {}).items()):
+                tar.add_bytes(path, content, 0o755)
+            for path, link in sorted((links or {}).items()):
+                tar.add_link(path, link)
+        with writer.tar("info") as tar:
+            tar.add_bytes("info/index.json", json.dumps(index).encode(), 0o644)
+    return target

@@ -1,0 +1,83 @@
+"""Every way in which a synthetic wheel can be wrong ends in an error that names what and where."""
+
+from __future__ import annotations
+
+import pytest
+
+from generator.errors import ArmtorchError, BuildError, LinkageError
+from tests.integration.synthetic import updated
+from tests.synthetic_wheels import CORRUPTIONS, Release, corrupt
+
+pytestmark = pytest.mark.integration
+
+#: update cannot use the file: there is no cell, and the reason is told
+AT_UPDATE = {
+    "doubled-member": "occurs twice",
+    "missing-record-row": "has no hash in RECORD",
+}
+#: seen when the member is unpacked, or by the audit of the built package
+AT_BUILD: dict[str, tuple[type[ArmtorchError], str]] = {
+    "other-bytes": (BuildError, "does not have the sha256 of RECORD"),
+    "case-clash": (BuildError, "are one file on"),
+    "other-machine": (LinkageError, "L-001"),
+    "other-format": (LinkageError, "L-001"),
+    "truncated-headers": (LinkageError, "L-002"),
+    "floor-above-tag": (LinkageError, "L-006"),
+}
+
+
+def spoilt(subdir: str, how: str):
+    wheel = Release(subdir=subdir, torch="2.10.0").wheel("torch", "cp312")
+    return corrupt(wheel, how)
+
+
+def test_every_corruption_has_its_test():
+    assert {*AT_UPDATE, *AT_BUILD} == set(CORRUPTIONS)
+
+
+@pytest.mark.parametrize("how", AT_UPDATE)
+def test_update_says_why_a_wheel_cannot_be_used(how, tmp_path):
+    line = updated(tmp_path, [spoilt("linux-aarch64", how)], "linux-aarch64")
+    assert AT_UPDATE[how] in "\n".join(line.heard.warned)
+    assert "torch-2.10.0-cp312-cp312-manylinux_2_28_aarch64.whl" in "\n".join(line.heard.warned)
+    assert {variant.package for variant in line.variants} <= {"pytorch-mutex", "cpuonly"}
+
+
+@pytest.mark.parametrize(
+    ("subdir", "how"),
+    [
+        ("linux-aarch64", "other-bytes"),
+        ("linux-aarch64", "other-machine"),
+        ("linux-aarch64", "other-format"),
+        ("linux-aarch64", "truncated-headers"),
+        ("linux-aarch64", "floor-above-tag"),
+        ("linux-armv7l", "other-machine"),
+        ("osx-arm64", "other-machine"),
+        ("osx-arm64", "case-clash"),
+        ("win-arm64", "other-machine"),
+        ("win-arm64", "other-format"),
+        ("win-arm64", "truncated-headers"),
+        ("win-arm64", "case-clash"),
+    ],
+)
+def test_the_build_refuses_what_the_index_could_not_show(subdir, how, tmp_path):
+    kind, message = AT_BUILD[how]
+    packages = ["libtorch"] if "torch_cpu" in _spoilt_member(subdir, how) else ["pytorch-common"]
+    with pytest.raises(kind, match=message) as caught:
+        updated(tmp_path, [spoilt(subdir, how)], subdir, packages=packages)
+    assert caught.value.next_step
+    assert _spoilt_member(subdir, how).rpartition("/")[2] in str(caught.value)
+
+
+def _spoilt_member(subdir: str, how: str) -> str:
+    plain = Release(subdir=subdir, torch="2.10.0").wheel("torch", "cp312")
+    before, after = dict(plain.members_in_order()), dict(spoilt(subdir, how).members_in_order())
+    changed = {name for name in after if before.get(name) != after[name]}
+    return next((name for name in sorted(changed) if not name.endswith("RECORD")), "torch_cpu")
+
+
+def test_linux_keeps_names_that_differ_in_case_only(tmp_path):
+    line = updated(
+        tmp_path, [spoilt("linux-aarch64", "case-clash")], "linux-aarch64", packages=["libtorch"]
+    )
+    assert len(line.packages("libtorch")) == 1

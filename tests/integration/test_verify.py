@@ -1,0 +1,396 @@
+"""`armtorch verify` on packages that rattler-build made: sound ones proven, spoilt ones refused."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import random
+import re
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from generator.inspecting import Proof, verify_package
+from generator.inspecting.manifest import parse_manifest
+from tests.counts import count
+from tests.packages import (
+    MANIFEST,
+    PATHS,
+    Parts,
+    TinyChannel,
+    nothing,
+    tiny_channel,
+)
+
+pytestmark = pytest.mark.integration
+#: not compared with anything: how tests are run, what dependants get, when and by what it was made
+UNPROVEN = (
+    "info/tests/tests.yaml",
+    "info/run_exports.json",
+    "info/recipe/rendered_recipe.yaml",
+    "info/hash_input.json",
+)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory) -> TinyChannel:
+    return tiny_channel(tmp_path_factory.mktemp("repo"), tmp_path_factory.mktemp("out"))
+
+
+def package(tiny: TinyChannel, name: str, subdir: str = "linux-aarch64") -> Path:
+    wanted = re.compile(rf"{subdir}/{name}-[0-9]")
+    return next(path for path in tiny.packages if wanted.search(path.as_posix()))
+
+
+def spoilt(tiny: TinyChannel, parts: Parts, folder: Path) -> Proof:
+    return verify_package(parts.write(folder), tiny.everything(parts.name))
+
+
+def named(proof: Proof) -> set[str]:
+    return {flaw.file for flaw in proof.flaws}
+
+
+# ---- sound packages -----------------------------------------------------------------------------
+
+
+def test_every_package_is_proven_by_what_is_at_hand(tiny):
+    assert len(tiny.packages) == len(tiny.tree.variants)
+    for path in tiny.packages:
+        empty = path.name.startswith(("pytorch-cpu-", "pytorch-mutex-", "cpuonly-", "pytorch-cuda"))
+        for witness, verdict in (
+            (nothing, "self-consistent"),
+            (tiny.record, "proven (RECORD)"),
+            (tiny.everything(path.name), "proven (RECORD)"),
+            (tiny.wheel, "proven (wheel)"),
+        ):
+            proof = verify_package(path, witness)
+            assert not proof.flaws, (path, proof.flaws)
+            assert proof.verdict == ("nothing to prove" if empty else verdict)
+        assert proof.binaries.share == 1.0
+        assert empty or path.name.startswith("pytorch-common-") or proof.binaries.files
+        assert empty or sum(proof.counts.values()) > 0
+
+
+def test_counts_are_those_of_the_package(tiny):
+    path = package(tiny, "libtorch")
+    parts = Parts.read(path)
+    proof = verify_package(path, tiny.record)
+    kinds = ("unchanged", "patched", "generated", "linked")
+    assert sum(proof.counts[kind] for kind in kinds) == len(parts.payload)
+    assert proof.counts["patched"] == 1
+    assert proof.counts["elsewhere"] > 0
+    assert list(proof.patches) == ["share/cmake/ATen/ATenConfig.cmake"]
+
+
+def test_every_member_of_the_wheel_is_somewhere(tiny):
+    """Over libtorch and pytorch: nothing of a wheel gets lost without a word."""
+    for name in ("pytorch", "pytorch-common", "libtorch"):
+        parts = Parts.read(package(tiny, name))
+        manifest = parts.json(MANIFEST)
+        members = parts.info["info/armtorch/RECORD"].decode().splitlines()
+        linked = [path for path, row in manifest["linked"].items() if row["of"] == "libtorch"]
+        left = [*manifest["dropped"], *manifest["elsewhere"], *manifest["replaced"]]
+        said = (
+            len(manifest["unchanged"])
+            + len(manifest["patched"])
+            + sum(row["members"] for row in left)
+            + len(linked)
+        )
+        # METADATA and RECORD are made anew
+        assert said == len(members) - 2
+
+
+def test_packages_without_a_manifest_have_a_verdict_of_their_own(tiny, tmp_path):
+    parts = Parts.read(package(tiny, "torchaudio"))
+    for file in [file for file in parts.info if file.startswith("info/armtorch/")]:
+        del parts.info[file]
+    proof = verify_package(parts.write(tmp_path), nothing)
+    assert (proof.verdict, proof.flaws) == ("not provable", ())
+    assert "manifest" in proof.notes[0]
+    changed = next(path for path, content in parts.payload.items() if isinstance(content, bytes))
+    parts.payload[changed] = b"other"
+    proof = verify_package(parts.write(tmp_path), nothing)
+    assert proof.verdict == "refuted"
+    assert named(proof) == {changed}
+
+
+def test_the_old_format_is_named(tmp_path):
+    path = tmp_path / "pytorch-2.10.0-0.tar.bz2"
+    with tarfile.open(path, "w:bz2") as tar:
+        tar.addfile(tarfile.TarInfo("info/index.json"), io.BytesIO())
+    proof = verify_package(path, lambda *_: pytest.fail("asked"))
+    assert proof.verdict == "not provable"
+    assert ".tar.bz2" in proof.notes[0]
+
+
+# ---- one changed byte ---------------------------------------------------------------------------
+
+
+def change(content: bytes, chance: random.Random) -> bytes:
+    place = chance.randrange(len(content))
+    other = (content[place] + chance.randrange(1, 256)) % 256
+    return content[:place] + bytes([other]) + content[place + 1 :]
+
+
+def test_random_changes_are_all_found_and_named(tiny, tmp_path):
+    """A byte of a file, with paths.json and the manifest left alone or made to agree."""
+    chance = random.Random(3)
+    whole = {path: Parts.read(path) for path in tiny.packages}
+    files = [
+        (path, kind, file)
+        for path, parts in whole.items()
+        for kind, found in (("payload", parts.payload), ("info", parts.info))
+        for file, content in found.items()
+        if isinstance(content, bytes) and content and file not in UNPROVEN
+    ]
+    for number in range(count("changes")):
+        path, kind, file = chance.choice(files)
+        parts = copy.deepcopy(whole[path])
+        target: dict[str, Any] = parts.payload if kind == "payload" else parts.info
+        before = target[file]
+        target[file] = change(before, chance)
+        if kind == "payload" and number % 2:
+            parts.adjust(file)
+        witness = (
+            tiny.wheel if number % 4 == 3 and kind == "payload" else tiny.everything(path.name)
+        )
+        proof = verify_package(parts.write(tmp_path), witness)
+        assert proof.verdict == "refuted", (path, file, before, target[file])
+        if file == PATHS:  # its rows are the files' own
+            continue
+        assert file in named(proof), (path, file, proof.flaws)
+
+
+def test_the_wheel_says_which_byte(tiny, tmp_path):
+    parts = Parts.read(package(tiny, "libtorch"))
+    content = parts.file("lib/libtorch_cpu.so")
+    parts.payload["lib/libtorch_cpu.so"] = content[:100] + b"#" + content[101:]
+    parts.adjust("lib/libtorch_cpu.so")
+    proof = verify_package(parts.write(tmp_path), tiny.wheel)
+    assert "differs from the wheel's torch/lib/libtorch_cpu.so from byte 100 on" in {
+        flaw.what for flaw in proof.flaws
+    }
+
+
+def test_other_bytes_lower_the_share_of_upstreams(tiny, tmp_path):
+    parts = Parts.read(package(tiny, "libtorch"))
+    parts.payload["lib/libtorch_cpu.so"] = parts.file("lib/libtorch_cpu.so") + b"more"
+    parts.adjust("lib/libtorch_cpu.so")
+    proof = verify_package(parts.write(tmp_path), tiny.record)
+    assert proof.verdict == "refuted"
+    assert 0 < proof.binaries.share < 1
+
+
+# ---- an edited manifest -------------------------------------------------------------------------
+
+
+def edits(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Every place of a JSON value that holds no other values."""
+    if isinstance(value, dict) and value:
+        return [place for key in value for place in edits(value[key], (*path, key))]
+    if isinstance(value, list) and value:
+        return [place for n, inner in enumerate(value) for place in edits(inner, (*path, n))]
+    return [path]
+
+
+def edit(value: Any) -> Any:
+    if isinstance(value, str):
+        return value[:-1] + ("0" if value[-1:] != "0" else "1")
+    if isinstance(value, int):
+        return value + 1
+    return {**value, "more": "x"} if isinstance(value, dict) else "x"
+
+
+@pytest.mark.parametrize(
+    ("name", "at_hand"),
+    [("libtorch", "record"), ("pytorch", "record"), ("torchvision", "wheel")],
+)
+def test_a_manifest_edited_in_any_field_is_refused(tiny, tmp_path, name, at_hand):
+    """Every value and every key, by one that looks like it, and every row left out."""
+    parts = Parts.read(package(tiny, name))
+    manifest = parts.json(MANIFEST)
+    known = getattr(tiny, at_hand)(parse_manifest(parts.info[MANIFEST], name))
+    for place in edits(manifest):
+        for how in ("value", "key", "gone"):
+            edited = copy.deepcopy(manifest)
+            inside: Any = edited
+            for key in place[:-1]:
+                inside = inside[key]
+            if how == "value":
+                inside[place[-1]] = edit(inside[place[-1]])
+            elif how == "gone":
+                del inside[place[-1]]
+            elif isinstance(inside, dict):
+                inside[f"{place[-1]}x"] = inside.pop(place[-1])
+            parts.put_json(MANIFEST, edited)
+            if parts.json(MANIFEST) == manifest:
+                continue
+            proof = verify_package(parts.write(tmp_path), lambda *_: known)
+            assert proof.verdict == "refuted", (how, place)
+
+
+ODD: tuple[Any, ...] = (
+    None,
+    [],
+    {},
+    "",
+    -1,
+    2**63,
+    1e308,
+    True,
+    [["x"]],
+    {"x": "y"},
+    "../x",
+    "\ud800",
+    "a\0b",
+)
+JSON = (
+    MANIFEST,
+    PATHS,
+    *(f"info/{name}.json" for name in ("index", "about", "link", "recipe/layout")),
+)
+
+
+@pytest.mark.parametrize("at_hand", ["nothing", "wheel", "everything"])
+def test_odd_values_anywhere_in_metadata_end_in_a_verdict(tiny, tmp_path, at_hand):
+    chance = random.Random(5)
+    path = package(tiny, "pytorch")
+    sound = Parts.read(path)
+    known = parse_manifest(sound.info[MANIFEST], path.name)
+    evidence = {
+        "nothing": nothing(),
+        "wheel": tiny.wheel(known),
+        "everything": tiny.everything(path.name)(known),
+    }[at_hand]
+    for _ in range(count("changes") // 3):
+        parts = copy.deepcopy(sound)
+        file = chance.choice(JSON)
+        value = parts.json(file)
+        inside: Any = value
+        places = edits(value)
+        place = chance.choice(places)[: chance.randrange(1, 9)]
+        for key in place[:-1]:
+            inside = inside[key]
+        if inside[place[-1]] == (odd := chance.choice(ODD)):
+            continue
+        inside[place[-1]] = odd
+        parts.put_json(file, value)
+        proof = verify_package(parts.write(tmp_path), lambda *_: evidence)
+        where = at_hand == "everything" and "timestamp" not in place
+        assert proof.verdict == "refuted" or not where or file not in (MANIFEST, PATHS), place
+
+
+def test_a_manifest_with_a_key_twice_is_refused(tiny, tmp_path):
+    parts = Parts.read(package(tiny, "torchaudio"))
+    text = parts.info[MANIFEST].decode()
+    parts.info[MANIFEST] = text.replace(
+        '{\n "dropped"', '{\n "dropped": [],\n "dropped"', 1
+    ).encode()
+    assert parts.info[MANIFEST] != text.encode()
+    proof = spoilt(tiny, parts, tmp_path)
+    assert proof.verdict == "refuted"
+    assert named(proof) == {MANIFEST}
+
+
+# ---- things added, exchanged, led elsewhere -----------------------------------------------------
+
+
+def test_a_file_that_nothing_accounts_for_is_named(tiny, tmp_path):
+    parts = Parts.read(package(tiny, "torchaudio"))
+    parts.payload["site-packages/evil.pth"] = b"import evil\n"
+    paths = parts.json(PATHS)
+    paths["paths"].append({"_path": "site-packages/evil.pth", "path_type": "hardlink"})
+    parts.put_json(PATHS, paths)
+    parts.adjust("site-packages/evil.pth")
+    assert "site-packages/evil.pth" in named(spoilt(tiny, parts, tmp_path))
+
+
+def test_two_files_exchanged_are_named_although_both_are_upstreams(tiny, tmp_path):
+    parts = Parts.read(package(tiny, "libtorch"))
+    one, two = "include/torch/torch.h", "include/torch/script.h"
+    manifest = parts.json(MANIFEST)
+    unchanged = manifest["unchanged"]
+    unchanged[one], unchanged[two] = unchanged[two], unchanged[one]
+    parts.put_json(MANIFEST, manifest)
+    parts.payload[one], parts.payload[two] = parts.payload[two], parts.payload[one]
+    parts.adjust(one)
+    parts.adjust(two)
+    proof = verify_package(parts.write(tmp_path), tiny.record)
+    assert proof.verdict == "refuted"
+    assert any(one in flaw.what for flaw in proof.flaws)
+
+
+def test_a_recipe_that_was_changed_with_everything_else_is_not_the_locks(tiny, tmp_path):
+    """The forger adds a file of his own as upstream's and lets layout.json agree."""
+    parts = Parts.read(package(tiny, "torchaudio"))
+    layout = parts.json("info/recipe/layout.json")
+    layout["added_by_rattler_build"].append("bin/evil")
+    parts.info["info/recipe/layout.json"] = (
+        json.dumps(layout, indent=2, ensure_ascii=False) + "\n"
+    ).encode()
+    parts.info["info/recipe/evil"] = b"#!/bin/sh\n"
+    parts.payload["bin/evil"] = b"#!/bin/sh\n"
+    manifest = parts.json(MANIFEST)
+    manifest["generated"]["bin/evil"] = {"how": "test-file", "from": "info/recipe/evil"}
+    parts.put_json(MANIFEST, manifest)
+    paths = parts.json(PATHS)
+    paths["paths"].append({"_path": "bin/evil", "path_type": "hardlink"})
+    parts.put_json(PATHS, paths)
+    parts.adjust("bin/evil")
+    # by RECORD alone it holds together, and the proof says what it could not compare
+    proof = verify_package(parts.write(tmp_path), tiny.record)
+    assert proof.notes
+    proof = spoilt(tiny, parts, tmp_path)
+    assert {"info/recipe/layout.json", "info/recipe/evil"} <= named(proof)
+
+
+@pytest.mark.parametrize(
+    "target", ["/etc/passwd", "../../../../../../../etc/passwd", "", "..\\..\\evil", "../../.."]
+)
+def test_a_link_out_of_the_prefix_is_named(tiny, tmp_path, target):
+    parts = Parts.read(package(tiny, "pytorch"))
+    link = next(path for path, to in parts.payload.items() if isinstance(to, str))
+    parts.payload[link] = target
+    assert link in named(spoilt(tiny, parts, tmp_path))
+
+
+def test_a_link_to_another_file_is_named(tiny, tmp_path):
+    parts = Parts.read(package(tiny, "pytorch"))
+    link = "site-packages/torch/lib/libtorch_cpu.so"
+    parts.payload[link] = "../../../../libtorch_cpX.so"
+    proof = spoilt(tiny, parts, tmp_path)
+    assert "leads to lib/libtorch_cpX.so" in str(proof.flaws)
+
+
+def test_a_library_for_another_machine_is_not_upstreams(tiny, tmp_path):
+    parts = Parts.read(package(tiny, "libtorch"))
+    library = parts.file("lib/libtorch_cpu.so")
+    parts.payload["lib/libtorch_cpu.so"] = library[:18] + b"\x3e\0" + library[20:]
+    parts.adjust("lib/libtorch_cpu.so")
+    assert named(verify_package(parts.write(tmp_path), tiny.record)) == {"lib/libtorch_cpu.so"}
+
+
+def test_a_file_is_not_installed_with_a_prefix_written_into_it(tiny, tmp_path):
+    """paths.json can make clients rewrite a file; that would not be upstream's any more."""
+    parts = Parts.read(package(tiny, "torchaudio"))
+    paths = parts.json(PATHS)
+    paths["paths"][0] |= {"prefix_placeholder": "/opt", "file_mode": "binary"}
+    parts.put_json(PATHS, paths)
+    assert paths["paths"][0]["_path"] in named(verify_package(parts.write(tmp_path), tiny.record))
+
+
+def test_a_file_below_info_that_nobody_writes_is_named(tiny, tmp_path):
+    parts = Parts.read(package(tiny, "torchaudio"))
+    parts.info["info/evil.sh"] = b"#!/bin/sh\n"
+    assert named(spoilt(tiny, parts, tmp_path)) == {"info/evil.sh"}
+
+
+def test_another_record_is_not_the_locks(tiny, tmp_path):
+    """A wheel changed by one byte, and its RECORD with it."""
+    parts = Parts.read(package(tiny, "torchaudio"))
+    parts.info["info/armtorch/RECORD"] = parts.info["info/armtorch/RECORD"].replace(b"\n", b"\r\n")
+    proof = verify_package(parts.write(tmp_path), tiny.record)
+    assert "info/armtorch/RECORD" in named(proof)
