@@ -18,7 +18,20 @@ from tests.conftest import ROOT
 
 pytestmark = pytest.mark.integration
 
-COMMANDS = ["up", "update", "render", "build", "test", "lint", "map", "matrix", "schemas"]
+COMMANDS = [
+    "up",
+    "update",
+    "render",
+    "build",
+    "test",
+    "lint",
+    "map",
+    "matrix",
+    "explain",
+    "coverage",
+    "doctor",
+    "schemas",
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
