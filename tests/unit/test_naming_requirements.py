@@ -301,6 +301,7 @@ def test_windows_has_no_boards() -> None:
         subdir=subdirs()["win-arm64"],
         accelerator=Accelerator.parse("cuda134"),
         python=PythonBuild(3, 13),
+        part="native",
     )
     assert found == ()
 
