@@ -1,6 +1,7 @@
 """feedstock + lock -> cells -> variants, and the reason for everything absent."""
 
 from generator.matrix.lines import (
+    FILL,
     METAPACKAGES,
     PROJECTS,
     SHARED,
@@ -13,6 +14,8 @@ from generator.matrix.selection import Selection, newest_lines, select
 from generator.matrix.variants import conda_version, variants
 from generator.matrix.view import (
     AbsentCell,
+    BaseVerdict,
+    BlockedVariant,
     CellView,
     MatrixView,
     MissingVariant,
@@ -22,10 +25,13 @@ from generator.matrix.view import (
 )
 
 __all__ = [
+    "FILL",
     "METAPACKAGES",
     "PROJECTS",
     "SHARED",
     "AbsentCell",
+    "BaseVerdict",
+    "BlockedVariant",
     "CellView",
     "LineCells",
     "MatrixView",

@@ -3,11 +3,13 @@
 from generator.rendering.checking import check_tree
 from generator.rendering.folder import Difference, compare_tree, write_tree
 from generator.rendering.numbering import check_numbers, digests, number_builds
+from generator.rendering.records import NamedRecord, tree_records, write_record_channel
 from generator.rendering.tree import GENERATED, RenderedTree, render
 
 __all__ = [
     "GENERATED",
     "Difference",
+    "NamedRecord",
     "RenderedTree",
     "check_numbers",
     "check_tree",
@@ -15,5 +17,7 @@ __all__ = [
     "digests",
     "number_builds",
     "render",
+    "tree_records",
+    "write_record_channel",
     "write_tree",
 ]

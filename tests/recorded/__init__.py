@@ -12,9 +12,8 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from generator.matrix import variants
+from generator.rendering import render, tree_records, write_record_channel
 from generator.stages.project import Project
-from tests import rendered_channel
 from tests.forge import standins
 
 HERE = Path(__file__).parent
@@ -50,9 +49,8 @@ def write(project: Project, folder: Path) -> Recorded:
     )
     kept = tuple(row for row in base.packages if row.name in _MAIN or row.name.startswith("lib"))
     standins.write(folder / "main", base.model_copy(update={"packages": kept}))
-    rendered_channel.write(
-        variants(project.declared(), project.locked()), project.root, folder / "armtorch"
-    )
+    records = tree_records(render(project.declared(), project.locked()))
+    write_record_channel(records.values(), folder / "armtorch")
     return Recorded(folder)
 
 
