@@ -95,6 +95,9 @@ def solves(command, found, case, recorded_alias):
     defaults = case.get("defaults") or ["conda-forge"]
     if "--override-channels" not in command:
         channels += defaults
+    if "--strict" in command:
+        # conda goes by the name, whatever version is asked for
+        specs += [str(MatchSpec(spec).name.normalized) for spec in specs]
     strict = "--strict" in command or command.startswith("pixi") or "pixi add" in command
     machine = Machine(subdir=subdir, virtual_packages=found.virtual_packages)
     config = ChannelConfig(f"{recorded_alias}/")
