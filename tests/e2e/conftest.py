@@ -32,10 +32,11 @@ def tools() -> CrossTools:
 
 @pytest.fixture(scope="session")
 def developer(
-    cpu_channel: LocalChannel,
-    base: forge.ForgeChannel,
-    machine: Machine,
+    runner: Runner,
     tools: CrossTools,
+    machine: Machine,
+    base: forge.ForgeChannel,
+    cpu_channel: LocalChannel,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Environment:
     """The CPU trio beside what conda-forge has: a Pillow and an OpenBLAS of the environment."""
