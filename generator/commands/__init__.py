@@ -14,6 +14,7 @@ from generator.stages.project import Project
 _COMMANDS = (
     "up",
     "update",
+    "release",
     "render",
     "build",
     "test",
@@ -21,6 +22,8 @@ _COMMANDS = (
     "verify",
     "map",
     "matrix",
+    "ci",
+    "pins",
     "schemas",
 )
 
@@ -59,7 +62,7 @@ def cli(ctx: click.Context, feedstock: Path, *, quiet: bool, debug: bool) -> Non
     \b
     The same, step by step:
       armtorch update      what upstream has, into feedstock.lock.yaml
-      armtorch render      recipes/ and .ci_support/ from the lock
+      armtorch render      recipes/, .ci_support/ and workflows from the lock
       armtorch build       packages into a channel folder
       armtorch test        install each package afresh and run its tests
       armtorch verify      prove that packages are made of upstream's bytes

@@ -9,8 +9,10 @@ from typing import Any, TypeVar
 import click
 
 from generator.errors import SelectionError
-from generator.matrix import Selection
-from generator.model import Accelerator, PythonBuild
+from generator.matrix import Selection, select, variants
+from generator.model import Accelerator, PythonBuild, Variant
+from generator.stages.ci import job_variants
+from generator.stages.project import Project
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -80,6 +82,22 @@ def selection(
     return Selection(
         globs=globs, subdirs=subdirs, accelerators=accelerators, pythons=pythons, packages=packages
     )
+
+
+def chosen_variants(
+    project: Project, globs: tuple[str, ...], job: str, **filters: Any
+) -> tuple[Variant, ...]:
+    """Return the variants of a CI's job, or those that globs and options select.
+
+    Raises:
+        SelectionError: nothing is selected, or there is no such job.
+
+    """
+    if not job:
+        return select(variants(project.declared(), project.known()), selection(globs, **filters))
+    if globs or any(filters.values()):
+        raise click.UsageError("a job has its own variants: no globs or filters beside --job")
+    return job_variants(project, job)
 
 
 def json_option(command: _F) -> _F:

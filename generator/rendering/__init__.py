@@ -1,19 +1,33 @@
-"""Recipes and variant configs: rendered from the lock, checked, written and compared."""
+"""Recipes, variant configs and workflows: rendered from the lock, checked, written and compared."""
 
 from generator.rendering.checking import check_tree
 from generator.rendering.folder import Difference, compare_tree, write_tree
 from generator.rendering.numbering import check_numbers, digests, number_builds
 from generator.rendering.tree import GENERATED, RenderedTree, render
+from generator.rendering.workflows import (
+    PINS_FILE,
+    WORKFLOWS,
+    ActionPin,
+    action_pins,
+    workflow_files,
+    workflow_settings,
+)
 
 __all__ = [
     "GENERATED",
+    "PINS_FILE",
+    "WORKFLOWS",
+    "ActionPin",
     "Difference",
     "RenderedTree",
+    "action_pins",
     "check_numbers",
     "check_tree",
     "compare_tree",
     "digests",
     "number_builds",
     "render",
+    "workflow_files",
+    "workflow_settings",
     "write_tree",
 ]

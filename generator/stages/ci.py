@@ -1,0 +1,126 @@
+"""What a CI's jobs ask: which jobs there are, and what a channel joined from them lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from generator.building import file_name
+from generator.channel import LocalChannel
+from generator.matrix import Job, Jobs, find_job, jobs, variants
+from generator.matrix.smithy import smithy
+from generator.model import Variant
+from generator.rendering import workflow_settings
+from generator.stages.packages import labels
+from generator.stages.project import Project
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The jobs of a CI, and what is not built and why."""
+
+    jobs: Jobs
+    #: id of a variant -> what blocks it
+    blocked: dict[str, str]
+
+    def markdown(self) -> str:
+        """Return the summary of the plan."""
+        packages = sum(len(job.variants) for job in self.jobs.all)
+        lines = [f"{packages} packages in {len(self.jobs.all)} jobs."]
+        if self.blocked:
+            lines += ["", "Not built, since the base channels lack something:", ""]
+            lines += [f"- `{variant}`: {reason}" for variant, reason in self.blocked.items()]
+        return "\n".join(lines)
+
+    def row(self, job: Job) -> dict[str, str]:
+        """Return a job as one entry of GitHub's matrix; every value is a text."""
+        settings = workflow_settings()
+        noarch = job.subdir == "noarch"
+        platform = "linux" if noarch else job.subdir.partition("-")[0]
+        return {
+            "name": job.name,
+            "runner": (
+                settings.runner if noarch else smithy().platforms[job.subdir].github_actions_labels
+            ),
+            "architecture": settings.architectures.get(job.subdir, ""),
+            "wheelhouse": settings.wheelhouses[platform],
+            "wheels": job.wheels,
+            "digest": job.digest,
+            "needs": job.needs,
+        }
+
+
+def plan(project: Project, *, train: str = "", sample: bool = False) -> Plan:
+    """Group the variants of the lock, or of one train, into jobs.
+
+    Raises:
+        LockError, FeedstockError: the files cannot be used.
+        SelectionError: there are more cells than a matrix may have jobs.
+
+    """
+    settings = workflow_settings()
+    found = _of_train(variants(project.declared(), project.known()), train)
+    return Plan(
+        jobs=jobs(
+            found,
+            pythons_per_job=settings.pythons_per_job,
+            maximum=settings.maximum_jobs,
+            sample=sample,
+        ),
+        blocked={},
+    )
+
+
+def job_variants(project: Project, name: str) -> tuple[Variant, ...]:
+    """Return the variants of a job, by its name; raises SelectionError where there is none."""
+    whole, sample = plan(project).jobs, plan(project, sample=True).jobs
+    return find_job((*whole.all, *sample.variants), name).variants
+
+
+@dataclass(frozen=True, kw_only=True)
+class Joined:
+    """What a channel joined from the artifacts of jobs has, and what is not there."""
+
+    there: tuple[str, ...]
+    #: ids of variants
+    missing: tuple[str, ...]
+
+    def markdown(self) -> str:
+        """Return the summary of a publish job."""
+        lines = [f"{len(self.there)} packages are there, {len(self.missing)} are not."]
+        if self.missing:
+            lines += ["", "Not there, see the jobs of these cells:", ""]
+            lines += [f"- `{each}`" for each in self.missing]
+        return "\n".join(lines)
+
+
+def join(project: Project, folder: Path, *, train: str = "") -> Joined:
+    """Index a channel folder into which artifacts were unpacked, and say what it lacks.
+
+    Raises:
+        StorageError: the folder cannot be written.
+
+    """
+    feedstock = project.declared()
+    wanted = _of_train(variants(feedstock, project.known()), train)
+    channel = LocalChannel(folder)
+    there, missing = [], []
+    for variant in wanted:
+        place = channel.labelled(feedstock.label(variant.train))
+        name = file_name(variant, project.root)
+        (there if place.find(variant.subdir, name) is not None else missing).append(variant.id)
+    for label in labels(feedstock, wanted):
+        place = channel.labelled(label)
+        if place.root.is_dir():
+            place.index()
+    return Joined(there=tuple(there), missing=tuple(missing))
+
+
+def _of_train(found: Iterable[Variant], train: str) -> tuple[Variant, ...]:
+    """Keep a train's variants, and the metapackages that it needs."""
+    chosen = tuple(found)
+    if not train:
+        return chosen
+    needed = {each for variant in chosen if variant.train == train for each in variant.depends}
+    return tuple(v for v in chosen if v.train == train or v.id in needed)
