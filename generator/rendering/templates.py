@@ -39,7 +39,10 @@ def read(name: str) -> bytes:
 
 @cache
 def environment(kind: str = "recipes") -> Environment:
-    """Return the environment over one folder of templates. Its delimiters leave rattler-build's ``${{ }}`` alone."""
+    """Return the environment over one folder of templates.
+
+    Its delimiters leave rattler-build's ``${{ }}`` alone.
+    """
     # recipes are YAML, not HTML: escaping would break them
     found = Environment(  # noqa: S701
         loader=FileSystemLoader(folder() / kind),
