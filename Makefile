@@ -23,7 +23,7 @@ PYTHON3 := $(or $(PYTHON3),$(shell for p in python3.13 python3.12 python3.11 pyt
 ROOT := $(filter 0,$(shell id -u))
 APT := $(shell command -v apt-get)
 
-.PHONY: help channel test prove lint format schemas emulator clean
+.PHONY: help channel test prove lint format schemas emulator servers clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,11 +33,11 @@ channel: $(VENV)/.installed ## build a channel folder: SUBDIR= ACCELERATOR= PYTH
 	  $(if $(TORCH),--torch '$(TORCH)') $(if $(BASE),--base '$(BASE)') --out '$(or $(OUT),channel)' \
 	  $(if $(SYSROOT),--sysroot '$(SYSROOT)') $(foreach v,$(VIRTUAL),--virtual '$(v)')
 
-test: $(VENV)/.test-installed emulator ## unit, integration and emulated end-to-end tests
+test: $(VENV)/.test-installed emulator servers ## unit, integration and emulated end-to-end tests
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest
 
-prove: $(VENV)/.test-installed emulator ## the full counts, and the benchmarks whose figures are committed
+prove: $(VENV)/.test-installed emulator servers ## the full counts, and the benchmarks whose figures are committed
 	ARMTORCH_TEST_COUNTS=prove $(BIN)/python -m pytest
 	$(BIN)/python -m benchmarks --out benchmarks/results.json
 
@@ -74,9 +74,14 @@ $(VENV)/.test-installed: pyproject.toml $(VENV)/.installed
 
 # ARM binaries run under qemu-user. Without root or apt the tests that need it are skipped with the
 # reason, and the summary counts them; with CI=true its absence is a failure.
-emulator: ## install qemu-user and register it with the kernel (root, Debian)
+emulator: ## install qemu-user, registered with the kernel, and a cross compiler (root, Debian)
 	@if test -n '$(ROOT)' -a -n '$(APT)'; then bash tests/emulator.sh; \
 	else echo 'emulator: not root on Debian, so emulated tests run only where qemu is there'; fi
+
+# nginx serves published channels and Chromium opens their page; without them those tests are skipped.
+servers: ## install nginx and Chromium for the tests (root, Debian)
+	@if test -n '$(ROOT)' -a -n '$(APT)'; then bash tests/servers.sh; \
+	else echo 'servers: not root on Debian, so tests with nginx and Chromium run only where they are there'; fi
 
 clean: ## remove what the targets made, but not the caches
 	rm -rf $(VENV) channel output .armtorch wheelhouse

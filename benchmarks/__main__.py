@@ -26,7 +26,11 @@ from benchmarks.measuring import run_module
     default=Path("benchmarks/results.json"),
     show_default=True,
 )
-@click.option("--only", multiple=True, type=click.Choice(["update", "render", "build"]))
+@click.option(
+    "--only",
+    multiple=True,
+    type=click.Choice(["update", "render", "build", "publish", "copies"]),
+)
 def main(
     feedstock: str,
     line: str,
@@ -47,7 +51,7 @@ def main(
         "python": platform.python_version(),
         "py-rattler-build": version("py-rattler-build"),
     }
-    wanted = only or ("update", "render", "build")
+    wanted = only or ("update", "render", "build", "publish", "copies")
     if "update" in wanted:
         cost, figures = run_module("benchmarks.update_bytes", feedstock)
         figures["ratio"] = round(figures["bytes_read"] / figures["wheel_bytes"], 5)
@@ -61,8 +65,13 @@ def main(
             "with_checks_seconds": checked["with_checks_seconds"],
             "with_checks_peak_mib": round(checked_cost.peak_mib),
         }
+    if "publish" in wanted:
+        cost, figures = run_module("benchmarks.publish_one", "10000")
+        found["publish"] = {**figures, "peak_mib": round(cost.peak_mib)}
     if "build" in wanted:
         found["build"] = _build(feedstock, line, subdir, accelerator, str(level))
+    if "copies" in wanted:
+        _, found["copies"] = run_module("benchmarks.mapped_copies", feedstock)
     out.write_text(json.dumps(found, indent=2) + "\n")
     click.echo(json.dumps(found, indent=2))
 

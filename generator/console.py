@@ -22,6 +22,7 @@ from rich.progress import (
     TaskID,
     TextColumn,
     TimeRemainingColumn,
+    TransferSpeedColumn,
 )
 from rich.progress import Task as RichTask
 
@@ -80,6 +81,7 @@ class _PlainTask:
     def __init__(self, narrator: Plain, text: str, total: int | None, unit: str) -> None:
         self._narrator, self._text, self._total, self._unit = narrator, text, total, unit
         self._done, self._last = 0, time.monotonic()
+        self._started = self._last
 
     def advance(self, amount: int) -> None:
         self._done += amount
@@ -90,7 +92,11 @@ class _PlainTask:
     def _amount(self) -> str:
         if self._unit == "bytes":
             done = f"{self._done / 1e6:.0f}"
-            return f"{done} of {self._total / 1e6:.0f} MB" if self._total else f"{done} MB"
+            rate = self._done / max(time.monotonic() - self._started, 1e-3)
+            if not self._total:
+                return f"{done} MB, {rate / 1e6:.1f} MB/s"
+            left = f", {(self._total - self._done) / rate:.0f} s left" if rate > 0 else ""
+            return f"{done} of {self._total / 1e6:.0f} MB, {rate / 1e6:.1f} MB/s{left}"
         return f"{self._done} of {self._total}" if self._total else str(self._done)
 
 
@@ -134,6 +140,17 @@ class _AmountColumn(ProgressColumn):
         return column.render(task)
 
 
+class _RateColumn(ProgressColumn):
+    """Bytes a second, for what is counted in bytes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._speed = TransferSpeedColumn()
+
+    def render(self, task: RichTask) -> RenderableType:
+        return self._speed.render(task) if task.fields["unit"] == "bytes" else ""
+
+
 class Bars:
     """Progress bars by rich, on a terminal; one display for tasks that run side by side."""
 
@@ -143,6 +160,7 @@ class Bars:
             TextColumn("{task.description}"),
             BarColumn(),
             _AmountColumn(),
+            _RateColumn(),
             TimeRemainingColumn(),
         )
         self._progress = Progress(*columns, console=self._console, transient=True)

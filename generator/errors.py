@@ -189,3 +189,24 @@ class MissingToolError(ArmtorchError):
 
     exit_code = 32
     kind = "missing-tool"
+
+
+class ConflictError(ArmtorchError):
+    """A destination has other bytes under the name of a package that is to be published."""
+
+    exit_code = 33
+    kind = "conflict"
+
+
+class BudgetError(ArmtorchError):
+    """A destination would hold more bytes than its budget or its host allows."""
+
+    exit_code = 34
+    kind = "budget"
+
+
+class RefusedError(ArmtorchError):
+    """A destination answered, and said no: credentials, quota, or a package it does not take."""
+
+    exit_code = 35
+    kind = "refused"

@@ -24,6 +24,22 @@ ROOT = Path(__file__).parents[1]
 ARM = "linux-aarch64"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--large",
+        action="store_true",
+        help="also run the tests that download gigabytes (CUDA's libraries: 3.5 GB, 12 GB of disk)",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what is large, also in CI: it has to be asked for."""
+    if not config.getoption("--large"):
+        for item in items:
+            if item.get_closest_marker("large"):
+                item.add_marker(pytest.mark.skip(reason="large; run it with pytest --large"))
+
+
 def missing(reason: str) -> NoReturn:
     """Skip with the reason; fail where everything must have been installed (CI=true)."""
     if os.environ.get("CI") == "true":

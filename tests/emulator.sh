@@ -1,12 +1,18 @@
 #!/usr/bin/env bash
-# Installs qemu-user and registers it for aarch64, so that the kernel runs ARM programs itself.
-# Does nothing where all is in place.
+# Installs qemu-user and registers it for aarch64, so that the kernel runs ARM programs itself, and
+# what builds such programs: the cross compiler, CMake and make. Does nothing where all is in place.
 set -euo pipefail
 
-if ! command -v qemu-aarch64-static >/dev/null; then
+wanted=()
+command -v qemu-aarch64-static >/dev/null || wanted+=(qemu-user-static)
+command -v aarch64-linux-gnu-g++ >/dev/null || wanted+=(g++-aarch64-linux-gnu)
+command -v aarch64-linux-gnu-gcc >/dev/null || wanted+=(gcc-aarch64-linux-gnu)
+command -v cmake >/dev/null || wanted+=(cmake)
+command -v make >/dev/null || wanted+=(make)
+if test ${#wanted[@]} -gt 0; then
   export DEBIAN_FRONTEND=noninteractive
   apt-get update -q
-  apt-get install -qy --no-install-recommends qemu-user-static
+  apt-get install -qy --no-install-recommends "${wanted[@]}"
 fi
 
 formats=/proc/sys/fs/binfmt_misc

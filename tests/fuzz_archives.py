@@ -117,7 +117,7 @@ def main(tries: int) -> None:
 
         fuzz_files()
         fuzz_tars()
-    print(peak())  # noqa: T201
+    print(peak())
 
 
 def peak() -> int:

@@ -42,4 +42,4 @@ def golden_tree() -> RenderedTree:
 
 if __name__ == "__main__":
     for difference in write_tree(golden_tree(), FOLDER):
-        print(difference.kind, difference.path)  # noqa: T201 - a command
+        print(difference.kind, difference.path)

@@ -199,7 +199,7 @@ def cpu_cell(shelf: Shelf, line: str = "9.1", version: str = "9.1.0") -> Cell:
         [
             *(
                 torch_wheel(
-                    version, python, requires=("filelock", 'setuptools; python_version >= "3.12"')
+                    version, python, requires=("filelock", 'packaging; python_version >= "3.12"')
                 )
                 for python in pythons
             ),

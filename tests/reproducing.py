@@ -29,7 +29,7 @@ def main(root: Path, jobs: int, order: str) -> None:
     report = build(variants, channel=channel, settings=settings, narrator=Silent())
     report.raise_for_failures()
     found = {f"{row.subdir}/{row.file_name}": row.sha256 for row in report.rows}
-    print(json.dumps(found, sort_keys=True))  # noqa: T201
+    print(json.dumps(found, sort_keys=True))
 
 
 if __name__ == "__main__":

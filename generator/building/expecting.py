@@ -29,9 +29,11 @@ def expected_metadata(variant: Variant, repo: Path) -> Mapping[str, Mapping[str,
     recipe: dict[str, Any] = render(Inputs.of(variant, repo)).recipe.to_dict()
     build, wanted = recipe["build"], recipe.get("requirements", {})
     python: dict[str, Any] = build.get("python", {})
+    name: str = recipe["package"]["name"]
+    down: int = build.get("variant", {}).get("down_prioritize_variant", 0)
     found: dict[str, Mapping[str, object]] = {
         "info/index.json": {
-            "name": recipe["package"]["name"],
+            "name": name,
             "version": str(recipe["package"]["version"]),
             "build": build["string"],
             "build_number": build.get("number", 0),
@@ -41,6 +43,7 @@ def expected_metadata(variant: Variant, repo: Path) -> Mapping[str, Mapping[str,
             "depends": list(wanted.get("run", [])),
             "constrains": list(wanted.get("run_constraints", [])),
             "license": recipe["about"]["license"],
+            "track_features": " ".join(f"{name}-p-{number}" for number in range(down)) or None,
             "noarch": "python" if python.get("version_independent") else build.get("noarch"),
         },
         "info/about.json": {

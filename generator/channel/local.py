@@ -24,11 +24,14 @@ from filelock import FileLock
 from rattler.exceptions import CacheDirError, IoError
 from rattler.index import index_fs
 
-from generator.channel.repodata import REPODATA, Record, drop_records, read_records
+from generator.atomic import write_text
+from generator.channel.repodata import REPODATA, UNPATCHED, Record, drop_records, read_records
 from generator.errors import BuildError, IntegrityError, StorageError
 
 #: there while an index run is under way or was killed
 _UNFINISHED: Final = ".indexing"
+#: the patch package that the repodata was last made with
+_PATCH: Final = ".armtorch.patch"
 #: what clients read first: plain, compressed and sharded (CEP 16) repodata
 _INDEXES: Final = (REPODATA, f"{REPODATA}.zst", "repodata_shards.msgpack.zst")
 
@@ -53,7 +56,7 @@ class LocalChannel:
 
     def prepare(self) -> None:
         """Make the folder; StorageError when packages could not be put there later."""
-        with self._locked():
+        with self.locked():
             probe = self.root / ".armtorch.probe"
             probe.write_bytes(b"")
             probe.unlink()
@@ -65,9 +68,9 @@ class LocalChannel:
 
     def sha256(self, subdir: str, file_name: str) -> str:
         """Return a package's sha256, from the repodata where that is of the file as it is."""
-        path, repodata = self.root / subdir / file_name, self.root / subdir / REPODATA
+        path, repodata = self.root / subdir / file_name, self._source(subdir)
         stat = path.stat()
-        for record in self.records(subdir):
+        for record in read_records(repodata):
             if record.file_name == file_name and _describes(record.size, repodata, stat):
                 return record.sha256
         return _sha256(path)
@@ -81,8 +84,13 @@ class LocalChannel:
         """
         return read_records(self.root / subdir / REPODATA)
 
-    def place(self, package: Path, subdir: str, *, replace: bool) -> Path:
-        """Move a finished package into the channel; it is not in the repodata before ``index``.
+    def _source(self, subdir: str) -> Path:
+        """Return the repodata that the indexer goes on from: the one without patches."""
+        unpatched = self.root / subdir / UNPATCHED
+        return unpatched if unpatched.is_file() else self.root / subdir / REPODATA
+
+    def place(self, package: Path, subdir: str, *, replace: bool, copy: bool = False) -> Path:
+        """Move or copy a finished package into the channel; ``index`` puts it into the repodata.
 
         Raises:
             BuildError: other bytes are there under this name, and ``replace`` is not set.
@@ -90,7 +98,7 @@ class LocalChannel:
 
         """
         target = self.root / subdir / package.name
-        with self._locked():
+        with self.locked():
             target.parent.mkdir(exist_ok=True)
             if target.is_file() and not replace and _sha256(target) != _sha256(package):
                 raise BuildError(
@@ -101,37 +109,45 @@ class LocalChannel:
             if target.is_file():
                 # no client may see a record whose file has other bytes
                 drop_records(target.parent / REPODATA, {package.name})
+                drop_records(target.parent / UNPATCHED, {package.name})
                 (self.root / _UNFINISHED).touch()
-            _move(package, target)
+            _move(package, target, copy=copy)
         return target
 
-    def index(self) -> bool:
+    def index(self, patch: str | None = None) -> bool:
         """Bring the repodata up to date with the packages; return whether there was a need.
+
+        ``patch`` is the file name of a package in noarch with patch instructions.
 
         Raises:
             IntegrityError: a package is damaged.
             StorageError: no space, or not writable.
 
         """
-        with self._locked():
+        with self.locked():
             outdated = self._outdated()
             unfinished = self.root / _UNFINISHED
-            if not outdated and self._has_every_index() and not unfinished.exists():
+            applied = self.root / _PATCH
+            patched = (applied.read_text() if applied.is_file() else "") == (patch or "")
+            settled = patched and not outdated and not unfinished.exists()
+            if settled and self._has_every_index():
                 return False
             self._refuse_changed(outdated)
             # index_fs renames its files one by one: until all are there, the next run goes on
             unfinished.touch()
             for subdir, names in outdated.items():
-                drop_records(self.root / subdir / REPODATA, names)
+                drop_records(self._source(subdir), names)
             shutil.rmtree(self.root / ".tmp", ignore_errors=True)  # of runs that were killed
-            self._run_index(outdated)
+            self._run_index(outdated, patch)
+            if not patched:
+                write_text(applied, patch or "")
             unfinished.unlink()
         return True
 
     def _refuse_changed(self, outdated: dict[str, set[str]]) -> None:
         """Raise IntegrityError for a package whose bytes are not those of its record any more."""
         for subdir, names in outdated.items():
-            for record in self.records(subdir):
+            for record in read_records(self._source(subdir)):
                 path = self.root / subdir / record.file_name
                 changed = record.file_name in names and path.is_file()
                 if changed and _sha256(path) != record.sha256:
@@ -142,7 +158,7 @@ class LocalChannel:
                         "`armtorch build` again",
                     )
 
-    def _run_index(self, outdated: dict[str, set[str]]) -> None:
+    def _run_index(self, outdated: dict[str, set[str]], patch: str | None) -> None:
         for subdir, names in outdated.items():
             for path in (self.root / subdir / name for name in sorted(names)):
                 # rattler's indexer panics on these, without their name
@@ -153,7 +169,9 @@ class LocalChannel:
                         next_step="delete it and run `armtorch build` again",
                     )
         try:
-            asyncio.run(index_fs(self.root, write_zst=True, write_shards=True))
+            asyncio.run(
+                index_fs(self.root, repodata_patch=patch, write_zst=True, write_shards=True)
+            )
         except (CacheDirError, IoError) as error:  # what py-rattler makes of the indexer's errors
             raise StorageError(
                 f"the channel cannot be indexed: {error}",
@@ -167,8 +185,8 @@ class LocalChannel:
         """Return per subdir the packages whose repodata record is missing, wrong or left over."""
         found: dict[str, set[str]] = {}
         for subdir in self._subdirs():
-            repodata = self.root / subdir / REPODATA
-            sizes = {record.file_name: record.size for record in self.records(subdir)}
+            repodata = self._source(subdir)
+            sizes = {record.file_name: record.size for record in read_records(repodata)}
             there = {path.name: path.stat() for path in (self.root / subdir).glob("*.conda")}
             names = {
                 name
@@ -199,7 +217,7 @@ class LocalChannel:
         )
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         """Hold the channel against other builders, and turn OSError into StorageError."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
@@ -218,12 +236,15 @@ def _describes(size: int | None, repodata: Path, package: os.stat_result) -> boo
     return size == package.st_size and repodata.stat().st_mtime_ns >= package.st_mtime_ns
 
 
-def _move(package: Path, target: Path) -> None:
+def _move(package: Path, target: Path, *, copy: bool) -> None:
     """Let ``target`` become ``package`` in one step, from another file system too."""
     part = target.with_name(target.name + ".part")
     try:
         try:
-            package.replace(part)
+            if copy:
+                shutil.copyfile(package, part)
+            else:
+                package.replace(part)
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise

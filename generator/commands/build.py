@@ -11,6 +11,7 @@ import click
 from generator.channel import LocalChannel
 from generator.commands.options import (
     chosen_variants,
+    job_options,
     json_option,
     selection_options,
     write_json,
@@ -23,7 +24,7 @@ from generator.stages.project import Project
 
 @click.command("build")
 @click.argument("globs", nargs=-1, metavar="[GLOB]...")
-@click.option("--job", default="", help="The variants of a CI's job: armtorch ci plan.")
+@job_options
 @selection_options
 @click.option(
     "--out",
@@ -50,6 +51,7 @@ def command(
     *,
     globs: tuple[str, ...],
     job: str,
+    skipped: tuple[str, ...],
     out: Path,
     jobs: int,
     level: int | None,
@@ -70,7 +72,7 @@ def command(
       armtorch build '2.10/pytorch/*python3.12*'
       armtorch build --subdir osx-arm64 --python 3.12,3.14t --out /srv/channel
     """
-    chosen = chosen_variants(project, globs, job, **filters)
+    chosen = chosen_variants(project, globs, job, skipped, **filters)
     if dry_run:
         ids = [variant.id for variant in chosen]
         if as_json:

@@ -33,6 +33,9 @@ def command() -> None:
 @command.command("plan")
 @_TRAIN
 @click.option("--sample", type=bool, default=False, help="One Python per cell: true or false.")
+@click.option(
+    "--against-base", "solved", is_flag=True, help="Leave out what the base channels block now."
+)
 @_OUTPUT
 @_SUMMARY
 @json_option
@@ -42,6 +45,7 @@ def plan(
     *,
     train: str,
     sample: bool,
+    solved: bool,
     output: Path | None,
     summary: Path | None,
     as_json: bool,
@@ -56,10 +60,10 @@ def plan(
       armtorch ci plan
       armtorch ci plan --train nightly --json
     """
-    made = ci.plan(project, train=train, sample=sample)
+    made = ci.plan(project, train=train, sample=sample, solved=solved)
     rounds = {
-        "shared": [made.row(job) for job in made.jobs.shared],
-        "variants": [made.row(job) for job in made.jobs.variants],
+        "shared": made.rows(made.jobs.shared),
+        "variants": made.rows(made.jobs.variants),
     }
     if output is not None:
         write_outputs(output, {name: json.dumps(rows) for name, rows in rounds.items()})

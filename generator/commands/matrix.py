@@ -2,29 +2,77 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
+from rich.console import Console
 from rich.table import Table
 
-from generator.commands.options import json_option
+from generator.commands.options import ManyValues, joined, json_option
 from generator.commands.tables import table_console
+from generator.errors import SelectionError, SolveError
 from generator.matrix import CellView, MatrixView, matrix_json, matrix_view
+from generator.stages.against_base import against_base
 from generator.stages.project import Project
 
 
 @click.command("matrix")
 @click.option("--ids", is_flag=True, help="Print only the ids of the variants, one a line.")
+@click.option(
+    "--against-base",
+    "solved",
+    is_flag=True,
+    help="Solve every variant on the base channels, and name what blocks one.",
+)
+@click.option(
+    "--base",
+    multiple=True,
+    type=ManyValues(),
+    callback=joined,
+    metavar="A,B",
+    help="Base channels instead of the feedstock's: names, URLs or folders of recorded repodata.",
+)
+@click.option(
+    "--virtual",
+    "virtual_packages",
+    multiple=True,
+    metavar="NAME=VERSION",
+    help="A virtual package of the machine that is solved for, for example __glibc=2.28.",
+)
 @json_option
 @click.pass_obj
-def command(project: Project, *, ids: bool, as_json: bool) -> None:
+def command(
+    project: Project,
+    *,
+    ids: bool,
+    solved: bool,
+    base: tuple[str, ...],
+    virtual_packages: tuple[str, ...],
+    as_json: bool,
+) -> None:
     """Show every cell and variant, and the reason for each absent one.
+
+    With --against-base nothing is built: the packages are solved as they would be, each on the
+    repodata of its cell's base channels, for a common machine of its kind. What has no solution is
+    named with the requirement that has none, and the exit code is 24.
 
     \b
     Examples:
       armtorch matrix
       armtorch matrix --ids | grep 3.12
+      armtorch matrix --against-base
+      armtorch matrix --against-base --base /srv/recorded --virtual __glibc=2.28
       armtorch matrix --json | jq '.absent'
     """
+    if (base or virtual_packages) and not solved:
+        raise SelectionError(
+            "there is nothing to solve",
+            where="--base, --virtual",
+            next_step="add --against-base",
+        )
     view = matrix_view(project.declared(), project.known())
+    if solved:
+        view = against_base(project, view, base=base, virtual_packages=virtual_packages)
     if as_json:
         click.echo(matrix_json(view), nl=False)
     elif ids:
@@ -32,6 +80,8 @@ def command(project: Project, *, ids: bool, as_json: bool) -> None:
             click.echo(each)
     else:
         _show(view)
+    if any(cell.base is not None and cell.base.blocked for cell in view.cells):
+        sys.exit(SolveError.exit_code)
 
 
 def _origin(cell: CellView) -> str:
@@ -46,17 +96,34 @@ def _origin(cell: CellView) -> str:
 
 def _show(view: MatrixView) -> None:
     console = table_console()
-    table = Table("cell", "trio", "Pythons", "variants", "wheels from", box=None, pad_edge=False)
+    solved = any(cell.base is not None for cell in view.cells)
+    heads = ["cell", "trio", "Pythons", "variants", "wheels from"]
+    heads += ["on the base"] if solved else []
+    table = Table(*heads, box=None, pad_edge=False)
     for cell in view.cells:
-        trio = ", ".join(f"{name} {version}" for name, version in cell.trio.items())
-        table.add_row(
-            cell.name, trio, " ".join(cell.pythons), str(len(cell.variants)), _origin(cell)
-        )
+        versions = {**cell.trio, **cell.fill}
+        trio = ", ".join(f"{name} {version}" for name, version in versions.items())
+        row = [cell.name, trio, " ".join(cell.pythons), str(len(cell.variants)), _origin(cell)]
+        table.add_row(*row, *([_verdict(cell)] if solved else []))
     console.print(table)
     total = sum(len(cell.variants) for cell in view.cells) + len(view.metapackages)
     console.print(
         f"\n{total} variants, {len(view.metapackages)} of them metapackages for every platform"
     )
+    _show_subdirs(console, view)
+    _show_absent(console, view)
+    _show_blocked(console, view)
+
+
+def _show_subdirs(console: Console, view: MatrixView) -> None:
+    console.print()
+    for subdir in view.subdirs:
+        counts = f"{subdir.cells} cells, {subdir.variants} variants"
+        why = f"; {subdir.note}" if subdir.note and not subdir.cells else ""
+        console.print(f"{subdir.name}: {counts}{why}", markup=False)
+
+
+def _show_absent(console: Console, view: MatrixView) -> None:
     missing = [(cell.name, row) for cell in view.cells for row in cell.missing]
     if missing or view.absent:
         console.print("\nnot there:")
@@ -69,3 +136,29 @@ def _show(view: MatrixView) -> None:
             f"  {each.train}/{each.subdir}/{each.accelerator}: {each.reason}: {each.detail}",
             markup=False,
         )
+
+
+def _show_blocked(console: Console, view: MatrixView) -> None:
+    for cell in view.cells:
+        if cell.base is None or not cell.base.blocked:
+            continue
+        console.print(
+            f"\n{cell.name}, on {', '.join(cell.base.channels)} with "
+            f"{', '.join(cell.base.virtual_packages)}:",
+            markup=False,
+        )
+        by_reason: dict[tuple[str, ...], list[str]] = {}
+        for each in cell.base.blocked:
+            by_reason.setdefault(each.by, []).append(each.id)
+        for reason, ids in by_reason.items():
+            console.print(f"  blocked by base: {', '.join(reason)}", markup=False)
+            for name in ids:
+                console.print(f"    {name}", markup=False)
+
+
+def _verdict(cell: CellView) -> str:
+    if cell.base is None:
+        return ""
+    if not cell.base.blocked:
+        return "installable"
+    return f"{len(cell.base.blocked)} of {len(cell.variants)} blocked"

@@ -84,8 +84,23 @@ def selection(
     )
 
 
+def job_options(command: _F) -> _F:
+    """Add what a CI's job selects by instead."""
+    skip = click.option(
+        "--skip",
+        "skipped",
+        multiple=True,
+        type=ManyValues(),
+        callback=joined,
+        metavar="IDS",
+        help="Variants of the job that are left out.",
+    )
+    job = click.option("--job", default="", help="The variants of a CI's job: armtorch ci plan.")
+    return job(skip(command))
+
+
 def chosen_variants(
-    project: Project, globs: tuple[str, ...], job: str, **filters: Any
+    project: Project, globs: tuple[str, ...], job: str, skipped: tuple[str, ...], **filters: Any
 ) -> tuple[Variant, ...]:
     """Return the variants of a CI's job, or those that globs and options select.
 
@@ -97,7 +112,7 @@ def chosen_variants(
         return select(variants(project.declared(), project.known()), selection(globs, **filters))
     if globs or any(filters.values()):
         raise click.UsageError("a job has its own variants: no globs or filters beside --job")
-    return job_variants(project, job)
+    return job_variants(project, job, skipped)
 
 
 def json_option(command: _F) -> _F:

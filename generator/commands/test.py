@@ -12,6 +12,7 @@ from generator.channel import LocalChannel
 from generator.commands.options import (
     ManyValues,
     chosen_variants,
+    job_options,
     joined,
     json_option,
     selection_options,
@@ -25,7 +26,7 @@ from generator.stages.project import Project
 
 @click.command("test")
 @click.argument("globs", nargs=-1, metavar="[GLOB]...")
-@click.option("--job", default="", help="The variants of a CI's job: armtorch ci plan.")
+@job_options
 @selection_options
 @click.option(
     "--channel",
@@ -63,6 +64,7 @@ def command(
     *,
     globs: tuple[str, ...],
     job: str,
+    skipped: tuple[str, ...],
     channel: Path,
     base: tuple[str, ...],
     virtual_packages: tuple[str, ...],
@@ -81,7 +83,7 @@ def command(
       armtorch test '2.10/*python3.11*'
       armtorch test '2.10/pytorch/*' --base /srv/base-channel --sysroot /srv/arm64-libc
     """
-    chosen = chosen_variants(project, globs, job, **filters)
+    chosen = chosen_variants(project, globs, job, skipped, **filters)
     options = RunOptions(
         channel=LocalChannel(channel), base=base, virtual_packages=virtual_packages, sysroot=sysroot
     )

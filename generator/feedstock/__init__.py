@@ -1,6 +1,7 @@
 """feedstock.yaml: the whole declaration of what a person wants, read and validated."""
 
 from generator.feedstock.declaration import (
+    Destination,
     Feedstock,
     IndexSource,
     Line,
@@ -11,6 +12,7 @@ from generator.feedstock.declaration import (
 from generator.feedstock.reading import read_feedstock, schema_text
 
 __all__ = [
+    "Destination",
     "Feedstock",
     "IndexSource",
     "Line",

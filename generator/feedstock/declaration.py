@@ -11,7 +11,8 @@ from pydantic import AfterValidator, ConfigDict, Field
 
 from generator.model.cell import TrainName
 from generator.model.fields import PythonBuildText
-from generator.model.wheel import Project
+from generator.model.retention import Retention
+from generator.model.wheel import Fill, Project
 
 _CLOSED = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
@@ -142,6 +143,24 @@ class Policies:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Destination:
+    """Where `armtorch publish --to NAME` puts packages, and how much may lie there."""
+
+    __pydantic_config__ = _CLOSED
+
+    to: ChannelName
+    """A folder, file://, s3://bucket/path, https://prefix.dev/CHANNEL, https://anaconda.org/OWNER,
+    or KIND+https://server/CHANNEL for prefix, anaconda, quetz and artifactory."""
+    label: Annotated[str, Field(pattern=r"^([A-Za-z][A-Za-z0-9._-]*)?$")] = ""
+    """A label at anaconda.org; elsewhere a channel of its own below or beside `to`."""
+    budget: Annotated[int, Field(gt=0)] | None = None
+    """Bytes that may lie there; publish refuses beforehand what would go over it. Without it, the
+    limit that the host is known for."""
+    retention: Retention = field(default_factory=Retention)
+    """What `armtorch retire` may take away."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Feedstock:
     """feedstock.yaml: what this channel is to offer."""
 
@@ -162,9 +181,14 @@ class Feedstock:
     upstream serves."""
     packages: tuple[Project, ...] = ("torch", "torchvision", "torchaudio")
     """Upstream projects; torch cannot be left out."""
+    fill: tuple[Fill, ...] = ()
+    """Upstream projects that torch needs and the base channels lack in that version: they are
+    repacked, too. `armtorch matrix --against-base` shows what is lacking."""
     lines: tuple[Line, ...] = ()
     """Lines kept beside the trains' own."""
     policies: Policies = field(default_factory=Policies)
+    destinations: dict[str, Destination] = field(default_factory=dict)
+    """Where the channel is published, by the names that `--to` takes."""
 
     def label(self, train: TrainName) -> str:
         """Return the folder of the channel that a train's packages go to; "" for the channel."""

@@ -33,6 +33,8 @@ _LICENSES: Final = "info/licenses/"
 _YAML: Final = 1 << 16
 #: letters of a message
 _LONG: Final = 600
+#: the one field of index.json that does not come from the recipe
+_TIME: Final = "timestamp"
 _EMPTY: Final = hashlib.sha256().hexdigest()
 #: made by rattler-build or conda-build beside the files above
 _KNOWN: Final = frozenset(
@@ -70,7 +72,8 @@ def check_metadata(
     for file, value in values.items():
         if value is None and (file != _HASH or manifest is not None):
             yield Flaw(file, "is missing, or no JSON object")
-    yield from _paths(values[_PATHS] or {}, contents, strict=manifest is not None)
+    known = manifest is not None or evidence.recipe is not None
+    yield from _paths(values[_PATHS] or {}, contents, strict=known)
     yield from _index(name, values[_INDEX] or {})
     yield from _expected(info, evidence)
     if manifest is None and evidence.recipe is None:
@@ -105,16 +108,8 @@ def _forms(info: Mapping[str, bytes]) -> Iterator[Flaw]:
 
 
 def _paths(value: Mapping[str, Any], contents: Contents, *, strict: bool) -> Iterator[Flaw]:
-    rows = value.get("paths")
     found: dict[str, Mapping[str, Any]] = {}
-    for row in rows if isinstance(rows, list) else ():
-        path = row.get("_path") if isinstance(row, dict) else None
-        if not isinstance(path, str) or path in found:
-            yield Flaw(_PATHS, f"has a row without a path, or a second one for {path}")
-            continue
-        found[path] = row
-        if strict and row.keys() != {"_path", "path_type", "sha256", "size_in_bytes"}:
-            yield Flaw(path, f"its row in paths.json has the keys {sorted(row)}")
+    yield from _path_rows(value, found, strict=strict)
     for path, seen in contents.files.items():
         row = found.pop(path, {})
         wanted = ("hardlink", seen.sha256, seen.size)
@@ -132,6 +127,23 @@ def _paths(value: Mapping[str, Any], contents: Contents, *, strict: bool) -> Ite
     for path, row in found.items():
         if row.get("path_type") != "directory" or path not in contents.folders:
             yield Flaw(path, "is in paths.json, and not in the package")
+
+
+def _path_rows(
+    value: Mapping[str, Any], found: dict[str, Mapping[str, Any]], *, strict: bool
+) -> Iterator[Flaw]:
+    """Fill ``found`` with the rows of paths.json by path, and yield those that are none."""
+    if strict and (value.keys() != {"paths", "paths_version"} or value["paths_version"] != 1):
+        yield Flaw(_PATHS, f"has the keys {sorted(value)}, or is of another version than 1")
+    rows = value.get("paths")
+    for row in rows if isinstance(rows, list) else ():
+        path = row.get("_path") if isinstance(row, dict) else None
+        if not isinstance(path, str) or path in found:
+            yield Flaw(_PATHS, f"has a row without a path, or a second one for {path}")
+            continue
+        found[path] = row
+        if strict and row.keys() != {"_path", "path_type", "sha256", "size_in_bytes"}:
+            yield Flaw(path, f"its row in paths.json has the keys {sorted(row)}")
 
 
 def _reached(path: str, target: str, contents: Contents) -> str:
@@ -154,8 +166,11 @@ def _expected(info: Mapping[str, bytes], evidence: Evidence) -> Iterator[Flaw]:
         value = _value(info, file) if file.endswith(".json") else _yaml(info.get(file, b""))
         for key, wanted in fields.items():
             found = (value or {}).get(key)
-            if (found or None) != (wanted or None):
+            if found != wanted and not (found is None and wanted == []):
                 yield Flaw(file, f"{key} is {found}, and the recipe gives {wanted}"[:_LONG])
+
+        if file.endswith(".json") and (more := (value or {}).keys() - fields.keys() - {_TIME}):
+            yield Flaw(file, f"has {sorted(more)}, which the recipe does not give")
 
 
 def _yaml(content: bytes) -> dict[str, Any] | None:

@@ -112,8 +112,8 @@ def _cells(
     was: Cell, now: Cell, old: Mapping[str, Metadata], new: Mapping[str, Metadata]
 ) -> Iterator[DiffRow]:
     name = now.name
-    for project in sorted(was.trio.keys() | now.trio.keys()):
-        versions = was.trio.get(project, ""), now.trio.get(project, "")
+    for project in sorted(was.versions.keys() | now.versions.keys()):
+        versions = was.versions.get(project, ""), now.versions.get(project, "")
         if versions[0] != versions[1]:
             yield DiffRow(
                 kind="version changed",
@@ -123,7 +123,7 @@ def _cells(
                 after=versions[1] or "none",
             )
     yield from _wheels(was, now)
-    for project in now.trio:
+    for project in now.versions:
         yield from _metadata(name, project, _said(was, project, old), _said(now, project, new))
     if was.sharing != now.sharing:
         yield DiffRow(
@@ -241,7 +241,7 @@ def _shared(cell: Cell) -> str:
 
 
 def _trio(cell: Cell) -> str:
-    return ", ".join(f"{project} {version}" for project, version in cell.trio.items())
+    return ", ".join(f"{project} {version}" for project, version in cell.versions.items())
 
 
 def _what(absence: Absence) -> str:

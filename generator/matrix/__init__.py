@@ -2,6 +2,7 @@
 
 from generator.matrix.jobs import Job, Jobs, find_job, jobs
 from generator.matrix.lines import (
+    FILL,
     METAPACKAGES,
     PROJECTS,
     SHARED,
@@ -14,6 +15,8 @@ from generator.matrix.selection import Selection, newest_lines, select
 from generator.matrix.variants import conda_version, variants
 from generator.matrix.view import (
     AbsentCell,
+    BaseVerdict,
+    BlockedVariant,
     CellView,
     MatrixView,
     MissingVariant,
@@ -23,10 +26,13 @@ from generator.matrix.view import (
 )
 
 __all__ = [
+    "FILL",
     "METAPACKAGES",
     "PROJECTS",
     "SHARED",
     "AbsentCell",
+    "BaseVerdict",
+    "BlockedVariant",
     "CellView",
     "Job",
     "Jobs",

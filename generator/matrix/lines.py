@@ -17,7 +17,10 @@ PROJECTS: Final = {
     "pytorch": "torch",
     "torchvision": "torchvision",
     "torchaudio": "torchaudio",
+    "triton": "triton",
 }
+#: packages that stand in for what a base channel lacks (design D12): bound to no torch
+FILL: Final = frozenset({"triton"})
 #: packages with what the wheels of all Pythons share; made from one of them (design D2)
 SHARED: Final = ("libtorch", "pytorch-common")
 #: line of the packages that are the same for every release

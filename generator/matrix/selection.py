@@ -36,7 +36,7 @@ class Selection:
             (not self.globs or any(fnmatchcase(variant.id, glob) for glob in self.globs))
             and (not self.subdirs or variant.subdir in {*self.subdirs, "noarch"})
             and (not self.accelerators or self._accelerates(variant))
-            and (not self.pythons or variant.python is None or variant.python in self.pythons)
+            and (not self.pythons or any(variant.serves(python) for python in self.pythons))
             and (not self.packages or variant.package in self.packages)
             and (not self.lines or variant.line in self.lines)
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from generator.datafiles import subdirs
 from generator.feedstock import Feedstock
 from generator.matrix.lines import (
+    FILL,
     METAPACKAGES,
     PROJECTS,
     SHARED,
@@ -42,6 +43,7 @@ def variants(feedstock: Feedstock, lock: Lock) -> tuple[Variant, ...]:
     found: list[Variant] = list(_metapackages(feedstock, lock))
     for line in lines(lock):
         packages = [
+            "triton",
             "libtorch",
             "pytorch-common",
             "pytorch",
@@ -54,10 +56,28 @@ def variants(feedstock: Feedstock, lock: Lock) -> tuple[Variant, ...]:
             drafts = [
                 draft
                 for cell in line.cells
-                for draft in _of_cell(feedstock, lock, line, cell, package)
+                for draft in (
+                    _fill(feedstock, lock, cell, package)
+                    if package in FILL
+                    else _of_cell(feedstock, lock, line, cell, package)
+                )
             ]
+            if package in FILL:
+                drafts = _not_yet(drafts, found)
             found += [_named(draft, drafts, feedstock) for draft in drafts]
     return tuple(_with_depends(found))
+
+
+def _not_yet(drafts: list[_Draft], found: list[Variant]) -> list[_Draft]:
+    """Leave out what another cell gives already: such a package is bound to no torch."""
+    made = {(v.package, v.subdir, v.version, v.python) for v in found}
+    kept: dict[tuple[object, ...], _Draft] = {}
+    for draft in drafts:
+        variant = draft.variant
+        key = (variant.package, variant.subdir, variant.version, variant.python)
+        if key not in made:
+            kept.setdefault(key, draft)
+    return list(kept.values())
 
 
 def _of_cell(
@@ -92,6 +112,19 @@ def _of_cell(
         if (wheel := cell.wheel(project, python)) is not None:
             keys = {**base, "python": python.variant_value}
             yield _draft(lock, cell, package, keys, python=python, wheels=(wheel,))
+
+
+def _fill(feedstock: Feedstock, lock: Lock, cell: Cell, package: str) -> Iterator[_Draft]:
+    """Yield one variant per wheel: one for the stable ABI serves several Pythons."""
+    pythons = wanted_pythons(feedstock, cell)
+    for wheel in cell.wheels_of(PROJECTS[package]):
+        if wheel.python is not None and any(wheel.serves(python) for python in pythons):
+            keys = {"python": wheel.python.variant_value}
+            draft = _draft(lock, cell, package, keys, python=wheel.python, wheels=(wheel,))
+            # its builds do not differ by accelerator, and so neither do their numbers
+            number = _build(lock, cell.line, package).number
+            variant = replace(draft.variant, abi3=wheel.abi3, build_number=number)
+            yield replace(draft, variant=variant)
 
 
 def _draft(
@@ -225,6 +258,14 @@ def _needs(variant: Variant, other: Variant) -> bool:
         return mutex and (
             variant.package in {"cpuonly", "pytorch-cuda"}
             or (variant.package == "pytorch" and not osx)
+        )
+    if other.package in FILL:
+        return (
+            variant.package == "pytorch"
+            and cuda
+            and (variant.line, variant.subdir) == (other.line, other.subdir)
+            and variant.python is not None
+            and other.serves(variant.python)
         )
     if (variant.line, variant.subdir, variant.accelerator) != (
         other.line,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import ConfigDict, TypeAdapter
 
+from generator.datafiles import subdirs
 from generator.feedstock import Feedstock
 from generator.matrix.lines import PROJECTS, SHARED, wanted_pythons
 from generator.matrix.variants import variants
@@ -28,6 +29,28 @@ class MissingVariant:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BlockedVariant:
+    """A variant that cannot be installed from its base channels."""
+
+    __pydantic_config__ = _CLOSED
+
+    id: str
+    #: requirements without a solution: each for itself, or all of them together
+    by: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseVerdict:
+    """What the solver said of a cell's variants."""
+
+    __pydantic_config__ = _CLOSED
+
+    channels: tuple[str, ...]
+    virtual_packages: tuple[str, ...]
+    blocked: tuple[BlockedVariant, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class CellView:
     """A cell that exists: its trio, its Pythons, its variants and what it lacks."""
 
@@ -39,6 +62,8 @@ class CellView:
     subdir: str
     accelerator: str
     trio: dict[str, str]
+    #: what the base channel lacks and is repacked, too
+    fill: dict[str, str]
     pythons: tuple[str, ...]
     #: ids
     variants: tuple[str, ...]
@@ -51,6 +76,8 @@ class CellView:
     candidate: str
     #: the day since which an index does not answer, "" when all do
     unreachable_since: str
+    #: None where no base channel was asked
+    base: BaseVerdict | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +94,19 @@ class AbsentCell:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SubdirView:
+    """How much there is for one conda subdir, of all that armtorch knows."""
+
+    __pydantic_config__ = _CLOSED
+
+    name: str
+    cells: int
+    variants: int
+    #: what is known of PyTorch for it, where that needs saying
+    note: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class MatrixView:
     """The whole of ``armtorch matrix``."""
 
@@ -76,6 +116,8 @@ class MatrixView:
     #: ids of the packages that exist once for every platform
     metapackages: tuple[str, ...]
     absent: tuple[AbsentCell, ...]
+    #: every subdir, served or not
+    subdirs: tuple[SubdirView, ...]
 
 
 def matrix_view(feedstock: Feedstock, lock: Lock) -> MatrixView:
@@ -98,6 +140,15 @@ def matrix_view(feedstock: Feedstock, lock: Lock) -> MatrixView:
                 detail=each.detail,
             )
             for each in lock.absent
+        ),
+        subdirs=tuple(
+            SubdirView(
+                name=subdir.name,
+                cells=sum(cell.subdir == subdir.name for cell in lock.cells),
+                variants=sum(each.subdir == subdir.name for each in found),
+                note=subdir.note,
+            )
+            for subdir in subdirs().values()
         ),
     )
 
@@ -124,6 +175,7 @@ def _cell(feedstock: Feedstock, cell: Cell, found: tuple[Variant, ...]) -> CellV
         subdir=cell.subdir,
         accelerator=str(cell.accelerator),
         trio={str(project): version for project, version in cell.trio.items()},
+        fill={str(project): version for project, version in cell.fill.items()},
         pythons=tuple(str(python) for python in pythons),
         variants=tuple(
             each.id

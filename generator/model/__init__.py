@@ -13,6 +13,7 @@ from generator.model.cell import (
     Sharing,
 )
 from generator.model.python_build import PythonBuild
+from generator.model.retention import Keep, Retention
 from generator.model.subdir import Subdir
 from generator.model.variant import Variant
 from generator.model.wheel import Metadata, Wheel
@@ -26,9 +27,11 @@ __all__ = [
     "Cell",
     "CellAbsence",
     "Equivalent",
+    "Keep",
     "Lock",
     "Metadata",
     "PythonBuild",
+    "Retention",
     "Sharing",
     "Subdir",
     "Variant",

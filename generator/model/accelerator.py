@@ -10,6 +10,9 @@ from typing import Literal
 ArmVariant = Literal["sbsa", "tegra"]
 
 _CUDA = re.compile(r"cuda(?P<major>\d{2})(?P<minor>\d)(?:-(?P<arm>tegra))?")
+#: the CUDA major from which one build serves server boards (sbsa) and Jetson (JetPack 7)
+#: (cuda-feedstock, recipe/doc/recipe_guide.md, "Building for ARM Tegra devices")
+_ONE_ARM = 13
 #: conda-forge adds 200 to the build number of CUDA builds, so that solvers prefer them
 #: (pytorch-cpu-feedstock, recipe/meta.yaml)
 CUDA_BUILD_OFFSET = 200
@@ -35,7 +38,13 @@ class Accelerator:
         if (match := _CUDA.fullmatch(text)) is None:
             msg = f"{text!r} is not an accelerator; write cpu, cuda, cuda130 or cuda126-tegra"
             raise ValueError(msg)
-        return cls((int(match["major"]), int(match["minor"])), bool(match["arm"]))
+        major, minor = int(match["major"]), int(match["minor"])
+        if match["arm"] and major >= _ONE_ARM:
+            msg = (
+                f"from CUDA {_ONE_ARM} on Jetson takes the server boards' build: cuda{major}{minor}"
+            )
+            raise ValueError(msg)
+        return cls((major, minor), bool(match["arm"]))
 
     def __lt__(self, other: Accelerator) -> bool:
         # cpu has no CUDA version, and comes first

@@ -9,7 +9,7 @@ from pydantic import ConfigDict
 
 from generator.model.fields import AcceleratorText
 from generator.model.python_build import PythonBuild
-from generator.model.wheel import Metadata, Project, Wheel
+from generator.model.wheel import Fill, Metadata, Project, Wheel
 
 TrainName = Literal["stable", "rc", "nightly"]
 #: why something is not in a cell (design D7 keeps the three apart): upstream does not serve it,
@@ -98,6 +98,8 @@ class Cell:
     accelerator: AcceleratorText
     #: project -> version; a project that is left out has an Absence
     trio: dict[Project, str]
+    #: what the base channel lacks and torch asks for -> version
+    fill: dict[Fill, str] = field(default_factory=dict)
     wheels: tuple[Wheel, ...] = ()
     sharing: Sharing | None = None
     absent: tuple[Absence, ...] = ()
@@ -115,6 +117,11 @@ class Cell:
         return self.trio["torch"]
 
     @property
+    def versions(self) -> dict[str, str]:
+        """The version of every project in the cell, the trio first."""
+        return {str(name): found for name, found in (*self.trio.items(), *self.fill.items())}
+
+    @property
     def name(self) -> str:
         """``2.10/linux-aarch64/cpu``: how messages call the cell."""
         return f"{self.line}/{self.subdir}/{self.accelerator}"
@@ -125,7 +132,7 @@ class Cell:
 
     def in_order(self) -> Cell:
         """Return the cell with its parts in their one order: torch first, then by Python."""
-        projects = list(get_args(Project))
+        projects = [*get_args(Project), *get_args(Fill)]
         return replace(
             self,
             trio={name: self.trio[name] for name in projects if name in self.trio},

@@ -30,6 +30,8 @@ class Subdir:
     virtual_packages: tuple[str, ...]
     #: Linux only: loader path that marks a C library, used to find a sysroot
     loader: str | None = None
+    #: what is to be known of PyTorch's wheels for it: why there may be no cell
+    note: str = ""
 
     def __str__(self) -> str:
         return self.name

@@ -8,7 +8,7 @@ from typing import Literal
 from generator.model.accelerator import Accelerator
 from generator.model.cell import TrainName
 from generator.model.python_build import PythonBuild
-from generator.model.wheel import Wheel
+from generator.model.wheel import Wheel, serves
 
 #: conda names of everything armtorch can put on a channel
 PackageName = Literal[
@@ -22,6 +22,7 @@ PackageName = Literal[
     "pytorch-mutex",
     "cpuonly",
     "pytorch-cuda",
+    "triton",
 ]
 
 
@@ -40,6 +41,8 @@ class Variant:
     subdir: str
     accelerator: Accelerator
     python: PythonBuild | None
+    #: of the stable ABI: for ``python`` and all later ones with a GIL
+    abi3: bool = False
     #: package version
     version: str
     #: full build number, the CUDA offset included
@@ -54,6 +57,10 @@ class Variant:
     wheels: tuple[Wheel, ...] = ()
     #: ids of the variants that must be on the channel before this one is tested
     depends: tuple[str, ...] = ()
+
+    def serves(self, python: PythonBuild) -> bool:
+        """Whether it can be part of an environment with ``python``."""
+        return serves(self.python, python, abi3=self.abi3)
 
     @property
     def id(self) -> str:

@@ -12,6 +12,8 @@ from generator.model.python_build import PythonBuild
 
 #: upstream's name on PyPI of the three packages, which is also the key of a trio
 Project = Literal["torch", "torchvision", "torchaudio"]
+#: projects that armtorch can repack where the base channel lacks them (design D12)
+Fill = Literal["triton"]
 #: where the sha256 comes from: promised by the index, or computed at the first fetch
 HashOrigin = Literal["index", "computed"]
 #: where METADATA was read: the index's own copy (PEP 658) or a range read of the wheel
@@ -40,6 +42,8 @@ class Wheel:
     uploaded: str = ""
     #: the Python it was built for; None for ``py3-none``
     python: PythonBuildText | None
+    #: built for the stable ABI (PEP 384): serves ``python`` and all later ones with a GIL
+    abi3: bool = False
     #: platform tags, ``manylinux_2_28_aarch64``
     platforms: tuple[str, ...]
     #: glibc it needs at least by its index in feedstock.yaml; "" for what the tags say
@@ -53,8 +57,18 @@ class Wheel:
     console_scripts: tuple[str, ...] = ()
 
     def serves(self, python: PythonBuild) -> bool:
-        """Whether this wheel is the one for ``python`` (or for every Python)."""
-        return self.python is None or self.python == python
+        """Whether this wheel is one for ``python``."""
+        return serves(self.python, python, abi3=self.abi3)
+
+
+def serves(built_for: PythonBuild | None, python: PythonBuild, *, abi3: bool) -> bool:
+    """Whether what was built for one Python, or for any, runs on ``python``.
+
+    The stable ABI (PEP 384) is that of the build with a GIL (PEP 803 is about the other one).
+    """
+    if abi3 and built_for is not None:
+        return not python.freethreading and built_for <= python
+    return built_for in {None, python}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,6 +49,8 @@ class ProjectRow:
     floors: dict[str, str] = field(default_factory=dict)
     #: major.minor of the requirement -> extra -> spec, None where nothing is needed
     extras: dict[str, dict[str, str | None]] = field(default_factory=dict)
+    #: spec -> why: what the project imports and its METADATA does not ask for
+    unstated: dict[str, str] = field(default_factory=dict)
     note: str = ""
 
 
@@ -61,7 +63,7 @@ class NameMap:
     format: Literal[1]
     projects: dict[str, ProjectRow]
     without_dist: tuple[str, ...]
-    accelerators: dict[ArmVariant, tuple[str, ...]]
+    accelerators: dict[ArmVariant | Literal["linux"], tuple[str, ...]]
     python_minors: tuple[int, ...]
 
     def row(self, project: str) -> ProjectRow:
@@ -90,9 +92,11 @@ def name_map() -> NameMap:
             for extra, spec in extras.items():
                 if spec is not None:
                     check_spec(spec, f"projects.{project}.extras.{line}.{extra}")
+        for spec in row.unstated:
+            check_spec(spec, f"projects.{project}.unstated")
     for variant, specs in names.accelerators.items():
         for spec in specs:
-            check_spec(spec, f"accelerators.{variant}")
+            check_spec(spec.format(cuda="13.0", next="14"), f"accelerators.{variant}")
     return names
 
 

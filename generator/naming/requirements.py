@@ -53,7 +53,7 @@ def conda_depends(
     Markers (PEP 508) see ``subdir``'s environment and ``python``; without a Python they must say
     the same for every Python that Requires-Python admits. Requirements on torch, torchvision and
     torchaudio are left to the caller, who knows the exact build, unless ``trio`` is set. With a
-    CUDA accelerator ``arm-variant`` is added to the native part.
+    CUDA accelerator on Linux ``cuda-version`` and ``arm-variant`` are added to the native part.
 
     Raises:
         MalformedError: a requirement is not PEP 508, or depends on the Python of a package that
@@ -71,13 +71,41 @@ def conda_depends(
             continue
         if _holds(requirement, text, metadata, subdir=subdir, python=python):
             found += _mapped(requirement, row, text)
-    if accelerator.cuda is not None and part != "python":
-        variant: ArmVariant = "tegra" if accelerator.tegra else "sbsa"
-        found += [
-            RunDependency(spec=spec, why=f"what CUDA libraries for {variant} boards carry")
-            for spec in name_map().accelerators[variant]
-        ]
+    if part != "native":
+        found += _unstated(metadata, found)
+    if accelerator.cuda is not None and part != "python" and subdir.os == "linux":
+        stated = {dependency.name for dependency in found}
+        found += [each for each in _of_accelerator(accelerator) if each.name not in stated]
     return unique(found)
+
+
+def _of_accelerator(accelerator: Accelerator) -> list[RunDependency]:
+    """Return what a CUDA build for Linux asks for, whatever its METADATA says.
+
+    Wheels for Jetson say nothing of CUDA, and CUDA 12's nothing of the toolkit's version.
+    """
+    major = accelerator.cuda[0] if accelerator.cuda else 0
+    variant: ArmVariant = "tegra" if accelerator.tegra else "sbsa"
+    texts = {
+        "what it was built with": name_map().accelerators["linux"],
+        f"what CUDA libraries for {variant} boards carry": name_map().accelerators[variant],
+    }
+    line = accelerator.cuda_compiler_version
+    return [
+        RunDependency(spec=spec.format(cuda=line, next=major + 1), why=why)
+        for why, specs in texts.items()
+        for spec in specs
+    ]
+
+
+def _unstated(metadata: Metadata, found: Iterable[RunDependency]) -> list[RunDependency]:
+    """What the project needs beside its METADATA; a requirement on the same package goes first."""
+    stated = {dependency.name for dependency in found}
+    added = [
+        RunDependency(spec=spec, why=why)
+        for spec, why in name_map().row(metadata.name).unstated.items()
+    ]
+    return [dependency for dependency in added if dependency.name not in stated]
 
 
 def torch_requirement(metadata: Metadata) -> str | None:

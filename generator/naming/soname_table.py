@@ -99,6 +99,8 @@ class Need:
     versions: str
     subdir: str
     accelerator: Literal["cpu", "cuda"]
+    #: PEP 440 specifier of the CUDA line
+    cuda: str = ""
     libraries: tuple[str, ...]
 
 
@@ -198,6 +200,7 @@ def needed_libraries(
         for need in table.needs
         if (need.package, need.accelerator) == (package, kind)
         and _specifier(need.versions).contains(version, prereleases=True)
+        and (kind == "cpu" or accelerator.cuda_compiler_version in _specifier(need.cuda))
         for name in need.libraries
     )
 
@@ -282,6 +285,7 @@ def _check_needs(needs: tuple[Need, ...], tables: Mapping[str, SonameTable]) -> 
         if need.subdir not in tables:
             raise _bad(f"{where}: unknown subdir")
         _check_versions(need.versions, where)
+        _check_versions(need.cuda, where)
         for name in need.libraries:
             row = tables[need.subdir].libraries.get(name)
             if row is None or row.spec is None:

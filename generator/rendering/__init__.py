@@ -3,6 +3,7 @@
 from generator.rendering.checking import check_tree
 from generator.rendering.folder import Difference, compare_tree, write_tree
 from generator.rendering.numbering import check_numbers, digests, number_builds
+from generator.rendering.records import NamedRecord, tree_records, write_record_channel
 from generator.rendering.tree import GENERATED, RenderedTree, render
 from generator.rendering.workflows import (
     PINS_FILE,
@@ -19,6 +20,7 @@ __all__ = [
     "WORKFLOWS",
     "ActionPin",
     "Difference",
+    "NamedRecord",
     "RenderedTree",
     "action_pins",
     "check_numbers",
@@ -27,7 +29,9 @@ __all__ = [
     "digests",
     "number_builds",
     "render",
+    "tree_records",
     "workflow_files",
     "workflow_settings",
+    "write_record_channel",
     "write_tree",
 ]

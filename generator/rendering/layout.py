@@ -57,8 +57,23 @@ class Rule:
     patch: Patch | None = None
     os: tuple[OsName, ...] = ()
     copy: bool = False
+    #: PEP 440 specifier of the wheel's version the rule is for
+    versions: str = ""
+    #: PEP 440 specifier of the cell's CUDA line; None for cells without CUDA too
+    cuda: str | None = None
     #: the folder that is cut off the member's path
     source: str = ""
+
+    def applies(self, wheel: Wheel, cell: Cell) -> bool:
+        """Whether the rule is for this wheel in this cell."""
+        if self.os and subdirs()[cell.subdir].os not in self.os:
+            return False
+        accelerator = cell.accelerator
+        if self.cuda is not None and (
+            accelerator.cuda is None or accelerator.cuda_compiler_version not in _set(self.cuda)
+        ):
+            return False
+        return wheel.version.partition("+")[0] in _set(self.versions)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +95,7 @@ class ProjectLayout:
     package: str
     rules: tuple[Rule, ...]
     #: member and regular expression (one group) that say which commit upstream built
-    commit: Commit
+    commit: Commit | None = None
     #: without a Python: libraries, headers
     shared_package: str | None = None
     #: for any Python: what site-packages has whatever the Python
@@ -97,6 +112,11 @@ class LayoutFile:
     format: Literal[1]
     projects: dict[str, ProjectLayout]
     licenses: tuple[str, ...]
+
+
+@cache
+def _set(specifier: str) -> SpecifierSet:
+    return SpecifierSet(specifier, prereleases=True)
 
 
 @cache
@@ -180,7 +200,7 @@ def _cell(package: str, wheel: Wheel, cell: Cell) -> dict[str, Any]:
     os = subdirs()[cell.subdir].os
     rules: list[dict[str, Any]] = []
     for rule in layout.rules:
-        if rule.os and os not in rule.os:
+        if not rule.applies(wheel, cell):
             continue
         if rule.bundled:
             rules += _bundled_rules(layout, wheel, cell, package)
@@ -205,7 +225,9 @@ def _cell(package: str, wheel: Wheel, cell: Cell) -> dict[str, Any]:
                 package, version=wheel.version, subdir=cell.subdir, accelerator=cell.accelerator
             )
         ]
-    place: dict[str, Any] = {"rules": rules, "links": links, "commit": vars(layout.commit)}
+    place: dict[str, Any] = {"rules": rules, "links": links}
+    if layout.commit is not None:
+        place["commit"] = vars(layout.commit)
     if layout.shared_package is not None and cell.sharing is not None:
         sharing = cell.sharing
         place["shared"] = {

@@ -90,6 +90,7 @@ def _line_facts(inputs: RecipeInputs) -> dict[str, object]:
     facts: dict[str, object] = {
         "version": chosen({Place.of(v): v.version for v in variants}),
         "boards": any("arm_variant_type" in variant.config for variant in variants),
+        "abi3": next((str(v.python) for v in variants if v.abi3), ""),
         "has_python": any(variant.python is not None for variant in variants),
     }
     if not variants[0].wheels:

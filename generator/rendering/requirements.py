@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Final
 
 from packaging.specifiers import SpecifierSet
@@ -9,7 +11,8 @@ from packaging.version import Version
 
 from generator.datafiles import subdirs
 from generator.errors import RenderError
-from generator.model import Accelerator, Cell, Lock, Metadata, PythonBuild, Variant
+from generator.matrix import FILL, reference_wheel
+from generator.model import Accelerator, Cell, Lock, Metadata, Variant
 from generator.naming import (
     RunDependency,
     conda_depends,
@@ -22,9 +25,16 @@ from generator.naming import (
 from generator.naming.requirements import Part
 
 _VERSION = "${{ version }}"
+#: the variant keys that every libtorch recipe uses
+_HASHED: tuple[str, ...] = (
+    "arm_variant_type",
+    "channel_sources",
+    "channel_targets",
+    "cuda_compiler_version",
+    "target_platform",
+)
 #: build string of pytorch's, libtorch's and the metapackages' builds up to the hash
 _BUILD = "${{ accelerator }}_generic_*"
-_LIBTORCH = f"libtorch =={_VERSION} {_BUILD}_${{{{ libtorch_number }}}}"
 _COMMON = f"pytorch-common =={_VERSION} {_BUILD}_${{{{ common_number }}}}"
 #: conda-forge's package that keeps sbsa and tegra builds apart
 _BOARD = "arm-variant"
@@ -34,6 +44,7 @@ _PARTS: Final[dict[str, Part]] = {
     "pytorch": "python",
     "torchvision": "all",
     "torchaudio": "all",
+    "triton": "python",
 }
 
 
@@ -52,17 +63,20 @@ def run_specs(variant: Variant, cell: Cell, lock: Lock) -> tuple[str, ...]:
     wheel = variant.wheels[0]
     metadata, subdir = lock.metadata[wheel.metadata], subdirs()[variant.subdir]
     shared = variant.package == "libtorch"
-    found = [] if shared else list(_python(metadata, variant.python))
+    found = [] if shared else list(_python(metadata, variant))
+    libtorch = f"libtorch =={_VERSION} {_libtorch_build(variant, cell)}_${{{{ libtorch_number }}}}"
     if variant.package == "pytorch-common":
-        return (*found, _LIBTORCH)
+        return (*found, libtorch)
     if variant.package == "pytorch":
-        found += [_LIBTORCH, _COMMON]
+        found += [libtorch, _COMMON]
         if subdir.os != "osx":
             kind = "cpu" if variant.accelerator.cuda is None else "cuda"
             found.append(f"pytorch-mutex ==1.0 {kind}")
-    elif not shared:
+    elif not shared and variant.package not in FILL:
         _check_torch(metadata, cell)
         found.append(f"pytorch ==${{{{ pytorch }}}} {_BUILD}")
+        # conda-forge's builds have strings like ours: this one is in no build of theirs
+        found.append(f"libtorch ==${{{{ pytorch }}}} {_libtorch_build(variant, cell)}_*")
     python = cell.pythons()[0] if shared else variant.python
     native, mapped = (
         conda_depends(
@@ -93,6 +107,28 @@ def run_specs(variant: Variant, cell: Cell, lock: Lock) -> tuple[str, ...]:
     return (*found, *_ordered((*mapped, *more)), *virtual)
 
 
+def _libtorch_build(variant: Variant, cell: Cell) -> str:
+    """Return the build string of the cell's libtorch, without its number.
+
+    Its hash tells our build from conda-forge's of the same version: their pytorch names the hash of
+    their libtorch likewise, and so the two never mix, whatever the channel priority. It is
+    rattler-build's own: sha1 over the variant keys that a recipe uses, with the virtual packages it
+    asks for (rattler-build, hash.rs, as conda-build has it). `tree_records` and the built
+    packages' tests hold it against the real one.
+    """
+    wheel = reference_wheel(cell)
+    virtual = virtual_packages(
+        wheel.platforms if wheel else (),
+        subdir=subdirs()[variant.subdir],
+        accelerator=variant.accelerator,
+    )
+    used = {key: variant.config[key][0] for key in _HASHED if key in variant.config}
+    used |= {spec.split(" ", 1)[0]: spec for spec in virtual}
+    text = json.dumps(dict(sorted(used.items())))
+    digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+    return f"${{{{ accelerator }}}}_generic_h{digest[:7]}"
+
+
 def constraint_specs(variant: Variant) -> tuple[str, ...]:
     """Return run_constraints, as conda-forge's and the old pytorch channel's packages have them.
 
@@ -119,11 +155,18 @@ def constraint_specs(variant: Variant) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _python(metadata: Metadata, python: PythonBuild | None) -> tuple[str, ...]:
+def _python(metadata: Metadata, variant: Variant) -> tuple[str, ...]:
     """Ask for the Python of the wheel: python_abi binds the minor, python stays bare for linters.
 
-    Only what Requires-Python leaves out inside the minor is said of python itself.
+    Only what Requires-Python leaves out inside the minor is said of python itself. What is of the
+    stable ABI asks for the first minor and for a GIL, as conda-forge's packages do (CEP 20;
+    python-abi3-feedstock).
     """
+    python = variant.python
+    if variant.abi3 and python is not None:
+        below = [s for s in SpecifierSet(metadata.requires_python) if s.operator in {"<", "!="}]
+        wanted = conda_version_spec(",".join([f">={python.version}", *map(str, below)]))
+        return ("python", f"cpython {wanted}", "_python_abi3_support 1.*")
     if python is None:
         wanted = conda_version_spec(metadata.requires_python) if metadata.requires_python else ""
         return (f"python {wanted}".strip(),)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from generator.building import file_name
 from generator.channel import LocalChannel
-from generator.matrix import Job, Jobs, find_job, jobs, variants
+from generator.matrix import Job, Jobs, find_job, jobs, matrix_view, variants
 from generator.matrix.smithy import smithy
 from generator.model import Variant
 from generator.rendering import workflow_settings
+from generator.stages.against_base import against_base
 from generator.stages.packages import labels
 from generator.stages.project import Project
 
@@ -33,8 +34,13 @@ class Plan:
             lines += [f"- `{variant}`: {reason}" for variant, reason in self.blocked.items()]
         return "\n".join(lines)
 
-    def row(self, job: Job) -> dict[str, str]:
-        """Return a job as one entry of GitHub's matrix; every value is a text."""
+    def rows(self, found: Iterable[Job]) -> list[dict[str, str]]:
+        """Return jobs as GitHub's matrix, without those that have nothing to do."""
+        return [
+            self._row(job) for job in found if any(v.id not in self.blocked for v in job.variants)
+        ]
+
+    def _row(self, job: Job) -> dict[str, str]:
         settings = workflow_settings()
         noarch = job.subdir == "noarch"
         platform = "linux" if noarch else job.subdir.partition("-")[0]
@@ -48,34 +54,59 @@ class Plan:
             "wheels": job.wheels,
             "digest": job.digest,
             "needs": job.needs,
+            "skip": " ".join(v.id for v in job.variants if v.id in self.blocked),
         }
 
 
-def plan(project: Project, *, train: str = "", sample: bool = False) -> Plan:
+def plan(project: Project, *, train: str = "", sample: bool = False, solved: bool = False) -> Plan:
     """Group the variants of the lock, or of one train, into jobs.
+
+    Args:
+        project: the feedstock.
+        train: only this one; "" for all.
+        sample: one Python per cell.
+        solved: leave out what the base channels cannot satisfy now.
 
     Raises:
         LockError, FeedstockError: the files cannot be used.
         SelectionError: there are more cells than a matrix may have jobs.
+        UnreachableError: a base channel did not answer.
 
     """
     settings = workflow_settings()
     found = _of_train(variants(project.declared(), project.known()), train)
-    return Plan(
-        jobs=jobs(
-            found,
-            pythons_per_job=settings.pythons_per_job,
-            maximum=settings.maximum_jobs,
-            sample=sample,
-        ),
-        blocked={},
+    made = jobs(
+        found,
+        pythons_per_job=settings.pythons_per_job,
+        maximum=settings.maximum_jobs,
+        sample=sample,
     )
+    return Plan(jobs=made, blocked=_blocked(project, made) if solved else {})
 
 
-def job_variants(project: Project, name: str) -> tuple[Variant, ...]:
-    """Return the variants of a job, by its name; raises SelectionError where there is none."""
+def _blocked(project: Project, made: Jobs) -> dict[str, str]:
+    """Ask the base channels, and say of every variant that has no solution what it lacks."""
+    view = against_base(project, matrix_view(project.declared(), project.known()))
+    planned = {variant.id for job in made.all for variant in job.variants}
+    return {
+        each.id: f"the base channels lack {', '.join(each.by)}"
+        for cell in view.cells
+        if cell.base is not None
+        for each in cell.base.blocked
+        if each.id in planned
+    }
+
+
+def job_variants(project: Project, name: str, skipped: Sequence[str] = ()) -> tuple[Variant, ...]:
+    """Return the variants of a job, by its name, but for some.
+
+    Raises:
+        SelectionError: there is no such job.
+
+    """
     whole, sample = plan(project).jobs, plan(project, sample=True).jobs
-    return find_job((*whole.all, *sample.variants), name).variants
+    found = find_job((*whole.all, *sample.variants), name).variants
+    return tuple(variant for variant in found if variant.id not in skipped)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from typing import BinaryIO
 from generator.building import Contents
 from generator.datafiles import subdirs
 from generator.inspecting import PackageAudit, Sibling, linkage_policy
+from generator.matrix import FILL
 from generator.model import Cell, Lock, Variant
 from generator.naming import bundled
 
@@ -51,7 +52,7 @@ class LinkageCheck:
 
 def siblings(variant: Variant, lock: Lock) -> tuple[Sibling, ...]:
     """Describe libtorch and pytorch to the audit of a package that depends on one exact build."""
-    if variant.package in {"libtorch", "pytorch-cpu", "pytorch-gpu"}:
+    if variant.package in {"libtorch", "pytorch-cpu", "pytorch-gpu", *FILL}:
         return ()
     place = (variant.line, variant.subdir, variant.accelerator)
     cell = next(c for c in lock.cells if (c.line, c.subdir, c.accelerator) == place)

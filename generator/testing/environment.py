@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Final, Literal, get_args
 
 from rattler import (
     BuildString,
     ChannelPriority,
+    Gateway,
     GenericVirtualPackage,
     MatchSpec,
     PackageName,
@@ -38,6 +39,14 @@ from rattler.platform import SubdirLiteral
 
 from generator.errors import SelectionError, SolveError, StorageError, UnreachableError
 from generator.model import Subdir
+
+#: conda's settings of that name; Miniforge comes with strict
+Priority = Literal["strict", "flexible", "disabled"]
+_PRIORITIES: Final = {
+    "strict": ChannelPriority.Strict,
+    "flexible": ChannelPriority.Flexible,
+    "disabled": ChannelPriority.Disabled,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,9 +89,23 @@ class Environment:
 
 
 def solve(
-    specs: Sequence[str], *, channels: Sequence[str], machine: Machine, strict: bool = True
+    specs: Sequence[str],
+    *,
+    channels: Sequence[str],
+    machine: Machine,
+    priority: Priority = "strict",
+    installed: Sequence[RepoDataRecord] = (),
+    gateway: Gateway | None = None,
 ) -> list[RepoDataRecord]:
     """Solve ``specs``, channels in order of priority.
+
+    Args:
+        specs: what is asked for.
+        channels: the first has priority.
+        machine: what it is solved for.
+        priority: what priority means.
+        installed: what the environment has, which stays where it can.
+        gateway: keeps repodata between solves; without one each solve reads it anew.
 
     Raises:
         SelectionError: a spec is not a MatchSpec (CEP 29), or the subdir is unknown.
@@ -94,7 +117,6 @@ def solve(
         raise SelectionError(
             "not a conda subdir", where=machine.subdir, next_step="see armtorch matrix --help"
         )
-    priority = ChannelPriority.Strict if strict else ChannelPriority.Disabled
     platforms: list[RattlerSubdir | SubdirLiteral] = [RattlerSubdir(machine.subdir), "noarch"]
     try:
         parsed = [MatchSpec(spec) for spec in specs]
@@ -104,7 +126,9 @@ def solve(
                 parsed,
                 platforms=platforms,
                 virtual_packages=machine.records(),
-                channel_priority=priority,
+                channel_priority=_PRIORITIES[priority],
+                locked_packages=list(installed),
+                gateway=gateway,
             )
         )
     except (InvalidMatchSpecError, InvalidChannelError) as error:

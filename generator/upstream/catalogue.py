@@ -86,7 +86,9 @@ class Catalogue:
             offer for offer in self._on(project, subdir).get(release, ()) if offer.serves(python)
         ]
         return max(
-            fitting, key=lambda offer: (offer.build, offer.python() is not None), default=None
+            fitting,
+            key=lambda offer: (offer.build, offer.python() is not None, not offer.abi3),
+            default=None,
         )
 
     def passed_over(

@@ -60,7 +60,7 @@ def picks(draft: Draft, catalogue: Catalogue) -> tuple[tuple[Pick, ...], tuple[A
     found: dict[tuple[str, str], Pick] = {}
     absent: list[Absence] = []
     subdir = draft.wish.subdir
-    for project, release in draft.trio.items():
+    for project, release in draft.releases.items():
         for python in draft.pythons:
             offer = catalogue.best(project, release, subdir, python)
             if offer is not None:
@@ -139,7 +139,11 @@ class CellMaker:
         gone = {each.python for each in apart} | (
             set(draft.pythons) - {p.offer.python() for p, _ in usable if p.project == "torch"}
         )
-        kept = [(pick, facts) for pick, facts in usable if pick.offer.python() not in gone]
+        kept = [
+            (pick, facts)
+            for pick, facts in usable
+            if pick.offer.abi3 or pick.offer.python() not in gone
+        ]
         return BuiltCell(
             Cell(
                 line=line,
@@ -148,6 +152,7 @@ class CellMaker:
                 accelerator=draft.accelerator,
                 # conda versions have no local part; which wheel it is, the wheels' own rows say
                 trio={project: each.version.public for project, each in draft.trio.items()},  # type: ignore[misc]
+                fill={project: each.version.public for project, each in draft.fill.items()},
                 wheels=tuple(_wheel(pick.offer, facts, draft.wish.train) for pick, facts in kept),
                 sharing=found.sharing if found else None,
                 absent=tuple(missing),
@@ -227,6 +232,7 @@ def _wheel(offer: Offer, facts: WheelFacts, train: TrainName) -> Wheel:
         sha256=offer.sha256 or "",
         index=offer.index,
         python=offer.python(),
+        abi3=offer.abi3,
         platforms=offer.platforms,
         glibc=offer.glibc,
         metadata=facts.metadata.sha256,

@@ -20,9 +20,11 @@ from generator.model.accelerator import Accelerator
 from generator.model.cell import Absence
 from generator.model.python_build import PythonBuild
 from generator.model.subdir import Subdir
+from generator.model.wheel import Fill
 from generator.upstream.accelerators import Target, built_for, held_to_claim
 from generator.upstream.catalogue import Catalogue, Release
 from generator.upstream.claims import may_be
+from generator.upstream.fill import choose_fill
 from generator.upstream.offers import promised
 from generator.upstream.policy import TrioPolicy
 from generator.upstream.targets import active, environment
@@ -42,7 +44,14 @@ class Draft:
     accelerator: Accelerator
     pythons: tuple[PythonBuild, ...]
     trio: Mapping[str, Release]
+    #: what the base channel lacks
+    fill: Mapping[Fill, Release] = field(default_factory=dict)
     absent: tuple[Absence, ...] = ()
+
+    @property
+    def releases(self) -> dict[str, Release]:
+        """The release of every project, the trio first."""
+        return {**self.trio, **{str(project): found for project, found in self.fill.items()}}
 
     @property
     def torch(self) -> Version:
@@ -90,6 +99,8 @@ class Chooser:
     projects: tuple[str, ...]
     reader: WheelReader
     policy: TrioPolicy
+    #: what else is repacked where torch asks for it
+    fill: tuple[Fill, ...] = ()
     #: versions of torch that the stable train has, per subdir: no candidates any more
     released: Callable[[Subdir], Collection[Version]] = lambda _: ()
     findings: list[ArmtorchError] = field(default_factory=list)
@@ -160,9 +171,27 @@ class Chooser:
                 trio[project] = self._companion(project, wish, choice, pythons)
             except NoTrioError as error:
                 absent.append(Absence(package=project, reason="incompatible", detail=error.what))
+        fill, lacking = self._fill(wish, release, pythons)
         return Draft(
-            wish=wish, accelerator=accelerator, pythons=pythons, trio=trio, absent=tuple(absent)
+            wish=wish,
+            accelerator=accelerator,
+            pythons=pythons,
+            trio=trio,
+            fill=fill,
+            absent=(*absent, *lacking),
         )
+
+    def _fill(
+        self, wish: Wish, release: Release, pythons: tuple[PythonBuild, ...]
+    ) -> tuple[dict[Fill, Release], tuple[Absence, ...]]:
+        if not self.fill or not pythons:
+            return {}, ()
+        try:
+            requires = self._requirements("torch", wish, release, pythons[0])
+        except BROKEN as error:
+            self._note(error)
+            return {}, ()
+        return choose_fill(self.fill, requires, self.catalogue, wish.subdir, pythons)
 
     def _companion(
         self, project: str, wish: Wish, choice: TorchChoice, pythons: tuple[PythonBuild, ...]

@@ -13,6 +13,7 @@ from packaging.version import Version
 from generator.errors import MalformedError
 from generator.model.cell import TrainName
 from generator.model.python_build import PythonBuild
+from generator.model.wheel import serves
 from generator.urls import public_url
 
 #: patch releases that are tried when a Requires-Python is asked about a minor version
@@ -67,6 +68,8 @@ class Offer:
     def python(self) -> PythonBuild | None:
         """Return the Python build it was made for; None for a wheel that serves every Python.
 
+        For the stable ABI (`abi3`) it is the first of those that it serves.
+
         Raises:
             ValueError: its tags are for something else than one CPython or any Python 3.
 
@@ -77,13 +80,18 @@ class Offer:
             raise ValueError(msg)
         return builds.pop()
 
+    @property
+    def abi3(self) -> bool:
+        """Whether it was built for the stable ABI."""
+        return any(tag.abi == "abi3" for tag in self.tags)
+
     def serves(self, python: PythonBuild) -> bool:
         """Whether its tags and its Requires-Python admit ``python``."""
         try:
             own = self.python()
         except ValueError:
             return False
-        return own in {None, python} and self.admits(python)
+        return serves(own, python, abi3=self.abi3) and self.admits(python)
 
     def admits(self, python: PythonBuild) -> bool:
         """Whether some release of ``python`` is in Requires-Python, as the index gives it."""
@@ -135,6 +143,5 @@ def _python_of(tag: Tag) -> PythonBuild | None:
     if tag.abi == "none":
         return None if tag.interpreter in {"py3", "py2"} else PythonBuild.from_abi(tag.interpreter)
     if tag.abi == "abi3":
-        msg = f"{tag} serves a range of Pythons, which armtorch has no word for"
-        raise ValueError(msg)
+        return PythonBuild.from_abi(tag.interpreter)
     return PythonBuild.from_abi(tag.abi)

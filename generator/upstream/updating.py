@@ -137,7 +137,7 @@ def update(
                 next_step=f"declare {train} under trains",
             )
         catalogue = read_catalogue(
-            asked.packages, (indexes[name] for name in asked.trains[train].indexes)
+            (*asked.packages, *asked.fill), (indexes[name] for name in asked.trains[train].indexes)
         )
         for _, silence in catalogue.silent:
             run.note(silence)
@@ -146,7 +146,9 @@ def update(
         if train == "stable":
             refuse_tampering(catalogue, old)
             released = _released_by(old, catalogue)
-        chooser = Chooser(catalogue, tuple(asked.packages), reader, policy, released)
+        chooser = Chooser(
+            catalogue, tuple(asked.packages), reader, policy, tuple(asked.fill), released
+        )
         drafts = _choose(run, chooser, own, narrator)
         maker = CellMaker(catalogue=catalogue, reader=reader, policy=policy, rules=rules)
         _make(run, maker, drafts, narrator)

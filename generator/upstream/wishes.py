@@ -17,6 +17,7 @@ from generator.model.accelerator import Accelerator
 from generator.model.cell import TrainName
 from generator.model.python_build import PythonBuild
 from generator.model.subdir import Subdir
+from generator.model.wheel import Fill
 from generator.upstream.claims import IndexSource
 from generator.upstream.wheel_reader import ArchivePolicies
 
@@ -101,6 +102,10 @@ class Asked(Protocol):
     @property
     def packages(self) -> tuple[Any, ...]:
         """Upstream projects."""
+
+    @property
+    def fill(self) -> tuple[Fill, ...]:
+        """What else is repacked where torch asks for it."""
 
     @property
     def lines(self) -> tuple[Any, ...]:

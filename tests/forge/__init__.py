@@ -4,7 +4,8 @@ It holds real, runnable linux-aarch64 packages under conda-forge's names and ver
 from Debian's arm64 packages and PyPI's wheels, and a sysroot to run them in under emulation.
 """
 
-from tests.forge.channel import ForgeChannel, default_cache, ensure
+from tests.forge.channel import ForgeChannel, default_cache, ensure, ensure_with_cuda
+from tests.forge.compiled import ensure_compiled
 from tests.forge.errors import ForgeError
 from tests.forge.machine import glibc_version, sysroot
 
@@ -13,6 +14,8 @@ __all__ = [
     "ForgeError",
     "default_cache",
     "ensure",
+    "ensure_compiled",
+    "ensure_with_cuda",
     "glibc_version",
     "sysroot",
 ]

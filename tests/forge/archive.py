@@ -10,6 +10,7 @@ import json
 import tarfile
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,18 +74,28 @@ def write(package: Package, channel: Path) -> Path:
     target = folder / package.file_name
     stem = target.name.removesuffix(".conda")
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
-        _store(archive, "metadata.json", b'{"conda_pkg_format_version": 2}')
-        _store(archive, f"pkg-{stem}.tar.zst", _compress(_payload(package)))
-        _store(archive, f"info-{stem}.tar.zst", _compress(_info(package)))
+        archive.writestr(_member("metadata.json"), b'{"conda_pkg_format_version": 2}')
+        with _open_tar(archive, f"pkg-{stem}.tar.zst") as tar:
+            _add_payload(tar, package)
+        with _open_tar(archive, f"info-{stem}.tar.zst") as tar:
+            _add_info(tar, package)
     return target
 
 
-def _store(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
-    archive.writestr(zipfile.ZipInfo(name, (2023, 11, 14, 0, 0, 0)), data)
+def _member(name: str) -> zipfile.ZipInfo:
+    return zipfile.ZipInfo(name, (2023, 11, 14, 0, 0, 0))
 
 
-def _compress(tar: bytes) -> bytes:
-    return zstandard.ZstdCompressor(level=_LEVEL).compress(tar)
+@contextmanager
+def _open_tar(archive: zipfile.ZipFile, name: str) -> Iterator[tarfile.TarFile]:
+    """Write a compressed tar straight into the archive: CUDA's libraries fill the memory else."""
+    compressor = zstandard.ZstdCompressor(level=_LEVEL)
+    with (
+        archive.open(_member(name), "w", force_zip64=True) as raw,
+        compressor.stream_writer(raw, closefd=False) as stream,
+        tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT) as tar,
+    ):
+        yield tar
 
 
 def _files(package: Package) -> Iterator[tuple[str, Path]]:
@@ -95,25 +106,22 @@ def _files(package: Package) -> Iterator[tuple[str, Path]]:
             yield path.relative_to(package.tree).as_posix(), path
 
 
-def _payload(package: Package) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for name, path in _files(package):
-            member = tarfile.TarInfo(name)
-            member.mtime = _EPOCH
-            if path.is_symlink():
-                member.type = tarfile.SYMTYPE
-                member.linkname = str(path.readlink())
-                tar.addfile(member)
-                continue
-            member.mode = 0o755 if path.stat().st_mode & 0o100 else 0o644
-            member.size = path.stat().st_size
-            with path.open("rb") as file:
-                tar.addfile(member, file)
-    return buffer.getvalue()
+def _add_payload(tar: tarfile.TarFile, package: Package) -> None:
+    for name, path in _files(package):
+        member = tarfile.TarInfo(name)
+        member.mtime = _EPOCH
+        if path.is_symlink():
+            member.type = tarfile.SYMTYPE
+            member.linkname = str(path.readlink())
+            tar.addfile(member)
+            continue
+        member.mode = 0o755 if path.stat().st_mode & 0o100 else 0o644
+        member.size = path.stat().st_size
+        with path.open("rb") as file:
+            tar.addfile(member, file)
 
 
-def _info(package: Package) -> bytes:
+def _add_info(tar: tarfile.TarFile, package: Package) -> None:
     about = {"summary": "made for armtorch's tests", "extra": {"source": package.source}}
     documents: dict[str, object] = {
         "index.json": package.index(),
@@ -125,14 +133,11 @@ def _info(package: Package) -> bytes:
             "noarch": {"type": "python", "entry_points": list(package.entry_points)},
             "package_metadata_version": 1,
         }
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for name, document in documents.items():
-            text = json.dumps(document, indent=2, sort_keys=True).encode()
-            member = tarfile.TarInfo(f"info/{name}")
-            member.mtime, member.size = _EPOCH, len(text)
-            tar.addfile(member, io.BytesIO(text))
-    return buffer.getvalue()
+    for name, document in documents.items():
+        text = json.dumps(document, indent=2, sort_keys=True).encode()
+        member = tarfile.TarInfo(f"info/{name}")
+        member.mtime, member.size = _EPOCH, len(text)
+        tar.addfile(member, io.BytesIO(text))
 
 
 def _paths(package: Package) -> Iterator[dict[str, object]]:

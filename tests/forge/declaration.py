@@ -12,6 +12,7 @@ from tests.forge.errors import ForgeError
 SUBDIR: Final = "linux-aarch64"
 NOARCH: Final = "noarch"
 _DECLARATION = Path(__file__).with_name("packages.yaml")
+_CUDA = Path(__file__).with_name("cuda.yaml")
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Pin = Literal["x", "x.x", "x.x.x"]
@@ -118,6 +119,27 @@ class WheelRow(_Row):
         return all(tag.platform == "any" for tag in parse_wheel_filename(self.file)[3])
 
 
+class CompiledRow(_Row):
+    """A wheel with one module built anew against the channel's own libraries.
+
+    `sources` are globs in the sdist `file`, `edits` a text to replace in one of the debs'
+    headers, `links` the libraries' packages, `drops` globs in site-packages.
+    """
+
+    project: str
+    python: str
+    file: str
+    sha256: Sha256
+    module: str
+    sources: tuple[str, ...]
+    defines: tuple[str, ...]
+    suite: str
+    debs: tuple[str, ...]
+    edits: dict[str, tuple[str, str]]
+    links: tuple[str, ...]
+    drops: tuple[str, ...]
+
+
 class Declaration(_Row):
     """All of packages.yaml."""
 
@@ -125,6 +147,7 @@ class Declaration(_Row):
     pythons: tuple[PythonRow, ...]
     libraries: tuple[LibraryRow, ...]
     metapackages: tuple[MetaRow, ...]
+    compiled: tuple[CompiledRow, ...]
     wheels: tuple[WheelRow, ...]
 
     def python(self, version: str) -> PythonRow:
@@ -136,12 +159,12 @@ class Declaration(_Row):
         msg = f"packages.yaml names Python {version}, but declares only {known}"
         raise ForgeError(msg)
 
-    def wheel(self, project: str) -> WheelRow:
-        """The wheel that a library row takes its files from."""
+    def wheel(self, project: str, python: str | None = None) -> WheelRow:
+        """The wheel that another row takes its files from."""
         for row in self.wheels:
-            if row.project == project:
+            if row.project == project and python in {None, row.python}:
                 return row
-        msg = f"packages.yaml takes libraries from {project}, but declares no wheel of it"
+        msg = f"packages.yaml takes files from {project}, but declares no wheel of it"
         raise ForgeError(msg)
 
     def debs_by_suite(self) -> dict[str, set[str]]:
@@ -158,3 +181,11 @@ class Declaration(_Row):
 def load(path: Path = _DECLARATION) -> Declaration:
     """Read and validate packages.yaml."""
     return Declaration.model_validate(YAML(typ="safe").load(path))
+
+
+def load_with_cuda() -> Declaration:
+    """Read packages.yaml and, in the same lists, the rows of cuda.yaml."""
+    rows, added = (YAML(typ="safe").load(path) for path in (_DECLARATION, _CUDA))
+    return Declaration.model_validate(
+        {**rows, **{key: [*rows[key], *more] for key, more in added.items()}}
+    )

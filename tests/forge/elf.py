@@ -18,12 +18,13 @@ _MAGIC = b"\x7fELF"
 _GLIBC = re.compile(r"^GLIBC_(\d+)\.(\d+)")
 # auditwheel's names: libz.f9ce4a27.so.1, ld-linux-aarch64.5cbc5e90.so.1
 _MANGLED = re.compile(r"^(?P<stem>.+?)[.-][0-9a-f]{8}(?P<rest>\.so.*)$")
-# glibc's own libraries: what the sysroot, not the channel, provides
+# glibc's own libraries, which the sysroot provides, and what NVIDIA's driver brings
 SYSTEM_LIBRARIES = frozenset(
     f"{name}"
     for name in (
         "ld-linux-aarch64.so.1",
         "libc.so.6",
+        "libcuda.so.1",
         "libdl.so.2",
         "libm.so.6",
         "libpthread.so.0",

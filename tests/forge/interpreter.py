@@ -19,6 +19,8 @@ from tests.forge.staging import Staged, build_hash
 _HOOKS = ("EXTERNALLY-MANAGED", "_distutils_system_mod.py", "sitecustomize.py")
 # modules for libraries that conda-forge's python does not have either
 _LEFT_OUT = ("_dbm.*.so", "nis.*.so")
+# what comes with the headers and conda-forge's python does not have
+_LEFT_BEHIND = shutil.ignore_patterns("*.a", "config-*", "*-linux-gnu-python*")
 # What Debian changed in the standard library, changed back: file, pattern, replacement.
 _RESTORED = (
     ("sysconfig.py", r"prefix_scheme = 'posix_local'", "prefix_scheme = 'posix_prefix'"),
@@ -90,10 +92,19 @@ def stage(row: PythonRow, debs: Mapping[tuple[str, str], debian.Deb], work: Path
 
 
 def _copy(unpacked: Path, tree: Path, row: PythonRow) -> None:
-    for folder, target in ((f"usr/{row.folder}", row.folder), ("usr/bin", "bin")):
+    headers = f"include/python{row.version}"
+    for folder, target in (
+        (f"usr/{row.folder}", row.folder),
+        ("usr/bin", "bin"),
+        (f"usr/{headers}", headers),
+        # over the file of that name that only chooses between Debian's architectures
+        (f"usr/include/aarch64-linux-gnu/python{row.version}", headers),
+    ):
         source = unpacked / folder
         if source.is_dir():
-            shutil.copytree(source, tree / target, symlinks=True, dirs_exist_ok=True)
+            shutil.copytree(
+                source, tree / target, symlinks=True, dirs_exist_ok=True, ignore=_LEFT_BEHIND
+            )
 
 
 def _restore(library: Path) -> None:

@@ -42,7 +42,8 @@ def code_digest() -> str:
     """The digest of the forge itself: what it writes may differ when any of it changes."""
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*")):
-        if path.suffix in {".py", ".yaml"}:
+        # the stand-ins are a channel of their own, written anew every time
+        if path.suffix in {".py", ".yaml"} and path.stem != "standins":
             digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 

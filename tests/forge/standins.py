@@ -6,7 +6,7 @@ package of ours has a solution. Nothing on this channel can be installed.
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +16,9 @@ from ruamel.yaml import YAML
 _ROWS = Path(__file__).with_name("standins.yaml")
 _TIMESTAMP = 1_780_000_000_000
 Subdir = Literal["linux-aarch64", "osx-arm64", "noarch"]
+#: `ahead`: what our packages need and conda-forge was not seen with yet; `pytorch`: conda-forge's
+#: own PyTorch and what is built on it
+Group = Literal["ahead", "pytorch"]
 SUBDIRS: tuple[Subdir, ...] = ("linux-aarch64", "osx-arm64", "noarch")
 _PLATFORM_FLOOR = {"linux-aarch64": "__glibc >=2.17,<3.0.a0", "osx-arm64": "__osx >=11.0"}
 Record = dict[str, object]
@@ -36,7 +39,8 @@ class PythonRow(_Row):
 class Release(_Row):
     """One version; with `pythons`, one record for each of them.
 
-    `seen` says whether conda-forge was seen with it; `adds` are dependencies of this one only.
+    `seen` says whether conda-forge was seen with it; `adds` are dependencies of this one only,
+    `limits` are its own constraints. A release of a group is there where the group is asked for.
     """
 
     version: str
@@ -47,6 +51,8 @@ class Release(_Row):
     track_features: str = ""
     pythons: tuple[str, ...] = ()
     adds: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
+    group: Group | None = None
 
 
 class PackageRow(_Row):
@@ -59,6 +65,7 @@ class PackageRow(_Row):
     build: str | None = None
     depends: tuple[str, ...] = ()
     constrains: tuple[str, ...] = ()
+    group: Group | None = None
 
 
 class Rows(_Row):
@@ -73,11 +80,13 @@ def load(path: Path = _ROWS) -> Rows:
     return Rows.model_validate(YAML(typ="safe").load(path))
 
 
-def write(folder: Path, rows: Rows | None = None) -> str:
-    """Write the channel into a folder and return its address."""
+def write(
+    folder: Path, rows: Rows | None = None, groups: Collection[Group] = frozenset({"ahead"})
+) -> str:
+    """Write the channel with the rows of some groups into a folder and return its address."""
     rows = rows or load()
     repodata: dict[str, dict[str, Record]] = {subdir: {} for subdir in SUBDIRS}
-    for record in (*_python_records(rows), *_package_records(rows)):
+    for record in (*_python_records(rows), *_package_records(rows, {None, *groups})):
         file = f"{record['name']}-{record['version']}-{record['build']}.conda"
         digest = hashlib.sha256(f"{record['subdir']}/{file}".encode())
         record |= {"sha256": digest.hexdigest(), "md5": digest.hexdigest()[:32], "size": 1}
@@ -125,9 +134,11 @@ def _record(
     return record
 
 
-def _package_records(rows: Rows) -> Iterator[Record]:
+def _package_records(rows: Rows, groups: Collection[Group | None]) -> Iterator[Record]:
     for row in rows.packages:
         for release in row.releases:
+            if row.group not in groups or release.group not in groups:
+                continue
             for subdir in row.subdirs:
                 for python in release.pythons or (None,):
                     yield _package_record(rows, row, release, subdir, python)
@@ -154,7 +165,7 @@ def _package_record(
     pattern = release.build or row.build or f"{tag}{{hash}}_{release.number}"
     if python:
         pattern = pattern.replace("{python}", tag.removesuffix("h"))
-    constrains = [spec.format(**values) for spec in row.constrains]
+    constrains = [spec.format(**values) for spec in (*row.constrains, *release.limits)]
     record = _record(subdir, row.name, release, pattern, depends=depends, constrains=constrains)
     if subdir == "noarch":
         record["noarch"] = row.noarch
@@ -196,8 +207,14 @@ def _python_records(rows: Rows) -> Iterator[Record]:
         abi_release = Release(version=plain, number=8)
         python_spec = f"python {plain}.* *_{build.tail}"
         yield _noarch("python_abi", abi_release, f"8_{build.abi}", constrains=[python_spec])
-        if selects_abi:
-            yield from _gil_records(python, build)
+        yield from _gil_records(python, build)
+    # python-abi3-feedstock: what packages of the stable ABI depend on
+    yield _noarch(
+        "_python_abi3_support",
+        Release(version="1.0", number=2),
+        "h{hash}_2",
+        depends=["cpython", "python-gil"],
+    )
 
 
 def _gil_records(python: str, build: PythonRow) -> Iterator[Record]:

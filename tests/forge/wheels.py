@@ -27,8 +27,7 @@ from tests.forge.errors import ForgeError
 from tests.forge.staging import Staged, build_hash
 
 # every glibc that a wheel for the forge's suites may ask for
-_PLATFORMS = ("manylinux2014_aarch64", "manylinux_2_17_aarch64", "manylinux_2_27_aarch64",
-              "manylinux_2_28_aarch64")  # fmt: skip
+_PLATFORMS = ("manylinux2014_aarch64", *(f"manylinux_2_{n}_aarch64" for n in range(17, 29)))
 
 
 def fetch(declaration: Declaration, cache: Path) -> dict[str, Path]:
@@ -37,7 +36,7 @@ def fetch(declaration: Declaration, cache: Path) -> dict[str, Path]:
     folder.mkdir(parents=True, exist_ok=True)
     for python in declaration.pythons:
         rows = [row for row in declaration.wheels if row.python == python.version]
-        missing = [row for row in rows if not _is_intact(folder / row.file, row.sha256)]
+        missing = [row for row in rows if not is_intact(folder / row.file, row.sha256)]
         if missing:
             _download(missing, python, folder)
     for row in declaration.wheels:
@@ -47,8 +46,11 @@ def fetch(declaration: Declaration, cache: Path) -> dict[str, Path]:
     return {row.file: folder / row.file for row in declaration.wheels}
 
 
-def _is_intact(path: Path, sha256: str) -> bool:
-    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+def is_intact(path: Path, sha256: str) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == sha256
 
 
 def _download(rows: Sequence[WheelRow], python: PythonRow, folder: Path) -> None:
@@ -117,7 +119,7 @@ def _unpack(wheel: Path, tree: Path, site_packages: str) -> tuple[str, list[str]
                 target.chmod(0o755)
     (dist_info,) = (tree / site_packages).glob("*.dist-info")
     (dist_info / "INSTALLER").write_text("conda\n")
-    _write_record(tree / site_packages, dist_info)
+    write_record(tree / site_packages, dist_info)
     scripts: list[str] = []
     if (dist_info / "entry_points.txt").is_file():
         parser = ConfigParser(delimiters=("=",), interpolation=None)
@@ -141,7 +143,7 @@ def _place(member: str, site_packages: str) -> PurePosixPath:
     return PurePosixPath(site_packages) / path
 
 
-def _write_record(root: Path, dist_info: Path) -> None:
+def write_record(root: Path, dist_info: Path) -> None:
     """List what is really there, as pip would have on installing (INSTALLER is new)."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -28,11 +28,11 @@ def main() -> int:
             variants = repo.add(build=SCRIPT, pythons=PYTHONS)
             settings = Settings(repo=repo.root, wheelhouse=repo.wheelhouse, level=1, jobs=2)
             report = build(variants, channel=channel, settings=settings, narrator=Silent())
-            print(json.dumps(report.to_json()))  # noqa: T201
+            print(json.dumps(report.to_json()))
             report.raise_for_failures()
         channel.index()
     except ArmtorchError as error:
-        print(error, file=sys.stderr)  # noqa: T201
+        print(error, file=sys.stderr)
         return error.exit_code
     return 0
 

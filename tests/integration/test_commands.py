@@ -12,6 +12,7 @@ import pytest
 
 from generator import errors
 from generator.commands.schemas import schema_files
+from generator.datafiles import subdirs
 from tests.command_line import armtorch
 from tests.conftest import ROOT
 
@@ -68,8 +69,10 @@ def test_matrix_json_fits_its_schema_and_gives_a_reason_for_every_absence():
     found = json.loads(done.stdout)
     jsonschema.validate(found, json.loads((ROOT / "docs/matrix.schema.json").read_text()))
     missing = [row for cell in found["cells"] for row in cell["missing"]]
-    audio = [row for row in missing if row["package"] == "torchaudio" and not row["python"]]
-    assert [row["reason"] for row in audio] == ["incompatible"]
+    apart = [row for row in missing if not row["package"]]
+    assert [row["reason"] for row in apart] == ["incompatible"]
+    assert {row["name"] for row in found["subdirs"]} == set(subdirs())
+    assert all(row["cells"] or row["note"] for row in found["subdirs"])
     assert all(row["detail"] for row in missing)
 
 

@@ -13,7 +13,7 @@ from generator.channel import LocalChannel
 from generator.datafiles import subdirs
 from generator.errors import LinkageError, SolveError
 from generator.lock import read_lock
-from generator.matrix import Selection, select, variants
+from generator.matrix import SHARED, Selection, select, variants
 from generator.model import Variant
 from generator.stages.packages import BuildOptions, build_variants
 from generator.stages.project import Project
@@ -215,7 +215,7 @@ def test_a_stable_request_never_meets_a_nightly_or_a_candidate(upstream: World) 
     render_feedstock(project)
     channel = LocalChannel(upstream.folder / "channel")
     known = variants(project.declared(), project.known())
-    own = [v for v in known if v.package in {"libtorch", "pytorch", "pytorch-mutex"}]
+    own = [v for v in known if v.package in {*SHARED, "pytorch", "pytorch-mutex"}]
     report = build_variants(project, own, BuildOptions(channel=channel, jobs=2, level=1))
     report.raise_for_failures()
     base = standins.write(upstream.folder / "base")
@@ -223,9 +223,7 @@ def test_a_stable_request_never_meets_a_nightly_or_a_candidate(upstream: World) 
 
     def version(*specs: str, labels: tuple[str, ...] = ()) -> str:
         own = [channel.labelled(label).url for label in labels]
-        records = solve(
-            list(specs), channels=[*own, channel.url, base], machine=machine, strict=True
-        )
+        records = solve(list(specs), channels=[*own, channel.url, base], machine=machine)
         return str(next(r.version for r in records if r.name.normalized == "pytorch"))
 
     assert version("pytorch") == "2.14.1"

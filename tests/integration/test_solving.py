@@ -2,136 +2,153 @@
 
 from __future__ import annotations
 
+import fnmatch
+import json
+import re
+from pathlib import Path
+
 import pytest
+from rattler import Gateway
 
 from generator.datafiles import subdirs
 from generator.errors import SolveError
-from generator.matrix import variants
+from generator.rendering import render, tree_records, write_record_channel
 from generator.testing import Machine, solve
-from tests import rendered_channel
-from tests.conftest import ROOT
+from tests import solver_truth
 from tests.forge import standins
 
 pytestmark = pytest.mark.integration
 
+TABLE = solver_truth.load()
 TRIO = ["pytorch", "torchvision", "torchaudio"]
-GPU = "__cuda=13.0"
+GPU = "__cuda=13.2"
 
 
 @pytest.fixture(scope="module")
-def channels(project, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("solving")
-    ours = rendered_channel.write(
-        variants(project.declared(), project.locked()), ROOT, folder / "ours"
-    )
-    return [ours, standins.write(folder / "base")]
+def records(project):
+    return tree_records(render(project.declared(), project.locked()))
 
 
-def chosen(channels, *specs, subdir="linux-aarch64", virtual=(), strict=True):
-    own = ["__glibc=2.39"] if subdir.startswith("linux-") else []
-    machine = Machine.of(subdirs()[subdir], native=False, added=[*own, *virtual])
-    records = solve(list(specs), channels=channels, machine=machine, strict=strict)
-    return {r.name.normalized: (str(r.version), str(r.build)) for r in records}
+@pytest.fixture(scope="module")
+def ours(records, tmp_path_factory):
+    return write_record_channel(records.values(), tmp_path_factory.mktemp("ours"))
 
 
-def trio_of(found):
-    return {name: found[name][0] for name in TRIO if name in found}
+@pytest.fixture(scope="module")
+def bases(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("base")
+    wanted = {row.base for row in TABLE.rows}
+    return {
+        groups: standins.write(folder / ("-".join(groups) or "plain"), groups=groups)
+        for groups in wanted
+    }
 
 
-def accelerators(found):
-    return {found[name][1].split("_")[0] for name in [*TRIO, "libtorch"] if name in found}
+@pytest.fixture(scope="module")
+def gateway():
+    return Gateway()
 
 
-@pytest.mark.parametrize("extra", [[], ["cpuonly"]])
-def test_the_seeds_commands_give_the_cpu_trio_without_a_gpu(channels, extra):
-    found = chosen(channels, *TRIO, *extra)
-    assert trio_of(found) == {"pytorch": "2.10.0", "torchvision": "0.25.0", "torchaudio": "2.10.0"}
-    assert accelerators(found) == {"cpu"}
+def candidates(channels, subdir):
+    """Every record that there was to choose from."""
+    for channel in channels:
+        for part in (subdir, "noarch"):
+            path = Path(channel.removeprefix("file://")) / part / "repodata.json"
+            if path.is_file():
+                for row in json.loads(path.read_text())["packages.conda"].values():
+                    yield channel, row
 
 
-def test_pytorch_alone_is_the_newest_cpu_build_without_a_gpu(channels):
-    found = chosen(channels, "pytorch")
-    assert found["pytorch"][0] == "2.10.0"
-    assert found["pytorch"][1].startswith("cpu_generic_py")
+def name_of(row):
+    extra = f" ({row.priority})" if row.priority != "strict" else ""
+    return f"{row.on}: {row.command}{extra}"
 
 
-def test_with_a_gpu_the_three_names_give_the_cuda_trio(channels):
-    found = chosen(channels, *TRIO, virtual=[GPU])
-    assert trio_of(found) == {"pytorch": "2.14.1", "torchvision": "0.29.2", "torchaudio": "2.11.0"}
-    assert accelerators(found) == {"cuda130"}
-    assert found["pytorch-mutex"] == ("1.0", "cuda")
+def test_the_table_is_long_enough_and_every_row_says_one_thing():
+    assert len(TABLE.rows) >= 60
+    for row in TABLE.rows:
+        assert bool(row.gives) != bool(row.refused), row
+    told = [(row.command, row.on, row.base, row.priority, row.after) for row in TABLE.rows]
+    assert len(set(told)) == len(told)
 
 
-def test_with_a_gpu_pytorch_alone_is_the_newest_of_all(channels):
-    found = chosen(channels, "pytorch", virtual=["__cuda=13.2"])
-    assert found["pytorch"][0] == "2.15.0"
-    assert accelerators(found) == {"cuda132"}
+@pytest.mark.parametrize("row", TABLE.rows, ids=name_of)
+def test_solver_truth(row, ours, bases, gateway):
+    base = bases[row.base]
+    if row.refused:
+        with pytest.raises(SolveError, match=re.escape(row.refused)):
+            solver_truth.run(row, TABLE, ours=ours, base=base, gateway=gateway)
+        return
+    solved = solver_truth.run(row, TABLE, ours=ours, base=base, gateway=gateway)
+    abi = solved.found("python_abi").rpartition("_")[2]
+    for name, build in row.gives.items():
+        assert fnmatch.fnmatchcase(solved.found(name), build), (name, solved.found(name))
+        # the pattern stands for one build, not for several that happen to look alike
+        subdir = TABLE.machines[row.on].split()[0]
+        alike = [
+            record
+            for channel, record in candidates([ours, base], subdir)
+            if record["name"] == name
+            and fnmatch.fnmatchcase(
+                f"{'ours' if channel == ours else 'base'} {record['version']} {record['build']}",
+                build,
+            )
+            and all(
+                spec.endswith(f"_{abi}")
+                for spec in record["depends"]
+                if spec.startswith("python_abi ")
+            )
+        ]
+        assert len(alike) == 1, (name, build, [record["build"] for record in alike])
+    for name in {"pytorch", "torchvision", "torchaudio"} - row.gives.keys():
+        assert not solved.found(name), f"the row does not say {name}: {solved.found(name)}"
 
 
-def test_cpuonly_flips_the_build_on_a_machine_with_a_gpu(channels):
-    found = chosen(channels, *TRIO, "cpuonly", virtual=[GPU])
-    assert accelerators(found) == {"cpu"}
-    assert found["pytorch-mutex"] == ("1.0", "cpu")
+def test_every_libtorch_that_is_asked_for_is_one_of_ours(records):
+    # the hash in the requirement is computed, the one in the package's name is rattler-build's
+    made = {(r["version"], r["build"]) for _, r in records.values() if r["name"] == "libtorch"}
+    asked = 0
+    for name, record in records.values():
+        for spec in record["depends"]:
+            if not spec.startswith("libtorch "):
+                continue
+            _, version, build = spec.split()
+            fitting = [b for v, b in made if f"=={v}" == version and fnmatch.fnmatchcase(b, build)]
+            assert len(fitting) == 1, (name, spec)
+            asked += 1
+    assert asked > 50
 
 
-@pytest.mark.parametrize(
-    ("specs", "virtual", "expected"),
-    [
-        (["pytorch-cpu"], [GPU], "cpu"),
-        (["pytorch-gpu"], [GPU], "cuda132"),
-        (["pytorch-gpu", "torchaudio"], [GPU], "cuda130"),
-        (["pytorch", "pytorch-cuda=13.0"], [GPU], "cuda130"),
-        (["pytorch=*=cuda*", "torchaudio"], [GPU], "cuda130"),
-        (["pytorch=*=cpu*"], [GPU], "cpu"),
-        (["torchvision"], [], "cpu"),
-        (["torchaudio"], [GPU], "cuda130"),
-        (["pytorch"], ["__cuda=12.4"], "cpu"),
-    ],
-)
-def test_the_ways_both_communities_ask_for_a_build(channels, specs, virtual, expected):
-    found = chosen(channels, *specs, virtual=virtual)
-    assert accelerators(found) == {expected}
+@pytest.mark.parametrize("priority", ["strict", "flexible", "disabled"])
+@pytest.mark.parametrize("virtual", [[], [GPU]])
+def test_packages_of_different_builds_never_mix(priority, virtual, ours, bases, gateway):
+    machine = Machine.of(subdirs()["linux-aarch64"], native=False, added=["__glibc=2.39", *virtual])
+    for specs in (["pytorch", "torchvision"], ["torchvision=0.25"], TRIO, ["libtorch", "pytorch"]):
+        found = {
+            record.name.normalized: record
+            for record in solve(
+                specs,
+                channels=[ours, bases[("ahead", "pytorch")]],
+                machine=machine,
+                priority=priority,
+                gateway=gateway,
+            )
+        }
+        libtorch, pytorch = found["libtorch"], found["pytorch"]
+        assert (libtorch.channel, libtorch.version) == (pytorch.channel, pytorch.version)
+        assert str(libtorch.build).split("_")[0] == str(pytorch.build).split("_")[0]
+        if "torchvision" in found:
+            assert found["torchvision"].channel == pytorch.channel
 
 
-def test_old_environment_files_with_python_39_solve_on_the_legacy_line(channels):
-    for specs in (TRIO, [*TRIO, "cpuonly"], ["pytorch"]):
-        found = chosen(channels, "python=3.9", *specs)
-        assert found["pytorch"][0] == "2.8.0"
-        assert found["python"][0].startswith("3.9.")
-
-
-def test_every_python_build_gets_its_own_package(channels):
+def test_every_python_build_gets_its_own_package(ours, bases, gateway):
+    machine = Machine.of(subdirs()["linux-aarch64"], native=False, added=["__glibc=2.39"])
     for text, label in (("3.10", "py310"), ("3.12", "py312"), ("3.14", "py314")):
-        found = chosen(channels, f"python={text}", *TRIO)
-        assert label in found["pytorch"][1]
-    found = chosen(channels, "python 3.14.* *_cp314t", "pytorch")
-    assert found["python_abi"][1].endswith("_cp314t")
-
-
-def test_apple_silicon_gets_the_newest_trio_and_no_mutex(channels):
-    found = chosen(channels, *TRIO, subdir="osx-arm64")
-    assert trio_of(found) == {"pytorch": "2.15.0", "torchvision": "0.29.2", "torchaudio": "2.11.0"}
-    assert "pytorch-mutex" not in found
-
-
-@pytest.mark.parametrize(
-    ("specs", "subdir", "virtual"),
-    [
-        (["pytorch"], "linux-aarch64", ["__glibc=2.17"]),  # manylinux_2_28
-        (["pytorch"], "osx-arm64", ["__osx=12.0"]),  # macosx_14_0
-        (["pytorch=*=cuda*"], "linux-aarch64", []),  # no GPU
-        (["pytorch-gpu"], "linux-aarch64", ["__cuda=12.4"]),  # driver too old for CUDA 13
-        (["pytorch-cuda=13.0", "cpuonly"], "linux-aarch64", [GPU]),
-        (["pytorch=2.15", "torchaudio"], "linux-aarch64", ["__cuda=13.2"]),  # left out: raises
-    ],
-)
-def test_what_cannot_work_is_refused(channels, specs, subdir, virtual):
-    with pytest.raises(SolveError):
-        chosen(channels, *specs, subdir=subdir, virtual=virtual)
-
-
-def test_packages_of_different_builds_never_mix(channels):
-    for virtual in ([], [GPU], ["__cuda=13.2"]):
-        found = chosen(channels, "pytorch", "torchvision", virtual=virtual)
-        assert len(accelerators(found)) == 1
-        assert found["pytorch"][0] == found["libtorch"][0]
+        records = solve(
+            [f"python={text}", *TRIO],
+            channels=[ours, bases[("ahead", "pytorch")]],
+            machine=machine,
+            gateway=gateway,
+        )
+        found = {record.name.normalized: str(record.build) for record in records}
+        assert label in found["pytorch"]

@@ -19,6 +19,7 @@ from generator.errors import (
 from generator.feedstock import IndexSource, Selection, TrainPolicy
 from generator.lock import lock_text
 from generator.model import BuildNumber, Cell, Lock, PythonBuild
+from generator.upstream.policy import trio_policy
 from tests.index_server import Behaviour, Failure, IndexServer
 from tests.integration.updating import (
     TODAY,
@@ -75,6 +76,17 @@ def test_the_cells_of_2026(folder: Path, tmp_path: Path) -> None:
     assert complete.sharing.reference == "3.11"
     assert "libtorch_cpu.so" in complete.libraries
     assert {w.metadata for c in lock.cells for w in c.wheels} == set(lock.metadata)
+
+
+def test_the_patch_makes_the_newest_release_complete(folder: Path, tmp_path: Path) -> None:
+    with IndexServer(folder) as server:
+        lock = run_update(server, tmp_path, trios=trio_policy()).lock
+    assert sorted(c.line for c in lock.cells) == ["2.10", "2.15"]
+    assert dict(cell(lock, "2.15/linux-aarch64/cuda132").trio) == {
+        "torch": "2.15.0",
+        "torchvision": "0.29.2",
+        "torchaudio": "2.11.0",
+    }
 
 
 def test_a_second_update_changes_no_byte_and_reads_no_wheel(folder: Path, tmp_path: Path) -> None:

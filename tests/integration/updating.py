@@ -26,6 +26,7 @@ from generator.upstream import (
     open_web,
     update,
 )
+from generator.upstream.policy import TrioPolicy, trio_policy
 from tests.index_server import IndexServer
 from tests.tiny_wheels import TinyWheel, tiny_companion, tiny_torch
 
@@ -114,9 +115,11 @@ def run_update(
     policy: HttpPolicy = QUICK,
     urls: Mapping[str, str] | None = None,
     today: str = TODAY,
+    trios: TrioPolicy | None = None,
 ) -> Outcome:
     """One `armtorch update` whose pip is configured to use ``server``."""
     asked = asked or feedstock()
+    trios = trios or without_patch()
     heard = heard or Heard()
     pip = PipConfiguration(indexes=(server.url if server else (urls or {})["pip"],))
     with opened(cache, policy) as web:
@@ -130,9 +133,23 @@ def run_update(
             },
             subdirs=subdirs(),
             narrator=heard,
+            policy=trios,
             obtain=partial(obtain, cache / "wheelhouse"),
             today=today,
         )
+
+
+def without_patch() -> TrioPolicy:
+    """The policy of torchaudio as upstream ships it: for CUDA 13.0 and no other.
+
+    So the newest release has no complete trio, which is what much of `update` is about.
+    """
+    known = trio_policy()
+    rows = tuple(
+        replace(row, cuda="==13.0") if row.project == "torchaudio" and row.cuda else row
+        for row in known.companions
+    )
+    return replace(known, companions=rows)
 
 
 def obtain(root: Path, url: str, filename: str, size: int) -> tuple[str, Path]:

@@ -45,7 +45,7 @@ def test_the_committed_schema_is_the_models():
         ("pythons: all", "pythons: [3.10]", 'in quotes: "3.10"'),
         ("torch: ==2.8.*", "torch: =2.8", "write it like ==2.8.*"),
         ("name: legacy-2.8", "name: ../../legacy", "name of a folder below recipes/"),
-        ("accelerators: [cpu, cuda]", "accelerators: [gpu]", "accelerators"),
+        ("accelerators: [cpu, cuda, cuda130]", "accelerators: [gpu]", "accelerators"),
         ("indexes: [pypi]", "indexes: [pipy]", "trains.stable.indexes names 'pipy'"),
         ("packages: [torch, ", "packages: [", "packages leaves torch out"),
         ("channel: armtorch", "channel: [", "not readable as YAML"),

@@ -57,7 +57,9 @@ def test_an_accelerator_has_conda_forges_keys(text, compiler, arm, prefix, offse
     assert accelerator.build_offset == offset
 
 
-@pytest.mark.parametrize("text", ["", "cuda", "cuda13", "cuda13.0", "gpu", "cuda130-arm"])
+@pytest.mark.parametrize(
+    "text", ["", "cuda", "cuda13", "cuda13.0", "gpu", "cuda130-arm", "cuda130-tegra"]
+)
 def test_what_is_no_accelerator_is_refused(text):
     with pytest.raises(ValueError, match="cuda130"):
         Accelerator.parse(text)

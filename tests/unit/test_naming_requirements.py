@@ -107,8 +107,19 @@ def test_torch_2100_on_arm_needs_nothing_of_cuda() -> None:
         "networkx >=2.5.1",
         "jinja2",
         "fsspec >=0.8.5",
+        "setuptools",
     ]
-    assert "setuptools" in specs(T2100, "3.12")
+
+
+def test_what_metadata_does_not_state_comes_from_the_projects_row() -> None:
+    """torch.utils.cpp_extension imports setuptools; METADATA of 2.10 asks for it from 3.12 on."""
+    for python in ("3.11", "3.12"):
+        assert specs(T2100, python).count("setuptools") == 1
+    assert "setuptools" not in specs(T2100, None, part="native")
+    # 2.14 states it, with a floor that must stay the only word on it
+    assert [spec for spec in specs(T2141, "3.12") if "setuptools" in spec] == [
+        "setuptools >=77.0.3"
+    ]
 
 
 def test_torch_2141_maps_its_toolkit_to_conda_packages_of_13_0() -> None:
@@ -266,3 +277,54 @@ def test_licences() -> None:
     )
     with pytest.raises(DataError, match="states 'Custom'"):
         spdx(Metadata(name="else", version="1", license="Custom"))
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "expected"),
+    [
+        ("cuda126-tegra", ["cuda-version >=12.6,<13", "arm-variant * tegra"]),
+        ("cuda126", ["cuda-version >=12.6,<13", "arm-variant * sbsa"]),
+        ("cuda130", ["cuda-version >=13.0,<14", "arm-variant * sbsa"]),
+        ("cpu", []),
+    ],
+)
+def test_a_wheel_that_declares_no_cuda_still_asks_for_its_line(accelerator, expected) -> None:
+    """As the wheels of the Jetson index do."""
+    silent = Metadata(name="torch", version="2.8.0", requires_dist=("filelock",))
+    assert specs(silent, "3.10", accelerator=accelerator, part="native") == expected
+
+
+def test_windows_has_no_boards() -> None:
+    silent = Metadata(name="torch", version="2.14.0")
+    found = conda_depends(
+        silent,
+        subdir=subdirs()["win-arm64"],
+        accelerator=Accelerator.parse("cuda134"),
+        python=PythonBuild(3, 13),
+        part="native",
+    )
+    assert found == ()
+
+
+def test_cuda_12_of_download_pytorch_org_maps_to_the_split_packages() -> None:
+    metadata = Metadata(
+        name="torch",
+        version="2.13.0",
+        requires_dist=(
+            "nvidia-cuda-runtime-cu12==12.6.77",
+            "nvidia-cublas-cu12==12.6.4.1",
+            "nvidia-cudnn-cu12==9.10.2.21",
+            "nvidia-cusparselt-cu12==0.7.1",
+            "nvidia-nccl-cu12==2.27.5",
+        ),
+    )
+    assert specs(metadata, None, accelerator="cuda126", part="native") == [
+        "cuda-cudart >=12.6,<13",
+        "libcublas >=12.6,<13",
+        "libcudnn >=9.10,<10",
+        "cusparselt >=0.7.1,<0.8",
+        "nccl >=2.27.5,<3",
+        "cuda-version >=12.6,<13",
+        "arm-variant * sbsa",
+    ]
+    assert len(dropped_requirements(metadata)) == 5

@@ -94,7 +94,7 @@ def test_markers_are_evaluated_for_the_target(tree):
 
     assert (
         '    - if: linux and cuda_compiler_version == "None" and match(python, ">=3.12")\n'
-        "      then: setuptools\n"
+        "      then: packaging\n"
     ) in recipe
     assert "- triton >=3.8.0,<3.9\n" in recipe
     assert "nvidia" not in recipe

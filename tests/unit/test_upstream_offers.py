@@ -33,7 +33,8 @@ def python(text: str) -> PythonBuild:
         ("cp313-cp313t-manylinux_2_28_aarch64", ["3.13t"], ["3.13", "3.14t"]),
         ("cp310-none-macosx_11_0_arm64", ["3.10"], ["3.11"]),
         ("py3-none-manylinux_2_28_aarch64", ["3.11", "3.14t"], []),
-        ("cp39-abi3-manylinux_2_28_aarch64", [], ["3.9", "3.12"]),
+        # the stable ABI: from there on, but not without a GIL
+        ("cp312-abi3-manylinux_2_28_aarch64", ["3.12", "3.15"], ["3.11", "3.14t"]),
     ],
 )
 def test_tags_say_which_python_a_wheel_serves(

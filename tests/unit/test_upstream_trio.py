@@ -12,7 +12,7 @@ from packaging.version import Version
 from generator.datafiles import subdirs
 from generator.errors import MalformedError, NoTrioError
 from generator.lock import read_lock
-from generator.model import Accelerator, PythonBuild
+from generator.model import Accelerator, Cell, Lock, PythonBuild
 from generator.upstream.catalogue import Release
 from generator.upstream.policy import trio_policy
 from generator.upstream.targets import accelerator_of, active, environment
@@ -60,6 +60,7 @@ def solve(
         ("2.10.0", "linux-aarch64", "cpu", "0.25.0", "2.10.0"),
         ("2.14.1", "linux-aarch64", "cuda130", "0.29.2", "2.11.0"),
         ("2.8.0", "linux-aarch64", "cpu", "0.23.0", "2.8.0"),
+        ("2.15.0", "linux-aarch64", "cuda132", "0.29.2", "2.11.0"),
         ("2.15.0", "osx-arm64", "cpu", "0.29.2", "2.11.0"),
     ],
 )
@@ -72,9 +73,9 @@ def test_the_trios_that_were_seen_to_work(
 
 def test_torchaudio_of_another_cuda_is_refused_with_its_evidence() -> None:
     with pytest.raises(NoTrioError) as caught:
-        solve("torchaudio", AUDIO, "2.15.0", "linux-aarch64", "cuda132")
+        solve("torchaudio", AUDIO, "2.15.0", "linux-aarch64", "cuda126")
     assert caught.value.exit_code == 15
-    assert "needs CUDA ==13.0, torch 2.15.0 has 13.2" in caught.value.what
+    assert "needs CUDA ==13.*, torch 2.15.0 has 12.6" in caught.value.what
     assert "_check_cuda_version" in caught.value.what
 
 
@@ -96,7 +97,7 @@ def test_no_wheel_at_all_is_no_trio() -> None:
 def test_versions_that_pin_older_torches_are_not_read() -> None:
     asked: list[str] = []
     with pytest.raises(NoTrioError):
-        solve("torchaudio", AUDIO, "2.15.0", "linux-aarch64", "cuda132", asked=asked)
+        solve("torchaudio", AUDIO, "2.15.0", "linux-aarch64", "cpu", asked=asked)
     assert asked == ["2.11.0", "2.10.0"]
 
 
@@ -114,6 +115,9 @@ def test_the_committed_lock_has_no_combination_that_cannot_import() -> None:
             if wheel.project == "torch":
                 found = accelerator_of(said, POLICY.cuda_requirements, wheel.filename)
                 assert found == cell.accelerator, wheel.filename
+            elif wheel.project in cell.fill:
+                (asked,) = [r for r in _torch_of(cell, lock) if r.name == wheel.project]
+                assert asked.specifier.contains(wheel.version), wheel.filename
             else:
                 verdict = judge(
                     wheel.project, Release(Version(wheel.version)), said, choice, POLICY.companions
@@ -121,6 +125,13 @@ def test_the_committed_lock_has_no_combination_that_cannot_import() -> None:
                 assert verdict.refusal is None, wheel.filename
             judged += 1
     assert judged > 0
+
+
+def _torch_of(cell: Cell, lock: Lock) -> Sequence[Requirement]:
+    wheel = cell.wheels_of("torch")[0]
+    assert wheel.python is not None
+    target = environment(subdirs()[cell.subdir], wheel.python)
+    return active(lock.metadata[wheel.metadata].requires_dist, target)
 
 
 def requirements(*texts: str, subdir: str = "linux-aarch64") -> Sequence[Requirement]:

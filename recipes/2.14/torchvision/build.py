@@ -304,9 +304,9 @@ def license_place(package: Package, work: Path, inner: str, origin: dict[str, st
     return target
 
 
-def find_commit(wheel: Wheel, rule: dict[str, str]) -> str:
+def find_commit(wheel: Wheel, rule: dict[str, str] | None) -> str:
     """Return the commit of upstream's repository that the wheel says it was built from, or ""."""
-    if rule["member"] not in wheel.members:
+    if rule is None or rule["member"] not in wheel.members:
         return ""
     found = re.search(rule["pattern"], wheel.text(rule["member"]), re.MULTILINE)
     return found[1] if found else ""
@@ -322,7 +322,7 @@ def write_provenance(package: Package, wheel: Wheel, source: dict[str, Any],
 
     # upstream's own, so that RECORD's digest alone proves what is said here
     evidence = {"record": f"{wheel.dist_info}/RECORD", "metadata": f"{wheel.dist_info}/METADATA"}
-    if commit := find_commit(wheel, cell["commit"]):
+    if commit := find_commit(wheel, cell.get("commit")):
         evidence["commit"] = cell["commit"]["member"]
     account = {
         "schema": 1,

@@ -1,0 +1,203 @@
+"""Channels that a host keeps: prefix.dev, anaconda.org, quetz, artifactory.
+
+Packages go up by rattler-build's own upload functions, and the host indexes them itself. What is
+there is read from the repodata that clients read.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from typing import Final
+
+import requests
+from rattler_build import RattlerBuildError
+from rattler_build import upload as upload_to
+
+from generator.channel.destinations import Address
+from generator.channel.repodata import REPODATA, Record, parse_records
+from generator.channel.stores import Outgoing
+from generator.errors import ArmtorchError, ConflictError, RefusedError, UnreachableError
+
+_TIMEOUT: Final = 60
+#: seconds in which a host's own index has to know what was uploaded
+_INDEXED_WITHIN: Final = 30.0
+_CONFLICT = re.compile(r"already exists|conflict|\b409\b", re.IGNORECASE)
+_REFUSAL = re.compile(
+    r"\b(400|401|402|403|404|413|422)\b|authenticat|api key|token|rejected|unprocessable|forbidden",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Upload:
+    """One call of rattler-build; plain, since it travels to a process of its own by a pipe."""
+
+    address: Address
+    path: str
+    token: str | None = field(repr=False)
+    auth_file: str | None
+    replace: bool
+
+    def run(self) -> str:
+        """Upload, and return what went wrong, "" when nothing did."""
+        address, files, token, stored = self.address, [self.path], self.token, self.auth_file
+        try:
+            if address.kind == "prefix":
+                upload_to.upload_package_to_prefix(
+                    files,
+                    address.server,
+                    address.channel,
+                    api_key=token,
+                    auth_file=stored,
+                    force=self.replace,
+                )
+            elif address.kind == "anaconda":
+                upload_to.upload_package_to_anaconda(
+                    files,
+                    address.channel,
+                    channel=[address.label],
+                    api_key=token,
+                    url=address.server,
+                    force=self.replace,
+                    auth_file=stored,
+                )
+            elif address.kind == "quetz":
+                upload_to.upload_package_to_quetz(
+                    files, address.server, address.channel, api_key=token, auth_file=stored
+                )
+            else:
+                upload_to.upload_package_to_artifactory(
+                    files, f"{address.server}/", address.channel, token=token, auth_file=stored
+                )
+        except RattlerBuildError as error:
+            return str(error)
+        return ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostedTarget:
+    """A channel at a host."""
+
+    address: Address
+    #: subdirs that are asked for
+    subdirs: Sequence[str]
+    #: where tokens are looked for, before rattler's keyring and auth file
+    environment: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        return f"HostedTarget({self.address})"
+
+    def packages(self) -> dict[str, int]:
+        """Return every package the host's repodata has, with its bytes."""
+        return {record.key: record.size for record in self.records()}
+
+    def records(self) -> tuple[Record, ...]:
+        """Return the records of every subdir.
+
+        Raises:
+            UnreachableError: the host does not answer. RefusedError: it wants credentials.
+
+        """
+        return tuple(record for subdir in self.subdirs for record in self._subdir(subdir))
+
+    def sha256(self, key: str) -> str:
+        """Return the sha256 that the host's repodata has, "" where it does not know the package."""
+        rows = self._subdir(key.split("/", 1)[0])
+        return next((record.sha256 for record in rows if record.key == key), "")
+
+    def put(self, package: Outgoing, *, replace: bool, advance: Callable[[int], None]) -> None:
+        """Upload one package.
+
+        Raises:
+            ConflictError: the host has other bytes under this name.
+            RefusedError: it says no. UnreachableError: it does not answer, or answers 5xx.
+
+        """
+        package.verify()
+        if replace and self.address.kind == "quetz":
+            raise RefusedError(
+                "quetz takes no replacement through rattler-build",
+                where=str(self.address),
+                next_step="raise the build number, or delete the old file there first",
+            )
+        upload = _Upload(
+            address=self.address,
+            path=os.fspath(package.path),
+            token=self._token() or None,
+            auth_file=self.environment.get("RATTLER_AUTH_FILE"),
+            replace=replace,
+        )
+        # rattler-build's functions hold the interpreter's lock until they are done: in processes
+        # of their own several run at once, and Ctrl-C is heard
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            message = pool.submit(upload.run).result()
+        if message:
+            self._judge(package, self._redacted(message))
+        advance(package.record.size)
+
+    def _judge(self, package: Outgoing, message: str) -> None:
+        """Say what an upload's error means; a package that is there after all is no error."""
+        where = f"{self.address}/{package.key}"
+        if _CONFLICT.search(message):
+            if self._indexed(package) == package.record.sha256:
+                return
+            raise ConflictError(
+                f"other bytes are there under this name: {message}",
+                where=where,
+                next_step="raise the build number, or replace it with --force",
+            )
+        kind: type[ArmtorchError] = RefusedError if _REFUSAL.search(message) else UnreachableError
+        variable = self.address.host.variable
+        raise kind(
+            message,
+            where=where,
+            next_step=f"check {variable} or rattler's stored login, and the plan's quota; what is "
+            "there already is skipped by the next run",
+        )
+
+    def _indexed(self, package: Outgoing) -> str:
+        """Return the sha256 the host's index gives, waiting a little for it to be indexed."""
+        end = time.monotonic() + _INDEXED_WITHIN
+        while not (found := self.sha256(package.key)) and time.monotonic() < end:
+            time.sleep(1)
+        return found
+
+    def _subdir(self, subdir: str) -> tuple[Record, ...]:
+        url = f"{self.address.url}/{subdir}/{REPODATA}"
+        headers = {}
+        if token := self._token():
+            key = "X-API-Key" if self.address.kind == "quetz" else "Authorization"
+            scheme = {"quetz": "", "anaconda": "token "}.get(self.address.kind, "Bearer ")
+            headers[key] = f"{scheme}{token}"
+        try:
+            answer = requests.get(url, headers=headers, timeout=_TIMEOUT)
+        except requests.RequestException as error:
+            raise UnreachableError(
+                self._redacted(str(error)), where=url, next_step="try again later"
+            ) from error
+        if answer.status_code == requests.codes.not_found:
+            return ()
+        if answer.status_code in {requests.codes.unauthorized, requests.codes.forbidden}:
+            raise RefusedError(
+                f"it answered {answer.status_code}",
+                where=url,
+                next_step=f"set {self.address.host.variable}",
+            )
+        if not answer.ok:
+            raise UnreachableError(
+                f"it answered {answer.status_code}", where=url, next_step="try again later"
+            )
+        return parse_records(answer.content, url)
+
+    def _token(self) -> str:
+        return self.environment.get(self.address.host.variable, "")
+
+    def _redacted(self, message: str) -> str:
+        token = self._token()
+        return message.replace(token, "***") if token else message

@@ -1,0 +1,146 @@
+"""What may go: older versions of a train, builds that newer ones replaced; never what is needed."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from packaging.version import InvalidVersion, Version
+from rattler import MatchSpec
+
+from generator.channel.repodata import Record
+from generator.model import Keep, Retention
+from generator.model.cell import TrainName
+
+#: ``cpu``, ``cuda130`` at the head and ``py312`` inside of a build string, conda-forge's way
+_ACCELERATOR = re.compile(r"(cpu|cuda\d{2,3})(?=_|$)")
+_PYTHON = re.compile(r"(?:^|_)py(\d{2,3})(?:_|$)")
+
+#: package, subdir, accelerator, Python and train: what a person asks for
+Series = tuple[str, str, str, str, TrainName]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retired:
+    """A package that may go, and why."""
+
+    record: Record
+    reason: str
+
+
+def train_of(version: str) -> TrainName:
+    """Tell the train by the version, as upstream numbers it (PEP 440).
+
+    >>> train_of("2.16.0.dev20261101"), train_of("2.16.0rc3"), train_of("2.15.0")
+    ('nightly', 'rc', 'stable')
+    """
+    try:
+        parsed = Version(version)
+    except InvalidVersion:
+        return "stable"
+    if parsed.is_devrelease:
+        return "nightly"
+    return "rc" if parsed.is_prerelease else "stable"
+
+
+def series_of(record: Record) -> Series:
+    """Return what a package is one version of."""
+    accelerator = _ACCELERATOR.match(record.build)
+    python = _PYTHON.search(record.build)
+    return (
+        record.name,
+        record.subdir,
+        accelerator[1] if accelerator else "",
+        # 3.14 and 3.14t share py314 in the build string and differ in what they need
+        (python[1] if python else "") + ("t" if _free_threaded(record) else ""),
+        train_of(record.version),
+    )
+
+
+def retire(
+    records: Sequence[Record], retention: Retention, now: datetime, *, pinned: Iterable[str] = ()
+) -> tuple[Retired, ...]:
+    """Choose what may go, sorted by place in the channel.
+
+    The newest build of each series stays whatever its age, as does everything that a package
+    which stays needs. ``pinned`` are keys that stay whatever the policy says.
+    """
+    reasons: dict[str, str] = {}
+    for series, members in _grouped(records).items():
+        keep = retention.keep.get(series[-1], Keep())
+        for record, reason in _beyond(members, keep, now):
+            reasons[record.key] = reason
+    for key in pinned:
+        reasons.pop(key, None)
+    by_key = {record.key: record for record in records}
+    kept = [record for record in records if record.key not in reasons]
+    for needed in _needed(kept, [by_key[key] for key in reasons]):
+        reasons.pop(needed.key, None)
+    return tuple(Retired(record=by_key[key], reason=reasons[key]) for key in sorted(reasons))
+
+
+def _grouped(records: Iterable[Record]) -> dict[Series, list[Record]]:
+    found: dict[Series, list[Record]] = defaultdict(list)
+    for record in records:
+        found[series_of(record)].append(record)
+    return found
+
+
+def _beyond(members: list[Record], keep: Keep, now: datetime) -> Iterator[tuple[Record, str]]:
+    """Name the members of one series that its limits do not cover; never the newest."""
+    ordered = sorted(members, key=newest_first, reverse=True)
+    versions = list(dict.fromkeys(record.version for record in ordered))
+    for record in ordered[1:]:
+        rank = versions.index(record.version)
+        newer = sum(
+            other.version == record.version and newest_first(other) > newest_first(record)
+            for other in ordered
+        )
+        made = datetime.fromtimestamp(record.timestamp / 1000, tz=now.tzinfo)
+        if keep.versions is not None and rank >= keep.versions:
+            yield record, f"{rank} newer versions, and {keep.versions} are kept"
+        elif keep.days is not None and now - made > timedelta(days=keep.days):
+            yield record, f"{(now - made).days} days old, and {keep.days} are kept"
+        elif keep.builds is not None and newer >= keep.builds:
+            yield record, f"{newer} newer builds of this version, and {keep.builds} are kept"
+
+
+def newest_first(record: Record) -> tuple[Version, int, int]:
+    """Return what records are ordered by: version, build number, time."""
+    try:
+        version = Version(record.version)
+    except InvalidVersion:
+        version = Version("0")
+    return version, record.build_number, record.timestamp
+
+
+def _needed(kept: list[Record], going: list[Record]) -> list[Record]:
+    """Return what has to stay since something that stays would not be installable without it."""
+    names: dict[str, list[Record]] = defaultdict(list)
+    for record in (*kept, *going):
+        names[record.name].append(record)
+    leaving = {record.key for record in going}
+    queue, stays = list(kept), []
+    while queue:
+        for spec in queue.pop().depends:
+            candidates = names.get(spec.split(" ", 1)[0], [])
+            if not any(candidate.key in leaving for candidate in candidates):
+                continue
+            wanted = MatchSpec(spec)
+            fitting = [each for each in candidates if each.fits(wanted)]
+            if not fitting or any(each.key not in leaving for each in fitting):
+                continue
+            best = max(fitting, key=newest_first)
+            leaving.remove(best.key)
+            stays.append(best)
+            queue.append(best)
+    return stays
+
+
+def _free_threaded(record: Record) -> bool:
+    return any(
+        spec.startswith("python_abi ") and re.search(r"_cp3\d+t$", spec) for spec in record.depends
+    )

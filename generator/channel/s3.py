@@ -1,0 +1,275 @@
+"""A channel in a bucket of any S3 API, written by OpenDAL, the library rattler itself uses.
+
+Nothing is ever overwritten blindly: a package goes up with ``If-None-Match: *``, a file that
+several publishers change with ``If-Match``, and rattler's ``index_s3`` does the same. Whoever was
+second reads again and goes on from there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import opendal
+from opendal import exceptions
+from opendal.layers import RetryLayer
+from rattler.exceptions import CacheDirError, IoError
+from rattler.index import S3Credentials, index_s3
+
+from generator.channel.stores import Edit, Outgoing
+from generator.errors import (
+    ConflictError,
+    MalformedError,
+    RefusedError,
+    UnreachableError,
+)
+
+#: S3 wants parts of 5 MiB or more; rattler's own uploader takes 10
+_PART: Final = 10 << 20
+_PARTS_AT_ONCE: Final = 4
+#: the metadata that rattler's own uploader gives every package
+_SHA256: Final = "package-sha256"
+#: how often another publisher may be faster before it is called an error
+_TRIES: Final = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class S3Access:
+    """How to reach a bucket; nothing secret is in its repr."""
+
+    endpoint: str
+    region: str
+    access_key_id: str = field(repr=False)
+    secret_access_key: str = field(repr=False)
+    session_token: str = field(default="", repr=False)
+    #: ``endpoint/bucket/key``, as MinIO and most others want it, or ``bucket.endpoint/key``
+    path_style: bool = True
+
+
+def s3_access(bucket: str, environment: Mapping[str, str]) -> S3Access:
+    """Find the credentials of a bucket: AWS's variables, then rattler's auth file.
+
+    Raises:
+        RefusedError: there are none.
+
+    """
+    stored = _stored(bucket, environment)
+    key = environment.get("AWS_ACCESS_KEY_ID") or stored.get("access_key_id", "")
+    secret = environment.get("AWS_SECRET_ACCESS_KEY") or stored.get("secret_access_key", "")
+    if not key or not secret:
+        raise RefusedError(
+            "no credentials for it were found",
+            where=f"s3://{bucket}",
+            next_step="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or log in with rattler "
+            f"or pixi: auth login s3://{bucket}",
+        )
+    region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "us-east-1"
+    endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
+    style = environment.get("ARMTORCH_S3_ADDRESSING", "path" if endpoint else "virtual-host")
+    return S3Access(
+        endpoint=endpoint or f"https://s3.{region}.amazonaws.com",
+        region=region,
+        access_key_id=key,
+        secret_access_key=secret,
+        session_token=environment.get("AWS_SESSION_TOKEN") or stored.get("session_token") or "",
+        path_style=style == "path",
+    )
+
+
+def _stored(bucket: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what rattler's auth file has for a bucket (rattler_networking, S3Credentials)."""
+    home = environment.get("HOME") or environment.get("USERPROFILE") or "."
+    named = environment.get("RATTLER_AUTH_FILE")
+    path = Path(named) if named else Path(home) / ".rattler" / "credentials.json"
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        row = rows.get(f"s3://{bucket}", rows.get(bucket, {}))
+        found: dict[str, str] = row.get("S3Credentials", {})
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, AttributeError) as error:
+        raise MalformedError(
+            "not readable as rattler's file of credentials",
+            where=str(path),
+            next_step="mend it, or log in anew with rattler or pixi",
+        ) from error
+    return found
+
+
+class S3Store:
+    """A channel below ``s3://bucket/prefix``."""
+
+    def __init__(self, bucket: str, prefix: str, access: S3Access) -> None:
+        self._url = f"s3://{bucket}/{prefix}".rstrip("/")
+        self._access = access
+        settings = {
+            "bucket": bucket,
+            "root": f"/{prefix}",
+            "endpoint": access.endpoint,
+            "region": access.region,
+            "access_key_id": access.access_key_id,
+            "secret_access_key": access.secret_access_key,
+            # only what was found above: no metadata service, no other profile
+            "disable_config_load": "true",
+            "disable_ec2_metadata": "true",
+        }
+        if access.session_token:
+            settings["session_token"] = access.session_token
+        if not access.path_style:
+            settings["enable_virtual_host_style"] = "true"
+        self._operator = opendal.Operator("s3", **settings).layer(
+            RetryLayer(max_times=4, factor=2, jitter=True, min_delay=0.2, max_delay=5)
+        )
+
+    def packages(self) -> dict[str, int]:
+        """Return every package file with its bytes."""
+        with self._explained(""):
+            found = {
+                entry.path: entry.metadata.content_length
+                for entry in self._operator.list("", recursive=True)
+                if entry.path.endswith(".conda")
+            }
+        return {key: size for key, size in found.items() if key.count("/") == 1}
+
+    def sha256(self, key: str) -> str:
+        """Return a package's sha256, as its uploader noted it, else of its bytes."""
+        with self._explained(key):
+            noted = (self._operator.stat(key).user_metadata or {}).get(_SHA256)
+        if noted:
+            return noted
+        digest = hashlib.sha256()
+        with self.open(key) as file:
+            while part := file.read(_PART):
+                digest.update(part)
+        return digest.hexdigest()
+
+    def read(self, path: str) -> bytes | None:
+        """Return a file's bytes, None where there is none."""
+        with self._explained(path):
+            try:
+                return bytes(self._operator.read(path))
+            except exceptions.NotFound:
+                return None
+
+    @contextmanager
+    def open(self, path: str) -> Iterator[BinaryIO]:
+        """Open a file; reads become range requests."""
+        with self._explained(path), self._operator.open(path, "rb") as file:
+            yield file  # type: ignore[misc] # opendal's File has BinaryIO's methods, not its type
+
+    def change(self, path: str, edit: Edit) -> None:
+        """Let ``edit`` change a file by a conditional write; read again where that fails."""
+        for _ in range(_TRIES):
+            with self._explained(path):
+                try:
+                    version = self._operator.stat(path).etag
+                    content = bytes(self._operator.read(path, if_match=version or ""))
+                except exceptions.NotFound:
+                    version, content = None, None
+                except exceptions.ConditionNotMatch:
+                    continue
+                if (changed := edit(content)) is None:
+                    return
+                try:
+                    if version is None:
+                        self._operator.write(path, changed, if_not_exists=True)
+                    else:
+                        self._operator.write(path, changed, if_match=version)
+                except (exceptions.ConditionNotMatch, exceptions.Conflict):
+                    continue
+                return
+        raise UnreachableError(
+            f"other publishers were faster {_TRIES} times",
+            where=f"{self._url}/{path}",
+            next_step="publish again when they are done",
+        )
+
+    def put(self, package: Outgoing, *, replace: bool, advance: Callable[[int], None]) -> None:
+        """Upload a package in parts; the name is taken only when all of them are there."""
+        package.verify()
+        with self._explained(package.key):
+            try:
+                self._send(package, replace=replace, advance=advance)
+            except (exceptions.ConditionNotMatch, exceptions.Conflict) as error:
+                # also where our own request came through and its answer did not
+                if self.sha256(package.key) != package.record.sha256:
+                    raise ConflictError(
+                        "another publisher put other bytes under this name",
+                        where=f"{self._url}/{package.key}",
+                        next_step="raise the build number, or replace it with --force",
+                    ) from error
+
+    def _send(self, package: Outgoing, *, replace: bool, advance: Callable[[int], None]) -> None:
+        writer = self._operator.open(
+            package.key,
+            "wb",
+            if_not_exists=not replace,
+            chunk=_PART,
+            concurrent=_PARTS_AT_ONCE,
+            content_type="application/octet-stream",
+            user_metadata={_SHA256: package.record.sha256},
+        )
+        with package.path.open("rb") as file:
+            while part := file.read(_PART):
+                writer.write(part)
+                advance(len(part))
+        # not by `with`: an exception above must not make a part of the file the whole
+        writer.close()
+
+    def delete(self, path: str) -> None:
+        """Remove an object."""
+        with self._explained(path):
+            self._operator.delete(path)
+
+    def index(self, patch: str | None) -> None:
+        """Run rattler's indexer on the bucket; it reads again where another one was faster."""
+        access = self._access
+        credentials = S3Credentials(
+            endpoint_url=access.endpoint,
+            region=access.region,
+            access_key_id=access.access_key_id,
+            secret_access_key=access.secret_access_key,
+            session_token=access.session_token or None,
+            addressing_style="path" if access.path_style else "virtual-host",
+        )
+        try:
+            asyncio.run(
+                index_s3(
+                    self._url, credentials, repodata_patch=patch, write_zst=True, write_shards=True
+                )
+            )
+        except (CacheDirError, IoError) as error:
+            raise UnreachableError(
+                f"the channel cannot be indexed: {_first_line(error)}",
+                where=self._url,
+                next_step="publish again: what was uploaded is skipped",
+            ) from error
+
+    @contextmanager
+    def _explained(self, path: str) -> Iterator[None]:
+        """Turn what OpenDAL raises into the errors of this family, without its backtrace."""
+        where = f"{self._url}/{path}"
+        try:
+            yield
+        except (exceptions.PermissionDenied, exceptions.ConfigInvalid) as error:
+            raise RefusedError(
+                _first_line(error), where=where, next_step="check the credentials and the bucket"
+            ) from error
+        except exceptions.NotFound as error:
+            raise RefusedError(
+                "there is no such bucket or object", where=where, next_step="make the bucket"
+            ) from error
+        except (exceptions.Unexpected, exceptions.RateLimited, OSError) as error:
+            raise UnreachableError(
+                _first_line(error), where=where, next_step="run it again: what is there is skipped"
+            ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -1,0 +1,145 @@
+"""What a channel lies in: a folder or a bucket, with the few steps that publishing needs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from generator.atomic import write_bytes
+from generator.channel.local import LocalChannel
+from generator.channel.repodata import REPODATA, UNPATCHED, Record, parse_records
+from generator.errors import IntegrityError, StorageError
+
+#: takes a file's bytes (None: there is none) and returns what they shall be (None: no change)
+Edit = Callable[[bytes | None], bytes | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outgoing:
+    """A package that is to be published, as the local channel's repodata has it."""
+
+    path: Path
+    record: Record
+
+    @property
+    def key(self) -> str:
+        """``<subdir>/<file name>``."""
+        return self.record.key
+
+    def verify(self) -> None:
+        """Raise IntegrityError when the file is not what its record says."""
+        with self.path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != self.record.sha256:
+            raise IntegrityError(
+                f"its sha256 is {found}, and its channel's repodata says {self.record.sha256}",
+                where=str(self.path),
+                next_step="index that channel again: armtorch build, or armtorch index",
+            )
+
+
+class Store(Protocol):
+    """A channel whose files are ours to write; paths in it are relative, with forward slashes."""
+
+    def packages(self) -> dict[str, int]:
+        """Return every package file, ``<subdir>/<file name>``, with its bytes."""
+
+    def sha256(self, key: str) -> str:
+        """Return the sha256 of a package file's bytes."""
+
+    def read(self, path: str) -> bytes | None:
+        """Return a file's bytes, None where there is none."""
+
+    def open(self, path: str) -> AbstractContextManager[BinaryIO]:
+        """Open a file that is there, for reading at any place."""
+
+    def change(self, path: str, edit: Edit) -> None:
+        """Let ``edit`` change a file; called again where another publisher was faster."""
+
+    def put(self, package: Outgoing, *, replace: bool, advance: Callable[[int], None]) -> None:
+        """Bring a package's file; ConflictError where another one has its name."""
+
+    def delete(self, path: str) -> None:
+        """Remove a file; one that is not there is no error."""
+
+    def index(self, patch: str | None) -> None:
+        """Run rattler's indexer, with the patch package of that name in noarch."""
+
+
+class FolderStore:
+    """A channel in a folder; every change is made under the channel's lock."""
+
+    def __init__(self, channel: LocalChannel) -> None:
+        self._channel = channel
+
+    def packages(self) -> dict[str, int]:
+        """Return every package file with its bytes."""
+        return {
+            f"{path.parent.name}/{path.name}": path.stat().st_size
+            for path in self._channel.root.glob("*/*.conda")
+        }
+
+    def sha256(self, key: str) -> str:
+        """Return a package's sha256, from the repodata where that is of the file as it is."""
+        return self._channel.sha256(*key.split("/", 1))
+
+    def read(self, path: str) -> bytes | None:
+        """Return a file's bytes, None where there is none."""
+        try:
+            return (self._channel.root / path).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def open(self, path: str) -> BinaryIO:
+        """Open a file for reading."""
+        return (self._channel.root / path).open("rb")
+
+    def change(self, path: str, edit: Edit) -> None:
+        """Let ``edit`` change a file under the lock."""
+        with self._channel.locked():
+            if (changed := edit(self.read(path))) is not None:
+                write_bytes(self._channel.root / path, changed)
+
+    def put(self, package: Outgoing, *, replace: bool, advance: Callable[[int], None]) -> None:
+        """Copy a package's file beside the others."""
+        package.verify()
+        self._channel.place(package.path, package.record.subdir, replace=replace, copy=True)
+        advance(package.record.size)
+
+    def delete(self, path: str) -> None:
+        """Remove a file."""
+        with self._channel.locked():
+            (self._channel.root / path).unlink(missing_ok=True)
+
+    def index(self, patch: str | None) -> None:
+        """Index what changed."""
+        try:
+            self._channel.index(patch)
+        except OSError as error:
+            raise StorageError(
+                error.strerror or str(error),
+                where=str(self._channel.root),
+                next_step="check free space and permissions, then publish again",
+            ) from error
+
+
+def subdirs_of(packages: dict[str, int]) -> tuple[str, ...]:
+    """Return the subdirs that the channel has packages in, and noarch (CEP 26)."""
+    return tuple(sorted({key.split("/", 1)[0] for key in packages} | {"noarch"}))
+
+
+def source_path(store: Store, subdir: str) -> str:
+    """Return the path of the repodata without patches, which the indexer goes on from."""
+    unpatched = f"{subdir}/{UNPATCHED}"
+    return unpatched if store.read(unpatched) is not None else f"{subdir}/{REPODATA}"
+
+
+def records(store: Store, subdir: str, *, patched: bool) -> tuple[Record, ...]:
+    """Return the records of a subdir, as clients see them or as the packages are."""
+    path = f"{subdir}/{REPODATA}" if patched else source_path(store, subdir)
+    content = store.read(path)
+    return parse_records(content, path) if content is not None else ()

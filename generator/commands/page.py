@@ -1,0 +1,64 @@
+"""``armtorch page``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from generator.channel import LocalChannel
+from generator.page.site import size_text
+from generator.stages.page import solvability, write_page
+from generator.stages.project import Project
+
+
+@click.command("page")
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(path_type=Path, file_okay=False),
+    default="channel",
+    show_default=True,
+    help="The channel folder.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The folder to write.  [default: page/ in the channel folder]",
+)
+@click.option(
+    "--solve", "solves", is_flag=True, help="Offer only what solves with the base channels now."
+)
+@click.option(
+    "--base",
+    multiple=True,
+    metavar="CHANNEL",
+    help="Solve with these instead of the feedstock's base channels.",
+)
+@click.option("--url", default="", help="What commands call the channel, instead of channel: .")
+@click.pass_obj
+def command(
+    project: Project,
+    *,
+    source: Path,
+    out: Path | None,
+    solves: bool,
+    base: tuple[str, ...],
+    url: str,
+) -> None:
+    """Write the channel's page: static files that any web server serves, or a browser opens.
+
+    \b
+    Examples:
+      armtorch page
+      armtorch page --solve
+      armtorch page --from channel --out site --url https://conda.example.org/torch
+    """
+    folder = out or source / "page"
+    channel = LocalChannel(source)
+    check = solvability(project.declared(), channel, base) if solves or base else None
+    content = write_page(project, channel, folder, url, check)
+    click.echo(
+        f"{len(content.offers)} combinations, {len(content.packages)} packages, "
+        f"{size_text(content.sizes.packages)}: {(folder / 'index.html').absolute().as_uri()}"
+    )

@@ -1,0 +1,153 @@
+"""``armtorch publish``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+
+from generator.channel import LocalChannel
+from generator.commands.options import json_option, write_json
+from generator.commands.tables import megabytes, table_console
+from generator.stages.project import Project
+from generator.stages.publishing import (
+    Publication,
+    PublishOptions,
+    known_packages,
+    plan_publication,
+    publish,
+    wheel_bytes,
+)
+
+
+@click.command("publish")
+@click.argument("globs", nargs=-1, metavar="[GLOB]...")
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(path_type=Path, file_okay=False),
+    default="channel",
+    show_default=True,
+    help="The local channel folder.",
+)
+@click.option(
+    "--to",
+    required=True,
+    metavar="DEST",
+    help="A name under destinations: in feedstock.yaml, a folder, or an address.",
+)
+@click.option("--label", default="", help="A label, or a channel below or beside DEST.")
+@click.option("--jobs", type=click.IntRange(1), default=4, show_default=True, help="At once.")
+@click.option("--force", is_flag=True, help="Replace packages whose bytes differ.")
+@click.option("--dry-run", is_flag=True, help="Show the plan and its bytes, and stop.")
+@json_option
+@click.pass_obj
+def command(
+    project: Project,
+    /,
+    *,
+    globs: tuple[str, ...],
+    source: Path,
+    to: str,
+    label: str,
+    jobs: int,
+    force: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Publish packages: the files first, then the index, so that every record has its file.
+
+    What is there with the same sha256 is skipped, so an interrupted run goes on where it stopped;
+    other bytes under the same name are refused. GLOBs are over <subdir>/<file name>.
+
+    \b
+    DEST is a name from feedstock.yaml or
+      ./folder, file:///folder            a folder, to be served by any web server
+      s3://bucket/path                    any S3 API; AWS_ENDPOINT_URL names another one than AWS
+      https://prefix.dev/CHANNEL          PREFIX_API_KEY
+      https://anaconda.org/OWNER          ANACONDA_API_KEY, --label (main without one)
+      quetz+https://server/CHANNEL        QUETZ_API_KEY
+      artifactory+https://server/REPO     ARTIFACTORY_TOKEN
+    Without the variable, rattler's stored login is used.
+
+    \b
+    Examples:
+      armtorch publish --to s3://my-bucket/torch --dry-run
+      armtorch publish --to https://anaconda.org/me --label nightly
+      armtorch publish 'linux-aarch64/*py312*' --to ./mirror
+    """
+    options = PublishOptions(
+        source=LocalChannel(source), to=to, label=label, globs=globs, force=force, jobs=jobs
+    )
+    planned = plan_publication(project, options)
+    if not as_json:
+        _show(project, planned)
+    if not dry_run:
+        publish(project, planned, jobs=jobs)
+        if not as_json:
+            click.echo(f"published: {planned.place.address}")
+    if as_json:
+        write_json(_as_json(project, planned, dry_run=dry_run))
+
+
+def _wheels(project: Project, planned: Publication) -> tuple[int, int]:
+    """Return the bytes of the plan's packages and of the wheels they stand for."""
+    rows = planned.plan.rows
+    packages = sum(row.package.record.size for row in rows)
+    return packages, wheel_bytes(known_packages(project), (row.package.key for row in rows))
+
+
+def _show(project: Project, planned: Publication) -> None:
+    console, plan = table_console(), planned.plan
+    table = Table("package", "size", "", "", box=None, pad_edge=False)
+    table.columns[1].justify = "right"
+    for row in plan.rows:
+        table.add_row(row.package.key, megabytes(row.package.record.size), row.action, row.reason)
+    console.print(table)
+    after = megabytes(plan.bytes_after)
+    limit = (
+        f", {plan.bytes_after / plan.budget:.0%} of its {megabytes(plan.budget)}"
+        if plan.budget
+        else ""
+    )
+    console.print(
+        f"\n{len(plan.chosen('upload', 'replace'))} to send, {megabytes(plan.bytes_to_send)}; "
+        f"{len(plan.chosen('skip'))} there already. {planned.place.address} then holds "
+        f"{after}{limit}.",
+        markup=False,
+    )
+    packages, wheels = _wheels(project, planned)
+    if wheels > packages:
+        console.print(
+            f"{megabytes(packages)} of packages stand for {megabytes(wheels)} of wheels "
+            f"({packages / wheels:.0%})."
+        )
+
+
+def _as_json(project: Project, planned: Publication, *, dry_run: bool) -> dict[str, Any]:
+    plan = planned.plan
+    packages, wheels = _wheels(project, planned)
+    return {
+        "destination": str(planned.place.address),
+        "url": planned.place.address.url,
+        "published": not dry_run,
+        "bytes_sent": 0 if dry_run else plan.bytes_to_send,
+        "bytes_to_send": plan.bytes_to_send,
+        "bytes_before": plan.bytes_before,
+        "bytes_after": plan.bytes_after,
+        "budget": plan.budget,
+        "package_bytes": packages,
+        "wheel_bytes": wheels,
+        "packages": [
+            {
+                "package": row.package.key,
+                "size": row.package.record.size,
+                "sha256": row.package.record.sha256,
+                "action": row.action,
+                "reason": row.reason,
+            }
+            for row in plan.rows
+        ],
+    }

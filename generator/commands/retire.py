@@ -1,0 +1,59 @@
+"""``armtorch retire``."""
+
+from __future__ import annotations
+
+import click
+from rich.table import Table
+
+from generator.commands.options import json_option, write_json
+from generator.commands.tables import megabytes, table_console
+from generator.stages.project import Project
+from generator.stages.publishing import open_place, retirable
+from generator.stages.retention import remove
+
+
+@click.command("retire")
+@click.option("--to", required=True, metavar="DEST", help="The destination, as for publish.")
+@click.option("--label", default="", help="Its label, as for publish.")
+@click.option("--dry-run", is_flag=True, help="List what would go, and stop.")
+@json_option
+@click.pass_obj
+def command(project: Project, *, to: str, label: str, dry_run: bool, as_json: bool) -> None:
+    """Take away what a destination's retention: in feedstock.yaml does not keep.
+
+    The newest build of each cell and Python stays whatever its age, and so does everything that a
+    package which stays depends on. Without retention: rc keeps 3 versions, nightly 14 of at most
+    30 days, stable everything.
+
+    \b
+    Examples:
+      armtorch retire --to mirror --dry-run
+      armtorch retire --to s3://my-bucket/torch --label nightly
+    """
+    place = open_place(project, to, label)
+    chosen = retirable(place)
+    if not dry_run and chosen:
+        remove(project, place, chosen)
+    if as_json:
+        write_json(
+            {
+                "destination": str(place.address),
+                "removed": not dry_run,
+                "bytes": sum(each.record.size for each in chosen),
+                "packages": [
+                    {"package": r.record.key, "size": r.record.size, "reason": r.reason}
+                    for r in chosen
+                ],
+            }
+        )
+        return
+    console = table_console()
+    table = Table("package", "size", "why", box=None, pad_edge=False)
+    table.columns[1].justify = "right"
+    for each in chosen:
+        table.add_row(each.record.key, megabytes(each.record.size), each.reason)
+    if chosen:
+        console.print(table)
+    freed = megabytes(sum(each.record.size for each in chosen))
+    verb = "would go" if dry_run else "gone"
+    console.print(f"{len(chosen)} packages {verb}, {freed}", markup=False)

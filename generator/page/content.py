@@ -1,0 +1,145 @@
+"""What the page says, as plain values; nothing here knows of HTML."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+CellState = Literal["here", "blocked", "unbuilt", "absent"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """One option of the selector."""
+
+    value: str
+    name: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offer:
+    """One combination that can be installed, and how."""
+
+    machine: str
+    accelerator: str
+    python: str
+    train: str
+    #: of pytorch
+    version: str
+    #: what is asked for, as match specs
+    specs: tuple[str, ...]
+    #: tool -> the exact text to copy
+    commands: dict[str, str] = field(hash=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoverageCell:
+    """One machine, accelerator, torch and Python: is it here, and if not, why."""
+
+    state: CellState
+    version: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoverageRow:
+    """One line of the grid; `elsewhere` has a column per other channel."""
+
+    machine: str
+    accelerator: str
+    train: str
+    version: str
+    trio: dict[str, str]
+    #: Python -> cell
+    cells: dict[str, CoverageCell] = field(default_factory=dict)
+    #: channel -> newest version there, or what it lacks
+    elsewhere: dict[str, str] = field(default_factory=dict)
+    #: why there is nothing at all
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """The upstream wheel that a package was made from."""
+
+    purl: str
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Build:
+    """One package file."""
+
+    file_name: str
+    subdir: str
+    version: str
+    build: str
+    size: int
+    sha256: str
+    #: ISO date of the wheel's newest member (design D8), "" when not known
+    date: str
+    license: str
+    depends: tuple[str, ...]
+    constrains: tuple[str, ...]
+    sources: tuple[Source, ...] = ()
+    #: why it was yanked, "" when it was not
+    yanked: str = ""
+    #: names and reasons of hotfixes that changed its record
+    hotfixes: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackagePage:
+    """One package with all its builds, newest first."""
+
+    name: str
+    summary: str
+    builds: tuple[Build, ...]
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """The versions, newest first."""
+        return tuple(dict.fromkeys(build.version for build in self.builds))
+
+    @property
+    def size(self) -> int:
+        """Bytes of all its builds."""
+        return sum(build.size for build in self.builds)
+
+    @property
+    def licenses(self) -> tuple[str, ...]:
+        """The licences its builds state."""
+        return tuple(sorted({build.license for build in self.builds if build.license}))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """Bytes on the channel, in the wheels they stand for, and what a host would take."""
+
+    packages: int
+    wheels: int
+    #: name of the host -> bytes of its free plan
+    limits: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageContent:
+    """Everything the page says."""
+
+    channel: str
+    base: tuple[str, ...]
+    machines: tuple[Choice, ...]
+    accelerators: tuple[Choice, ...]
+    pythons: tuple[Choice, ...]
+    trains: tuple[Choice, ...]
+    offers: tuple[Offer, ...]
+    coverage: tuple[CoverageRow, ...]
+    packages: tuple[PackagePage, ...]
+    sizes: Sizes
+    #: what the selector shows first, as a place in `offers`
+    first: int = 0
+    #: name, reason
+    hotfixes: tuple[tuple[str, str], ...] = ()
+    #: ISO date of the newest package
+    updated: str = ""

@@ -1,0 +1,128 @@
+"""``matrix --against-base``: whether a base channel has what the packages need (design D12)."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from rattler import Gateway
+
+from generator.datafiles import subdirs
+from generator.feedstock import Feedstock
+from generator.matrix import BaseVerdict, BlockedVariant, CellView, MatrixView
+from generator.model import Accelerator, Variant
+from generator.rendering import NamedRecord, render, tree_records, write_record_channel
+from generator.stages.packages import base_channels
+from generator.stages.project import Project
+from generator.testing import Machine, Prober, lacking
+
+
+def against_base(
+    project: Project,
+    view: MatrixView,
+    *,
+    base: tuple[str, ...] = (),
+    virtual_packages: tuple[str, ...] = (),
+) -> MatrixView:
+    """Solve every variant of the view on its own and the base channels' repodata.
+
+    Nothing is built or downloaded but repodata: our own packages stand in as rendered.
+
+    Args:
+        project: the feedstock.
+        view: what there is.
+        base: channels instead of the feedstock's; URLs, names or folders with recorded repodata.
+        virtual_packages: replace those of a common machine of the cell's kind, by name. A CUDA
+            cell is solved for a machine with a driver for its own CUDA line.
+
+    Raises:
+        UnreachableError: a channel did not answer.
+        SelectionError: a virtual package that is none.
+        RenderError: a recipe that rattler-build refuses.
+
+    """
+    feedstock = project.declared()
+    tree = render(feedstock, project.known())
+    records = tree_records(tree)
+    channels = tuple(
+        Path(each).resolve().as_uri() if Path(each).is_dir() else each for each in base
+    )
+    gateway = Gateway()
+    with tempfile.TemporaryDirectory(prefix="armtorch-records-") as folder:
+        own = write_record_channel(records.values(), Path(folder))
+        judge = _Judge({variant.id: variant for variant in tree.variants}, records)
+        cells = []
+        with project.narrator.task("solving against the base", total=len(view.cells)) as task:
+            for cell in view.cells:
+                prober = Prober(
+                    channels=(own, *(channels or base_channels(feedstock, cell.subdir))),
+                    machine=_machine(cell, virtual_packages),
+                    gateway=gateway,
+                )
+                cells.append(replace(cell, base=judge.cell(cell, prober, channels, feedstock)))
+                task.advance(1)
+    return replace(view, cells=tuple(cells))
+
+
+def _machine(cell: CellView, added: tuple[str, ...]) -> Machine:
+    """Describe a machine that the cell is meant for."""
+    line = Accelerator.parse(cell.accelerator)
+    driver = [] if line.cuda is None else [f"__cuda={line.cuda_compiler_version}"]
+    return Machine.of(subdirs()[cell.subdir], native=False, added=[*driver, *added])
+
+
+class _Judge:
+    """Knows all variants and their records."""
+
+    def __init__(self, variants: Mapping[str, Variant], records: Mapping[str, NamedRecord]) -> None:
+        self._variants = variants
+        self._records = records
+
+    def cell(
+        self, cell: CellView, prober: Prober, base: tuple[str, ...], feedstock: Feedstock
+    ) -> BaseVerdict:
+        blocked: dict[str, tuple[str, ...]] = {}
+        for name in cell.variants:
+            if by := self._variant(name, prober, blocked):
+                blocked[name] = by
+        return BaseVerdict(
+            channels=base or base_channels(feedstock, cell.subdir),
+            virtual_packages=prober.machine.virtual_packages,
+            blocked=tuple(BlockedVariant(id=name, by=by) for name, by in blocked.items()),
+        )
+
+    def _variant(
+        self, name: str, prober: Prober, blocked: Mapping[str, tuple[str, ...]]
+    ) -> tuple[str, ...]:
+        """Return what keeps a variant from being installed; nothing where nothing does."""
+        record = self._records[name][1]
+        exact = f"{record['name']} =={record['version']} {record['build']}"
+        if prober.solvable([exact]):
+            return ()
+        found = prober.blocking([*record["depends"]])
+        deeper = dict.fromkeys(
+            reason for spec in found for reason in self._reasons(spec, name, blocked)
+        )
+        return lacking(tuple(deeper)) or (exact,)
+
+    def _reasons(
+        self, spec: str, name: str, blocked: Mapping[str, tuple[str, ...]]
+    ) -> tuple[str, ...]:
+        """Say what blocks a package of ours that is asked for: that is known already."""
+        variant = self._variants[name]
+        below = [
+            reasons
+            for other, reasons in blocked.items()
+            if _is(self._variants[other], spec.split(" ", 1)[0], variant)
+        ]
+        # a package for every Python is there as soon as one of those it needs is
+        return min(below, key=len, default=(spec,))
+
+
+def _is(other: Variant, package: str, variant: Variant) -> bool:
+    """Whether ``other`` is the package of that name which a variant of the same cell can take."""
+    return other.package == package and (
+        other.python is None or variant.python is None or other.serves(variant.python)
+    )

@@ -1,0 +1,233 @@
+"""``publish``: packages of a local channel to a destination, and what hotfixes say of them."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from generator.building import file_name
+from generator.channel import LocalChannel, Record
+from generator.channel.destinations import Address, parse_destination
+from generator.channel.hosted import HostedTarget
+from generator.channel.patching import HOTFIXES, PACKAGE, Hotfix, read_hotfixes
+from generator.channel.publishing import (
+    Plan,
+    Sender,
+    Target,
+    make_plan,
+    refuse_conflicts,
+    refuse_overspending,
+)
+from generator.channel.retention import Retired, retire
+from generator.channel.s3 import S3Store, s3_access
+from generator.channel.serving import Served
+from generator.channel.stores import FolderStore, Outgoing, Store, records, subdirs_of
+from generator.datafiles import subdirs
+from generator.errors import AbsentError, BuildError, RenderError, SelectionError
+from generator.feedstock import Destination
+from generator.matrix import SHARED, variants
+from generator.model import Retention, Variant
+from generator.stages.project import Project
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishOptions:
+    """What goes where."""
+
+    source: LocalChannel
+    #: a name in feedstock.yaml's destinations, or an address
+    to: str
+    label: str = ""
+    #: over ``<subdir>/<file name>``; empty for everything
+    globs: tuple[str, ...] = ()
+    force: bool = False
+    jobs: int = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """An opened destination: its address, its policy, and the way to its files."""
+
+    address: Address
+    budget: int | None
+    retention: Retention
+    target: Target
+    #: None where the host keeps the files and indexes them itself
+    store: Store | None
+
+    def records(self) -> tuple[Record, ...]:
+        """Return what is there, before hotfixes."""
+        if self.store is None:
+            assert isinstance(self.target, HostedTarget)  # noqa: S101 - the only other kind
+            return self.target.records()
+        found = subdirs_of(self.store.packages())
+        return tuple(
+            each
+            for name in found
+            for each in records(self.store, name, patched=False)
+            if each.name != PACKAGE
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Publication:
+    """A plan and the place it is for."""
+
+    place: Place
+    plan: Plan
+    hotfixes: tuple[Hotfix, ...]
+
+
+def open_place(project: Project, to: str, label: str = "") -> Place:
+    """Find a destination by its name in feedstock.yaml, or by its address.
+
+    Raises:
+        FeedstockError: feedstock.yaml cannot be used. SelectionError: no such destination.
+        RefusedError: there are no credentials for it.
+
+    """
+    named = project.declared().destinations
+    if to not in named and "/" not in to and "\\" not in to and not Path(to).is_dir():
+        raise SelectionError(
+            f"feedstock.yaml has no destination {to!r}, and it is no folder that is there",
+            where="--to",
+            next_step=f"use one of: {', '.join(named) or 'none is declared'}; or write an address, "
+            f"./{to} for a folder",
+        )
+    declared = named.get(to, Destination(to=to))
+    address = parse_destination(declared.to, label=label or declared.label)
+    target, store = _opened(project, address)
+    return Place(
+        address=address,
+        budget=declared.budget if declared.budget is not None else address.host.files,
+        retention=declared.retention,
+        target=target,
+        store=store,
+    )
+
+
+def _opened(project: Project, address: Address) -> tuple[Target, Store | None]:
+    if address.kind == "folder":
+        folder = FolderStore(LocalChannel(Path(address.server)))
+        return folder, folder
+    if address.kind == "s3":
+        bucket = address.server.removeprefix("s3://")
+        access = s3_access(bucket, project.environment)
+        objects = S3Store(bucket, address.channel, access)
+        return objects, objects
+    hosted = HostedTarget(
+        address=address, subdirs=(*subdirs(), "noarch"), environment=project.environment
+    )
+    return hosted, None
+
+
+def plan_publication(project: Project, options: PublishOptions) -> Publication:
+    """Say what would be published, without sending anything.
+
+    Raises:
+        AbsentError: the local channel has no such package.
+        ConflictError: other bytes are there under a name, and no ``force``.
+        BudgetError: the destination would hold too much.
+        UnreachableError, RefusedError: the destination does not say what it has.
+
+    """
+    packages = outgoing(options.source, options.globs)
+    place = open_place(project, options.to, options.label)
+    plan = make_plan(place.target, packages, force=options.force, budget=place.budget)
+    refuse_conflicts(plan, place.address)
+    if plan.budget is not None and plan.bytes_after > plan.budget:
+        refuse_overspending(plan, place.address, retirable(place, packages))
+    refuse_overspending(plan, place.address, ())
+    return Publication(place=place, plan=plan, hotfixes=read_hotfixes(project.root / HOTFIXES))
+
+
+def publish(project: Project, publication: Publication, *, jobs: int = 4) -> None:
+    """Carry out a plan: packages first, then index, patches and run exports.
+
+    Raises:
+        UnreachableError, RefusedError, ConflictError, StorageError: what came is indexed, and the
+            same command goes on from there.
+
+    """
+    place = publication.place
+    fresh = {
+        row.package.key: row.package.path for row in publication.plan.chosen("upload", "replace")
+    }
+    served = (
+        Served(store=place.store, hotfixes=publication.hotfixes, fresh=fresh)
+        if place.store is not None
+        else None
+    )
+    Sender(narrator=project.narrator, jobs=jobs).send(place.target, publication.plan, served=served)
+
+
+def outgoing(source: LocalChannel, globs: Sequence[str] = ()) -> tuple[Outgoing, ...]:
+    """Return the packages of a local channel, metapackages last and what they need first.
+
+    Raises:
+        AbsentError: there are none, or none that a glob names.
+        IntegrityError: the channel's repodata is not usable.
+
+    """
+    found = [
+        Outgoing(path=source.root / record.key, record=record)
+        for folder in sorted(path.name for path in source.root.glob("*/") if path.is_dir())
+        for record in source.records(folder)
+        if record.name != PACKAGE
+    ]
+    for glob in globs:
+        if not any(fnmatch.fnmatchcase(each.key, glob) for each in found):
+            raise AbsentError(
+                f"it has no package {glob!r}",
+                where=str(source.root),
+                next_step="globs are over <subdir>/<file name>, for example 'linux-aarch64/py*'",
+            )
+    chosen = [
+        each for each in found if not globs or any(fnmatch.fnmatchcase(each.key, g) for g in globs)
+    ]
+    if not chosen:
+        raise AbsentError(
+            "it has no packages",
+            where=str(source.root),
+            next_step="build some: armtorch build, or name the channel with --from",
+        )
+    return tuple(sorted(chosen, key=lambda each: (-each.record.size, each.key)))
+
+
+def retirable(place: Place, coming: Sequence[Outgoing] = ()) -> tuple[Retired, ...]:
+    """Say what the destination's retention would take away once `coming` is there."""
+    there = {record.key: record for record in place.records()}
+    new = {each.key: each.record for each in coming}
+    return retire(
+        tuple((there | new).values()), place.retention, datetime.now(UTC), pinned=tuple(new)
+    )
+
+
+def known_packages(project: Project) -> dict[str, Variant]:
+    """Return the variant of every package that the lock and the recipes know, by its key."""
+    found = {}
+    for variant in variants(project.declared(), project.locked()):
+        try:
+            name = file_name(variant, project.root)
+        except (BuildError, RenderError):
+            continue  # a recipe that is not rendered here
+        found[f"{variant.subdir}/{name}"] = variant
+    return found
+
+
+def wheel_bytes(known: Mapping[str, Variant], keys: Iterable[str]) -> int:
+    """Return the bytes of the upstream wheels that these packages stand for.
+
+    Packages that the lock does not know any more count nothing, and neither do the shared ones,
+    which are taken from the wheel of one of the Pythons.
+    """
+    wheels = {
+        wheel.sha256: wheel.size
+        for key in keys
+        if (variant := known.get(key)) is not None and variant.package not in SHARED
+        for wheel in variant.wheels
+    }
+    return sum(wheels.values())

@@ -1,0 +1,55 @@
+"""Chooses what fills a gap of the base channel: the release that torch's own METADATA asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from generator.model.cell import Absence
+from generator.model.python_build import PythonBuild
+from generator.model.subdir import Subdir
+from generator.model.wheel import Fill
+from generator.upstream.catalogue import Catalogue, Release
+
+
+def choose_fill(
+    wanted: Iterable[Fill],
+    requirements: Iterable[Requirement],
+    catalogue: Catalogue,
+    subdir: Subdir,
+    pythons: tuple[PythonBuild, ...],
+) -> tuple[dict[Fill, Release], tuple[Absence, ...]]:
+    """Return the newest release of each project that a torch's requirements admit (design D12).
+
+    Args:
+        wanted: the projects that feedstock.yaml names.
+        requirements: those of torch that hold on the target; a project that is not among them is
+            not needed in the cell, and left out without a word.
+        catalogue: what the train's indexes offer.
+        subdir: the target.
+        pythons: what torch is served for.
+
+    Returns:
+        The releases, and what is asked for and has no wheel.
+
+    """
+    found: dict[Fill, Release] = {}
+    absent: list[Absence] = []
+    asked = {canonicalize_name(each.name): each for each in requirements}
+    for project in wanted:
+        if (requirement := asked.get(canonicalize_name(project))) is None:
+            continue
+        fitting = (
+            release
+            for release in catalogue.releases(project, subdir)
+            if requirement.specifier.contains(release.version, prereleases=True)
+            and any(catalogue.best(project, release, subdir, python) for python in pythons)
+        )
+        if (release := next(fitting, None)) is not None:
+            found[project] = release
+        else:
+            detail = f"no index has a wheel of {requirement} for {subdir}; torch needs it"
+            absent.append(Absence(package=project, reason="absent", detail=detail))
+    return found, tuple(absent)

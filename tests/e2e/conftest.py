@@ -1,0 +1,68 @@
+"""One installed prefix for everything that is run in it or built against it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from generator.channel import LocalChannel
+from generator.errors import MissingToolError
+from generator.testing import Environment, Machine, Runner, create, solve
+from generator.testing.runner import clean_environment
+from tests import forge
+from tests.conftest import missing
+from tests.cross import CrossTools, find_cross_tools
+
+PROGRAMS = Path(__file__).with_name("programs")
+#: runs Python in the prefix: arguments, working folder, variables beside the usual ones
+RunPython = Callable[..., str]
+
+
+@pytest.fixture(scope="session")
+def tools() -> CrossTools:
+    try:
+        return find_cross_tools()
+    except MissingToolError as error:
+        missing(str(error))
+
+
+@pytest.fixture(scope="session")
+def developer(
+    cpu_channel: LocalChannel,
+    base: forge.ForgeChannel,
+    machine: Machine,
+    tools: CrossTools,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Environment:
+    """The CPU trio beside what conda-forge has: a Pillow and an OpenBLAS of the environment."""
+    folder = tmp_path_factory.mktemp("developer")
+    channels = [cpu_channel.url, forge.ensure_compiled(tools.gcc).url, base.url]
+    specs = ["python=3.11", "pytorch", "torchvision", "torchaudio", "cpuonly", "libopenblas"]
+    records = solve(specs, channels=channels, machine=machine)
+    return create(
+        records, prefix=folder / "prefix", subdir=machine.subdir, package_cache=folder / "cache"
+    )
+
+
+@pytest.fixture(scope="session")
+def python(developer: Environment, runner: Runner) -> RunPython:
+    """Run the prefix's Python and return what it prints."""
+    prefix = developer.prefix
+
+    def run(*arguments: str | Path, cwd: Path, added: Mapping[str, str] | None = None) -> str:
+        done = subprocess.run(
+            runner.command([str(prefix / "bin/python"), *map(str, arguments)]),
+            env={**clean_environment(prefix, runner, os.environ), **(added or {})},
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return run

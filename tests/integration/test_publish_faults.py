@@ -1,0 +1,189 @@
+"""What faults leave behind: kill -9, dropped requests, a full disk, a second publisher."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from generator.channel import LocalChannel
+from tests import servers
+from tests.conftest import ROOT, missing
+from tests.counts import count
+from tests.published import (
+    Read,
+    assert_consistent,
+    assert_solves,
+    folder_reader,
+    make_packages,
+    s3_reader,
+)
+
+pytestmark = pytest.mark.integration
+NAMES = tuple(f"pkg{number:02}" for number in range(12))
+
+
+@pytest.fixture(scope="module")
+def feedstock(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("feedstock") / "feedstock.yaml"
+    path.write_text((ROOT / "feedstock.yaml").read_text())
+    return path
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory) -> tuple[LocalChannel, LocalChannel]:
+    """Two publishers' channels: half of the packages each."""
+    found = []
+    for half in (NAMES[::2], NAMES[1::2]):
+        channel = LocalChannel(tmp_path_factory.mktemp("source") / "channel")
+        make_packages(channel, half, size=300_000)
+        found.append(channel)
+    return found[0], found[1]
+
+
+@pytest.fixture(scope="module")
+def bucket():
+    with servers.s3() as found:
+        yield found
+
+
+def publisher(
+    feedstock: Path, source: LocalChannel, to: str, env: dict[str, str]
+) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "generator", "--feedstock", str(feedstock), "publish"]
+    return subprocess.Popen(
+        [*command, "--from", str(source.root), "--to", to],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **env},
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> None:
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+
+
+def place_for(kind: str, name: str, tmp_path: Path, bucket: servers.Bucket):
+    if kind == "folder":
+        root = tmp_path / name
+        return str(root), folder_reader(root), root.as_uri(), {}
+    return (
+        f"s3://bucket/{name}",
+        s3_reader(bucket.operator(name)),
+        bucket.url(name),
+        (bucket.environment),
+    )
+
+
+def files(names: tuple[str, ...]) -> set[str]:
+    return {f"{name}-1.0-0.conda" for name in names}
+
+
+def held(read: Read) -> set[str]:
+    found = assert_consistent(read)
+    assert found <= files(NAMES)
+    return found
+
+
+@pytest.mark.parametrize("kind", ["folder", "s3"])
+def test_kill_9_at_any_moment(kind, feedstock, sources, bucket, tmp_path, capsys):
+    chance = random.Random(20261122)
+    to, _, _, env = place_for(kind, f"warm-{kind}", tmp_path, bucket)
+    begin = time.monotonic()
+    finish(publisher(feedstock, sources[0], to, env))
+    whole = time.monotonic() - begin
+    killed, partial, tries = 0, 0, count("publish_kills")
+    for number in range(tries):
+        to, read, url, env = place_for(kind, f"kill-{kind}-{number}", tmp_path, bucket)
+        process = publisher(feedstock, sources[0], to, env)
+        time.sleep(chance.uniform(0.25, 0.8) * whole)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        killed += process.returncode == -signal.SIGKILL
+        before = held(read)
+        partial += before < files(NAMES[::2])
+        finish(publisher(feedstock, sources[0], to, env))
+        assert held(read) == files(NAMES[::2])
+        if number == 0:
+            assert_solves(url, NAMES[::2])
+    assert killed, "no publisher was killed while it ran"
+    with capsys.disabled():
+        print(f"\n{kind}: {killed} of {tries} killed, {partial} before the index was whole")
+
+
+@pytest.mark.parametrize("kind", ["folder", "s3"])
+def test_two_publishers_at_once_lose_nothing(kind, feedstock, sources, bucket, tmp_path):
+    for number in range(count("publish_pairs")):
+        to, read, url, env = place_for(kind, f"pair-{kind}-{number}", tmp_path, bucket)
+        both = [publisher(feedstock, source, to, env) for source in sources]
+        for process in both:
+            finish(process)
+        assert held(read) == files(NAMES)
+        if number == 0:
+            assert_solves(url, NAMES)
+
+
+def test_a_publisher_that_is_killed_beside_another_one_harms_nobody(
+    feedstock, sources, bucket, tmp_path
+):
+    chance = random.Random(7)
+    for number in range(count("publish_pairs")):
+        to, read, _, env = place_for("s3", f"beside-{number}", tmp_path, bucket)
+        first, second = (publisher(feedstock, source, to, env) for source in sources)
+        time.sleep(chance.uniform(0.4, 1.2))
+        first.send_signal(signal.SIGKILL)
+        first.communicate()
+        finish(second)
+        assert held(read) >= files(NAMES[1::2])
+        finish(publisher(feedstock, sources[0], to, env))
+        assert held(read) == files(NAMES)
+
+
+def test_a_network_that_drops_every_fifth_request(feedstock, sources, bucket, tmp_path, capsys):
+    for number in range(count("publish_drops")):
+        _, read, url, env = place_for("s3", f"drop-{number}", tmp_path, bucket)
+        with servers.dropping(bucket.endpoint, every=5) as proxy:
+            env = {**env, "AWS_ENDPOINT_URL": proxy.endpoint}
+            finish(publisher(feedstock, sources[0], f"s3://bucket/drop-{number}", env))
+        assert proxy.dropped >= 3
+        assert held(read) == files(NAMES[::2])
+        if number == 0:
+            assert_solves(url, NAMES[::2])
+        with capsys.disabled():
+            print(f"\n{proxy.dropped} of {proxy.seen} requests dropped")
+
+
+def test_a_full_disk_leaves_the_channel_as_it_was(feedstock, sources, tmp_path):
+    """On a small file system of its own: nobody's disk is filled."""
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1500k", "tmpfs", str(small)],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode != 0:
+        missing(f"no small file system: mount says {mounted.stderr.decode().strip()}")
+    try:
+        root = small / "channel"
+        read = folder_reader(root)
+        process = publisher(feedstock, sources[0], str(root), {})
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 30, err
+        assert "space" in err
+        assert held(read) < files(NAMES[::2])
+        enlarged = ["mount", "-o", "remount,size=20m", str(small)]
+        subprocess.run(enlarged, check=True)
+        finish(publisher(feedstock, sources[0], str(root), {}))
+        assert held(read) == files(NAMES[::2])
+        assert_solves(root.as_uri(), NAMES[::2])
+    finally:
+        subprocess.run(["umount", str(small)], check=True)

@@ -1,0 +1,243 @@
+"""Destinations, retention and patch instructions, as functions of their inputs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rattler import MatchSpec
+
+from generator.channel.destinations import hosts, parse_destination
+from generator.channel.patching import Hotfix, Requirements, instructions, yank_text
+from generator.channel.repodata import Record
+from generator.channel.retention import retire, series_of, train_of
+from generator.channel.retrying import Retries
+from generator.errors import RefusedError, SelectionError, UnreachableError
+from generator.model import Keep, Retention
+from tests.counts import count
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+
+
+def record(
+    name: str,
+    version: str,
+    build: str = "cpu_generic_py312_h0_0",
+    *,
+    days: float = 0,
+    depends: tuple[str, ...] = (),
+    number: int = 0,
+) -> Record:
+    return Record(
+        file_name=f"{name}-{version}-{build}.conda",
+        name=name,
+        version=version,
+        build=build,
+        build_number=number,
+        subdir="linux-aarch64",
+        size=10,
+        sha256="0" * 64,
+        depends=depends,
+        timestamp=int((NOW - timedelta(days=days)).timestamp() * 1000),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "label", "kind", "server", "channel", "url"),
+    [
+        ("s3://b/x/y", "", "s3", "s3://b", "x/y", ""),
+        ("s3://b", "rc", "s3", "s3://b", "label/rc", ""),
+        (
+            "https://prefix.dev/ch",
+            "",
+            "prefix",
+            "https://prefix.dev",
+            "ch",
+            "https://prefix.dev/ch",
+        ),
+        (
+            "https://prefix.dev/ch",
+            "rc",
+            "prefix",
+            "https://prefix.dev",
+            "ch-rc",
+            "https://prefix.dev/ch-rc",
+        ),
+        (
+            "https://anaconda.org/me",
+            "",
+            "anaconda",
+            "https://api.anaconda.org",
+            "me",
+            "https://conda.anaconda.org/me/label/main",
+        ),
+        (
+            "https://anaconda.org/me",
+            "dev",
+            "anaconda",
+            "https://api.anaconda.org",
+            "me",
+            "https://conda.anaconda.org/me/label/dev",
+        ),
+        ("quetz+http://q:8000/ch", "", "quetz", "http://q:8000", "ch", "http://q:8000/get/ch"),
+        (
+            "artifactory+https://a/artifactory/repo",
+            "",
+            "artifactory",
+            "https://a/artifactory",
+            "repo",
+            "https://a/artifactory/repo",
+        ),
+    ],
+)
+def test_destinations(text, label, kind, server, channel, url):
+    found = parse_destination(text, label=label)
+    assert (found.kind, found.server, found.channel, found.url) == (kind, server, channel, url)
+
+
+def test_a_label_of_a_folder_is_a_channel_below_it(tmp_path):
+    found = parse_destination(str(tmp_path), label="nightly")
+    assert found.server == str(tmp_path / "label" / "nightly")
+    assert found.url == (tmp_path / "label" / "nightly").as_uri()
+    assert parse_destination(tmp_path.as_uri()).server == str(tmp_path)
+
+
+def test_labels_cannot_lead_elsewhere():
+    for label in ("../x", "a/b", "-x", ""):
+        if label:
+            with pytest.raises(SelectionError):
+                parse_destination("s3://b/x", label=label)
+    assert "secret" not in str(parse_destination("quetz+https://me:secret@server/ch"))
+
+
+def test_hosts_have_what_their_kind_needs():
+    for kind, host in hosts().items():
+        assert kind in {"folder", "s3"} or (host.repodata and host.variable)
+
+
+def test_trains_and_series_follow_the_names():
+    assert [train_of(v) for v in ("2.15.0", "2.16.0rc1", "2.16.0.dev20261101", "odd")] == [
+        "stable",
+        "rc",
+        "nightly",
+        "stable",
+    ]
+    assert series_of(record("pytorch", "2.14.1", "cuda130_generic_py314_h1_200")) == (
+        "pytorch",
+        "linux-aarch64",
+        "cuda130",
+        "314",
+        "stable",
+    )
+
+
+def nightlies(count: int, **extra) -> list[Record]:
+    return [
+        record("pytorch", f"2.16.0.dev{day:08}", days=count - day, **extra) for day in range(count)
+    ]
+
+
+def test_retention_by_count_age_and_builds():
+    kept = Retention(keep={"nightly": Keep(versions=3)})
+    assert len(retire(nightlies(10), kept, NOW)) == 7
+    kept = Retention(keep={"nightly": Keep(days=4)})
+    assert len(retire(nightlies(10), kept, NOW)) == 6
+    old = Retention(keep={"nightly": Keep(days=1)})
+    ancient = [record("pytorch", "2.16.0.dev1", days=900)]
+    assert retire(ancient, old, NOW) == (), "the last build of a series stays"
+    builds = [record("pytorch", "2.15.0", f"cpu_generic_py312_h0_{n}", number=n) for n in range(4)]
+    found = retire(builds, Retention(keep={"stable": Keep(builds=2)}), NOW)
+    assert [each.record.build_number for each in found] == [0, 1]
+    assert retire(builds, Retention(), NOW) == (), "stable is kept"
+
+
+def test_what_a_kept_package_needs_is_kept():
+    libraries = [record("libtorch", f"2.16.0.dev{n}", f"cpu_h{n}_0") for n in range(3)]
+    needs = record("pytorch", "2.16.0.dev0", depends=("libtorch 2.16.0.dev0 cpu_h0_0",))
+    found = retire([*libraries, needs], Retention(keep={"nightly": Keep(versions=1)}), NOW)
+    assert [each.record.version for each in found] == ["2.16.0.dev1"]
+    pinned = retire(
+        libraries, Retention(keep={"nightly": Keep(versions=1)}), NOW, pinned=[libraries[1].key]
+    )
+    assert [each.record.version for each in pinned] == ["2.16.0.dev0"]
+
+
+@settings(max_examples=count("fuzz"), deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from("abc"),
+            st.integers(0, 6),
+            st.integers(0, 2),
+            st.sampled_from(["", "a", "b", "c"]),
+            st.integers(0, 6),
+        ),
+        max_size=20,
+    ),
+    st.integers(1, 3),
+)
+def test_whatever_is_retired_what_stays_can_still_be_installed(rows, versions):
+    records = list(
+        {
+            r.key: r
+            for name, version, number, needed, wanted in rows
+            for r in [
+                record(
+                    name,
+                    f"1.{version}.dev1",
+                    f"cpu_{number}",
+                    number=number,
+                    depends=(f"{needed} 1.{wanted}.dev1",) if needed else (),
+                )
+            ]
+        }.values()
+    )
+    gone = retire(records, Retention(keep={"nightly": Keep(versions=versions)}), NOW)
+    left = [each for each in records if each.key not in {g.record.key for g in gone}]
+    for each in left:
+        for spec in each.depends:
+            fits = MatchSpec(spec)
+            if any(other.fits(fits) for other in records):
+                assert any(other.fits(fits) for other in left), (each.key, spec)
+    assert {series_of(r) for r in left} == {series_of(r) for r in records}
+
+
+def test_instructions_are_the_same_for_the_same_input_in_any_order():
+    hotfix = Hotfix(
+        reason="a reason to be",
+        match="pytorch >=2",
+        depends=Requirements(add=("numpy <3",)),
+        yank=("linux-aarch64/x-1-0.conda",),
+    )
+    records = [record("pytorch", f"2.{n}.0") for n in range(4)] + [record("x", "1", "0")]
+    forward = instructions([hotfix], records, subdirs=["noarch", "linux-aarch64"])
+    backward = instructions([hotfix], records[::-1], subdirs=["linux-aarch64", "noarch"])
+    assert forward == backward
+    assert forward.file_name == backward.file_name
+    assert not forward.empty
+    assert forward.subdirs["linux-aarch64"]["remove"] == ["x-1-0.conda"]
+    assert instructions([], records, subdirs=["noarch"]).empty
+
+
+def test_a_yank_says_why():
+    assert "because it is broken" in yank_text(["a/b.conda"], "because it is broken")
+    with pytest.raises(SelectionError):
+        yank_text(["a/b.conda"], "bad")
+
+
+def test_only_silence_is_tried_again():
+    tries = []
+
+    def fail(error):
+        tries.append(error)
+        raise error
+
+    retries, told = Retries(times=3, first_pause=0.001), list[str]()
+    with pytest.raises(UnreachableError):
+        retries.run(lambda: fail(UnreachableError("no answer")), told.append)
+    assert (len(tries), len(told)) == (3, 2)
+    with pytest.raises(RefusedError):
+        retries.run(lambda: fail(RefusedError("no")), told.append)
+    assert len(tries) == 4
