@@ -112,7 +112,7 @@ def join(
 @click.option("--repository", required=True, metavar="OWNER/NAME", help="GitHub's name of it.")
 @click.option("--number", required=True, type=click.IntRange(1), help="The pull request.")
 @click.option("--commit", required=True, help="Its head, as it was built and tested.")
-@click.option("--api", default=API, show_default=True, help="Address of the API.")
+@click.option("--api", envvar="GITHUB_API_URL", default=API, show_default=True, help="Its API.")
 @click.option("--token", envvar="GITHUB_TOKEN", default="", help="[env: GITHUB_TOKEN]")
 @_OUTPUT
 def merge(

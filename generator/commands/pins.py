@@ -15,7 +15,7 @@ from generator.stages.pins import outdated, pins_diff, write_pins
 @click.command("pins")
 @click.option("--check", is_flag=True, help="Exit 1 where a newer release exists.")
 @click.option("--update", is_flag=True, help="Write the newest releases' commits.")
-@click.option("--api", default=API, show_default=True, help="Address of GitHub's API.")
+@click.option("--api", envvar="GITHUB_API_URL", default=API, show_default=True, help="Its API.")
 @click.option("--token", envvar="GITHUB_TOKEN", default="", help="[env: GITHUB_TOKEN]")
 @json_option
 def command(*, check: bool, update: bool, api: str, token: str, as_json: bool) -> None:

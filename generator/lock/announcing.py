@@ -83,9 +83,9 @@ class Announcement:
                 + _list(unreachable)
             )
         if self.numbers:
-            rows = [f"| {_code(n)} | {was} | {now} |" for n, (was, now) in self.numbers.items()]
+            lines = [f"| {_code(n)} | {was} | {now} |" for n, (was, now) in self.numbers.items()]
             head = "### Build numbers\n| recipe | before | after |\n|---|---|---|\n"
-            parts.append(head + "\n".join(rows))
+            parts.append(head + "\n".join(lines))
         text = "\n\n".join(parts)
         if len(text) > _LONGEST:
             text = text[:_LONGEST].rpartition("\n")[0] + "\n\nand more: see the lock's difference."

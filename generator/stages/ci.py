@@ -136,7 +136,8 @@ def join(project: Project, folder: Path, *, train: str = "") -> Joined:
     feedstock = project.declared()
     wanted = _of_train(variants(feedstock, project.known()), train)
     channel = LocalChannel(folder)
-    there, missing = [], []
+    there: list[str] = []
+    missing: list[str] = []
     for variant in wanted:
         place = channel.labelled(feedstock.label(variant.train))
         name = file_name(variant, project.root)

@@ -1,0 +1,209 @@
+"""build.yml and update.yml, command by command, on tiny wheels: what an hour of CI does.
+
+Packages for macOS and Windows are installed from a small base and not run, so this needs no
+emulator; tests/e2e/test_replay_real.py runs a real torch.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from generator.channel import LocalChannel
+from generator.model import PythonBuild
+from tests.conda_files import write_conda
+from tests.index_server import Failure, IndexServer
+from tests.integration.small_base import COMPILED, NOARCH
+from tests.replaying import Replay, git
+from tests.synthetic_wheels import Release, TinyWheel
+
+pytestmark = pytest.mark.integration
+
+FEEDSTOCK = """\
+channel: synthetic
+maintainers: [someone]
+indexes:
+  pypi: {{kind: pip}}
+trains:
+  stable: {{keep: [newest], indexes: [pypi]}}
+subdirs:
+  osx-arm64: {{accelerators: [cpu], base: ["{base}"]}}
+  win-arm64: {{accelerators: [cpu], base: ["{base}"]}}
+policies: {{compression_level: 1}}
+"""
+OLD, NEW = ("2.10.0", "0.25.0", "2.10.0"), ("2.11.0", "0.26.0", "2.11.0")
+
+
+def base(folder: Path) -> str:
+    """Write a base channel whose packages can be installed, and return its address."""
+    noarch = {**NOARCH, "pip": "25.3"}
+    for name, version in noarch.items():
+        write_conda(folder, name, version, "0", subdir="noarch")
+    python = PythonBuild.parse("3.12")
+    write_conda(folder, "python_abi", "3.12", "8_cp312", subdir="noarch")
+    tail = python.build_string_glob.removeprefix("*_")
+    for subdir in ("osx-arm64", "win-arm64"):
+        for name, version in COMPILED[subdir].items():
+            write_conda(folder, name, version, "0", subdir=subdir)
+        write_conda(folder, "python", "3.12.9", f"h1_0_{tail}", subdir=subdir)
+    LocalChannel(folder).index()
+    return folder.as_uri()
+
+
+def wheels(torch: str, vision: str, audio: str, subdir: str, machine: str = "") -> list[TinyWheel]:
+    release = Release(
+        subdir=subdir, torch=torch, torchvision=vision, torchaudio=audio, machine=machine
+    )
+    return release.wheels(("cp312",))
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[IndexServer]:
+    with IndexServer(tmp_path / "index") as server:
+        yield server
+
+
+def put(index: IndexServer, *found: TinyWheel) -> None:
+    for wheel in found:
+        wheel.write(index.folder)
+
+
+@pytest.fixture
+def replay(tmp_path: Path, index: IndexServer) -> Replay:
+    """A repository of a channel that has the old release on both subdirs."""
+    for subdir in ("osx-arm64", "win-arm64"):
+        put(index, *wheels(*OLD, subdir))
+    environment = {
+        "HOME": str(tmp_path / "home"),
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "PIP_INDEX_URL": index.url,
+        "PIP_CONFIG_FILE": "/dev/null",
+    }
+    found = Replay(tmp_path, environment)
+    found.start(FEEDSTOCK.format(base=base(tmp_path / "base")))
+    return found
+
+
+def published(replay: Replay, name: str) -> set[str]:
+    return {
+        f"{path.parent.name}/{path.name.rpartition('-')[0]}"
+        for path in replay.channel.glob(f"*/{name}-[0-9]*.conda")
+    }
+
+
+def every(done: dict) -> str:
+    return "\n".join(f"== {name}: {each.ok}\n{each.said}" for name, each in done.items())
+
+
+def text(replay: Replay) -> str:
+    return (replay.folder / "pull-request.md").read_text()
+
+
+@pytest.fixture
+def running(replay: Replay) -> Replay:
+    """The same, with its first release published."""
+    done = replay.update()
+    assert all(each.ok for each in done.values()), every(done)
+    assert published(replay, "pytorch") == {"osx-arm64/pytorch-2.10.0", "win-arm64/pytorch-2.10.0"}
+    return replay
+
+
+def test_a_release_upstream_is_an_installable_package_after_one_run(
+    running: Replay, index: IndexServer
+) -> None:
+    before = running.update()
+    assert before["release"].outputs["release"]["changed"] == "false"
+    assert list(before) == ["release"]
+    put(index, *wheels(*NEW, "osx-arm64"))
+    started = time.monotonic()
+    done = running.update()
+    took = time.monotonic() - started
+    assert all(each.ok for each in done.values()), every(done)
+    assert "osx-arm64/pytorch-2.11.0" in published(running, "pytorch")
+    assert "osx-arm64/libtorch-2.11.0" in published(running, "libtorch")
+    said = text(running)
+    assert said.startswith("Release torch 2.11.0 for osx-arm64/cpu.")
+    for part in ("### New", "`2.11/osx-arm64/cpu`", "torchvision 0.26.0", "### Vanished"):
+        assert part in said, said
+    log = git(running.origin, "log", "--format=%s", "main")
+    assert log.startswith("Release torch 2.11.0 for osx-arm64/cpu")
+    changelog = git(running.origin, "show", "main:CHANGELOG.md")
+    assert changelog.count("\n## ") == 2
+    assert changelog.index("torch 2.11.0") < changelog.index("torch 2.10.0")
+    assert {run.split()[0] for run in running.ran} == {"armtorch", "python"}
+    print(f"\nfrom the index's change to an installable package: {took:.0f} s")  # noqa: T201
+
+
+def test_what_the_index_lost_stays_published_and_a_person_is_asked(
+    running: Replay, index: IndexServer
+) -> None:
+    for path in index.folder.glob("*win_arm64.whl"):
+        path.unlink()
+    done = running.update()
+    assert done["release"].ok, every(done)
+    assert done["release"].outputs["release"]["attention"] == "true"
+    assert "merge" not in done
+    assert "cell removed" in text(running)
+    assert "win-arm64/pytorch-2.10.0" in published(running, "pytorch")
+
+
+def test_an_index_that_is_down_changes_nothing_and_is_reported(
+    running: Replay, index: IndexServer
+) -> None:
+    index.behaviour.failures.extend([Failure(503)] * 200)
+    before = git(running.origin, "rev-parse", "main")
+    done = running.update()
+    assert not done["release"].ok
+    assert "exit code 11" in done["release"].said
+    assert "503" in done["release"].said
+    assert git(running.origin, "rev-parse", "main") == before
+
+
+def test_a_release_without_torchvision_is_built_and_the_text_says_what_lacks(
+    running: Replay, index: IndexServer
+) -> None:
+    torch, _, audio = wheels(*NEW, "osx-arm64")
+    put(index, torch, audio)
+    done = running.update()
+    assert done["release"].ok, every(done)
+    assert "torchvision" in text(running)
+    assert "absence added" in text(running)
+    assert "osx-arm64/pytorch-2.11.0" in published(running, "pytorch") or "merge" not in done
+
+
+def test_a_stable_wheel_with_other_bytes_is_refused_as_tampering(
+    running: Replay, index: IndexServer
+) -> None:
+    (torch, *_) = wheels(*OLD, "osx-arm64")
+    path = index.folder / torch.filename
+    assert path.exists()
+    put(index, replace(torch, members={**torch.members, "torch/more.py": b"1"}))
+    before = git(running.origin, "rev-parse", "main")
+    done = running.update()
+    assert list(done) == ["release"]
+    assert not done["release"].ok
+    assert "exit code 13" in done["release"].said
+    assert torch.filename in done["release"].said
+    assert git(running.origin, "rev-parse", "main") == before
+
+
+def test_a_cell_that_fails_does_not_stop_the_others(running: Replay, index: IndexServer) -> None:
+    put(index, *wheels(*NEW, "osx-arm64"), *wheels(*NEW, "win-arm64", machine="x86_64"))
+    done = running.update()
+    assert "merge" not in done
+    failed = {name for name, each in done.items() if not each.ok}
+    assert failed
+    assert all("win-arm64" in name for name in failed), every(done)
+    # a person merges what is good nevertheless
+    git(running.origin, "update-ref", "refs/heads/main", "armtorch-release")
+    done = running.build()
+    assert done["publish"].ok, every(done)
+    assert "osx-arm64/pytorch-2.11.0" in published(running, "pytorch")
+    assert "win-arm64/pytorch-2.11.0" not in published(running, "pytorch")
+    said = running.summary()
+    assert "2.11/pytorch/win_arm64" in said
+    assert "2.11/pytorch/osx_arm64" not in said
