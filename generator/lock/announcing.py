@@ -7,9 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from packaging.version import Version
+
 from generator.errors import ArmtorchError
 from generator.lock.diff import DiffKind, DiffRow, LockDiff
-from generator.model import Lock
+from generator.model import Cell, Lock
 
 _SECTIONS: Final[dict[str, tuple[DiffKind, ...]]] = {
     "New": ("cell added", "version changed", "absence removed"),
@@ -37,6 +39,8 @@ class Announcement:
     numbers: dict[str, tuple[str, int]]
     #: survived: indexes that did not answer, files that are not there
     findings: tuple[ArmtorchError, ...]
+    #: cells that went because the same subdir and accelerator has a newer torch
+    superseded: frozenset[str] = frozenset()
 
     @property
     def changed(self) -> bool:
@@ -46,7 +50,11 @@ class Announcement:
     @property
     def attention(self) -> tuple[str, ...]:
         """Why a person should look before it is merged; empty where none needs to."""
-        rows = [str(row) for row in self.diff.rows if row.kind in _ATTENTION or row.tampering]
+        rows = [
+            f"{row.cell}: {row}"
+            for row in self.diff.rows
+            if (row.kind in _ATTENTION and row.cell not in self.superseded) or row.tampering
+        ]
         odd = [f.what for f in self.findings if f.kind != "unreachable"]
         return tuple(dict.fromkeys((*rows, *odd)))
 
@@ -71,8 +79,11 @@ class Announcement:
         if self.attention:
             parts.append("**A person should look at this first:**\n" + _list(self.attention))
         for title, kinds in _SECTIONS.items():
-            if rows := [row for row in self.diff.rows if row.kind in kinds]:
+            rows = [row for row in self.diff.rows if row.kind in kinds]
+            if rows := [row for row in rows if row.cell not in self.superseded]:
                 parts.append(f"### {title}\n{_table(rows)}")
+        if rows := [row for row in self.diff.rows if row.cell in self.superseded]:
+            parts.append(f"### Superseded by a newer torch\n{_table(rows)}")
         if wheels := [row for row in self.diff.rows if row.kind == "wheel added"]:
             count = Counter((row.cell, row.subject.partition("-")[0]) for row in wheels)
             lines = [f"{cell}: {number} of {name}" for (cell, name), number in count.items()]
@@ -101,7 +112,18 @@ def announce(
         for name, build in new.builds.items()
         if old.builds.get(name) != build
     }
-    return Announcement(diff=diff, numbers=numbers, findings=tuple(findings))
+    removed = {cell.name: cell for cell in old.cells} | {cell.name: None for cell in new.cells}
+    superseded = frozenset(
+        name
+        for name, was in removed.items()
+        if was is not None and any(_supersedes(cell, was) for cell in new.cells)
+    )
+    return Announcement(diff=diff, numbers=numbers, findings=tuple(findings), superseded=superseded)
+
+
+def _supersedes(now: Cell, was: Cell) -> bool:
+    same = (now.train, now.subdir, now.accelerator) == (was.train, was.subdir, was.accelerator)
+    return same and Version(now.torch) > Version(was.torch)
 
 
 def _new_torch(row: DiffRow) -> str:

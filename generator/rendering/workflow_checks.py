@@ -16,6 +16,7 @@ from generator.errors import RenderError
 from generator.rendering.workflows import FOLDER, action_pins, workflow_settings
 
 _NEXT: Final = "this is a defect of templates/workflows; mend it there"
+_CRON: Final = re.compile(r"([\d*/,-]+ ){4}[\d*/,-]+")
 #: one command: nothing that a shell would make more of it
 _SHELL: Final = re.compile(r"[;&|<>`\n]|\$\(")
 
@@ -49,6 +50,11 @@ def _findings(workflow: Mapping[str, Any]) -> Iterator[str]:
         yield "does not begin without permissions"
     if "concurrency" not in workflow:
         yield "has no concurrency group"
+    yield from (
+        f"has no cron expression: {row['cron']}"
+        for row in workflow["on"].get("schedule", ())
+        if not _CRON.fullmatch(row["cron"])
+    )
     pinned = {f"{pin.name}@{pin.commit}" for pin in action_pins().actions}
     for name, job in workflow["jobs"].items():
         if "permissions" not in job:
