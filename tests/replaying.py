@@ -130,7 +130,12 @@ class Replay:
         """Do one job in a clone of its own; ``context`` has the values of expressions."""
         self._jobs += 1
         clone = self.folder / f"job-{self._jobs}"
-        values = {"vars.ARMTORCH_DESTINATION": str(self.channel), "inputs.train": "", **context}
+        values = {
+            "vars.ARMTORCH_DESTINATION": str(self.channel),
+            "inputs.train": "",
+            "inputs.ref": "",
+            **context,
+        }
         values = {key.replace("__", "."): value for key, value in values.items()}
         git(self.folder, "clone", "-q", str(self.origin), str(clone))
         git(clone, "checkout", "-q", values.get("inputs.ref") or "main")

@@ -26,6 +26,7 @@ _COMMANDS = (
     "retire",
     "page",
     "matrix",
+    "export-feedstock",
     "ci",
     "pins",
     "schemas",
@@ -39,7 +40,9 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in _COMMANDS:
             return None
-        command = importlib.import_module(f"generator.commands.{cmd_name}").command
+        command = importlib.import_module(
+            f"generator.commands.{cmd_name.replace('-', '_')}"
+        ).command
         assert isinstance(command, click.Command)  # noqa: S101 - narrows the type
         return command
 

@@ -3,6 +3,7 @@
 from generator.rendering.checking import check_tree
 from generator.rendering.folder import Difference, compare_tree, write_tree
 from generator.rendering.numbering import check_numbers, digests, number_builds
+from generator.rendering.recipe_rules import RecipeFolder, RuleFinding, judge, rules_markdown
 from generator.rendering.records import NamedRecord, tree_records, write_record_channel
 from generator.rendering.tree import GENERATED, RenderedTree, render
 from generator.rendering.workflows import (
@@ -21,14 +22,18 @@ __all__ = [
     "ActionPin",
     "Difference",
     "NamedRecord",
+    "RecipeFolder",
     "RenderedTree",
+    "RuleFinding",
     "action_pins",
     "check_numbers",
     "check_tree",
     "compare_tree",
     "digests",
+    "judge",
     "number_builds",
     "render",
+    "rules_markdown",
     "tree_records",
     "workflow_files",
     "workflow_settings",

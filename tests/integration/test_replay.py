@@ -21,7 +21,7 @@ from tests.conda_files import write_conda
 from tests.index_server import Failure, IndexServer
 from tests.integration.small_base import COMPILED, NOARCH
 from tests.replaying import Replay, git
-from tests.synthetic_wheels import Release, TinyWheel
+from tests.synthetic_wheels import Release, TinyWheel, corrupt
 
 pytestmark = pytest.mark.integration
 
@@ -57,10 +57,8 @@ def base(folder: Path) -> str:
     return folder.as_uri()
 
 
-def wheels(torch: str, vision: str, audio: str, subdir: str, machine: str = "") -> list[TinyWheel]:
-    release = Release(
-        subdir=subdir, torch=torch, torchvision=vision, torchaudio=audio, machine=machine
-    )
+def wheels(torch: str, vision: str, audio: str, subdir: str) -> list[TinyWheel]:
+    release = Release(subdir=subdir, torch=torch, torchvision=vision, torchaudio=audio)
     return release.wheels(("cp312",))
 
 
@@ -215,7 +213,8 @@ def test_a_stable_wheel_with_other_bytes_is_refused_as_tampering(
 
 
 def test_a_cell_that_fails_does_not_stop_the_others(running: Replay, index: IndexServer) -> None:
-    put(index, *wheels(*NEW, "osx-arm64"), *wheels(*NEW, "win-arm64", machine="x86_64"))
+    torch, *others = wheels(*NEW, "win-arm64")
+    put(index, *wheels(*NEW, "osx-arm64"), corrupt(torch, "other-machine"), *others)
     assert running.job("update", "release").ok
     git(running.origin, "update-ref", "refs/heads/main", "armtorch-release")
     done = running.build()
