@@ -109,7 +109,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _sources(folder: RecipeFolder) -> Iterator[Mapping[str, Any]]:
-    found = folder.recipe.get("source") or ()
+    found: Any = folder.recipe.get("source") or []
     for row in found if isinstance(found, list) else [found]:
         for one in (row.get("then"), row.get("else")) if "if" in row else (row,):
             yield from one if isinstance(one, list) else [one] if one else []

@@ -18,7 +18,10 @@ from tests.conftest import ROOT
 
 pytestmark = pytest.mark.integration
 
-COMMANDS = ["up", "update", "render", "build", "test", "lint", "map", "matrix", "schemas"]
+COMMANDS = [
+    *("up", "update", "release", "render", "build", "test", "lint", "map", "export-feedstock"),
+    *("matrix", "ci", "pins", "schemas"),
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

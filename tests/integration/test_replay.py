@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from generator.model import PythonBuild
 from tests.conda_files import write_conda
 from tests.index_server import Failure, IndexServer
 from tests.integration.small_base import COMPILED, NOARCH
-from tests.replaying import Replay, git
+from tests.replaying import Done, Replay, git
 from tests.synthetic_wheels import Release, TinyWheel, corrupt
 
 pytestmark = pytest.mark.integration
@@ -114,7 +114,7 @@ def published(replay: Replay, name: str) -> set[str]:
     }
 
 
-def every(done: dict) -> str:
+def every(done: Mapping[str, Done]) -> str:
     return "\n".join(f"== {name}: {each.ok}\n{each.said}" for name, each in done.items())
 
 
@@ -156,7 +156,7 @@ def test_what_the_index_lost_stays_published_and_a_person_is_asked(
     done = running.job("update", "release")
     assert done.ok, done.said
     # update.yml's merge job asks for "false"
-    assert done.outputs["release"] | {"title": ""} == {
+    assert {**done.outputs["release"], "title": ""} == {
         "changed": "true",
         "attention": "true",
         "title": "",

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from ruamel.yaml import YAML
 
+from generator.commands import cli
 from generator.errors import DataError, RenderError
-from generator.rendering import WORKFLOWS, workflow_files, workflow_settings
+from generator.rendering import WORKFLOWS, workflow_files, workflow_settings, workflows
 from generator.rendering.workflow_checks import check_workflow
 from tests.locks import feedstock
 
@@ -47,7 +50,11 @@ def zizmor(folder: Path) -> list[str]:
 
 def test_zizmor_and_the_schema_are_clean_and_would_see_a_defect(folder):
     assert zizmor(folder) == []
-    schema = [BIN / "check-jsonschema", "--builtin-schema", "vendor.github-workflows"]
+    schema: list[str | Path] = [
+        BIN / "check-jsonschema",
+        "--builtin-schema",
+        "vendor.github-workflows",
+    ]
     done = subprocess.run([*schema, *folder.glob("*.yml")], capture_output=True, check=False)
     assert done.returncode == 0, done.stdout
     path = folder / "build.yml"
@@ -63,7 +70,7 @@ def test_every_workflow_is_rendered_and_parses(rendered):
     assert {f".github/workflows/{name}.yml" for name in WORKFLOWS} < rendered.keys()
     for name in WORKFLOWS:
         text = rendered[f".github/workflows/{name}.yml"]
-        assert "<<" not in text
+        assert not re.search("<<|built-in", text)
         check_workflow(name, text.encode())
 
 
@@ -75,6 +82,7 @@ def test_every_workflow_is_rendered_and_parses(rendered):
         ('"$JOB" --out', "${{ matrix.name }} --out", "goes through env"),
         ("# v7.0.0", "# v7.0.0\n      - uses: a/b@main", "not pinned"),
         ("permissions: {}", "permissions: write-all", "without permissions"),
+        ("permissions: {}", "permissions: {", "does not parse"),
         ("    timeout-minutes: 120\n", "", "no time limit"),
         ("    permissions:\n      contents: read\n", "", "does not say its permissions"),
     ],
@@ -84,6 +92,15 @@ def test_a_workflow_that_breaks_a_rule_is_not_written(rendered, old, new, said):
     assert old in text
     with pytest.raises(RenderError, match=said):
         check_workflow("build.yml", text.replace(old, new).encode())
+
+
+def test_a_schedule_is_a_cron_expression(rendered):
+    """A template that names a dict's method instead of its key once gave an address in memory."""
+    text = rendered[".github/workflows/update.yml"]
+    spoilt = re.sub("cron: .*", "cron: <built-in method update>", text)
+    assert spoilt != text
+    with pytest.raises(RenderError, match="no cron expression"):
+        check_workflow("update.yml", spoilt.encode())
 
 
 def test_secrets_are_in_jobs_that_no_fork_reaches(rendered):
@@ -97,8 +114,6 @@ def test_secrets_are_in_jobs_that_no_fork_reaches(rendered):
 
 
 def test_an_action_without_a_pin_is_a_data_error(monkeypatch):
-    from generator.rendering import workflows  # noqa: PLC0415
-
     few = workflows.ActionPins(format=1, actions=())
     monkeypatch.setattr(workflows, "action_pins", lambda: few)
     with pytest.raises(DataError, match="no pin for"):
@@ -107,12 +122,6 @@ def test_an_action_without_a_pin_is_a_data_error(monkeypatch):
 
 def test_every_command_of_a_workflow_is_one_there_is(rendered):
     """`armtorch X --help` knows every option that a workflow uses."""
-    import re  # noqa: PLC0415
-
-    from click.testing import CliRunner  # noqa: PLC0415
-
-    from generator.commands import cli  # noqa: PLC0415
-
     seen = set()
     for text in rendered.values():
         for run in re.findall(r"run: armtorch (.*)", text):
