@@ -23,7 +23,7 @@ PYTHON3 := $(or $(PYTHON3),$(shell for p in python3.13 python3.12 python3.11 pyt
 ROOT := $(filter 0,$(shell id -u))
 APT := $(shell command -v apt-get)
 
-.PHONY: help channel test prove lint format schemas emulator servers clean
+.PHONY: help channel test prove lint format docs schemas emulator servers clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -52,6 +52,9 @@ lint: $(VENV)/.test-installed ## ruff, mypy strict, import-linter, the workflows
 format: $(VENV)/.test-installed ## put the code into ruff's format
 	$(BIN)/ruff check --quiet --fix .
 	$(BIN)/ruff format --quiet .
+
+docs: $(VENV)/.test-installed ## run the README's transcripts anew and write them into it
+	$(BIN)/python -m tests.transcripts
 
 schemas: $(VENV)/.installed ## write docs/*.schema.json anew from the model
 	$(BIN)/armtorch schemas

@@ -29,7 +29,7 @@ from benchmarks.measuring import run_module
 @click.option(
     "--only",
     multiple=True,
-    type=click.Choice(["update", "render", "build", "publish", "copies"]),
+    type=click.Choice(["update", "render", "build", "publish", "copies", "explain"]),
 )
 def main(
     feedstock: str,
@@ -51,7 +51,7 @@ def main(
         "python": platform.python_version(),
         "py-rattler-build": version("py-rattler-build"),
     }
-    wanted = only or ("update", "render", "build", "publish", "copies")
+    wanted = only or ("update", "render", "build", "publish", "copies", "explain")
     if "update" in wanted:
         cost, figures = run_module("benchmarks.update_bytes", feedstock)
         figures["ratio"] = round(figures["bytes_read"] / figures["wheel_bytes"], 5)
@@ -68,6 +68,9 @@ def main(
     if "publish" in wanted:
         cost, figures = run_module("benchmarks.publish_one", "10000")
         found["publish"] = {**figures, "peak_mib": round(cost.peak_mib)}
+    if "explain" in wanted:
+        cost, figures = run_module("benchmarks.explain_large", feedstock)
+        found["explain"] = {**figures, "peak_mib": round(cost.peak_mib)}
     if "build" in wanted:
         found["build"] = _build(feedstock, line, subdir, accelerator, str(level))
     if "copies" in wanted:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -18,7 +19,7 @@ from generator.model import PythonBuild, Variant
 from generator.stages.packages import BuildOptions, build_variants
 from generator.stages.project import Project
 from generator.testing import Machine, Runner, choose_runner
-from tests import forge
+from tests import forge, recorded
 
 ROOT = Path(__file__).parents[1]
 ARM = "linux-aarch64"
@@ -93,6 +94,18 @@ def cpu_channel(
     options = BuildOptions(channel=channel, jobs=2, level=1)
     build_variants(project, cpu_variants, options).raise_for_failures()
     return channel
+
+
+@pytest.fixture(scope="session")
+def recorded_alias(project: Project, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A channel alias with recorded and rendered channels: pytorch, conda-forge, main, armtorch."""
+    return recorded.write(project, tmp_path_factory.mktemp("recorded")).alias
+
+
+@pytest.fixture(scope="session")
+def cached(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The project with a cache folder of its own."""
+    return replace(project, cache=tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture

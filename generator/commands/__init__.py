@@ -26,6 +26,9 @@ _COMMANDS = (
     "retire",
     "page",
     "matrix",
+    "explain",
+    "coverage",
+    "doctor",
     "export-feedstock",
     "ci",
     "pins",
@@ -73,5 +76,9 @@ def cli(ctx: click.Context, feedstock: Path, *, quiet: bool, debug: bool) -> Non
       armtorch build       packages into a channel folder
       armtorch test        install each package afresh and run its tests
       armtorch verify      prove that packages are made of upstream's bytes
+    \b
+    For somebody whose conda command fails:
+      armtorch explain "conda install pytorch torchvision torchaudio -c pytorch"
+      armtorch doctor      what this machine is, and the command for it
     """
     ctx.obj = Project(feedstock=feedstock, narrator=narrator(quiet=quiet))

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, TypeVar, cast
 
 import click
 
 from generator.errors import SelectionError
+from generator.explaining import ALIAS, TIMEOUT
 from generator.matrix import Selection, select, variants
 from generator.model import Accelerator, PythonBuild, Variant
 from generator.stages.ci import job_variants
+from generator.stages.explaining import Reach
 from generator.stages.project import Project
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -113,6 +117,47 @@ def chosen_variants(
     if globs or any(filters.values()):
         raise click.UsageError("a job has its own variants: no globs or filters beside --job")
     return job_variants(project, job, skipped)
+
+
+def reach_options(command: _F) -> _F:
+    """Add how channels are reached; the command gets them as one ``reach``."""
+
+    @click.option("--channel", "ours", help="Our channel. Default: the feedstock's.")
+    @click.option(
+        "--channel-alias",
+        "alias",
+        default=ALIAS,
+        show_default=True,
+        envvar="CONDA_CHANNEL_ALIAS",
+        help="Where channels are that have a name only (conda's channel_alias).",
+    )
+    @click.option("--offline", is_flag=True, help="Use cached repodata; its age is shown.")
+    @click.option(
+        "--timeout",
+        type=click.IntRange(min=1),
+        default=TIMEOUT,
+        show_default=True,
+        help="Seconds that a channel may take to answer.",
+    )
+    @click.option(
+        "--root",
+        type=click.Path(path_type=Path, exists=True, file_okay=False),
+        help="Look at the system below this folder instead of this machine.",
+    )
+    @functools.wraps(command)
+    def wrapped(
+        *arguments: Any,
+        ours: str | None,
+        alias: str,
+        offline: bool,
+        timeout: int,
+        root: Path | None,
+        **options: Any,
+    ) -> Any:
+        reach = Reach(ours=ours, alias=alias, offline=offline, timeout=timeout, root=root)
+        return command(*arguments, reach=reach, **options)
+
+    return cast("_F", wrapped)
 
 
 def json_option(command: _F) -> _F:

@@ -108,17 +108,22 @@ def _conjunction(
                 ]
             )
         )
+    # a shortened part admits more than was wanted: the next is shortened beside all of that
+    admitted = every
     if parts[1]:
+        accelerators = {place.accelerator for place in wanted}
         beside = _projected(wanted, every, (parts[0], False, parts[2]))
-        found.append(
-            _accelerators(
-                {place.accelerator for place in wanted},
-                {place.accelerator for place in beside},
-                tegra=any(place.accelerator.tegra for place in every),
-            )
+        any_cuda = accelerators == {p.accelerator for p in beside if p.accelerator.cuda is not None}
+        tegra = any(place.accelerator.tegra for place in every)
+        found.append(_any_cuda() if any_cuda else _accelerators(accelerators, tegra=tegra))
+        admitted = frozenset(
+            place
+            for place in every
+            if place.accelerator in accelerators
+            or (any_cuda and place.accelerator.cuda is not None)
         )
     if parts[2]:
-        beside = _projected(wanted, every, (parts[0], parts[1], False))
+        beside = _projected(wanted, admitted, (parts[0], False, False))
         found.append(
             _pythons(
                 {place.python for place in wanted if place.python},
@@ -144,9 +149,11 @@ def subdir_condition(subdir: str, every: set[str]) -> str:
     return f'target_platform == "{subdir}"'
 
 
-def _accelerators(wanted: set[Accelerator], beside: set[Accelerator], *, tegra: bool) -> str:
-    if wanted == {other for other in beside if other.cuda is not None}:
-        return 'cuda_compiler_version != "None"'
+def _any_cuda() -> str:
+    return 'cuda_compiler_version != "None"'
+
+
+def _accelerators(wanted: set[Accelerator], *, tegra: bool) -> str:
     return _either([_accelerator(each, tegra=tegra) for each in sorted(wanted)])
 
 

@@ -4,6 +4,7 @@ A solver reads repodata (CEP 36) and nothing else, so records alone show whether
 package of ours has a solution. Nothing on this channel can be installed.
 """
 
+import datetime as dt
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Sequence
@@ -15,10 +16,11 @@ from ruamel.yaml import YAML
 
 _ROWS = Path(__file__).with_name("standins.yaml")
 _TIMESTAMP = 1_780_000_000_000
-Subdir = Literal["linux-aarch64", "osx-arm64", "noarch"]
+Subdir = Literal["linux-aarch64", "osx-arm64", "noarch", "linux-64", "osx-64", "win-64"]
 #: `ahead`: what our packages need and conda-forge was not seen with yet; `pytorch`: conda-forge's
 #: own PyTorch and what is built on it
 Group = Literal["ahead", "pytorch"]
+#: there even when they are empty
 SUBDIRS: tuple[Subdir, ...] = ("linux-aarch64", "osx-arm64", "noarch")
 _PLATFORM_FLOOR = {"linux-aarch64": "__glibc >=2.17,<3.0.a0", "osx-arm64": "__osx >=11.0"}
 Record = dict[str, object]
@@ -53,6 +55,8 @@ class Release(_Row):
     adds: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
     group: Group | None = None
+    #: the day it came to the channel
+    day: dt.date | None = None
 
 
 class PackageRow(_Row):
@@ -73,6 +77,7 @@ class Rows(_Row):
 
     pythons: dict[str, PythonRow]
     packages: tuple[PackageRow, ...]
+    python_subdirs: tuple[Subdir, ...] = ("linux-aarch64", "osx-arm64")
 
 
 def load(path: Path = _ROWS) -> Rows:
@@ -90,7 +95,7 @@ def write(
         file = f"{record['name']}-{record['version']}-{record['build']}.conda"
         digest = hashlib.sha256(f"{record['subdir']}/{file}".encode())
         record |= {"sha256": digest.hexdigest(), "md5": digest.hexdigest()[:32], "size": 1}
-        repodata[str(record["subdir"])][file] = record
+        repodata.setdefault(str(record["subdir"]), {})[file] = record
     for subdir, records in repodata.items():
         target = folder / subdir / "repodata.json"
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -127,7 +132,7 @@ def _record(
         "platform": platform,
         "depends": sorted(depends),
         "constrains": list(constrains),
-        "timestamp": _TIMESTAMP,
+        "timestamp": _milliseconds(release.day) if release.day else _TIMESTAMP,
     }
     if release.track_features:
         record["track_features"] = release.track_features
@@ -165,11 +170,17 @@ def _package_record(
     pattern = release.build or row.build or f"{tag}{{hash}}_{release.number}"
     if python:
         pattern = pattern.replace("{python}", tag.removesuffix("h"))
+        pattern = pattern.replace("{dotted}", python)
     constrains = [spec.format(**values) for spec in (*row.constrains, *release.limits)]
     record = _record(subdir, row.name, release, pattern, depends=depends, constrains=constrains)
     if subdir == "noarch":
         record["noarch"] = row.noarch
     return record
+
+
+def _milliseconds(day: dt.date) -> int:
+    noon = dt.datetime.combine(day, dt.time(12), dt.UTC)
+    return int(noon.timestamp() * 1000)
 
 
 def _python_requirement(python: str, build: PythonRow) -> list[str]:
@@ -183,17 +194,18 @@ def _python_requirement(python: str, build: PythonRow) -> list[str]:
 
 def _python_records(rows: Rows) -> Iterator[Record]:
     """Give the interpreters with python_abi and, from 3.13 on, the packages that choose the GIL."""
-    for python, build in rows.pythons.items():
+    for python, build in rows.pythons.items() if rows.python_subdirs else ():
         plain = python.removesuffix("t")
         selects_abi = build.tail != "cpython"
-        for subdir in ("linux-aarch64", "osx-arm64"):
+        for subdir in rows.python_subdirs:
             release = Release(
                 version=build.version,
                 number=100 if selects_abi else 0,
                 track_features="py_freethreading" if python.endswith("t") else "",
             )
             abi = f"python_abi {plain}.* *_{build.abi}"
-            depends = [_PLATFORM_FLOOR[subdir], "libzlib >=1.3.1,<2.0a0"]
+            floor = [_PLATFORM_FLOOR[subdir]] if subdir in _PLATFORM_FLOOR else []
+            depends = [*floor, "libzlib >=1.3.1,<2.0a0"]
             record = _record(
                 subdir,
                 "python",

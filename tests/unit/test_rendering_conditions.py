@@ -40,6 +40,27 @@ def holds(expression: str | None, place: Place) -> bool:
     return bool(eval(expression, {"__builtins__": {}}, names))  # noqa: S307 - our own expression
 
 
+def test_two_parts_are_not_shortened_beside_each_others_exact_form():
+    """ "any CUDA" and "any Python below 3.13" are each right, and together admit one more."""
+    cuda126, tegra, cuda130, cpu = (
+        Accelerator.parse(text) for text in ("cuda126", "cuda126-tegra", "cuda130", "cpu")
+    )
+    arm32, arm64 = "linux-armv7l", "linux-aarch64"
+    wanted = {
+        Place(arm32, cuda130, PythonBuild(3, 9)),
+        Place(arm64, tegra, PythonBuild(3, 12)),
+    }
+    others = {
+        Place(arm32, cuda126, PythonBuild(3, 11)),
+        Place(arm32, cuda130, PythonBuild(3, 14)),
+        Place(arm64, cpu, PythonBuild(3, 9)),
+    }
+
+    expression = condition(wanted, wanted | others)
+
+    assert {place for place in wanted | others if holds(expression, place)} == wanted
+
+
 @settings(max_examples=4 * count("fuzz"), deadline=None)
 @given(st.data())
 def test_a_selector_holds_for_what_was_chosen_and_nothing_else(data):

@@ -1,0 +1,85 @@
+"""``armtorch coverage``."""
+
+from __future__ import annotations
+
+import click
+from rich.table import Table
+
+from generator.commands.options import ManyValues, joined, json_option, reach_options
+from generator.commands.tables import table_console
+from generator.explaining import Coverage, Offer, to_json
+from generator.stages.explaining import Reach, compare_channels
+from generator.stages.project import Project
+
+_AGAINST = ("conda-forge", "pytorch")
+#: characters of one reason in the table
+_WIDTH = 60
+
+
+@click.command("coverage")
+@click.option(
+    "--against",
+    multiple=True,
+    type=ManyValues(),
+    callback=joined,
+    metavar="A,B",
+    help="Channels to compare with. Default: conda-forge,pytorch.",
+)
+@reach_options
+@json_option
+@click.pass_obj
+def command(project: Project, against: tuple[str, ...], reach: Reach, *, as_json: bool) -> None:
+    """Compare our channel with others: per cell what each has, how late it came, what is missing.
+
+    \b
+    Examples:
+      armtorch coverage
+      armtorch coverage --channel file:///srv/channel --against conda-forge
+      armtorch coverage --json | jq '.rows[] | select(.missing != [])'
+    """
+    found = compare_channels(project, against or _AGAINST, reach)
+    if as_json:
+        click.echo(to_json(Coverage, found), nl=False)
+    else:
+        _show(found)
+
+
+def _show(found: Coverage) -> None:
+    table = Table(
+        "subdir", "accelerator", "package", "upstream", found.ours, *found.against, "missing",
+        box=None, pad_edge=False,
+    )  # fmt: skip
+    for row in found.rows:
+        table.add_row(
+            row.subdir,
+            row.accelerator,
+            row.package,
+            row.upstream or "-",
+            _offer(row.ours),
+            *(_offer(offer) for offer in row.theirs),
+            "; ".join(_brief(text) for text in row.missing),
+        )
+    console = table_console()
+    console.print(table)
+    console.print(
+        "\nIn brackets: Pythons. +n d: days from upstream's release to the first build there. "
+        "--json has the reasons in full.",
+        markup=False,
+    )
+
+
+def _brief(text: str) -> str:
+    """Leave the evidence to --json."""
+    return text if len(text) <= _WIDTH else text[:_WIDTH].rsplit(" ", 1)[0] + " ..."
+
+
+def _offer(offer: Offer) -> str:
+    """``2.13.0 (3.10-3.14) +17 d``: the lag is from upstream's release to the first build."""
+    if offer.state not in {"answered", "cached"}:
+        return offer.state
+    if not offer.version:
+        return "-"
+    pythons = f"{offer.pythons[0]}-{offer.pythons[-1]}" if len(offer.pythons) > 1 else ""
+    shown = pythons or "".join(offer.pythons)
+    lag = f" +{offer.lag_days} d" if offer.lag_days is not None else ""
+    return f"{offer.version}{f' ({shown})' if shown else ''}{lag}"

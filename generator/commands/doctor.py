@@ -1,0 +1,55 @@
+"""``armtorch doctor``."""
+
+from __future__ import annotations
+
+import click
+
+from generator.commands.options import json_option, reach_options
+from generator.explaining import Checkup, to_json
+from generator.stages.explaining import Reach, check_machine
+from generator.stages.project import Project
+
+
+@click.command("doctor")
+@reach_options
+@json_option
+@click.pass_obj
+def command(project: Project, reach: Reach, *, as_json: bool) -> None:
+    """Say what this machine is, which cell fits it, and the command that installs it.
+
+    \b
+    Examples:
+      armtorch doctor
+      armtorch doctor --channel file:///srv/channel --json
+      armtorch doctor --root /mnt/sdcard    the system on that disk
+    """
+    found = check_machine(project, reach)
+    if as_json:
+        click.echo(to_json(Checkup, found), nl=False)
+    else:
+        _show(found)
+
+
+def _show(found: Checkup) -> None:
+    computer = found.computer
+    rows = [
+        ("board", computer.board),
+        ("hardware", computer.hardware),
+        ("programs", computer.userland if computer.userland != computer.hardware else ""),
+        ("conda", computer.conda or "none was found"),
+        ("JetPack", f"{computer.jetpack} (L4T {computer.l4t})" if computer.jetpack else ""),
+        ("virtual packages", " ".join(computer.virtual_packages)),
+    ]
+    for name, value in rows:
+        if value:
+            click.echo(f"{name + ':':18}{value}")
+    for warning in found.warnings:
+        click.echo(f"Warning: {warning.text}; {warning.advice}.")
+    if found.cell:
+        click.echo(f"{'cell that fits:':18}{found.cell}")
+    else:
+        click.echo("No cell of this feedstock fits this machine: see armtorch matrix")
+    if not found.command:
+        return
+    state = "solved on the channels" if found.verified else f"not verified: {found.detail}"
+    click.echo(f"command ({state}):\n  {found.command}")

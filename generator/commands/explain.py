@@ -1,0 +1,78 @@
+"""``armtorch explain``."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from generator.commands.options import ManyValues, joined, json_option, reach_options
+from generator.explaining import Explanation, lines_of, to_json
+from generator.model import PythonBuild
+from generator.stages.explaining import ExplainOptions, Reach, explain_request
+from generator.stages.project import Project
+
+
+@click.command("explain")
+@click.argument("what", nargs=-1, required=True)
+@click.option("--subdir", help="The conda subdir it is for. Default: this machine's.")
+@click.option(
+    "--virtual",
+    multiple=True,
+    metavar="NAME=VERSION",
+    help="Set a virtual package, for example __cuda=12.6 or __glibc=2.31; can be repeated.",
+)
+@click.option(
+    "--python",
+    type=ManyValues(PythonBuild.parse),
+    metavar="X.Y",
+    help="The Python of the environment that it is to be installed into.",
+)
+@click.option(
+    "--default-channels",
+    multiple=True,
+    type=ManyValues(),
+    callback=joined,
+    metavar="A,B",
+    help="What the client asks after the command's own channels. Default: conda-forge.",
+)
+@reach_options
+@json_option
+@click.pass_obj
+def command(
+    project: Project,
+    what: tuple[str, ...],
+    subdir: str | None,
+    virtual: tuple[str, ...],
+    python: tuple[PythonBuild, ...] | None,
+    default_channels: tuple[str, ...],
+    reach: Reach,
+    *,
+    as_json: bool,
+) -> None:
+    """Say why a conda, mamba, micromamba or pixi command fails, and which command works.
+
+    WHAT is the command in quotes, the path of an environment.yml, or the error as it was printed
+    (`-` reads it from standard input). Every command that is suggested was solved.
+
+    \b
+    Examples:
+      armtorch explain "conda install pytorch torchvision torchaudio cpuonly -c pytorch"
+      armtorch explain "pixi add pytorch-gpu" --subdir linux-aarch64 --virtual __cuda=12.6
+      armtorch explain environment.yml --subdir osx-arm64
+      conda install torchaudio -c pytorch 2>&1 | armtorch explain -
+    """
+    text = sys.stdin.read() if what == ("-",) else " ".join(what)
+    options = ExplainOptions(
+        subdir=subdir,
+        virtual=virtual,
+        python=str(python[0]) if python else None,
+        default_channels=default_channels,
+        reach=reach,
+    )
+    found = explain_request(project, text, options)
+    if as_json:
+        click.echo(to_json(Explanation, found), nl=False)
+        return
+    for line in lines_of(found):
+        click.echo(line)

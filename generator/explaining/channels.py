@@ -1,0 +1,237 @@
+"""Asks channels for their records through rattler's gateway, and keeps apart how they failed.
+
+The gateway reads sharded repodata (CEP 16) where a channel has it and caches what it read. Its
+errors are one string; what kind of failure it was is found out by asking the channel once more,
+plainly, and looking at the answer (design D7).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import requests
+from rattler import Channel, ChannelConfig, RepoDataRecord
+from rattler.exceptions import GatewayError, InvalidChannelError
+from rattler.networking.client import Client
+from rattler.platform import Subdir as RattlerSubdir
+from rattler.repo_data.gateway import Gateway, GatewayQueryResult, SourceConfig
+
+from generator.errors import SelectionError, StorageError
+from generator.explaining.facts import facts
+from generator.urls import local_path, public_url
+
+#: conda's default for names without a host (conda config channel_alias)
+ALIAS: Final = "https://conda.anaconda.org"
+#: seconds for one answer
+TIMEOUT: Final = 20
+State = Literal["answered", "cached", "absent", "unreachable", "malformed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """One channel of a request, and how it answered."""
+
+    #: as the person calls it
+    name: str
+    url: str
+    state: State = "answered"
+    #: what was seen, for all but ``answered``
+    detail: str = ""
+    #: seconds since it last answered, for ``cached``
+    age: float = 0.0
+
+    @property
+    def usable(self) -> bool:
+        """Whether there are records to look at."""
+        return self.state in {"answered", "cached"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """How channels are reached."""
+
+    #: where repodata is cached between runs
+    cache: Path
+    alias: str = ALIAS
+    #: use cached data alone
+    offline: bool = False
+    timeout: int = TIMEOUT
+
+
+class Channels:
+    """Records of channels by name and subdir; asked for once, then kept."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        # a client takes longer to make than most explanations
+        self._client = Client.default_client(max_retries=1, timeout=access.timeout)
+        self._online = self._gateway("force-cache-only" if access.offline else "cache-or-fetch")
+        self._cached = self._gateway("force-cache-only")
+        self._sources: dict[tuple[str, str], Source] = {}
+        self._records: dict[tuple[str, str, str], tuple[RepoDataRecord, ...]] = {}
+
+    def _gateway(self, action: Literal["cache-or-fetch", "force-cache-only"]) -> Gateway:
+        try:
+            self._access.cache.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(
+                error.strerror or str(error),
+                where=str(self._access.cache),
+                next_step="give yourself the right to write there",
+            ) from error
+        return Gateway(
+            cache_dir=self._access.cache,
+            default_config=SourceConfig(cache_action=action),
+            client=self._client,
+        )
+
+    def gateway(self, source: Source) -> Gateway:
+        """Return the gateway that has the records of a usable source."""
+        return self._cached if source.state == "cached" else self._online
+
+    def urls(self, name: str) -> tuple[str, ...]:
+        """Return the address of a channel, several for ``defaults``; raises SelectionError."""
+        if (group := facts().multichannels.get(name)) is not None:
+            return group
+        try:
+            return (str(Channel(name, ChannelConfig(f"{self._access.alias}/")).base_url),)
+        except InvalidChannelError as error:
+            raise SelectionError(
+                f"not a channel: {error}",
+                where=name,
+                next_step="write a name (conda-forge), a URL or a folder after -c",
+            ) from error
+
+    def open(self, names: Iterable[str], subdir: str) -> tuple[Source, ...]:
+        """Ask each channel whether it is there; what failed is said in its state.
+
+        Raises:
+            SelectionError: a channel's name is none.
+
+        """
+        found = []
+        for name in names:
+            for url in self.urls(name):
+                if (source := self._sources.get((url, subdir))) is None:
+                    source = self._sources[url, subdir] = self._open(name, url, subdir)
+                found.append(source)
+        return tuple({source.url: source for source in found}.values())
+
+    def records(self, source: Source, subdirs: Sequence[str], name: str) -> list[RepoDataRecord]:
+        """Return what a usable channel has under a name; [] where it has no such subdir."""
+        missing = [each for each in subdirs if (source.url, each, name) not in self._records]
+        if missing:
+            for subdir, found in zip(missing, self._query(source, missing, name), strict=True):
+                self._records[source.url, subdir, name] = found
+        return _flat(self._records[source.url, subdir, name] for subdir in subdirs)
+
+    def names(self, source: Source, subdirs: Sequence[str]) -> tuple[str, ...]:
+        """Return every package name of a usable channel."""
+        platforms = [RattlerSubdir(subdir) for subdir in subdirs]
+        try:
+            found = asyncio.run(self.gateway(source).names([source.url], platforms))
+        except GatewayError:
+            return ()
+        return tuple(name.normalized for name in found)
+
+    def _query(
+        self, source: Source, subdirs: Sequence[str], name: str
+    ) -> list[tuple[RepoDataRecord, ...]]:
+        """Return the records per subdir, which are asked for at once.
+
+        A subdir that a channel cannot give now counts as one without any: whether the machine's
+        own subdir and noarch answer was found out in `open`.
+        """
+        gateway = self.gateway(source)
+
+        async def ask() -> list[GatewayQueryResult | BaseException]:
+            asked = (_asked(gateway, source.url, [subdir], name) for subdir in subdirs)
+            return await asyncio.gather(*asked, return_exceptions=True)
+
+        found = []
+        for answer in asyncio.run(ask()):
+            if isinstance(answer, BaseException) and not isinstance(answer, GatewayError):
+                raise answer
+            found.append(() if isinstance(answer, BaseException) else tuple(_flat(answer)))
+        return found
+
+    def _open(self, name: str, url: str, subdir: str) -> Source:
+        note = self._access.cache / f"answered-{hashlib.sha256(url.encode()).hexdigest()[:16]}"
+        try:
+            _query_once(self._online, url, [subdir, "noarch"], "python")
+        except GatewayError as error:
+            state, detail = self._outcome(url, subdir, str(error).splitlines()[0])
+            if state != "absent" and self._has_cache(url, subdir):
+                return Source(name=name, url=url, state="cached", detail=detail, age=_age(note))
+            return Source(name=name, url=url, state=state, detail=detail)
+        if self._access.offline and local_path(url) is None:
+            return Source(name=name, url=url, state="cached", detail="offline", age=_age(note))
+        note.touch()
+        return Source(name=name, url=url)
+
+    def _has_cache(self, url: str, subdir: str) -> bool:
+        if local_path(url) is not None:
+            return False
+        try:
+            _query_once(self._cached, url, [subdir, "noarch"], "python")
+        except GatewayError:
+            return False
+        return True
+
+    def _outcome(self, url: str, subdir: str, said: str) -> tuple[State, str]:
+        """Find out which of the three it is by asking for the file every channel has (CEP 26)."""
+        if (folder := local_path(url)) is not None:
+            if not (folder / "noarch" / "repodata.json").is_file():
+                return "absent", f"no noarch/repodata.json in {folder}"
+            return "malformed", said
+        if self._access.offline:
+            return "unreachable", "nothing of it is cached, and --offline was asked for"
+        try:
+            statuses = [self._status(f"{url}{place}/repodata.json") for place in ("noarch", subdir)]
+        except requests.RequestException as error:
+            return "unreachable", f"{type(error).__name__} at {public_url(url)}"
+        return _meaning(statuses, said)
+
+    def _status(self, address: str) -> int:
+        with requests.get(address, timeout=self._access.timeout, stream=True) as answer:
+            return answer.status_code
+
+
+def _meaning(statuses: Sequence[int], said: str) -> tuple[State, str]:
+    """Tell the outcomes apart by the HTTP status of noarch, which every channel has, and subdir."""
+    if any(status == 429 or status >= 500 for status in statuses):
+        return "unreachable", f"HTTP {max(statuses)}"
+    if statuses[0] >= 400:
+        login = ": it does not exist or asks for a login" if statuses[0] in {401, 403} else ""
+        return "absent", f"HTTP {statuses[0]} for noarch/repodata.json{login}"
+    return "malformed", said
+
+
+async def _asked(
+    gateway: Gateway, url: str, subdirs: Sequence[str], name: str
+) -> GatewayQueryResult:
+    platforms = [RattlerSubdir(subdir) for subdir in subdirs]
+    return await gateway.query(
+        [url], platforms, [name], recursive=False, channel_relations="disabled"
+    )
+
+
+def _query_once(gateway: Gateway, url: str, subdirs: Sequence[str], name: str) -> None:
+    asyncio.run(_asked(gateway, url, subdirs, name))
+
+
+def _flat(lists: Iterable[Iterable[RepoDataRecord]]) -> list[RepoDataRecord]:
+    return [record for records in lists for record in records]
+
+
+def _age(note: Path) -> float:
+    try:
+        return time.time() - note.stat().st_mtime
+    except OSError:
+        return 0.0

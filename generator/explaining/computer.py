@@ -1,0 +1,215 @@
+"""What a machine is, from its files: board, JetPack, userland, conda; and from rattler's detection.
+
+Everything is read below a root folder, so that another system's disk can be looked at, and tests
+can give trees of files.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+import struct
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pydantic import ConfigDict
+from rattler import Subdir as RattlerSubdir
+
+from generator.datafiles import subdirs
+from generator.explaining.facts import common_virtual_packages, jetpacks
+from generator.testing import Machine
+
+_L4T: Final = re.compile(r"#\s*R(?P<major>\d+)\s*\(release\),\s*REVISION:\s*(?P<minor>[\d.]+)")
+#: ELF e_machine and class (ELF specification, and its ARM supplement) to conda's subdirs
+_ELF: Final = {(183, 2): "linux-aarch64", (40, 1): "linux-armv7l", (62, 2): "linux-64"}
+_GLIBC: Final = re.compile(rb"GNU C Library [^\n]*?release version (\d+\.\d+)")
+_LIBC: Final = ("lib/*/libc.so.6", "lib64/libc.so.6", "usr/lib/*/libc.so.6", "lib/libc.so.6")
+#: uname -m by kernel, to the subdir of the hardware
+_HARDWARE: Final = {
+    ("Linux", "aarch64"): "linux-aarch64",
+    ("Linux", "armv7l"): "linux-armv7l",
+    ("Linux", "armv6l"): "linux-armv6l",
+    ("Linux", "x86_64"): "linux-64",
+    ("Darwin", "arm64"): "osx-arm64",
+    ("Darwin", "x86_64"): "osx-64",
+    ("Windows", "ARM64"): "win-arm64",
+    ("Windows", "AMD64"): "win-64",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Computer:
+    """One machine: its hardware, its userland, its conda, and what packages may ask of it."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    #: subdir that the hardware could run
+    hardware: str
+    #: subdir of its programs: 32-bit on a 64-bit kernel, for example
+    userland: str
+    #: subdir of the conda that is installed; "" without one
+    conda: str
+    virtual_packages: tuple[str, ...]
+    #: /proc/device-tree/model
+    board: str = ""
+    #: /etc/nv_tegra_release, ``36.4.3``
+    l4t: str = ""
+    jetpack: str = ""
+    #: ARMv8.1's atomic instructions; None where that is unknown
+    lse: bool | None = None
+
+    @property
+    def subdir(self) -> str:
+        """What packages are installed for."""
+        return self.conda or self.userland
+
+    def machine(self, *, subdir: str | None = None, added: tuple[str, ...] = ()) -> Machine:
+        """Return what is solved for; for another subdir a common machine of that kind."""
+        wanted = subdir or self.subdir
+        same_system = wanted.split("-")[0] == self.subdir.split("-")[0]
+        own = wanted == self.subdir or (same_system and wanted == self.hardware)
+        base = self.virtual_packages if own else common_virtual_packages(wanted)
+        by_name = {text.partition("=")[0]: text for text in (*base, *added)}
+        return Machine(subdir=wanted, virtual_packages=tuple(by_name.values()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class System:
+    """What only a running system tells: uname, and detection of the driver and macOS."""
+
+    kernel: str
+    processor: str
+    #: of the process, ``linux-64``
+    subdir: str
+    virtual_packages: tuple[str, ...]
+
+    @classmethod
+    def running(cls, environment: Mapping[str, str]) -> System:
+        """Return this system's."""
+        current = str(RattlerSubdir.current())
+        row = subdirs().get(current)
+        native = Machine.of(row or next(iter(subdirs().values())), native=True)
+        return cls(
+            kernel=platform.system(),
+            processor=_processor(environment),
+            subdir=current,
+            virtual_packages=native.virtual_packages,
+        )
+
+
+def look(root: Path, environment: Mapping[str, str], system: System | None) -> Computer:
+    """Find out what the machine is whose files are below ``root``.
+
+    ``system`` is None for a disk of another machine: what its files do not tell is then taken
+    from a common machine of its kind.
+    """
+    userland = _userland(root) or (system.subdir if system else "linux-aarch64")
+    hardware = userland
+    if system is not None:
+        hardware = _HARDWARE.get((system.kernel, system.processor), userland)
+    l4t = _l4t(root)
+    # /proc is the running system's, as root is
+    board = _text(root / "proc/device-tree/model").strip("\0 \n")
+    detected = system.virtual_packages if system else common_virtual_packages(userland)
+    found = {text.partition("=")[0]: text for text in detected}
+    if system is None and (glibc := _glibc(root)):
+        found["__glibc"] = f"__glibc={glibc}"
+    row = next((r for r in jetpacks() if l4t == r.l4t or l4t.startswith(f"{r.l4t}.")), None)
+    if row is not None and "__cuda" not in found:
+        found["__cuda"] = f"__cuda={row.cuda}"  # its driver is part of JetPack
+    return Computer(
+        hardware=hardware,
+        userland=userland,
+        conda=_conda(root, environment),
+        virtual_packages=tuple(found.values()),
+        board=board,
+        l4t=l4t,
+        jetpack=row.jetpack if row else "",
+        lse=_lse(root),
+    )
+
+
+def _processor(environment: Mapping[str, str]) -> str:
+    """Return the CPU's own name, also where the process is for another one and is translated.
+
+    Rosetta: ``sysctl.proc_translated`` (Apple, "About the Rosetta translation environment").
+    Windows: an emulated process still sees the real CPU in PROCESSOR_IDENTIFIER.
+    """
+    name = platform.machine()
+    if platform.system() == "Darwin" and name == "x86_64":
+        asked = subprocess.run(
+            ["/usr/sbin/sysctl", "-n", "sysctl.proc_translated"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return "arm64" if asked.stdout.strip() == "1" else name
+    if environment.get("PROCESSOR_IDENTIFIER", "").startswith("ARMv8"):
+        return "ARM64"
+    return name
+
+
+def _userland(root: Path) -> str:
+    """Return the subdir of the system's own programs, by the ELF header of its shell."""
+    for name in ("bin/sh", "usr/bin/sh", "bin/busybox", "usr/bin/env"):
+        try:
+            with (root / name).open("rb") as file:
+                head = file.read(20)
+        except OSError:
+            continue
+        if len(head) == 20 and head[:4] == b"\x7fELF":
+            (machine,) = struct.unpack_from("<H", head, 18)
+            return _ELF.get((machine, head[4]), "")
+    return ""
+
+
+def _l4t(root: Path) -> str:
+    match = _L4T.search(_text(root / "etc/nv_tegra_release"))
+    return f"{match['major']}.{match['minor']}" if match else ""
+
+
+def _lse(root: Path) -> bool | None:
+    """Whether /proc/cpuinfo lists ``atomics`` (Linux' arm64 hwcaps); None without a list."""
+    features = re.search(r"(?m)^Features\s*:\s*(.*)$", _text(root / "proc/cpuinfo"))
+    return "atomics" in features[1].split() if features else None
+
+
+def _glibc(root: Path) -> str:
+    for pattern in _LIBC:
+        for path in sorted(root.glob(pattern)):
+            try:
+                match = _GLIBC.search(path.read_bytes())
+            except OSError:
+                continue
+            if match:
+                return match[1].decode()
+    return ""
+
+
+def _conda(root: Path, environment: Mapping[str, str]) -> str:
+    """Return the subdir of conda's own Python, from the records of its base environment."""
+    folders = []
+    if executable := environment.get("CONDA_EXE") or environment.get("MAMBA_EXE"):
+        folders.append(Path(executable).parents[1])
+    folders += [Path(environment[k]) for k in ("CONDA_ROOT", "CONDA_PREFIX") if environment.get(k)]
+    for folder in folders:
+        below = root / str(folder).lstrip("/\\") if root != Path("/") else folder
+        for path in sorted((below / "conda-meta").glob("python-[0-9]*.json")):
+            try:
+                subdir = json.loads(path.read_text(encoding="utf-8")).get("subdir")
+            except (OSError, ValueError, AttributeError):
+                continue
+            if isinstance(subdir, str):
+                return subdir
+    return ""
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

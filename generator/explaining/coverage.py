@@ -1,0 +1,194 @@
+"""The grid of cells: what our channel and others have of each, how late, what is missing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import ConfigDict
+from rattler import RepoDataRecord
+
+from generator.datafiles import subdirs
+from generator.explaining.channels import Channels, Source, State
+from generator.explaining.facts import releases
+from generator.explaining.records import newest_first, pythons
+from generator.matrix import PROJECTS
+from generator.model import Lock
+
+_CLOSED = ConfigDict(extra="forbid")
+#: conda-forge's and the pytorch channel's build strings
+_BUILD: Final = re.compile(
+    r"(?:^|_)(?:cuda(?P<major>\d{2})\.?(?P<minor>\d)|(?P<cpu>cpu))(?=_|$|\D)"
+)
+#: what cells are made of; libtorch and the metapackages come with them
+_PACKAGES: Final = ("pytorch", "torchvision", "torchaudio")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offer:
+    """What one channel has of a package in a cell; "" and () where it has nothing."""
+
+    __pydantic_config__ = _CLOSED
+
+    channel: str
+    state: State
+    version: str
+    pythons: tuple[str, ...]
+    #: the day of the first build of that version; "" where the records do not tell
+    arrived: str
+    #: from upstream's release of that version to that day
+    lag_days: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoverageRow:
+    """One package of one cell."""
+
+    __pydantic_config__ = _CLOSED
+
+    subdir: str
+    accelerator: str
+    package: str
+    #: the newest version that the lock has wheels of; "" for none
+    upstream: str
+    ours: Offer
+    theirs: tuple[Offer, ...]
+    #: what ours lacks, in plain words
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coverage:
+    """All of ``armtorch coverage``, and the data of the page."""
+
+    __pydantic_config__ = _CLOSED
+
+    ours: str
+    against: tuple[str, ...]
+    rows: tuple[CoverageRow, ...]
+
+
+def coverage(channels: Channels, ours: str, against: Sequence[str], lock: Lock) -> Coverage:
+    """Compare channels cell by cell; raises SelectionError for a channel's name that is none."""
+    rows: list[CoverageRow] = []
+    for subdir in subdirs():
+        sources = channels.open((ours, *against), subdir)
+        have = {
+            (source.name, package): _by_accelerator(
+                channels.records(source, [subdir], package) if source.usable else ()
+            )
+            for source in sources
+            for package in _PACKAGES
+        }
+        locked = [cell for cell in lock.cells if cell.subdir == subdir and cell.train == "stable"]
+        # a subdir that nobody has anything for is shown as one empty cell
+        accelerators = {str(cell.accelerator) for cell in locked} | {
+            name for found in have.values() for name in found
+        } or {"cpu"}
+        for accelerator in sorted(accelerators, key=lambda text: (text != "cpu", text)):
+            for package in _PACKAGES:
+                offers = [
+                    _offer(source, package, have[source.name, package].get(accelerator, []))
+                    for source in sources
+                ]
+                upstream = _upstream(lock, subdir, accelerator, package)
+                rows.append(
+                    CoverageRow(
+                        subdir=subdir,
+                        accelerator=accelerator,
+                        package=package,
+                        upstream=upstream,
+                        ours=offers[0],
+                        theirs=tuple(offers[1:]),
+                        missing=tuple(_missing(lock, subdir, accelerator, package, offers)),
+                    )
+                )
+    return Coverage(ours=ours, against=tuple(against), rows=tuple(rows))
+
+
+def accelerator_of(record: RepoDataRecord) -> str:
+    """Return the accelerator of a record as cells call it: ``cpu``, ``cuda130``, ``...-tegra``.
+
+    A build string that names neither is the one build of its subdir (macOS): ``cpu``.
+    """
+    match = _BUILD.search(str(record.build))
+    if match is None or match["cpu"]:
+        return "cpu"
+    tegra = any(re.match(r"arm-variant \S+ tegra", depends) for depends in record.depends)
+    return f"cuda{match['major']}{match['minor']}" + ("-tegra" if tegra else "")
+
+
+def _by_accelerator(records: Iterable[RepoDataRecord]) -> dict[str, list[RepoDataRecord]]:
+    found: dict[str, list[RepoDataRecord]] = {}
+    for record in records:
+        found.setdefault(accelerator_of(record), []).append(record)
+    return found
+
+
+def _offer(source: Source, package: str, records: Sequence[RepoDataRecord]) -> Offer:
+    newest = newest_first(records)
+    of_newest = [record for record in newest if record.version == newest[0].version]
+    version = str(newest[0].version) if newest else ""
+    days = [record.timestamp.date() for record in of_newest if record.timestamp is not None]
+    released = releases().get(package, {}).get(version)
+    # a day before the release is the wheel's own (design D8), not the one it came to the channel
+    arrived = min((day for day in days if released is None or day >= released), default=None)
+    lag = (arrived - released).days if arrived and released else None
+    return Offer(
+        channel=source.name,
+        state=source.state,
+        version=version,
+        pythons=pythons(of_newest),
+        arrived=arrived.isoformat() if arrived else "",
+        lag_days=lag,
+    )
+
+
+def _upstream(lock: Lock, subdir: str, accelerator: str, package: str) -> str:
+    project = PROJECTS[package]
+    found = [
+        cell.trio[project]
+        for cell in lock.cells
+        if (cell.subdir, str(cell.accelerator)) == (subdir, accelerator) and project in cell.trio
+    ]
+    return max(found, key=_parts, default="")
+
+
+def _missing(
+    lock: Lock, subdir: str, accelerator: str, package: str, offers: Sequence[Offer]
+) -> Iterable[str]:
+    ours, theirs = offers[0], offers[1:]
+    if ours.state not in {"answered", "cached"}:
+        yield f"{ours.channel} is {ours.state}"
+        return
+    upstream = _upstream(lock, subdir, accelerator, package)
+    if upstream and _parts(ours.version) < _parts(upstream):
+        yield f"{upstream}, which upstream has"
+    newest = max(theirs, key=lambda offer: _parts(offer.version), default=None)
+    if newest and _parts(newest.version) > max(_parts(ours.version), _parts(upstream)):
+        yield f"{newest.version}, which {newest.channel} has"
+    cells = [
+        cell
+        for cell in lock.cells
+        if (cell.subdir, str(cell.accelerator)) == (subdir, accelerator)
+        and ours.version in {wheel.version for wheel in cell.wheels_of(PROJECTS[package])}
+    ]
+    wheels = {
+        str(wheel.python)
+        for cell in cells
+        for wheel in cell.wheels_of(PROJECTS[package])
+        if wheel.python is not None
+    }
+    if lacking := sorted(wheels - set(ours.pythons)):
+        yield f"Python {' '.join(lacking)}"
+    for cell in cells or [c for c in lock.cells if c.subdir == subdir and not ours.version]:
+        if str(cell.accelerator) == accelerator:
+            for row in cell.absent:
+                if row.package == package and not row.python:
+                    yield f"{cell.line}: {row.reason}: {row.detail}"
+
+
+def _parts(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version))

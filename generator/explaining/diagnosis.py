@@ -1,0 +1,180 @@
+"""Finds the causes: per package and channel first, then what does not go together."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import replace
+
+from rattler import MatchSpec, RepoDataRecord
+
+from generator.explaining.chains import shortest_chain
+from generator.explaining.channels import Source
+from generator.explaining.conflicts import conflicts
+from generator.explaining.facts import facts
+from generator.explaining.findings import Cause, Finding
+from generator.explaining.probing import Prober, Setting, satisfied
+from generator.explaining.records import (
+    builds,
+    matching,
+    newest_first,
+    pythons,
+    text_of,
+    versions,
+    virtual_specs,
+)
+from generator.explaining.request import name_of, parsed
+
+_CHANNEL_CAUSES: dict[str, Cause] = {
+    "absent": "no-channel",
+    "unreachable": "unreachable",
+    "malformed": "malformed",
+}
+
+
+def diagnose(specs: Sequence[str], setting: Setting, prober: Prober) -> tuple[Finding, ...]:
+    """Return every cause why ``specs`` have no solution; channels that failed come first.
+
+    Works for a request that has a solution, too: only channels' states are found then.
+    """
+    found = [
+        Finding(cause=_CHANNEL_CAUSES[source.state], channel=source.name, detail=source.detail)
+        for source in setting.sources
+        if not source.usable
+    ]
+    if prober.solve(specs, setting) is not None:
+        return tuple(found)
+    healthy = []
+    for spec in specs:
+        if prober.solve([spec], setting) is not None:
+            healthy.append(spec)
+        else:
+            found += _single(spec, setting, prober)
+    return (*found, *conflicts(healthy, setting, prober))
+
+
+def _single(spec: str, setting: Setting, prober: Prober) -> list[Finding]:
+    """Find out why one package alone cannot be had, on each channel that it is asked from."""
+    name, wanted = name_of(spec), parsed(spec)
+    channel = spec.partition("::")[0] if "::" in spec else None
+    asked = [s for s in setting.usable if channel in {None, s.name, s.url.rstrip("/")}]
+    found: list[Finding] = []
+    first = ""
+    for source in asked:
+        records = prober.channels.records(source, setting.subdirs, name)
+        if not records:
+            found.append(_not_there(spec, source, setting, prober))
+            continue
+        fitting = matching(records, wanted)
+        if not fitting:
+            found.append(_other(spec, source, records, wanted))
+        elif first and setting.strict:
+            found.append(
+                Finding(
+                    cause="priority",
+                    package=name,
+                    spec=spec,
+                    channel=source.name,
+                    offered=versions(fitting)[:3],
+                    hidden_by=first,
+                )
+            )
+        else:
+            found.append(_unusable(spec, source, fitting, setting, prober))
+        first = first or source.name
+    if any(finding.cause != "absent" for finding in found):
+        return [replace(finding, meant="") for finding in found]
+    return found
+
+
+def _not_there(spec: str, source: Source, setting: Setting, prober: Prober) -> Finding:
+    name, channels = name_of(spec), prober.channels
+    others = [subdir for subdir in facts().subdirs if subdir != setting.machine.subdir]
+    having = tuple(subdir for subdir in others if channels.records(source, [subdir], name))
+    if having:
+        return Finding(
+            cause="elsewhere", package=name, spec=spec, channel=source.name, offered=having
+        )
+    return Finding(
+        cause="absent",
+        package=name,
+        spec=spec,
+        channel=source.name,
+        meant=_meant(name, source, setting, prober),
+    )
+
+
+def _meant(name: str, source: Source, setting: Setting, prober: Prober) -> str:
+    """Return the name that was perhaps meant: a known one, or the nearest on the channel."""
+    if name in facts().switches:
+        return ""
+    names = prober.channels.names(source, setting.subdirs)
+    if (renamed := facts().renames.get(name)) is not None and renamed in names:
+        return renamed
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.8)
+    return near[0] if near else ""
+
+
+def _other(
+    spec: str, source: Source, records: Sequence[RepoDataRecord], wanted: MatchSpec
+) -> Finding:
+    """Say whether it is the version, the Python or the build that is not there."""
+    name = name_of(spec)
+    of_version = matching(records, MatchSpec(f"{name} {wanted.version or '*'}"))
+    cause: Cause = "build" if of_version else "version"
+    offered = builds(of_version) if of_version else versions(records)
+    if of_version and "py3" in (wanted.build or "") and pythons(of_version):
+        cause, offered = "python", pythons(of_version)
+    return Finding(cause=cause, package=name, spec=spec, channel=source.name, offered=offered)
+
+
+def _unusable(
+    spec: str,
+    source: Source,
+    fitting: Sequence[RepoDataRecord],
+    setting: Setting,
+    prober: Prober,
+) -> Finding:
+    """Explain records that fit the request and cannot be installed."""
+    name = name_of(spec)
+    refused = [
+        (record, [each for each in virtual_specs(record) if not satisfied(each, setting)])
+        for record in newest_first(fitting)
+    ]
+    if all(bad for _, bad in refused):
+        # the record that asks for least: the newest of those with the fewest demands
+        record, bad = min(refused, key=lambda pair: len(pair[1]))
+        return _virtual(spec, source, bad[0], setting, (text_of(record), bad[0]))
+    able = [record for record, bad in refused if not bad]
+    chain = shortest_chain(able, setting, prober)
+    if chain is None:
+        return Finding(cause="dependencies", package=name, spec=spec, channel=source.name)
+    if chain.cause == "virtual":
+        return _virtual(spec, source, chain.links[-1], setting, chain.links)
+    return Finding(
+        cause="priority" if chain.cause == "priority" else "dependencies",
+        package=name,
+        spec=spec,
+        channel=source.name,
+        chain=chain.links,
+        offered=chain.offered,
+        against=chain.against,
+        hidden_by=chain.hidden_by,
+        detail=chain.cause,
+    )
+
+
+def _virtual(
+    spec: str, source: Source, need: str, setting: Setting, chain: tuple[str, ...]
+) -> Finding:
+    name, _, needed = need.partition(" ")
+    return Finding(
+        cause="virtual",
+        package=name_of(spec),
+        spec=spec,
+        channel=source.name,
+        virtual=name,
+        found=setting.virtual(name) or "",
+        needed=needed,
+        chain=chain,
+    )

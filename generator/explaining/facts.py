@@ -1,0 +1,137 @@
+"""What the data files say about clients, names, machines and other tools' messages."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from functools import cache
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+from generator.datafiles import load_data, subdirs
+
+Client = Literal["conda", "mamba", "micromamba", "pixi"]
+OptionMeaning = Literal["channel", "name", "prefix", "file", "subdir", "priority", "other"]
+
+
+def _pattern(text: str) -> str:
+    re.compile(text)
+    return text
+
+
+Pattern = Annotated[str, AfterValidator(_pattern)]
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ClientFacts(_Row):
+    """How a client behaves when its command says nothing else."""
+
+    default_channels: tuple[str, ...]
+    strict: bool
+
+
+class VirtualFacts(_Row):
+    """A virtual package in plain words."""
+
+    name: str
+    fix: str
+    absent: str = ""
+
+
+class PastedFacts(_Row):
+    """How other tools' messages look, for texts that a person pastes."""
+
+    lists: tuple[str, ...]
+    items: Pattern
+    sentences: tuple[Pattern, ...]
+    channels: Pattern
+    prompts: Pattern
+    clients: dict[Client, tuple[str, ...]]
+
+
+class Facts(_Row):
+    """All of explaining.yaml."""
+
+    clients: dict[Client, ClientFacts]
+    options: dict[str, OptionMeaning]
+    flags: dict[str, Literal["override", "strict", "flexible"]]
+    multichannels: dict[str, tuple[str, ...]]
+    subdirs: tuple[str, ...]
+    machines: dict[str, tuple[str, ...]]
+    virtual_packages: dict[str, VirtualFacts]
+    without_lse: tuple[str, ...]
+    renames: dict[str, str]
+    cpu_instead: dict[str, str]
+    switches: tuple[str, ...]
+    pasted: PastedFacts
+
+
+class When(_Row):
+    """Which machines a warning is about; everything that is given must hold."""
+
+    subdir: str
+    board: Pattern | None = None
+    lse: bool | None = None
+    l4t: str | None = None
+    hardware: str | None = None
+
+
+class Warn(_Row):
+    """A machine on which a package installs and then does not work, or nothing can."""
+
+    id: str
+    when: When
+    #: "" for all
+    package: str = ""
+    #: version spec (CEP 29)
+    versions: str = "*"
+    #: channels whose packages it is not about: they build from source
+    not_from: tuple[str, ...] = ()
+    short: str
+    advice: str
+    source: str
+
+
+class JetPack(_Row):
+    """One row of jetson.yaml."""
+
+    l4t: str
+    jetpack: str
+    cuda: str
+    #: whether the server builds of CUDA run on it
+    sbsa: bool
+
+
+@cache
+def facts() -> Facts:
+    """Return explaining.yaml; raises DataError."""
+    return load_data("explaining.yaml", Facts)
+
+
+@cache
+def warnings() -> tuple[Warn, ...]:
+    """Return warnings.yaml; raises DataError."""
+    return tuple(load_data("warnings.yaml", list[Warn]))
+
+
+@cache
+def jetpacks() -> tuple[JetPack, ...]:
+    """Return jetson.yaml, the most exact L4T release first; raises DataError."""
+    return tuple(load_data("jetson.yaml", list[JetPack]))
+
+
+@cache
+def releases() -> dict[str, dict[str, dt.date]]:
+    """Return the day of each upstream release, by conda package; raises DataError."""
+    return load_data("releases.yaml", dict[str, dict[str, dt.date]])
+
+
+def common_virtual_packages(subdir: str) -> tuple[str, ...]:
+    """Return what a common machine of a subdir has; () for one that nobody described."""
+    if subdir in subdirs():
+        return subdirs()[subdir].virtual_packages
+    return facts().machines.get(subdir, ())

@@ -1,0 +1,113 @@
+"""Warnings that no virtual package can carry: what installs on a machine and then does not work."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pydantic import ConfigDict
+from rattler import BuildString, MatchSpec, PackageRecord, RepoDataRecord
+
+from generator.explaining.computer import Computer
+from generator.explaining.facts import Warn, facts, warnings
+from generator.testing import Machine
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """One warning that holds, or may hold where the machine is not known well enough."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    id: str
+    text: str
+    advice: str
+    #: False where the machine's files would have to tell
+    certain: bool
+
+
+def notices(
+    machine: Machine, computer: Computer | None, records: Iterable[RepoDataRecord]
+) -> tuple[Notice, ...]:
+    """Return the warnings about a machine and about ``records`` on it.
+
+    ``computer`` is None for a machine that nobody could look at.
+    """
+    known = list(records)
+    found = []
+    for warning in warnings():
+        certain = _holds(warning, machine, computer)
+        version = _affected(warning, known)
+        if certain is None or (warning.package and not version):
+            continue
+        text = warning.short.format(version=version)
+        found.append(Notice(id=warning.id, text=text, advice=warning.advice, certain=certain))
+    return tuple(found)
+
+
+def machine_notices(computer: Computer) -> tuple[Notice, ...]:
+    """Return the warnings that are certain of a machine, whatever is installed."""
+    machine = computer.machine()
+    return tuple(
+        Notice(
+            id=warning.id,
+            text=warning.short.format(version=warning.versions.replace("|", " or ")),
+            advice=warning.advice,
+            certain=True,
+        )
+        for warning in warnings()
+        if _holds(warning, machine, computer)
+    )
+
+
+def dies(computer: Computer, package: str, version: str) -> bool:
+    """Whether a version of our package installs on the machine and then does not work."""
+    record = PackageRecord(package, version, BuildString("0"), 0, computer.subdir)
+    return any(
+        warning.package == package
+        and _holds(warning, computer.machine(), computer)
+        and MatchSpec(f"{package} {warning.versions}").matches(record)
+        for warning in warnings()
+    )
+
+
+def _holds(warning: Warn, machine: Machine, computer: Computer | None) -> bool | None:
+    """Whether it is about the machine: True, None for no, False for perhaps."""
+    when = warning.when
+    if when.subdir != machine.subdir:
+        return None
+    if computer is None and (when.board or when.l4t or when.hardware):
+        return None
+    if computer is not None:
+        checks = (
+            when.board is None or re.search(when.board, computer.board) is not None,
+            when.l4t is None or computer.l4t.split(".")[0] == when.l4t,
+            when.hardware is None or computer.hardware == when.hardware,
+        )
+        if not all(checks):
+            return None
+    lse = _lse(machine) if computer is None or computer.lse is None else computer.lse
+    if when.lse is not None and lse is not when.lse:
+        return False if lse is None else None
+    return True
+
+
+def _lse(machine: Machine) -> bool | None:
+    """Return what ``__archspec`` tells of ARMv8.1's atomics; None for CPUs that nobody listed."""
+    for text in machine.virtual_packages:
+        if text.startswith("__archspec=") and text.split("=")[-1] in facts().without_lse:
+            return False
+    return None
+
+
+def _affected(warning: Warn, records: Iterable[RepoDataRecord]) -> str:
+    """Return the version of the record that a warning is about, "" for none."""
+    if not warning.package:
+        return ""
+    spec = MatchSpec(f"{warning.package} {warning.versions}")
+    for record in records:
+        channel = str(record.channel or "").rstrip("/").rsplit("/", 1)[-1]
+        if spec.matches(record) and channel not in warning.not_from:
+            return str(record.version)
+    return ""

@@ -1,0 +1,190 @@
+"""Probing solves: whether a set of specs has a solution on some channels for some machine.
+
+A solve costs milliseconds, so every claim of an explanation and every command it suggests is
+tried, and none is read from the text of a SolverError.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from rattler import (
+    BuildString,
+    ChannelPriority,
+    MatchSpec,
+    PackageRecord,
+    RepoDataRecord,
+)
+from rattler import solve as rattler_solve
+from rattler.exceptions import GatewayError, SolverError
+from rattler.platform import Subdir as RattlerSubdir
+
+from generator.errors import SolveError, UnreachableError
+from generator.explaining.channels import Channels, Source
+from generator.testing import Machine
+
+#: seconds after which a solve says nothing, neither yes nor no
+LIMIT: Final = 20.0
+#: seconds of CPU time after which a second cause or a second command is not looked for any more
+_PATIENCE: Final = 1.0
+Solution = tuple[RepoDataRecord, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """Where a request is solved: the machine, the channels in order, and how strictly."""
+
+    machine: Machine
+    sources: tuple[Source, ...]
+    strict: bool
+
+    @property
+    def usable(self) -> tuple[Source, ...]:
+        """The channels that there are records of."""
+        return tuple(source for source in self.sources if source.usable)
+
+    @property
+    def subdirs(self) -> tuple[str, str]:
+        """Where records that the machine can take lie."""
+        return (self.machine.subdir, "noarch")
+
+    def virtual(self, name: str) -> str | None:
+        """Return the version, and the build where that says more, of a virtual package."""
+        for text in self.machine.virtual_packages:
+            found, _, rest = text.partition("=")
+            if found == name:
+                version, _, build = rest.partition("=")
+                return f"{version} {build}".strip() if build not in {"", "0"} else version
+        return None
+
+    def with_virtual(self, text: str) -> Setting:
+        """Return the setting with a virtual package replaced, ``__cuda=13.0``."""
+        name = text.partition("=")[0]
+        kept = [each for each in self.machine.virtual_packages if each.partition("=")[0] != name]
+        machine = replace(self.machine, virtual_packages=(*kept, text))
+        return replace(self, machine=machine)
+
+
+class Prober:
+    """Solves, and remembers what it solved."""
+
+    def __init__(self, channels: Channels) -> None:
+        self.channels = channels
+        self._spent = 0.0
+        self._known: dict[tuple[Setting, tuple[str, ...]], Solution | None] = {}
+
+    @property
+    def impatient(self) -> bool:
+        """Whether so much was solved already that only the most needful is still worth it."""
+        return self._spent > _PATIENCE
+
+    def solve(self, specs: Sequence[str], setting: Setting) -> Solution | None:
+        """Return the records that would be installed, None when there is no solution.
+
+        Without strict priority the best channel's own records are preferred, as clients do: the
+        strict solution counts where there is one.
+
+        Raises:
+            SolveError: the solver did not finish.
+
+        """
+        key = (setting, tuple(sorted(specs)))
+        if key not in self._known:
+            started = time.process_time()
+            found = self._solve(key[1], setting, ChannelPriority.Strict)
+            if found is None and not setting.strict and len(setting.usable) > 1:
+                found = self._solve(key[1], setting, ChannelPriority.Disabled)
+            self._known[key] = found
+            self._spent += time.process_time() - started
+        return self._known[key]
+
+    def visible(self, name: str, setting: Setting) -> list[RepoDataRecord]:
+        """Return the records of a name that the solver may take, by channel priority."""
+        found: list[RepoDataRecord] = []
+        for source in setting.usable:
+            found += self.channels.records(source, setting.subdirs, name)
+            if found and setting.strict:
+                break
+        return found
+
+    def _solve(
+        self, specs: Sequence[str], setting: Setting, priority: ChannelPriority
+    ) -> Solution | None:
+        usable = setting.usable
+        if not usable:
+            return None
+        # records of a channel that did not answer are in the cached gateway, which has all others
+        gateway = self.channels.gateway(
+            next((source for source in usable if source.state == "cached"), usable[0])
+        )
+        started = time.monotonic()
+        try:
+            return tuple(
+                asyncio.run(
+                    rattler_solve(
+                        [source.url for source in usable],
+                        [self._addressed(spec) for spec in specs],
+                        gateway=gateway,
+                        platforms=[RattlerSubdir(name) for name in setting.subdirs],
+                        virtual_packages=setting.machine.records(),
+                        channel_priority=priority,
+                        channel_relations="disabled",
+                        timeout=dt.timedelta(seconds=LIMIT),
+                    )
+                )
+            )
+        except SolverError as error:
+            if time.monotonic() - started >= LIMIT:
+                raise SolveError(
+                    f"the solver did not finish within {LIMIT:.0f} s",
+                    where=" ".join(specs),
+                    next_step="ask for fewer packages, or for exact versions",
+                ) from error
+            return None
+        except GatewayError as error:
+            raise UnreachableError(
+                str(error).splitlines()[0],
+                where=", ".join(source.name for source in usable),
+                next_step="run it again, or with --offline on what is cached",
+            ) from error
+
+    def _addressed(self, spec: str) -> MatchSpec:
+        """Write ``channel::name`` with the channel's address, which may not be conda's host."""
+        channel, separator, rest = spec.partition("::")
+        if not separator or "://" in channel:
+            return MatchSpec(spec)
+        return MatchSpec(f"{self.channels.urls(channel)[0]}::{rest}")
+
+
+def satisfied(spec: str, setting: Setting) -> bool:
+    """Whether the machine has the virtual package that a spec asks for."""
+    wanted = MatchSpec(spec)
+    return any(
+        wanted.matches(
+            PackageRecord(
+                each.name,
+                str(each.version),
+                BuildString(str(each.build_string)),
+                0,
+                setting.machine.subdir,
+            )
+        )
+        for each in setting.machine.records()
+    )
+
+
+def smallest_failing(specs: Sequence[str], setting: Setting, prober: Prober) -> tuple[str, ...]:
+    """Return a smallest subset without a solution, found by leaving out one after the other."""
+    core = list(specs)
+    # what brings most with it goes first: the rest is quick to solve without it
+    sizes = {spec: len(prober.solve([spec], setting) or ()) for spec in specs}
+    for spec in sorted(specs, key=lambda each: sizes[each], reverse=True):
+        without = [each for each in core if each != spec]
+        if without and prober.solve(without, setting) is None:
+            core = without
+    return tuple(core)

@@ -1,0 +1,126 @@
+"""An explanation as data: what ``--json`` writes, and what the words are made of."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import ConfigDict, TypeAdapter
+
+from generator.explaining.channels import Source, State
+from generator.explaining.findings import Finding
+from generator.explaining.notices import Notice
+from generator.explaining.suggesting import Suggestion
+
+_CLOSED = ConfigDict(extra="forbid")
+#: ``unknown``: a channel did not answer, so that nothing can be said
+Outcome = Literal["works", "fails", "unknown"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Installed:
+    """One package that a command brings."""
+
+    __pydantic_config__ = _CLOSED
+
+    name: str
+    version: str
+    build: str
+    channel: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """A command that was solved."""
+
+    __pydantic_config__ = _CLOSED
+
+    command: str
+    #: how it differs from what was asked
+    differs: tuple[str, ...]
+    installs: tuple[Installed, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChannelState:
+    """One channel and how it answered."""
+
+    __pydantic_config__ = _CLOSED
+
+    name: str
+    url: str
+    state: State
+    detail: str
+    #: days since it last answered, for cached data
+    age_days: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """All of ``armtorch explain``."""
+
+    __pydantic_config__ = _CLOSED
+
+    #: as read
+    command: str
+    subdir: str
+    virtual_packages: tuple[str, ...]
+    channels: tuple[ChannelState, ...]
+    outcome: Outcome
+    #: what the command as it is brings
+    installs: tuple[Installed, ...]
+    findings: tuple[Finding, ...]
+    #: the shortest first; each was solved
+    commands: tuple[Command, ...]
+    #: from the lock, where nothing works
+    missing_upstream: tuple[str, ...]
+    warnings: tuple[Notice, ...]
+    notes: tuple[str, ...]
+
+
+def installed(records: Any, sources: tuple[Source, ...]) -> tuple[Installed, ...]:
+    """Describe records; a channel is called as the person calls it."""
+    names = {source.url.rstrip("/"): source.name for source in sources}
+    return tuple(
+        Installed(
+            name=record.name.normalized,
+            version=str(record.version),
+            build=str(record.build),
+            channel=names.get(str(record.channel).rstrip("/"), str(record.channel)),
+        )
+        for record in records
+    )
+
+
+def command_of(suggestion: Suggestion, sources: tuple[Source, ...]) -> Command:
+    """Describe a suggestion."""
+    return Command(
+        command=suggestion.request.command(),
+        differs=tuple(edit.words for edit in suggestion.edits),
+        installs=installed(suggestion.installs, sources),
+    )
+
+
+def channel_state(source: Source) -> ChannelState:
+    """Describe a channel."""
+    return ChannelState(
+        name=source.name,
+        url=source.url,
+        state=source.state,
+        detail=source.detail,
+        age_days=round(source.age / 86400, 1) if source.state == "cached" else None,
+    )
+
+
+def to_json(kind: type[Any], value: Any) -> str:
+    """Return a report as JSON text."""
+    content = TypeAdapter(kind).dump_python(value, mode="json")
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def schema_of(kind: type[Any]) -> str:
+    """Return the JSON Schema of a report."""
+    schema = TypeAdapter(kind).json_schema(mode="serialization")
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,131 @@
+"""What somebody asked a client for, and how the same client is asked for something else."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from rattler import MatchSpec
+from rattler.exceptions import InvalidMatchSpecError, InvalidPackageNameError
+
+from generator.errors import SelectionError
+from generator.explaining.facts import Client
+
+#: a command somebody typed, an environment.yml, or another tool's message
+Origin = Literal["command", "file", "error"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One request as a client understands it."""
+
+    client: Client
+    #: ``install``, ``create``, ``add``, ``global install`` ...
+    verb: str
+    specs: tuple[str, ...]
+    #: as typed, without the client's own
+    channels: tuple[str, ...] = ()
+    #: the client's own channels, which are asked after those
+    defaults: tuple[str, ...] = ()
+    #: whether the command must say that the client's own channels are not to be asked
+    override: bool = False
+    strict: bool = False
+    #: specs of what is in the environment already: solved along, no part of the command
+    beside: tuple[str, ...] = ()
+    #: None for the machine's own
+    subdir: str | None = None
+    #: ``-n NAME`` or ``-p PATH``
+    target: tuple[str, ...] = ()
+    origin: Origin = "command"
+    #: what was read and not used, in plain words
+    notes: tuple[str, ...] = ()
+
+    @property
+    def searched(self) -> tuple[str, ...]:
+        """All channels in the order of priority; ``channel::name`` adds its own, as in conda."""
+        named = (channel for spec in self.specs if (channel := channel_of(spec)))
+        return tuple(dict.fromkeys((*self.channels, *named, *self.defaults)))
+
+    @property
+    def solved(self) -> tuple[str, ...]:
+        """All specs that must have a solution together."""
+        return tuple(dict.fromkeys((*self.specs, *self.beside)))
+
+    def anew(self) -> Request:
+        """Return the request for an environment of its own, nothing beside it."""
+        if self.client == "pixi" or self.verb == "create":
+            return replace(self, beside=())
+        return replace(self, verb="create", beside=(), target=("-n", "torch"))
+
+    def swap(self, old: str, new: str | None) -> Request:
+        """Return the request with a spec replaced, or left out for None."""
+        specs = [new if text == old else text for text in self.specs]
+        return replace(self, specs=tuple(dict.fromkeys(text for text in specs if text)))
+
+    def command(self) -> str:
+        """Return the command line that asks the same client for it."""
+        words = list(self.specs)
+        if self.client == "pixi":
+            return self._pixi(words)
+        head = [self.client, *self.verb.split(), *self.target]
+        options = [part for channel in self.channels for part in ("-c", channel)]
+        if self.override:
+            options.append("--override-channels")
+        if self.strict:
+            options.append("--strict-channel-priority")
+        line = [*head, *words, *options]
+        if self.subdir and self.client == "micromamba":
+            line += ["--platform", self.subdir]
+        prefix = f"CONDA_SUBDIR={self.subdir} " if self.subdir and "--platform" not in line else ""
+        return prefix + _joined(line)
+
+    def _pixi(self, words: list[str]) -> str:
+        options = ["--platform", self.subdir] if self.subdir else []
+        if self.verb != "add":
+            options += [part for channel in self.channels for part in ("-c", channel)]
+            return _joined(["pixi", *self.verb.split(), *options, *words])
+        # pixi add takes its channels from the workspace
+        added = [
+            f"pixi workspace channel add --prepend {shlex.quote(channel)} && "
+            for channel in reversed(self.channels)
+            if channel not in self.defaults
+        ]
+        return "".join(added) + _joined(["pixi", "add", *options, *words])
+
+
+def parsed(spec: str) -> MatchSpec:
+    """Read one spec (CEP 29); raises SelectionError."""
+    try:
+        return MatchSpec(spec)
+    except (InvalidMatchSpecError, InvalidPackageNameError) as error:
+        raise SelectionError(
+            f"not a package: {error}",
+            where=spec,
+            next_step="write packages as conda does: pytorch, pytorch=2.10, 'pytorch>=2.10'",
+        ) from error
+
+
+def channel_of(spec: str) -> str:
+    """Return the channel that ``channel::name`` names, "" for none."""
+    return spec.partition("::")[0] if "::" in spec else ""
+
+
+def name_of(spec: str) -> str:
+    """Return the package that a spec is about; raises SelectionError."""
+    text = str(parsed(spec).name.normalized or "")
+    if not text or any(character in text for character in "*^$"):
+        raise SelectionError(
+            "a spec without one exact name",
+            where=spec,
+            next_step="name the package: pytorch, pytorch=2.10",
+        )
+    return text
+
+
+def _joined(words: list[str]) -> str:
+    """Quote only what a shell would take apart; `=` and `*` after it are left to be read."""
+    return " ".join(
+        f"'{word}'" if set(word) & set(" <>|&*[]()'!;$") and "'" not in word else word
+        for word in words
+    )

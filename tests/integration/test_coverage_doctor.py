@@ -1,0 +1,169 @@
+"""`armtorch coverage` and `armtorch doctor`, and the README's transcripts."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+
+import jsonschema
+import pytest
+from click.testing import CliRunner
+
+from generator.commands import cli
+from generator.stages.explaining import (
+    ExplainOptions,
+    Reach,
+    check_machine,
+    compare_channels,
+    explain_request,
+)
+from tests import computers, transcripts
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def grid(cached, recorded_alias):
+    found = compare_channels(cached, ["conda-forge", "pytorch"], Reach(alias=recorded_alias))
+    return {(row.subdir, row.accelerator, row.package): row for row in found.rows}
+
+
+def test_lags_are_those_of_the_feedstocks_history(grid):
+    theirs = grid["linux-aarch64", "cpu", "pytorch"].theirs[0]
+    assert (theirs.channel, theirs.version, theirs.lag_days) == ("conda-forge", "2.13.0", 17)
+    assert theirs.arrived == "2026-07-25"
+    assert grid["linux-aarch64", "cpu", "torchvision"].theirs[0].lag_days == 24
+    assert grid["linux-aarch64", "cpu", "torchaudio"].theirs[0].lag_days == 59
+
+
+def test_the_grid_has_ours_theirs_and_what_is_missing(grid):
+    cuda = grid["linux-aarch64", "cuda130", "pytorch"]
+    assert (cuda.upstream, cuda.ours.version, cuda.missing) == ("2.14.1", "2.14.1", ())
+    assert "3.14t" in cuda.ours.pythons
+    tegra = grid["linux-aarch64", "cuda129-tegra", "pytorch"]
+    assert (tegra.upstream, tegra.ours.version) == ("", "")
+    assert tegra.missing == ("2.13.0, which conda-forge has",)
+    audio = grid["linux-aarch64", "cuda132", "torchaudio"]
+    assert "incompatible" in audio.missing[0]
+    old = grid["osx-arm64", "cpu", "pytorch"].theirs[1]
+    assert (old.channel, old.version, old.pythons[0]) == ("pytorch", "2.5.1", "3.9")
+    assert not any(offer.version for offer in grid["win-arm64", "cpu", "pytorch"].theirs)
+
+
+def test_a_channel_that_is_not_there_is_no_gap(cached, recorded_alias):
+    found = compare_channels(cached, ["conda-forge"], Reach(alias=recorded_alias, ours="nowhere"))
+    assert {row.ours.state for row in found.rows} == {"absent"}
+    assert {row.missing for row in found.rows} == {("nowhere is absent",)}
+
+
+@pytest.mark.parametrize(
+    ("name", "cell", "words", "warnings"),
+    [
+        ("jetson-orin-jetpack-6", "2.10/linux-aarch64/cpu", "", ["orin-jetpack-6"]),
+        ("jetson-orin-jetpack-7", "2.14/linux-aarch64/cuda130", "", []),
+        ("jetson-thor-jetpack-7", "2.14/linux-aarch64/cuda130", "", []),
+        ("jetson-nano-jetpack-4", "", "", []),
+        ("raspberry-pi-4", "legacy-2.8/linux-aarch64/cpu", "pytorch=2.8", ["armv8.0-sigill"]),
+        ("raspberry-pi-5", "2.10/linux-aarch64/cpu", "", []),
+        ("raspberry-pi-32-bit", "", None, ["32-bit-userland"]),
+        ("apple-silicon", "2.15/osx-arm64/cpu", "", []),
+        ("apple-silicon-osx-64-conda", "", None, ["rosetta"]),
+        ("windows-on-arm-x64-conda", "", None, ["x64-emulation"]),
+        ("windows-on-arm", "", None, []),
+        ("graviton", "2.10/linux-aarch64/cpu", "", []),
+        ("x86-laptop", "", None, []),
+    ],
+)
+def test_doctor_on(name, cell, words, warnings, cached, recorded_alias, tmp_path):
+    tree = computers.write(name, tmp_path)
+    reach = Reach(alias=recorded_alias, root=tree.root, system=tree.system)
+    found = check_machine(replace(cached, environment=tree.environment), reach)
+    assert found.cell == cell
+    assert [each.id for each in found.warnings] == warnings
+    if words is None:
+        assert found.command == ""
+    else:
+        assert found.verified
+        assert words in found.command
+
+
+def test_doctor_reads_the_board_jetpack_and_glibc(cached, recorded_alias, tmp_path):
+    tree = computers.write("jetson-orin-jetpack-6", tmp_path)
+    computer = check_machine(cached, Reach(alias=recorded_alias, root=tree.root)).computer
+    assert (computer.l4t, computer.jetpack) == ("36.4.3", "6.1")
+    assert computer.board == "NVIDIA Jetson AGX Orin Developer Kit"
+    assert "__glibc=2.35" in computer.virtual_packages
+    assert "__cuda=12.6" in computer.virtual_packages
+    assert computer.lse is True
+
+
+def test_doctor_says_when_a_command_could_not_be_verified(cached, tmp_path):
+    tree = computers.write("raspberry-pi-5", tmp_path / "pi")
+    reach = Reach(alias=(tmp_path / "empty").as_uri(), root=tree.root)
+    found = check_machine(cached, reach)
+    assert found.command
+    assert not found.verified
+    assert "armtorch is absent" in found.detail
+
+
+@pytest.mark.parametrize(
+    ("arguments", "schema"),
+    [
+        (["doctor"], "doctor"),
+        (["coverage"], "coverage"),
+        (["explain", "conda install pytorch -c pytorch", "--subdir", "win-arm64"], "explain"),
+    ],
+)
+def test_json_fits_its_schema(arguments, schema, recorded_alias, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    feedstock = ["--feedstock", str(ROOT / "feedstock.yaml")]
+    done = CliRunner().invoke(
+        cli, [*feedstock, *arguments, "--channel-alias", recorded_alias, "--json"]
+    )
+    assert done.exit_code == 0, done.output
+    document = json.loads((ROOT / f"docs/{schema}.schema.json").read_text())
+    jsonschema.validate(json.loads(done.stdout), document)
+
+
+def test_without_a_feedstock_explain_works_with_other_channels(
+    recorded_alias, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    words = [
+        "explain",
+        "conda install torch",
+        "--subdir",
+        "linux-aarch64",
+        "--channel-alias",
+        recorded_alias,
+    ]
+    done = CliRunner().invoke(cli, words)
+    assert "conda install pytorch" in done.stdout
+
+
+def test_explain_reads_a_message_from_standard_input(recorded_alias, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    words = ["explain", "-", "--channel-alias", recorded_alias, "--subdir", "linux-aarch64"]
+    text = "PackagesNotFoundError: ...\n\n  - pytorhc\n"
+    done = CliRunner().invoke(cli, words, input=text)
+    assert "perhaps you meant pytorch" in done.stdout
+
+
+def test_the_channels_of_condarc_are_asked(cached, recorded_alias, tmp_path):
+
+    tree = computers.write("raspberry-pi-5", tmp_path)
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root/.condarc").write_text("channels: [main]\nchannel_priority: strict\n")
+    project = replace(cached, environment={"HOME": "/root"})
+    options = ExplainOptions(reach=Reach(alias=recorded_alias, root=tree.root))
+    found = explain_request(project, "conda install pytorch", options)
+    assert [state.name for state in found.channels] == ["main"]
+    assert found.commands[0].command.endswith("--strict-channel-priority")
+
+
+def test_the_readmes_transcripts_are_what_the_commands_print_now():
+    assert os.environ.get("CONDA_CHANNEL_ALIAS") is None
+    assert transcripts.written() == transcripts.transcripts(), "write them anew: make docs"

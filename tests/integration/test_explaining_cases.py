@@ -1,0 +1,139 @@
+"""What people type, on machines they have: causes, commands and words, from explain_cases.yaml."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rattler import (
+    Channel,
+    ChannelConfig,
+    ChannelPriority,
+    GenericVirtualPackage,
+    MatchSpec,
+    solve,
+)
+from rattler.platform import Subdir
+from ruamel.yaml import YAML
+
+from generator.explaining import Explanation, lines_of, to_json
+from generator.stages.explaining import ExplainOptions, Reach, explain_request
+from generator.testing import Machine
+from tests import computers
+
+pytestmark = pytest.mark.integration
+
+CASES = YAML(typ="safe").load(Path(__file__).parents[1] / "explain_cases.yaml")
+
+
+def explained(case, cached, recorded_alias, folder):
+    tree = computers.write(case["computer"], folder) if "computer" in case else None
+    reach = Reach(alias=recorded_alias)
+    if tree is not None:
+        reach = replace(reach, root=tree.root, system=tree.system)
+        cached = replace(cached, environment=tree.environment)
+    options = ExplainOptions(
+        subdir=case.get("subdir"),
+        virtual=tuple(case.get("virtual", ())),
+        python=case.get("python"),
+        default_channels=tuple(case.get("defaults", ())),
+        reach=reach,
+    )
+    return explain_request(cached, case["command"], options)
+
+
+def cause(finding):
+    between = " on " if finding.package and finding.channel else ""
+    return f"{finding.cause} {finding.package}{between}{finding.channel}"
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
+def test_the_causes_and_commands_of(case, cached, recorded_alias, tmp_path):
+    found = explained(case, cached, recorded_alias, tmp_path)
+    lines = lines_of(found)
+    assert found.outcome == case["outcome"]
+    assert [cause(each) for each in found.findings] == case.get("causes", [])
+    commands = [each.command for each in found.commands]
+    assert commands[:1] == ([case["suggests"]] if "suggests" in case else [])
+    assert commands[1:] == case.get("or", [])
+    assert [notice.id for notice in found.warnings] == case.get("warns", [])
+    if "installs" in case:
+        assert [f"{each.name} {each.version}" for each in found.installs] == case["installs"]
+    assert lines[0] == case["says"]
+    assert len(lines) < 20
+    for command in found.commands:
+        assert solves(command.command, found, case, recorded_alias), command.command
+    json.loads(to_json(Explanation, found))
+
+
+def solves(command, found, case, recorded_alias):
+    """Solve a command line from its words alone, with nothing of armtorch's search."""
+    subdir = found.subdir
+    words: list[str] = []
+    channels: list[str] = []
+    specs = [f"python={case['python']}"] if "python" in case and " create " not in command else []
+    parts = [part for part in shlex.split(command) if part != "&&"]
+    while parts:
+        word = parts.pop(0)
+        if word.startswith("CONDA_SUBDIR="):
+            subdir = word.partition("=")[2]
+        elif word in {"-n", "-p"}:
+            parts.pop(0)
+        elif word == "-c":
+            channels.append(parts.pop(0))
+        elif word == "--prepend":
+            channels.insert(0, parts.pop(0))
+            words.clear()
+        elif not word.startswith("-"):
+            words.append(word)
+    skipped = {"conda", "mamba", "micromamba", "pixi", "install", "create", "add"}
+    specs += [word for word in words if word not in skipped | {"workspace", "channel"}]
+    defaults = case.get("defaults") or ["conda-forge"]
+    if "--override-channels" not in command:
+        channels += defaults
+    strict = "--strict" in command or command.startswith("pixi") or "pixi add" in command
+    machine = Machine(subdir=subdir, virtual_packages=found.virtual_packages)
+    config = ChannelConfig(f"{recorded_alias}/")
+    priorities = [ChannelPriority.Strict] + ([] if strict else [ChannelPriority.Disabled])
+    for priority in priorities:
+        try:
+            asyncio.run(
+                solve(
+                    [Channel(name, config) for name in dict.fromkeys(channels)],
+                    [MatchSpec(spec) for spec in specs],
+                    platforms=[Subdir(subdir), Subdir("noarch")],
+                    virtual_packages=_virtual(machine),
+                    channel_priority=priority,
+                )
+            )
+        except Exception as error:  # noqa: BLE001 - whatever rattler raises, it is no solution
+            assert "SolverError" in type(error).__name__, error  # noqa: PT017
+        else:
+            return True
+    return False
+
+
+def _virtual(machine: Machine) -> list[GenericVirtualPackage]:
+    return machine.records()
+
+
+def test_there_are_enough_cases_of_every_cause():
+    causes = {line.split()[0] for case in CASES for line in case.get("causes", [])}
+    assert len(CASES) >= 40
+    # channels that do not answer, or answer nonsense: test_explaining_channels.py
+    assert causes == {
+        "absent",
+        "elsewhere",
+        "python",
+        "version",
+        "build",
+        "priority",
+        "virtual",
+        "conflict",
+        "dependencies",
+        "no-channel",
+    }

@@ -1,0 +1,168 @@
+"""Random small channels and requests: no false "not there", no command that fails, no crash."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rattler import ChannelPriority, MatchSpec, solve
+from rattler.exceptions import SolverError
+from rattler.platform import Subdir
+from rattler.repo_data.gateway import Gateway
+
+from generator.explaining import Access, Channels, Context, Request, explain, lines_of
+from generator.explaining.reading import read_command
+from generator.testing import Machine
+from tests import tiny_repodata
+from tests.counts import count
+from tests.tiny_repodata import record
+
+pytestmark = pytest.mark.integration
+
+NAMES = ["a", "b", "c", "python", "pytorch"]
+SUBDIRS = ["linux-aarch64", "noarch", "linux-64"]
+VIRTUAL = ["__glibc=2.17", "__glibc=2.36", "__cuda=12.6", "__cuda=13.0"]
+
+specs = st.builds(
+    lambda name, rest: f"{name}{rest}",
+    st.sampled_from(NAMES),
+    st.sampled_from(["", "", "", "=1", "=2", ">=2", "<2", "=*=cpu*", "=*=cuda*", "=1=cpu_0"]),
+)
+depends = st.one_of(
+    st.builds(
+        lambda name, rest: f"{name}{rest}",
+        st.sampled_from(NAMES),
+        st.sampled_from(["", " >=2", " <2", " 1.*", " * cpu*"]),
+    ),
+    st.sampled_from(["__glibc >=2.28", "__cuda", "__cuda >=13", "nowhere-to-be-found"]),
+)
+constrains = st.sampled_from(["a <2", "b >=2", "c <0", "__cuda >=13", "pytorch * cpu*"])
+rows = st.builds(
+    record,
+    st.sampled_from(NAMES),
+    st.sampled_from(["1.0", "2.0", "3.0"]),
+    build=st.sampled_from(["cpu_0", "cuda130_0", "py312_0"]),
+    subdir=st.sampled_from(SUBDIRS),
+    depends=st.lists(depends, max_size=2),
+    constrains=st.lists(constrains, max_size=1),
+)
+channels = st.lists(st.lists(rows, max_size=7), min_size=1, max_size=3)
+
+
+def tried(request: Request, urls, virtual, gateway):
+    """Solve a request with rattler alone; whether there is a solution."""
+    machine = Machine(subdir="linux-aarch64", virtual_packages=virtual)
+    both = [ChannelPriority.Strict, ChannelPriority.Disabled]
+    for priority in both[:1] if request.strict else both:
+        try:
+            asyncio.run(
+                solve(
+                    [urls[name] for name in request.searched],
+                    [MatchSpec(spec) for spec in request.solved],
+                    platforms=[Subdir("linux-aarch64"), Subdir("noarch")],
+                    virtual_packages=machine.records(),
+                    channel_priority=priority,
+                    gateway=gateway,
+                )
+            )
+        except SolverError:
+            continue
+        return True
+    return False
+
+
+@dataclass
+class Reading:
+    """What examples share: making it takes longer than one of them, and it keeps what it read."""
+
+    folder: Path
+    used: int = 0
+
+    def __post_init__(self):
+        access = Access(cache=self.folder / "cache", alias=self.folder.as_uri())
+        self.channels, self.gateway = Channels(access), Gateway(self.folder / "plain")
+
+    def next(self) -> Path:
+        """Return a folder for one example's channels."""
+        self.used += 1
+        if self.used % 500 == 0:
+            self.__post_init__()
+        return self.folder / str(self.used)
+
+
+@pytest.fixture(scope="module")
+def reading(tmp_path_factory):
+    return Reading(tmp_path_factory.mktemp("random"))
+
+
+@pytest.mark.timeout(7200)
+@settings(
+    max_examples=count("explain"),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+@given(
+    contents=channels,
+    wanted=st.lists(specs, min_size=1, max_size=3, unique=True),
+    virtual=st.lists(st.sampled_from(VIRTUAL), max_size=2, unique_by=lambda text: text[:6]),
+    strict=st.booleans(),
+    with_ours=st.booleans(),
+)
+def test_no_false_claim_and_no_command_that_fails(
+    reading, contents, wanted, virtual, strict, with_ours
+):
+    folder = reading.next()
+    urls, records = {}, {}
+    for number, found in enumerate(contents):
+        name = f"{folder.name}/ch{number}"
+        by_subdir = {each: [r for r in found if r[1]["subdir"] == each] for each in SUBDIRS}
+        urls[name] = tiny_repodata.write(folder / f"ch{number}", by_subdir)
+        records[name] = [row for _, row in found]
+    names = sorted(urls)
+    ours = names.pop() if with_ours and len(names) > 1 else ""
+    line = f"conda install {' '.join(repr(spec) for spec in wanted)} "
+    line += " ".join(f"-c {name}" for name in names) + " --override-channels"
+    request = read_command(line + (" --strict-channel-priority" if strict else ""), folder=folder)
+    context = Context(
+        channels=reading.channels,
+        machine=Machine(subdir="linux-aarch64", virtual_packages=tuple(virtual)),
+        ours=ours,
+    )
+    explanation = explain(request, context)
+    assert len(lines_of(explanation)) < 20
+    assert (explanation.outcome == "works") is tried(request, urls, tuple(virtual), reading.gateway)
+    if explanation.outcome == "works":
+        assert explanation.findings == ()
+        assert explanation.commands == ()
+    else:
+        assert explanation.findings, "a failure without a cause"
+    for finding in explanation.findings:
+        there = [
+            row
+            for name in ([finding.channel] if finding.channel else names)
+            for row in records[name]
+            if row["name"] == finding.package and row["subdir"] != "linux-64"
+        ]
+        if finding.cause in {"absent", "elsewhere"}:
+            assert not there
+        else:
+            assert there
+        if finding.cause not in {"conflict", "python"}:
+            alone = Request(
+                client="conda",
+                verb="install",
+                specs=(finding.spec,),
+                channels=request.channels,
+                strict=strict,
+            )
+            assert not tried(alone, urls, tuple(virtual), reading.gateway)
+    for command in explanation.commands:
+        suggested = read_command(command.command, folder=folder)
+        assert set(suggested.searched) <= {*names, ours}
+        assert tried(suggested, urls, tuple(virtual), reading.gateway), command.command
+    shutil.rmtree(folder)
