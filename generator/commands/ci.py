@@ -39,6 +39,14 @@ def command() -> None:
 @click.option(
     "--against-base", "solved", is_flag=True, help="Leave out what the base channels block now."
 )
+@click.option(
+    "--virtual",
+    "virtual_packages",
+    multiple=True,
+    envvar="ARMTORCH_VIRTUAL",
+    metavar="NAME=VERSION",
+    help="For --against-base: a virtual package instead of a common machine's.",
+)
 @_OUTPUT
 @_SUMMARY
 @json_option
@@ -49,6 +57,7 @@ def plan(
     train: str,
     sample: bool,
     solved: bool,
+    virtual_packages: tuple[str, ...],
     output: Path | None,
     summary: Path | None,
     as_json: bool,
@@ -63,7 +72,8 @@ def plan(
       armtorch ci plan
       armtorch ci plan --train nightly --json
     """
-    made = ci.plan(project, train=train, sample=sample, solved=solved)
+    machine = virtual_packages if solved else None
+    made = ci.plan(project, train=train, sample=sample, machine=machine)
     rounds = {
         "shared": made.rows(made.jobs.shared),
         "variants": made.rows(made.jobs.variants),

@@ -58,14 +58,21 @@ class Plan:
         }
 
 
-def plan(project: Project, *, train: str = "", sample: bool = False, solved: bool = False) -> Plan:
+def plan(
+    project: Project,
+    *,
+    train: str = "",
+    sample: bool = False,
+    machine: tuple[str, ...] | None = None,
+) -> Plan:
     """Group the variants of the lock, or of one train, into jobs.
 
     Args:
         project: the feedstock.
         train: only this one; "" for all.
         sample: one Python per cell.
-        solved: leave out what the base channels cannot satisfy now.
+        machine: leave out what the base channels cannot satisfy now on a common machine with
+            these virtual packages; None to ask no base channel.
 
     Raises:
         LockError, FeedstockError: the files cannot be used.
@@ -81,12 +88,13 @@ def plan(project: Project, *, train: str = "", sample: bool = False, solved: boo
         maximum=settings.maximum_jobs,
         sample=sample,
     )
-    return Plan(jobs=made, blocked=_blocked(project, made) if solved else {})
+    return Plan(jobs=made, blocked={} if machine is None else _blocked(project, made, machine))
 
 
-def _blocked(project: Project, made: Jobs) -> dict[str, str]:
+def _blocked(project: Project, made: Jobs, machine: tuple[str, ...]) -> dict[str, str]:
     """Ask the base channels, and say of every variant that has no solution what it lacks."""
-    view = against_base(project, matrix_view(project.declared(), project.known()))
+    view = matrix_view(project.declared(), project.known())
+    view = against_base(project, view, virtual_packages=machine)
     planned = {variant.id for job in made.all for variant in job.variants}
     return {
         each.id: f"the base channels lack {', '.join(each.by)}"

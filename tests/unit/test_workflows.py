@@ -79,7 +79,7 @@ def test_every_workflow_is_rendered_and_parses(rendered):
     [
         ('armtorch build --job "$JOB"', "curl example.org", "something else than armtorch"),
         ('armtorch build --job "$JOB"', "armtorch build; id", "more than one command"),
-        ('"$JOB" --out', "${{ matrix.name }} --out", "goes through env"),
+        ('"$JOB" --skip', "${{ matrix.name }} --skip", "goes through env"),
         ("# v7.0.0", "# v7.0.0\n      - uses: a/b@main", "not pinned"),
         ("permissions: {}", "permissions: write-all", "without permissions"),
         ("permissions: {}", "permissions: {", "does not parse"),
