@@ -39,7 +39,7 @@ def offer(folder: Path, line: str, abi: str) -> None:
     """Let the index have the real wheel of a line that the committed lock knows."""
     project = Project(feedstock=ROOT / "feedstock.yaml", narrator=Silent())
     cell = next(c for c in project.known().cells if c.line == line and c.subdir == "linux-aarch64")
-    wheel = next(w for w in cell.wheels if w.project == "torch" and w.python.abi == abi)
+    wheel = next(w for w in cell.wheels if w.project == "torch" and f"-{abi}-{abi}-" in w.filename)
     fetch_wheels(project, project.declared(), (wheel,), jobs=1)
     folder.mkdir(exist_ok=True)
     (folder / wheel.filename).symlink_to(project.wheelhouse / wheel.sha256[:16] / wheel.filename)
