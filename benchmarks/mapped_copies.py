@@ -34,11 +34,11 @@ from tests.mapped import MappedFile, copies, parse
 
 ROOT = Path(__file__).parents[1]
 PROGRAM = ROOT / "tests/e2e/programs/one_process.py"
-SMOKE = sorted((ROOT / "templates/tests").glob("*.py"))
 ORDER = "numpy,PIL.Image,torch,torchvision,torchaudio"
 PYTHON = PythonBuild(3, 11)
 LINE, SUBDIR = "2.10", "linux-aarch64"
 TRIO = ["pytorch", "torchvision", "torchaudio"]
+SMOKE = [ROOT / f"templates/tests/{name}.py" for name in TRIO]
 #: packages whose libraries any machine has that pip installs such wheels on: package -> file
 SYSTEM = {"libstdcxx": "libstdc++.so.6", "libgcc": "libgcc_s.so.1"}
 

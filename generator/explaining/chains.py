@@ -39,7 +39,8 @@ def shortest_chain(
     records: Sequence[RepoDataRecord], setting: Setting, prober: Prober
 ) -> Chain | None:
     """Follow the records' dependencies to the nearest one that cannot be had; None if all can."""
-    return _Walk(setting, prober).from_records(records, _DEPTH)
+    # a dependency is hidden by its name, with every client
+    return _Walk(replace(setting, by_name=True), prober).from_records(records, _DEPTH)
 
 
 class _Walk:

@@ -131,7 +131,8 @@ def _offer(source: Source, package: str, records: Sequence[RepoDataRecord]) -> O
     newest = newest_first(records)
     of_newest = [record for record in newest if record.version == newest[0].version]
     version = str(newest[0].version) if newest else ""
-    days = [record.timestamp.date() for record in of_newest if record.timestamp is not None]
+    # a record without a timestamp, or with 0, tells no day
+    days = [record.timestamp.date() for record in of_newest if record.timestamp]
     released = releases().get(package, {}).get(version)
     # a day before the release is the wheel's own (design D8), not the one it came to the channel
     arrived = min((day for day in days if released is None or day >= released), default=None)

@@ -59,7 +59,7 @@ def _single(spec: str, setting: Setting, prober: Prober) -> list[Finding]:
     channel = spec.partition("::")[0] if "::" in spec else None
     asked = [s for s in setting.usable if channel in {None, s.name, s.url.rstrip("/")}]
     found: list[Finding] = []
-    first = ""
+    first, fitted = "", ""
     for source in asked:
         records = prober.channels.records(source, setting.subdirs, name)
         if not records:
@@ -68,7 +68,7 @@ def _single(spec: str, setting: Setting, prober: Prober) -> list[Finding]:
         fitting = matching(records, wanted)
         if not fitting:
             found.append(_other(spec, source, records, wanted))
-        elif first and setting.strict:
+        elif setting.strict and (first if setting.by_name else fitted):
             found.append(
                 Finding(
                     cause="priority",
@@ -76,12 +76,13 @@ def _single(spec: str, setting: Setting, prober: Prober) -> list[Finding]:
                     spec=spec,
                     channel=source.name,
                     offered=versions(fitting)[:3],
-                    hidden_by=first,
+                    hidden_by=first if setting.by_name else fitted,
                 )
             )
         else:
             found.append(_unusable(spec, source, fitting, setting, prober))
         first = first or source.name
+        fitted = fitted or (source.name if fitting else "")
     if any(finding.cause != "absent" for finding in found):
         return [replace(finding, meant="") for finding in found]
     return found

@@ -13,6 +13,7 @@ from generator.explaining.channels import Channels, Source
 from generator.explaining.computer import Computer
 from generator.explaining.diagnosis import diagnose
 from generator.explaining.edits import Edit, edits
+from generator.explaining.facts import facts
 from generator.explaining.findings import Finding
 from generator.explaining.notices import notices
 from generator.explaining.probing import Prober, Setting, Solution
@@ -97,6 +98,7 @@ def _setting(request: Request, context: Context) -> Setting:
         machine=machine,
         sources=context.channels.open(request.searched, machine.subdir),
         strict=request.strict,
+        by_name=facts().clients[request.client].by_name,
     )
 
 

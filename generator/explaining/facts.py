@@ -32,6 +32,8 @@ class ClientFacts(_Row):
 
     default_channels: tuple[str, ...]
     strict: bool
+    #: whether strict priority goes by the package's name, whatever version is asked for
+    by_name: bool
 
 
 class VirtualFacts(_Row):

@@ -23,6 +23,7 @@ from rattler import (
 from rattler import solve as rattler_solve
 from rattler.exceptions import GatewayError, SolverError
 from rattler.platform import Subdir as RattlerSubdir
+from rattler.repo_data.gateway import Gateway
 
 from generator.errors import SolveError, UnreachableError
 from generator.explaining.channels import Channels, Source
@@ -42,6 +43,8 @@ class Setting:
     machine: Machine
     sources: tuple[Source, ...]
     strict: bool
+    #: strict for what is asked for directly, too (see explaining.yaml)
+    by_name: bool = True
 
     @property
     def usable(self) -> tuple[Source, ...]:
@@ -96,7 +99,11 @@ class Prober:
         key = (setting, tuple(sorted(specs)))
         if key not in self._known:
             started = time.process_time()
-            found = self._solve(key[1], setting, ChannelPriority.Strict)
+            wanted = key[1]
+            if setting.strict and setting.by_name:
+                # beside its bare name a spec gets all records of the name, and the first channel's
+                wanted = (*wanted, *(spec_name(spec) for spec in wanted))
+            found = self._solve(wanted, setting, ChannelPriority.Strict)
             if found is None and not setting.strict and len(setting.usable) > 1:
                 found = self._solve(key[1], setting, ChannelPriority.Disabled)
             self._known[key] = found
@@ -122,35 +129,50 @@ class Prober:
         gateway = self.channels.gateway(
             next((source for source in usable if source.state == "cached"), usable[0])
         )
+        try:
+            return self._within(LIMIT, specs, setting, priority, gateway)
+        except GatewayError as error:
+            raise UnreachableError(
+                str(error).splitlines()[0],
+                where=", ".join(source.name for source in usable),
+                next_step="run it again, or with --offline on what is cached",
+            ) from error
+
+    def _within(
+        self,
+        limit: float,
+        specs: Sequence[str],
+        setting: Setting,
+        priority: ChannelPriority,
+        gateway: Gateway,
+    ) -> Solution | None:
+        """Solve within ``limit`` seconds; raises SolveError, GatewayError."""
         started = time.monotonic()
         try:
             return tuple(
                 asyncio.run(
                     rattler_solve(
-                        [source.url for source in usable],
+                        [source.url for source in setting.usable],
                         [self._addressed(spec) for spec in specs],
                         gateway=gateway,
                         platforms=[RattlerSubdir(name) for name in setting.subdirs],
                         virtual_packages=setting.machine.records(),
                         channel_priority=priority,
                         channel_relations="disabled",
-                        timeout=dt.timedelta(seconds=LIMIT),
+                        timeout=dt.timedelta(seconds=limit),
                     )
                 )
             )
         except SolverError as error:
-            if time.monotonic() - started >= LIMIT:
-                raise SolveError(
-                    f"the solver did not finish within {LIMIT:.0f} s",
-                    where=" ".join(specs),
-                    next_step="ask for fewer packages, or for exact versions",
-                ) from error
-            return None
-        except GatewayError as error:
-            raise UnreachableError(
-                str(error).splitlines()[0],
-                where=", ".join(source.name for source in usable),
-                next_step="run it again, or with --offline on what is cached",
+            if time.monotonic() - started < limit:
+                return None
+            if limit == LIMIT:
+                # a machine that stood still looks like a solver that does not finish: once more
+                return self._within(3 * LIMIT, specs, setting, priority, gateway)
+            raise SolveError(
+                f"the solver did not finish within {limit:.0f} s",
+                where=" ".join(specs),
+                next_step="ask for fewer packages, or for exact versions",
             ) from error
 
     def _addressed(self, spec: str) -> MatchSpec:
@@ -159,6 +181,11 @@ class Prober:
         if not separator or "://" in channel:
             return MatchSpec(spec)
         return MatchSpec(f"{self.channels.urls(channel)[0]}::{rest}")
+
+
+def spec_name(spec: str) -> str:
+    """Return the name of a package that a spec is about."""
+    return str(MatchSpec(spec.rpartition("::")[2]).name.normalized)
 
 
 def satisfied(spec: str, setting: Setting) -> bool:

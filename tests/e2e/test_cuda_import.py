@@ -22,6 +22,10 @@ from tests.mapped import copies, parse
 
 pytestmark = [pytest.mark.e2e, pytest.mark.emulated, pytest.mark.large, pytest.mark.timeout(3600)]
 
+PACKAGES = (
+    "libtorch", "pytorch-common", "pytorch", "torchvision", "torchaudio", "pytorch-gpu",
+    "pytorch-mutex",
+)  # fmt: skip
 #: libraries of the base channel that torch maps without a GPU
 MAPPED = (
     "libcublas.so.13", "libcublasLt.so.13", "libcudart.so.13", "libcudnn.so.9", "libcufft.so.12",
@@ -37,6 +41,8 @@ def prefix(project, runner, tmp_path_factory):
     folder = tmp_path_factory.mktemp("cuda")
     wanted = Selection(
         lines=("2.14", METAPACKAGES),
+        # triton comes with the base channel here
+        packages=PACKAGES,
         subdirs=(ARM,),
         accelerators=("cuda130",),
         pythons=(PythonBuild(3, 11),),

@@ -45,11 +45,18 @@ def test_the_grid_has_ours_theirs_and_what_is_missing(grid):
     tegra = grid["linux-aarch64", "cuda129-tegra", "pytorch"]
     assert (tegra.upstream, tegra.ours.version) == ("", "")
     assert tegra.missing == ("2.13.0, which conda-forge has",)
-    audio = grid["linux-aarch64", "cuda132", "torchaudio"]
-    assert "incompatible" in audio.missing[0]
     old = grid["osx-arm64", "cpu", "pytorch"].theirs[1]
     assert (old.channel, old.version, old.pythons[0]) == ("pytorch", "2.5.1", "3.9")
     assert not any(offer.version for offer in grid["win-arm64", "cpu", "pytorch"].theirs)
+
+
+def test_what_a_channel_lacks_of_upstream_and_of_the_others_is_named(cached, recorded_alias):
+    reach = Reach(alias=recorded_alias, ours="conda-forge")
+    found = compare_channels(cached, ["armtorch"], reach)
+    grid = {(row.subdir, row.accelerator, row.package): row.missing for row in found.rows}
+    assert grid["osx-arm64", "cpu", "pytorch"] == ("2.15.0, which upstream has",)
+    assert grid["linux-aarch64", "cuda130", "torchaudio"] == ("Python 3.14t",)
+    assert grid["linux-aarch64", "cpu", "pytorch"] == ()
 
 
 def test_a_channel_that_is_not_there_is_no_gap(cached, recorded_alias):
@@ -62,8 +69,8 @@ def test_a_channel_that_is_not_there_is_no_gap(cached, recorded_alias):
     ("name", "cell", "words", "warnings"),
     [
         ("jetson-orin-jetpack-6", "2.10/linux-aarch64/cpu", "", ["orin-jetpack-6"]),
-        ("jetson-orin-jetpack-7", "2.14/linux-aarch64/cuda130", "", []),
-        ("jetson-thor-jetpack-7", "2.14/linux-aarch64/cuda130", "", []),
+        ("jetson-orin-jetpack-7", "2.15/linux-aarch64/cuda132", "", []),
+        ("jetson-thor-jetpack-7", "2.15/linux-aarch64/cuda132", "", []),
         ("jetson-nano-jetpack-4", "", "", []),
         ("raspberry-pi-4", "legacy-2.8/linux-aarch64/cpu", "pytorch=2.8", ["armv8.0-sigill"]),
         ("raspberry-pi-5", "2.10/linux-aarch64/cpu", "", []),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -31,7 +31,7 @@ VIRTUAL = ["__glibc=2.17", "__glibc=2.36", "__cuda=12.6", "__cuda=13.0"]
 specs = st.builds(
     lambda name, rest: f"{name}{rest}",
     st.sampled_from(NAMES),
-    st.sampled_from(["", "", "", "=1", "=2", ">=2", "<2", "=*=cpu*", "=*=cuda*", "=1=cpu_0"]),
+    st.sampled_from(["", "", "=1", "=2", "=3", ">=2", "<2", "=*=cpu*", "=*=cuda*", "=1=cpu_0"]),
 )
 depends = st.one_of(
     st.builds(
@@ -56,6 +56,9 @@ channels = st.lists(st.lists(rows, max_size=7), min_size=1, max_size=3)
 
 def tried(request: Request, urls, virtual, gateway):
     """Solve a request with rattler alone; whether there is a solution."""
+    specs = list(request.solved)
+    if request.strict and request.client == "conda":
+        specs += [spec.split("=")[0].rstrip("<>") for spec in specs]
     machine = Machine(subdir="linux-aarch64", virtual_packages=virtual)
     both = [ChannelPriority.Strict, ChannelPriority.Disabled]
     for priority in both[:1] if request.strict else both:
@@ -63,7 +66,7 @@ def tried(request: Request, urls, virtual, gateway):
             asyncio.run(
                 solve(
                     [urls[name] for name in request.searched],
-                    [MatchSpec(spec) for spec in request.solved],
+                    [MatchSpec(spec) for spec in specs],
                     platforms=[Subdir("linux-aarch64"), Subdir("noarch")],
                     virtual_packages=machine.records(),
                     channel_priority=priority,
@@ -110,11 +113,12 @@ def reading(tmp_path_factory):
     contents=channels,
     wanted=st.lists(specs, min_size=1, max_size=3, unique=True),
     virtual=st.lists(st.sampled_from(VIRTUAL), max_size=2, unique_by=lambda text: text[:6]),
+    client=st.sampled_from(["conda", "pixi"]),
     strict=st.booleans(),
     with_ours=st.booleans(),
 )
 def test_no_false_claim_and_no_command_that_fails(
-    reading, contents, wanted, virtual, strict, with_ours
+    reading, contents, wanted, virtual, client, strict, with_ours
 ):
     folder = reading.next()
     urls, records = {}, {}
@@ -125,9 +129,14 @@ def test_no_false_claim_and_no_command_that_fails(
         records[name] = [row for _, row in found]
     names = sorted(urls)
     ours = names.pop() if with_ours and len(names) > 1 else ""
-    line = f"conda install {' '.join(repr(spec) for spec in wanted)} "
-    line += " ".join(f"-c {name}" for name in names) + " --override-channels"
-    request = read_command(line + (" --strict-channel-priority" if strict else ""), folder=folder)
+    request = Request(
+        client=client,
+        verb="install" if client == "conda" else "global install",
+        specs=tuple(wanted),
+        channels=tuple(names),
+        override=True,
+        strict=strict or client == "pixi",
+    )
     context = Context(
         channels=reading.channels,
         machine=Machine(subdir="linux-aarch64", virtual_packages=tuple(virtual)),
@@ -153,16 +162,10 @@ def test_no_false_claim_and_no_command_that_fails(
         else:
             assert there
         if finding.cause not in {"conflict", "python"}:
-            alone = Request(
-                client="conda",
-                verb="install",
-                specs=(finding.spec,),
-                channels=request.channels,
-                strict=strict,
-            )
+            alone = replace(request, specs=(finding.spec,))
             assert not tried(alone, urls, tuple(virtual), reading.gateway)
     for command in explanation.commands:
-        suggested = read_command(command.command, folder=folder)
+        suggested = replace(read_command(command.command, folder=folder), defaults=())
         assert set(suggested.searched) <= {*names, ours}
         assert tried(suggested, urls, tuple(virtual), reading.gateway), command.command
     shutil.rmtree(folder)

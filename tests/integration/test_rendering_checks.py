@@ -60,7 +60,7 @@ def test_what_is_rendered_passes(tree):
             'linux and python == "3.11',
             "is made from",
         ),
-        (PYTORCH, "\n      then: setuptools", "\n      then: ", "requirements/run"),
+        (PYTORCH, "\n      then: packaging", "\n      then: ", "requirements/run"),
         ("recipes/9.1/pytorch/variants.yaml", '      - "3.14.* *_cp314t"\n', "", "variants.yaml"),
         ("recipes/9.1/torchvision/variants.yaml", '- "9.1.0"', '- "9.1.1"', "variants.yaml and"),
         ("recipes/9.1/libtorch/layout.json", '"do": "drop"', '"do": "delete"', "is not one of"),

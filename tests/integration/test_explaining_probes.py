@@ -1,0 +1,87 @@
+"""Probing solves: channel priority as each client means it, and a solver that does not finish."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from rattler import solve
+from rattler.exceptions import SolverError
+
+from generator.errors import SolveError
+from generator.explaining import Access, Channels, Context, explain, read_request
+from generator.explaining import probing as probing_module
+from generator.testing import Machine
+from tests import tiny_repodata
+from tests.tiny_repodata import record
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def context(tmp_path):
+    rows = {"ch0": [record("a", "1.0")], "ch1": [record("a", "2.0"), record("b", "1.0")]}
+    for name, found in rows.items():
+        tiny_repodata.write(tmp_path / name, {"linux-aarch64": found})
+    return Context(
+        channels=Channels(Access(cache=tmp_path / "cache", alias=tmp_path.as_uri())),
+        machine=Machine(subdir="linux-aarch64", virtual_packages=()),
+    )
+
+
+def explained(line, context, folder):
+    return explain(read_request(line, folder=folder), context)
+
+
+def test_flexible_priority_reaches_into_later_channels_and_strict_does_not(context, tmp_path):
+    line = "conda install a=2 -c ch0 -c ch1 --override-channels"
+    assert explained(line, context, tmp_path).outcome == "works"
+    strict = explained(f"{line} --strict-channel-priority", context, tmp_path)
+    assert strict.outcome == "fails"
+    assert [(each.cause, each.channel) for each in strict.findings] == [
+        ("version", "ch0"),
+        ("priority", "ch1"),
+    ]
+    assert strict.findings[1].hidden_by == "ch0"
+    assert strict.commands[0].command == "conda install a=2 -c ch1 --override-channels"
+
+
+def test_pixi_takes_from_a_later_channel_what_is_asked_for_directly(context, tmp_path):
+    found = replace(
+        read_request("pixi global install a=2 -c ch0 -c ch1", folder=tmp_path), defaults=()
+    )
+    assert explain(found, context).outcome == "works"
+
+
+def test_flexible_priority_takes_the_first_channel_where_it_can(context, tmp_path):
+    found = explained("conda install a -c ch0 -c ch1 --override-channels", context, tmp_path)
+    assert [each.version for each in found.installs] == ["1.0"]
+
+
+def test_a_machine_that_stood_still_is_not_taken_for_a_solver_that_does_not_finish(
+    context, tmp_path, monkeypatch
+):
+    slow = [True]
+
+    async def stalled(*arguments, timeout, **options):
+        if slow and slow.pop():
+            await asyncio.sleep(timeout.total_seconds())
+            raise SolverError("cancelled")
+        return await solve(*arguments, **{**options, "timeout": timeout})
+
+    monkeypatch.setattr(probing_module, "LIMIT", 0.05)
+    monkeypatch.setattr(probing_module, "rattler_solve", stalled)
+    found = explained("conda install b -c ch1 --override-channels", context, tmp_path)
+    assert found.outcome == "works"
+
+
+def test_a_solver_that_does_not_finish_is_no_answer(context, tmp_path, monkeypatch):
+    async def endless(*_, timeout, **__):
+        await asyncio.sleep(timeout.total_seconds())
+        raise SolverError("cancelled")
+
+    monkeypatch.setattr(probing_module, "LIMIT", 0.05)
+    monkeypatch.setattr(probing_module, "rattler_solve", endless)
+    with pytest.raises(SolveError, match="did not finish"):
+        explained("conda install b -c ch1 --override-channels", context, tmp_path)
