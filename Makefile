@@ -41,11 +41,13 @@ prove: $(VENV)/.test-installed emulator servers ## the full counts, and the benc
 	ARMTORCH_TEST_COUNTS=prove $(BIN)/python -m pytest
 	$(BIN)/python -m benchmarks --out benchmarks/results.json
 
-lint: $(VENV)/.test-installed ## ruff, mypy strict, import-linter
+lint: $(VENV)/.test-installed ## ruff, mypy strict, import-linter, the workflows' schema and zizmor
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy --no-error-summary
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/zizmor --offline --quiet --no-progress .github/workflows
 
 format: $(VENV)/.test-installed ## put the code into ruff's format
 	$(BIN)/ruff check --quiet --fix .

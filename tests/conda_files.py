@@ -21,8 +21,12 @@ def write_conda(
     files: Mapping[str, bytes] | None = None,
     links: Mapping[str, str] | None = None,
     subdir: str = "linux-aarch64",
+    installable: bool = False,
 ) -> Path:
-    """Write ``<folder>/<subdir>/<name>-<version>-<build>.conda`` and return its path."""
+    """Write ``<folder>/<subdir>/<name>-<version>-<build>.conda`` and return its path.
+
+    ``installable`` adds the list of files that clients want, of a package that has none.
+    """
     stem = f"{name}-{version}-{build}"
     target = folder / subdir / f"{stem}.conda"
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -39,4 +43,6 @@ def write_conda(
                 tar.add_link(path, link)
         with writer.tar("info") as tar:
             tar.add_bytes("info/index.json", json.dumps(index).encode(), 0o644)
+            if installable:
+                tar.add_bytes("info/paths.json", b'{"paths": [], "paths_version": 1}', 0o644)
     return target

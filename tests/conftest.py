@@ -111,8 +111,8 @@ def cached(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Projec
 @pytest.fixture
 def feedstock_copy(tmp_path: Path) -> Path:
     """A copy of the committed feedstock that a test may spoil."""
-    for name in ("feedstock.yaml", "feedstock.lock.yaml"):
+    for name in ("feedstock.yaml", "feedstock.lock.yaml", "conda-forge.yml"):
         shutil.copy(ROOT / name, tmp_path)
-    for name in ("recipes", ".ci_support"):
+    for name in ("recipes", ".ci_support", ".github"):
         shutil.copytree(ROOT / name, tmp_path / name)
     return tmp_path

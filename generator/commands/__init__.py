@@ -14,6 +14,7 @@ from generator.stages.project import Project
 _COMMANDS = (
     "up",
     "update",
+    "release",
     "render",
     "build",
     "test",
@@ -28,6 +29,9 @@ _COMMANDS = (
     "explain",
     "coverage",
     "doctor",
+    "export-feedstock",
+    "ci",
+    "pins",
     "schemas",
 )
 
@@ -39,7 +43,9 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in _COMMANDS:
             return None
-        command = importlib.import_module(f"generator.commands.{cmd_name}").command
+        command = importlib.import_module(
+            f"generator.commands.{cmd_name.replace('-', '_')}"
+        ).command
         assert isinstance(command, click.Command)  # noqa: S101 - narrows the type
         return command
 
@@ -66,7 +72,7 @@ def cli(ctx: click.Context, feedstock: Path, *, quiet: bool, debug: bool) -> Non
     \b
     The same, step by step:
       armtorch update      what upstream has, into feedstock.lock.yaml
-      armtorch render      recipes/ and .ci_support/ from the lock
+      armtorch render      recipes/, .ci_support/ and workflows from the lock
       armtorch build       packages into a channel folder
       armtorch test        install each package afresh and run its tests
       armtorch verify      prove that packages are made of upstream's bytes

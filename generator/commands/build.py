@@ -10,20 +10,21 @@ import click
 
 from generator.channel import LocalChannel
 from generator.commands.options import (
+    chosen_variants,
+    job_options,
     json_option,
-    selection,
     selection_options,
     write_json,
 )
 from generator.commands.tables import show_failures, show_packages, show_savings
 from generator.errors import BuildError
-from generator.matrix import select, variants
 from generator.stages.packages import BuildOptions, build_variants, savings
 from generator.stages.project import Project
 
 
 @click.command("build")
 @click.argument("globs", nargs=-1, metavar="[GLOB]...")
+@job_options
 @selection_options
 @click.option(
     "--out",
@@ -49,6 +50,8 @@ def command(
     /,
     *,
     globs: tuple[str, ...],
+    job: str,
+    skipped: tuple[str, ...],
     out: Path,
     jobs: int,
     level: int | None,
@@ -69,7 +72,7 @@ def command(
       armtorch build '2.10/pytorch/*python3.12*'
       armtorch build --subdir osx-arm64 --python 3.12,3.14t --out /srv/channel
     """
-    chosen = select(variants(project.declared(), project.known()), selection(globs, **filters))
+    chosen = chosen_variants(project, globs, job, skipped, **filters)
     if dry_run:
         ids = [variant.id for variant in chosen]
         if as_json:

@@ -8,10 +8,12 @@ import click
 
 from generator.channel import LocalChannel
 from generator.commands.options import json_option, write_json
+from generator.errors import RenderError
 from generator.matrix import Selection, select, variants
 from generator.stages.binaries import BinaryLint, lint_binaries
 from generator.stages.packages import built_packages
 from generator.stages.project import Project
+from generator.stages.recipe_lint import lint_recipes
 from generator.stages.rendering import check_rendered
 
 
@@ -33,7 +35,8 @@ def command(
     """Check recipes, or with --binaries what was built from them.
 
     Without --binaries everything rendered is checked against its schema, by rattler-build and by
-    conda-smithy's rules, and compared with the committed files; nothing is written.
+    conda-smithy's rules (docs/conda-smithy.md), and compared with the committed files; nothing is
+    written. Where conda-smithy can be imported, what it says of each recipe is shown, too.
 
     With it, every ELF, Mach-O and PE file of the packages is judged by the rules L-001 to L-022:
     machine, needed libraries, search paths, the system's floor, names, stacks. Packages of one
@@ -51,11 +54,7 @@ def command(
     if not binaries:
         if targets:
             raise click.UsageError("globs and files go with --binaries")
-        files = check_rendered(project)
-        if as_json:
-            write_json({"files": files})
-        else:
-            click.echo(f"{files} files are what they should be")
+        _recipes(project, as_json=as_json)
         return
     found = lint_binaries(_paths(project, targets, channel), narrator=project.narrator)
     if as_json:
@@ -63,6 +62,37 @@ def command(
     else:
         _show(found)
     found.check()
+
+
+def _recipes(project: Project, *, as_json: bool) -> None:
+    files, found = check_rendered(project), lint_recipes(project)
+    if as_json:
+        rows = [
+            {
+                "id": each.rule.id,
+                "where": each.where,
+                "what": each.what,
+                "why": each.rule.why,
+                "fix": each.rule.fix,
+            }
+            for each in found.findings
+        ]
+        write_json(
+            {"files": files, "recipes": found.recipes, "findings": rows, "smithy": found.smithy}
+        )
+    else:
+        for each in found.findings:
+            click.echo(f"{each.where}: {each.rule.id}: {each.what}; {each.rule.fix}")
+        for path, said in (found.smithy or {}).items():
+            click.echo(f"conda-smithy, {path}:\n{said}")
+        kept = "break rules" if found.findings else "keep the rules"
+        click.echo(f"{files} files are what they should be, {found.recipes} recipes {kept}")
+    if found.findings:
+        raise RenderError(
+            f"{len(found.findings)} rules are broken",
+            where=found.findings[0].where,
+            next_step=found.findings[0].rule.fix,
+        )
 
 
 def _paths(project: Project, targets: tuple[str, ...], channel: Path) -> tuple[Path, ...]:

@@ -12,9 +12,11 @@ import click
 
 from generator.errors import SelectionError
 from generator.explaining import ALIAS, TIMEOUT
-from generator.matrix import Selection
-from generator.model import Accelerator, PythonBuild
+from generator.matrix import Selection, select, variants
+from generator.model import Accelerator, PythonBuild, Variant
+from generator.stages.ci import job_variants
 from generator.stages.explaining import Reach
+from generator.stages.project import Project
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -84,6 +86,37 @@ def selection(
     return Selection(
         globs=globs, subdirs=subdirs, accelerators=accelerators, pythons=pythons, packages=packages
     )
+
+
+def job_options(command: _F) -> _F:
+    """Add what a CI's job selects by instead."""
+    skip = click.option(
+        "--skip",
+        "skipped",
+        multiple=True,
+        type=ManyValues(),
+        callback=joined,
+        metavar="IDS",
+        help="Variants of the job that are left out.",
+    )
+    job = click.option("--job", default="", help="The variants of a CI's job: armtorch ci plan.")
+    return job(skip(command))
+
+
+def chosen_variants(
+    project: Project, globs: tuple[str, ...], job: str, skipped: tuple[str, ...], **filters: Any
+) -> tuple[Variant, ...]:
+    """Return the variants of a CI's job, or those that globs and options select.
+
+    Raises:
+        SelectionError: nothing is selected, or there is no such job.
+
+    """
+    if not job:
+        return select(variants(project.declared(), project.known()), selection(globs, **filters))
+    if globs or any(filters.values()):
+        raise click.UsageError("a job has its own variants: no globs or filters beside --job")
+    return job_variants(project, job, skipped)
 
 
 def reach_options(command: _F) -> _F:

@@ -11,21 +11,22 @@ import click
 from generator.channel import LocalChannel
 from generator.commands.options import (
     ManyValues,
+    chosen_variants,
+    job_options,
     joined,
     json_option,
-    selection,
     selection_options,
     write_json,
 )
 from generator.commands.tables import show_tests, tests_as_json
 from generator.errors import TestError
-from generator.matrix import select, variants
 from generator.stages.packages import RunOptions, run_tests
 from generator.stages.project import Project
 
 
 @click.command("test")
 @click.argument("globs", nargs=-1, metavar="[GLOB]...")
+@job_options
 @selection_options
 @click.option(
     "--channel",
@@ -62,6 +63,8 @@ def command(
     /,
     *,
     globs: tuple[str, ...],
+    job: str,
+    skipped: tuple[str, ...],
     channel: Path,
     base: tuple[str, ...],
     virtual_packages: tuple[str, ...],
@@ -80,7 +83,7 @@ def command(
       armtorch test '2.10/*python3.11*'
       armtorch test '2.10/pytorch/*' --base /srv/base-channel --sysroot /srv/arm64-libc
     """
-    chosen = select(variants(project.declared(), project.known()), selection(globs, **filters))
+    chosen = chosen_variants(project, globs, job, skipped, **filters)
     options = RunOptions(
         channel=LocalChannel(channel), base=base, virtual_packages=virtual_packages, sysroot=sysroot
     )

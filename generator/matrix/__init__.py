@@ -1,5 +1,6 @@
 """feedstock + lock -> cells -> variants, and the reason for everything absent."""
 
+from generator.matrix.jobs import Job, Jobs, find_job, jobs
 from generator.matrix.lines import (
     FILL,
     METAPACKAGES,
@@ -33,11 +34,15 @@ __all__ = [
     "BaseVerdict",
     "BlockedVariant",
     "CellView",
+    "Job",
+    "Jobs",
     "LineCells",
     "MatrixView",
     "MissingVariant",
     "Selection",
     "conda_version",
+    "find_job",
+    "jobs",
     "lines",
     "matrix_json",
     "matrix_schema",

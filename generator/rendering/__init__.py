@@ -1,23 +1,42 @@
-"""Recipes and variant configs: rendered from the lock, checked, written and compared."""
+"""Recipes, variant configs and workflows: rendered from the lock, checked, written and compared."""
 
 from generator.rendering.checking import check_tree
 from generator.rendering.folder import Difference, compare_tree, write_tree
 from generator.rendering.numbering import check_numbers, digests, number_builds
+from generator.rendering.recipe_rules import RecipeFolder, RuleFinding, judge, rules_markdown
 from generator.rendering.records import NamedRecord, tree_records, write_record_channel
 from generator.rendering.tree import GENERATED, RenderedTree, render
+from generator.rendering.workflows import (
+    PINS_FILE,
+    WORKFLOWS,
+    ActionPin,
+    action_pins,
+    workflow_files,
+    workflow_settings,
+)
 
 __all__ = [
     "GENERATED",
+    "PINS_FILE",
+    "WORKFLOWS",
+    "ActionPin",
     "Difference",
     "NamedRecord",
+    "RecipeFolder",
     "RenderedTree",
+    "RuleFinding",
+    "action_pins",
     "check_numbers",
     "check_tree",
     "compare_tree",
     "digests",
+    "judge",
     "number_builds",
     "render",
+    "rules_markdown",
     "tree_records",
+    "workflow_files",
+    "workflow_settings",
     "write_record_channel",
     "write_tree",
 ]

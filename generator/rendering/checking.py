@@ -27,6 +27,7 @@ from generator.datafiles import DATA
 from generator.errors import RenderError
 from generator.model import Variant
 from generator.rendering.tree import RenderedTree
+from generator.rendering.workflow_checks import check_workflow, is_workflow
 
 _NEXT: Final = "this is a defect of templates/ or generator/rendering; mend it there"
 _SCHEMAS: Final = {"recipe.yaml": "recipe.schema.json", "variants.yaml": "variants.schema.json"}
@@ -71,6 +72,9 @@ def _check_text(path: str, content: bytes) -> None:
     """Check line ends, and YAML and JSON files against their schemas."""
     if not content.endswith(b"\n") or content.endswith(b"\n\n") or b"\r" in content:
         raise RenderError("does not end in exactly one line end", where=path, next_step=_NEXT)
+    if is_workflow(path):
+        check_workflow(path, content)
+        return
     name = path.rpartition("/")[2]
     try:
         if name.endswith(".yaml"):

@@ -1,4 +1,4 @@
-"""The templates folder and the jinja2 environment over it."""
+"""The templates folder and the jinja2 environments over it."""
 
 from __future__ import annotations
 
@@ -38,11 +38,14 @@ def read(name: str) -> bytes:
 
 
 @cache
-def environment() -> Environment:
-    """Return the environment. Its delimiters leave rattler-build's ``${{ }}`` alone."""
+def environment(kind: str = "recipes") -> Environment:
+    """Return the environment over one folder of templates.
+
+    Its delimiters leave rattler-build's ``${{ }}`` alone.
+    """
     # recipes are YAML, not HTML: escaping would break them
     found = Environment(  # noqa: S701
-        loader=FileSystemLoader(folder() / "recipes"),
+        loader=FileSystemLoader(folder() / kind),
         undefined=StrictUndefined,
         variable_start_string="<<",
         variable_end_string=">>",

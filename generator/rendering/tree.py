@@ -16,6 +16,7 @@ from generator.rendering.layout import layout_text
 from generator.rendering.licenses import bundled_licenses
 from generator.rendering.recipe import RecipeInputs, recipe_text
 from generator.rendering.variant_files import ci_support_text, variants_text, zip_groups
+from generator.rendering.workflows import workflow_files
 
 #: files of a recipe that unpacks a wheel; the same in every one
 SCRIPTS: Final = ("build.py", "read_wheel.py", "equivalence.py")
@@ -32,7 +33,7 @@ class RenderedTree:
 
 
 def render(feedstock: Feedstock, lock: Lock) -> RenderedTree:
-    """Render recipes and variant configs; the same inputs give the same bytes, anywhere.
+    """Render recipes, variant configs and workflows; the same inputs give the same bytes, anywhere.
 
     Raises:
         RenderError: the lock holds something recipes cannot express.
@@ -40,7 +41,7 @@ def render(feedstock: Feedstock, lock: Lock) -> RenderedTree:
 
     """
     found = variants(feedstock, lock)
-    files: dict[str, bytes] = {}
+    files: dict[str, bytes] = workflow_files(feedstock)
     for inputs in recipes(feedstock, lock, found):
         files.update(recipe_files(inputs))
         zipped = zip_groups(inputs.variants)

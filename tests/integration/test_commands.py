@@ -19,18 +19,8 @@ from tests.conftest import ROOT
 pytestmark = pytest.mark.integration
 
 COMMANDS = [
-    "up",
-    "update",
-    "render",
-    "build",
-    "test",
-    "lint",
-    "map",
-    "matrix",
-    "explain",
-    "coverage",
-    "doctor",
-    "schemas",
+    *("up", "update", "release", "render", "build", "test", "lint", "map", "export-feedstock"),
+    *("matrix", "explain", "coverage", "doctor", "ci", "pins", "schemas"),
 ]
 
 

@@ -1,0 +1,184 @@
+"""``armtorch ci``: what the rendered workflows call that a person seldom needs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from generator.commands.options import json_option, write_json
+from generator.naming import sonames
+from generator.provider.github import API, GitHub, write_outputs, write_summary
+from generator.stages import ci
+from generator.stages.base_exports import base_exports
+from generator.stages.project import Project
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_OUTPUT = click.option("--output", type=_FILE, help="Append outputs here: GITHUB_OUTPUT.")
+_SUMMARY = click.option("--summary", type=_FILE, help="Append Markdown: GITHUB_STEP_SUMMARY.")
+_TRAIN = click.option("--train", default="", help="Only this train; empty for all.")
+
+
+@click.group("ci")
+def command() -> None:
+    """Plan, join and merge what jobs of a CI do; the rendered workflows call this.
+
+    \b
+    Examples:
+      armtorch ci plan
+      armtorch ci plan --train nightly --sample true --json
+      armtorch ci join --channel channel
+    """
+
+
+@command.command("plan")
+@_TRAIN
+@click.option("--sample", type=bool, default=False, help="One Python per cell: true or false.")
+@click.option(
+    "--against-base", "solved", is_flag=True, help="Leave out what the base channels block now."
+)
+@click.option(
+    "--virtual",
+    "virtual_packages",
+    multiple=True,
+    envvar="ARMTORCH_VIRTUAL",
+    metavar="NAME=VERSION",
+    help="For --against-base: a virtual package instead of a common machine's.",
+)
+@_OUTPUT
+@_SUMMARY
+@json_option
+@click.pass_obj
+def plan(
+    project: Project,
+    *,
+    train: str,
+    sample: bool,
+    solved: bool,
+    virtual_packages: tuple[str, ...],
+    output: Path | None,
+    summary: Path | None,
+    as_json: bool,
+) -> None:
+    """List the jobs that build and test everything, as a matrix of GitHub's.
+
+    The first round is what several Pythons need, the second one some Pythons of a cell a job.
+    `armtorch build --job NAME` and `armtorch test --job NAME` do one.
+
+    \b
+    Examples:
+      armtorch ci plan
+      armtorch ci plan --train nightly --json
+    """
+    machine = virtual_packages if solved else None
+    made = ci.plan(project, train=train, sample=sample, machine=machine)
+    rounds = {
+        "shared": made.rows(made.jobs.shared),
+        "variants": made.rows(made.jobs.variants),
+    }
+    if output is not None:
+        write_outputs(output, {name: json.dumps(rows) for name, rows in rounds.items()})
+    if summary is not None:
+        write_summary(summary, made.markdown())
+    if as_json:
+        write_json({**rounds, "blocked": made.blocked})
+    elif output is None:
+        for job in made.jobs.all:
+            click.echo(f"{job.name}: {len(job.variants)} packages")
+        for variant, reason in made.blocked.items():
+            click.echo(f"blocked: {variant}: {reason}")
+
+
+@command.command("join")
+@click.option(
+    "--channel",
+    type=click.Path(path_type=Path, file_okay=False),
+    default="channel",
+    show_default=True,
+    help="The folder that artifacts were unpacked into.",
+)
+@_TRAIN
+@_SUMMARY
+@json_option
+@click.pass_obj
+def join(
+    project: Project, *, channel: Path, train: str, summary: Path | None, as_json: bool
+) -> None:
+    """Index a channel put together from jobs, and name the packages that no job gave.
+
+    \b
+    Examples:
+      armtorch ci join --channel channel
+    """
+    found = ci.join(project, channel, train=train)
+    if summary is not None:
+        write_summary(summary, found.markdown())
+    if as_json:
+        write_json({"there": list(found.there), "missing": list(found.missing)})
+    else:
+        click.echo(found.markdown())
+
+
+@command.command("merge")
+@click.option("--repository", required=True, metavar="OWNER/NAME", help="GitHub's name of it.")
+@click.option("--number", required=True, type=click.IntRange(1), help="The pull request.")
+@click.option("--commit", required=True, help="Its head, as it was built and tested.")
+@click.option("--api", envvar="GITHUB_API_URL", default=API, show_default=True, help="Its API.")
+@click.option("--token", envvar="GITHUB_TOKEN", default="", help="[env: GITHUB_TOKEN]")
+@_OUTPUT
+def merge(
+    *, repository: str, number: int, commit: str, api: str, token: str, output: Path | None
+) -> None:
+    """Merge the pull request of a release, if it still is what was tested.
+
+    \b
+    Examples:
+      armtorch ci merge --repository me/armtorch --number 7 --commit "$COMMIT"
+    """
+    merged = GitHub(url=api, token=token).merge(repository, number, commit)
+    if output is not None:
+        write_outputs(output, {"commit": merged})
+    click.echo(merged)
+
+
+@command.command("exports")
+@click.option("--base", default="conda-forge", show_default=True, help="The base channel.")
+@click.option(
+    "--spec", default="libopenblas * openmp_*", show_default=True, help="What provides it there."
+)
+@click.option("--library", default="libopenblas.so.0", show_default=True, help="Its SONAME.")
+@click.option("--subdir", default="linux-aarch64", show_default=True)
+@json_option
+@click.pass_obj
+def exports(
+    project: Project, *, base: str, spec: str, library: str, subdir: str, as_json: bool
+) -> None:
+    """Compare a base channel's library of today with what torch takes from its bundled copy.
+
+    Exit code 22 where generator/data/sonames.yaml leaves the library to the base channel and that
+    lacks something. Where the bundled copy is kept, the answer says whether it has to be.
+
+    \b
+    Examples:
+      armtorch ci exports
+      armtorch ci exports --base /srv/base --spec libopenblas
+    """
+    found = base_exports(project, base=base, spec=spec, library=library, subdir=subdir)
+    row = sonames(subdir).find(library)
+    kept = row is not None and row.action == "keep"
+    lacking = (*found.missing_versions, *found.missing)
+    if as_json:
+        write_json({**asdict(found), "kept": kept})
+    else:
+        click.echo(
+            f"{library}: {len(found.needed)} symbols are taken from it, the base channel lacks "
+            f"{len(lacking)}; the bundled copy is {'kept' if kept else 'dropped'}"
+        )
+        for name in lacking:
+            click.echo(f"  {name}")
+    if not kept:
+        found.check()
+    elif not lacking:
+        project.narrator.warn(f"{library} could be the base channel's: nothing is lacking any more")

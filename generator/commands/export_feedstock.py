@@ -1,0 +1,25 @@
+"""``armtorch export-feedstock``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from generator.stages.feedstock_tree import export_feedstock
+from generator.stages.project import Project
+
+
+@click.command("export-feedstock")
+@click.argument("package", metavar="LINE/PACKAGE")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.pass_obj
+def command(project: Project, package: str, folder: Path) -> None:
+    """Write one recipe as a feedstock tree that conda-smithy knows how to rerender.
+
+    \b
+    Examples:
+      armtorch export-feedstock 2.10/pytorch ../pytorch-feedstock
+    """
+    for path in export_feedstock(project, package, folder):
+        click.echo(path)

@@ -1,0 +1,86 @@
+"""``armtorch release``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from generator import atomic
+from generator.commands.options import json_option, write_json
+from generator.provider.github import write_outputs, write_summary
+from generator.stages.project import Project
+from generator.stages.releasing import Release, release
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command("release")
+@click.option("--dry-run", is_flag=True, help="Print the text and write nothing.")
+@click.option("--text", type=_FILE, help="Write the pull request's text here.")
+@click.option("--output", type=_FILE, help="Append outputs here: GITHUB_OUTPUT.")
+@click.option("--summary", type=_FILE, help="Append the text here: GITHUB_STEP_SUMMARY.")
+@json_option
+@click.pass_obj
+def command(
+    project: Project,
+    *,
+    dry_run: bool,
+    text: Path | None,
+    output: Path | None,
+    summary: Path | None,
+    as_json: bool,
+) -> None:
+    """Turn upstream's news into what a pull request holds, and print its text.
+
+    Updates the lock, raises build numbers, renders, and writes an entry into CHANGELOG.md. Where
+    an index does not answer the lock keeps what it knew, and the text says so; if then nothing
+    changed, the exit code is that of the index. A released wheel whose bytes changed stops it
+    (exit code 13) before anything is written.
+
+    \b
+    Examples:
+      armtorch release --dry-run
+      armtorch release --text pull-request.md
+      armtorch release --json | jq .attention
+    """
+    found = release(project, dry_run=dry_run)
+    said = found.announcement
+    if text is not None:
+        atomic.write_text(text, said.markdown())
+    if summary is not None:
+        write_summary(summary, said.markdown() if said.changed else "Nothing is new.")
+    if output is not None:
+        write_outputs(
+            output,
+            {
+                "changed": str(said.changed and not dry_run).lower(),
+                "attention": str(bool(said.attention)).lower(),
+                "title": said.title,
+            },
+        )
+    if as_json:
+        write_json(_as_json(found))
+    else:
+        click.echo(said.markdown() if said.changed else "nothing is new")
+    for finding in said.findings:
+        project.narrator.warn(str(finding))
+    if said.findings and not said.changed:
+        sys.exit(said.findings[0].exit_code)
+
+
+def _as_json(found: Release) -> dict[str, object]:
+    said = found.announcement
+    return {
+        "changed": said.changed,
+        "title": said.title,
+        "attention": list(said.attention),
+        "text": said.markdown(),
+        "diff": said.diff.to_json(),
+        "builds": {
+            name: {"before": was, "after": now} for name, (was, now) in said.numbers.items()
+        },
+        "findings": [{"kind": f.kind, "what": f.what, "where": f.where} for f in said.findings],
+        "files": list(found.files),
+    }

@@ -1,0 +1,118 @@
+"""What armtorch says to GitHub: a workflow's outputs, and three calls of its API.
+
+Source: docs.github.com/actions (workflow commands, contexts) and docs.github.com/rest.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import requests
+
+from generator.errors import AbsentError, IntegrityError, MalformedError, UnreachableError
+
+API: Final = "https://api.github.com"
+_GONE: Final = (404, 410, 422)
+#: merging: the head moved, or the rules of the branch forbid it
+_REFUSED: Final = (405, 409)
+_SECONDS: Final = 30.0
+
+
+def write_outputs(path: Path, values: Mapping[str, str]) -> None:
+    """Append a step's outputs to the file that ``GITHUB_OUTPUT`` names.
+
+    A value of several lines goes between two lines that nobody can guess, so that no text from
+    upstream can end it and set another output.
+    """
+    with path.open("a", encoding="utf-8", newline="\n") as file:
+        for key, value in values.items():
+            mark = f"armtorch-{secrets.token_hex(16)}"
+            file.write(f"{key}<<{mark}\n{value}\n{mark}\n")
+
+
+def write_summary(path: Path, text: str) -> None:
+    """Append Markdown to the file that ``GITHUB_STEP_SUMMARY`` names."""
+    with path.open("a", encoding="utf-8", newline="\n") as file:
+        file.write(text.rstrip("\n") + "\n\n")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GitHub:
+    """The API; without a token it answers 60 times an hour."""
+
+    url: str = API
+    token: str = ""
+
+    def newest_release(self, repository: str) -> str:
+        """Return the tag of a repository's latest release.
+
+        Raises:
+            AbsentError, UnreachableError, MalformedError: it is not there, does not answer, or
+                answers something else.
+
+        """
+        return self._text(f"/repos/{repository}/releases/latest", "tag_name")
+
+    def commit_of(self, repository: str, tag: str) -> str:
+        """Return the commit that a tag stands for; annotated tags are followed. Raises as above."""
+        return self._text(f"/repos/{repository}/commits/{tag}", "sha")
+
+    def merge(self, repository: str, number: int, commit: str) -> str:
+        """Merge a pull request whose head is still ``commit``, and return the new commit.
+
+        Raises:
+            IntegrityError: its head is another commit, or it may not be merged.
+            AbsentError, UnreachableError, MalformedError: as above.
+
+        """
+        found = self._asked(
+            "PUT",
+            f"/repos/{repository}/pulls/{number}/merge",
+            {"sha": commit, "merge_method": "squash"},
+        )
+        return _field(found, "sha", f"{self.url}/repos/{repository}/pulls/{number}/merge")
+
+    def _text(self, path: str, name: str) -> str:
+        return _field(self._asked("GET", path), name, self.url + path)
+
+    def _asked(self, method: str, path: str, body: Mapping[str, str] | None = None) -> Any:
+        url = self.url + path
+        headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
+        try:
+            answer = requests.request(method, url, json=body, headers=headers, timeout=_SECONDS)
+        except requests.RequestException as error:
+            raise UnreachableError(str(error), where=url, next_step="try again later") from error
+        if answer.status_code in _GONE:
+            raise AbsentError(f"{answer.status_code}", where=url, next_step="check the name")
+        if answer.status_code in _REFUSED:
+            raise IntegrityError(
+                f"it is not merged: {_said(answer)}",
+                where=url,
+                next_step="look at the pull request; the next run of update tries again",
+            )
+        if not answer.ok:
+            raise UnreachableError(
+                f"{answer.status_code}: {_said(answer)}",
+                where=url,
+                next_step="try again later; GITHUB_TOKEN raises the limit of requests",
+            )
+        try:
+            return answer.json()
+        except ValueError as error:
+            raise MalformedError("it is not JSON", where=url, next_step="try again") from error
+
+
+def _said(answer: requests.Response) -> str:
+    return " ".join(answer.text.split())[:200]
+
+
+def _field(found: Any, name: str, where: str) -> str:
+    if isinstance(found, dict) and isinstance(value := found.get(name), str) and value:
+        return value
+    raise MalformedError(f"it has no {name}", where=where, next_step="check the API's address")

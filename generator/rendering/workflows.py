@@ -1,0 +1,121 @@
+"""GitHub's workflows and conda-forge.yml, from templates/workflows and two data files.
+
+They depend on the feedstock and not on the lock: which jobs there are is asked of
+``armtorch ci plan`` when a workflow runs. So a release never changes a workflow, and the token of
+a workflow, which may not change one, is enough to open its pull request.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Final, Literal
+
+from pydantic import ConfigDict, Field
+
+from generator.datafiles import load_data
+from generator.errors import DataError
+from generator.feedstock import Feedstock
+from generator.rendering import templates
+
+_CLOSED = ConfigDict(extra="forbid")
+WORKFLOWS: Final = ("build", "nightly", "test", "update")
+FOLDER: Final = ".github/workflows"
+PINS_FILE: Final = "action_pins.yaml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActionPin:
+    """An action, the release it is taken at, and the commit that release was."""
+
+    __pydantic_config__ = _CLOSED
+
+    name: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
+    tag: Annotated[str, Field(pattern=r"^v\d+(\.\d+)*$")]
+    commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.commit} # {self.tag}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActionPins:
+    """The whole of data/action_pins.yaml."""
+
+    __pydantic_config__ = _CLOSED
+
+    format: Literal[1]
+    actions: tuple[ActionPin, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkflowSettings:
+    """The whole of data/workflows.yaml."""
+
+    __pydantic_config__ = _CLOSED
+
+    format: Literal[1]
+    maximum_jobs: Annotated[int, Field(ge=1)]
+    pythons_per_job: Annotated[int, Field(ge=1)]
+    runner: str
+    conda_runner: str
+    python: str
+    #: subdir -> architecture of the interpreter, where it is not the runner's own
+    architectures: dict[str, str]
+    #: minutes
+    timeouts: dict[str, int]
+    #: cron
+    schedules: dict[str, str]
+    #: operating system -> folder
+    wheelhouses: dict[str, str]
+    branch: str
+    #: environment variables that `armtorch publish` takes logins from
+    secrets: tuple[str, ...]
+    commands: tuple[str, ...]
+
+
+@cache
+def workflow_settings() -> WorkflowSettings:
+    """Read data/workflows.yaml; DataError when it does not fit."""
+    return load_data("workflows.yaml", WorkflowSettings)
+
+
+@cache
+def action_pins() -> ActionPins:
+    """Read data/action_pins.yaml; DataError when a row does not fit."""
+    return load_data(PINS_FILE, ActionPins)
+
+
+def workflow_files(feedstock: Feedstock) -> dict[str, bytes]:
+    """Render the workflows and conda-forge.yml, by path.
+
+    Raises:
+        DataError: a workflow uses an action that has no pin.
+
+    """
+    settings = workflow_settings()
+    pins = {each.name: each for each in action_pins().actions}
+
+    def pin(name: str) -> str:
+        if name not in pins:
+            raise DataError(
+                f"there is no pin for {name}", where=PINS_FILE, next_step="add a row for it"
+            )
+        return str(pins[name])
+
+    found = {}
+    for name in WORKFLOWS:
+        template = templates.environment("workflows").get_template(f"{name}.yml.jinja")
+        text = template.render(
+            header=f"# Rendered from templates/workflows/{name}.yml.jinja; do not edit: "
+            "change that, then armtorch render",
+            settings=settings,
+            pin=pin,
+            labels=sorted({feedstock.label(train) for train in feedstock.trains}),
+            nightly=feedstock.label("nightly"),
+            secrets=settings.secrets,
+        )
+        found[f"{FOLDER}/{name}.yml"] = text.encode("utf-8")
+    template = templates.environment("workflows").get_template("conda-forge.yml.jinja")
+    found["conda-forge.yml"] = template.render(subdirs=list(feedstock.subdirs)).encode("utf-8")
+    return found

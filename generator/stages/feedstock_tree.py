@@ -1,0 +1,70 @@
+"""``export-feedstock``: one recipe as a feedstock of its own, as conda-smithy expects one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from generator.atomic import write_bytes
+from generator.errors import SelectionError, StorageError
+from generator.rendering import render
+from generator.stages.project import Project
+
+_README: Final = """\
+# {name}-feedstock
+Written by `armtorch export-feedstock {line}/{name}`; change the recipe there, not here.
+
+This repacks official binary wheels of PyTorch for a channel of one's own. conda-forge takes no
+compiled wheels as sources (conda-smithy R-028), so this is not for conda-forge.
+
+The wheels are not part of this tree. `armtorch build '{line}/{name}/*'` fetches them and checks
+their sha256; copy or link its `wheelhouse` folder here, then:
+
+    rattler-build build --recipe recipe --variant-config .ci_support/{config}
+    conda-smithy rerender
+"""
+
+
+def export_feedstock(project: Project, name: str, folder: Path) -> tuple[str, ...]:
+    """Write a recipe, its variant configs and conda-forge.yml into an empty folder.
+
+    Args:
+        project: the feedstock that has it.
+        name: ``<line>/<package>``, ``2.10/pytorch``.
+        folder: where to; made if it is not there.
+
+    Returns:
+        the files' paths in it.
+
+    Raises:
+        SelectionError: there is no such recipe.
+        StorageError: the folder is not empty, or cannot be written.
+
+    """
+    tree = render(project.declared(), project.known())
+    files: dict[str, bytes] = {}
+    for path, content in tree.files.items():
+        if path.startswith(f"recipes/{name}/"):
+            # a wheel is named by its place below the repository, which is nearer from here
+            moved = content.replace(b"../../../wheelhouse/", b"../wheelhouse/")
+            files[f"recipe/{path.rpartition('/')[2]}"] = moved
+        elif path.startswith(f".ci_support/{name}/"):
+            files[f".ci_support/{path.rpartition('/')[2]}"] = content
+    if not files:
+        known = sorted({f"{v.line}/{v.package}" for v in tree.variants})
+        raise SelectionError(
+            "there is no such recipe",
+            where=name,
+            next_step=f"write <line>/<package>, one of {', '.join(known)}",
+        )
+    if folder.is_dir() and any(folder.iterdir()):
+        raise StorageError(
+            "the folder is not empty", where=str(folder), next_step="name a new folder"
+        )
+    line, _, package = name.partition("/")
+    config = min(path for path in files if path.startswith(".ci_support/")).partition("/")[2]
+    files["conda-forge.yml"] = tree.files["conda-forge.yml"]
+    files["README.md"] = _README.format(name=package, line=line, config=config).encode()
+    for path, content in sorted(files.items()):
+        write_bytes(folder / path, content)
+    return tuple(sorted(files))

@@ -1,0 +1,71 @@
+"""``lint``: recipes against the rules, and against conda-smithy's own where it is installed."""
+
+from __future__ import annotations
+
+import posixpath
+import subprocess
+import sys
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from generator.rendering import RecipeFolder, RuleFinding, judge, render
+from generator.stages.project import Project
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeLint:
+    """What was found, and what conda-smithy said."""
+
+    recipes: int
+    findings: tuple[RuleFinding, ...]
+    #: recipe -> conda-smithy's output; None where conda-smithy is not installed
+    smithy: dict[str, str] | None
+
+
+def lint_recipes(project: Project) -> RecipeLint:
+    """Hold every recipe of the lock against the rules.
+
+    Raises:
+        LockError, FeedstockError, RenderError: recipes cannot be rendered.
+
+    """
+    tree = render(project.declared(), project.known())
+    folders: dict[str, dict[str, bytes]] = defaultdict(dict)
+    for path, content in tree.files.items():
+        if path.startswith("recipes/"):
+            folders[posixpath.dirname(path)][posixpath.basename(path)] = content
+    found = [recipe_folder(path, files) for path, files in folders.items()]
+    return RecipeLint(
+        recipes=len(found),
+        findings=judge(found),
+        smithy=_smithy(project, [each.path for each in found]),
+    )
+
+
+def recipe_folder(path: str, files: dict[str, bytes]) -> RecipeFolder:
+    """Read a recipe's files as the rules want them."""
+    text = files["recipe.yaml"].decode("utf-8")
+    return RecipeFolder(
+        path=path, text=text, recipe=YAML(typ="safe").load(text), files=frozenset(files)
+    )
+
+
+def _smithy(project: Project, paths: list[str]) -> dict[str, str] | None:
+    """Run ``conda-smithy recipe-lint`` on committed recipes, where this Python has it."""
+    program = Path(sys.executable).with_name("conda-smithy")
+    if not program.exists():
+        return None
+    said = {}
+    for path in paths:
+        done = subprocess.run(
+            [program, "recipe-lint", path],
+            cwd=project.root,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        said[path] = done.stdout + done.stderr
+    return said

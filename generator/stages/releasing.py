@@ -1,0 +1,61 @@
+"""``release``: what the hourly poll does with upstream's news, up to the pull request's text."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Final
+
+from generator.atomic import write_text
+from generator.lock import Announcement, announce
+from generator.stages.project import Project
+from generator.stages.rendering import render_feedstock
+from generator.stages.upstream import update_lock
+
+CHANGELOG: Final = "CHANGELOG.md"
+_HEAD: Final = "# Changes of the channel\nWritten by `armtorch release`, newest first.\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """What a release is made of."""
+
+    announcement: Announcement
+    #: files that were written, relative to the repository
+    files: tuple[str, ...]
+
+
+def release(project: Project, *, dry_run: bool = False) -> Release:
+    """Ask upstream, raise build numbers, render, and write a changelog entry.
+
+    The rule of build numbers is `number_builds`: another version starts at 0; the same version
+    from another recipe, wheel or map gets the next one, the offset of CUDA kept.
+
+    Raises:
+        IntegrityError: a released wheel has other bytes under its name; nothing is written.
+        AbsentError: nothing of the lock is left upstream; nothing is written.
+        RenderError, LockError, FeedstockError, StorageError: as update and render do.
+
+    """
+    old = project.locked()
+    updated = update_lock(project, dry_run=dry_run)
+    said = announce(old, updated.lock, updated.diff, updated.findings)
+    if dry_run or not said.changed:
+        return Release(announcement=said, files=())
+    rendered = render_feedstock(project)
+    write_changelog(project, said)
+    files = (project.lock.name, CHANGELOG, *(each.path for each in rendered.differences))
+    return Release(announcement=said, files=files)
+
+
+def write_changelog(project: Project, said: Announcement) -> None:
+    """Put an entry for today on top of the changelog; raises StorageError."""
+    path = project.root / CHANGELOG
+    before = path.read_text(encoding="utf-8") if path.is_file() else _HEAD
+    head, _, entries = before.partition("\n## ")
+    lines = [f"- {row.cell}: {row}" for row in said.diff.rows if not row.kind.startswith("wheel")]
+    lines += [f"- {name}: build {was} -> {now}" for name, (was, now) in said.numbers.items()]
+    today = dt.datetime.now(dt.UTC).date().isoformat()
+    entry = f"## {today}: {said.title}\n" + "\n".join(lines) + "\n"
+    rest = f"\n## {entries}" if entries else ""
+    write_text(path, f"{head.rstrip()}\n\n{entry}{rest}")

@@ -1,0 +1,227 @@
+"""build.yml and update.yml, command by command, on tiny wheels: what an hour of CI does.
+
+Packages for macOS and Windows are installed from a small base and not run, so this needs no
+emulator; tests/e2e/test_replay_real.py runs a real torch.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from generator.channel import LocalChannel
+from generator.model import PythonBuild
+from tests.conda_files import write_conda
+from tests.index_server import Failure, IndexServer
+from tests.integration.small_base import COMPILED, NOARCH
+from tests.replaying import Done, Replay, git
+from tests.synthetic_wheels import Release, TinyWheel, corrupt
+
+pytestmark = pytest.mark.integration
+
+FEEDSTOCK = """\
+channel: synthetic
+maintainers: [someone]
+indexes:
+  pypi: {{kind: pip}}
+trains:
+  stable: {{keep: [newest], indexes: [pypi]}}
+subdirs:
+  osx-arm64: {{accelerators: [cpu], base: ["{base}"]}}
+  win-arm64: {{accelerators: [cpu], base: ["{base}"]}}
+policies: {{compression_level: 1}}
+"""
+SAMPLE = {"inputs.sample || github.event_name == 'pull_request'": "true"}
+OLD, NEW = ("2.10.0", "0.25.0", "2.10.0"), ("2.11.0", "0.26.0", "2.11.0")
+
+
+def base(folder: Path) -> str:
+    """Write a base channel whose packages can be installed, and return its address."""
+    noarch = {**NOARCH, "pip": "25.3"}
+    for name, version in noarch.items():
+        write_conda(folder, name, version, "0", subdir="noarch", installable=True)
+    python = PythonBuild.parse("3.12")
+    write_conda(folder, "python_abi", "3.12", "8_cp312", subdir="noarch", installable=True)
+    tail = python.build_string_glob.removeprefix("*_")
+    for subdir in ("osx-arm64", "win-arm64"):
+        for name, version in COMPILED[subdir].items():
+            write_conda(folder, name, version, "0", subdir=subdir, installable=True)
+        write_conda(folder, "python", "3.12.9", f"h1_0_{tail}", subdir=subdir, installable=True)
+    LocalChannel(folder).index()
+    return folder.as_uri()
+
+
+def wheels(torch: str, vision: str, audio: str, subdir: str) -> list[TinyWheel]:
+    release = Release(subdir=subdir, torch=torch, torchvision=vision, torchaudio=audio)
+    return release.wheels(("cp312",))
+
+
+def put(index: IndexServer, *found: TinyWheel) -> None:
+    for wheel in found:
+        wheel.write(index.folder)
+
+
+def environment(folder: Path, index: IndexServer) -> dict[str, str]:
+    return {
+        "HOME": str(folder / "home"),
+        "XDG_CACHE_HOME": str(folder / "cache"),
+        "PIP_INDEX_URL": index.url,
+        "PIP_CONFIG_FILE": "/dev/null",
+    }
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository of a channel whose first release is merged and published."""
+    folder = tmp_path_factory.mktemp("first")
+    with IndexServer(folder / "index") as index:
+        for subdir in ("osx-arm64", "win-arm64"):
+            put(index, *wheels(*OLD, subdir))
+        replay = Replay(folder, environment(folder, index))
+        replay.start(FEEDSTOCK.format(base=base(tmp_path_factory.mktemp("base"))))
+        assert replay.job("update", "release").ok
+        git(replay.origin, "update-ref", "refs/heads/main", "armtorch-release")
+        done = replay.build()
+    assert all(each.ok for each in done.values()), every(done)
+    assert published(replay, "pytorch") == {"osx-arm64/pytorch-2.10.0", "win-arm64/pytorch-2.10.0"}
+    return folder
+
+
+@pytest.fixture
+def index(first: Path, tmp_path: Path) -> Iterator[IndexServer]:
+    for name in ("index", "cache", "origin.git", "published"):
+        shutil.copytree(first / name, tmp_path / name)
+    with IndexServer(tmp_path / "index") as server:
+        yield server
+
+
+@pytest.fixture
+def running(index: IndexServer, tmp_path: Path) -> Replay:
+    """A copy of it, with an index of its own."""
+    return Replay(tmp_path, environment(tmp_path, index))
+
+
+def published(replay: Replay, name: str) -> set[str]:
+    return {
+        f"{path.parent.name}/{path.name.rpartition('-')[0]}"
+        for path in replay.channel.glob(f"*/{name}-[0-9]*.conda")
+    }
+
+
+def every(done: Mapping[str, Done]) -> str:
+    return "\n".join(f"== {name}: {each.ok}\n{each.said}" for name, each in done.items())
+
+
+def text(replay: Replay) -> str:
+    return (replay.folder / "pull-request.md").read_text()
+
+
+def test_a_release_upstream_is_an_installable_package_after_one_run(
+    running: Replay, index: IndexServer
+) -> None:
+    before = running.update()
+    assert before["release"].outputs["release"]["changed"] == "false"
+    assert list(before) == ["release"]
+    put(index, *wheels(*NEW, "osx-arm64"))
+    started = time.monotonic()
+    done = running.update()
+    took = time.monotonic() - started
+    assert all(each.ok for each in done.values()), every(done)
+    assert "osx-arm64/pytorch-2.11.0" in published(running, "pytorch")
+    assert "osx-arm64/libtorch-2.11.0" in published(running, "libtorch")
+    said = text(running)
+    assert said.startswith("Release torch 2.11.0 for osx-arm64/cpu.")
+    for part in ("### New", "`2.11/osx-arm64/cpu`", "torchvision 0.26.0", "### Superseded"):
+        assert part in said, said
+    log = git(running.origin, "log", "--format=%s", "main")
+    assert log.startswith("Release torch 2.11.0 for osx-arm64/cpu")
+    changelog = git(running.origin, "show", "main:CHANGELOG.md")
+    assert changelog.count("\n## ") == 2
+    assert changelog.index("torch 2.11.0") < changelog.index("torch 2.10.0")
+    assert {run.split()[0] for run in running.ran} == {"armtorch", "python"}
+    print(f"\nfrom the index's change to an installable package: {took:.0f} s")
+
+
+def test_what_the_index_lost_stays_published_and_a_person_is_asked(
+    running: Replay, index: IndexServer
+) -> None:
+    for path in index.folder.glob("*win_arm64.whl"):
+        path.unlink()
+    done = running.job("update", "release")
+    assert done.ok, done.said
+    # update.yml's merge job asks for "false"
+    assert {**done.outputs["release"], "title": ""} == {
+        "changed": "true",
+        "attention": "true",
+        "title": "",
+    }
+    said = text(running)
+    assert "**A person should look at this first:**\n- `2.10/win-arm64/cpu: cell removed" in said
+    assert "### Vanished" in said
+    assert "win-arm64/pytorch-2.10.0" in published(running, "pytorch")
+
+
+def test_an_index_that_is_down_changes_nothing_and_is_reported(
+    running: Replay, index: IndexServer
+) -> None:
+    index.behaviour.failures.extend([Failure(503)] * 200)
+    before = git(running.origin, "rev-parse", "main")
+    done = running.update()
+    assert not done["release"].ok
+    assert "exit code 11" in done["release"].said
+    assert "503" in done["release"].said
+    assert git(running.origin, "rev-parse", "main") == before
+
+
+def test_a_release_without_torchvision_is_built_and_the_text_says_what_lacks(
+    running: Replay, index: IndexServer
+) -> None:
+    torch, _, audio = wheels(*NEW, "osx-arm64")
+    put(index, torch, audio)
+    done = running.job("update", "release")
+    assert done.ok, done.said
+    assert done.outputs["release"]["attention"] == "false"
+    (row,) = [line for line in text(running).splitlines() if "`torchvision" in line]
+    assert row.startswith("| `2.11/osx-arm64/cpu` | absence added |")
+    git(running.origin, "update-ref", "refs/heads/main", "armtorch-release")
+    planned = running.job("build", "plan", **SAMPLE)
+    assert planned.ok, planned.said
+    names = [row["name"] for row in json.loads(planned.outputs["plan"]["variants"])]
+    assert "2.11-osx-arm64-cpu-sample" in names
+
+
+def test_a_stable_wheel_with_other_bytes_is_refused_as_tampering(
+    running: Replay, index: IndexServer
+) -> None:
+    (torch, *_) = wheels(*OLD, "osx-arm64")
+    path = index.folder / torch.filename
+    assert path.exists()
+    put(index, replace(torch, members={**torch.members, "torch/more.py": b"1"}))
+    before = git(running.origin, "rev-parse", "main")
+    done = running.update()
+    assert list(done) == ["release"]
+    assert not done["release"].ok
+    assert "exit code 13" in done["release"].said
+    assert torch.filename in done["release"].said
+    assert git(running.origin, "rev-parse", "main") == before
+
+
+def test_a_cell_that_fails_does_not_stop_the_others(running: Replay, index: IndexServer) -> None:
+    torch, *others = wheels(*NEW, "win-arm64")
+    put(index, *wheels(*NEW, "osx-arm64"), corrupt(torch, "other-machine"), *others)
+    assert running.job("update", "release").ok
+    git(running.origin, "update-ref", "refs/heads/main", "armtorch-release")
+    done = running.build()
+    failed = {name for name, each in done.items() if not each.ok}
+    assert failed == {"2.11-win-arm64-cpu-shared", "2.11-win-arm64-cpu-1"}, every(done)
+    assert "osx-arm64/pytorch-2.11.0" in published(running, "pytorch")
+    assert "win-arm64/pytorch-2.11.0" not in published(running, "pytorch")
+    said = running.summary()
+    assert "2.11/pytorch/win_arm64" in said
+    assert "2.11/pytorch/osx_arm64" not in said

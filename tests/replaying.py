@@ -1,0 +1,302 @@
+"""Runs the `run:` commands of rendered workflows as GitHub would: job by job, in clean clones.
+
+Nothing of the commands is changed. What actions do (checkout, artifacts, the pull request, merging)
+is done here with git and folders; caches and package installs are passed over.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Self
+
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[1]
+_EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")
+_SAMPLE = "inputs.sample || github.event_name == 'pull_request'"
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Run git with an identity of its own."""
+    who = ["-c", "user.name=replay", "-c", "user.email=replay@localhost"]
+    done = subprocess.run(
+        ["git", *who, *arguments], cwd=folder, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a job ended."""
+
+    ok: bool
+    #: step id -> outputs
+    outputs: Mapping[str, Mapping[str, str]]
+    said: str
+
+
+class Merger(ThreadingHTTPServer):
+    """The one call of GitHub's API that update.yml makes; it moves main of a bare repository."""
+
+    daemon_threads = True
+
+    def __init__(self, origin: Path) -> None:
+        super().__init__(("127.0.0.1", 0), _Merge)
+        self.origin = origin
+        self.asked: list[str] = []
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self._thread.join()
+        self.server_close()
+
+
+class _Merge(BaseHTTPRequestHandler):
+    server: Merger
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Say nothing."""
+
+    def do_PUT(self) -> None:
+        self.server.asked.append(self.path)
+        wanted = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["sha"]
+        head = git(self.server.origin, "rev-parse", "armtorch-release")
+        if wanted == head:
+            git(self.server.origin, "update-ref", "refs/heads/main", head)
+        body = json.dumps({"sha": head, "message": "Head branch was modified"}).encode()
+        self.send_response(200 if wanted == head else 409)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@dataclass
+class Replay:
+    """A repository, and a folder as the channel it publishes to."""
+
+    folder: Path
+    environment: dict[str, str]
+    #: every command as it stands in its workflow, in order
+    ran: list[str] = field(default_factory=list)
+    _jobs: int = 0
+
+    @property
+    def origin(self) -> Path:
+        """The bare repository."""
+        return self.folder / "origin.git"
+
+    @property
+    def channel(self) -> Path:
+        """Where publish puts packages."""
+        return self.folder / "published"
+
+    def start(self, feedstock: str) -> None:
+        """Make the repository of armtorch and one feedstock, without a lock."""
+        first = self.folder / "first"
+        for name in ("generator", "templates"):
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / name, first / name, ignore=ignored)
+        for name in ("pyproject.toml", "README.md", "LICENSE"):
+            shutil.copy(ROOT / name, first)
+        (first / "feedstock.yaml").write_text(feedstock, encoding="utf-8")
+        (first / ".gitignore").write_text("__pycache__/\n/channel\n/wheelhouse\n/.armtorch/\n")
+        git(first, "init", "-q", "-b", "main")
+        git(first, "add", "-A")
+        git(first, "commit", "-qm", "Start")
+        git(self.folder, "clone", "-q", "--bare", str(first), str(self.origin))
+
+    def workflow(self, name: str) -> Any:
+        """Read a workflow of this checkout."""
+        text = (ROOT / f".github/workflows/{name}.yml").read_text(encoding="utf-8")
+        return YAML(typ="safe").load(text)
+
+    def job(self, workflow: str, name: str, **context: str) -> Done:
+        """Do one job in a clone of its own; ``context`` has the values of expressions."""
+        self._jobs += 1
+        clone = self.folder / f"job-{self._jobs}"
+        values = {
+            "vars.ARMTORCH_DESTINATION": str(self.channel),
+            "inputs.train": "",
+            "inputs.ref": "",
+            **context,
+        }
+        values = {key.replace("__", "."): value for key, value in values.items()}
+        git(self.folder, "clone", "-q", str(self.origin), str(clone))
+        git(clone, "checkout", "-q", values.get("inputs.ref") or "main")
+        outputs: dict[str, dict[str, str]] = {}
+        said = ""
+        for step in self.workflow(workflow)["jobs"][name]["steps"]:
+            if not _wanted(str(step.get("if", "")), clone, outputs):
+                continue
+            found: dict[str, str] = {}
+            if "uses" in step:
+                with_ = {k: _filled(str(v), values, outputs) for k, v in step["with"].items()}
+                found = self._action(step["uses"].partition("@")[0], with_, clone)
+            else:
+                done, found = self._run(step, clone, values, outputs)
+                said += f"$ {step['run']}\n{done.stdout}{done.stderr}"
+                if done.returncode:
+                    return Done(False, outputs, said + f"exit code {done.returncode}\n")
+            if "id" in step:
+                outputs[step["id"]] = found
+        return Done(True, outputs, said)
+
+    def _run(
+        self,
+        step: Mapping[str, Any],
+        clone: Path,
+        values: Mapping[str, str],
+        outputs: Mapping[str, Mapping[str, str]],
+    ) -> tuple[subprocess.CompletedProcess[str], dict[str, str]]:
+        temporary = clone.with_suffix(".temp")
+        temporary.mkdir(exist_ok=True)
+        output, summary = temporary / "output", temporary / "summary"
+        output.write_text("")
+        own = {key: _filled(str(v), values, outputs) for key, v in step.get("env", {}).items()}
+        environment = {
+            **self.environment,
+            **own,
+            "GITHUB_OUTPUT": str(output),
+            "GITHUB_STEP_SUMMARY": str(summary),
+            "RUNNER_TEMP": str(temporary),
+            "PYTHONPATH": str(clone),
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        }
+        command = step["run"]
+        self.ran.append(command)
+        if command.startswith("python -m pip install "):
+            command = "true"
+        done = subprocess.run(
+            ["bash", "-eo", "pipefail", "-c", command],
+            cwd=clone,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done, _outputs(output.read_text())
+
+    def _action(self, name: str, given: Mapping[str, str], clone: Path) -> dict[str, str]:
+        store = self.folder / "artifacts"
+        if name == "actions/upload-artifact":
+            wanted = given["path"].split()
+            for path in sorted(clone.glob("channel/**/*.conda")):
+                text = path.relative_to(clone).as_posix()
+                if not any(fnmatch.fnmatchcase(text, w[1:]) for w in wanted if w[0] == "!"):
+                    target = store / given["name"] / path.relative_to(clone / "channel")
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copy(path, target)
+        elif name == "actions/download-artifact":
+            for artifact in sorted(store.glob("*")):
+                if any(fnmatch.fnmatchcase(artifact.name, p) for p in _braces(given["pattern"])):
+                    shutil.copytree(artifact, clone / given["path"], dirs_exist_ok=True)
+        elif name == "peter-evans/create-pull-request":
+            git(clone, "switch", "-qC", given["branch"])
+            git(clone, "add", "-A")
+            git(clone, "commit", "-qm", given["commit-message"])
+            git(clone, "push", "-qf", "origin", f"HEAD:{given['branch']}")
+            body = (clone.with_suffix(".temp") / "pull-request.md").read_text()
+            (self.folder / "pull-request.md").write_text(body)
+            head = git(clone, "rev-parse", "HEAD")
+            return {"pull-request-head-sha": head, "pull-request-number": "7"}
+        return {}
+
+    def summary(self) -> str:
+        """Return what the last job wrote for a person."""
+        path = self.folder / f"job-{self._jobs}.temp" / "summary"
+        return path.read_text() if path.exists() else ""
+
+    def build(self, *, ref: str = "", sample: bool = False) -> dict[str, Done]:
+        """Do the jobs of build.yml in their order; a job that fails does not stop the others."""
+        shutil.rmtree(self.folder / "artifacts", ignore_errors=True)
+        values = {"inputs.ref": ref, _SAMPLE: str(sample).lower()}
+        done = {"plan": self.job("build", "plan", **values)}
+        if not done["plan"].ok:
+            return done
+        for name in ("shared", "variants"):
+            for row in json.loads(done["plan"].outputs["plan"][name]):
+                matrix = {f"matrix.{key}": value for key, value in row.items()}
+                done[row["name"]] = self.job("build", name, **values, **matrix)
+        if not sample:
+            done["publish"] = self.job("build", "publish", **values)
+        return done
+
+    def update(self) -> dict[str, Done]:
+        """Do the jobs of update.yml in their order, as far as their conditions let them."""
+        done = {"release": self.job("update", "release")}
+        if not done["release"].ok:
+            return done
+        said = done["release"].outputs["release"]
+        if said["changed"] != "true":
+            return done
+        request = done["release"].outputs["request"]
+        commit = request["pull-request-head-sha"]
+        tried = self.build(ref=commit, sample=True)
+        done |= {f"try {name}": each for name, each in tried.items()}
+        if not all(each.ok for each in tried.values()) or said["attention"] != "false":
+            return done
+        outputs = {
+            "needs.release.outputs.number": request["pull-request-number"],
+            "needs.release.outputs.commit": commit,
+            "github.repository": "me/armtorch",
+            "github.token": "token",
+        }
+        with Merger(self.origin) as server:
+            self.environment["GITHUB_API_URL"] = f"http://127.0.0.1:{server.server_address[1]}"
+            done["merge"] = self.job("update", "merge", **outputs)
+        if done["merge"].ok:
+            done |= self.build(ref=done["merge"].outputs["merge"]["commit"])
+        return done
+
+
+def _filled(text: str, values: Mapping[str, str], outputs: Mapping[str, Mapping[str, str]]) -> str:
+    def value(match: re.Match[str]) -> str:
+        name = match[1]
+        if name.startswith("secrets."):
+            return ""
+        if name.startswith("steps."):
+            _, step, _, key = name.split(".")
+            return outputs[step][key]
+        if name == "runner.temp":
+            return ""
+        return values[name] if not name.startswith("github.run_id") else "1"
+
+    return _EXPRESSION.sub(value, text)
+
+
+def _wanted(condition: str, clone: Path, outputs: Mapping[str, Mapping[str, str]]) -> bool:
+    if not condition:
+        return True
+    if match := re.search(r"hashFiles\('(.*?)'\) != ''", condition):
+        return any(clone.glob(match[1]))
+    match = re.search(r"steps\.(\w+)\.outputs\.(\w+) == '(\w+)'", condition)
+    assert match is not None, condition
+    return outputs[match[1]][match[2]] == match[3]
+
+
+def _outputs(text: str) -> dict[str, str]:
+    return {
+        match[1]: match[3]
+        for match in re.finditer(r"^(\w+)<<(\S+)\n(.*?)\n\2$", text, re.MULTILINE | re.DOTALL)
+    }
+
+
+def _braces(pattern: str) -> list[str]:
+    match = re.fullmatch(r"(.*)\{(.*)\}(.*)", pattern)
+    return [f"{match[1]}{part}{match[3]}" for part in match[2].split(",")] if match else [pattern]

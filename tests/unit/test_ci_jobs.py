@@ -1,0 +1,185 @@
+"""Variants as jobs: everything once, in two rounds, below GitHub's limit; pins; announcements."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import Counter
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from click.testing import CliRunner
+
+from generator.commands import cli
+from generator.errors import IntegrityError, SelectionError, StaleError, UnreachableError
+from generator.lock import announce, diff_locks
+from generator.matrix import find_job, jobs, variants
+from generator.model import Lock
+from generator.provider.github import GitHub, write_outputs
+from generator.rendering import action_pins
+from generator.stages.feedstock_tree import export_feedstock
+from generator.stages.pins import outdated, pins_diff
+from tests.golden_trees import golden_lock
+from tests.locks import Shelf, cpu_cell, feedstock
+from tests.replaying import _outputs
+
+
+@pytest.fixture(scope="module")
+def found():
+    return variants(feedstock(), golden_lock())
+
+
+def test_every_variant_is_in_one_job_after_what_it_needs(found):
+    made = jobs(found, pythons_per_job=1, maximum=256)
+    assert Counter(v.id for job in made.all for v in job.variants) == Counter(v.id for v in found)
+    first = {v.id for job in made.shared for v in job.variants}
+    for job in made.variants:
+        own = {v.id for v in job.variants}
+        for variant in job.variants:
+            if variant.python is not None:
+                assert set(variant.depends) <= first | own, variant.id
+    names = [job.name for job in made.all]
+    assert len(names) == len(set(names))
+    assert "metapackages-noarch-shared" in names
+
+
+def test_more_pythons_a_job_where_there_would_be_too_many(found):
+    many = jobs(found, pythons_per_job=1, maximum=256)
+    cells = {job.name.rpartition("-")[0] for job in many.variants}
+    few = jobs(found, pythons_per_job=1, maximum=max(len(cells), len(many.shared)))
+    assert len(few.variants) < len(many.variants)
+    with pytest.raises(SelectionError, match="more than the 1 jobs"):
+        jobs(found, pythons_per_job=1, maximum=1)
+
+
+def test_a_sample_has_one_python_per_cell_and_the_highest(found):
+    made = jobs(found, pythons_per_job=3, maximum=256, sample=True)
+    for job in made.variants:
+        assert len({v.python for v in job.variants if v.python is not None}) <= 1
+    whole = jobs(found, pythons_per_job=3, maximum=256)
+    assert len(made.variants) == len({j.name.rpartition("-")[0] for j in whole.variants})
+    with pytest.raises(SelectionError, match="no such job"):
+        find_job(made.all, "9.1-nowhere")
+
+
+def test_a_job_key_changes_with_what_it_is_made_from(found):
+    (job, *_) = jobs(found, pythons_per_job=1, maximum=256).variants
+    other = replace(job, variants=tuple(replace(v, digest="x") for v in job.variants))
+    assert job.digest != other.digest
+    assert job.wheels == other.wheels
+
+
+def test_no_text_from_upstream_can_set_another_output(tmp_path):
+    path = tmp_path / "output"
+    write_outputs(path, {"title": "a\narmtorch\nchanged=true\nx<<E", "changed": "false"})
+    assert _outputs(path.read_text()) == {
+        "title": "a\narmtorch\nchanged=true\nx<<E",
+        "changed": "false",
+    }
+
+
+def test_an_announcement_asks_a_person_only_where_one_is_needed():
+    shelf = Shelf()
+    cell = cpu_cell(shelf)
+    old = shelf.lock(cell)
+    newer = replace(cell, line="9.9", trio={**cell.trio, "torch": "9.9.0"})
+    said = announce(
+        old, replace(old, cells=(newer,)), diff_locks(old, replace(old, cells=(newer,))), ()
+    )
+    assert said.attention == ()
+    assert said.title == f"Release torch 9.9.0 for {cell.subdir}/cpu"
+    assert "### Superseded by a newer torch" in said.markdown()
+    gone = announce(old, replace(old, cells=()), diff_locks(old, replace(old, cells=())), ())
+    assert "cell removed" in gone.attention[0]
+    nothing = announce(old, old, diff_locks(old, old), (UnreachableError("503", where="pypi"),))
+    assert not nothing.changed
+    assert nothing.attention == ()
+
+
+def test_what_upstream_writes_cannot_leave_its_table_cell():
+    shelf = Shelf()
+    cell = cpu_cell(shelf)
+    evil = {
+        key: replace(value, license="MIT` | @everyone\n# big |")
+        for key, value in shelf.metadata.items()
+    }
+    old = shelf.lock(cell)
+    new = replace(old, metadata=evil)
+    text = announce(old, new, diff_locks(old, new), ()).markdown()
+    assert "`MIT' \\| @everyone # big \\|`" in text
+    assert "\n# big" not in text
+
+
+class _Api(BaseHTTPRequestHandler):
+    newest: dict[str, tuple[str, str]]
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        _, _, owner, name, *rest = self.path.split("/")
+        tag, commit = self.newest[f"{owner}/{name}"]
+        body = {"tag_name": tag} if rest[0] == "releases" else {"sha": commit}
+        data = json.dumps(body).encode()
+        self.send_response(200 if tag else 503)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+
+@pytest.fixture
+def api():
+    newest = {pin.name: (pin.tag, pin.commit) for pin in action_pins().actions}
+    handler = type("Api", (_Api,), {"newest": newest})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}", newest
+        server.shutdown()
+        thread.join()
+
+
+def test_pins_are_compared_with_the_newest_releases(api):
+    url, newest = api
+    assert outdated(GitHub(url=url)) == ()
+    newest["actions/cache"] = ("v99.0.0", "c" * 40)
+    (change,) = outdated(GitHub(url=url))
+    text, diff = pins_diff((change,))
+    row = f"{{name: actions/cache, tag: v99.0.0, commit: {'c' * 40}}}"
+    assert row in text
+    assert f"+  - {row}" in diff
+    done = CliRunner().invoke(cli, ["pins", "--check", "--api", url])
+    assert isinstance(done.exception, StaleError)
+    assert "v99.0.0" in done.output
+
+
+def test_a_tag_that_moved_is_refused_and_a_silent_host_is_unreachable(api):
+    url, newest = api
+    pin = action_pins().actions[0]
+    newest[pin.name] = (pin.tag, "d" * 40)
+    done = CliRunner().invoke(cli, ["pins", "--update", "--api", url])
+    assert isinstance(done.exception, IntegrityError)
+    assert f"{pin.name}: {pin.tag} now is {'d' * 40}" in str(done.exception)
+    newest[pin.name] = ("", "")
+    with pytest.raises(UnreachableError, match="503"):
+        outdated(GitHub(url=url))
+
+
+def test_an_exported_feedstock_is_the_recipe_one_folder_up(project, tmp_path):
+    files = export_feedstock(project, "2.10/pytorch", tmp_path / "out")
+    assert {"conda-forge.yml", "README.md", "recipe/recipe.yaml", "recipe/build.py"} <= set(files)
+    recipe = (tmp_path / "out/recipe/recipe.yaml").read_text()
+    assert "path: ../wheelhouse/" in recipe
+    assert "../../../" not in recipe
+    configs = [path for path in files if path.startswith(".ci_support/")]
+    assert configs
+    assert all(path.count("/") == 1 for path in configs)
+    with pytest.raises(SelectionError, match="no such recipe") as error:
+        export_feedstock(project, "2.10/nothing", tmp_path / "other")
+    assert "2.10/pytorch" in error.value.next_step
+
+
+def test_an_empty_lock_has_no_jobs_but_metapackages():
+    made = jobs(variants(feedstock(), Lock()), pythons_per_job=1, maximum=256)
+    assert made.variants == ()

@@ -1,0 +1,142 @@
+"""The rendered workflows: clean for zizmor and their schema, and every rule of ours can fail."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from ruamel.yaml import YAML
+
+from generator.commands import cli
+from generator.errors import DataError, RenderError
+from generator.rendering import WORKFLOWS, workflow_files, workflow_settings, workflows
+from generator.rendering.workflow_checks import check_workflow
+from tests.locks import feedstock
+
+BIN = Path(sys.executable).parent
+
+
+@pytest.fixture(scope="module")
+def rendered() -> dict[str, str]:
+    return {path: data.decode() for path, data in workflow_files(feedstock()).items()}
+
+
+def build(rendered: dict[str, str]) -> str:
+    return rendered[".github/workflows/build.yml"]
+
+
+@pytest.fixture
+def folder(rendered, tmp_path):
+    for path, text in rendered.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    return tmp_path / ".github/workflows"
+
+
+def zizmor(folder: Path) -> list[str]:
+    done = subprocess.run(
+        [BIN / "zizmor", "--offline", "--format=json", folder],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return [row["ident"] for row in json.loads(done.stdout)]
+
+
+def test_zizmor_and_the_schema_are_clean_and_would_see_a_defect(folder):
+    assert zizmor(folder) == []
+    schema: list[str | Path] = [
+        BIN / "check-jsonschema",
+        "--builtin-schema",
+        "vendor.github-workflows",
+    ]
+    done = subprocess.run([*schema, *folder.glob("*.yml")], capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout
+    path = folder / "build.yml"
+    text = path.read_text()
+    path.write_text(text.replace('--job "$JOB"', "--job ${{ github.head_ref }}"))
+    assert "template-injection" in zizmor(folder)
+    path.write_text(text.replace("runs-on:", "runs_on:"))
+    done = subprocess.run([*schema, path], capture_output=True, check=False)
+    assert done.returncode == 1
+
+
+def test_every_workflow_is_rendered_and_parses(rendered):
+    assert {f".github/workflows/{name}.yml" for name in WORKFLOWS} < rendered.keys()
+    for name in WORKFLOWS:
+        text = rendered[f".github/workflows/{name}.yml"]
+        assert not re.search("<<|built-in", text)
+        check_workflow(name, text.encode())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('armtorch build --job "$JOB"', "curl example.org", "something else than armtorch"),
+        ('armtorch build --job "$JOB"', "armtorch build; id", "more than one command"),
+        ('"$JOB" --skip', "${{ matrix.name }} --skip", "goes through env"),
+        ("# v7.0.0", "# v7.0.0\n      - uses: a/b@main", "not pinned"),
+        ("permissions: {}", "permissions: write-all", "without permissions"),
+        ("permissions: {}", "permissions: {", "does not parse"),
+        ("    timeout-minutes: 120\n", "", "no time limit"),
+        ("    permissions:\n      contents: read\n", "", "does not say its permissions"),
+    ],
+)
+def test_a_workflow_that_breaks_a_rule_is_not_written(rendered, old, new, said):
+    text = build(rendered)
+    assert old in text
+    with pytest.raises(RenderError, match=said):
+        check_workflow("build.yml", text.replace(old, new).encode())
+
+
+def test_a_schedule_is_a_cron_expression(rendered):
+    """A template that names a dict's method instead of its key once gave an address in memory."""
+    text = rendered[".github/workflows/update.yml"]
+    spoilt = re.sub("cron: .*", "cron: <built-in method update>", text)
+    assert spoilt != text
+    with pytest.raises(RenderError, match="no cron expression"):
+        check_workflow("update.yml", spoilt.encode())
+
+
+def test_secrets_are_in_jobs_that_no_fork_reaches(rendered):
+    for name in WORKFLOWS:
+        workflow = YAML(typ="safe").load(rendered[f".github/workflows/{name}.yml"])
+        for job in workflow["jobs"].values():
+            if "secrets." in json.dumps(job):
+                assert job["environment"] == "publish"
+                guarded = "github.event_name != 'pull_request'" in job["if"]
+                assert guarded or "pull_request" not in workflow["on"]
+
+
+def test_an_action_without_a_pin_is_a_data_error(monkeypatch):
+    few = workflows.ActionPins(format=1, actions=())
+    monkeypatch.setattr(workflows, "action_pins", lambda: few)
+    with pytest.raises(DataError, match="no pin for"):
+        workflow_files(feedstock())
+
+
+def test_every_command_of_a_workflow_is_one_there_is(rendered):
+    """`armtorch X --help` knows every option that a workflow uses."""
+    seen = set()
+    for text in rendered.values():
+        for run in re.findall(r"run: armtorch (.*)", text):
+            words = run.split()
+            command = words[:2] if words[0] == "ci" else words[:1]
+            options = [word for word in words if word.startswith("--")]
+            done = CliRunner().invoke(cli, [*command, "--help"])
+            assert done.exit_code == 0, (run, done.output)
+            for option in options:
+                assert option in done.output, run
+            seen.add(command[-1])
+    assert {"plan", "join", "merge", "release", "build", "test", "publish", "retire"} <= seen
+
+
+def test_runners_cover_every_subdir():
+    settings = workflow_settings()
+    assert settings.maximum_jobs <= 256
+    assert set(settings.wheelhouses) == {"linux", "osx", "win"}
