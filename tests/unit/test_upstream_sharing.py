@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable, Mapping
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from generator.model import PythonBuild
@@ -55,6 +55,8 @@ def test_a_time_that_is_no_whole_string_is_content() -> None:
 
 
 @given(st.binary(max_size=300), st.integers(0, 120))
+# a table of program headers at 2**63 and beyond
+@example(b"\0" * 13 + b"\x80" + b"\0" * 17 + b"\x01", 26)
 @settings(max_examples=count("fuzz"), deadline=None)
 def test_broken_elf_files_are_refused_or_read_but_never_crash(noise: bytes, cut: int) -> None:
     for content in (noise, tiny_elf()[:cut] + noise):

@@ -43,8 +43,12 @@ def without_build_id_and_time(content: bytes) -> bytes:
     blank = bytearray(content)
     try:
         for first, last in build_ids(content):
+            if last > len(content):
+                msg = "a broken ELF file: a note is longer than the file"
+                raise ValueError(msg)
             blank[first:last] = bytes(last - first)
-    except struct.error as error:
+    # an offset of more than 63 bits is none for the C code below struct
+    except (struct.error, OverflowError) as error:
         msg = f"a broken ELF file: {error}"
         raise ValueError(msg) from error
     return TIME.sub(b"00:00:00", bytes(blank))
