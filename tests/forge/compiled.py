@@ -142,7 +142,7 @@ def _fetch(row: CompiledRow, cache: Path) -> Path:
 
 def _unpack(sdist: Path, folder: Path) -> Path:
     # tar's own program refuses to leave the folder; tarfile's filters came with Python 3.11.4
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     subprocess.run(["tar", "-xf", str(sdist), "-C", str(folder)], check=True)
     (top,) = folder.iterdir()
     return top
