@@ -8,6 +8,7 @@ import click
 
 from generator.channel import LocalChannel
 from generator.page.site import size_text
+from generator.stages.explaining import Reach, compare_channels
 from generator.stages.page import solvability, write_page
 from generator.stages.project import Project
 
@@ -35,6 +36,12 @@ from generator.stages.project import Project
     metavar="CHANNEL",
     help="Solve with these instead of the feedstock's base channels.",
 )
+@click.option(
+    "--against",
+    multiple=True,
+    metavar="CHANNEL",
+    help="Show what these channels have of each cell, too: conda-forge, pytorch.",
+)
 @click.option("--url", default="", help="What commands call the channel, instead of channel: .")
 @click.pass_obj
 def command(
@@ -44,6 +51,7 @@ def command(
     out: Path | None,
     solves: bool,
     base: tuple[str, ...],
+    against: tuple[str, ...],
     url: str,
 ) -> None:
     """Write the channel's page: static files that any web server serves, or a browser opens.
@@ -51,13 +59,14 @@ def command(
     \b
     Examples:
       armtorch page
-      armtorch page --solve
+      armtorch page --solve --against conda-forge --against pytorch
       armtorch page --from channel --out site --url https://conda.example.org/torch
     """
     folder = out or source / "page"
     channel = LocalChannel(source)
     check = solvability(project.declared(), channel, base) if solves or base else None
-    content = write_page(project, channel, folder, url, check)
+    others = compare_channels(project, against, Reach()) if against else None
+    content = write_page(project, channel, folder, url, check, others)
     click.echo(
         f"{len(content.offers)} combinations, {len(content.packages)} packages, "
         f"{size_text(content.sizes.packages)}: {(folder / 'index.html').absolute().as_uri()}"

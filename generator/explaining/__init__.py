@@ -8,7 +8,7 @@ from generator.explaining.doctor import Checkup, fitting_cell
 from generator.explaining.explain import Context, explain
 from generator.explaining.facts import common_virtual_packages
 from generator.explaining.findings import Finding
-from generator.explaining.notices import Notice, machine_notices
+from generator.explaining.notices import Notice, machine_notices, package_notices
 from generator.explaining.reading import read_request
 from generator.explaining.report import Command, Explanation, schema_of, to_json
 from generator.explaining.request import Request, name_of
@@ -39,6 +39,7 @@ __all__ = [
     "look",
     "machine_notices",
     "name_of",
+    "package_notices",
     "read_condarc",
     "read_request",
     "schema_of",

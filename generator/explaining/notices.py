@@ -61,6 +61,32 @@ def machine_notices(computer: Computer) -> tuple[Notice, ...]:
     )
 
 
+def package_notices(offered: Iterable[tuple[str, str, str]]) -> tuple[Notice, ...]:
+    """Return what is to be known of packages before a machine is named.
+
+    Args:
+        offered: subdir, name and version of our own packages.
+
+    """
+    known = [
+        PackageRecord(name, version, BuildString("0"), 0, subdir)
+        for subdir, name, version in sorted(set(offered))
+    ]
+    return tuple(
+        Notice(
+            id=warning.id,
+            text=warning.short.format(version=str(record.version)),
+            advice=warning.advice,
+            certain=False,
+        )
+        for warning in warnings()
+        for record in known
+        if warning.package == record.name.normalized
+        and warning.when.subdir == record.subdir
+        and MatchSpec(f"{warning.package} {warning.versions}").matches(record)
+    )
+
+
 def dies(computer: Computer, package: str, version: str) -> bool:
     """Whether a version of our package installs on the machine and then does not work."""
     record = PackageRecord(package, version, BuildString("0"), 0, computer.subdir)

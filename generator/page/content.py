@@ -141,5 +141,7 @@ class PageContent:
     first: int = 0
     #: name, reason
     hotfixes: tuple[tuple[str, str], ...] = ()
+    #: machines on which a package of the channel installs and does not work, and what to do there
+    warnings: tuple[tuple[str, str], ...] = ()
     #: ISO date of the newest package
     updated: str = ""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,14 +17,13 @@ from generator.channel.patching import HOTFIXES, PACKAGE, REVOKED, Hotfix, read_
 from generator.channel.retention import newest_first, series_of
 from generator.datafiles import load_data, subdirs
 from generator.errors import SolveError
+from generator.explaining import Coverage, package_notices
 from generator.feedstock import Feedstock
-from generator.matrix import MatrixView, matrix_view
+from generator.matrix import matrix_view
 from generator.model import Variant
 from generator.page import (
     Build,
     Choice,
-    CoverageCell,
-    CoverageRow,
     Offer,
     PackagePage,
     PageContent,
@@ -33,12 +31,12 @@ from generator.page import (
     Source,
     write_site,
 )
+from generator.stages.page_coverage import accelerator_name, coverage_rows, in_order, python_of
 from generator.stages.project import Project
 from generator.stages.publishing import known_packages, wheel_bytes
 from generator.testing import Machine, solve
 
 _TRIO = ("pytorch", "torchvision", "torchaudio")
-_PYTHON = re.compile(r"python_abi (3)\.(\d+)\.\* \*_cp3\d+(t?)$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +59,12 @@ def write_page(
     folder: Path,
     url: str = "",
     check: Check | None = None,
+    others: Coverage | None = None,
 ) -> PageContent:
     """Write the page of a channel folder; ``url`` is what commands name it by.
 
-    What ``check`` finds fault with is not offered, and the coverage says why.
+    What ``check`` finds fault with is not offered, and the coverage says why. ``others`` is what
+    other channels have of each cell.
 
     Raises:
         FeedstockError, LockError: the inputs cannot be used.
@@ -72,7 +72,7 @@ def write_page(
         StorageError: the folder cannot be written.
 
     """
-    content = page_content(project, source, url, check)
+    content = page_content(project, source, url, check, others)
     write_site(content, folder)
     return content
 
@@ -98,7 +98,11 @@ def solvability(feedstock: Feedstock, source: LocalChannel, base: Sequence[str] 
 
 
 def page_content(
-    project: Project, source: LocalChannel, url: str = "", check: Check | None = None
+    project: Project,
+    source: LocalChannel,
+    url: str = "",
+    check: Check | None = None,
+    others: Coverage | None = None,
 ) -> PageContent:
     """Put together what the page says."""
     feedstock, words = project.declared(), load_data("page.yaml", Words)
@@ -119,15 +123,16 @@ def page_content(
             for name in subdirs()
             if any(offer.machine == name for offer in offers)
         ),
-        accelerators=_choices((offer.accelerator for offer in offers), _accelerator_name),
+        accelerators=_choices((offer.accelerator for offer in offers), accelerator_name),
         pythons=_choices((offer.python for offer in offers), str),
         trains=_choices((offer.train for offer in offers), _train_name),
         offers=offers,
         first=_first(offers),
-        coverage=_coverage(
+        coverage=coverage_rows(
             matrix_view(feedstock, project.locked()),
             there,
             {(o.machine, o.accelerator, o.python, o.version): r for o, r in blocked.items()},
+            others,
         ),
         packages=_packages(records, known, hotfixes, words),
         sizes=Sizes(
@@ -136,6 +141,12 @@ def page_content(
             limits={host.host: host.files for host in hosts().values() if host.files},
         ),
         hotfixes=tuple((each.name, each.reason) for each in hotfixes),
+        warnings=tuple(
+            (each.text, each.advice)
+            for each in package_notices(
+                (record.subdir, record.name, record.version) for record in there
+            )
+        ),
         updated=max((_date(each) for each in records), default=""),
     )
 
@@ -145,28 +156,13 @@ def _bases(feedstock: Feedstock) -> tuple[str, ...]:
 
 
 def _choices(values: Iterable[str], name: Callable[[str], str]) -> tuple[Choice, ...]:
-    return tuple(Choice(value=value, name=name(value)) for value in sorted(set(values), key=_order))
-
-
-def _order(value: str) -> tuple[object, ...]:
-    """Sort ``3.9`` before ``3.11`` and ``3.14`` before ``3.14t``; newest trains come first."""
-    return tuple(int(part) if part.isdigit() else part for part in re.split(r"(\d+)", value))
-
-
-def _accelerator_name(value: str, machine: str = "") -> str:
-    if value == "cpu":
-        return "CPU and MPS" if machine.startswith("osx") else "CPU"
-    digits = value.removeprefix("cuda")
-    return f"CUDA {digits[:-1]}.{digits[-1]}"
+    return tuple(
+        Choice(value=value, name=name(value)) for value in sorted(set(values), key=in_order)
+    )
 
 
 def _train_name(value: str) -> str:
     return value if value[0].isdigit() else value.capitalize()
-
-
-def _python(record: Record) -> str:
-    found = next(filter(None, map(_PYTHON.match, record.depends)), None)
-    return f"3.{found[2]}{found[3]}" if found else ""
 
 
 def _minor(version: str) -> str:
@@ -183,7 +179,7 @@ def _offers(records: Sequence[Record], channel: str, feedstock: Feedstock) -> tu
     """Return every combination that the channel has a pytorch for."""
     newest: dict[tuple[str, str, str, str], Record] = {}
     for record in records:
-        if record.name != "pytorch" or not (python := _python(record)):
+        if record.name != "pytorch" or not (python := python_of(record)):
             continue
         key = (record.subdir, series_of(record)[2], python, _train(record))
         if key not in newest or newest_first(record) > newest_first(newest[key]):
@@ -193,7 +189,7 @@ def _offers(records: Sequence[Record], channel: str, feedstock: Feedstock) -> tu
         by_name[record.name].append(record)
     return tuple(
         _offer(key, newest[key], by_name, channel, feedstock)
-        for key in sorted(newest, key=lambda key: tuple(map(_order, key)))
+        for key in sorted(newest, key=lambda key: tuple(map(in_order, key)))
     )
 
 
@@ -207,7 +203,7 @@ def _first(offers: Sequence[Offer]) -> int:
             len(offers[place].specs),
             not offers[place].python.endswith("t"),
             offers[place].accelerator == "cpu",
-            *map(_order, (offers[place].train, offers[place].python)),
+            *map(in_order, (offers[place].train, offers[place].python)),
         ),
         default=0,
     )
@@ -251,7 +247,7 @@ def _companion(
         for other in others
         if other.subdir == torch.subdir
         and series_of(other)[2] == accelerator
-        and _python(other) in {python, ""}
+        and python_of(other) in {python, ""}
         and _pairs(other, torch)
     ]
     return max(fitting, key=newest_first, default=None)
@@ -275,60 +271,6 @@ def commands(specs: Sequence[str], channels: Sequence[str], machine: str) -> dic
         "environment.yml": f"name: torch\nchannels:\n{listed}\n  - nodefaults\n"
         f"dependencies:\n{wanted}",
     }
-
-
-def _coverage(
-    view: MatrixView,
-    records: Sequence[Record],
-    blocked: Mapping[tuple[str, str, str, str], str],
-) -> tuple[CoverageRow, ...]:
-    here: dict[tuple[str, str, str, str], Record] = {}
-    for record in records:
-        if record.name == "pytorch":
-            here[record.subdir, series_of(record)[2], _python(record), record.version] = record
-    rows = []
-    for cell in view.cells:
-        lost = {row.python: row for row in cell.missing if row.package in {"torch", "pytorch", ""}}
-        cells = {}
-        for python in sorted({*cell.pythons, *(key for key in lost if key)}, key=_order):
-            version = cell.trio["torch"]
-            place = (cell.subdir, cell.accelerator, python, version)
-            if place in blocked:
-                cells[python] = CoverageCell(state="blocked", reason=blocked[place])
-            elif place in here:
-                cells[python] = CoverageCell(state="here", version=version)
-            elif (missing := lost.get(python)) is not None:
-                cells[python] = CoverageCell(
-                    state="absent", reason=f"{missing.reason}: {missing.detail}"
-                )
-            else:
-                cells[python] = CoverageCell(
-                    state="unbuilt", reason="known upstream, not on this channel"
-                )
-        rows.append(
-            CoverageRow(
-                machine=cell.subdir,
-                accelerator=_accelerator_name(cell.accelerator, cell.subdir),
-                train=cell.line,
-                version=cell.trio["torch"],
-                trio=cell.trio,
-                cells=cells,
-            )
-        )
-    rows.extend(
-        CoverageRow(
-            machine=gone.subdir,
-            accelerator=_accelerator_name(gone.accelerator)
-            if gone.accelerator != "cuda"
-            else "CUDA",
-            train=gone.train,
-            version="",
-            trio={},
-            reason=f"{gone.reason}: {gone.detail}",
-        )
-        for gone in view.absent
-    )
-    return tuple(rows)
 
 
 def _packages(

@@ -17,6 +17,7 @@ from generator.channel import LocalChannel
 from generator.datafiles import subdirs
 from generator.errors import StorageError
 from generator.rendering import render, tree_records, write_record_channel
+from generator.stages.explaining import Reach, compare_channels
 from generator.stages.page import solvability, write_page
 from generator.testing import Machine, solve
 from tests import servers
@@ -36,7 +37,7 @@ GROUPS = ("machine", "accelerator", "train", "python")
 
 
 @pytest.fixture(scope="module")
-def site(project, tmp_path_factory):
+def site(project, tmp_path_factory, recorded_alias):
     """A channel of every variant's record, its page, and what it is solved against."""
     folder = tmp_path_factory.mktemp("page")
     channel = folder / "channel"
@@ -45,7 +46,8 @@ def site(project, tmp_path_factory):
     base = standins.write(folder / "base")
     source = LocalChannel(channel)
     check = solvability(project.declared(), source, [base])
-    content = write_page(project, source, channel / "page", url, check)
+    others = compare_channels(project, ["conda-forge", "pytorch"], Reach(alias=recorded_alias))
+    content = write_page(project, source, channel / "page", url, check, others)
     return channel, content, {"conda-forge": base}
 
 
@@ -100,6 +102,18 @@ def requested(tool: str, text: str) -> tuple[list[str], list[str]]:
         return channels, lines[2][2:]
     assert head[:4] == [tool, "create", "-n", "torch"]
     return channels, head[head.index(channels[-1]) + 1 :]
+
+
+def test_the_page_says_what_others_have_and_where_a_package_dies(site):
+    channel, content, _ = site
+    rows = {(row.machine, row.train): row.elsewhere for row in content.coverage}
+    arm = rows["linux-aarch64", "2.10"]
+    assert arm["pytorch"] == "nothing"
+    assert arm["conda-forge"].startswith("2.13.0")
+    assert "days after upstream" in arm["conda-forge"]
+    text = (channel / "page" / "index.html").read_text(encoding="utf-8")
+    assert arm["conda-forge"] in text
+    assert "pytorch 2.10.0 dies with SIGILL on ARMv8.0 CPUs" in text
 
 
 @pytest.mark.parametrize("how", ["disk", "nginx"])

@@ -1,0 +1,120 @@
+"""The page's grid: every cell, what the channel has of it, and what other channels have."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from generator.channel import Record
+from generator.channel.retention import series_of
+from generator.explaining import Coverage
+from generator.explaining import Offer as ChannelOffer
+from generator.matrix import MatrixView
+from generator.page import CoverageCell, CoverageRow
+
+_PYTHON = re.compile(r"python_abi (3)\.(\d+)\.\* \*_cp3\d+(t?)$")
+
+
+def accelerator_name(value: str, machine: str = "") -> str:
+    """Return how people call an accelerator: ``CUDA 13.0``."""
+    if value == "cpu":
+        return "CPU and MPS" if machine.startswith("osx") else "CPU"
+    digits = value.removeprefix("cuda")
+    return f"CUDA {digits[:-1]}.{digits[-1]}"
+
+
+def in_order(value: str) -> tuple[object, ...]:
+    """Sort ``3.9`` before ``3.11`` and ``3.14`` before ``3.14t``; newest trains come first."""
+    return tuple(int(part) if part.isdigit() else part for part in re.split(r"(\d+)", value))
+
+
+def python_of(record: Record) -> str:
+    """Return the Python that a record is for, ``3.14t``; "" for any."""
+    found = next(filter(None, map(_PYTHON.match, record.depends)), None)
+    return f"3.{found[2]}{found[3]}" if found else ""
+
+
+def _elsewhere(others: Coverage | None) -> dict[tuple[str, str], dict[str, str]]:
+    """Say what other channels have of pytorch, by subdir and accelerator."""
+    rows = others.rows if others is not None else ()
+    return {
+        (row.subdir, row.accelerator): {each.channel: _theirs(each) for each in row.theirs}
+        for row in rows
+        if row.package == "pytorch"
+    }
+
+
+def _theirs(offer: ChannelOffer) -> str:
+    if offer.state not in {"answered", "cached"}:
+        return f"not known: the channel is {offer.state}"
+    if not offer.version:
+        return "nothing"
+    late = "" if offer.lag_days is None else f", {offer.lag_days} days after upstream"
+    return f"{offer.version}{late}"
+
+
+def coverage_rows(
+    view: MatrixView,
+    records: Sequence[Record],
+    blocked: Mapping[tuple[str, str, str, str], str],
+    others: Coverage | None,
+) -> tuple[CoverageRow, ...]:
+    """Put together the grid of cells.
+
+    Args:
+        view: what the lock has, and lacks.
+        records: what is on the channel.
+        blocked: machine, accelerator, Python and version -> why it cannot be installed.
+        others: what other channels have.
+
+    """
+    elsewhere = _elsewhere(others)
+    here: dict[tuple[str, str, str, str], Record] = {}
+    for record in records:
+        if record.name == "pytorch":
+            here[record.subdir, series_of(record)[2], python_of(record), record.version] = record
+    rows = []
+    for cell in view.cells:
+        lost = {row.python: row for row in cell.missing if row.package in {"torch", "pytorch", ""}}
+        cells = {}
+        for python in sorted({*cell.pythons, *(key for key in lost if key)}, key=in_order):
+            version = cell.trio["torch"]
+            place = (cell.subdir, cell.accelerator, python, version)
+            if place in blocked:
+                cells[python] = CoverageCell(state="blocked", reason=blocked[place])
+            elif place in here:
+                cells[python] = CoverageCell(state="here", version=version)
+            elif (missing := lost.get(python)) is not None:
+                cells[python] = CoverageCell(
+                    state="absent", reason=f"{missing.reason}: {missing.detail}"
+                )
+            else:
+                cells[python] = CoverageCell(
+                    state="unbuilt", reason="known upstream, not on this channel"
+                )
+        rows.append(
+            CoverageRow(
+                machine=cell.subdir,
+                accelerator=accelerator_name(cell.accelerator, cell.subdir),
+                train=cell.line,
+                version=cell.trio["torch"],
+                trio=cell.trio,
+                cells=cells,
+                elsewhere=elsewhere.get((cell.subdir, cell.accelerator), {}),
+            )
+        )
+    rows.extend(
+        CoverageRow(
+            machine=gone.subdir,
+            accelerator=accelerator_name(gone.accelerator)
+            if gone.accelerator != "cuda"
+            else "CUDA",
+            train=gone.train,
+            version="",
+            trio={},
+            elsewhere=elsewhere.get((gone.subdir, gone.accelerator), {}),
+            reason=f"{gone.reason}: {gone.detail}",
+        )
+        for gone in view.absent
+    )
+    return tuple(rows)
