@@ -280,6 +280,8 @@ def _trios(auditor: _Auditor, packages: Iterable[Audited]) -> Iterator[Trio]:
         members = [hub, *auditor.siblings(hub)]
         # one package for any Python belongs to the trio of each
         members += [p.built for p in those.values() if p.built.takes(hub)]
+        # triton, which it takes by a range of versions and not by one build
+        members += [p.built for p in those.values() if hub.takes(p.built)]
         files = sorted({one.path: one for one in members}.values(), key=lambda one: one.path.name)
         yield Trio(
             files=tuple(one.path.name for one in files),
