@@ -6,6 +6,8 @@ set -euo pipefail
 missing=()
 command -v nginx >/dev/null || test -x /usr/sbin/nginx || missing+=(nginx-light)
 command -v chromium >/dev/null || missing+=(chromium fonts-dejavu-core)
+# the node that comes with playwright, which drives the browser, is linked against it
+test -n "$(find /usr/lib /lib -name 'libatomic.so.1' -print -quit 2>/dev/null)" || missing+=(libatomic1)
 if test "${#missing[@]}" -gt 0; then
   export DEBIAN_FRONTEND=noninteractive
   apt-get update -q
