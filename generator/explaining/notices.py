@@ -41,8 +41,7 @@ def notices(
         version = _affected(warning, known)
         if certain is None or (warning.package and not version):
             continue
-        text = warning.short.format(version=version)
-        found.append(Notice(id=warning.id, text=text, advice=warning.advice, certain=certain))
+        found.append(_notice(warning, version, certain=certain))
     return tuple(found)
 
 
@@ -50,12 +49,7 @@ def machine_notices(computer: Computer) -> tuple[Notice, ...]:
     """Return the warnings that are certain of a machine, whatever is installed."""
     machine = computer.machine()
     return tuple(
-        Notice(
-            id=warning.id,
-            text=warning.short.format(version=warning.versions.replace("|", " or ")),
-            advice=warning.advice,
-            certain=True,
-        )
+        _notice(warning, warning.versions.replace("|", " or "), certain=True)
         for warning in warnings()
         if _holds(warning, machine, computer)
     )
@@ -73,12 +67,7 @@ def package_notices(offered: Iterable[tuple[str, str, str]]) -> tuple[Notice, ..
         for subdir, name, version in sorted(set(offered))
     ]
     return tuple(
-        Notice(
-            id=warning.id,
-            text=warning.short.format(version=str(record.version)),
-            advice=warning.advice,
-            certain=False,
-        )
+        _notice(warning, str(record.version), certain=False)
         for warning in warnings()
         for record in known
         if warning.package == record.name.normalized
@@ -96,6 +85,11 @@ def dies(computer: Computer, package: str, version: str) -> bool:
         and MatchSpec(f"{package} {warning.versions}").matches(record)
         for warning in warnings()
     )
+
+
+def _notice(warning: Warn, version: str, *, certain: bool) -> Notice:
+    text = warning.short.format(version=version)
+    return Notice(id=warning.id, text=text, advice=warning.advice, certain=certain)
 
 
 def _holds(warning: Warn, machine: Machine, computer: Computer | None) -> bool | None:
