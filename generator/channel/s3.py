@@ -130,12 +130,14 @@ class S3Store:
     def packages(self) -> dict[str, int]:
         """Return every package file with its bytes."""
         with self._explained(""):
-            found = {
-                entry.path: entry.metadata.content_length
-                for entry in self._operator.list("", recursive=True)
-                if entry.path.endswith(".conda")
-            }
-        return {key: size for key, size in found.items() if key.count("/") == 1}
+            # At once, so that no frame of a traceback keeps opendal's iterator: it may only be
+            # dropped by the thread that made it.
+            entries = list(self._operator.list("", recursive=True))
+        return {
+            entry.path: entry.metadata.content_length
+            for entry in entries
+            if entry.path.endswith(".conda") and entry.path.count("/") == 1
+        }
 
     def sha256(self, key: str) -> str:
         """Return a package's sha256, as its uploader noted it, else of its bytes."""
