@@ -25,6 +25,7 @@ from generator.building.archive import (
     read_info,
     read_json,
 )
+from generator.building.judging import Judge, Judgement
 from generator.building.policy import SealPolicy
 from generator.building.rendered import normalise
 from generator.errors import BuildError, IntegrityError
@@ -56,6 +57,7 @@ class Sealed:
     files: dict[str, str | None]
     #: paths of ELF, Mach-O and PE files
     binaries: tuple[str, ...]
+    judgement: Judgement
 
 
 def seal(
@@ -67,6 +69,7 @@ def seal(
     cores: int,
     rules: SealPolicy,
     token: bytes = b"",
+    judge: Judge | None = None,
 ) -> Sealed:
     """Write ``target`` from rattler-build's ``draft``.
 
@@ -78,8 +81,10 @@ def seal(
         cores: how many threads may compress; the bytes do not depend on it.
         rules: the policy the bytes do depend on.
         token: a part of the build folder's path that no file of the package may hold.
+        judge: looks at the package before its metadata are written, and may raise its floor.
 
     Raises:
+        LinkageError: ``judge`` refuses the package.
         BuildError: a file holds the build folder's path.
         IntegrityError: the draft is damaged, or contradicts its own ``paths.json``.
 
@@ -101,6 +106,9 @@ def seal(
             )
             with writer.tar("pkg") as tar:
                 content.copy_to(tar)
+            binaries = tuple(content.binaries)
+            judgement = Judgement() if judge is None else judge(index, content.files, binaries)
+            index = judgement.apply(info, index)
             with writer.tar("info") as tar:
                 for name, file in _final_info(info, index, milliseconds, level):
                     content.refuse_token(name, file.content)
@@ -116,7 +124,8 @@ def seal(
         sha256=digest,
         index=index,
         files=content.files,
-        binaries=tuple(content.binaries),
+        binaries=binaries,
+        judgement=judgement,
     )
 
 

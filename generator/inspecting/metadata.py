@@ -21,6 +21,7 @@ from generator.inspecting.contents import Contents
 from generator.inspecting.manifest import NAME, Manifest
 from generator.inspecting.proof import Evidence, Flaw
 from generator.inspecting.read_wheel import decode
+from generator.model import RaisedFloor
 
 _PATHS: Final = "info/paths.json"
 _INDEX: Final = "info/index.json"
@@ -75,7 +76,10 @@ def check_metadata(
     known = manifest is not None or evidence.recipe is not None
     yield from _paths(values[_PATHS] or {}, contents, strict=known)
     yield from _index(name, values[_INDEX] or {})
-    yield from _expected(info, evidence)
+    floor = manifest.floor if manifest is not None else None
+    yield from _expected(info, evidence, floor)
+    if floor is not None:
+        yield from _floor(values[_INDEX] or {}, contents, floor)
     if manifest is None and evidence.recipe is None:
         return
     yield from _forms(info)
@@ -160,17 +164,38 @@ def _index(name: str, index: Mapping[str, Any]) -> Iterator[Flaw]:
         yield Flaw(_INDEX, f"says that it is {said}, and the file is called {name}")
 
 
-def _expected(info: Mapping[str, bytes], evidence: Evidence) -> Iterator[Flaw]:
-    """Compare metadata with what the known recipe gives."""
+def _floor(index: Mapping[str, Any], contents: Contents, floor: RaisedFloor) -> Iterator[Flaw]:
+    """Check a raised floor: a binary needs it, and the package asks for it."""
+    if floor.needed not in contents.floors:
+        seen = ", ".join(contents.floors) or "no version"
+        yield Flaw(NAME, f"{floor}; in that file is {seen}")
+    if not floor.is_raised:
+        yield Flaw(NAME, f"{floor}, and that is no higher")
+    depends = index.get("depends")
+    if not isinstance(depends, list) or floor.raise_in(map(str, depends)) != tuple(depends):
+        yield Flaw(_INDEX, f"{floor}, and depends says something else")
+
+
+def _expected(
+    info: Mapping[str, bytes], evidence: Evidence, floor: RaisedFloor | None
+) -> Iterator[Flaw]:
+    """Compare metadata with what the known recipe gives, its floor raised where it is."""
     for file, fields in (evidence.metadata or {}).items():
         value = _value(info, file) if file.endswith(".json") else _yaml(info.get(file, b""))
-        for key, wanted in fields.items():
+        for key, given in fields.items():
             found = (value or {}).get(key)
+            wanted = _raised(given, floor) if (file, key) == (_INDEX, "depends") else given
             if found != wanted and not (found is None and wanted == []):
                 yield Flaw(file, f"{key} is {found}, and the recipe gives {wanted}"[:_LONG])
 
         if file.endswith(".json") and (more := (value or {}).keys() - fields.keys() - {_TIME}):
             yield Flaw(file, f"has {sorted(more)}, which the recipe does not give")
+
+
+def _raised(depends: object, floor: RaisedFloor | None) -> object:
+    if floor is None or not isinstance(depends, list):
+        return depends
+    return list(floor.raise_in(depends))
 
 
 def _yaml(content: bytes) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from generator.building import Row
 from generator.channel import LocalChannel
 from generator.datafiles import subdirs
 from generator.errors import LinkageError, SolveError
@@ -172,36 +173,43 @@ def test_from_an_index_to_packages(upstream: World, name: str) -> None:
         assert not list(channel.root.glob(f"{cell.subdir}/*.conda"))
 
 
-@pytest.mark.parametrize(
-    ("facts", "said"),
-    [
-        ({"machine": "x86_64"}, "x86"),
-        ({"glibc": "2.34"}, "__glibc 2.34 is needed, 2.28 is declared"),
-    ],
-)
-def test_a_wheel_that_is_not_what_its_tag_says_is_no_package(
-    upstream: World, facts: dict[str, str], said: str
+def test_a_wheel_for_another_machine_than_its_tag_says_is_no_package(upstream: World) -> None:
+    upstream.put("whl/cpu", *trio(*NEWEST, label="cpu", machine="x86_64"))
+    (row,) = built(upstream, STABLE, "libtorch")
+    assert isinstance(row.error, LinkageError)
+    assert "x86" in str(row.error)
+    assert not list(upstream.folder.rglob("*.conda"))
+
+
+def test_what_is_known_of_an_index_stands_in_the_recipe_and_nothing_is_raised(
+    upstream: World,
 ) -> None:
-    upstream.put("whl/cpu", *trio(*NEWEST, label="cpu", **facts))
-    project = upstream.project(STABLE)
+    upstream.put("whl/cpu", *trio(*NEWEST, label="cpu", glibc="2.34"))
+    for facts, raised in (("", "2.34"), (', glibc: "2.34"', "")):
+        feedstock = STABLE.replace('/whl/cpu"', f'/whl/cpu"{facts}')
+        libtorch, pytorch = built(upstream, feedstock, "libtorch", "pytorch")
+        depends = []
+        for row in (libtorch, pytorch):
+            assert (row.floor.needed if row.floor else "") == raised
+            package = upstream.folder / "channel/linux-aarch64" / row.file_name
+            depends.append(Built.open(package).index["depends"])
+            assert "__glibc >=2.34" in depends[-1]
+        # the build string has a hash over the recipe's floor
+        name = libtorch.file_name.removesuffix(".conda").rpartition("-")[2]
+        assert f"libtorch ==2.15.0 {name}" in depends[1]
+
+
+def built(upstream: World, feedstock: str, *packages: str) -> list[Row]:
+    """Update, render and build packages of the newest CPU cell, each for one Python."""
+    project = upstream.project(feedstock)
     update_lock(project)
     render_feedstock(project)
     channel = LocalChannel(upstream.folder / "channel")
-    own = chosen(project, "2.15/linux-aarch64/cpu", ("libtorch",))
-    (row,) = build_variants(project, own, BuildOptions(channel=channel, jobs=1, level=1)).rows
-    assert isinstance(row.error, LinkageError)
-    assert said in str(row.error)
-    assert not list(channel.root.rglob("*.conda"))
-    if "glibc" in facts:  # what is known of an index raises the floor
-        raised = STABLE.replace('/whl/cpu"', '/whl/cpu", glibc: "2.34"')
-        project = upstream.project(raised)
-        update_lock(project)
-        render_feedstock(project)
-        own = chosen(project, "2.15/linux-aarch64/cpu", ("libtorch",))
-        report = build_variants(project, own, BuildOptions(channel=channel, jobs=1, level=1))
-        report.raise_for_failures()
-        (package,) = channel.root.rglob("*.conda")
-        assert "__glibc >=2.34" in Built.open(package).index["depends"]
+    own = chosen(project, "2.15/linux-aarch64/cpu", packages)
+    by_package = {variant.package: variant for variant in own}
+    wanted = [by_package[package] for package in packages]
+    options = BuildOptions(channel=channel, jobs=1, level=1)
+    return list(build_variants(project, wanted, options).rows)
 
 
 def test_a_stable_request_never_meets_a_nightly_or_a_candidate(upstream: World) -> None:
