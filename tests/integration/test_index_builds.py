@@ -14,8 +14,9 @@ from generator.channel import LocalChannel
 from generator.datafiles import subdirs
 from generator.errors import LinkageError, SolveError
 from generator.lock import read_lock
-from generator.matrix import SHARED, Selection, select, variants
+from generator.matrix import SHARED, Selection, matrix_view, select, variants
 from generator.model import Variant
+from generator.stages.against_base import against_base
 from generator.stages.packages import BuildOptions, build_variants
 from generator.stages.project import Project
 from generator.stages.rendering import render_feedstock
@@ -23,6 +24,7 @@ from generator.stages.upstream import update_lock
 from generator.testing import Machine, solve
 from tests.forge import standins
 from tests.integration.index_worlds import World, trio, world
+from tests.integration.small_base import write_base
 from tests.integration.test_recipe_builds import Built
 from tests.integration.test_update_formats import NIGHTLY, STABLE, WINDOWS, quiet
 from tests.integration.test_update_identity import DAY, RC
@@ -47,6 +49,16 @@ trains:
   stable: {keep: [newest], indexes: [sbsa]}
 subdirs:
   linux-aarch64: {accelerators: [cuda]}
+"""
+
+
+NVIDIA = """\
+indexes:
+  nvidia: {kind: simple, url: "{root}/nvtorch_oot"}
+trains:
+  stable: {keep: [newest], indexes: [nvidia]}
+subdirs:
+  win-arm64: {accelerators: [cuda]}
 """
 
 
@@ -80,6 +92,12 @@ def put(sub: str, *parts: str, **facts: str) -> Callable[[World], None]:
 def jetson(upstream: World) -> None:
     wheels = trio("2.14.0", "0.29.0", "2.11.0", accelerator="cuda130", tag="linux_aarch64")
     upstream.put("sbsa/cu130", *map(quiet, wheels))
+
+
+def nvidia(upstream: World) -> None:
+    parts = ("2.14.0", "0.29.0", "2.11.0")
+    facts = {"label": "cu134", "accelerator": "cuda134", "subdir": "win-arm64"}
+    upstream.put("nvtorch_oot", *trio(*parts, **facts))
 
 
 def both(upstream: World) -> None:
@@ -131,6 +149,7 @@ FORMATS = {
         "2.14/win-arm64/cpu",
         "torch-cpu",
     ),
+    "nvidia windows": Format(NVIDIA, nvidia, "2.14/win-arm64/cuda134", "nvidia"),
 }
 
 
@@ -197,6 +216,24 @@ def test_what_is_known_of_an_index_stands_in_the_recipe_and_nothing_is_raised(
         # the build string has a hash over the recipe's floor
         name = libtorch.file_name.removesuffix(".conda").rpartition("-")[2]
         assert f"libtorch ==2.15.0 {name}" in depends[1]
+
+
+def test_nvidias_windows_cell_carries_cuda_and_matrix_says_what_its_base_lacks(
+    upstream: World,
+) -> None:
+    """conda-forge's win-arm64 has no CUDA packages, and no Python before 3.14 (landscape 1b)."""
+    nvidia(upstream)
+    project = upstream.project(NVIDIA)
+    update_lock(project)
+    render_feedstock(project)
+    view = matrix_view(project.declared(), project.known())
+    base = write_base(upstream.folder / "base", "win-arm64", ["3.14"])
+    (cell,) = against_base(project, view, base=(base,)).cells
+    assert (cell.name, cell.pythons) == ("2.14/win-arm64/cuda134", ("3.12",))
+    assert cell.base is not None
+    blocked = {row.id.split("/")[1]: row.by for row in cell.base.blocked}
+    assert set(blocked) == {*PACKAGES, "torchaudio", "pytorch-gpu"} - {"libtorch"}
+    assert all("python_abi 3.12.* *_cp312" in by for by in blocked.values())
 
 
 def built(upstream: World, feedstock: str, *packages: str) -> list[Row]:
