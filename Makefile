@@ -23,7 +23,7 @@ PYTHON3 := $(or $(PYTHON3),$(shell for p in python3.13 python3.12 python3.11 pyt
 ROOT := $(filter 0,$(shell id -u))
 APT := $(shell command -v apt-get)
 
-.PHONY: help channel test prove lint format docs schemas emulator servers clean
+.PHONY: help channel test prove lint format docs schemas constraints emulator servers clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -71,9 +71,16 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
-$(VENV)/.test-installed: pyproject.toml $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint]'
+# Constrained, so that a newer linter or test tool does not break a checkout that was sound. A mirror
+# may lack one of those versions, or this Python.
+$(VENV)/.test-installed: pyproject.toml tests/constraints.txt $(VENV)/.installed
+	@install="$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .[test,lint]"; \
+	$$install --constraint tests/constraints.txt \
+	  || { echo 'the versions of tests/constraints.txt cannot be had; taking others' >&2; $$install; }
 	@touch $@
+
+constraints: $(VENV)/.installed ## take the newest versions for make test, into tests/constraints.txt
+	$(BIN)/python -m tests.constrain
 
 # ARM binaries run under qemu-user. Without root or apt the tests that need it are skipped with the
 # reason, and the summary counts them; with CI=true its absence is a failure.

@@ -26,8 +26,8 @@ import opendal
 from filelock import FileLock
 from platformdirs import user_cache_path
 
-#: quetz 0.10.4 does not start with newer ones
-QUETZ = ("quetz-server==0.10.4", "sqlalchemy<2.1", "starlette<0.40")
+#: quetz 0.10.4 does not start with newer versions of what it needs
+QUETZ = ("quetz-server", "--constraint", str(Path(__file__).with_name("quetz-constraints.txt")))
 
 
 class MissingServerError(Exception):
