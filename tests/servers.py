@@ -29,8 +29,8 @@ from platformdirs import user_cache_path
 
 from tests.installing import pip
 
-#: quetz 0.10.4 and everything below it: it does not start with whatever is newest
-QUETZ = Path(__file__).with_name("quetz.txt")
+#: quetz 0.10.4 does not start with newer versions of what it needs
+QUETZ = ("quetz-server", "--constraint", str(Path(__file__).with_name("quetz-constraints.txt")))
 
 
 class MissingServerError(Exception):
@@ -193,7 +193,7 @@ def quetz(work: Path) -> Iterator[Quetz]:
     with FileLock(f"{home}.lock"):
         if not (home / ".installed").exists():
             venv.create(home, with_pip=True)
-            pip(home / "bin/python", "install", "--quiet", "--requirement", str(QUETZ))
+            pip(home / "bin/python", "install", "--quiet", *QUETZ)
             (home / ".installed").touch()
     program, folder, port = str(home / "bin/quetz"), work / "quetz", free_port()
     variables = {**os.environ, "PYTHONWARNINGS": "ignore"}
