@@ -302,7 +302,11 @@ def dropping(endpoint: str, every: int) -> Iterator[Dropper]:
         if drop:
             client.close()
             return
-        with client, socket.create_connection((host, int(port)), timeout=30) as upstream:
+        with (
+            contextlib.suppress(OSError),  # either side may be gone
+            client,
+            socket.create_connection((host, int(port)), timeout=300) as upstream,
+        ):
             forward(client, upstream)
 
     def forward(client: socket.socket, upstream: socket.socket) -> None:
