@@ -76,8 +76,8 @@ def test_one_libtorch_serves_two_pythons(built):
     for name in built.cell.shared:
         assert sum(file.rsplit("-", 2)[0] == name for file in own) == 1, name
     records = built.channel.records(built.cell.subdir)
-    (libtorch,) = (record for record in records if record.name.normalized == "libtorch")
-    pythons = [record for record in records if record.name.normalized == "pytorch"]
+    (libtorch,) = (record for record in records if record.name == "libtorch")
+    pythons = [record for record in records if record.name == "pytorch"]
     assert len(pythons) == len(PYTHONS)
     exact = f"libtorch =={libtorch.version} {libtorch.build}"
     assert all(exact in record.depends for record in pythons)
