@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import MappingProxyType
-from typing import BinaryIO, Final, Literal, TypeAlias
+from typing import BinaryIO, Final, TypeAlias
 
 from rattler import Version
 
@@ -25,17 +25,13 @@ from generator.inspecting.properties import (
 )
 from generator.inspecting.reading import read_binary
 from generator.inspecting.windows import WindowsLoader
-from generator.model.floor import RaisedFloor
+from generator.model.floor import FLOORS, RaisedFloor
 from generator.model.python_build import PythonBuild
 from generator.model.subdir import Subdir
 from generator.naming import SonameTable, sonames
 
 _LOWEST: Final = re.compile(r">=\s*(?P<version>[\w.!+]+)")
 _LIBRARY: Final = re.compile(r"\.(so(\.[\w.]+)?|dylib|dll)$")
-#: the virtual package that stands for the system's age
-_FLOORS: Final[Mapping[str, Literal["__glibc", "__osx"]]] = MappingProxyType(
-    {"linux": "__glibc", "osx": "__osx"}
-)
 Loader: TypeAlias = GlibcLoader | DyldLoader | WindowsLoader
 _LOADERS: Final[Mapping[str, type[Loader]]] = MappingProxyType(
     {"linux": GlibcLoader, "osx": DyldLoader, "win": WindowsLoader}
@@ -101,7 +97,7 @@ class PackageAudit:
 
     def raised_floor(self, declared: Iterable[str]) -> RaisedFloor | None:
         """Return the system version the binaries need, where ``declared`` admits an older one."""
-        name = _FLOORS.get(self._subdir.os)
+        name = FLOORS.get(self._subdir.os)
         highest = _highest_floor(self._files)
         stated = _stated_floor(name, declared)
         if name is None or highest is None or stated >= highest[0]:
@@ -288,7 +284,7 @@ class _Judging:
 
     def floors(self) -> Iterator[Finding]:
         """Compare the declared system with what the binaries need."""
-        name = _FLOORS.get(self._subdir.os)
+        name = FLOORS.get(self._subdir.os)
         asking = _highest_floor(self._prefix.files)
         if name is None or asking is None:
             return

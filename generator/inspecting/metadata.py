@@ -21,7 +21,7 @@ from generator.inspecting.contents import Contents
 from generator.inspecting.manifest import NAME, Manifest
 from generator.inspecting.proof import Evidence, Flaw
 from generator.inspecting.read_wheel import decode
-from generator.model import RaisedFloor
+from generator.model.floor import FLOORS, RaisedFloor
 
 _PATHS: Final = "info/paths.json"
 _INDEX: Final = "info/index.json"
@@ -79,7 +79,7 @@ def check_metadata(
     floor = manifest.floor if manifest is not None else None
     yield from _expected(info, evidence, floor)
     if floor is not None:
-        yield from _floor(values[_INDEX] or {}, contents, floor)
+        yield from _floor(values[_INDEX] or {}, contents, floor, evidence)
     if manifest is None and evidence.recipe is None:
         return
     yield from _forms(info)
@@ -164,8 +164,15 @@ def _index(name: str, index: Mapping[str, Any]) -> Iterator[Flaw]:
         yield Flaw(_INDEX, f"says that it is {said}, and the file is called {name}")
 
 
-def _floor(index: Mapping[str, Any], contents: Contents, floor: RaisedFloor) -> Iterator[Flaw]:
+def _floor(
+    index: Mapping[str, Any], contents: Contents, floor: RaisedFloor, evidence: Evidence
+) -> Iterator[Flaw]:
     """Check a raised floor: a binary needs it, and the package asks for it."""
+    if FLOORS.get(str(index.get("subdir")).partition("-")[0]) != floor.package:
+        yield Flaw(NAME, f"{floor}, and the package is for {index.get('subdir')}")
+    recipes = (evidence.metadata or {}).get(_INDEX, {}).get("depends")
+    if isinstance(recipes, list) and not floor.is_stated_by(recipes):
+        yield Flaw(NAME, f"{floor}, and the recipe states something else")
     if floor.needed not in contents.floors:
         seen = ", ".join(contents.floors) or "no version"
         yield Flaw(NAME, f"{floor}; in that file is {seen}")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from types import MappingProxyType
+from typing import Annotated, Final, Literal
 
 from pydantic import ConfigDict, Field
 
+FloorName = Literal["__glibc", "__osx"]
+#: operating system, as conda's subdirs begin -> the virtual package for its age (CEP 30)
+FLOORS: Final[Mapping[str, FloorName]] = MappingProxyType({"linux": "__glibc", "osx": "__osx"})
 _Version = Annotated[str, Field(pattern=r"^\d+(\.\d+)*$")]
 
 
@@ -21,8 +25,7 @@ class RaisedFloor:
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    #: the virtual package that stands for the system's age (CEP 30)
-    package: Literal["__glibc", "__osx"]
+    package: FloorName
     #: what the recipe asks for, by the tag; "" for nothing
     stated: _Version | Literal[""]
     #: what the package asks for
@@ -34,6 +37,11 @@ class RaisedFloor:
     def is_raised(self) -> bool:
         """Whether what is needed is newer than what was stated."""
         return _numbers(self.needed) > _numbers(self.stated)
+
+    def is_stated_by(self, depends: Iterable[str]) -> bool:
+        """Whether run dependencies (MatchSpecs) ask for what is said to be stated, and no more."""
+        wanted = [f"{self.package} >={self.stated}"] if self.stated else []
+        return [spec for spec in depends if self._is_floor(spec)] == wanted
 
     def raise_in(self, depends: Iterable[str]) -> tuple[str, ...]:
         """Return run dependencies (MatchSpecs) with the floor raised, or added at the end."""

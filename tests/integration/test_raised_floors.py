@@ -122,6 +122,16 @@ def not_raised(index: dict[str, Any], manifest: dict[str, Any]) -> None:
     manifest["floor"] = {**FLOOR, "stated": "2.39"}
 
 
+def stated_otherwise(index: dict[str, Any], manifest: dict[str, Any]) -> None:
+    manifest["floor"] = {**FLOOR, "stated": "2.17"}
+
+
+def of_another_system(index: dict[str, Any], manifest: dict[str, Any]) -> None:
+    index["depends"] = [spec.replace("2.39", "2.28") for spec in index["depends"]]
+    index["depends"].append("__osx >=2.39")
+    manifest["floor"] = {**FLOOR, "package": "__osx", "stated": ""}
+
+
 @pytest.mark.parametrize(
     ("spoil", "file", "said"),
     [
@@ -130,6 +140,8 @@ def not_raised(index: dict[str, Any], manifest: dict[str, Any]) -> None:
         (invented, MANIFEST, "in that file is 2.39"),
         (of_another_file, MANIFEST, "in that file is 2.17"),
         (not_raised, MANIFEST, "that is no higher"),
+        (stated_otherwise, MANIFEST, "the recipe states something else"),
+        (of_another_system, MANIFEST, "the package is for linux-aarch64"),
     ],
 )
 def test_verify_refutes_a_floor_that_is_not_so(line, libtorch, tmp_path, spoil, file, said):
