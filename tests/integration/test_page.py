@@ -55,7 +55,7 @@ def site(project, tmp_path_factory, recorded_alias):
 
 @pytest.fixture(scope="module")
 def browser(site):
-    """Chromium; after the site, since playwright leaves this thread with an event loop that runs."""
+    """Chromium; after the site, since playwright keeps an event loop running in this thread."""
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     if program is None:
         missing("chromium is not installed: apt-get install chromium")
