@@ -22,6 +22,9 @@ from typing import Any, Self
 
 from ruamel.yaml import YAML
 
+from generator.feedstock import read_feedstock
+from generator.rendering import workflow_files
+
 ROOT = Path(__file__).parents[1]
 _EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")
 _SAMPLE = "inputs.sample || github.event_name == 'pull_request'"
@@ -114,16 +117,25 @@ class Replay:
             shutil.copytree(ROOT / name, first / name, ignore=ignored)
         for name in ("pyproject.toml", "README.md", "LICENSE"):
             shutil.copy(ROOT / name, first)
-        (first / "feedstock.yaml").write_text(feedstock, encoding="utf-8")
+        _declare(first, feedstock)
         (first / ".gitignore").write_text("__pycache__/\n/channel\n/wheelhouse\n/.armtorch/\n")
         git(first, "init", "-q", "-b", "main")
         git(first, "add", "-A")
         git(first, "commit", "-qm", "Start")
         git(self.folder, "clone", "-q", "--bare", str(first), str(self.origin))
 
+    def declare(self, feedstock: str) -> None:
+        """Do what a person does who wants something else: write it, render, push."""
+        clone = self.folder / "declaring"
+        git(self.folder, "clone", "-q", str(self.origin), str(clone))
+        _declare(clone, feedstock)
+        git(clone, "add", "-A")
+        git(clone, "commit", "-qm", "Ask for something else")
+        git(clone, "push", "-q", "origin", "main")
+
     def workflow(self, name: str) -> Any:
-        """Read a workflow of this checkout."""
-        text = (ROOT / f".github/workflows/{name}.yml").read_text(encoding="utf-8")
+        """Read a workflow of main, whose the workflows of a schedule are."""
+        text = git(self.origin, "show", f"main:.github/workflows/{name}.yml")
         return YAML(typ="safe").load(text)
 
     def job(self, workflow: str, name: str, **context: str) -> Done:
@@ -222,10 +234,10 @@ class Replay:
         path = self.folder / f"job-{self._jobs}.temp" / "summary"
         return path.read_text() if path.exists() else ""
 
-    def build(self, *, ref: str = "", sample: bool = False) -> dict[str, Done]:
+    def build(self, *, ref: str = "", sample: bool = False, train: str = "") -> dict[str, Done]:
         """Do the jobs of build.yml in their order; a job that fails does not stop the others."""
         shutil.rmtree(self.folder / "artifacts", ignore_errors=True)
-        values = {"inputs.ref": ref, _SAMPLE: str(sample).lower()}
+        values = {"inputs.ref": ref, "inputs.train": train, _SAMPLE: str(sample).lower()}
         done = {"plan": self.job("build", "plan", **values)}
         if not done["plan"].ok:
             return done
@@ -263,6 +275,15 @@ class Replay:
         if done["merge"].ok:
             done |= self.build(ref=done["merge"].outputs["merge"]["commit"])
         return done
+
+
+def _declare(folder: Path, feedstock: str) -> None:
+    """Write a feedstock and what is rendered from it alone."""
+    path = folder / "feedstock.yaml"
+    path.write_text(feedstock, encoding="utf-8")
+    for name, content in workflow_files(read_feedstock(path)).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
 
 
 def _filled(text: str, values: Mapping[str, str], outputs: Mapping[str, Mapping[str, str]]) -> str:

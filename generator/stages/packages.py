@@ -83,6 +83,8 @@ def build_variants(
         report = build(own, channel=channel, settings=settings, narrator=narrator)
         channel.index()
         rows |= {row.id: row for row in report.rows}
+    # what a label's packages need beside them is the channel's own, and it may have come by itself
+    options.channel.index()
     return BuildReport(tuple(rows[variant.id] for variant in chosen))
 
 
@@ -176,15 +178,19 @@ def base_channels(feedstock: Feedstock, subdir: str) -> tuple[str, ...]:
 def built_packages(
     channel: LocalChannel, project: Project | None = None, chosen: Sequence[Variant] = ()
 ) -> tuple[Path, ...]:
-    """Return the package files of a channel, or of chosen variants of a project.
+    """Return the package files of a channel and its labels, or of chosen variants of a project.
 
     Raises:
         AbsentError: the channel has none, or lacks one of the chosen.
 
     """
     if project is not None:
-        return tuple(_package(project, variant, channel) for variant in chosen)
-    found = tuple(sorted(channel.root.glob("*/*.conda")))
+        feedstock = project.declared()
+        return tuple(
+            _package(project, variant, channel.labelled(feedstock.label(variant.train)))
+            for variant in chosen
+        )
+    found = tuple(sorted(channel.root.rglob("*.conda")))
     if not found:
         raise AbsentError(
             "there are no packages",
