@@ -40,6 +40,11 @@ def write_summary(path: Path, text: str) -> None:
         file.write(text.rstrip("\n") + "\n\n")
 
 
+def has_identity(environment: Mapping[str, str]) -> bool:
+    """Whether GitHub vouches for this job to others (OIDC): it has `id-token: write`."""
+    return bool(environment.get("ACTIONS_ID_TOKEN_REQUEST_URL"))
+
+
 @dataclass(frozen=True, kw_only=True)
 class GitHub:
     """The API; without a token it answers 60 times an hour."""
