@@ -146,6 +146,8 @@ class Replay:
             "vars.ARMTORCH_DESTINATION": str(self.channel),
             "inputs.train": "",
             "inputs.ref": "",
+            "github.server_url": "https://github.com",
+            "github.repository": "me/armtorch",
             **context,
         }
         values = {key.replace("__", "."): value for key, value in values.items()}
@@ -266,7 +268,6 @@ class Replay:
         outputs = {
             "needs.release.outputs.number": request["pull-request-number"],
             "needs.release.outputs.commit": commit,
-            "github.repository": "me/armtorch",
             "github.token": "token",
         }
         with Merger(self.origin) as server:

@@ -69,6 +69,8 @@ class GitHub:
     def merge(self, repository: str, number: int, commit: str) -> str:
         """Merge a pull request whose head is still ``commit``, and return the new commit.
 
+        By a merge, not a squash: packages that were tried state ``commit`` as what they came with.
+
         Raises:
             IntegrityError: its head is another commit, or it may not be merged.
             AbsentError, UnreachableError, MalformedError: as above.
@@ -77,7 +79,7 @@ class GitHub:
         found = self._asked(
             "PUT",
             f"/repos/{repository}/pulls/{number}/merge",
-            {"sha": commit, "merge_method": "squash"},
+            {"sha": commit, "merge_method": "merge"},
         )
         return _field(found, "sha", f"{self.url}/repos/{repository}/pulls/{number}/merge")
 
