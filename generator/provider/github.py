@@ -5,11 +5,13 @@ Source: docs.github.com/actions (workflow commands, contexts) and docs.github.co
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import requests
 
@@ -64,7 +66,8 @@ class GitHub:
 
     def commit_of(self, repository: str, tag: str) -> str:
         """Return the commit that a tag stands for; annotated tags are followed. Raises as above."""
-        return self._text(f"/repos/{repository}/commits/{tag}", "sha")
+        path = f"/repos/{repository}/commits/{quote(tag, safe='')}"
+        return _commit(self._text(path, "sha"), self.url + path)
 
     def merge(self, repository: str, number: int, commit: str) -> str:
         """Merge a pull request whose head is still ``commit``, and return the new commit.
@@ -81,7 +84,8 @@ class GitHub:
             f"/repos/{repository}/pulls/{number}/merge",
             {"sha": commit, "merge_method": "merge"},
         )
-        return _field(found, "sha", f"{self.url}/repos/{repository}/pulls/{number}/merge")
+        where = f"{self.url}/repos/{repository}/pulls/{number}/merge"
+        return _commit(_field(found, "sha", where), where)
 
     def _text(self, path: str, name: str) -> str:
         return _field(self._asked("GET", path), name, self.url + path)
@@ -117,6 +121,14 @@ class GitHub:
 
 def _said(answer: requests.Response) -> str:
     return " ".join(answer.text.split())[:200]
+
+
+def _commit(text: str, where: str) -> str:
+    if re.fullmatch(r"[0-9a-f]{40}", text):
+        return text
+    raise MalformedError(
+        f"{text[:80]!r} is no commit", where=where, next_step="check the API's address"
+    )
 
 
 def _field(found: Any, name: str, where: str) -> str:

@@ -23,12 +23,11 @@ URL = "https://github.com/me/armtorch"
 PACKAGES = ("libtorch", "pytorch-cpu")
 
 
-@pytest.fixture(scope="module")
-def line(tmp_path_factory: pytest.TempPathFactory) -> Line:
+@pytest.fixture
+def line(tmp_path: Path) -> Line:
     """Packages built without provenance, in a folder that is no repository yet."""
     release = Release(subdir="osx-arm64", torch="2.10.0", torchvision="0.25.0", torchaudio="2.10.0")
-    folder = tmp_path_factory.mktemp("line")
-    return updated(folder, release.wheels(("cp312",)), "osx-arm64", packages=PACKAGES)
+    return updated(tmp_path / "line", release.wheels(("cp312",)), "osx-arm64", packages=PACKAGES)
 
 
 def build(line: Line, channel: LocalChannel, provenance: str = URL) -> dict[str, tuple[str, str]]:
@@ -48,7 +47,8 @@ def extras(channel: LocalChannel) -> list[dict[str, object]]:
     found = []
     for path in channel.root.glob("*/*.conda"):
         extra = dict(read_json(read_info(path), "info/about.json", path)["extra"])
-        assert extra.pop("armtorch") and extra.pop("recipe-maintainers")
+        assert extra.pop("armtorch")
+        assert extra.pop("recipe-maintainers")
         found.append(extra)
     assert len(found) == len(PACKAGES)
     return found
