@@ -73,18 +73,22 @@ class GitHub:
         """Merge a pull request whose head is still ``commit``, and return the new commit.
 
         By a merge, not a squash: packages that were tried state ``commit`` as what they came with.
+        Where it is merged already, as in a run whose answer was lost, that is the answer.
 
         Raises:
             IntegrityError: its head is another commit, or it may not be merged.
             AbsentError, UnreachableError, MalformedError: as above.
 
         """
-        found = self._asked(
-            "PUT",
-            f"/repos/{repository}/pulls/{number}/merge",
-            {"sha": commit, "merge_method": "merge"},
-        )
-        where = f"{self.url}/repos/{repository}/pulls/{number}/merge"
+        path = f"/repos/{repository}/pulls/{number}"
+        where = self.url + path
+        try:
+            found = self._asked("PUT", f"{path}/merge", {"sha": commit, "merge_method": "merge"})
+        except IntegrityError:
+            known = self._asked("GET", path)
+            if not _is_merged(known, commit):
+                raise
+            return _commit(_field(known, "merge_commit_sha", where), where)
         return _commit(_field(found, "sha", where), where)
 
     def _text(self, path: str, name: str) -> str:
@@ -121,6 +125,12 @@ class GitHub:
 
 def _said(answer: requests.Response) -> str:
     return " ".join(answer.text.split())[:200]
+
+
+def _is_merged(found: Any, commit: str) -> bool:
+    """Whether a pull request is merged, as it was when its head was ``commit``."""
+    head = found.get("head") if isinstance(found, dict) and found.get("merged") is True else None
+    return isinstance(head, dict) and head.get("sha") == commit
 
 
 def _commit(text: str, where: str) -> str:

@@ -113,6 +113,13 @@ def running(index: IndexServer, tmp_path: Path) -> Replay:
     return Replay(tmp_path, environment(tmp_path, index))
 
 
+def contents(replay: Replay) -> dict[str, bytes]:
+    return {
+        path.relative_to(replay.channel).as_posix(): path.read_bytes()
+        for path in replay.channel.rglob("*.conda")
+    }
+
+
 def published(replay: Replay, name: str) -> set[str]:
     return {
         f"{path.parent.name}/{path.name.rpartition('-')[0]}"
@@ -275,6 +282,35 @@ def test_a_candidate_with_other_bytes_is_a_new_build_that_only_its_label_has(
     assert picked("pytorch", label="rc") == ("2.11.0", 1)
     with pytest.raises(SolveError):
         picked("pytorch 2.11.*")
+
+
+def test_what_was_not_published_is_built_and_published_at_night(
+    running: Replay, index: IndexServer
+) -> None:
+    """As after a release that was merged and whose publishing was cut off."""
+    assert list(running.nightly()) == ["missing"]
+    whole = contents(running)
+    for path in running.channel.glob("win-arm64/*.conda"):
+        path.unlink()
+    LocalChannel(running.channel).index()
+    done = running.nightly()
+    assert all(each.ok for each in done.values()), every(done)
+    assert done["missing"].outputs["missing"] == {"cells": "2.10/win-arm64/cpu"}
+    assert not any("osx" in name for name in done), "what is there is left alone"
+    assert contents(running) == whole
+    # a test runs upstream's code: it could leave a package that is none of the lock's, or forge one
+    given = running.folder / "artifacts/packages-2.10-win-arm64-cpu-1/win-arm64"
+    torch, audio = next(given.glob("pytorch-2*")), next(given.glob("torchaudio-2*"))
+    context = {"github.sha": "main", "needs.missing.outputs.cells": "2.10/win-arm64/cpu"}
+    shutil.copy(audio, given / "python-3.99.0-0.conda")
+    refused = running.job("nightly", "publish", **context)
+    assert "no job was to make this package" in refused.said
+    assert refused.said.endswith("exit code 13\n"), refused.said
+    (given / "python-3.99.0-0.conda").unlink()
+    shutil.copy(audio, torch)
+    refused = running.job("nightly", "publish", **context)
+    assert refused.said.endswith("exit code 16\n"), refused.said
+    assert contents(running) == whole
 
 
 def test_a_cell_that_fails_does_not_stop_the_others(running: Replay, index: IndexServer) -> None:
