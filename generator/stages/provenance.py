@@ -86,6 +86,7 @@ def _first_commits(lock: Path, digests: set[str]) -> Mapping[tuple[int, str], st
         "--no-color",
         "--no-ext-diff",
         "--no-renames",
+        "--no-textconv",
         f"--format={_MARK}%H",
         f"-G{'|'.join(sorted(digests))}",
         "--",
