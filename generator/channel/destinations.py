@@ -40,6 +40,8 @@ class Host:
     self_hosted_repodata: str = ""
     #: the environment variable with the token
     variable: str = ""
+    #: whether it takes a sigstore attestation with a package
+    attestations: bool = False
     #: bytes the free plan holds, and the largest package; None where there is no limit
     files: Annotated[int, Field(gt=0)] | None = None
     package: Annotated[int, Field(gt=0)] | None = None
