@@ -94,12 +94,15 @@ def _setting(request: Request, context: Context) -> Setting:
     machine = context.machine
     if context.native_machine is not None and request.subdir == context.native:
         machine = context.native_machine
-    return Setting(
+    setting = Setting(
         machine=machine,
         sources=context.channels.open(request.searched, machine.subdir),
         strict=request.strict,
         by_name=facts().clients[request.client].by_name,
     )
+    for virtual in request.overrides:
+        setting = setting.with_virtual(virtual)
+    return setting
 
 
 def _outcome(solution: Solution | None, found: Iterable[Finding]) -> Outcome:
