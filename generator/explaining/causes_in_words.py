@@ -137,7 +137,9 @@ def _known(finding: Finding) -> VirtualFacts | None:
 
 def _name(finding: Finding) -> str:
     known = _known(finding)
-    return known.name if known else finding.virtual
+    if known is None:
+        return finding.virtual
+    return known.name if finding.needed else known.plain or known.name
 
 
 def _chain(finding: Finding) -> str:

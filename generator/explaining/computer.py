@@ -20,6 +20,7 @@ from pydantic import ConfigDict
 from rattler import Subdir as RattlerSubdir
 
 from generator.datafiles import subdirs
+from generator.errors import SelectionError
 from generator.explaining.facts import common_virtual_packages, jetpacks
 from generator.testing import Machine
 
@@ -106,8 +107,19 @@ def look(root: Path, environment: Mapping[str, str], system: System | None) -> C
 
     ``system`` is None for a disk of another machine: what its files do not tell is then taken
     from a common machine of its kind.
+
+    Raises:
+        SelectionError: there is no system below ``root``.
+
     """
-    userland = _userland(root) or (system.subdir if system else "linux-aarch64")
+    userland = _userland(root) or (system.subdir if system else "")
+    if not userland:
+        raise SelectionError(
+            "no system's programs are below this folder (bin/sh, usr/bin/env), or they are for a "
+            "machine that conda does not know",
+            where=str(root),
+            next_step="name the folder where its root file system is mounted",
+        )
     hardware = userland
     if system is not None:
         hardware = _HARDWARE.get((system.kernel, system.processor), userland)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -13,7 +13,16 @@ from generator.explaining.request import Request, channel_of, name_of, parsed
 
 #: what a person gives up or changes: commands that differ in it are worth showing beside another
 Choice = Literal[
-    "name", "channel", "priority", "cpu", "build", "version", "python", "subdir", "drop"
+    "name",
+    "channel",
+    "priority",
+    "cpu",
+    "override",
+    "build",
+    "version",
+    "python",
+    "subdir",
+    "drop",
 ]
 _COST: dict[Choice, float] = {
     "name": 0.5,
@@ -21,6 +30,7 @@ _COST: dict[Choice, float] = {
     "priority": 2.0,
     "build": 3.0,
     "cpu": 3.2,
+    "override": 3.3,
     "python": 3.5,
     "version": 4.0,
     "subdir": 2.2,
@@ -51,7 +61,14 @@ class Edit:
 
 
 def edits(
-    request: Request, found: Iterable[Finding], *, ours: str, base: Iterable[str], native: str
+    request: Request,
+    found: Iterable[Finding],
+    *,
+    ours: str,
+    base: Iterable[str],
+    native: str,
+    prepares: bool,
+    excluded: Mapping[str, str],
 ) -> list[Edit]:
     """Return what could help, going by the causes.
 
@@ -61,6 +78,8 @@ def edits(
         ours: our channel's name, "" for none.
         base: the channels that ours needs beside it.
         native: the subdir of the hardware, "" where the request is for that already.
+        prepares: whether the machine may prepare an environment for one with a GPU.
+        excluded: packages, and the versions of them that do not run on the machine.
 
     """
     findings = list(found)
@@ -68,6 +87,8 @@ def edits(
         *_names(request, findings),
         *_channels(request, ours, tuple(base)),
         *_priority(request),
+        *(_override(findings) if prepares else []),
+        *_running(request, excluded),
         *_specs(request, findings),
         *_together(request, findings),
         *_python(request),
@@ -143,6 +164,32 @@ def _priority(request: Request) -> list[Edit]:
         return []
     words = "without strict channel priority"
     return [_edit("priority", "priority", words, lambda r: replace(r, strict=False))]
+
+
+def _override(findings: list[Finding]) -> list[Edit]:
+    """Prepare an environment for a machine with a driver, as on a cluster's login node."""
+    needed = [f.needed for f in findings if f.virtual == "__cuda" and not f.found]
+    if not needed:
+        return []
+    versions = [facts().override_cuda, *re.findall(r"\d+(?:\.\d+)?", " ".join(needed))]
+    cuda = max(versions, key=lambda text: [int(part) for part in text.split(".")])
+    words = f"for a machine with a driver for CUDA {cuda}, prepared on this one"
+    override = (f"__cuda={cuda}",)
+    return [_edit("override", "cpu", words, lambda r: replace(r, overrides=override))]
+
+
+def _running(request: Request, excluded: Mapping[str, str]) -> list[Edit]:
+    """Ask for versions that run on the machine, of what installs there and does not run."""
+    return [
+        _edit(
+            "version",
+            spec,
+            f"with a {spec} that runs on this machine",
+            _swapper(spec, spec + ",".join(f"!={part}" for part in excluded[spec].split("|"))),
+        )
+        for spec in request.specs
+        if spec in excluded
+    ]
 
 
 def _specs(request: Request, findings: list[Finding]) -> list[Edit]:

@@ -40,6 +40,8 @@ class VirtualFacts(_Row):
     """A virtual package in plain words."""
 
     name: str
+    #: what it is called where any version will do
+    plain: str = ""
     fix: str
     absent: str = ""
 
@@ -76,6 +78,7 @@ class Facts(_Row):
     machines: dict[str, tuple[str, ...]]
     virtual_packages: dict[str, VirtualFacts]
     without_lse: tuple[str, ...]
+    override_cuda: str
     renames: dict[str, str]
     cpu_instead: dict[str, str]
     switches: tuple[str, ...]

@@ -132,6 +132,12 @@ def _configured(request: Request, project: Project, options: ExplainOptions) -> 
 def compare_channels(project: Project, against: Sequence[str], reach: Reach) -> Coverage:
     """Compare our channel with others, cell by cell; raises SelectionError, FeedstockError."""
     ours, _ = _ours(project, reach, "")
+    if not ours:
+        raise SelectionError(
+            "no channel to compare: there is no feedstock here",
+            where=str(project.feedstock),
+            next_step="run it in the feedstock's folder, or name your channel with --channel",
+        )
     return coverage(_channels(project, reach), ours, against, project.locked())
 
 
