@@ -37,6 +37,8 @@ def main() -> None:
         code = _fail(str(error), error.exit_code)
     except BrokenPipeError:
         code = 0
+    except SystemExit as error:  # click's own, where nobody takes the output any more
+        code = error.code
     except OSError as error:
         if debug:
             raise

@@ -19,6 +19,9 @@ VERBS = (
 #: colours and cursor movements (ECMA-48), and the titles that terminals take (xterm's OSC)
 _ESCAPES = re.compile(r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[\[(][0-9;?]*[ -/]*[@-~]")
 _OPERATORS = ";&|"
+_FIRST = {verb.split()[0] for verb in VERBS}
+#: characters behind a client's name in which its verb stands
+_NEAR = 300
 _REDIRECTED = re.compile(r"^\d*>{1,2}(?!=)|^<(?!=)")
 
 
@@ -64,6 +67,8 @@ def typed(line: str, *, anywhere: bool) -> Iterator[Typed]:
         if not anywhere and re.fullmatch(facts().pasted.prompts, before) is None:
             continue
         rest = line[match.end() :]
+        if not _FIRST & set(rest[:_NEAR].split()):
+            continue  # `conda activate`, or no command at all
         for quote in "\"'":
             if before.count(quote) % 2 and not match["quote"]:
                 rest = rest.split(quote)[0]  # sh -c "conda install ..."
