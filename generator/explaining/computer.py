@@ -98,8 +98,28 @@ class System:
             kernel=platform.system(),
             processor=_processor(environment),
             subdir=current,
-            virtual_packages=native.virtual_packages,
+            virtual_packages=with_overrides(native.virtual_packages, environment),
         )
+
+
+def overrides(variables: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the virtual packages that CONDA_OVERRIDE_* set, ``__cuda=13.0``; without, ``__cuda=``.
+
+    Source: conda docs, "Managing virtual packages"; ``__archspec`` has its name as the build.
+    """
+    found = []
+    for variable, value in variables.items():
+        before, separator, name = variable.partition("CONDA_OVERRIDE_")
+        if separator and not before:
+            version = f"1={value}" if name == "ARCHSPEC" and value else value
+            found.append(f"__{name.lower()}={version}")
+    return tuple(found)
+
+
+def with_overrides(packages: tuple[str, ...], variables: Mapping[str, str]) -> tuple[str, ...]:
+    """Return virtual packages as clients see them with these variables."""
+    by_name = {text.partition("=")[0]: text for text in (*packages, *overrides(variables))}
+    return tuple(text for text in by_name.values() if text.partition("=")[2] or "=" not in text)
 
 
 def look(root: Path, environment: Mapping[str, str], system: System | None) -> Computer:

@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from generator.errors import SelectionError
+from generator.explaining.computer import overrides
 from generator.explaining.facts import facts
 from generator.explaining.request import Request, name_of, parsed
 from generator.explaining.shell import EXAMPLE, Typed
@@ -51,7 +52,7 @@ def read_command(typed: Typed, *, folder: Path) -> Request:
         strict=(default.strict or "strict" in found.flags) and "flexible" not in found.flags,
         subdir=found.subdir or typed.variables.get("CONDA_SUBDIR"),
         target=found.target,
-        overrides=_overrides(typed.variables),
+        overrides=overrides(typed.variables),
         notes=("what --pypi asks is not looked at: this is about channels",)
         if "pypi" in found.flags
         else (),
@@ -67,19 +68,6 @@ def read_command(typed: Typed, *, folder: Path) -> Request:
     if not request.specs:
         raise SelectionError("no package is asked for", where=typed.line, next_step=EXAMPLE)
     return request
-
-
-def _overrides(variables: dict[str, str]) -> tuple[str, ...]:
-    """Return the virtual packages that CONDA_OVERRIDE_* set; an empty value takes one away.
-
-    Source: conda docs, "Managing virtual packages".
-    """
-    found = []
-    for name, value in variables.items():
-        _, separator, package = name.partition("CONDA_OVERRIDE_")
-        if separator:
-            found.append(f"__{package.lower()}={value}")
-    return tuple(found)
 
 
 def _options(typed: Typed) -> _Words:

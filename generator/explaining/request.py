@@ -87,8 +87,8 @@ class Request:
         return "".join([*variables, self._variables()]) + _joined(line)
 
     def _variables(self) -> str:
-        parts = (text.lstrip("_").partition("=") for text in self.overrides)
-        return "".join(f"CONDA_OVERRIDE_{name.upper()}={value} " for name, _, value in parts)
+        parts = (text.lstrip("_").split("=") for text in self.overrides)
+        return "".join(f"CONDA_OVERRIDE_{name.upper()}={rest[-1]} " for name, *rest in parts)
 
     def _pixi(self, words: list[str]) -> str:
         options = ["--platform", self.subdir] if self.subdir else []

@@ -160,10 +160,10 @@ def test_explain_reads_a_message_from_standard_input(recorded_alias, tmp_path, m
     assert "perhaps you meant pytorch" in done.stdout
 
 
-def told(alias, folder, *words):
+def told(alias, folder, *words, **variables):
     """Run a command as a person does; returns what it wrote and its exit code."""
     feedstock = ["--feedstock", ROOT / "feedstock.yaml"]
-    environment = {**os.environ, "XDG_CACHE_HOME": str(folder)}
+    environment = {**os.environ, "XDG_CACHE_HOME": str(folder), **variables}
     done = armtorch(
         *feedstock, *words, "--channel-alias", alias, "--timeout", "2", cwd=folder, env=environment
     )
@@ -213,6 +213,17 @@ def test_no_password_or_token_is_shown(words, recorded_alias, tmp_path):
     text, _ = told(recorded_alias, tmp_path, *words)
     assert "s3cret" not in text
     assert "tk-12" not in text
+
+
+def test_the_variables_of_conda_set_virtual_packages(recorded_alias, tmp_path):
+    for value, code, says in (
+        ("13.0", 0, "__cuda=13.0"),
+        ("", 0, "__glibc="),
+        ("a b", 31, "not a virtual package"),
+    ):
+        text, left = told(recorded_alias, tmp_path, "doctor", CONDA_OVERRIDE_CUDA=value)
+        assert (left, says in text) == (code, True), text
+        assert ("__cuda" in text) is bool(value)
 
 
 def test_coverage_without_a_feedstock_asks_for_a_channel(recorded_alias, tmp_path, monkeypatch):

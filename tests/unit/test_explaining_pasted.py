@@ -44,6 +44,23 @@ def test_variables_set_virtual_packages_and_the_subdir(tmp_path):
     assert found.subdir == "linux-aarch64"
 
 
+@pytest.mark.parametrize(
+    ("line", "overrides"),
+    [
+        ("CONDA_OVERRIDE_CUDA= conda install x", ("__cuda=",)),
+        (
+            "CONDA_OVERRIDE_CUDA= CONDA_OVERRIDE_ARCHSPEC=cortex_a72 conda install x",
+            ("__cuda=", "__archspec=1=cortex_a72"),
+        ),
+        ("CONDA_OVERRIDE_GLIBC=2.17 conda install x", ("__glibc=2.17",)),
+    ],
+)
+def test_variables_are_written_as_they_were_typed(line, overrides, tmp_path):
+    found = read_request(line, folder=tmp_path)
+    assert found.overrides == overrides
+    assert found.command() == line
+
+
 def test_pixi_is_told_of_the_driver_in_its_workspace(tmp_path):
     found = read_request("CONDA_OVERRIDE_CUDA=12.6 pixi add x", folder=tmp_path)
     assert found.command() == (
