@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import shutil
 import socket
 import sqlite3
@@ -26,8 +27,10 @@ import opendal
 from filelock import FileLock
 from platformdirs import user_cache_path
 
-#: quetz 0.10.4 does not start with newer ones
-QUETZ = ("quetz-server==0.10.4", "sqlalchemy<2.1", "starlette<0.40")
+from tests.installing import pip
+
+#: quetz 0.10.4 does not start with newer versions of what it needs
+QUETZ = ("quetz-server", "--constraint", str(Path(__file__).with_name("quetz-constraints.txt")))
 
 
 class MissingServerError(Exception):
@@ -35,14 +38,20 @@ class MissingServerError(Exception):
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port for a server that has to be told one.
+
+    Below those that systems give to clients (32768 on Linux, 49152 elsewhere: RFC 6335, 6), so
+    that no connection takes it between this look and the server's start.
+    """
+    while True:
+        port = random.SystemRandom().randrange(20_000, 32_768)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_for(url: str, process: subprocess.Popen[bytes] | None = None) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while time.monotonic() < end:
         if process is not None and process.poll() is not None:
             break
@@ -61,7 +70,7 @@ def wait_for(url: str, process: subprocess.Popen[bytes] | None = None) -> None:
     raise AssertionError(msg)
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 60) -> None:
+def wait_until(true: Callable[[], bool], seconds: float = 300) -> None:
     """Wait for a server to do what it does in its own time."""
     end = time.monotonic() + seconds
     while not true():
@@ -77,7 +86,11 @@ def running(command: list[str], url: str, **options: Any) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:  # it waits for a client that stays connected
+            process.kill()
+            process.wait()
 
 
 @contextmanager
@@ -154,7 +167,7 @@ def s3() -> Iterator[Bucket]:
         for place, body in (("", b""), ("?policy", json.dumps(policy).encode())):
             headers = {"Content-Type": "application/json"}
             made = urllib.request.Request(f"{url}/bucket{place}", body, headers, method="PUT")
-            urllib.request.urlopen(made, timeout=10).close()
+            urllib.request.urlopen(made, timeout=60).close()
         yield Bucket(url)
 
 
@@ -169,7 +182,7 @@ class Quetz:
         body = json.dumps({"name": name, "description": "", "private": False}).encode()
         headers = {"X-API-Key": self.api_key, "Content-Type": "application/json"}
         asked = urllib.request.Request(f"{self.url}/api/channels", body, headers)
-        urllib.request.urlopen(asked, timeout=30).close()
+        urllib.request.urlopen(asked, timeout=60).close()
 
 
 @contextmanager
@@ -180,8 +193,7 @@ def quetz(work: Path) -> Iterator[Quetz]:
     with FileLock(f"{home}.lock"):
         if not (home / ".installed").exists():
             venv.create(home, with_pip=True)
-            pip = [str(home / "bin/python"), "-m", "pip", "install", "--quiet", *QUETZ]
-            subprocess.run(pip, check=True, capture_output=True)
+            pip(home / "bin/python", "install", "--quiet", *QUETZ)
             (home / ".installed").touch()
     program, folder, port = str(home / "bin/quetz"), work / "quetz", free_port()
     variables = {**os.environ, "PYTHONWARNINGS": "ignore"}
@@ -189,6 +201,7 @@ def quetz(work: Path) -> Iterator[Quetz]:
         [program, "create", str(folder), "--create-conf", "--dev"],
         check=True,
         capture_output=True,
+        cwd=work,  # it leaves a log where it stands
         env=variables,
     )
     with contextlib.closing(sqlite3.connect(folder / "quetz.sqlite")) as database:
@@ -198,7 +211,8 @@ def quetz(work: Path) -> Iterator[Quetz]:
         database.commit()
     url = f"http://127.0.0.1:{port}"
     command = [program, "start", str(folder), "--port", str(port), "--host", "127.0.0.1"]
-    with running(command, f"{url}/api/channels", stderr=subprocess.DEVNULL, env=variables):
+    options = {"stderr": subprocess.DEVNULL, "env": variables, "cwd": work}
+    with running(command, f"{url}/api/channels", **options):
         yield Quetz(url, key)
 
 
@@ -288,7 +302,11 @@ def dropping(endpoint: str, every: int) -> Iterator[Dropper]:
         if drop:
             client.close()
             return
-        with client, socket.create_connection((host, int(port)), timeout=30) as upstream:
+        with (
+            contextlib.suppress(OSError),  # either side may be gone
+            client,
+            socket.create_connection((host, int(port)), timeout=300) as upstream,
+        ):
             forward(client, upstream)
 
     def forward(client: socket.socket, upstream: socket.socket) -> None:
