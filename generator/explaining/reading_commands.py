@@ -175,6 +175,8 @@ def spec_of(word: str) -> str:
 
     """
     text = re.sub(r"\s*([<>=!~|,])\s*", r"\1", word.strip())
+    if text.startswith("-"):
+        raise SelectionError("not a package, an option", where=word, next_step=EXAMPLE)
     if text.endswith(_PACKAGES):
         name, *_ = text.rsplit("/", 1)[-1].rsplit("-", 2)
         raise SelectionError(

@@ -15,6 +15,9 @@ from generator.explaining.facts import Client
 #: a command somebody typed, an environment.yml, or another tool's message
 Origin = Literal["command", "file", "error"]
 
+#: what shells do not leave alone in a word
+_SPECIAL = frozenset(" <>|&*[]()'\"`;!$#\\{}")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
@@ -141,9 +144,7 @@ def name_of(spec: str) -> str:
 
 def _joined(words: list[str]) -> str:
     """Quote only what a shell would take apart; `=` and `*` after it are left to be read."""
-    return " ".join(
-        _quoted(word) if set(word) & set(" <>|&*[]()'\";!$") else word for word in words
-    )
+    return " ".join(_quoted(word) if set(word) & _SPECIAL else word for word in words)
 
 
 def _quoted(word: str) -> str:

@@ -18,6 +18,10 @@ VERBS = (
 )  # fmt: skip
 #: colours and cursor movements (ECMA-48), and the titles that terminals take (xterm's OSC)
 _ESCAPES = re.compile(r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[\[(][0-9;?]*[ -/]*[@-~]")
+#: a byte order mark and zero bytes, and the space of web pages
+_UNSEEN = {0xFEFF: None, 0: None, 0xA0: " "}
+#: a line's end that is none; "```" is markdown
+_CONTINUED = re.compile(r"[ \t]*(?:\\|(?<=[ \t])[\^`])[ \t]*\n[ \t]*(?:>{1,2}[ \t])?[ \t]*")
 _OPERATORS = ";&|"
 _FIRST = {verb.split()[0] for verb in VERBS}
 #: characters behind a client's name in which its verb stands
@@ -43,12 +47,12 @@ def plain(text: str) -> str:
 
     A line that goes on (``\`` of shells, ``^`` of cmd, a backquote of PowerShell) becomes one.
     """
-    text = _ESCAPES.sub("", text).replace("\r\n", "\n").replace("\ufeff", "").replace("\xa0", " ")
+    text = _ESCAPES.sub("", text).replace("\r\n", "\n").translate(_UNSEEN)
     # a progress bar writes over its own line
     text = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
     text = re.sub(facts().pasted.in_front, "", text, flags=re.MULTILINE)
     # with the sign that shells show on such lines
-    return re.sub(r"[ \t]*[\\^`][ \t]*\n[ \t]*(?:>{1,2}[ \t])?[ \t]*", " ", text)
+    return _CONTINUED.sub(" ", text)
 
 
 def typed(line: str, *, anywhere: bool) -> Iterator[Typed]:
@@ -62,8 +66,11 @@ def typed(line: str, *, anywhere: bool) -> Iterator[Typed]:
         SelectionError: a quote is not closed.
 
     """
+    end: int | None = None
     for match in re.finditer(facts().pasted.commands, line):
         before = line[: match.start()]
+        if end is not None and not set(_OPERATORS) & set(line[end : match.start()]):
+            continue  # a word of the command before
         if not anywhere and re.fullmatch(facts().pasted.prompts, before) is None:
             continue
         rest = line[match.end() :]
@@ -76,6 +83,7 @@ def typed(line: str, *, anywhere: bool) -> Iterator[Typed]:
         if (found := _verb(words)) is None:
             continue
         verb, others = found
+        end = match.end()
         variables = {
             m["name"]: m["value"].strip("\"'")
             for m in re.finditer(facts().pasted.variables, before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +12,7 @@ from ruamel.yaml import YAML
 
 from generator.errors import SelectionError
 from generator.explaining import read_request
+from tests.counts import count
 
 ROWS = YAML(typ="safe").load(Path(__file__).parents[1] / "pasted.yaml")
 
@@ -35,6 +37,64 @@ def test_a_saved_message_with_other_line_ends_is_read_alike(row, tmp_path):
     content = row["text"].replace("\r\n", "\n").replace("\n", "\r\n")
     (tmp_path / "message.txt").write_bytes(b"\xef\xbb\xbf" + content.encode())
     assert read_request("message.txt", folder=tmp_path).command() == row["command"]
+
+
+#: what typing, copying and other tools leave in texts
+BITS = (
+    *(
+        "conda",
+        "pixi",
+        "install",
+        "create",
+        "-c",
+        "-n",
+        "--file",
+        "-yp",
+        "'",
+        '"',
+        "\\",
+        "\n",
+        "\r",
+    ),
+    *(
+        "\x1b[31m",
+        "\0",
+        "&&",
+        ";",
+        "|",
+        ">",
+        "==",
+        "*",
+        "::",
+        "[",
+        "https://a:b@c/t/x/y",
+        "└─",
+        "é",
+    ),
+    *("CONDA_SUBDIR=", "CONDA_OVERRIDE_CUDA=", "PackagesNotFoundError\n", "  - ", "Channels:\n"),
+    *("nothing provides requested ", "No candidates were found for ", "```\n", "$(", "#", "😀"),
+)
+
+
+def test_no_text_breaks_the_reader(tmp_path):
+    """Mutated pastes are read or refused, and what is read is written so that it reads alike."""
+    texts = [row["line"] for row in ROWS["lines"]] + [row["text"] for row in ROWS["messages"]]
+    for seed in range(20 * count("fuzz")):
+        chance = random.Random(seed)
+        text = chance.choice(texts)
+        for _ in range(chance.randint(1, 6)):
+            start = chance.randrange(len(text) + 1)
+            end = start + chance.randint(0, 12)
+            text = text[:start] + chance.choice(BITS) * chance.randint(0, 2) + text[end:]
+        with suppress(SelectionError):
+            found = read_request(text, folder=tmp_path)
+            again = read_request(found.command(), folder=tmp_path)
+            assert again.specs == found.specs, seed
+
+
+def test_a_page_of_markdown(tmp_path):
+    text = "I ran\n```\nconda install pytorch -c pytorch\n```\nand it failed:\n```\nno\n```\n"
+    assert read_request(text, folder=tmp_path).command() == "conda install pytorch -c pytorch"
 
 
 def test_variables_set_virtual_packages_and_the_subdir(tmp_path):
