@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import signal
 import sys
+from typing import NoReturn
 
 import click
 
 from generator.commands import cli
 from generator.errors import ArmtorchError, StorageError
+from generator.urls import masked
 
 INTERRUPTED = 130
 
@@ -33,6 +37,8 @@ def main() -> None:
         code = _fail(str(error), error.exit_code)
     except BrokenPipeError:
         code = 0
+    except SystemExit as error:  # click's own, where nobody takes the output any more
+        code = error.code
     except OSError as error:
         if debug:
             raise
@@ -42,12 +48,31 @@ def main() -> None:
             next_step="check free space and permissions; --debug shows where it happened",
         )
         code = _fail(str(found), found.exit_code)
-    sys.exit(code or 0)
+    _leave(code or 0)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process without taking the interpreter apart.
+
+    The threads of rattler and opendal finish their last call on their own time. One that asks for
+    the interpreter while that is being taken apart ends the process with SIGABRT, after everything
+    was done (pyo3-async-runtimes issue 40; one in fifteen runs of `armtorch doctor` did).
+    """
+    # what registered itself: multiprocessing ends its processes and removes its files here
+    atexit._run_exitfuncs()  # noqa: SLF001 - there is no public name for it
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            continue
+        except OSError:
+            code = code or StorageError.exit_code
+    os._exit(code)
 
 
 def _fail(text: str, code: int) -> int:
     click.secho("error: ", fg="red", bold=True, nl=False, err=True)
-    click.echo(text, err=True)
+    click.echo(masked(text), err=True)
     return code
 
 
