@@ -50,9 +50,10 @@ class LocalChannel:
     def labelled(self, label: str) -> LocalChannel:
         """Return the sub-channel of a label, a folder with subdirs of its own; "" for this one.
 
+        It lies where ``publish --label`` puts it and anaconda.org serves it: ``label/<label>``.
         A client that names this channel alone never sees what is below a label.
         """
-        return LocalChannel(self.root / label) if label else self
+        return LocalChannel(self.root / "label" / label) if label else self
 
     def prepare(self) -> None:
         """Make the folder; StorageError when packages could not be put there later."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,6 +52,8 @@ class Place:
     """An opened destination: its address, its policy, and the way to its files."""
 
     address: Address
+    #: as ``--label`` or feedstock.yaml says
+    label: str
     budget: int | None
     retention: Retention
     target: Target
@@ -98,10 +100,12 @@ def open_place(project: Project, to: str, label: str = "") -> Place:
             f"./{to} for a folder",
         )
     declared = named.get(to, Destination(to=to))
-    address = parse_destination(declared.to, label=label or declared.label)
+    chosen = label or declared.label
+    address = parse_destination(declared.to, label=chosen)
     target, store = _opened(project, address)
     return Place(
         address=address,
+        label=chosen,
         budget=declared.budget if declared.budget is not None else address.host.files,
         retention=declared.retention,
         target=target,
@@ -206,28 +210,32 @@ def retirable(place: Place, coming: Sequence[Outgoing] = ()) -> tuple[Retired, .
     )
 
 
-def known_packages(project: Project) -> dict[str, Variant]:
-    """Return the variant of every package that the lock and the recipes know, by its key."""
-    found = {}
-    for variant in variants(project.declared(), project.locked()):
+def known_packages(project: Project) -> dict[tuple[str, str], Variant]:
+    """Return the variant of every package that the lock and the recipes know.
+
+    The keys are label and ``<subdir>/<file name>``: upstream's candidates can have the file names
+    of the release.
+    """
+    feedstock, found = project.declared(), {}
+    for variant in variants(feedstock, project.locked()):
         try:
             name = file_name(variant, project.root)
         except (BuildError, RenderError):
             continue  # a recipe that is not rendered here
-        found[f"{variant.subdir}/{name}"] = variant
+        found[feedstock.label(variant.train), f"{variant.subdir}/{name}"] = variant
     return found
 
 
-def wheel_bytes(known: Mapping[str, Variant], keys: Iterable[str]) -> int:
+def wheel_bytes(packages: Iterable[Variant | None]) -> int:
     """Return the bytes of the upstream wheels that these packages stand for.
 
-    Packages that the lock does not know any more count nothing, and neither do the shared ones,
-    which are taken from the wheel of one of the Pythons.
+    Packages that the lock does not know any more (None) count nothing, and neither do the shared
+    ones, which are taken from the wheel of one of the Pythons.
     """
     wheels = {
         wheel.sha256: wheel.size
-        for key in keys
-        if (variant := known.get(key)) is not None and variant.package not in SHARED
+        for variant in packages
+        if variant is not None and variant.package not in SHARED
         for wheel in variant.wheels
     }
     return sum(wheels.values())

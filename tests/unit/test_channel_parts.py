@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rattler import MatchSpec
 
-from generator.channel.destinations import hosts, parse_destination
+from generator.channel.destinations import hosts, labelled_url, parse_destination
 from generator.channel.patching import Hotfix, Requirements, instructions, yank_text
 from generator.channel.repodata import Record
 from generator.channel.retention import retire, series_of, train_of
@@ -102,6 +102,31 @@ def test_a_label_of_a_folder_is_a_channel_below_it(tmp_path):
     assert found.server == str(tmp_path / "label" / "nightly")
     assert found.url == (tmp_path / "label" / "nightly").as_uri()
     assert parse_destination(tmp_path.as_uri()).server == str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("channel", "main", "nightly"),
+    [
+        ("armtorch", "armtorch", "armtorch/label/nightly"),
+        ("https://c.org/arm/", "https://c.org/arm/", "https://c.org/arm/label/nightly"),
+        ("https://prefix.dev/arm", "https://prefix.dev/arm", "https://prefix.dev/arm-nightly"),
+        (
+            "https://repo.prefix.dev/arm",
+            "https://repo.prefix.dev/arm",
+            "https://repo.prefix.dev/arm-nightly",
+        ),
+        (
+            "https://conda.anaconda.org/arm/label/main",
+            "https://conda.anaconda.org/arm/label/main",
+            "https://conda.anaconda.org/arm/label/nightly",
+        ),
+        ("quetz+http://q:80/arm", "http://q:80/get/arm", "http://q:80/get/arm-nightly"),
+        ("artifactory+https://a/r/arm", "https://a/r/arm", "https://a/r/arm-nightly"),
+    ],
+)
+def test_what_clients_call_a_label(channel, main, nightly):
+    assert labelled_url(channel, "") == main
+    assert labelled_url(channel, "nightly") == nightly
 
 
 def test_labels_cannot_lead_elsewhere():
