@@ -42,6 +42,8 @@ class Host:
     self_hosted_repodata: str = ""
     #: the environment variable with the token
     variable: str = ""
+    #: the URL that takes a DELETE of one package
+    delete: str = ""
     #: bytes the free plan holds, and the largest package; None where there is no limit
     files: Annotated[int, Field(gt=0)] | None = None
     package: Annotated[int, Field(gt=0)] | None = None
