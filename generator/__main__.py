@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import sys
+from typing import NoReturn
 
 import click
 
@@ -13,26 +16,43 @@ from generator.errors import ArmtorchError, StorageError
 INTERRUPTED = 130
 
 
-def main() -> None:
-    """Run the command line and leave with the exit code of what happened."""
+def main() -> NoReturn:
+    """Run the command line and leave with the exit code of what happened.
+
+    py-rattler's threads may still be on their way out of Python when what they did is done, and an
+    interpreter that is torn down under them crashes: seen with py-rattler 0.28 as SIGSEGV or
+    SIGABRT after one of ten index runs on a busy machine. All that was done is on the disk by
+    then, so the process leaves without that.
+    """
+    try:
+        code = _run()
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):  # nobody reads it any more
+            stream.flush()
+    os._exit(code)
+
+
+def _run() -> int:
     debug = "--debug" in sys.argv[1:]
     # what CI, a service or a closed terminal send: end the workers and clean up, as on Ctrl-C
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.default_int_handler)
     try:
-        code = cli.main(standalone_mode=False)
+        return cli.main(standalone_mode=False) or 0
     except click.exceptions.Abort:
-        code = _fail("stopped; run the same command again to go on", INTERRUPTED)
+        return _fail("stopped; run the same command again to go on", INTERRUPTED)
     except click.ClickException as error:
         error.show()
-        code = error.exit_code
+        return error.exit_code
     except ArmtorchError as error:
         if debug:
             raise
-        code = _fail(str(error), error.exit_code)
+        return _fail(str(error), error.exit_code)
     except BrokenPipeError:
-        code = 0
+        return 0
     except OSError as error:
         if debug:
             raise
@@ -41,8 +61,7 @@ def main() -> None:
             where=str(error.filename or "a file"),
             next_step="check free space and permissions; --debug shows where it happened",
         )
-        code = _fail(str(found), found.exit_code)
-    sys.exit(code or 0)
+        return _fail(str(found), found.exit_code)
 
 
 def _fail(text: str, code: int) -> int:

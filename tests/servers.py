@@ -29,6 +29,10 @@ from platformdirs import user_cache_path
 #: quetz 0.10.4 does not start with newer ones
 QUETZ = ("quetz-server==0.10.4", "sqlalchemy<2.1", "starlette<0.40")
 
+#: seconds after which a process hangs for certain, also on a machine that is busy with much else:
+#: moto has been seen to take more than one minute to start beside other work
+PATIENCE = 600
+
 
 class MissingServerError(Exception):
     """A server that is not installed here."""
@@ -42,7 +46,7 @@ def free_port() -> int:
 
 
 def wait_for(url: str, process: subprocess.Popen[bytes] | None = None) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         if process is not None and process.poll() is not None:
             break
@@ -61,9 +65,9 @@ def wait_for(url: str, process: subprocess.Popen[bytes] | None = None) -> None:
     raise AssertionError(msg)
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 60) -> None:
+def wait_until(true: Callable[[], bool]) -> None:
     """Wait for a server to do what it does in its own time."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + PATIENCE
     while not true():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(1)
