@@ -17,7 +17,7 @@ from generator.stages.project import Project
 @click.option(
     "--from",
     "source",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
     default="channel",
     show_default=True,
     help="The channel folder.",

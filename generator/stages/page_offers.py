@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-
-from rattler import MatchSpec
+from typing import get_args
 
 from generator.channel import Record
 from generator.channel.destinations import labelled_url
 from generator.channel.retention import newest_first, series_of
 from generator.datafiles import subdirs
 from generator.feedstock import Feedstock
+from generator.model.cell import TrainName
 from generator.page import Offer
 from generator.stages.page_coverage import in_order, python_of
 from generator.stages.page_records import Listed
@@ -27,9 +27,11 @@ def offers(there: Sequence[Listed], channel: str, feedstock: Feedstock) -> tuple
     for each in there:
         record = each.record
         python = python_of(record) if record.name == "pytorch" else ""
-        if not python or record.subdir not in known:
+        accelerator = series_of(record)[2]
+        # a command asks for both, on a machine that is known here
+        if not python or not accelerator or record.subdir not in known:
             continue
-        key = (record.subdir, series_of(record)[2], python, _train(each))
+        key = (record.subdir, accelerator, python, _train(each))
         if key not in newest or newest_first(record) > newest_first(newest[key].record):
             newest[key] = each
     beside: dict[tuple[str, str], list[Record]] = defaultdict(list)
@@ -64,7 +66,7 @@ def _train(each: Listed) -> str:
 
 def is_release(train: str) -> bool:
     """Whether a choice of the selector is a stable release, and not a train that moves."""
-    return train[:1].isdigit()
+    return train not in get_args(TrainName)
 
 
 def train_order(train: str) -> tuple[object, ...]:
@@ -125,8 +127,7 @@ def _companion(
 
 
 def _pairs(other: Record, torch: Record) -> bool:
-    wanted = [MatchSpec(spec) for spec in other.depends if spec.split(" ")[0] == "pytorch"]
-    return all(torch.fits(spec) for spec in wanted)
+    return all(torch.fits(wanted) for wanted in other.needs("pytorch"))
 
 
 def commands(specs: Sequence[str], channels: Sequence[str], machine: str) -> dict[str, str]:

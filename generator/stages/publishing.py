@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import get_args
 
 from generator.building import file_name
 from generator.channel import LocalChannel, Record
@@ -26,11 +27,13 @@ from generator.channel.s3 import S3Store, s3_access
 from generator.channel.serving import Served
 from generator.channel.stores import FolderStore, Outgoing, Store, records, subdirs_of
 from generator.datafiles import subdirs
-from generator.errors import AbsentError, BuildError, RenderError, SelectionError
+from generator.errors import AbsentError, BuildError, RenderError, SelectionError, StorageError
 from generator.feedstock import Destination
 from generator.matrix import SHARED, variants
 from generator.model import Retention, Variant
+from generator.model.cell import TrainName
 from generator.stages.project import Project
+from generator.urls import local_path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +57,8 @@ class Place:
     address: Address
     #: as ``--label`` or feedstock.yaml says
     label: str
+    #: whose packages a label has; None where the versions tell
+    train: TrainName | None
     budget: int | None
     retention: Retention
     target: Target
@@ -91,7 +96,8 @@ def open_place(project: Project, to: str, label: str = "") -> Place:
         RefusedError: there are no credentials for it.
 
     """
-    named = project.declared().destinations
+    feedstock = project.declared()
+    named = feedstock.destinations
     if to not in named and "/" not in to and "\\" not in to and not Path(to).is_dir():
         raise SelectionError(
             f"feedstock.yaml has no destination {to!r}, and it is no folder that is there",
@@ -101,16 +107,31 @@ def open_place(project: Project, to: str, label: str = "") -> Place:
         )
     declared = named.get(to, Destination(to=to))
     chosen = label or declared.label
+    if _is_file(declared.to):
+        raise StorageError(
+            "there is a file, where the channel's folder would be",
+            where=declared.to,
+            next_step="name a folder",
+        )
     address = parse_destination(declared.to, label=chosen)
     target, store = _opened(project, address)
     return Place(
         address=address,
         label=chosen,
+        train=next(
+            (name for name in get_args(TrainName) if chosen and feedstock.label(name) == chosen),
+            None,
+        ),
         budget=declared.budget if declared.budget is not None else address.host.files,
         retention=declared.retention,
         target=target,
         store=store,
     )
+
+
+def _is_file(to: str) -> bool:
+    path = local_path(to) if "://" in to or to.startswith("file:") else Path(to)
+    return path is not None and path.is_file()
 
 
 def _opened(project: Project, address: Address) -> tuple[Target, Store | None]:
@@ -206,7 +227,11 @@ def retirable(place: Place, coming: Sequence[Outgoing] = ()) -> tuple[Retired, .
     there = {record.key: record for record in place.records()}
     new = {each.key: each.record for each in coming}
     return retire(
-        tuple((there | new).values()), place.retention, datetime.now(UTC), pinned=tuple(new)
+        tuple((there | new).values()),
+        place.retention,
+        datetime.now(UTC),
+        pinned=tuple(new),
+        train=place.train,
     )
 
 
