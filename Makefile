@@ -22,8 +22,13 @@ PYTHON3 := $(or $(PYTHON3),$(shell for p in python3.13 python3.12 python3.11 pyt
   $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done))
 ROOT := $(filter 0,$(shell id -u))
 APT := $(shell command -v apt-get)
+# What a network may break off is tried again: Debian's lock may be held, and the pip of a new venv
+# gives a download up in the middle.
+APT_GET := apt-get -o Acquire::Retries=5 -o DPkg::Lock::Timeout=600
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --retries 10
+again = for pause in 5 30 stop; do $(1) && break; test $$pause != stop && sleep $$pause; done
 
-.PHONY: help channel test prove lint format docs schemas emulator servers clean
+.PHONY: help channel test prove lint format docs schemas constraints emulator servers clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -63,17 +68,25 @@ schemas: $(VENV)/.installed ## write docs/*.schema.json anew from the model
 $(VENV)/bin/python:
 	@test -n '$(PYTHON3)' || { echo 'Python 3.11 or newer is needed, and none was found.' >&2; exit 1; }
 	@$(PYTHON3) -c 'import ensurepip' 2>/dev/null || { \
-	  test -n '$(ROOT)' -a -n '$(APT)' && apt-get update -q && apt-get install -qy python3-venv; } \
+	  test -n '$(ROOT)' -a -n '$(APT)' && $(APT_GET) update -q && $(APT_GET) install -qy python3-venv; } \
 	  || { echo 'python3-venv is needed: sudo apt-get install python3-venv' >&2; exit 1; }
 	$(PYTHON3) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@$(call again,$(PIP_INSTALL) --editable .)
 	@touch $@
 
-$(VENV)/.test-installed: pyproject.toml $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint]'
+# Constrained, so that a newer linter or test tool does not break a checkout that was sound. A mirror
+# may lack one of those versions, or this Python.
+$(VENV)/.test-installed: pyproject.toml tests/constraints.txt $(VENV)/.installed
+	@install="$(PIP_INSTALL) --editable .[test,lint]"; \
+	{ $(call again,$$install --constraint tests/constraints.txt); } \
+	  || { echo 'the versions of tests/constraints.txt cannot be had; taking others' >&2; \
+	       $(call again,$$install); }
 	@touch $@
+
+constraints: $(VENV)/.installed ## take the newest versions for make test, into tests/constraints.txt
+	$(BIN)/python -m tests.constrain
 
 # ARM binaries run under qemu-user. Without root or apt the tests that need it are skipped with the
 # reason, and the summary counts them; with CI=true its absence is a failure.

@@ -7,8 +7,9 @@ final name sees the old bytes or the new ones, also after Ctrl-C and kill -9.
 from __future__ import annotations
 
 import os
-import tempfile
+from contextlib import suppress
 from pathlib import Path
+from secrets import token_hex
 
 from generator.errors import StorageError
 
@@ -23,14 +24,15 @@ def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-        temporary = Path(name)
-        with os.fdopen(handle, "wb") as file:
+        name = path.with_name(f".{path.name}.{token_hex(4)}.tmp")
+        with name.open("xb") as file:  # with the mode that a plain open gives
+            temporary = name
             file.write(content)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
-        temporary.chmod(_mode(path))
+        with suppress(FileNotFoundError):
+            temporary.chmod(path.stat().st_mode & 0o7777)
         temporary.replace(path)
         temporary = None
     except OSError as error:
@@ -47,13 +49,3 @@ def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
 def write_text(path: Path, text: str, *, durable: bool = True) -> None:
     r"""Write ``text`` as UTF-8 with ``\n`` line ends; see :func:`write_bytes`."""
     write_bytes(path, text.encode("utf-8"), durable=durable)
-
-
-def _mode(path: Path) -> int:
-    """Return the mode of the file that is replaced, else what a plain ``open`` would give."""
-    try:
-        return path.stat().st_mode & 0o7777
-    except FileNotFoundError:
-        mask = os.umask(0)
-        os.umask(mask)
-        return 0o666 & ~mask

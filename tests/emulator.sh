@@ -11,8 +11,10 @@ command -v cmake >/dev/null || wanted+=(cmake)
 command -v make >/dev/null || wanted+=(make)
 if test ${#wanted[@]} -gt 0; then
   export DEBIAN_FRONTEND=noninteractive
-  apt-get update -q
-  apt-get install -qy --no-install-recommends "${wanted[@]}"
+  # another apt may be at work, and a mirror may not answer at once
+  patient=(-o Acquire::Retries=5 -o DPkg::Lock::Timeout=600)
+  apt-get "${patient[@]}" update -q
+  apt-get "${patient[@]}" install -qy --no-install-recommends "${wanted[@]}"
 fi
 
 formats=/proc/sys/fs/binfmt_misc

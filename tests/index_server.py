@@ -160,7 +160,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.do_GET()
 
     def do_GET(self) -> None:
-        self.connection.settimeout(10)
+        self.connection.settimeout(300)
         behaviour, path = self.server.behaviour, unquote(self.path)
         if behaviour.hook is not None:
             behaviour.hook(path)

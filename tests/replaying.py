@@ -28,10 +28,16 @@ _SAMPLE = "inputs.sample || github.event_name == 'pull_request'"
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """Run git with an identity of its own."""
+    """Run git with an identity of its own, and nothing that a person has set up for theirs."""
     who = ["-c", "user.name=replay", "-c", "user.email=replay@localhost"]
+    nobodys = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
     done = subprocess.run(
-        ["git", *who, *arguments], cwd=folder, capture_output=True, text=True, check=True
+        ["git", *who, *arguments],
+        cwd=folder,
+        env={**os.environ, **nobodys},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return done.stdout.strip()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import shutil
 import socket
 import sqlite3
@@ -26,8 +27,10 @@ import opendal
 from filelock import FileLock
 from platformdirs import user_cache_path
 
-#: quetz 0.10.4 does not start with newer ones
-QUETZ = ("quetz-server==0.10.4", "sqlalchemy<2.1", "starlette<0.40")
+from tests.installing import pip
+
+#: quetz 0.10.4 does not start with newer versions of what it needs
+QUETZ = ("quetz-server", "--constraint", str(Path(__file__).with_name("quetz-constraints.txt")))
 
 #: seconds after which a process hangs for certain, also on a machine that is busy with much else:
 #: moto has been seen to take more than one minute to start beside other work
@@ -39,10 +42,16 @@ class MissingServerError(Exception):
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port for a server that has to be told one.
+
+    Below those that systems give to clients (32768 on Linux, 49152 elsewhere: RFC 6335, 6), so
+    that no connection takes it between this look and the server's start.
+    """
+    while True:
+        port = random.SystemRandom().randrange(20_000, 32_768)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_for(url: str, process: subprocess.Popen[bytes] | None = None) -> None:
@@ -81,7 +90,11 @@ def running(command: list[str], url: str, **options: Any) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:  # it waits for a client that stays connected
+            process.kill()
+            process.wait()
 
 
 @contextmanager
@@ -158,7 +171,7 @@ def s3() -> Iterator[Bucket]:
         for place, body in (("", b""), ("?policy", json.dumps(policy).encode())):
             headers = {"Content-Type": "application/json"}
             made = urllib.request.Request(f"{url}/bucket{place}", body, headers, method="PUT")
-            urllib.request.urlopen(made, timeout=10).close()
+            urllib.request.urlopen(made, timeout=60).close()
         yield Bucket(url)
 
 
@@ -173,7 +186,7 @@ class Quetz:
         body = json.dumps({"name": name, "description": "", "private": False}).encode()
         headers = {"X-API-Key": self.api_key, "Content-Type": "application/json"}
         asked = urllib.request.Request(f"{self.url}/api/channels", body, headers)
-        urllib.request.urlopen(asked, timeout=30).close()
+        urllib.request.urlopen(asked, timeout=60).close()
 
 
 @contextmanager
@@ -184,8 +197,7 @@ def quetz(work: Path) -> Iterator[Quetz]:
     with FileLock(f"{home}.lock"):
         if not (home / ".installed").exists():
             venv.create(home, with_pip=True)
-            pip = [str(home / "bin/python"), "-m", "pip", "install", "--quiet", *QUETZ]
-            subprocess.run(pip, check=True, capture_output=True)
+            pip(home / "bin/python", "install", "--quiet", *QUETZ)
             (home / ".installed").touch()
     program, folder, port = str(home / "bin/quetz"), work / "quetz", free_port()
     variables = {**os.environ, "PYTHONWARNINGS": "ignore"}
@@ -193,6 +205,7 @@ def quetz(work: Path) -> Iterator[Quetz]:
         [program, "create", str(folder), "--create-conf", "--dev"],
         check=True,
         capture_output=True,
+        cwd=work,  # it leaves a log where it stands
         env=variables,
     )
     with contextlib.closing(sqlite3.connect(folder / "quetz.sqlite")) as database:
@@ -202,7 +215,8 @@ def quetz(work: Path) -> Iterator[Quetz]:
         database.commit()
     url = f"http://127.0.0.1:{port}"
     command = [program, "start", str(folder), "--port", str(port), "--host", "127.0.0.1"]
-    with running(command, f"{url}/api/channels", stderr=subprocess.DEVNULL, env=variables):
+    options = {"stderr": subprocess.DEVNULL, "env": variables, "cwd": work}
+    with running(command, f"{url}/api/channels", **options):
         yield Quetz(url, key)
 
 
@@ -292,7 +306,11 @@ def dropping(endpoint: str, every: int) -> Iterator[Dropper]:
         if drop:
             client.close()
             return
-        with client, socket.create_connection((host, int(port)), timeout=30) as upstream:
+        with (
+            contextlib.suppress(OSError),  # either side may be gone
+            client,
+            socket.create_connection((host, int(port)), timeout=300) as upstream,
+        ):
             forward(client, upstream)
 
     def forward(client: socket.socket, upstream: socket.socket) -> None:

@@ -10,6 +10,8 @@ command -v chromium >/dev/null || missing+=(chromium fonts-dejavu-core)
 test -n "$(find /usr/lib /lib -name 'libatomic.so.1' -print -quit 2>/dev/null)" || missing+=(libatomic1)
 if test "${#missing[@]}" -gt 0; then
   export DEBIAN_FRONTEND=noninteractive
-  apt-get update -q
-  apt-get install -qy --no-install-recommends "${missing[@]}"
+  # another apt may be at work, and a mirror may not answer at once
+  patient=(-o Acquire::Retries=5 -o DPkg::Lock::Timeout=600)
+  apt-get "${patient[@]}" update -q
+  apt-get "${patient[@]}" install -qy --no-install-recommends "${missing[@]}"
 fi

@@ -236,7 +236,16 @@ def _private_folder(repo: Path) -> Iterator[Path]:
         yield folder
     finally:
         alive.release()
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder; a script that was killed may write into it until it is really dead."""
+    for _ in range(20):
         shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.1)
 
 
 def _clear_abandoned(parent: Path) -> None:

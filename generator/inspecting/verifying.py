@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,12 @@ class _Check:
         manifest = self._manifest
         record = self._record()
         wheel = self._wheel(manifest)
+        with nullcontext() if wheel is None else wheel.archive:
+            return self._judged(manifest, record, wheel)
+
+    def _judged(
+        self, manifest: Manifest, record: dict[str, tuple[str, int]], wheel: Wheel | None
+    ) -> Proof:
         contents = read_contents(self._package, manifest, record, self._bounds, wheel)
         self._flaws += contents.flaws
         self._flaws += self._account(manifest, contents)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from generator.errors import AbsentError, LinkageError
-from generator.inspecting import Binary, read_symbols
+from generator.inspecting import Binary, Symbols, read_symbols
 from generator.naming import sonames
 from generator.stages.members import binary_members
 
@@ -55,18 +55,7 @@ def compare_exports(provider: Path, needed_by: Path, *, library: str | None = No
         IntegrityError: an archive is damaged.
 
     """
-    offered = None
-    for member in binary_members(provider):
-        if member.binary.format == "elf" and library in (None, member.binary.name):
-            library = member.binary.name
-            offered = read_symbols(member.stream, f"{provider}: {member.path}")
-            break
-    if library is None or offered is None:
-        raise AbsentError(
-            f"it has no ELF library with SONAME {library or ''}".rstrip(),
-            where=str(provider),
-            next_step="name the library's file, or its SONAME: --library",
-        )
+    library, offered = _offered(provider, library)
     names = _names(library)
     copy: frozenset[str] | None = None
     undefined: set[str] = set()
@@ -98,6 +87,19 @@ def compare_exports(provider: Path, needed_by: Path, *, library: str | None = No
         needed=tuple(sorted(needed)),
         missing=tuple(sorted(needed - offered.defined)),
         missing_versions=tuple(sorted(versions - offered.versions)),
+    )
+
+
+def _offered(provider: Path, library: str | None) -> tuple[str, Symbols]:
+    """Return the SONAME and the symbols of the library that ``provider`` has."""
+    for member in binary_members(provider):
+        name = member.binary.name
+        if member.binary.format == "elf" and name and library in (None, name):
+            return name, read_symbols(member.stream, f"{provider}: {member.path}")
+    raise AbsentError(
+        f"it has no ELF library with SONAME {library or ''}".rstrip(),
+        where=str(provider),
+        next_step="name the library's file, or its SONAME: --library",
     )
 
 

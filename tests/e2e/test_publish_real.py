@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from generator.commands import cli
+from generator.errors import ArmtorchError
 from generator.testing import create, solve
 from tests import servers
 from tests.conftest import ROOT, missing
@@ -76,4 +77,6 @@ def dry_run(channel, to, env):
         [*arguments, "--from", str(channel.root), "--to", to, "--dry-run"],
         standalone_mode=False,
     )
+    if isinstance(done.exception, ArmtorchError):
+        return []  # quetz is at work on its index
     return json.loads(done.stdout)["packages"]

@@ -23,6 +23,7 @@ from generator.matrix import Selection, select
 from generator.stages.packages import BuildOptions, build_variants
 from generator.stages.upstream import fetch_wheels
 from tests.conftest import ROOT
+from tests.installing import pip
 
 pytestmark = pytest.mark.e2e
 
@@ -76,10 +77,7 @@ def test_plain_rattler_build_makes_the_same_package(project, cpu_variants, tmp_p
 
     venv.create(tmp_path / "venv", with_pip=True)
     python = tmp_path / "venv/bin/python"
-    subprocess.run(
-        [python, "-m", "pip", "install", "-q", f"py-rattler-build=={ENGINE}"],
-        check=True,
-    )
+    pip(python, "install", "-q", f"py-rattler-build=={ENGINE}")
     alone = [python, "-I", "-c", "import generator"]
     absent = subprocess.run(alone, capture_output=True, check=False)
     assert absent.returncode != 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import subprocess
+import os
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -16,9 +16,11 @@ import pytest
 from generator.datafiles import subdirs
 from generator.inspecting import PackageAudit, read_binary
 from generator.model import PythonBuild
+from tests.installing import pip
 
 pytestmark = pytest.mark.e2e
-PROJECTS = ("numpy", "pillow", "psutil")
+#: exact: what was looked at is what is compared
+PROJECTS = ("numpy==2.5.5", "pillow==13.0.0", "psutil==7.2.2")
 TABLES = [
     pefile.DIRECTORY_ENTRY[f"IMAGE_DIRECTORY_ENTRY_{name}"]
     for name in ("IMPORT", "DELAY_IMPORT", "EXPORT")
@@ -28,9 +30,11 @@ TABLES = [
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("wheels")
-    command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary", ":all:"]
-    command += ["--platform", "win_arm64", "--python-version", "3.12", "-d", str(folder)]
-    subprocess.run([*command, *PROJECTS], check=True, capture_output=True)
+    wanted = ["--platform", "win_arm64", "--python-version", "3.12", "--only-binary", ":all:"]
+    # every version is exact here: a machine's constraints could only contradict them
+    environment = {**os.environ, "PIP_CONSTRAINT": os.devnull}
+    command = ["download", "-q", "--no-deps", *wanted, "-d", str(folder), *PROJECTS]
+    pip(sys.executable, *command, environment=environment)
     return sorted(folder.glob("*.whl"))
 
 

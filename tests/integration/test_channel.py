@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 import time
 from pathlib import Path
 
@@ -146,12 +147,8 @@ def test_a_package_from_another_file_system(channel: LocalChannel, tmp_path: Pat
     if not shm.is_dir() or shm.stat().st_dev == tmp_path.stat().st_dev:
         pytest.skip("no second file system")
     source = package(tmp_path)
-    foreign = shm / f"{os.getpid()}" / source.name
-    foreign.parent.mkdir()
-    try:
+    with tempfile.TemporaryDirectory(dir=shm) as folder:
+        foreign = Path(folder) / source.name
         foreign.write_bytes(source.read_bytes())
         placed = channel.place(foreign, SUBDIR, replace=False)
         assert placed.read_bytes() == source.read_bytes()
-    finally:
-        foreign.unlink(missing_ok=True)
-        foreign.parent.rmdir()

@@ -24,7 +24,8 @@ from tests.tiny_repodata import record
 pytestmark = pytest.mark.integration
 
 ARM = Machine(subdir="linux-aarch64", virtual_packages=("__linux=6.1", "__glibc=2.36"))
-TIMEOUT = 2
+#: seconds for one answer: more than a busy machine takes, and what one that never comes costs
+TIMEOUT, SHORT = 120, 2
 
 
 class _Handler(SimpleHTTPRequestHandler):
@@ -86,7 +87,7 @@ def channel(tmp_path):
 
 
 def context(cache, **options):
-    channels = Channels(Access(cache=cache, timeout=TIMEOUT, **options))
+    channels = Channels(Access(**{"cache": cache, "timeout": TIMEOUT, **options}))
     return Context(channels=channels, machine=ARM)
 
 
@@ -158,8 +159,8 @@ def test_what_a_status_means(channel, tmp_path, status, cause, outcome):
 def test_a_channel_that_does_not_answer_is_not_called_empty(tmp_path):
     with silent() as url:
         started = time.monotonic()
-        found = asked(url, tmp_path / "cache")
-        assert time.monotonic() - started < 10 * TIMEOUT
+        found = asked(url, tmp_path / "cache", timeout=SHORT)
+        assert time.monotonic() - started < TIMEOUT
     assert [each.cause for each in found.findings] == ["unreachable"]
     assert found.outcome == "unknown"
     text = "\n".join(lines_of(found))

@@ -62,18 +62,20 @@ def test_flexible_priority_takes_the_first_channel_where_it_can(context, tmp_pat
 def test_a_machine_that_stood_still_is_not_taken_for_a_solver_that_does_not_finish(
     context, tmp_path, monkeypatch
 ):
-    slow = [True]
+    limits = []
 
     async def stalled(*arguments, timeout, **options):
-        if slow and slow.pop():
-            await asyncio.sleep(timeout.total_seconds())
+        limits.append(timeout.total_seconds())
+        if len(limits) == 1:
+            await asyncio.sleep(limits[0])
             raise SolverError("cancelled")
-        return await solve(*arguments, **{**options, "timeout": timeout})
+        return await solve(*arguments, **options)
 
     monkeypatch.setattr(probing_module, "LIMIT", 0.05)
     monkeypatch.setattr(probing_module, "rattler_solve", stalled)
     found = explained("conda install b -c ch1 --override-channels", context, tmp_path)
     assert found.outcome == "works"
+    assert limits[1] == pytest.approx(3 * limits[0])
 
 
 def test_a_solver_that_does_not_finish_is_no_answer(context, tmp_path, monkeypatch):

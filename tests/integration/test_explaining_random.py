@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rattler import ChannelPriority, MatchSpec, solve
 from rattler.exceptions import SolverError
@@ -104,11 +104,7 @@ def reading(tmp_path_factory):
 
 
 @pytest.mark.timeout(7200)
-@settings(
-    max_examples=count("explain"),
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+@settings(max_examples=count("explain"))
 @given(
     contents=channels,
     wanted=st.lists(specs, min_size=1, max_size=3, unique=True),

@@ -166,9 +166,9 @@ def test_no_two_packages_own_a_path(
 
 def test_second_build_changes_nothing(channel: forge.ForgeChannel) -> None:
     before = {path: path.stat().st_mtime_ns for path in channel.path.rglob("*")}
-    start = time.monotonic()
+    start = time.process_time()  # not what another process holding the forge's lock costs
     assert forge.ensure() == channel
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5
     assert {path: path.stat().st_mtime_ns for path in channel.path.rglob("*")} == before
 
 

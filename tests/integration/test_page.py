@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 from ruamel.yaml import YAML
 
 from generator.channel import LocalChannel
@@ -36,6 +36,8 @@ SCREENS: dict[str, dict[str, Any]] = {
 }
 MOVING = {"nightly": NIGHTLY, "rc": CANDIDATE}
 GROUPS = ("machine", "accelerator", "train", "python")
+#: milliseconds after which the browser hangs, on however busy a machine
+PATIENCE = 300_000
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +72,9 @@ def browser():
     if program is None:
         missing("chromium is not installed: apt-get install chromium")
     with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        launched = playwright.chromium.launch(
+            executable_path=program, args=["--no-sandbox"], timeout=PATIENCE
+        )
         yield launched
         launched.close()
 
@@ -88,6 +92,7 @@ def served(site, tmp_path_factory):
 def opened(browser, url, **options):
     """Open a page; everything the console says, and every request, is kept."""
     page = browser.new_context(**options).new_page()
+    page.set_default_timeout(PATIENCE)
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
@@ -239,7 +244,7 @@ def test_the_choice_is_kept_in_the_address(site, browser, served):
     for name in GROUPS:
         page.locator(f'input[name="{name}"][value="{getattr(offer, name)}"]').check(force=True)
     page.locator('input[name="tool"][value="pixi"]').check(force=True)
-    again, said = opened(browser, page.url)
+    again, said = opened(browser, page.evaluate("location.href"))
     assert said == []
     assert again.locator("#command").inner_text() == offer.commands["pixi"]
     strange, said = opened(browser, f"{served['disk']}/index.html#machine=x&python=%3Cb%3E")
@@ -255,7 +260,7 @@ def test_the_copy_button_copies(site, browser, served):
     options = {"permissions": ["clipboard-read", "clipboard-write"]}
     page, _ = opened(browser, f"{served['nginx']}/index.html", **options)
     page.locator("#copy").click()
-    assert page.locator("#note").inner_text() == "Copied."
+    expect(page.locator("#note")).to_have_text("Copied.", timeout=PATIENCE)
     copied = page.evaluate("navigator.clipboard.readText()")
     assert copied == page.locator("#command").inner_text()
 

@@ -18,7 +18,12 @@ def test_a_failed_listing_can_be_dropped_by_any_thread():
             store.packages()
     held = [caught.value]
     del caught
-    other = threading.Thread(target=lambda: (held.clear(), gc.collect()))
+
+    def drop() -> None:
+        held.clear()
+        gc.collect()
+
+    other = threading.Thread(target=drop)
     other.start()
     other.join()
     assert not held

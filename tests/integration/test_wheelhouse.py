@@ -30,7 +30,7 @@ pytestmark = pytest.mark.integration
 NAME = "tiny-1.0-cp312-cp312-manylinux_2_28_aarch64.whl"
 CONTENT = random.Random(1).randbytes(5_000_000)
 WHEEL = wheel_of(NAME, CONTENT)
-IMPATIENT = FetchPolicy(attempts=3, first_delay=0.01, longest_delay=0.05, timeout=5)
+IMPATIENT = FetchPolicy(attempts=3, first_delay=0.01, longest_delay=0.05, timeout=60)
 
 
 class Heard(Silent):
@@ -304,7 +304,7 @@ def start(root: Path, server: FaultyServer) -> subprocess.Popen[bytes]:
 
 def test_two_processes_fetch_a_file_once(tmp_path: Path, server: FaultyServer) -> None:
     both = [start(tmp_path, server) for _ in range(2)]
-    assert [process.wait(60) for process in both] == [0, 0]
+    assert [process.wait(300) for process in both] == [0, 0]
     assert len(server.asked) == 1
 
 
@@ -319,7 +319,7 @@ def test_killed_anywhere_it_leaves_only_a_part(
         process = start(tmp_path, server)
         time.sleep(dice.uniform(0.2, 0.9))
         process.send_signal(how)
-        process.wait(60)
+        process.wait(300)
         target = place_of(WHEEL, tmp_path)
         if target.exists():
             assert hashlib.sha256(target.read_bytes()).hexdigest() == WHEEL.sha256

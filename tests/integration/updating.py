@@ -30,8 +30,8 @@ from generator.upstream.policy import TrioPolicy, trio_policy
 from tests.index_server import IndexServer
 from tests.tiny_wheels import TinyWheel, tiny_companion, tiny_torch
 
-#: patience of a test: the same code, shorter waits
-QUICK = HttpPolicy(retries=2, backoff_seconds=0.01, retry_after_max=2, timeout_seconds=5)
+#: patience of a test: the same code, shorter waits between tries
+QUICK = HttpPolicy(retries=2, backoff_seconds=0.01, retry_after_max=2)
 TODAY = "2026-11-22"
 CUDA = ("filelock", 'cuda-toolkit[cudart]=={}; platform_system == "Linux"')
 
@@ -160,7 +160,7 @@ def obtain(root: Path, url: str, filename: str, size: int) -> tuple[str, Path]:
         size,
         root=root,
         narrator=Heard(),
-        rules=FetchPolicy(attempts=2, timeout=5, first_delay=0.01, longest_delay=0.02),
+        rules=FetchPolicy(attempts=2, timeout=60, first_delay=0.01, longest_delay=0.02),
     )
 
 

@@ -227,7 +227,7 @@ def test_what_a_kept_package_needs_is_kept():
     assert [each.record.version for each in pinned] == ["2.16.0.dev0"]
 
 
-@settings(max_examples=count("fuzz"), deadline=None)
+@settings(max_examples=count("fuzz"))
 @given(
     st.lists(
         st.tuples(

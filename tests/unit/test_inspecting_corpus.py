@@ -116,13 +116,13 @@ for number in range(count):
         data[at : at + size] = value.to_bytes(8, random.choice(["little", "big"]))[:size]
     if random.random() < 0.1:
         del data[random.randrange(len(data)) :]
-    began = time.perf_counter()
+    began = time.process_time()
     try:
         read_binary(io.BytesIO(data), len(data), "x.dll" if "pe-" in sample.name else "x.so")
     except LinkageError as error:
         assert error.where in ("x.dll", "x.so")
         refused += 1
-    worst = max(worst, time.perf_counter() - began)
+    worst = max(worst, time.process_time() - began)
 # not ru_maxrss, which begins with what the parent had
 status = pathlib.Path("/proc/self/status").read_text()
 peak = int(status.split("VmHWM:")[1].split()[0]) * 1024
@@ -154,11 +154,11 @@ def test_a_sparse_file_of_4_gb_is_read_at_once(sample: Sample, tmp_path: Path) -
     with path.open("wb") as stream:
         stream.write(sample.content())
         stream.truncate(4 << 30)
-    began = time.perf_counter()
+    began = time.process_time()
     with path.open("rb") as stream:
         found = read_binary(stream, 4 << 30, path.name)
     assert [part.machine for part in found] == sample.machines
-    assert time.perf_counter() - began < SECONDS
+    assert time.process_time() - began < SECONDS
 
 
 def test_a_section_of_4_gb_is_not_read(tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_a_section_of_4_gb_is_not_read(tmp_path: Path) -> None:
     with path.open("wb") as stream:
         stream.write(content)
         stream.truncate(5 << 30)
-    began = time.perf_counter()
+    began = time.process_time()
     with path.open("rb") as stream, pytest.raises(LinkageError, match="dynamic section would be"):
         read_binary(stream, 5 << 30, path.name)
-    assert time.perf_counter() - began < SECONDS
+    assert time.process_time() - began < SECONDS

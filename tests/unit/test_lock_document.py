@@ -134,7 +134,7 @@ def test_a_missing_file_is_an_empty_lock(tmp_path: Path) -> None:
 @example("?t", "a: b")
 @example("\tK", "\x85 is a line end in YAML 1.1")
 @given(st.text(), st.text(min_size=1))
-@settings(max_examples=count("fuzz"), deadline=None)
+@settings(max_examples=count("fuzz"))
 def test_any_text_survives(detail: str, summary: str) -> None:
     lock = dataclasses.replace(
         full_lock(),
@@ -238,7 +238,7 @@ def test_the_committed_lock_is_in_order_and_loads_quickly() -> None:
     text = COMMITTED.read_text()
     start = time.process_time()
     lock = parse_lock(text, where="x")
-    assert time.process_time() - start < 1  # 0.1 s seen; a slow machine is no failure
+    assert time.process_time() - start < 3  # 0.1 s seen; a slow machine is no failure
     assert lock_text(lock) == text
 
 

@@ -61,7 +61,7 @@ def test_two_parts_are_not_shortened_beside_each_others_exact_form():
     assert {place for place in wanted | others if holds(expression, place)} == wanted
 
 
-@settings(max_examples=4 * count("fuzz"), deadline=None)
+@settings(max_examples=4 * count("fuzz"))
 @given(st.data())
 def test_a_selector_holds_for_what_was_chosen_and_nothing_else(data):
     universe = data.draw(st.sets(st.sampled_from(PLACES), min_size=1, max_size=12))

@@ -160,7 +160,7 @@ def test_scalars_come_back_as_the_text_they_were(value):
         assert yaml.load(f"key:\n- {scalar(value)}\n") == {"key": [value]}
 
 
-@settings(max_examples=count("fuzz"), deadline=None)
+@settings(max_examples=count("fuzz"))
 @given(st.text(st.characters(codec="ascii", min_codepoint=32, max_codepoint=126), min_size=1))
 def test_any_printable_scalar_comes_back(value):
     yaml = YAML(typ="safe", pure=True)

@@ -165,7 +165,7 @@ def test_threads_do_not_change_the_bytes(tmp_path: Path, level: int) -> None:
     assert len(found) == 1
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     content=st.dictionaries(
         st.text("abc/é-._ ", min_size=1, max_size=150).filter(

@@ -67,7 +67,7 @@ def test_names_that_leave_the_folder_are_refused(tmp_path: Path, name: str) -> N
         max_size=5,
     )
 )
-@settings(max_examples=count("fuzz"), deadline=None)
+@settings(max_examples=count("fuzz"))
 def test_ordinary_names_are_allowed(parts: list[str]) -> None:
     assert unsafe_name("/".join(parts)) is None
 
@@ -168,7 +168,7 @@ def test_a_record_that_is_not_one_is_malformed(record: bytes) -> None:
         max_size=6,
     )
 )
-@settings(max_examples=count("fuzz"), deadline=None)
+@settings(max_examples=count("fuzz"))
 def test_any_record_that_csv_writes_is_read_back(files: dict[str, bytes]) -> None:
     stream = io.StringIO()
     rows = csv.writer(stream, lineterminator="\n")

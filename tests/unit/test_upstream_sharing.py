@@ -57,7 +57,7 @@ def test_a_time_that_is_no_whole_string_is_content() -> None:
 @given(st.binary(max_size=300), st.integers(0, 120))
 # a table of program headers at 2**63 and beyond
 @example(b"\0" * 13 + b"\x80" + b"\0" * 17 + b"\x01", 26)
-@settings(max_examples=count("fuzz"), deadline=None)
+@settings(max_examples=count("fuzz"))
 def test_broken_elf_files_are_refused_or_read_but_never_crash(noise: bytes, cut: int) -> None:
     for content in (noise, tiny_elf()[:cut] + noise):
         try:
