@@ -5,8 +5,13 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from rattler import IndexJson
-from rattler.exceptions import ExtractError, InvalidPackageNameError, InvalidVersionError
+from rattler import IndexJson, MatchSpec
+from rattler.exceptions import (
+    ExtractError,
+    InvalidMatchSpecError,
+    InvalidPackageNameError,
+    InvalidVersionError,
+)
 
 from generator.errors import IntegrityError
 
@@ -32,7 +37,14 @@ def check_package(path: Path, subdir: str) -> None:
         raise _damaged(path, "not a .conda file")
     try:
         index = IndexJson.from_package_archive(path)
-    except (ExtractError, InvalidPackageNameError, InvalidVersionError) as error:
+        for spec in (*index.depends, *index.constrains):
+            MatchSpec(spec)
+    except (
+        ExtractError,
+        InvalidMatchSpecError,
+        InvalidPackageNameError,
+        InvalidVersionError,
+    ) as error:
         raise _damaged(path, f"its metadata cannot be read: {error}".splitlines()[0]) from error
     if (index.subdir or subdir) != subdir:
         raise IntegrityError(

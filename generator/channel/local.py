@@ -181,6 +181,12 @@ class LocalChannel:
         """Return per subdir the packages whose repodata record is missing, wrong or left over."""
         found: dict[str, set[str]] = {}
         for subdir in self._subdirs():
+            if (self.root / subdir).is_symlink():
+                raise IntegrityError(
+                    "a link to a folder, which rattler's indexer passes over",
+                    where=str(self.root / subdir),
+                    next_step="put the folder itself there, or mount it",
+                )
             repodata = self._source(subdir)
             sizes = {record.file_name: record.size for record in read_records(repodata)}
             there = {

@@ -70,6 +70,7 @@ def packed(members: dict[str, bytes]) -> bytes:
         ({"build_number": "many"}, "metadata cannot be read"),
         ({"timestamp": 10**17}, "metadata cannot be read"),
         ({"name": "../../alpha"}, "metadata cannot be read"),
+        ({"depends": ["<img src=x onerror=alert(1)>"]}, "metadata cannot be read"),
     ],
 )
 def test_a_package_that_lies_is_named_and_not_indexed(said, why, tmp_path):
@@ -96,6 +97,31 @@ def test_a_link_is_not_passed_over_in_silence(tmp_path):
         with pytest.raises(IntegrityError, match="symbolic link"):
             channel.index()
         link.unlink()
+
+
+def test_a_linked_subdir_is_not_passed_over_in_silence(feedstock, tmp_path):
+    source = LocalChannel(tmp_path / "source" / "channel")
+    make_packages(source, ["alpha"])
+    (tmp_path / "mirror").mkdir()
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "mirror" / SUBDIR).symlink_to(tmp_path / "disk")
+    result = run(feedstock, "publish", "--from", str(source.root), "--to", str(tmp_path / "mirror"))
+    assert isinstance(result.exception, IntegrityError)
+    assert "a link to a folder" in result.exception.what
+
+
+def test_a_page_takes_away_its_own_files_only(feedstock, tmp_path):
+    source = LocalChannel(tmp_path / "source" / "channel")
+    make_packages(source, ["alpha"])
+    page, victim = source.root / "page", tmp_path / "thesis.html"
+    run(feedstock, "page", "--from", str(source.root))
+    victim.write_text("years of work")
+    (page / "packages" / "old.html").write_text("of a package that is gone")
+    names = (page / ".armtorch-page").read_text()
+    (page / ".armtorch-page").write_text(f"{names}packages/old.html\n../../../thesis.html\n")
+    assert run(feedstock, "page", "--from", str(source.root)).exception is None
+    assert victim.read_text() == "years of work"
+    assert [path.name for path in (page / "packages").iterdir()] == ["alpha.html"]
 
 
 def lying(tmp_path: Path, file_name: str = "pytorch-1.0-0.conda", **said: Any) -> Path:
