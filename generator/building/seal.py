@@ -29,7 +29,9 @@ from generator.building.judging import Judge, Judgement
 from generator.building.policy import SealPolicy
 from generator.building.rendered import normalise
 from generator.errors import BuildError, IntegrityError
+from generator.model.provenance import Provenance
 
+_ABOUT: Final = "info/about.json"
 _RENDERED: Final = "info/recipe/rendered_recipe.yaml"
 #: the first four bytes of ELF, Mach-O (64 bit, fat in both orders) files
 _BINARY: Final = frozenset(
@@ -70,6 +72,7 @@ def seal(
     rules: SealPolicy,
     token: bytes = b"",
     judge: Judge | None = None,
+    provenance: Provenance | None = None,
 ) -> Sealed:
     """Write ``target`` from rattler-build's ``draft``.
 
@@ -82,6 +85,7 @@ def seal(
         rules: the policy the bytes do depend on.
         token: a part of the build folder's path that no file of the package may hold.
         judge: looks at the package before its metadata are written, and may raise its floor.
+        provenance: what about.json is to say of the recipe's repository.
 
     Raises:
         LinkageError: ``judge`` refuses the package.
@@ -92,6 +96,8 @@ def seal(
     info = read_info(draft)
     paths = _read_paths(info, draft)
     index = {**read_json(info, "info/index.json", draft), "timestamp": milliseconds}
+    if provenance is not None:
+        info = {**info, _ABOUT: _stated(read_json(info, _ABOUT, draft), provenance)}
     content = _Content(draft, paths, token)
     part = target.with_name(target.name + ".part")
     try:
@@ -106,8 +112,9 @@ def seal(
             )
             with writer.tar("pkg") as tar:
                 content.copy_to(tar)
-            binaries = tuple(content.binaries)
-            judgement = Judgement() if judge is None else judge(index, content.files, binaries)
+            judgement = Judgement()
+            if judge is not None:
+                judgement = judge(index, content.files, tuple(content.binaries))
             index = judgement.apply(info, index)
             with writer.tar("info") as tar:
                 for name, file in _final_info(info, index, milliseconds, level):
@@ -116,6 +123,10 @@ def seal(
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+    return _sealed(target, index, content, judgement)
+
+
+def _sealed(target: Path, index: dict[str, Any], content: _Content, judgement: Judgement) -> Sealed:
     with target.open("rb") as finished:
         digest = hashlib.file_digest(finished, "sha256").hexdigest()
     return Sealed(
@@ -124,7 +135,7 @@ def seal(
         sha256=digest,
         index=index,
         files=content.files,
-        binaries=binaries,
+        binaries=tuple(content.binaries),
         judgement=judgement,
     )
 
@@ -207,6 +218,13 @@ class _Content:
 def _read_paths(info: dict[str, InfoFile], draft: Path) -> dict[str, dict[str, Any]]:
     rows = read_json(info, "info/paths.json", draft).get("paths", [])
     return {row["_path"]: row for row in rows}
+
+
+def _stated(about: dict[str, Any], provenance: Provenance) -> InfoFile:
+    extra = {**about.get("extra", {}), **provenance.fields()}
+    # rattler-build's own layout: its keys are in order, and those of extra sorted
+    value = {**about, "extra": dict(sorted(extra.items()))}
+    return InfoFile(json.dumps(value, indent=2, ensure_ascii=False).encode())
 
 
 def _final_info(

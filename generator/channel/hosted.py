@@ -6,6 +6,7 @@ there is read from the repodata that clients read.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
@@ -13,21 +14,34 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
+from urllib.parse import quote
 
 import requests
 from rattler_build import RattlerBuildError
 from rattler_build import upload as upload_to
 
+from generator.channel.attesting import Attesting
 from generator.channel.destinations import Address
 from generator.channel.repodata import REPODATA, Record, parse_records
 from generator.channel.stores import Outgoing
-from generator.errors import ArmtorchError, ConflictError, RefusedError, UnreachableError
+from generator.errors import (
+    ArmtorchError,
+    ConflictError,
+    MalformedError,
+    RefusedError,
+    UnreachableError,
+)
 
 _TIMEOUT: Final = 60
 #: seconds in which a host's own index has to know what was uploaded
 _INDEXED_WITHIN: Final = 30.0
 _CONFLICT = re.compile(r"already exists|conflict|\b409\b", re.IGNORECASE)
+#: rattler's words where it cannot attest for want of an identity, and where sigstore failed
+_UNTRUSTED = re.compile(r"trusted publishing is not configured|detect OIDC identity")
+_UNSIGNED = re.compile(r"failed to generate attestation", re.IGNORECASE)
 _REFUSAL = re.compile(
     r"\b(400|401|402|403|404|413|422)\b|authenticat|api key|token|rejected|unprocessable|forbidden",
     re.IGNORECASE,
@@ -43,10 +57,23 @@ class _Upload:
     token: str | None = field(repr=False)
     auth_file: str | None
     replace: bool
+    #: sign it with the CI's identity
+    sign: bool = False
+    #: or send this bundle along
+    bundle: str | None = None
 
     def run(self) -> str:
         """Upload, and return what went wrong, "" when nothing did."""
-        address, files, token, stored = self.address, [self.path], self.token, self.auth_file
+        if not self.sign:
+            return self._sent(self.path)
+        # rattler leaves the bundle it made beside the package: that is to be no channel's folder
+        with TemporaryDirectory(prefix="armtorch-attested-") as folder:
+            link = Path(folder) / Path(self.path).name
+            link.symlink_to(Path(self.path).resolve())
+            return self._sent(os.fspath(link))
+
+    def _sent(self, path: str) -> str:
+        address, files, token, stored = self.address, [path], self.token, self.auth_file
         try:
             if address.kind == "prefix":
                 upload_to.upload_package_to_prefix(
@@ -56,6 +83,8 @@ class _Upload:
                     api_key=token,
                     auth_file=stored,
                     force=self.replace,
+                    generate_attestation=self.sign,
+                    attestation_file=self.bundle,
                 )
             elif address.kind == "anaconda":
                 upload_to.upload_package_to_anaconda(
@@ -89,6 +118,8 @@ class HostedTarget:
     subdirs: Sequence[str]
     #: where tokens are looked for, before rattler's keyring and auth file
     environment: Mapping[str, str]
+    #: None: packages go up without attestations
+    attesting: Attesting | None = None
 
     def __repr__(self) -> str:
         return f"HostedTarget({self.address})"
@@ -121,17 +152,17 @@ class HostedTarget:
         """
         package.verify()
         if replace and self.address.kind == "quetz":
-            raise RefusedError(
-                "quetz takes no replacement through rattler-build",
-                where=str(self.address),
-                next_step="raise the build number, or delete the old file there first",
-            )
+            # rattler-build's upload to quetz knows no replacement: the old file goes first
+            self.delete(package.record)
+        bundle = self.attesting.bundle(package) if self.attesting is not None else None
         upload = _Upload(
             address=self.address,
             path=os.fspath(package.path),
             token=self._token() or None,
             auth_file=self.environment.get("RATTLER_AUTH_FILE"),
             replace=replace,
+            sign=self.attesting is not None and bundle is None,
+            bundle=os.fspath(bundle) if bundle is not None else None,
         )
         # rattler-build's functions hold the interpreter's lock until they are done: in processes
         # of their own several run at once, and Ctrl-C is heard
@@ -152,8 +183,17 @@ class HostedTarget:
                 where=where,
                 next_step="raise the build number, or replace it with --force",
             )
-        kind: type[ArmtorchError] = RefusedError if _REFUSAL.search(message) else UnreachableError
         variable = self.address.host.variable
+        if _UNTRUSTED.search(message):
+            raise RefusedError(
+                message,
+                where=where,
+                next_step=f"{self.address.server} has to know this repository and workflow as a "
+                "trusted publisher of the channel, and the job needs `id-token: write`",
+            )
+        kind: type[ArmtorchError] = RefusedError if _REFUSAL.search(message) else UnreachableError
+        if _UNSIGNED.search(message):
+            kind = UnreachableError  # sigstore's services did not answer
         raise kind(
             message,
             where=where,
@@ -168,21 +208,78 @@ class HostedTarget:
             time.sleep(1)
         return found
 
+    def delete(self, record: Record) -> None:
+        """Take one package away; the host indexes that itself. One that is gone is no error.
+
+        Raises:
+            RefusedError: it says no, there is no token, or the file has another label, too.
+            UnreachableError: it does not answer, or answers 5xx.
+
+        """
+        variable = self.address.host.variable
+        if not self._token():
+            raise RefusedError(
+                "there is no token; rattler's stored login serves uploads only",
+                where=str(self.address),
+                next_step=f"set {variable}",
+            )
+        parts = {
+            "channel": self.address.channel,
+            "subdir": record.subdir,
+            "name": record.name,
+            "version": record.version,
+            "file": record.file_name,
+        }
+        quoted = {name: quote(part, safe="") for name, part in parts.items()}
+        url = self.address.host.delete.format(server=self.address.server, **quoted)
+        if self.address.kind == "anaconda" and not self._only_label(url):
+            return
+        self._asked("DELETE", url)
+
+    def _only_label(self, url: str) -> bool:
+        """Whether a file is still there; raises RefusedError where another label has it, too.
+
+        A file at anaconda.org goes from all of its labels (its API's ``labels`` of a file).
+        """
+        content = self._asked("GET", url)
+        if content is None:
+            return False
+        try:
+            labels = set(json.loads(content)["labels"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise MalformedError(
+                f"it does not say which labels the file has: {error!r}",
+                where=url,
+                next_step="look at the file there before you delete it",
+            ) from error
+        if other := labels - {self.address.label}:
+            raise RefusedError(
+                f"it has the label {', '.join(sorted(other))}, too, and would go from there",
+                where=url,
+                next_step="take this label off the file there: anaconda label --help",
+            )
+        return True
+
     def _subdir(self, subdir: str) -> tuple[Record, ...]:
         url = f"{self.address.url}/{subdir}/{REPODATA}"
+        content = self._asked("GET", url)
+        return () if content is None else parse_records(content, url)
+
+    def _asked(self, method: str, url: str) -> bytes | None:
+        """Send a request; return what is answered, None for 404."""
         headers = {}
         if token := self._token():
             key = "X-API-Key" if self.address.kind == "quetz" else "Authorization"
             scheme = {"quetz": "", "anaconda": "token "}.get(self.address.kind, "Bearer ")
             headers[key] = f"{scheme}{token}"
         try:
-            answer = requests.get(url, headers=headers, timeout=_TIMEOUT)
+            answer = requests.request(method, url, headers=headers, timeout=_TIMEOUT)
         except requests.RequestException as error:
             raise UnreachableError(
                 self._redacted(str(error)), where=url, next_step="try again later"
             ) from error
         if answer.status_code == requests.codes.not_found:
-            return ()
+            return None
         if answer.status_code in {requests.codes.unauthorized, requests.codes.forbidden}:
             raise RefusedError(
                 f"it answered {answer.status_code}",
@@ -193,7 +290,7 @@ class HostedTarget:
             raise UnreachableError(
                 f"it answered {answer.status_code}", where=url, next_step="try again later"
             )
-        return parse_records(answer.content, url)
+        return answer.content
 
     def _token(self) -> str:
         return self.environment.get(self.address.host.variable, "")

@@ -22,6 +22,7 @@ from generator.inspecting.manifest import NAME, Manifest
 from generator.inspecting.proof import Evidence, Flaw
 from generator.inspecting.read_wheel import decode
 from generator.model.floor import FLOORS, RaisedFloor
+from generator.model.provenance import PROVENANCE, provenance_of
 
 _PATHS: Final = "info/paths.json"
 _INDEX: Final = "info/index.json"
@@ -192,6 +193,8 @@ def _expected(
         for key, given in fields.items():
             found = (value or {}).get(key)
             wanted = _raised(given, floor) if (file, key) == (_INDEX, "depends") else given
+            if key == "extra" and isinstance(found, dict) and provenance_of(found) is not None:
+                found = {name: each for name, each in found.items() if name not in PROVENANCE}
             if found != wanted and not (found is None and wanted == []):
                 yield Flaw(file, f"{key} is {found}, and the recipe gives {wanted}"[:_LONG])
 
