@@ -72,3 +72,8 @@ Audit = Callable[[Contents], Judgement]
 #: the same, of a package while it is sealed: its index.json, its files with the targets of links,
 #: and its binaries
 Judge = Callable[[dict[str, Any], dict[str, str | None], tuple[str, ...]], Judgement]
+
+
+def accept(*_: object) -> Judgement:
+    """Judge a package that nobody checks."""
+    return Judgement()

@@ -25,7 +25,7 @@ from generator.building.archive import (
     read_info,
     read_json,
 )
-from generator.building.judging import Judge, Judgement
+from generator.building.judging import Judge, Judgement, accept
 from generator.building.policy import SealPolicy
 from generator.building.rendered import normalise
 from generator.errors import BuildError, IntegrityError
@@ -71,7 +71,7 @@ def seal(
     cores: int,
     rules: SealPolicy,
     token: bytes = b"",
-    judge: Judge | None = None,
+    judge: Judge = accept,
     provenance: Provenance | None = None,
 ) -> Sealed:
     """Write ``target`` from rattler-build's ``draft``.
@@ -112,9 +112,7 @@ def seal(
             )
             with writer.tar("pkg") as tar:
                 content.copy_to(tar)
-            judgement = Judgement()
-            if judge is not None:
-                judgement = judge(index, content.files, tuple(content.binaries))
+            judgement = judge(index, content.files, tuple(content.binaries))
             index = judgement.apply(info, index)
             with writer.tar("info") as tar:
                 for name, file in _final_info(info, index, milliseconds, level):
