@@ -40,7 +40,11 @@ def test_a_command_leaves_without_tearing_down_the_interpreter():
         "import atexit, sys; atexit.register(print, 'torn down');"
         "from generator.__main__ import main; sys.argv[1:] = {arguments}; main()"
     )
-    for arguments, code in ((["--help"], 0), (["nonsense"], 2), (["retire", "--to", "nowhere"], 2)):
+    for arguments, code in (
+        (["--help"], 0),
+        (["nonsense"], 2),
+        (["retire", "--to", "nowhere"], 31),
+    ):
         done = subprocess.run(
             [sys.executable, "-c", program.format(arguments=arguments)],
             cwd=ROOT,
