@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import atexit
 import os
 import signal
 import sys
@@ -12,26 +12,18 @@ import click
 
 from generator.commands import cli
 from generator.errors import ArmtorchError, StorageError
+from generator.urls import masked
 
 INTERRUPTED = 130
 
 
 def main() -> NoReturn:
-    """Run the command line and leave with the exit code of what happened.
-
-    py-rattler's threads may still be on their way out of Python when what they did is done, and an
-    interpreter that is torn down under them crashes: seen with py-rattler 0.28 as SIGSEGV or
-    SIGABRT after one of ten index runs on a busy machine. All that was done is on the disk by
-    then, so the process leaves without that.
-    """
+    """Run the command line and leave with the exit code of what happened."""
     try:
         code = _run()
-    except SystemExit as error:
+    except SystemExit as error:  # click's own, where nobody takes the output any more
         code = error.code if isinstance(error.code, int) else int(error.code is not None)
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError):  # nobody reads it any more
-            stream.flush()
-    os._exit(code)
+    _leave(code)
 
 
 def _run() -> int:
@@ -64,9 +56,29 @@ def _run() -> int:
         return _fail(str(found), found.exit_code)
 
 
+def _leave(code: int) -> NoReturn:
+    """End the process without taking the interpreter apart.
+
+    The threads of rattler and opendal finish their last call on their own time. One that asks for
+    the interpreter while that is being taken apart ends the process with SIGSEGV or SIGABRT, after
+    everything was done (pyo3-async-runtimes issue 40; seen after one of ten index runs and one of
+    fifteen runs of `armtorch doctor` on a busy machine).
+    """
+    # what registered itself: multiprocessing ends its processes and removes its files here
+    atexit._run_exitfuncs()  # noqa: SLF001 - there is no public name for it
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            continue
+        except OSError:
+            code = code or StorageError.exit_code
+    os._exit(code)
+
+
 def _fail(text: str, code: int) -> int:
     click.secho("error: ", fg="red", bold=True, nl=False, err=True)
-    click.echo(text, err=True)
+    click.echo(masked(text), err=True)
     return code
 
 

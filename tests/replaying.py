@@ -22,6 +22,9 @@ from typing import Any, Self
 
 from ruamel.yaml import YAML
 
+from generator.feedstock import read_feedstock
+from generator.rendering import workflow_files
+
 ROOT = Path(__file__).parents[1]
 _EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")
 _SAMPLE = "inputs.sample || github.event_name == 'pull_request'"
@@ -101,6 +104,8 @@ class Replay:
     #: every command as it stands in its workflow, in order
     ran: list[str] = field(default_factory=list)
     _jobs: int = 0
+    #: artifacts of this run; no two may have one name
+    _artifacts: set[str] = field(default_factory=set)
 
     @property
     def origin(self) -> Path:
@@ -120,16 +125,25 @@ class Replay:
             shutil.copytree(ROOT / name, first / name, ignore=ignored)
         for name in ("pyproject.toml", "README.md", "LICENSE"):
             shutil.copy(ROOT / name, first)
-        (first / "feedstock.yaml").write_text(feedstock, encoding="utf-8")
+        _declare(first, feedstock)
         (first / ".gitignore").write_text("__pycache__/\n/channel\n/wheelhouse\n/.armtorch/\n")
         git(first, "init", "-q", "-b", "main")
         git(first, "add", "-A")
         git(first, "commit", "-qm", "Start")
         git(self.folder, "clone", "-q", "--bare", str(first), str(self.origin))
 
+    def declare(self, feedstock: str) -> None:
+        """Do what a person does who wants something else: write it, render, push."""
+        clone = self.folder / "declaring"
+        git(self.folder, "clone", "-q", str(self.origin), str(clone))
+        _declare(clone, feedstock)
+        git(clone, "add", "-A")
+        git(clone, "commit", "-qm", "Ask for something else")
+        git(clone, "push", "-q", "origin", "main")
+
     def workflow(self, name: str) -> Any:
-        """Read a workflow of this checkout."""
-        text = (ROOT / f".github/workflows/{name}.yml").read_text(encoding="utf-8")
+        """Read a workflow of main, whose the workflows of a schedule are."""
+        text = git(self.origin, "show", f"main:.github/workflows/{name}.yml")
         return YAML(typ="safe").load(text)
 
     def job(self, workflow: str, name: str, **context: str) -> Done:
@@ -140,14 +154,19 @@ class Replay:
             "vars.ARMTORCH_DESTINATION": str(self.channel),
             "inputs.train": "",
             "inputs.ref": "",
+            "inputs.cells": "",
+            "github.server_url": "https://github.com",
+            "github.repository": "me/armtorch",
             **context,
         }
         values = {key.replace("__", "."): value for key, value in values.items()}
+        steps = self.workflow(workflow)["jobs"][name]["steps"]
         git(self.folder, "clone", "-q", str(self.origin), str(clone))
-        git(clone, "checkout", "-q", values.get("inputs.ref") or "main")
+        ref = _filled(steps[0]["with"].get("ref", ""), values, {})
+        git(clone, "checkout", "-q", ref or "main")
         outputs: dict[str, dict[str, str]] = {}
         said = ""
-        for step in self.workflow(workflow)["jobs"][name]["steps"]:
+        for step in steps:
             if not _wanted(str(step.get("if", "")), clone, outputs):
                 continue
             found: dict[str, str] = {}
@@ -201,6 +220,8 @@ class Replay:
     def _action(self, name: str, given: Mapping[str, str], clone: Path) -> dict[str, str]:
         store = self.folder / "artifacts"
         if name == "actions/upload-artifact":
+            assert given["name"] not in self._artifacts, "GitHub answers 409"
+            self._artifacts.add(given["name"])
             wanted = given["path"].split()
             for path in sorted(clone.glob("channel/**/*.conda")):
                 text = path.relative_to(clone).as_posix()
@@ -228,10 +249,32 @@ class Replay:
         path = self.folder / f"job-{self._jobs}.temp" / "summary"
         return path.read_text() if path.exists() else ""
 
-    def build(self, *, ref: str = "", sample: bool = False) -> dict[str, Done]:
-        """Do the jobs of build.yml in their order; a job that fails does not stop the others."""
+    def start_run(self) -> None:
+        """Begin as GitHub does: a run has artifacts of its own."""
         shutil.rmtree(self.folder / "artifacts", ignore_errors=True)
-        values = {"inputs.ref": ref, _SAMPLE: str(sample).lower()}
+        self._artifacts.clear()
+
+    def build(self, *, train: str = "") -> dict[str, Done]:
+        """Do a run of build.yml."""
+        self.start_run()
+        done = self.called(train=train)
+        if done["plan"].ok:
+            done["publish"] = self.job("build", "publish", **{"inputs.train": train})
+        return done
+
+    def called(
+        self, *, ref: str = "", sample: bool = False, train: str = "", cells: str = ""
+    ) -> dict[str, Done]:
+        """Do the jobs that build.yml has also where another workflow calls it, in their order.
+
+        A job that fails does not stop the others.
+        """
+        values = {
+            "inputs.ref": ref,
+            "inputs.train": train,
+            "inputs.cells": cells,
+            _SAMPLE: str(sample).lower(),
+        }
         done = {"plan": self.job("build", "plan", **values)}
         if not done["plan"].ok:
             return done
@@ -239,12 +282,11 @@ class Replay:
             for row in json.loads(done["plan"].outputs["plan"][name]):
                 matrix = {f"matrix.{key}": value for key, value in row.items()}
                 done[row["name"]] = self.job("build", name, **values, **matrix)
-        if not sample:
-            done["publish"] = self.job("build", "publish", **values)
         return done
 
     def update(self) -> dict[str, Done]:
         """Do the jobs of update.yml in their order, as far as their conditions let them."""
+        self.start_run()
         done = {"release": self.job("update", "release")}
         if not done["release"].ok:
             return done
@@ -253,22 +295,45 @@ class Replay:
             return done
         request = done["release"].outputs["request"]
         commit = request["pull-request-head-sha"]
-        tried = self.build(ref=commit, sample=True)
+        tried = self.called(ref=commit, sample=True)
         done |= {f"try {name}": each for name, each in tried.items()}
         if not all(each.ok for each in tried.values()) or said["attention"] != "false":
             return done
         outputs = {
             "needs.release.outputs.number": request["pull-request-number"],
             "needs.release.outputs.commit": commit,
-            "github.repository": "me/armtorch",
             "github.token": "token",
         }
         with Merger(self.origin) as server:
             self.environment["GITHUB_API_URL"] = f"http://127.0.0.1:{server.server_address[1]}"
             done["merge"] = self.job("update", "merge", **outputs)
         if done["merge"].ok:
-            done |= self.build(ref=done["merge"].outputs["merge"]["commit"])
+            merged = done["merge"].outputs["merge"]["commit"]
+            done |= self.called(ref=merged)
+            context = {"needs.merge.outputs.commit": merged}
+            done["publish"] = self.job("update", "publish", **context)
         return done
+
+    def nightly(self) -> dict[str, Done]:
+        """Do the jobs of nightly.yml but for retiring."""
+        self.start_run()
+        done = {"missing": self.job("nightly", "missing")}
+        cells = done["missing"].outputs["missing"]["cells"] if done["missing"].ok else ""
+        if cells:
+            head = git(self.origin, "rev-parse", "main")
+            done |= self.called(ref=head, cells=cells)
+            context = {"github.sha": head, "needs.missing.outputs.cells": cells}
+            done["publish"] = self.job("nightly", "publish", **context)
+        return done
+
+
+def _declare(folder: Path, feedstock: str) -> None:
+    """Write a feedstock and what is rendered from it alone."""
+    path = folder / "feedstock.yaml"
+    path.write_text(feedstock, encoding="utf-8")
+    for name, content in workflow_files(read_feedstock(path)).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
 
 
 def _filled(text: str, values: Mapping[str, str], outputs: Mapping[str, Mapping[str, str]]) -> str:

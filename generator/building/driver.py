@@ -7,9 +7,9 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
@@ -27,6 +27,7 @@ from generator.building.worker import Audit, Job, Outcome, run
 from generator.console import Narrator
 from generator.errors import AbsentError, ArmtorchError, BuildError, StorageError
 from generator.model import Variant
+from generator.model.provenance import Provenance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,8 @@ class Settings:
     #: build and replace what the channel has
     force: bool = False
     audit: Audit | None = None
+    #: what packages are to say of the recipe's repository, by variant id
+    provenance: Mapping[str, Provenance] = field(default_factory=dict)
 
 
 #: the end of a pipe that a worker's Outcome comes out of
@@ -72,7 +75,13 @@ def build(
     rows: dict[str, Row] = {}
     todo: list[Plan] = []
     for variant in variants:
-        found = plan(variant, repo=settings.repo, channel=channel, force=settings.force)
+        found = plan(
+            variant,
+            repo=settings.repo,
+            channel=channel,
+            force=settings.force,
+            provenance=settings.provenance.get(variant.id),
+        )
         if isinstance(found, Row):
             rows[variant.id] = found
         else:
@@ -139,6 +148,7 @@ def _start(job_plan: Plan, folder: Path, settings: Settings) -> tuple[Answer, _R
         wheels=wheels,
         level=settings.level,
         audit=settings.audit,
+        provenance=settings.provenance.get(variant.id),
         # two threads on one core cost a fifth more processor time than one
         cores=max(1, (os.cpu_count() or 1) // settings.jobs),
     )
@@ -169,7 +179,9 @@ def _finish(done: _Running, connection: Answer, channel: Destination, settings: 
                 "failed", error=outcome.error, seconds=seconds, cpu_seconds=outcome.cpu_seconds
             )
         try:
-            channel.place(sealed.path, done.plan.subdir, replace=settings.force)
+            channel.place(
+                sealed.path, done.plan.subdir, replace=settings.force or done.plan.replaces
+            )
         except BuildError as error:  # another builder was there in the meantime
             return done.plan.row("failed", error=error, seconds=seconds)
         return done.plan.row(

@@ -13,6 +13,7 @@ from generator.building.recipe import Inputs, render
 from generator.building.report import Row, Status
 from generator.errors import ArmtorchError, BuildError
 from generator.model import Variant
+from generator.model.provenance import Provenance, provenance_of
 
 
 class Destination(Protocol):
@@ -39,6 +40,8 @@ class Plan:
     #: ``<name>-<version>-<build>.conda``
     file_name: str
     subdir: str
+    #: the channel has it from the same inputs, with another provenance
+    replaces: bool = False
 
     def weight(self) -> tuple[bool, int, str]:
         """Sort key: what all Pythons share first, then by the size of the wheels."""
@@ -51,7 +54,14 @@ class Plan:
         return _row(self.variant, status, file_name=self.file_name, **facts)
 
 
-def plan(variant: Variant, *, repo: Path, channel: Destination, force: bool) -> Plan | Row:
+def plan(
+    variant: Variant,
+    *,
+    repo: Path,
+    channel: Destination,
+    force: bool,
+    provenance: Provenance | None = None,
+) -> Plan | Row:
     """Return what to build, or the row of a variant that needs or allows no work."""
     try:
         rendered = render(Inputs.of(variant, repo))
@@ -59,7 +69,10 @@ def plan(variant: Variant, *, repo: Path, channel: Destination, force: bool) -> 
         here = channel.find(variant.subdir, name)
         if here is None or force:
             return Plan(variant, name, variant.subdir)
-        _refuse_other_inputs(here, digest_of(rendered))
+        extra = _extra(here)
+        _refuse_other_inputs(here, extra, digest_of(rendered))
+        if provenance not in {None, provenance_of(extra)}:
+            return Plan(variant, name, variant.subdir, replaces=True)
     except ArmtorchError as error:
         return _row(variant, "failed", error=error)
     return _row(
@@ -87,9 +100,15 @@ def digest_of(rendered: RenderedVariant) -> str:
     return str(extra.get("armtorch", {}).get("digest", ""))
 
 
-def _refuse_other_inputs(package: Path, digest: str) -> None:
+def _extra(package: Path) -> dict[str, Any]:
+    """Return about.json's `extra`, which states what a package was made from."""
     about = read_json(read_info(package), "info/about.json", package)
-    found = str(about.get("extra", {}).get("armtorch", {}).get("digest", ""))
+    found: dict[str, Any] = about.get("extra", {})
+    return found
+
+
+def _refuse_other_inputs(package: Path, extra: dict[str, Any], digest: str) -> None:
+    found = str(extra.get("armtorch", {}).get("digest", ""))
     if not digest or found != digest:
         raise BuildError(
             f"the channel has a package of this name that was made from other inputs "

@@ -28,7 +28,9 @@ from generator.building.archive import (
 from generator.building.policy import SealPolicy
 from generator.building.rendered import normalise
 from generator.errors import BuildError, IntegrityError
+from generator.model.provenance import Provenance
 
+_ABOUT: Final = "info/about.json"
 _RENDERED: Final = "info/recipe/rendered_recipe.yaml"
 #: the first four bytes of ELF, Mach-O (64 bit, fat in both orders) files
 _BINARY: Final = frozenset(
@@ -67,6 +69,7 @@ def seal(
     cores: int,
     rules: SealPolicy,
     token: bytes = b"",
+    provenance: Provenance | None = None,
 ) -> Sealed:
     """Write ``target`` from rattler-build's ``draft``.
 
@@ -78,6 +81,7 @@ def seal(
         cores: how many threads may compress; the bytes do not depend on it.
         rules: the policy the bytes do depend on.
         token: a part of the build folder's path that no file of the package may hold.
+        provenance: what about.json is to say of the recipe's repository.
 
     Raises:
         BuildError: a file holds the build folder's path.
@@ -87,6 +91,8 @@ def seal(
     info = read_info(draft)
     paths = _read_paths(info, draft)
     index = {**read_json(info, "info/index.json", draft), "timestamp": milliseconds}
+    if provenance is not None:
+        info = {**info, _ABOUT: _stated(read_json(info, _ABOUT, draft), provenance)}
     content = _Content(draft, paths, token)
     part = target.with_name(target.name + ".part")
     try:
@@ -198,6 +204,13 @@ class _Content:
 def _read_paths(info: dict[str, InfoFile], draft: Path) -> dict[str, dict[str, Any]]:
     rows = read_json(info, "info/paths.json", draft).get("paths", [])
     return {row["_path"]: row for row in rows}
+
+
+def _stated(about: dict[str, Any], provenance: Provenance) -> InfoFile:
+    extra = {**about.get("extra", {}), **provenance.fields()}
+    # rattler-build's own layout: its keys are in order, and those of extra sorted
+    value = {**about, "extra": dict(sorted(extra.items()))}
+    return InfoFile(json.dumps(value, indent=2, ensure_ascii=False).encode())
 
 
 def _final_info(

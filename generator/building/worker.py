@@ -29,6 +29,7 @@ from generator.building.seal import Sealed, seal
 from generator.building.wheelhouse import forget
 from generator.errors import ArmtorchError, BuildError, IntegrityError, StorageError
 from generator.model import Variant
+from generator.model.provenance import Provenance
 
 _NO_SPACE: Final = ("No space left on device", "StorageFull", "os error 28", "os error 112")
 #: rattler-build's words when the script ended with an error, which has its reason in the log
@@ -85,6 +86,7 @@ class Job:
     level: int
     cores: int
     audit: Audit | None
+    provenance: Provenance | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +136,7 @@ def _build(job: Job, log: TextIO) -> tuple[Sealed, tuple[str, ...]]:
             cores=job.cores,
             rules=rules,
             token=job.folder.name.encode(),
+            provenance=job.provenance,
         )
     warnings: tuple[str, ...] = ()
     if job.audit is not None:

@@ -42,6 +42,8 @@ class Host:
     self_hosted_repodata: str = ""
     #: the environment variable with the token
     variable: str = ""
+    #: whether it takes a sigstore attestation with a package
+    attestations: bool = False
     #: the URL that takes a DELETE of one package
     delete: str = ""
     #: bytes the free plan holds, and the largest package; None where there is no limit

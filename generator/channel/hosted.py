@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 from urllib.parse import quote
 
@@ -21,6 +23,7 @@ import requests
 from rattler_build import RattlerBuildError
 from rattler_build import upload as upload_to
 
+from generator.channel.attesting import Attesting
 from generator.channel.destinations import Address
 from generator.channel.repodata import REPODATA, Record, parse_records
 from generator.channel.stores import Outgoing
@@ -36,6 +39,9 @@ _TIMEOUT: Final = 60
 #: seconds in which a host's own index has to know what was uploaded
 _INDEXED_WITHIN: Final = 30.0
 _CONFLICT = re.compile(r"already exists|conflict|\b409\b", re.IGNORECASE)
+#: rattler's words where it cannot attest for want of an identity, and where sigstore failed
+_UNTRUSTED = re.compile(r"trusted publishing is not configured|detect OIDC identity")
+_UNSIGNED = re.compile(r"failed to generate attestation", re.IGNORECASE)
 _REFUSAL = re.compile(
     r"\b(400|401|402|403|404|413|422)\b|authenticat|api key|token|rejected|unprocessable|forbidden",
     re.IGNORECASE,
@@ -51,10 +57,23 @@ class _Upload:
     token: str | None = field(repr=False)
     auth_file: str | None
     replace: bool
+    #: sign it with the CI's identity
+    sign: bool = False
+    #: or send this bundle along
+    bundle: str | None = None
 
     def run(self) -> str:
         """Upload, and return what went wrong, "" when nothing did."""
-        address, files, token, stored = self.address, [self.path], self.token, self.auth_file
+        if not self.sign:
+            return self._sent(self.path)
+        # rattler leaves the bundle it made beside the package: that is to be no channel's folder
+        with TemporaryDirectory(prefix="armtorch-attested-") as folder:
+            link = Path(folder) / Path(self.path).name
+            link.symlink_to(Path(self.path).resolve())
+            return self._sent(os.fspath(link))
+
+    def _sent(self, path: str) -> str:
+        address, files, token, stored = self.address, [path], self.token, self.auth_file
         try:
             if address.kind == "prefix":
                 upload_to.upload_package_to_prefix(
@@ -64,6 +83,8 @@ class _Upload:
                     api_key=token,
                     auth_file=stored,
                     force=self.replace,
+                    generate_attestation=self.sign,
+                    attestation_file=self.bundle,
                 )
             elif address.kind == "anaconda":
                 upload_to.upload_package_to_anaconda(
@@ -97,6 +118,8 @@ class HostedTarget:
     subdirs: Sequence[str]
     #: where tokens are looked for, before rattler's keyring and auth file
     environment: Mapping[str, str]
+    #: None: packages go up without attestations
+    attesting: Attesting | None = None
 
     def __repr__(self) -> str:
         return f"HostedTarget({self.address})"
@@ -131,12 +154,15 @@ class HostedTarget:
         if replace and self.address.kind == "quetz":
             # rattler-build's upload to quetz knows no replacement: the old file goes first
             self.delete(package.record)
+        bundle = self.attesting.bundle(package) if self.attesting is not None else None
         upload = _Upload(
             address=self.address,
             path=os.fspath(package.path),
             token=self._token() or None,
             auth_file=self.environment.get("RATTLER_AUTH_FILE"),
             replace=replace,
+            sign=self.attesting is not None and bundle is None,
+            bundle=os.fspath(bundle) if bundle is not None else None,
         )
         # rattler-build's functions hold the interpreter's lock until they are done: in processes
         # of their own several run at once, and Ctrl-C is heard
@@ -157,8 +183,17 @@ class HostedTarget:
                 where=where,
                 next_step="raise the build number, or replace it with --force",
             )
-        kind: type[ArmtorchError] = RefusedError if _REFUSAL.search(message) else UnreachableError
         variable = self.address.host.variable
+        if _UNTRUSTED.search(message):
+            raise RefusedError(
+                message,
+                where=where,
+                next_step=f"{self.address.server} has to know this repository and workflow as a "
+                "trusted publisher of the channel, and the job needs `id-token: write`",
+            )
+        kind: type[ArmtorchError] = RefusedError if _REFUSAL.search(message) else UnreachableError
+        if _UNSIGNED.search(message):
+            kind = UnreachableError  # sigstore's services did not answer
         raise kind(
             message,
             where=where,

@@ -41,6 +41,12 @@ from generator.stages.project import Project
     help="Variants at once; each takes one to two cores and up to 500 MiB.",
 )
 @click.option("--level", type=click.IntRange(1, 22), help="zstd level instead of the feedstock's.")
+@click.option(
+    "--provenance",
+    default="",
+    metavar="URL",
+    help="State the repository, and the commit that brought a package's inputs (CEP 31).",
+)
 @click.option("--force", is_flag=True, help="Build and replace what the channel has.")
 @click.option("--dry-run", is_flag=True, help="List what would be built and stop.")
 @json_option
@@ -55,6 +61,7 @@ def command(
     out: Path,
     jobs: int,
     level: int | None,
+    provenance: str,
     force: bool,
     dry_run: bool,
     as_json: bool,
@@ -64,12 +71,15 @@ def command(
 
     Without globs or options every variant is built; see `armtorch matrix --ids`. Wheels are
     fetched into a cache that all feedstocks share. What the channel has from the same inputs is
-    skipped, so an interrupted run goes on where it stopped.
+    skipped, so an interrupted run goes on where it stopped. With --provenance, what states
+    another commit is built again; that needs the whole history of the repository, and the same
+    inputs give the same bytes at every later commit.
 
     \b
     Examples:
       armtorch build '2.10/*'
       armtorch build '2.10/pytorch/*python3.12*'
+      armtorch build '2.10/*' --provenance https://github.com/me/armtorch
       armtorch build --subdir osx-arm64 --python 3.12,3.14t --out /srv/channel
     """
     chosen = chosen_variants(project, globs, job, skipped, **filters)
@@ -81,7 +91,9 @@ def command(
             click.echo("\n".join(ids))
         return
     channel = LocalChannel(out)
-    options = BuildOptions(channel=channel, jobs=jobs, level=level, force=force)
+    options = BuildOptions(
+        channel=channel, jobs=jobs, level=level, force=force, provenance=provenance
+    )
     report = build_variants(project, chosen, options)
     if as_json:
         write_json({**report.to_json(), "channel": channel.url})

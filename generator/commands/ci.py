@@ -19,6 +19,12 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 _OUTPUT = click.option("--output", type=_FILE, help="Append outputs here: GITHUB_OUTPUT.")
 _SUMMARY = click.option("--summary", type=_FILE, help="Append Markdown: GITHUB_STEP_SUMMARY.")
 _TRAIN = click.option("--train", default="", help="Only this train; empty for all.")
+_CELLS = click.option(
+    "--cells",
+    default="",
+    metavar="'LINE/SUBDIR/ACCELERATOR ...'",
+    help="Only these cells; empty for all.",
+)
 
 
 @click.group("ci")
@@ -35,6 +41,7 @@ def command() -> None:
 
 @command.command("plan")
 @_TRAIN
+@_CELLS
 @click.option("--sample", type=bool, default=False, help="One Python per cell: true or false.")
 @click.option(
     "--against-base", "solved", is_flag=True, help="Leave out what the base channels block now."
@@ -55,6 +62,7 @@ def plan(
     project: Project,
     *,
     train: str,
+    cells: str,
     sample: bool,
     solved: bool,
     virtual_packages: tuple[str, ...],
@@ -73,7 +81,7 @@ def plan(
       armtorch ci plan --train nightly --json
     """
     machine = virtual_packages if solved else None
-    made = ci.plan(project, train=train, sample=sample, machine=machine)
+    made = ci.plan(project, train=train, cells=cells.split(), sample=sample, machine=machine)
     rounds = {
         "shared": made.rows(made.jobs.shared),
         "variants": made.rows(made.jobs.variants),
@@ -100,25 +108,65 @@ def plan(
     help="The folder that artifacts were unpacked into.",
 )
 @_TRAIN
+@_CELLS
 @_SUMMARY
 @json_option
 @click.pass_obj
 def join(
-    project: Project, *, channel: Path, train: str, summary: Path | None, as_json: bool
+    project: Project,
+    *,
+    channel: Path,
+    train: str,
+    cells: str,
+    summary: Path | None,
+    as_json: bool,
 ) -> None:
     """Index a channel put together from jobs, and name the packages that no job gave.
+
+    A package that is none of the lock's is refused (exit code 13).
 
     \b
     Examples:
       armtorch ci join --channel channel
     """
-    found = ci.join(project, channel, train=train)
+    found = ci.join(project, channel, train=train, cells=cells.split())
     if summary is not None:
         write_summary(summary, found.markdown())
     if as_json:
         write_json({"there": list(found.there), "missing": list(found.missing)})
     else:
         click.echo(found.markdown())
+
+
+@command.command("missing")
+@click.option("--to", required=True, metavar="DEST", help="As armtorch publish takes it.")
+@_OUTPUT
+@_SUMMARY
+@json_option
+@click.pass_obj
+def missing(
+    project: Project, *, to: str, output: Path | None, summary: Path | None, as_json: bool
+) -> None:
+    """List the cells of which a channel lacks packages of the lock.
+
+    \b
+    Examples:
+      armtorch ci missing --to https://prefix.dev/torch
+      armtorch ci plan --cells "$(armtorch ci missing --to ./mirror --json | jq -r 'keys[]')"
+    """
+    found = ci.missing_cells(project, to)
+    text = "\n".join(f"{cell}: {count} packages" for cell, count in found.items())
+    if output is not None:
+        write_outputs(output, {"cells": " ".join(found)})
+    if summary is not None:
+        lines = "\n".join(f"- {line}" for line in text.splitlines())
+        write_summary(
+            summary, f"Not on the channel:\n\n{lines}" if found else "Nothing is missing."
+        )
+    if as_json:
+        write_json(found)
+    else:
+        click.echo(text or "nothing is missing")
 
 
 @command.command("merge")

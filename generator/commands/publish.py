@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 from rich.table import Table
 
 from generator.channel import LocalChannel
+from generator.channel.attesting import SUFFIX, Attest
 from generator.commands.options import json_option, write_json
 from generator.commands.tables import megabytes, table_console
 from generator.stages.project import Project
@@ -41,6 +42,18 @@ from generator.stages.publishing import (
 @click.option("--label", default="", help="A label, or a channel below or beside DEST.")
 @click.option("--jobs", type=click.IntRange(1), default=4, show_default=True, help="At once.")
 @click.option("--force", is_flag=True, help="Replace packages whose bytes differ.")
+@click.option(
+    "--attest",
+    type=click.Choice(get_args(Attest)),
+    default="never",
+    show_default=True,
+    help="Sign each package with the CI's identity (sigstore, CEP 27), where DEST takes that.",
+)
+@click.option(
+    "--attestations",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help=f"Send the bundles of this folder along: PACKAGE.conda{SUFFIX}.",
+)
 @click.option("--dry-run", is_flag=True, help="Show the plan and its bytes, and stop.")
 @json_option
 @click.pass_obj
@@ -54,6 +67,8 @@ def command(
     label: str,
     jobs: int,
     force: bool,
+    attest: Attest,
+    attestations: Path | None,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -70,16 +85,25 @@ def command(
       https://anaconda.org/OWNER          ANACONDA_API_KEY, --label (main without one)
       quetz+https://server/CHANNEL        QUETZ_API_KEY
       artifactory+https://server/REPO     ARTIFACTORY_TOKEN
-    Without the variable, rattler's stored login is used.
+    Without the variable, rattler's stored login is used; for prefix.dev, in a CI, its trusted
+    publishing, which attestations need.
 
     \b
     Examples:
       armtorch publish --to s3://my-bucket/torch --dry-run
       armtorch publish --to https://anaconda.org/me --label nightly
       armtorch publish 'linux-aarch64/*py312*' --to ./mirror
+      armtorch publish --to https://prefix.dev/torch --attest always
     """
     options = PublishOptions(
-        source=LocalChannel(source), to=to, label=label, globs=globs, force=force, jobs=jobs
+        source=LocalChannel(source),
+        to=to,
+        label=label,
+        globs=globs,
+        force=force,
+        jobs=jobs,
+        attest=attest,
+        attestations=attestations,
     )
     planned = plan_publication(project, options)
     if not as_json:

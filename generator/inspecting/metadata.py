@@ -21,6 +21,7 @@ from generator.inspecting.contents import Contents
 from generator.inspecting.manifest import NAME, Manifest
 from generator.inspecting.proof import Evidence, Flaw
 from generator.inspecting.read_wheel import decode
+from generator.model.provenance import PROVENANCE, provenance_of
 
 _PATHS: Final = "info/paths.json"
 _INDEX: Final = "info/index.json"
@@ -166,6 +167,8 @@ def _expected(info: Mapping[str, bytes], evidence: Evidence) -> Iterator[Flaw]:
         value = _value(info, file) if file.endswith(".json") else _yaml(info.get(file, b""))
         for key, wanted in fields.items():
             found = (value or {}).get(key)
+            if key == "extra" and isinstance(found, dict) and provenance_of(found) is not None:
+                found = {name: each for name, each in found.items() if name not in PROVENANCE}
             if found != wanted and not (found is None and wanted == []):
                 yield Flaw(file, f"{key} is {found}, and the recipe gives {wanted}"[:_LONG])
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from packaging.version import Version
@@ -15,6 +15,7 @@ from generator.model import Cell, Lock
 
 _SECTIONS: Final[dict[str, tuple[DiffKind, ...]]] = {
     "New": ("cell added", "version changed", "absence removed"),
+    "New candidates: other bytes under the same names": ("candidate changed",),
     "Vanished": ("cell removed", "wheel removed", "absence added"),
     "Licences and dependencies": (
         "licence changed",
@@ -41,6 +42,8 @@ class Announcement:
     findings: tuple[ArmtorchError, ...]
     #: cells that went because the same subdir and accelerator has a newer torch
     superseded: frozenset[str] = frozenset()
+    #: cell of the train rc -> which candidate of its version it has
+    candidates: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def changed(self) -> bool:
@@ -65,6 +68,8 @@ class Announcement:
         for row in self.diff.rows:
             version = _new_torch(row)
             if version:
+                # whl/test has the final version in the names of all candidates of it
+                version = f"{version} {self.candidates.get(row.cell, '')}".rstrip()
                 new.setdefault(version, []).append(row.cell.partition("/")[2])
         if new:
             found = (f"torch {version} for {_few(places)}" for version, places in new.items())
@@ -118,7 +123,18 @@ def announce(
         for name, was in removed.items()
         if was is not None and any(_supersedes(cell, was) for cell in new.cells)
     )
-    return Announcement(diff=diff, numbers=numbers, findings=tuple(findings), superseded=superseded)
+    candidates = {
+        cell.name: str(cell.candidate)
+        for cell in new.cells
+        if cell.train == "rc" and cell.candidate is not None
+    }
+    return Announcement(
+        diff=diff,
+        numbers=numbers,
+        findings=tuple(findings),
+        superseded=superseded,
+        candidates=candidates,
+    )
 
 
 def _supersedes(now: Cell, was: Cell) -> bool:
@@ -129,6 +145,8 @@ def _supersedes(now: Cell, was: Cell) -> bool:
 def _new_torch(row: DiffRow) -> str:
     if row.kind == "cell added":
         return row.subject.partition("torch ")[2].partition(",")[0]
+    if row.kind == "candidate changed":
+        return row.subject.removeprefix("torch ")
     return row.after if row.kind == "version changed" and row.subject == "torch" else ""
 
 

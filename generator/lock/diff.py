@@ -13,6 +13,7 @@ DiffKind = Literal[
     "cell added",
     "cell removed",
     "version changed",
+    "candidate changed",
     "wheel added",
     "wheel removed",
     "wheel changed",
@@ -89,7 +90,7 @@ def diff_locks(old: Lock, new: Lock) -> LockDiff:
                     kind="cell added",
                     cell=name,
                     subject=_trio(now),
-                    after=f"{len(now.wheels)} wheels",
+                    after=_size(now),
                 )
             )
             rows += _absences(name, (), now.absent)
@@ -99,7 +100,7 @@ def diff_locks(old: Lock, new: Lock) -> LockDiff:
                     kind="cell removed",
                     cell=name,
                     subject=_trio(was),
-                    before=f"{len(was.wheels)} wheels",
+                    before=_size(was),
                 )
             )
         elif was is not None and now is not None:
@@ -122,6 +123,14 @@ def _cells(
                 before=versions[0] or "none",
                 after=versions[1] or "none",
             )
+    if was.torch == now.torch and was.candidate != now.candidate:
+        yield DiffRow(
+            kind="candidate changed",
+            cell=name,
+            subject=f"torch {now.torch}",
+            before=str(was.candidate or "none"),
+            after=str(now.candidate or "none"),
+        )
     yield from _wheels(was, now)
     for project in now.versions:
         yield from _metadata(name, project, _said(was, project, old), _said(now, project, new))
@@ -238,6 +247,11 @@ def _shared(cell: Cell) -> str:
     if cell.sharing is None:
         return "nothing"
     return f"{cell.sharing.members} members of Python {cell.sharing.reference}'s wheel"
+
+
+def _size(cell: Cell) -> str:
+    candidate = f", {cell.candidate}" if cell.candidate is not None else ""
+    return f"{len(cell.wheels)} wheels{candidate}"
 
 
 def _trio(cell: Cell) -> str:

@@ -21,7 +21,7 @@ class Job:
     #: of its packages; ``noarch`` for the metapackages
     subdir: str
     variants: tuple[Variant, ...]
-    #: glob over the names of artifacts that its packages need to be installed
+    #: glob over the names of jobs whose packages its own need to be installed
     needs: str = ""
 
     @property
@@ -148,7 +148,7 @@ def _of_cell(
             name=_name(place, "sample" if sample else str(number)),
             subdir=place[1],
             variants=own,
-            needs=f"packages-{{{needs}}}",
+            needs=f"{{{needs}}}",
         )
 
 

@@ -5,11 +5,13 @@ Source: docs.github.com/actions (workflow commands, contexts) and docs.github.co
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import requests
 
@@ -40,6 +42,11 @@ def write_summary(path: Path, text: str) -> None:
         file.write(text.rstrip("\n") + "\n\n")
 
 
+def has_identity(environment: Mapping[str, str]) -> bool:
+    """Whether GitHub vouches for this job to others (OIDC): it has `id-token: write`."""
+    return bool(environment.get("ACTIONS_ID_TOKEN_REQUEST_URL"))
+
+
 @dataclass(frozen=True, kw_only=True)
 class GitHub:
     """The API; without a token it answers 60 times an hour."""
@@ -59,22 +66,30 @@ class GitHub:
 
     def commit_of(self, repository: str, tag: str) -> str:
         """Return the commit that a tag stands for; annotated tags are followed. Raises as above."""
-        return self._text(f"/repos/{repository}/commits/{tag}", "sha")
+        path = f"/repos/{repository}/commits/{quote(tag, safe='')}"
+        return _commit(self._text(path, "sha"), self.url + path)
 
     def merge(self, repository: str, number: int, commit: str) -> str:
         """Merge a pull request whose head is still ``commit``, and return the new commit.
+
+        By a merge, not a squash: packages that were tried state ``commit`` as what they came with.
+        Where it is merged already, as in a run whose answer was lost, that is the answer.
 
         Raises:
             IntegrityError: its head is another commit, or it may not be merged.
             AbsentError, UnreachableError, MalformedError: as above.
 
         """
-        found = self._asked(
-            "PUT",
-            f"/repos/{repository}/pulls/{number}/merge",
-            {"sha": commit, "merge_method": "squash"},
-        )
-        return _field(found, "sha", f"{self.url}/repos/{repository}/pulls/{number}/merge")
+        path = f"/repos/{repository}/pulls/{number}"
+        where = self.url + path
+        try:
+            found = self._asked("PUT", f"{path}/merge", {"sha": commit, "merge_method": "merge"})
+        except IntegrityError:
+            known = self._asked("GET", path)
+            if not _is_merged(known, commit):
+                raise
+            return _commit(_field(known, "merge_commit_sha", where), where)
+        return _commit(_field(found, "sha", where), where)
 
     def _text(self, path: str, name: str) -> str:
         return _field(self._asked("GET", path), name, self.url + path)
@@ -110,6 +125,20 @@ class GitHub:
 
 def _said(answer: requests.Response) -> str:
     return " ".join(answer.text.split())[:200]
+
+
+def _is_merged(found: Any, commit: str) -> bool:
+    """Whether a pull request is merged, as it was when its head was ``commit``."""
+    head = found.get("head") if isinstance(found, dict) and found.get("merged") is True else None
+    return isinstance(head, dict) and head.get("sha") == commit
+
+
+def _commit(text: str, where: str) -> str:
+    if re.fullmatch(r"[0-9a-f]{40}", text):
+        return text
+    raise MalformedError(
+        f"{text[:80]!r} is no commit", where=where, next_step="check the API's address"
+    )
 
 
 def _field(found: Any, name: str, where: str) -> str:

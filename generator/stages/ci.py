@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from generator.building import file_name
 from generator.channel import LocalChannel
+from generator.errors import IntegrityError
+from generator.feedstock import Feedstock
 from generator.matrix import Job, Jobs, find_job, jobs, matrix_view, variants
 from generator.matrix.smithy import smithy
 from generator.model import Variant
@@ -15,6 +18,7 @@ from generator.rendering import workflow_settings
 from generator.stages.against_base import against_base
 from generator.stages.packages import labels
 from generator.stages.project import Project
+from generator.stages.publishing import open_place
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +28,8 @@ class Plan:
     jobs: Jobs
     #: id of a variant -> what blocks it
     blocked: dict[str, str]
+    #: whether it is one Python per cell, only to be tried
+    sample: bool = False
 
     def markdown(self) -> str:
         """Return the summary of the plan."""
@@ -44,6 +50,8 @@ class Plan:
         settings = workflow_settings()
         noarch = job.subdir == "noarch"
         platform = "linux" if noarch else job.subdir.partition("-")[0]
+        # a run that tries a release and then builds it has two artifacts of a job
+        kind = "tried" if self.sample else "packages"
         return {
             "name": job.name,
             "runner": (
@@ -53,7 +61,8 @@ class Plan:
             "wheelhouse": settings.wheelhouses[platform],
             "wheels": job.wheels,
             "digest": job.digest,
-            "needs": job.needs,
+            "artifact": f"{kind}-{job.name}",
+            "needs": f"{kind}-{job.needs}" if job.needs else "",
             "skip": " ".join(v.id for v in job.variants if v.id in self.blocked),
         }
 
@@ -62,6 +71,7 @@ def plan(
     project: Project,
     *,
     train: str = "",
+    cells: Sequence[str] = (),
     sample: bool = False,
     machine: tuple[str, ...] | None = None,
 ) -> Plan:
@@ -70,6 +80,7 @@ def plan(
     Args:
         project: the feedstock.
         train: only this one; "" for all.
+        cells: only these, ``<line>/<subdir>/<accelerator>``; none for all.
         sample: one Python per cell.
         machine: leave out what the base channels cannot satisfy now on a common machine with
             these virtual packages; None to ask no base channel.
@@ -81,14 +92,15 @@ def plan(
 
     """
     settings = workflow_settings()
-    found = _of_train(variants(project.declared(), project.known()), train)
+    found = _some(variants(project.declared(), project.known()), train, cells)
     made = jobs(
         found,
         pythons_per_job=settings.pythons_per_job,
         maximum=settings.maximum_jobs,
         sample=sample,
     )
-    return Plan(jobs=made, blocked={} if machine is None else _blocked(project, made, machine))
+    blocked = {} if machine is None else _blocked(project, made, machine)
+    return Plan(jobs=made, blocked=blocked, sample=sample)
 
 
 def _blocked(project: Project, made: Jobs, machine: tuple[str, ...]) -> dict[str, str]:
@@ -134,22 +146,27 @@ class Joined:
         return "\n".join(lines)
 
 
-def join(project: Project, folder: Path, *, train: str = "") -> Joined:
+def join(project: Project, folder: Path, *, train: str = "", cells: Sequence[str] = ()) -> Joined:
     """Index a channel folder into which artifacts were unpacked, and say what it lacks.
 
     Raises:
+        IntegrityError: it has a package that no job was to make.
         StorageError: the folder cannot be written.
 
     """
     feedstock = project.declared()
-    wanted = _of_train(variants(feedstock, project.known()), train)
+    known = variants(feedstock, project.known())
     channel = LocalChannel(folder)
-    there: list[str] = []
-    missing: list[str] = []
-    for variant in wanted:
-        place = channel.labelled(feedstock.label(variant.train))
-        name = file_name(variant, project.root)
-        (there if place.find(variant.subdir, name) is not None else missing).append(variant.id)
+    places = {variant.id: _place(project, feedstock, channel, variant) for variant in known}
+    for path in sorted(set(folder.rglob("*.conda")) - set(places.values())):
+        raise IntegrityError(
+            "no job was to make this package",
+            where=str(path),
+            next_step="look at the jobs of this run: a test may have done more than testing",
+        )
+    wanted = _some(known, train, cells)
+    there = [variant.id for variant in wanted if places[variant.id].is_file()]
+    missing = [variant.id for variant in wanted if not places[variant.id].is_file()]
     for label in labels(feedstock, wanted):
         place = channel.labelled(label)
         if place.root.is_dir():
@@ -157,10 +174,44 @@ def join(project: Project, folder: Path, *, train: str = "") -> Joined:
     return Joined(there=tuple(there), missing=tuple(missing))
 
 
-def _of_train(found: Iterable[Variant], train: str) -> tuple[Variant, ...]:
-    """Keep a train's variants, and the metapackages that it needs."""
-    chosen = tuple(found)
-    if not train:
-        return chosen
-    needed = {each for variant in chosen if variant.train == train for each in variant.depends}
-    return tuple(v for v in chosen if v.train == train or v.id in needed)
+def missing_cells(project: Project, to: str) -> dict[str, int]:
+    """Return the cells of which a destination lacks packages of the lock, and how many.
+
+    Raises:
+        UnreachableError, RefusedError: the destination does not say what it has.
+        SelectionError: there is no such destination.
+
+    """
+    feedstock = project.declared()
+    known = variants(feedstock, project.known())
+    there = {
+        label: open_place(project, to, label).target.packages()
+        for label in labels(feedstock, known)
+    }
+    found: Counter[str] = Counter()
+    for variant in known:
+        key = f"{variant.subdir}/{file_name(variant, project.root)}"
+        if key not in there[feedstock.label(variant.train)]:
+            found[cell_of(variant)] += 1
+    return dict(found)
+
+
+def cell_of(variant: Variant) -> str:
+    """Return the name of a variant's cell, ``<line>/<subdir>/<accelerator>``."""
+    return f"{variant.line}/{variant.subdir}/{variant.accelerator}"
+
+
+def _place(project: Project, feedstock: Feedstock, channel: LocalChannel, variant: Variant) -> Path:
+    place = channel.labelled(feedstock.label(variant.train))
+    return place.root / variant.subdir / file_name(variant, project.root)
+
+
+def _some(found: Sequence[Variant], train: str, cells: Sequence[str]) -> tuple[Variant, ...]:
+    """Keep the variants of a train or of some cells, and the metapackages that they need."""
+    chosen = {
+        variant.id: variant.depends
+        for variant in found
+        if train in {"", variant.train} and (not cells or cell_of(variant) in cells)
+    }
+    needed = {each for depends in chosen.values() for each in depends}
+    return tuple(v for v in found if v.id in chosen or v.id in needed)

@@ -24,6 +24,7 @@ from generator.matrix import SHARED
 from generator.model import Subdir, Variant
 from generator.stages.linkage import LinkageCheck
 from generator.stages.project import Project
+from generator.stages.provenance import provenances
 from generator.stages.rendering import refuse_edited
 from generator.stages.upstream import fetch_wheels
 from generator.testing import (
@@ -49,6 +50,8 @@ class BuildOptions:
     #: zstd level; None for the feedstock's
     level: int | None = None
     force: bool = False
+    #: the repository's address, to be stated with the commit (CEP 31); "" to state neither
+    provenance: str = ""
 
 
 def build_variants(
@@ -59,11 +62,13 @@ def build_variants(
     Raises:
         StaleError: a recipe is not what the lock and the templates give (its digest would lie).
         AbsentError, UnreachableError, IntegrityError: a wheel cannot be had.
+        AbsentError, MissingToolError, SelectionError: the provenance cannot be told.
         StorageError: no space, or the channel cannot be written.
 
     """
     feedstock, lock = project.declared(), project.known()
     refuse_edited(project, chosen)
+    stated = provenances(project, lock, chosen, options.provenance) if options.provenance else {}
     narrator = project.narrator
     wheels = tuple(wheel for variant in chosen for wheel in variant.wheels)
     fetch_wheels(project, feedstock, wheels, jobs=_DOWNLOADS)
@@ -75,6 +80,7 @@ def build_variants(
         jobs=options.jobs,
         force=options.force,
         audit=LinkageCheck(lock),
+        provenance=stated,
     )
     rows: dict[str, Row] = {}
     for label in labels(feedstock, chosen):
@@ -83,6 +89,8 @@ def build_variants(
         report = build(own, channel=channel, settings=settings, narrator=narrator)
         channel.index()
         rows |= {row.id: row for row in report.rows}
+    # what a label's packages need beside them is the channel's own, and it may have come by itself
+    options.channel.index()
     return BuildReport(tuple(rows[variant.id] for variant in chosen))
 
 
@@ -176,15 +184,19 @@ def base_channels(feedstock: Feedstock, subdir: str) -> tuple[str, ...]:
 def built_packages(
     channel: LocalChannel, project: Project | None = None, chosen: Sequence[Variant] = ()
 ) -> tuple[Path, ...]:
-    """Return the package files of a channel, or of chosen variants of a project.
+    """Return the package files of a channel and its labels, or of chosen variants of a project.
 
     Raises:
         AbsentError: the channel has none, or lacks one of the chosen.
 
     """
     if project is not None:
-        return tuple(_package(project, variant, channel) for variant in chosen)
-    found = tuple(sorted(channel.root.glob("*/*.conda")))
+        feedstock = project.declared()
+        return tuple(
+            _package(project, variant, channel.labelled(feedstock.label(variant.train)))
+            for variant in chosen
+        )
+    found = tuple(sorted(channel.root.rglob("*.conda")))
     if not found:
         raise AbsentError(
             "there are no packages",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from packaging.version import Version
 
 from generator.atomic import write_text
 from generator.datafiles import DATA
@@ -23,12 +25,14 @@ class PinChange:
 
     @property
     def moved(self) -> bool:
-        """Whether the same tag stands for another commit: that is how a taken-over action looks."""
+        """Whether the pinned tag stands for another commit, as in an action taken over."""
         return self.now.tag == self.newest.tag
 
 
 def outdated(hub: GitHub) -> tuple[PinChange, ...]:
     """Ask for the newest release of every pinned action.
+
+    A release that is older than the pinned one, as a late fix of an old line is, is none.
 
     Raises:
         AbsentError, UnreachableError, MalformedError: as `GitHub` does.
@@ -37,6 +41,10 @@ def outdated(hub: GitHub) -> tuple[PinChange, ...]:
     """
     found = []
     for pin in action_pins().actions:
+        known = replace(pin, commit=hub.commit_of(pin.name, pin.tag))
+        if known != pin:
+            found.append(PinChange(now=pin, newest=known))
+            continue
         tag = hub.newest_release(pin.name)
         if not re.fullmatch(r"v\d+(\.\d+)*", tag):
             raise DataError(
@@ -44,8 +52,8 @@ def outdated(hub: GitHub) -> tuple[PinChange, ...]:
                 where=pin.name,
                 next_step=f"look at it and pin it by hand in {PINS_FILE}",
             )
-        newest = ActionPin(name=pin.name, tag=tag, commit=hub.commit_of(pin.name, tag))
-        if newest != pin:
+        if Version(tag) > Version(pin.tag):
+            newest = ActionPin(name=pin.name, tag=tag, commit=hub.commit_of(pin.name, tag))
             found.append(PinChange(now=pin, newest=newest))
     return tuple(found)
 

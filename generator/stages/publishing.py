@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
 from generator.building import file_name
 from generator.channel import LocalChannel, Record
+from generator.channel.attesting import Attest, Attesting, refuse_unattested
 from generator.channel.destinations import Address, parse_destination
 from generator.channel.hosted import HostedTarget
 from generator.channel.patching import HOTFIXES, PACKAGE, Hotfix, read_hotfixes
@@ -32,6 +33,7 @@ from generator.feedstock import Destination
 from generator.matrix import SHARED, variants
 from generator.model import Retention, Variant
 from generator.model.cell import TrainName
+from generator.provider.github import has_identity
 from generator.stages.project import Project
 from generator.urls import local_path
 
@@ -48,6 +50,9 @@ class PublishOptions:
     globs: tuple[str, ...] = ()
     force: bool = False
     jobs: int = 4
+    attest: Attest = "never"
+    #: folder with a bundle per package, instead of signing at the upload
+    attestations: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,6 +162,8 @@ def plan_publication(project: Project, options: PublishOptions) -> Publication:
         ConflictError: other bytes are there under a name, and no ``force``.
         BudgetError: the destination would hold too much.
         UnreachableError, RefusedError: the destination does not say what it has.
+        SelectionError: packages are to be attested and cannot be.
+        MalformedError, IntegrityError: an attestation is none, or about something else.
 
     """
     packages = outgoing(options.source, options.globs)
@@ -166,7 +173,36 @@ def plan_publication(project: Project, options: PublishOptions) -> Publication:
     if plan.budget is not None and plan.bytes_after > plan.budget:
         refuse_overspending(plan, place.address, retirable(place, packages))
     refuse_overspending(plan, place.address, ())
+    attesting = attesting_of(project, place, options)
+    if attesting is not None and isinstance(place.target, HostedTarget):
+        for row in plan.chosen("upload", "replace"):
+            attesting.check(row.package, place.address.url)
+        place = replace(place, target=replace(place.target, attesting=attesting))
     return Publication(place=place, plan=plan, hotfixes=read_hotfixes(project.root / HOTFIXES))
+
+
+def attesting_of(project: Project, place: Place, options: PublishOptions) -> Attesting | None:
+    """Say how packages get their attestations; None: not at all.
+
+    Raises:
+        SelectionError: they cannot be attested, and are to be.
+
+    """
+    wanted = options.attestations is not None or options.attest == "always"
+    if not wanted and options.attest == "never":
+        return None
+    try:
+        refuse_unattested(
+            place.address,
+            key=bool(project.environment.get(place.address.host.variable)),
+            identity=has_identity(project.environment),
+        )
+    except SelectionError as error:
+        if wanted:
+            raise
+        project.narrator.warn(f"published without attestations: {error.what}")
+        return None
+    return Attesting(bundles=options.attestations)
 
 
 def publish(project: Project, publication: Publication, *, jobs: int = 4) -> None:

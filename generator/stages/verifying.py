@@ -35,7 +35,7 @@ class VerifyOptions:
 
 
 def find_packages(names: Sequence[str]) -> tuple[Path, ...]:
-    """Return package files: those named, those that match a glob, those of channel folders.
+    """Return package files: those named, those that match a glob, those below folders.
 
     Raises:
         AbsentError: a name stands for no package.
@@ -46,9 +46,7 @@ def find_packages(names: Sequence[str]) -> tuple[Path, ...]:
         path = Path(name)
         if path.is_dir():
             matches = sorted(
-                each
-                for pattern in ("*.conda", "*/*.conda", "*.tar.bz2", "*/*.tar.bz2")
-                for each in path.glob(pattern)
+                each for pattern in ("*.conda", "*.tar.bz2") for each in path.rglob(pattern)
             )
         else:
             # a glob from anywhere, also an absolute one, as a shell would take it

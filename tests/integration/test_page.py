@@ -67,7 +67,8 @@ def site(moving, tmp_path_factory, recorded_alias):
 
 
 @pytest.fixture(scope="module")
-def browser():
+def browser(site):
+    """Chromium; after the site, since playwright keeps an event loop running in this thread."""
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     if program is None:
         missing("chromium is not installed: apt-get install chromium")

@@ -12,12 +12,18 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from generator.channel import LocalChannel
+from generator.datafiles import subdirs
+from generator.errors import SolveError
 from generator.model import PythonBuild
+from generator.testing import Machine, solve
 from tests.conda_files import write_conda
+from tests.index_formats import PytorchSite
 from tests.index_server import Failure, IndexServer
 from tests.integration.small_base import COMPILED, NOARCH
 from tests.replaying import Done, Replay, git
@@ -107,6 +113,13 @@ def running(index: IndexServer, tmp_path: Path) -> Replay:
     return Replay(tmp_path, environment(tmp_path, index))
 
 
+def contents(replay: Replay) -> dict[str, bytes]:
+    return {
+        path.relative_to(replay.channel).as_posix(): path.read_bytes()
+        for path in replay.channel.rglob("*.conda")
+    }
+
+
 def published(replay: Replay, name: str) -> set[str]:
     return {
         f"{path.parent.name}/{path.name.rpartition('-')[0]}"
@@ -116,6 +129,10 @@ def published(replay: Replay, name: str) -> set[str]:
 
 def every(done: Mapping[str, Done]) -> str:
     return "\n".join(f"== {name}: {each.ok}\n{each.said}" for name, each in done.items())
+
+
+def yaml_of(document: str) -> Any:
+    return YAML(typ="safe").load(document)
 
 
 def text(replay: Replay) -> str:
@@ -210,6 +227,90 @@ def test_a_stable_wheel_with_other_bytes_is_refused_as_tampering(
     assert "exit code 13" in done["release"].said
     assert torch.filename in done["release"].said
     assert git(running.origin, "rev-parse", "main") == before
+
+
+def test_a_candidate_with_other_bytes_is_a_new_build_that_only_its_label_has(
+    running: Replay, index: IndexServer
+) -> None:
+    site = PytorchSite(running.folder / "sites")
+    index.sites.append(site)
+    declared = yaml_of(git(running.origin, "show", "main:feedstock.yaml"))
+    declared["indexes"]["test"] = {"kind": "pytorch", "url": f"{index.root}/whl/test/cpu"}
+    declared["trains"]["rc"] = {"keep": ["newest"], "indexes": ["test"]}
+    running.declare(json.dumps(declared))
+    torch, *others = wheels(*NEW, "osx-arm64")
+    for wheel in (torch, *others):
+        wheel.write(site.folder / "whl/test/cpu")
+    for number in (1, 2):
+        if number == 2:  # upstream's next candidate has the same names
+            again = replace(torch, members={**torch.members, "torch/more.py": b"1"})
+            again.write(site.folder / "whl/test/cpu")
+        done = running.job("update", "release")
+        assert done.ok, done.said
+        assert done.outputs["release"]["attention"] == "false"
+        assert done.outputs["release"]["title"].startswith(
+            f"Release torch 2.11.0 candidate {number}"
+        )
+        git(running.origin, "update-ref", "refs/heads/main", "armtorch-release")
+        jobs = running.build(train="rc")
+        assert all(each.ok for each in jobs.values()), every(jobs)
+    said = text(running)
+    for part in (
+        "### New candidates",
+        "`candidate 1 of ",
+        "`candidate 2 of ",
+        "| `rc/pytorch` | 0 | 1 |",
+    ):
+        assert part in said, said
+    assert "TAMPERING" not in said
+    changelog = git(running.origin, "show", "main:CHANGELOG.md")
+    assert "candidate changed: torch 2.11.0" in changelog
+    assert published(running, "pytorch") == {"osx-arm64/pytorch-2.10.0", "win-arm64/pytorch-2.10.0"}
+    candidates = LocalChannel(running.channel / "label/rc").records("osx-arm64")
+    assert {r.build_number for r in candidates if r.name == "pytorch"} == {0, 1}
+    assert len({r.sha256 for r in candidates if r.name == "pytorch"}) == 2
+    mine, base = running.channel.as_uri(), declared["subdirs"]["osx-arm64"]["base"][0]
+    machine = Machine.of(subdirs()["osx-arm64"], native=False)
+
+    def picked(*specs: str, label: str = "") -> tuple[str, int]:
+        labelled = [f"{mine}/label/{label}"] if label else []
+        found = solve(list(specs), channels=[*labelled, mine, base], machine=machine)
+        (record,) = [each for each in found if each.name.normalized == "pytorch"]
+        return str(record.version), record.build_number
+
+    assert picked("pytorch") == ("2.10.0", 0)
+    assert picked("pytorch", label="rc") == ("2.11.0", 1)
+    with pytest.raises(SolveError):
+        picked("pytorch 2.11.*")
+
+
+def test_what_was_not_published_is_built_and_published_at_night(
+    running: Replay, index: IndexServer
+) -> None:
+    """As after a release that was merged and whose publishing was cut off."""
+    assert list(running.nightly()) == ["missing"]
+    whole = contents(running)
+    for path in running.channel.glob("win-arm64/*.conda"):
+        path.unlink()
+    LocalChannel(running.channel).index()
+    done = running.nightly()
+    assert all(each.ok for each in done.values()), every(done)
+    assert done["missing"].outputs["missing"] == {"cells": "2.10/win-arm64/cpu"}
+    assert not any("osx" in name for name in done), "what is there is left alone"
+    assert contents(running) == whole
+    # a test runs upstream's code: it could leave a package that is none of the lock's, or forge one
+    given = running.folder / "artifacts/packages-2.10-win-arm64-cpu-1/win-arm64"
+    torch, audio = next(given.glob("pytorch-2*")), next(given.glob("torchaudio-2*"))
+    context = {"github.sha": "main", "needs.missing.outputs.cells": "2.10/win-arm64/cpu"}
+    shutil.copy(audio, given / "python-3.99.0-0.conda")
+    refused = running.job("nightly", "publish", **context)
+    assert "no job was to make this package" in refused.said
+    assert refused.said.endswith("exit code 13\n"), refused.said
+    (given / "python-3.99.0-0.conda").unlink()
+    shutil.copy(audio, torch)
+    refused = running.job("nightly", "publish", **context)
+    assert refused.said.endswith("exit code 16\n"), refused.said
+    assert contents(running) == whole
 
 
 def test_a_cell_that_fails_does_not_stop_the_others(running: Replay, index: IndexServer) -> None:

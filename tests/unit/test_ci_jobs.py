@@ -1,25 +1,18 @@
-"""Variants as jobs: everything once, in two rounds, below GitHub's limit; pins; announcements."""
+"""Variants as jobs: everything once, in two rounds, below GitHub's limit; announcements."""
 
 from __future__ import annotations
 
-import json
-import threading
 from collections import Counter
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from click.testing import CliRunner
 
-from generator.commands import cli
-from generator.errors import IntegrityError, SelectionError, StaleError, UnreachableError
+from generator.errors import SelectionError, UnreachableError
 from generator.lock import announce, diff_locks
 from generator.matrix import find_job, jobs, variants
 from generator.model import Lock
-from generator.provider.github import GitHub, write_outputs
-from generator.rendering import action_pins
+from generator.provider.github import write_outputs
 from generator.stages.feedstock_tree import export_feedstock
-from generator.stages.pins import outdated, pins_diff
 from tests.golden_trees import golden_lock
 from tests.locks import Shelf, cpu_cell, feedstock
 from tests.replaying import _outputs
@@ -109,61 +102,6 @@ def test_what_upstream_writes_cannot_leave_its_table_cell():
     text = announce(old, new, diff_locks(old, new), ()).markdown()
     assert "`MIT' \\| @everyone # big \\|`" in text
     assert "\n# big" not in text
-
-
-class _Api(BaseHTTPRequestHandler):
-    newest: dict[str, tuple[str, str]]
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-    def do_GET(self) -> None:
-        _, _, owner, name, *rest = self.path.split("/")
-        tag, commit = self.newest[f"{owner}/{name}"]
-        body = {"tag_name": tag} if rest[0] == "releases" else {"sha": commit}
-        data = json.dumps(body).encode()
-        self.send_response(200 if tag else 503)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-
-@pytest.fixture
-def api():
-    newest = {pin.name: (pin.tag, pin.commit) for pin in action_pins().actions}
-    handler = type("Api", (_Api,), {"newest": newest})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}", newest
-        server.shutdown()
-        thread.join()
-
-
-def test_pins_are_compared_with_the_newest_releases(api):
-    url, newest = api
-    assert outdated(GitHub(url=url)) == ()
-    newest["actions/cache"] = ("v99.0.0", "c" * 40)
-    (change,) = outdated(GitHub(url=url))
-    text, diff = pins_diff((change,))
-    row = f"{{name: actions/cache, tag: v99.0.0, commit: {'c' * 40}}}"
-    assert row in text
-    assert f"+  - {row}" in diff
-    done = CliRunner().invoke(cli, ["pins", "--check", "--api", url])
-    assert isinstance(done.exception, StaleError)
-    assert "v99.0.0" in done.output
-
-
-def test_a_tag_that_moved_is_refused_and_a_silent_host_is_unreachable(api):
-    url, newest = api
-    pin = action_pins().actions[0]
-    newest[pin.name] = (pin.tag, "d" * 40)
-    done = CliRunner().invoke(cli, ["pins", "--update", "--api", url])
-    assert isinstance(done.exception, IntegrityError)
-    assert f"{pin.name}: {pin.tag} now is {'d' * 40}" in str(done.exception)
-    newest[pin.name] = ("", "")
-    with pytest.raises(UnreachableError, match="503"):
-        outdated(GitHub(url=url))
 
 
 def test_an_exported_feedstock_is_the_recipe_one_folder_up(project, tmp_path):

@@ -103,6 +103,40 @@ def test_a_schedule_is_a_cron_expression(rendered):
         check_workflow("update.yml", spoilt.encode())
 
 
+def test_a_call_grants_what_the_called_jobs_ask_for(rendered):
+    """GitHub refuses to call a workflow whose jobs ask for more, also where they do not run."""
+    files = {
+        name: YAML(typ="safe").load(rendered[f".github/workflows/{name}.yml"]) for name in WORKFLOWS
+    }
+    asked: set[tuple[str, str]] = set()
+    for job in files["build"]["jobs"].values():
+        asked |= job["permissions"].items()
+    calls = [j for w in files.values() for j in w["jobs"].values() if "uses" in j]
+    assert len(calls) == 3
+    for job in calls:
+        assert asked <= set(job["permissions"].items())
+        # a called workflow sees no secret of an environment: its caller publishes
+        assert "secrets" not in job
+        assert job["with"].get("called", True)
+    # and no job but publish can ask for GitHub's signature under its name
+    for workflow in files.values():
+        for name, job in workflow["jobs"].items():
+            assert "uses" in job or ("id-token" in job["permissions"]) == (name == "publish")
+
+
+def test_a_run_that_tries_and_then_builds_has_no_artifact_twice(rendered):
+    """GitHub refuses a second artifact of a name; a job that is run again replaces its own."""
+    text = build(rendered)
+    uploads = [
+        step["with"]
+        for job in YAML(typ="safe").load(text)["jobs"].values()
+        for step in job["steps"]
+        if "upload-artifact" in step.get("uses", "")
+    ]
+    assert [each["name"] for each in uploads] == ["${{ matrix.artifact }}"] * 2
+    assert all(each["overwrite"] for each in uploads)
+
+
 def test_secrets_are_in_jobs_that_no_fork_reaches(rendered):
     for name in WORKFLOWS:
         workflow = YAML(typ="safe").load(rendered[f".github/workflows/{name}.yml"])
@@ -133,7 +167,17 @@ def test_every_command_of_a_workflow_is_one_there_is(rendered):
             for option in options:
                 assert option in done.output, run
             seen.add(command[-1])
-    assert {"plan", "join", "merge", "release", "build", "test", "publish", "retire"} <= seen
+    assert {
+        "plan",
+        "join",
+        "missing",
+        "merge",
+        "verify",
+        "release",
+        "build",
+        "test",
+        "retire",
+    } <= seen
 
 
 def test_runners_cover_every_subdir():

@@ -1,0 +1,56 @@
+"""Merging a release's pull request: what was tested and nothing else, once."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from generator.errors import IntegrityError, MalformedError
+from generator.provider.github import GitHub
+from tests import servers
+
+HEAD, MERGE = "a" * 40, "b" * 40
+
+
+def merge(put: tuple[int, object], get: object = None) -> tuple[str, list[bytes]]:
+    """Merge at a server that answers so; return the commit and the bodies that were sent."""
+
+    def answer(method: str, path: str) -> tuple[int, bytes] | None:
+        assert path == "/repos/me/x/pulls/7" + ("/merge" if method == "PUT" else "")
+        status, body = put if method == "PUT" else (200, get)
+        return status, json.dumps(body).encode()
+
+    with servers.recorder(answer) as server:
+        commit = GitHub(url=server.url, token="t").merge("me/x", 7, HEAD)  # noqa: S106 - no secret
+        return commit, [body for *_, body in server.asked]
+
+
+def test_the_tested_commit_is_merged_as_it_is() -> None:
+    commit, sent = merge((200, {"sha": MERGE}))
+    assert commit == MERGE
+    # a squash would be another commit than the one that packages state
+    assert [json.loads(body) for body in sent] == [{"sha": HEAD, "merge_method": "merge"}]
+
+
+def test_a_run_whose_answer_was_lost_finds_it_merged() -> None:
+    pull = {"merged": True, "head": {"sha": HEAD}, "merge_commit_sha": MERGE}
+    assert merge((405, {"message": "Pull Request is not mergeable"}), pull)[0] == MERGE
+
+
+@pytest.mark.parametrize(
+    "pull",
+    [
+        {"merged": True, "head": {"sha": "c" * 40}, "merge_commit_sha": MERGE},
+        {"merged": False, "head": {"sha": HEAD}, "merge_commit_sha": MERGE},
+        ["merged"],
+    ],
+)
+def test_another_head_or_a_refusal_is_not_merged(pull: object) -> None:
+    with pytest.raises(IntegrityError, match="it is not merged"):
+        merge((409, {"message": "Head branch was modified"}), pull)
+
+
+def test_what_is_no_commit_is_not_built() -> None:
+    with pytest.raises(MalformedError, match="no commit"):
+        merge((200, {"sha": "main"}))
