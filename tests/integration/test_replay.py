@@ -309,6 +309,11 @@ def test_what_was_not_published_is_built_and_published_at_night(
     (given / "python-3.99.0-0.conda").unlink()
     shutil.copy(audio, torch)
     refused = running.job("nightly", "publish", **context)
+    assert f"what it holds is {audio.stem}" in refused.said
+    assert refused.said.endswith("exit code 13\n"), refused.said
+    name, version, build = torch.stem.rsplit("-", 2)
+    write_conda(given.parent, name, version, build, subdir="win-arm64")
+    refused = running.job("nightly", "publish", **context)
     assert refused.said.endswith("exit code 16\n"), refused.said
     assert contents(running) == whole
 
