@@ -157,7 +157,7 @@ def test_from_an_index_to_packages(upstream: World, name: str) -> None:
     own = chosen(project, wanted.cell, wanted.packages)
     report = build_variants(project, own, BuildOptions(channel=channel, jobs=2, level=1))
     report.raise_for_failures()
-    place = channel.root / wanted.label / cell.subdir
+    place = channel.labelled(wanted.label).root / cell.subdir
     for row in report.rows:
         built = Built.open(place / row.file_name)
         source = json.loads(built.info["info/armtorch/manifest.json"])["source"]
