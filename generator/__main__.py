@@ -2,37 +2,49 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import signal
 import sys
+from typing import NoReturn
 
 import click
 
 from generator.commands import cli
 from generator.errors import ArmtorchError, StorageError
+from generator.urls import masked
 
 INTERRUPTED = 130
 
 
-def main() -> None:
+def main() -> NoReturn:
     """Run the command line and leave with the exit code of what happened."""
+    try:
+        code = _run()
+    except SystemExit as error:  # click's own, where nobody takes the output any more
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+    _leave(code)
+
+
+def _run() -> int:
     debug = "--debug" in sys.argv[1:]
     # what CI, a service or a closed terminal send: end the workers and clean up, as on Ctrl-C
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.default_int_handler)
     try:
-        code = cli.main(standalone_mode=False)
+        return cli.main(standalone_mode=False) or 0
     except click.exceptions.Abort:
-        code = _fail("stopped; run the same command again to go on", INTERRUPTED)
+        return _fail("stopped; run the same command again to go on", INTERRUPTED)
     except click.ClickException as error:
         error.show()
-        code = error.exit_code
+        return error.exit_code
     except ArmtorchError as error:
         if debug:
             raise
-        code = _fail(str(error), error.exit_code)
+        return _fail(str(error), error.exit_code)
     except BrokenPipeError:
-        code = 0
+        return 0
     except OSError as error:
         if debug:
             raise
@@ -41,13 +53,32 @@ def main() -> None:
             where=str(error.filename or "a file"),
             next_step="check free space and permissions; --debug shows where it happened",
         )
-        code = _fail(str(found), found.exit_code)
-    sys.exit(code or 0)
+        return _fail(str(found), found.exit_code)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process without taking the interpreter apart.
+
+    The threads of rattler and opendal finish their last call on their own time. One that asks for
+    the interpreter while that is being taken apart ends the process with SIGSEGV or SIGABRT, after
+    everything was done (pyo3-async-runtimes issue 40; seen after one of ten index runs and one of
+    fifteen runs of `armtorch doctor` on a busy machine).
+    """
+    # what registered itself: multiprocessing ends its processes and removes its files here
+    atexit._run_exitfuncs()  # noqa: SLF001 - there is no public name for it
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            continue
+        except OSError:
+            code = code or StorageError.exit_code
+    os._exit(code)
 
 
 def _fail(text: str, code: int) -> int:
     click.secho("error: ", fg="red", bold=True, nl=False, err=True)
-    click.echo(text, err=True)
+    click.echo(masked(text), err=True)
     return code
 
 

@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 from urllib.request import url2pathname
+
+#: what opens a private channel: ``user:password@``, and the token of ``/t/TOKEN/`` (conda,
+#: docs.conda.io "Adding a token", and its own way to hide both: conda/common/url.py)
+_SECRETS = (
+    (re.compile(r"(?<=://)[^/@\s'\"]+@"), "***@"),
+    (re.compile(r"(://[^\s'\"]*?/t/)[^/\s'\"]+"), r"\1***"),
+)
+
+
+def masked(text: str) -> str:
+    """Return ``text`` with the passwords and tokens of its URLs as ``***``.
+
+    For everything that is printed: people paste it where others read it.
+    """
+    for pattern, hidden in _SECRETS:
+        text = pattern.sub(hidden, text)
+    return text
 
 
 def public_url(url: str) -> str:

@@ -32,6 +32,10 @@ from tests.installing import pip
 #: quetz 0.10.4 does not start with newer versions of what it needs
 QUETZ = ("quetz-server", "--constraint", str(Path(__file__).with_name("quetz-constraints.txt")))
 
+#: seconds after which a process hangs for certain, also on a machine that is busy with much else:
+#: moto has been seen to take more than one minute to start beside other work
+PATIENCE = 600
+
 
 class MissingServerError(Exception):
     """A server that is not installed here."""
@@ -51,7 +55,7 @@ def free_port() -> int:
 
 
 def wait_for(url: str, process: subprocess.Popen[bytes] | None = None) -> None:
-    end = time.monotonic() + 300
+    end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         if process is not None and process.poll() is not None:
             break
@@ -70,9 +74,9 @@ def wait_for(url: str, process: subprocess.Popen[bytes] | None = None) -> None:
     raise AssertionError(msg)
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 300) -> None:
+def wait_until(true: Callable[[], bool]) -> None:
     """Wait for a server to do what it does in its own time."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + PATIENCE
     while not true():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(1)

@@ -19,6 +19,8 @@ from generator.urls import local_path, public_url
 HostKind = Literal["folder", "s3", "prefix", "anaconda", "quetz", "artifactory"]
 
 _LABEL = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,59}")
+#: anaconda.org's name for the packages that have no other label
+_MAIN = re.compile(r"/label/main$")
 _FORMS = (
     "write a folder, file://, s3://bucket/path, https://prefix.dev/CHANNEL, "
     "https://anaconda.org/OWNER, or KIND+https://server/CHANNEL for prefix, anaconda, quetz and "
@@ -42,6 +44,8 @@ class Host:
     variable: str = ""
     #: whether it takes a sigstore attestation with a package
     attestations: bool = False
+    #: the URL that takes a DELETE of one package
+    delete: str = ""
     #: bytes the free plan holds, and the largest package; None where there is no limit
     files: Annotated[int, Field(gt=0)] | None = None
     package: Annotated[int, Field(gt=0)] | None = None
@@ -117,6 +121,31 @@ def parse_destination(text: str, *, label: str = "") -> Address:
         label=shown if how.label == "option" else "",
         url=url,
     )
+
+
+def labelled_url(channel: str, label: str) -> str:
+    """Return what clients call a label of the channel that they call ``channel``.
+
+    ``KIND+https://server/CHANNEL``, as ``--to`` takes it, says how a host of one's own names it.
+
+    >>> labelled_url("armtorch", "nightly"), labelled_url("https://prefix.dev/arm", "rc")
+    ('armtorch/label/nightly', 'https://prefix.dev/arm-rc')
+
+    Raises:
+        SelectionError: it has a KIND+ that is not known, or the label is unusable.
+
+    """
+    parts = urlsplit(channel)
+    if "+" in parts.scheme:
+        return parse_destination(channel, label=label).url
+    if not label:
+        return channel
+    server = parts.hostname or ""
+    beside = {row.host for row in hosts().values() if row.label == "suffix" and row.host}
+    plain = _MAIN.sub("", channel.rstrip("/"))
+    if any(server == host or server.endswith(f".{host}") for host in beside):
+        return f"{plain}-{label}"
+    return f"{plain}/label/{label}"
 
 
 def _folder(path: Path, label: str) -> Address:

@@ -6,6 +6,7 @@ there is read from the repodata that clients read.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
@@ -16,6 +17,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
+from urllib.parse import quote
 
 import requests
 from rattler_build import RattlerBuildError
@@ -25,7 +27,13 @@ from generator.channel.attesting import Attesting
 from generator.channel.destinations import Address
 from generator.channel.repodata import REPODATA, Record, parse_records
 from generator.channel.stores import Outgoing
-from generator.errors import ArmtorchError, ConflictError, RefusedError, UnreachableError
+from generator.errors import (
+    ArmtorchError,
+    ConflictError,
+    MalformedError,
+    RefusedError,
+    UnreachableError,
+)
 
 _TIMEOUT: Final = 60
 #: seconds in which a host's own index has to know what was uploaded
@@ -144,11 +152,8 @@ class HostedTarget:
         """
         package.verify()
         if replace and self.address.kind == "quetz":
-            raise RefusedError(
-                "quetz takes no replacement through rattler-build",
-                where=str(self.address),
-                next_step="raise the build number, or delete the old file there first",
-            )
+            # rattler-build's upload to quetz knows no replacement: the old file goes first
+            self.delete(package.record)
         bundle = self.attesting.bundle(package) if self.attesting is not None else None
         upload = _Upload(
             address=self.address,
@@ -203,21 +208,78 @@ class HostedTarget:
             time.sleep(1)
         return found
 
+    def delete(self, record: Record) -> None:
+        """Take one package away; the host indexes that itself. One that is gone is no error.
+
+        Raises:
+            RefusedError: it says no, there is no token, or the file has another label, too.
+            UnreachableError: it does not answer, or answers 5xx.
+
+        """
+        variable = self.address.host.variable
+        if not self._token():
+            raise RefusedError(
+                "there is no token; rattler's stored login serves uploads only",
+                where=str(self.address),
+                next_step=f"set {variable}",
+            )
+        parts = {
+            "channel": self.address.channel,
+            "subdir": record.subdir,
+            "name": record.name,
+            "version": record.version,
+            "file": record.file_name,
+        }
+        quoted = {name: quote(part, safe="") for name, part in parts.items()}
+        url = self.address.host.delete.format(server=self.address.server, **quoted)
+        if self.address.kind == "anaconda" and not self._only_label(url):
+            return
+        self._asked("DELETE", url)
+
+    def _only_label(self, url: str) -> bool:
+        """Whether a file is still there; raises RefusedError where another label has it, too.
+
+        A file at anaconda.org goes from all of its labels (its API's ``labels`` of a file).
+        """
+        content = self._asked("GET", url)
+        if content is None:
+            return False
+        try:
+            labels = set(json.loads(content)["labels"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise MalformedError(
+                f"it does not say which labels the file has: {error!r}",
+                where=url,
+                next_step="look at the file there before you delete it",
+            ) from error
+        if other := labels - {self.address.label}:
+            raise RefusedError(
+                f"it has the label {', '.join(sorted(other))}, too, and would go from there",
+                where=url,
+                next_step="take this label off the file there: anaconda label --help",
+            )
+        return True
+
     def _subdir(self, subdir: str) -> tuple[Record, ...]:
         url = f"{self.address.url}/{subdir}/{REPODATA}"
+        content = self._asked("GET", url)
+        return () if content is None else parse_records(content, url)
+
+    def _asked(self, method: str, url: str) -> bytes | None:
+        """Send a request; return what is answered, None for 404."""
         headers = {}
         if token := self._token():
             key = "X-API-Key" if self.address.kind == "quetz" else "Authorization"
             scheme = {"quetz": "", "anaconda": "token "}.get(self.address.kind, "Bearer ")
             headers[key] = f"{scheme}{token}"
         try:
-            answer = requests.get(url, headers=headers, timeout=_TIMEOUT)
+            answer = requests.request(method, url, headers=headers, timeout=_TIMEOUT)
         except requests.RequestException as error:
             raise UnreachableError(
                 self._redacted(str(error)), where=url, next_step="try again later"
             ) from error
         if answer.status_code == requests.codes.not_found:
-            return ()
+            return None
         if answer.status_code in {requests.codes.unauthorized, requests.codes.forbidden}:
             raise RefusedError(
                 f"it answered {answer.status_code}",
@@ -228,7 +290,7 @@ class HostedTarget:
             raise UnreachableError(
                 f"it answered {answer.status_code}", where=url, next_step="try again later"
             )
-        return parse_records(answer.content, url)
+        return answer.content
 
     def _token(self) -> str:
         return self.environment.get(self.address.host.variable, "")

@@ -13,7 +13,6 @@ import errno
 import hashlib
 import os
 import shutil
-import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from rattler.exceptions import CacheDirError, IoError
 from rattler.index import index_fs
 
 from generator.atomic import write_text
+from generator.channel.checking import check_package
 from generator.channel.repodata import REPODATA, UNPATCHED, Record, drop_records, read_records
 from generator.errors import BuildError, IntegrityError, StorageError
 
@@ -50,9 +50,10 @@ class LocalChannel:
     def labelled(self, label: str) -> LocalChannel:
         """Return the sub-channel of a label, a folder with subdirs of its own; "" for this one.
 
+        It lies where ``publish --label`` puts it and anaconda.org serves it: ``label/<label>``.
         A client that names this channel alone never sees what is below a label.
         """
-        return LocalChannel(self.root / label) if label else self
+        return LocalChannel(self.root / "label" / label) if label else self
 
     def prepare(self) -> None:
         """Make the folder; StorageError when packages could not be put there later."""
@@ -161,13 +162,8 @@ class LocalChannel:
     def _run_index(self, outdated: dict[str, set[str]], patch: str | None) -> None:
         for subdir, names in outdated.items():
             for path in (self.root / subdir / name for name in sorted(names)):
-                # rattler's indexer panics on these, without their name
-                if path.is_file() and not zipfile.is_zipfile(path):
-                    raise IntegrityError(
-                        "not a .conda file",
-                        where=str(path),
-                        next_step="delete it and run `armtorch build` again",
-                    )
+                if path.is_file() or path.is_symlink():
+                    check_package(path, subdir)
         try:
             asyncio.run(
                 index_fs(self.root, repodata_patch=patch, write_zst=True, write_shards=True)
@@ -185,9 +181,18 @@ class LocalChannel:
         """Return per subdir the packages whose repodata record is missing, wrong or left over."""
         found: dict[str, set[str]] = {}
         for subdir in self._subdirs():
+            if (self.root / subdir).is_symlink():
+                raise IntegrityError(
+                    "a link to a folder, which rattler's indexer passes over",
+                    where=str(self.root / subdir),
+                    next_step="put the folder itself there, or mount it",
+                )
             repodata = self._source(subdir)
             sizes = {record.file_name: record.size for record in read_records(repodata)}
-            there = {path.name: path.stat() for path in (self.root / subdir).glob("*.conda")}
+            there = {
+                path.name: path.stat(follow_symlinks=False)
+                for path in (self.root / subdir).glob("*.conda")
+            }
             names = {
                 name
                 for name, stat in there.items()

@@ -10,8 +10,9 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import json
+import re
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,7 +38,7 @@ PACKAGE: Final = "armtorch-repodata-patches"
 REVOKED: Final = "package_has_been_revoked"
 
 _CLOSED = ConfigDict(extra="forbid")
-_FILE_NAME = r"^[^/]+/[^/]+\.conda$"
+_FILE_NAME = r"^[a-z0-9-]+/[A-Za-z0-9_][A-Za-z0-9_.+!-]*\.conda$"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,13 +113,18 @@ def _read(path: Path) -> Hotfix:
     return replace(hotfix, name=path.stem)
 
 
-def yank_text(keys: Iterable[str], reason: str) -> str:
+def yank_text(keys: Collection[str], reason: str) -> str:
     """Return a hotfix file that marks builds removed.
 
     Raises:
-        SelectionError: the reason is too short to tell anybody anything.
+        SelectionError: the reason is too short to tell anybody anything, or a key is none.
 
     """
+    for key in keys:
+        if re.fullmatch(_FILE_NAME, key) is None:
+            raise SelectionError(
+                "not the place of a package", where=key, next_step="write <subdir>/<file name>"
+            )
     if len(reason) < 10:
         raise SelectionError(
             "too short to tell anybody why", where="--reason", next_step="write a sentence"

@@ -38,6 +38,8 @@ class Row:
     package: Outgoing
     action: Action
     reason: str = ""
+    #: bytes that lie under its name now
+    there: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,9 +63,9 @@ class Plan:
 
     @property
     def bytes_after(self) -> int:
-        """Bytes of packages there afterwards; a replaced one counts once."""
-        added = sum(row.package.record.size for row in self.chosen("upload"))
-        return self.bytes_before + added
+        """Bytes of packages there afterwards; a replaced one counts as it is then."""
+        chosen = self.chosen("upload", "replace")
+        return self.bytes_before + sum(row.package.record.size - row.there for row in chosen)
 
 
 def make_plan(
@@ -91,7 +93,7 @@ def _row(target: Target, package: Outgoing, there: dict[str, int], *, force: boo
     if not other and target.sha256(package.key) == package.record.sha256:
         return Row(package=package, action="skip", reason="there, with the same sha256")
     if force:
-        return Row(package=package, action="replace", reason="other bytes are there")
+        return Row(package=package, action="replace", reason="other bytes are there", there=size)
     return Row(package=package, action="refuse", reason="other bytes are there under this name")
 
 

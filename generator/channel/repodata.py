@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from rattler import BuildString, MatchSpec, PackageRecord
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+from rattler import BuildString, MatchSpec, PackageRecord, Version
+from rattler.exceptions import InvalidMatchSpecError, InvalidVersionError
 
 from generator.atomic import write_bytes
 from generator.errors import IntegrityError
@@ -17,30 +20,67 @@ REPODATA: Final = "repodata.json"
 UNPATCHED: Final = "repodata_from_packages.json"
 #: where repodata.json keeps .conda files (CEP 36)
 _PACKAGES: Final = "packages.conda"
+#: the last millisecond of the year 9999, after which no date can be shown
+_END_OF_TIME: Final = 253_402_300_799_999
+
+
+def _is_version(text: str) -> str:
+    try:
+        Version(text)
+    except InvalidVersionError as error:
+        raise ValueError(str(error)) from error
+    return text
+
+
+def _text(pattern: str) -> FieldInfo:
+    found: FieldInfo = Field(pattern=rf"^{pattern}$")
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """One package as the repodata has it."""
+    """One package as the repodata has it.
 
-    file_name: str
-    name: str
-    version: str
-    build: str
-    build_number: int
-    subdir: str
-    size: int
-    sha256: str
+    The patterns hold for what is read: from these words come paths, addresses and commands.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="ignore")
+
+    file_name: Annotated[str, _text(r"[A-Za-z0-9_][A-Za-z0-9_.+!-]*\.conda")]
+    name: Annotated[str, _text(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")]
+    version: Annotated[str, _text(r"[A-Za-z0-9_.+!-]+"), AfterValidator(_is_version)]
+    build: Annotated[str, _text(r"[A-Za-z0-9_.+-]*")]
+    build_number: Annotated[int, Field(ge=0)]
+    subdir: Annotated[str, _text(r"[a-z0-9]+(-[a-z0-9]+)?")]
+    size: Annotated[int, Field(ge=0, lt=1 << 53)]
+    sha256: Annotated[str, _text(r"[0-9a-f]{64}")]
     depends: tuple[str, ...] = ()
     constrains: tuple[str, ...] = ()
-    #: milliseconds since 1970
-    timestamp: int = 0
+    #: milliseconds since 1970, 0 where it is not known
+    timestamp: Annotated[int, Field(ge=0, le=_END_OF_TIME)] = 0
     license: str = ""
 
     @property
     def key(self) -> str:
         """``<subdir>/<file name>``: its place in a channel."""
         return f"{self.subdir}/{self.file_name}"
+
+    def needs(self, name: str) -> tuple[MatchSpec, ...]:
+        """Return what it wants of a package of that name.
+
+        Raises:
+            IntegrityError: what it says is no match spec.
+
+        """
+        wanted = [spec for spec in self.depends if spec.split(" ", 1)[0] == name]
+        try:
+            return tuple(MatchSpec(spec) for spec in wanted)
+        except InvalidMatchSpecError as error:
+            raise IntegrityError(
+                f"it depends on {', '.join(wanted)}, which no solver understands: {error}",
+                where=self.key,
+                next_step="build it again, or mend it by a hotfix (docs/publishing.md)",
+            ) from error
 
     def fits(self, spec: MatchSpec) -> bool:
         """Whether a match spec takes this package."""
@@ -78,11 +118,24 @@ def parse_records(content: bytes, where: str) -> tuple[Record, ...]:
         IntegrityError: not parsable, or a record lacks what every record has.
 
     """
-    rows = _parse(content, where).get(_PACKAGES, {})
+    document = _parse(content, where)
+    rows = document.get(_PACKAGES, {})
     try:
-        return tuple(_record(name, rows[name]) for name in sorted(rows))
-    except (KeyError, TypeError) as error:
+        names = sorted(rows)
+        found = _READER.validate_python([_raw(name, rows[name]) for name in names])
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place, *key = first["loc"]
+        raise _broken(
+            where, f"{names[int(place)]!r}, {'.'.join(map(str, key))}: {first['msg']}"
+        ) from error
+    except (AttributeError, KeyError, TypeError) as error:
         raise _broken(where, error) from error
+    subdir = document.get("info", {}).get("subdir", "")
+    for record in found:
+        if subdir and record.subdir != subdir:
+            raise _broken(where, f"{record.file_name} is for {record.subdir}")
+    return found
 
 
 def without_records(content: bytes, names: set[str], where: str) -> bytes:
@@ -113,21 +166,15 @@ def _parse(content: bytes, where: str) -> dict[str, Any]:
     return loaded
 
 
-def _record(file_name: str, row: dict[str, Any]) -> Record:
-    return Record(
-        file_name=file_name,
-        name=row["name"],
-        version=row["version"],
-        build=row["build"],
-        build_number=row["build_number"],
-        subdir=row["subdir"],
-        size=row["size"],
-        sha256=row["sha256"],
-        depends=tuple(row.get("depends", ())),
-        constrains=tuple(row.get("constrains", ())),
-        timestamp=row.get("timestamp", 0),
-        license=row.get("license") or "",
-    )
+def _raw(file_name: str, row: dict[str, Any]) -> dict[str, Any]:
+    # null stands for nothing (CEP 36)
+    return {key: value for key, value in row.items() if value is not None} | {
+        "file_name": file_name
+    }
+
+
+#: the records of one repodata.json
+_READER: Final = TypeAdapter(tuple[Record, ...])
 
 
 def _broken(where: str, why: object) -> IntegrityError:

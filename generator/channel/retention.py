@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from packaging.version import InvalidVersion, Version
-from rattler import MatchSpec
 
 from generator.channel.repodata import Record
 from generator.model import Keep, Retention
@@ -61,16 +60,23 @@ def series_of(record: Record) -> Series:
 
 
 def retire(
-    records: Sequence[Record], retention: Retention, now: datetime, *, pinned: Iterable[str] = ()
+    records: Sequence[Record],
+    retention: Retention,
+    now: datetime,
+    *,
+    pinned: Iterable[str] = (),
+    train: TrainName | None = None,
 ) -> tuple[Retired, ...]:
     """Choose what may go, sorted by place in the channel.
 
     The newest build of each series stays whatever its age, as does everything that a package
-    which stays needs. ``pinned`` are keys that stay whatever the policy says.
+    which stays needs. ``pinned`` are keys that stay whatever the policy says. ``train`` is the one
+    that all of them are of, where their versions do not tell: upstream's candidates are called as
+    the release will be.
     """
     reasons: dict[str, str] = {}
     for series, members in _grouped(records).items():
-        keep = retention.keep.get(series[-1], Keep())
+        keep = retention.keep.get(train or series[-1], Keep())
         for record, reason in _beyond(members, keep, now):
             reasons[record.key] = reason
     for key in pinned:
@@ -102,7 +108,7 @@ def _beyond(members: list[Record], keep: Keep, now: datetime) -> Iterator[tuple[
         made = datetime.fromtimestamp(record.timestamp / 1000, tz=now.tzinfo)
         if keep.versions is not None and rank >= keep.versions:
             yield record, f"{rank} newer versions, and {keep.versions} are kept"
-        elif keep.days is not None and now - made > timedelta(days=keep.days):
+        elif keep.days is not None and record.timestamp and now - made > timedelta(days=keep.days):
             yield record, f"{(now - made).days} days old, and {keep.days} are kept"
         elif keep.builds is not None and newer >= keep.builds:
             yield record, f"{newer} newer builds of this version, and {keep.builds} are kept"
@@ -125,18 +131,19 @@ def _needed(kept: list[Record], going: list[Record]) -> list[Record]:
     leaving = {record.key for record in going}
     queue, stays = list(kept), []
     while queue:
-        for spec in queue.pop().depends:
-            candidates = names.get(spec.split(" ", 1)[0], [])
+        record = queue.pop()
+        for name in dict.fromkeys(spec.split(" ", 1)[0] for spec in record.depends):
+            candidates = names.get(name, [])
             if not any(candidate.key in leaving for candidate in candidates):
                 continue
-            wanted = MatchSpec(spec)
-            fitting = [each for each in candidates if each.fits(wanted)]
-            if not fitting or any(each.key not in leaving for each in fitting):
-                continue
-            best = max(fitting, key=newest_first)
-            leaving.remove(best.key)
-            stays.append(best)
-            queue.append(best)
+            for wanted in record.needs(name):
+                fitting = [each for each in candidates if each.fits(wanted)]
+                if not fitting or any(each.key not in leaving for each in fitting):
+                    continue
+                best = max(fitting, key=newest_first)
+                leaving.remove(best.key)
+                stays.append(best)
+                queue.append(best)
     return stays
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from generator.atomic import write_bytes
+from generator.channel.checking import check_package
 from generator.channel.local import LocalChannel
 from generator.channel.repodata import REPODATA, UNPATCHED, Record, parse_records
 from generator.errors import IntegrityError, StorageError
@@ -31,15 +32,16 @@ class Outgoing:
         return self.record.key
 
     def verify(self) -> None:
-        """Raise IntegrityError when the file is not what its record says."""
+        """Raise IntegrityError when the file is not what its record and its name say."""
         with self.path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != self.record.sha256:
             raise IntegrityError(
                 f"its sha256 is {found}, and its channel's repodata says {self.record.sha256}",
                 where=str(self.path),
-                next_step="index that channel again: armtorch build, or armtorch index",
+                next_step="delete it there and build it again: armtorch build",
             )
+        check_package(self.path, self.record.subdir)
 
 
 class Store(Protocol):

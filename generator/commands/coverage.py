@@ -10,6 +10,7 @@ from generator.commands.tables import table_console
 from generator.explaining import Coverage, Offer, to_json
 from generator.stages.explaining import Reach, compare_channels
 from generator.stages.project import Project
+from generator.urls import masked
 
 _AGAINST = ("conda-forge", "pytorch")
 #: characters of one reason in the table
@@ -39,14 +40,15 @@ def command(project: Project, against: tuple[str, ...], reach: Reach, *, as_json
     """
     found = compare_channels(project, against or _AGAINST, reach)
     if as_json:
-        click.echo(to_json(Coverage, found), nl=False)
+        click.echo(masked(to_json(Coverage, found)), nl=False)
     else:
         _show(found)
 
 
 def _show(found: Coverage) -> None:
     table = Table(
-        "subdir", "accelerator", "package", "upstream", found.ours, *found.against, "missing",
+        "subdir", "accelerator", "package", "upstream",
+        *map(masked, (found.ours, *found.against)), "missing",
         box=None, pad_edge=False,
     )  # fmt: skip
     for row in found.rows:
@@ -57,7 +59,7 @@ def _show(found: Coverage) -> None:
             row.upstream or "-",
             _offer(row.ours),
             *(_offer(offer) for offer in row.theirs),
-            "; ".join(_brief(text) for text in row.missing),
+            "; ".join(_brief(masked(text)) for text in row.missing),
         )
     console = table_console()
     console.print(table)

@@ -8,6 +8,7 @@ from generator.commands.options import json_option, reach_options
 from generator.explaining import Checkup, to_json
 from generator.stages.explaining import Reach, check_machine
 from generator.stages.project import Project
+from generator.urls import masked
 
 
 @click.command("doctor")
@@ -25,7 +26,7 @@ def command(project: Project, reach: Reach, *, as_json: bool) -> None:
     """
     found = check_machine(project, reach)
     if as_json:
-        click.echo(to_json(Checkup, found), nl=False)
+        click.echo(masked(to_json(Checkup, found)), nl=False)
     else:
         _show(found)
 
@@ -52,4 +53,4 @@ def _show(found: Checkup) -> None:
     if not found.command:
         return
     state = "solved on the channels" if found.verified else f"not verified: {found.detail}"
-    click.echo(f"command ({state}):\n  {found.command}")
+    click.echo(masked(f"command ({state}):\n  {found.command}"))

@@ -7,10 +7,11 @@ import sys
 import click
 
 from generator.commands.options import ManyValues, joined, json_option, reach_options
+from generator.errors import UnreachableError
 from generator.explaining import Explanation, lines_of, to_json
 from generator.model import PythonBuild
 from generator.stages.explaining import ExplainOptions, Reach, explain_request
-from generator.stages.project import Project
+from generator.urls import masked
 
 
 @click.command("explain")
@@ -36,11 +37,17 @@ from generator.stages.project import Project
     metavar="A,B",
     help="What the client asks after the command's own channels. Default: conda-forge.",
 )
+@click.option(
+    "--check",
+    is_flag=True,
+    help="For scripts: exit with 1 when it does not work as it is, with "
+    f"{UnreachableError.exit_code} when a channel's silence leaves that open.",
+)
 @reach_options
 @json_option
-@click.pass_obj
+@click.pass_context
 def command(
-    project: Project,
+    ctx: click.Context,
     what: tuple[str, ...],
     subdir: str | None,
     virtual: tuple[str, ...],
@@ -48,6 +55,7 @@ def command(
     default_channels: tuple[str, ...],
     reach: Reach,
     *,
+    check: bool,
     as_json: bool,
 ) -> None:
     """Say why a conda, mamba, micromamba or pixi command fails, and which command works.
@@ -61,6 +69,9 @@ def command(
       armtorch explain "pixi add pytorch-gpu" --subdir linux-aarch64 --virtual __cuda=12.6
       armtorch explain environment.yml --subdir osx-arm64
       conda install torchaudio -c pytorch 2>&1 | armtorch explain -
+      armtorch explain environment.yml --check || echo "not on this machine"
+
+    Its exit code is 0 once it has explained, whatever it found; --check tells the outcomes apart.
     """
     text = sys.stdin.read() if what == ("-",) else " ".join(what)
     options = ExplainOptions(
@@ -70,9 +81,12 @@ def command(
         default_channels=default_channels,
         reach=reach,
     )
-    found = explain_request(project, text, options)
+    found = explain_request(ctx.obj, text, options)
     if as_json:
-        click.echo(to_json(Explanation, found), nl=False)
-        return
-    for line in lines_of(found):
-        click.echo(line)
+        click.echo(masked(to_json(Explanation, found)), nl=False)
+    else:
+        for line in lines_of(found):
+            click.echo(masked(line))
+    # a command that works, and another one beside it: what it installs does not run
+    if check and (found.outcome != "works" or found.commands):
+        ctx.exit(UnreachableError.exit_code if found.outcome == "unknown" else 1)

@@ -17,7 +17,7 @@ from generator.stages.project import Project
 @click.option(
     "--from",
     "source",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
     default="channel",
     show_default=True,
     help="The channel folder.",
@@ -42,7 +42,12 @@ from generator.stages.project import Project
     metavar="CHANNEL",
     help="Show what these channels have of each cell, too: conda-forge, pytorch.",
 )
-@click.option("--url", default="", help="What commands call the channel, instead of channel: .")
+@click.option(
+    "--url",
+    default="",
+    help="What commands call the channel, instead of channel: in feedstock.yaml; KIND+https:// as "
+    "for publish, where the server is not a public one.",
+)
 @click.pass_obj
 def command(
     project: Project,
@@ -55,6 +60,8 @@ def command(
     url: str,
 ) -> None:
     """Write the channel's page: static files that any web server serves, or a browser opens.
+
+    The sub-channels of rc and nightly, label/ in the folder, are on it, too.
 
     \b
     Examples:

@@ -120,7 +120,12 @@ def _wheels(project: Project, planned: Publication) -> tuple[int, int]:
     """Return the bytes of the plan's packages and of the wheels they stand for."""
     rows = planned.plan.rows
     packages = sum(row.package.record.size for row in rows)
-    return packages, wheel_bytes(known_packages(project), (row.package.key for row in rows))
+    known = known_packages(project)
+    # a label that is no train's has packages of any
+    anywhere = {key: variant for (_, key), variant in known.items()}
+    keys = [row.package.key for row in rows]
+    label = planned.place.label
+    return packages, wheel_bytes(known.get((label, key), anywhere.get(key)) for key in keys)
 
 
 def _show(project: Project, planned: Publication) -> None:

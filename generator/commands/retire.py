@@ -16,24 +16,32 @@ from generator.stages.retention import remove
 @click.option("--to", required=True, metavar="DEST", help="The destination, as for publish.")
 @click.option("--label", default="", help="Its label, as for publish.")
 @click.option("--dry-run", is_flag=True, help="List what would go, and stop.")
+@click.option("--yes", is_flag=True, help="Delete at a host, too, which keeps no copy.")
 @json_option
 @click.pass_obj
-def command(project: Project, *, to: str, label: str, dry_run: bool, as_json: bool) -> None:
+def command(
+    project: Project, *, to: str, label: str, dry_run: bool, yes: bool, as_json: bool
+) -> None:
     """Take away what a destination's retention: in feedstock.yaml does not keep.
 
     The newest build of each cell and Python stays whatever its age, and so does everything that a
     package which stays depends on. Without retention: rc keeps 3 versions, nightly 14 of at most
     30 days, stable everything.
 
+    prefix.dev, anaconda.org, quetz and artifactory delete by their own requests and want a token
+    in the variable that publish names, and --yes here. At anaconda.org a file that has another
+    label, too, is left alone.
+
     \b
     Examples:
       armtorch retire --to mirror --dry-run
       armtorch retire --to s3://my-bucket/torch --label nightly
+      armtorch retire --to https://anaconda.org/me --label nightly --yes
     """
     place = open_place(project, to, label)
     chosen = retirable(place)
     if not dry_run and chosen:
-        remove(project, place, chosen)
+        remove(project, place, chosen, confirmed=yes)
     if as_json:
         write_json(
             {

@@ -36,6 +36,8 @@ _SENTENCES: Final[dict[Cause, str]] = {
     "malformed": "channel {channel}: what it answered is no repodata ({detail})",
 }
 _OFFERED = 5
+#: names in one list
+_LISTED = 7
 
 
 def lead(finding: Finding, packages: Iterable[str]) -> str:
@@ -102,8 +104,10 @@ def merged(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def listed(parts: Iterable[str], word: str = "and") -> str:
-    """``a``, ``a and b``, ``a, b and c``."""
+    """``a``, ``a and b``, ``a, b and c``; of very many the first ones and how many more."""
     found = list(parts)
+    if len(found) > _LISTED + 1:
+        found = [*found[:_LISTED], f"{len(found) - _LISTED} more"]
     if len(found) < 2:
         return "".join(found)
     return f"{', '.join(found[:-1])} {word} {found[-1]}"
@@ -133,7 +137,9 @@ def _known(finding: Finding) -> VirtualFacts | None:
 
 def _name(finding: Finding) -> str:
     known = _known(finding)
-    return known.name if known else finding.virtual
+    if known is None:
+        return finding.virtual
+    return known.name if finding.needed else known.plain or known.name
 
 
 def _chain(finding: Finding) -> str:
@@ -150,6 +156,7 @@ def _chain(finding: Finding) -> str:
         "conflict": f"{way}, and {_together(finding.against)}",
         "absent": f"{way}, and none of the channels has that",
         "version": f"{way}{offered}",
+        "malformed": f"{way}, which cannot be read as a package",
     }.get(finding.detail, way or f"{finding.package} is there, and what it needs is not")
 
 

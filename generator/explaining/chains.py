@@ -9,7 +9,7 @@ from typing import Final
 from rattler import MatchSpec, RepoDataRecord
 
 from generator.explaining.findings import Cause
-from generator.explaining.probing import Prober, Setting, satisfied, smallest_failing
+from generator.explaining.probing import Prober, Setting, readable, satisfied, smallest_failing
 from generator.explaining.records import matching, newest_first, text_of, versions, virtual_specs
 
 #: how deep a chain is followed, and how many records of one name are tried
@@ -84,7 +84,10 @@ class _Walk:
         if spec in self._known:
             return self._known[spec]
         self._known[spec] = Chain(links=(spec,), cause="dependencies")
-        name, wanted = spec.split(maxsplit=1)[0].split("[", maxsplit=1)[0], MatchSpec(spec)
+        name, wanted = spec.split(maxsplit=1)[0].split("[", maxsplit=1)[0], readable(spec)
+        if wanted is None:
+            self._known[spec] = Chain(links=(spec,), cause="malformed")
+            return self._known[spec]
         visible = self._prober.visible(name, self._setting)
         fitting = matching(visible, wanted)
         if not fitting:

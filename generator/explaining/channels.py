@@ -30,6 +30,8 @@ from generator.urls import local_path, public_url
 ALIAS: Final = "https://conda.anaconda.org"
 #: seconds for one answer
 TIMEOUT: Final = 20
+#: what tells nothing of a channel: a proxy's login, too slow, too many (RFC 9110, RFC 6585)
+_NOT_NOW: Final = frozenset({407, 408, 425, 429})
 State = Literal["answered", "cached", "absent", "unreachable", "malformed"]
 
 
@@ -205,8 +207,9 @@ class Channels:
 
 def _meaning(statuses: Sequence[int], said: str) -> tuple[State, str]:
     """Tell the outcomes apart by the HTTP status of noarch, which every channel has, and subdir."""
-    if any(status == 429 or status >= 500 for status in statuses):
-        return "unreachable", f"HTTP {max(statuses)}"
+    if any(status in _NOT_NOW or status >= 500 for status in statuses):
+        proxy = ": the proxy asks for a login" if 407 in statuses else ""
+        return "unreachable", f"HTTP {max(statuses)}{proxy}"
     if statuses[0] >= 400:
         login = ": it does not exist or asks for a login" if statuses[0] in {401, 403} else ""
         return "absent", f"HTTP {statuses[0]} for noarch/repodata.json{login}"

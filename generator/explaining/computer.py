@@ -20,6 +20,7 @@ from pydantic import ConfigDict
 from rattler import Subdir as RattlerSubdir
 
 from generator.datafiles import subdirs
+from generator.errors import SelectionError
 from generator.explaining.facts import common_virtual_packages, jetpacks
 from generator.testing import Machine
 
@@ -97,8 +98,28 @@ class System:
             kernel=platform.system(),
             processor=_processor(environment),
             subdir=current,
-            virtual_packages=native.virtual_packages,
+            virtual_packages=with_overrides(native.virtual_packages, environment),
         )
+
+
+def overrides(variables: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the virtual packages that CONDA_OVERRIDE_* set, ``__cuda=13.0``; without, ``__cuda=``.
+
+    Source: conda docs, "Managing virtual packages"; ``__archspec`` has its name as the build.
+    """
+    found = []
+    for variable, value in variables.items():
+        before, separator, name = variable.partition("CONDA_OVERRIDE_")
+        if separator and not before:
+            version = f"1={value}" if name == "ARCHSPEC" and value else value
+            found.append(f"__{name.lower()}={version}")
+    return tuple(found)
+
+
+def with_overrides(packages: tuple[str, ...], variables: Mapping[str, str]) -> tuple[str, ...]:
+    """Return virtual packages as clients see them with these variables."""
+    by_name = {text.partition("=")[0]: text for text in (*packages, *overrides(variables))}
+    return tuple(text for text in by_name.values() if text.partition("=")[2] or "=" not in text)
 
 
 def look(root: Path, environment: Mapping[str, str], system: System | None) -> Computer:
@@ -106,8 +127,19 @@ def look(root: Path, environment: Mapping[str, str], system: System | None) -> C
 
     ``system`` is None for a disk of another machine: what its files do not tell is then taken
     from a common machine of its kind.
+
+    Raises:
+        SelectionError: there is no system below ``root``.
+
     """
-    userland = _userland(root) or (system.subdir if system else "linux-aarch64")
+    userland = _userland(root) or (system.subdir if system else "")
+    if not userland:
+        raise SelectionError(
+            "no system's programs are below this folder (bin/sh, usr/bin/env), or they are for a "
+            "machine that conda does not know",
+            where=str(root),
+            next_step="name the folder where its root file system is mounted",
+        )
     hardware = userland
     if system is not None:
         hardware = _HARDWARE.get((system.kernel, system.processor), userland)

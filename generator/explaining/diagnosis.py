@@ -107,7 +107,7 @@ def _not_there(spec: str, source: Source, setting: Setting, prober: Prober) -> F
 
 def _meant(name: str, source: Source, setting: Setting, prober: Prober) -> str:
     """Return the name that was perhaps meant: a known one, or the nearest on the channel."""
-    if name in facts().switches:
+    if name in facts().switches or prober.impatient:
         return ""
     names = prober.channels.names(source, setting.subdirs)
     if (renamed := facts().renames.get(name)) is not None and renamed in names:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -12,7 +13,16 @@ from generator.explaining.request import Request, channel_of, name_of, parsed
 
 #: what a person gives up or changes: commands that differ in it are worth showing beside another
 Choice = Literal[
-    "name", "channel", "priority", "cpu", "build", "version", "python", "subdir", "drop"
+    "name",
+    "channel",
+    "priority",
+    "cpu",
+    "override",
+    "build",
+    "version",
+    "python",
+    "subdir",
+    "drop",
 ]
 _COST: dict[Choice, float] = {
     "name": 0.5,
@@ -20,6 +30,7 @@ _COST: dict[Choice, float] = {
     "priority": 2.0,
     "build": 3.0,
     "cpu": 3.2,
+    "override": 3.3,
     "python": 3.5,
     "version": 4.0,
     "subdir": 2.2,
@@ -27,6 +38,14 @@ _COST: dict[Choice, float] = {
 }
 #: leaving out a package that only chooses a build gives nothing up
 _SWITCH_COST = 2.5
+#: changes that concern many packages are made to all of them at once, at these costs: each more
+#: than changing two of them, less than changing three
+_MANY = 3
+_TOGETHER: dict[Choice, float] = {"build": 7.0, "version": 8.5, "drop": 12.5}
+#: packages for which each change is tried alone, too; an exported environment has hundreds
+_ALONE = 4
+#: names in one sentence
+_NAMED = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +61,14 @@ class Edit:
 
 
 def edits(
-    request: Request, found: Iterable[Finding], *, ours: str, base: Iterable[str], native: str
+    request: Request,
+    found: Iterable[Finding],
+    *,
+    ours: str,
+    base: Iterable[str],
+    native: str,
+    prepares: bool,
+    excluded: Mapping[str, str],
 ) -> list[Edit]:
     """Return what could help, going by the causes.
 
@@ -52,6 +78,8 @@ def edits(
         ours: our channel's name, "" for none.
         base: the channels that ours needs beside it.
         native: the subdir of the hardware, "" where the request is for that already.
+        prepares: whether the machine may prepare an environment for one with a GPU.
+        excluded: packages, and the versions of them that do not run on the machine.
 
     """
     findings = list(found)
@@ -59,7 +87,10 @@ def edits(
         *_names(request, findings),
         *_channels(request, ours, tuple(base)),
         *_priority(request),
+        *(_override(findings) if prepares else []),
+        *_running(request, excluded),
         *_specs(request, findings),
+        *_together(request, findings),
         *_python(request),
         *_subdir(native),
         *_drops(request, findings),
@@ -135,18 +166,40 @@ def _priority(request: Request) -> list[Edit]:
     return [_edit("priority", "priority", words, lambda r: replace(r, strict=False))]
 
 
+def _override(findings: list[Finding]) -> list[Edit]:
+    """Prepare an environment for a machine with a driver, as on a cluster's login node."""
+    needed = [f.needed for f in findings if f.virtual == "__cuda" and not f.found]
+    if not needed:
+        return []
+    versions = [facts().override_cuda, *re.findall(r"\d+(?:\.\d+)?", " ".join(needed))]
+    cuda = max(versions, key=lambda text: [int(part) for part in text.split(".")])
+    words = f"for a machine with a driver for CUDA {cuda}, prepared on this one"
+    override = (f"__cuda={cuda}",)
+    return [_edit("override", "cpu", words, lambda r: replace(r, overrides=override))]
+
+
+def _running(request: Request, excluded: Mapping[str, str]) -> list[Edit]:
+    """Ask for versions that run on the machine, of what installs there and does not run."""
+    return [
+        _edit(
+            "version",
+            spec,
+            f"with a {spec} that runs on this machine",
+            _swapper(spec, spec + ",".join(f"!={part}" for part in excluded[spec].split("|"))),
+        )
+        for spec in request.specs
+        if spec in excluded
+    ]
+
+
 def _specs(request: Request, findings: list[Finding]) -> list[Edit]:
     found = []
     asked_cuda = [spec for spec in request.specs if _on_cpu(spec) != spec]
     if asked_cuda:
         found.append(_edit("cpu", "cpu", "on the CPU", _to_cpu))
-    guilty = {
-        spec for finding in findings for spec in (*finding.spec.split(), *finding.against)
-    } & set(request.specs)
-    for spec in request.specs:
+    guilty = _guilty(request, findings)
+    for spec in guilty if len(guilty) <= _ALONE else ():
         wanted, name = parsed(spec), name_of(spec)
-        if spec not in guilty or name == "python":
-            continue
         if wanted.build is not None and spec not in asked_cuda:
             version = f"{name}{_version(wanted.version)}"
             found.append(_edit("build", spec, f"with any build of {name}", _swapper(spec, version)))
@@ -163,6 +216,67 @@ def _specs(request: Request, findings: list[Finding]) -> list[Edit]:
     return found
 
 
+def _guilty(request: Request, findings: Iterable[Finding]) -> list[str]:
+    """Return the packages that a cause is about, Python aside."""
+    named = {s for finding in findings for s in (*finding.spec.split(), *finding.against)}
+    return [spec for spec in request.specs if spec in named and name_of(spec) != "python"]
+
+
+def _together(request: Request, findings: list[Finding]) -> list[Edit]:
+    """Change many packages in one go: what an environment from another machine needs."""
+    guilty = _guilty(request, findings)
+    nowhere = {"absent", "elsewhere"}
+    causes: dict[str, set[str]] = {}
+    for finding in findings:
+        causes.setdefault(finding.spec, set()).add(finding.cause)
+    gone = [spec for spec in guilty if causes.get(spec) and causes[spec] <= nowhere]
+    pinned = [s for s in request.specs if name_of(s) != "python" and s != name_of(s)]
+    built = [spec for spec in pinned if parsed(spec).build is not None]
+    changes: list[tuple[Choice, str, list[str], Callable[[str], str | None]]] = [
+        ("build", "with any builds of", built, _without_build),
+        ("version", "with other versions of", [s for s in pinned if s in guilty], name_of),
+        ("version", "with other versions of", pinned, name_of),
+        ("drop", "without", gone, lambda _: None),
+    ]
+    return [
+        _edit(
+            choice,
+            f"all {choice}",
+            f"{words} {_few(s for s in specs if choice == 'drop' or s not in gone)}",
+            _each(specs, new, every=specs is pinned),
+            cost,
+        )
+        for number, (choice, words, specs, new) in enumerate(changes)
+        if len(specs) >= (_MANY if len(guilty) <= _ALONE else 1)
+        for cost in (_TOGETHER[choice] + number / 10,)
+    ]
+
+
+def _few(specs: Iterable[str]) -> str:
+    names = [name_of(spec) for spec in specs]
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def _each(
+    specs: Iterable[str], new: Callable[[str], str | None], *, every: bool
+) -> Callable[[Request], Request]:
+    """Change specs by their names: another edit may have changed what stands behind those."""
+    names = {name_of(spec) for spec in specs}
+
+    def apply(asked: Request) -> Request:
+        for spec in asked.specs:
+            if name_of(spec) in names or (every and name_of(spec) != "python"):
+                asked = asked.swap(spec, new(spec))
+        return asked
+
+    return apply
+
+
+def _without_build(spec: str) -> str:
+    return f"{name_of(spec)}{_version(parsed(spec).version)}"
+
+
 def _python(request: Request) -> list[Edit]:
     pinned = [spec for spec in request.solved if name_of(spec) == "python" and spec != "python"]
     if not pinned:
@@ -172,7 +286,14 @@ def _python(request: Request) -> list[Edit]:
         kept = tuple(spec for spec in asked.specs if name_of(spec) != "python")
         return replace(asked.anew(), specs=("python", *kept))
 
-    return [_edit("python", "python", "with another Python", apply)]
+    found = [_edit("python", "python", "with another Python", apply)]
+    for spec in pinned:
+        # one exact build of an environment from another platform
+        if (exact := re.match(r"python=+(\d+\.\d+)\.\d", spec)) and spec in request.specs:
+            words = f"with any Python {exact[1]}"
+            change = _swapper(spec, f"python={exact[1]}")
+            found.append(_edit("build", "python", words, change))
+    return found
 
 
 def _subdir(native: str) -> list[Edit]:
@@ -186,21 +307,12 @@ def _subdir(native: str) -> list[Edit]:
 
 
 def _drops(request: Request, findings: list[Finding]) -> list[Edit]:
-    guilty = {spec for f in findings for spec in (*f.spec.split(), *f.against)}
     found = []
-    for spec in request.specs:
+    guilty = _guilty(request, findings)
+    for spec in guilty if len(guilty) <= _ALONE and len(request.specs) > 1 else ():
         name = name_of(spec)
-        if spec in guilty and name != "python" and len(request.specs) > 1:
-            switch = name in facts().switches
-            found.append(
-                _edit(
-                    "drop",
-                    spec,
-                    f"without {name}",
-                    _swapper(spec, None),
-                    cost=_SWITCH_COST if switch else None,
-                )
-            )
+        cost = _SWITCH_COST if name in facts().switches else None
+        found.append(_edit("drop", spec, f"without {name}", _swapper(spec, None), cost))
     return found
 
 

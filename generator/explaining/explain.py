@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,7 +15,7 @@ from generator.explaining.diagnosis import diagnose
 from generator.explaining.edits import Edit, edits
 from generator.explaining.facts import facts
 from generator.explaining.findings import Finding
-from generator.explaining.notices import notices
+from generator.explaining.notices import excluded, fatal, notices
 from generator.explaining.probing import Prober, Setting, Solution
 from generator.explaining.report import (
     Explanation,
@@ -68,9 +68,10 @@ def explain(request: Request, context: Context) -> Explanation:
     found = diagnose(request.solved, setting, prober)
     outcome = _outcome(solution, found)
     suggestions: tuple[Suggestion, ...] = ()
-    if outcome != "works":
+    dies = fatal(context.machine, context.computer, solution or ())
+    if outcome != "works" or dies:
         suggestions = _suggestions(request, found, solution, context, prober)
-    shown = suggestions[0].solution if suggestions else solution
+    shown = suggestions[0].solution if suggestions and not dies else solution
     return Explanation(
         command=request.command(),
         subdir=context.machine.subdir,
@@ -86,7 +87,7 @@ def explain(request: Request, context: Context) -> Explanation:
         if outcome == "fails" and not suggestions
         else (),
         warnings=notices(context.machine, context.computer, shown or ()),
-        notes=request.notes,
+        notes=(*request.notes, *_notes(request, context, outcome, shown or (), suggestions)),
     )
 
 
@@ -94,12 +95,15 @@ def _setting(request: Request, context: Context) -> Setting:
     machine = context.machine
     if context.native_machine is not None and request.subdir == context.native:
         machine = context.native_machine
-    return Setting(
+    setting = Setting(
         machine=machine,
         sources=context.channels.open(request.searched, machine.subdir),
         strict=request.strict,
         by_name=facts().clients[request.client].by_name,
     )
+    for virtual in request.overrides:
+        setting = setting.with_virtual(virtual)
+    return setting
 
 
 def _outcome(solution: Solution | None, found: Iterable[Finding]) -> Outcome:
@@ -120,11 +124,33 @@ def _suggestions(
     def setting_of(asked: Request) -> Setting:
         return _setting(asked, context)
 
-    possible = edits(request, found, ours=context.ours, base=context.base, native=context.native)
-    if solution is not None:
+    def refused(brought: Solution) -> bool:
+        return fatal(context.machine, context.computer, brought)
+
+    computer = context.computer
+    possible = edits(
+        request,
+        found,
+        ours="" if _silence(context) else context.ours,
+        base=context.base,
+        native=context.native,
+        # a board computes on itself; a server may be the login node of others
+        prepares=computer is None or not computer.board,
+        excluded=excluded(context.machine, computer),
+    )
+    if solution is not None and found:
         # only a channel is in the way: the same command without it
         return suggest(request, [_without_silent(setting_of(request).sources)], setting_of, prober)
-    return suggest(request, possible, setting_of, prober)
+    return suggest(request, possible, setting_of, prober, refused=refused)
+
+
+def _silence(context: Context) -> str:
+    """Return why our channel cannot be suggested, "" where it can."""
+    if not context.ours:
+        return ""
+    sources = context.channels.open((context.ours,), context.machine.subdir)
+    bad = [source for source in sources if not source.usable]
+    return f"{bad[0].name} is {bad[0].state} ({bad[0].detail})" if bad else ""
 
 
 def _without_silent(sources: tuple[Source, ...]) -> Edit:
@@ -132,6 +158,35 @@ def _without_silent(sources: tuple[Source, ...]) -> Edit:
     words = f"without the channel {', '.join(silent)}"
     # the search leaves out such channels of every command it found; this one changes nothing else
     return Edit(choice="drop", key="channel", cost=1.0, words=words, apply=lambda asked: asked)
+
+
+def _notes(
+    request: Request,
+    context: Context,
+    outcome: Outcome,
+    shown: Iterable[RepoDataRecord],
+    suggestions: tuple[Suggestion, ...],
+) -> Iterator[str]:
+    """Say what no virtual package and no cause tells, where it is about this request."""
+    if outcome != "works" and context.ours not in request.searched and (why := _silence(context)):
+        yield f"{why}, so nothing of it is suggested; --channel names another"
+    if request.origin == "error" and outcome == "works":
+        yield (
+            "what you pasted did fail: perhaps in an environment with other packages "
+            "(--python), with other channels (--default-channels), or before they came"
+        )
+    asked = suggestions[0].request if suggestions else request
+    needs_driver = any(each.split()[0] == "__cuda" for record in shown for each in record.depends)
+    if asked.client == "pixi" and asked.verb == "add" and needs_driver and not asked.overrides:
+        yield (
+            "pixi solves for what the workspace says, not for this machine: "
+            f"pixi workspace system-requirements add cuda {_cuda(context.machine)}"
+        )
+
+
+def _cuda(machine: Machine) -> str:
+    found = [each.split("=")[1] for each in machine.virtual_packages if each[:7] == "__cuda="]
+    return found[-1] if found else facts().override_cuda
 
 
 def _asked(request: Request, solution: Solution | None) -> list[RepoDataRecord]:

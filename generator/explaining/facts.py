@@ -40,18 +40,28 @@ class VirtualFacts(_Row):
     """A virtual package in plain words."""
 
     name: str
+    #: what it is called where any version will do
+    plain: str = ""
     fix: str
     absent: str = ""
 
 
 class PastedFacts(_Row):
-    """How other tools' messages look, for texts that a person pastes."""
+    """How commands and other tools' messages look in texts that a person pastes."""
 
+    commands: Pattern
+    prompts: Pattern
+    variables: Pattern
+    in_front: Pattern
     lists: tuple[str, ...]
     items: Pattern
     sentences: tuple[Pattern, ...]
+    branches: Pattern
+    pythons: Pattern
+    packages: Pattern
     channels: Pattern
-    prompts: Pattern
+    channel_lists: tuple[str, ...]
+    platforms: Pattern
     clients: dict[Client, tuple[str, ...]]
 
 
@@ -60,12 +70,15 @@ class Facts(_Row):
 
     clients: dict[Client, ClientFacts]
     options: dict[str, OptionMeaning]
-    flags: dict[str, Literal["override", "strict", "flexible"]]
+    #: what a client means by an option, where that is something else
+    options_of: dict[Client, dict[str, OptionMeaning]]
+    flags: dict[str, Literal["override", "strict", "flexible", "pypi"]]
     multichannels: dict[str, tuple[str, ...]]
     subdirs: tuple[str, ...]
     machines: dict[str, tuple[str, ...]]
     virtual_packages: dict[str, VirtualFacts]
     without_lse: tuple[str, ...]
+    override_cuda: str
     renames: dict[str, str]
     cpu_instead: dict[str, str]
     switches: tuple[str, ...]

@@ -87,6 +87,24 @@ def dies(computer: Computer, package: str, version: str) -> bool:
     )
 
 
+def excluded(machine: Machine, computer: Computer | None) -> dict[str, str]:
+    """Return the packages, with their versions, that certainly do not run on the machine."""
+    return {
+        warning.package: warning.versions
+        for warning in warnings()
+        if warning.package and _holds(warning, machine, computer)
+    }
+
+
+def fatal(machine: Machine, computer: Computer | None, records: Iterable[RepoDataRecord]) -> bool:
+    """Whether one of ``records`` certainly does not run on the machine."""
+    known = list(records)
+    return any(
+        warning.package and _holds(warning, machine, computer) and _affected(warning, known)
+        for warning in warnings()
+    )
+
+
 def _notice(warning: Warn, version: str, *, certain: bool) -> Notice:
     text = warning.short.format(version=version)
     return Notice(id=warning.id, text=text, advice=warning.advice, certain=certain)

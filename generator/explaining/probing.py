@@ -21,7 +21,12 @@ from rattler import (
     RepoDataRecord,
 )
 from rattler import solve as rattler_solve
-from rattler.exceptions import GatewayError, SolverError
+from rattler.exceptions import (
+    GatewayError,
+    InvalidMatchSpecError,
+    InvalidPackageNameError,
+    SolverError,
+)
 from rattler.platform import Subdir as RattlerSubdir
 from rattler.repo_data.gateway import Gateway
 
@@ -66,10 +71,10 @@ class Setting:
         return None
 
     def with_virtual(self, text: str) -> Setting:
-        """Return the setting with a virtual package replaced, ``__cuda=13.0``."""
-        name = text.partition("=")[0]
+        """Return the setting with ``__cuda=13.0`` replaced, or for ``__cuda=`` taken away."""
+        name, _, value = text.partition("=")
         kept = [each for each in self.machine.virtual_packages if each.partition("=")[0] != name]
-        machine = replace(self.machine, virtual_packages=(*kept, text))
+        machine = replace(self.machine, virtual_packages=(*kept, text) if value else tuple(kept))
         return replace(self, machine=machine)
 
 
@@ -135,7 +140,7 @@ class Prober:
             raise UnreachableError(
                 str(error).splitlines()[0],
                 where=", ".join(source.name for source in usable),
-                next_step="run it again, or with --offline on what is cached",
+                next_step="run it again, without one of the channels, or with --offline",
             ) from error
 
     def _within(
@@ -149,11 +154,15 @@ class Prober:
         """Solve within ``limit`` seconds; raises SolveError, GatewayError."""
         started = time.monotonic()
         try:
+            wanted = [self._addressed(spec) for spec in specs]
+        except (InvalidMatchSpecError, InvalidPackageNameError):
+            return None  # a record needs what is no package: the solver does not take it either
+        try:
             return tuple(
                 asyncio.run(
                     rattler_solve(
                         [source.url for source in setting.usable],
-                        [self._addressed(spec) for spec in specs],
+                        wanted,
                         gateway=gateway,
                         platforms=[RattlerSubdir(name) for name in setting.subdirs],
                         virtual_packages=setting.machine.records(),
@@ -188,10 +197,18 @@ def spec_name(spec: str) -> str:
     return str(MatchSpec(spec.rpartition("::")[2]).name.normalized)
 
 
+def readable(spec: str) -> MatchSpec | None:
+    """Read what a record needs; None for what is no package: channels have such records."""
+    try:
+        return MatchSpec(spec)
+    except (InvalidMatchSpecError, InvalidPackageNameError):
+        return None
+
+
 def satisfied(spec: str, setting: Setting) -> bool:
     """Whether the machine has the virtual package that a spec asks for."""
-    wanted = MatchSpec(spec)
-    return any(
+    wanted = readable(spec)
+    return wanted is not None and any(
         wanted.matches(
             PackageRecord(
                 each.name,

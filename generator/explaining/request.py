@@ -15,6 +15,9 @@ from generator.explaining.facts import Client
 #: a command somebody typed, an environment.yml, or another tool's message
 Origin = Literal["command", "file", "error"]
 
+#: what shells do not leave alone in a word
+_SPECIAL = frozenset(" <>|&*[]()'\"`;!$#\\{}")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
@@ -38,6 +41,10 @@ class Request:
     #: ``-n NAME`` or ``-p PATH``
     target: tuple[str, ...] = ()
     origin: Origin = "command"
+    #: virtual packages that variables set for the command, ``__cuda=13.0``
+    overrides: tuple[str, ...] = ()
+    #: whether the client said itself which channels it asks
+    listed: bool = False
     #: what was read and not used, in plain words
     notes: tuple[str, ...] = ()
 
@@ -77,21 +84,33 @@ class Request:
         line = [*head, *words, *options]
         if self.subdir and self.client == "micromamba":
             line += ["--platform", self.subdir]
-        prefix = f"CONDA_SUBDIR={self.subdir} " if self.subdir and "--platform" not in line else ""
-        return prefix + _joined(line)
+        variables = (
+            [f"CONDA_SUBDIR={self.subdir} "] if self.subdir and "--platform" not in line else []
+        )
+        return "".join([*variables, self._variables()]) + _joined(line)
+
+    def _variables(self) -> str:
+        parts = (text.lstrip("_").split("=") for text in self.overrides)
+        return "".join(f"CONDA_OVERRIDE_{name.upper()}={rest[-1]} " for name, *rest in parts)
 
     def _pixi(self, words: list[str]) -> str:
         options = ["--platform", self.subdir] if self.subdir else []
         if self.verb != "add":
             options += [part for channel in self.channels for part in ("-c", channel)]
-            return _joined(["pixi", *self.verb.split(), *options, *words])
+            return self._variables() + _joined(["pixi", *self.verb.split(), *options, *words])
         # pixi add takes its channels from the workspace
         added = [
             f"pixi workspace channel add --prepend {shlex.quote(channel)} && "
             for channel in reversed(self.channels)
             if channel not in self.defaults
         ]
-        return "".join(added) + _joined(["pixi", "add", *options, *words])
+        # and what there is to compute with (pixi docs, "System Requirements")
+        added += [
+            f"pixi workspace system-requirements add cuda {text.partition('=')[2]} && "
+            for text in self.overrides
+            if text.startswith("__cuda=")
+        ]
+        return "".join(added) + self._variables() + _joined(["pixi", "add", *options, *words])
 
 
 def parsed(spec: str) -> MatchSpec:
@@ -100,7 +119,7 @@ def parsed(spec: str) -> MatchSpec:
         return MatchSpec(spec)
     except (InvalidMatchSpecError, InvalidPackageNameError) as error:
         raise SelectionError(
-            f"not a package: {error}",
+            f"not a package: {str(error).splitlines()[0]}",
             where=spec,
             next_step="write packages as conda does: pytorch, pytorch=2.10, 'pytorch>=2.10'",
         ) from error
@@ -125,7 +144,11 @@ def name_of(spec: str) -> str:
 
 def _joined(words: list[str]) -> str:
     """Quote only what a shell would take apart; `=` and `*` after it are left to be read."""
-    return " ".join(
-        f"'{word}'" if set(word) & set(" <>|&*[]()'!;$") and "'" not in word else word
-        for word in words
-    )
+    return " ".join(_quoted(word) if set(word) & _SPECIAL else word for word in words)
+
+
+def _quoted(word: str) -> str:
+    """Quote a word; double quotes around single ones are easier to read than what shlex writes."""
+    if "'" not in word:
+        return f"'{word}'"
+    return shlex.quote(word) if set(word) & set('"$`\\!') else f'"{word}"'

@@ -38,10 +38,19 @@ class Suggestion:
 
 
 def suggest(
-    request: Request, possible: Sequence[Edit], setting_of: SettingOf, prober: Prober
+    request: Request,
+    possible: Sequence[Edit],
+    setting_of: SettingOf,
+    prober: Prober,
+    *,
+    refused: Callable[[Solution], bool] = lambda _: False,
 ) -> tuple[Suggestion, ...]:
-    """Return commands that were solved, the cheapest change first; () when nothing works."""
+    """Return commands that were solved, the cheapest change first; () when nothing works.
+
+    Solutions that are ``refused``, because they would not run, come only where there is no other.
+    """
     found: list[Suggestion] = []
+    last_resort: list[Suggestion] = []
     tried = 0
     for chosen in _by_cost(possible):
         if tried >= _PROBES or len(found) >= SHOWN or (found and prober.impatient):
@@ -60,9 +69,11 @@ def suggest(
         suggestion = _shortened(
             Suggestion(request=asked, edits=chosen, solution=solution), setting_of, prober
         )
-        if not any(_same(suggestion, each) for each in found):
+        if refused(suggestion.solution):
+            last_resort.append(suggestion)
+        elif not any(_same(suggestion, each) for each in found):
             found.append(suggestion)
-    return tuple(found)
+    return tuple(found or last_resort[:1])
 
 
 def _worth(asked: Request, original: Request) -> bool:
@@ -114,16 +125,32 @@ def _shortened(found: Suggestion, setting_of: SettingOf, prober: Prober) -> Sugg
         if python is not None:
             minor = ".".join(str(python.version).split(".")[:2])
             request = request.swap("python", f"python={minor}")
+    request = _pinned(request, found, setting_of, prober)
     for channel in request.channels:
         fewer = replace(request, channels=tuple(c for c in request.channels if c != channel))
-        if prober.solve(fewer.solved, setting_of(fewer)) is not None and (
-            channel in request.defaults or not _taken_from(channel, found, setting_of)
+        solution = prober.solve(fewer.solved, setting_of(fewer))
+        if solution is not None and (
+            channel in request.defaults
+            or _brings_the_same(replace(found, solution=solution), found)
         ):
             request = fewer
     solution = prober.solve(request.solved, setting_of(request))
     if solution is None:
         return found
     return replace(found, request=request, solution=solution)
+
+
+def _pinned(request: Request, found: Suggestion, setting_of: SettingOf, prober: Prober) -> Request:
+    """Name the version that was found where versions were only ruled out."""
+    for record in found.installs:
+        name = record.name.normalized
+        spec = next((each for each in request.specs if each.startswith(f"{name}!=")), None)
+        if spec is not None:
+            minor = ".".join(str(record.version).split(".")[:2])
+            named = request.swap(spec, f"{name}={minor}")
+            if prober.solve(named.solved, setting_of(named)) is not None:
+                request = named
+    return request
 
 
 def _answering(request: Request, setting: Setting) -> Request:
@@ -137,6 +164,6 @@ def _answering(request: Request, setting: Setting) -> Request:
     return replace(request, channels=kept)
 
 
-def _taken_from(channel: str, found: Suggestion, setting_of: SettingOf) -> bool:
-    urls = {s.url.rstrip("/") for s in setting_of(found.request).sources if s.name == channel}
-    return any(str(record.channel or "").rstrip("/") in urls for record in found.solution)
+def _brings_the_same(one: Suggestion, other: Suggestion) -> bool:
+    """Whether what was asked for is the same, whatever else comes with it."""
+    return [str(r.url) for r in one.installs] == [str(r.url) for r in other.installs]

@@ -11,7 +11,7 @@ from generator.explaining.notices import Notice
 from generator.explaining.report import Explanation, Installed
 
 #: lines of each part, so that all of them together stay below twenty
-_WHY, _MISSING, _WARNINGS, _NOTES = 6, 3, 2, 1
+_WHY, _MISSING, _WARNINGS, _NOTES = 5, 3, 2, 2
 #: the cause that the verdict names, the most telling first
 _WEIGHT: Final[tuple[Cause, ...]] = (
     "no-channel",
@@ -47,7 +47,10 @@ def verdict(explanation: Explanation) -> str:
     """Return the one line that says it all."""
     subdir, findings = explanation.subdir, explanation.findings
     if explanation.outcome == "works":
-        return f"This works on {subdir}: it installs {_brief(explanation.installs)}."
+        brings = _brief(explanation.installs)
+        if explanation.commands:
+            return f"This installs on {subdir}, and does not run on this machine: {brings}."
+        return f"This works on {subdir}: it installs {brings}."
     if explanation.outcome == "unknown":
         silent = [f.channel for f in findings if f.cause in {"unreachable", "malformed"}]
         return (
@@ -64,7 +67,7 @@ def verdict(explanation: Explanation) -> str:
 
 
 def _commands(explanation: Explanation) -> Iterator[str]:
-    if explanation.outcome == "works":
+    if explanation.outcome == "works" and not explanation.commands:
         return
     if explanation.outcome == "unknown" and not explanation.commands:
         yield "Look at the network, or name a mirror (--channel-alias); --offline uses the cache."

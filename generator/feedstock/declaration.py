@@ -96,7 +96,7 @@ class TrainPolicy:
     indexes: tuple[str, ...] = ("pypi",)
     """Names of the indexes to look in, the first that has a release wins."""
     label: Label | None = None
-    """Folder of the channel that its packages go to, with subdirs of its own; without one the
+    """Sub-channel that its packages go to, `label/<label>` in the channel's folder; without one the
     train's name, for stable the channel itself."""
 
 
@@ -191,7 +191,7 @@ class Feedstock:
     """Where the channel is published, by the names that `--to` takes."""
 
     def label(self, train: TrainName) -> str:
-        """Return the folder of the channel that a train's packages go to; "" for the channel."""
+        """Return the sub-channel that a train's packages go to; "" for the channel."""
         policy = self.trains.get(train)
         if policy is not None and policy.label is not None:
             return policy.label

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from generator.model.cell import TrainName
+
 CellState = Literal["here", "blocked", "unbuilt", "absent"]
 
 
@@ -24,7 +26,10 @@ class Offer:
     machine: str
     accelerator: str
     python: str
+    #: ``2.10``, or the name of a moving train
     train: str
+    #: of the sub-channel it is in; "" for the channel itself
+    label: str
     #: of pytorch
     version: str
     #: what is asked for, as match specs
@@ -48,6 +53,8 @@ class CoverageRow:
 
     machine: str
     accelerator: str
+    #: ``2.10``, ``nightly``; "" where there is no cell
+    line: str
     train: str
     version: str
     trio: dict[str, str]
@@ -73,6 +80,7 @@ class Build:
 
     file_name: str
     subdir: str
+    train: TrainName
     version: str
     build: str
     size: int
@@ -91,7 +99,7 @@ class Build:
 
 @dataclass(frozen=True, kw_only=True)
 class PackagePage:
-    """One package with all its builds, newest first."""
+    """One package with all its builds, releases before other trains, newest first."""
 
     name: str
     summary: str
@@ -99,7 +107,7 @@ class PackagePage:
 
     @property
     def versions(self) -> tuple[str, ...]:
-        """The versions, newest first."""
+        """The versions, in the order of the builds: the first is the newest release, if any."""
         return tuple(dict.fromkeys(build.version for build in self.builds))
 
     @property
@@ -133,6 +141,10 @@ class PageContent:
     accelerators: tuple[Choice, ...]
     pythons: tuple[Choice, ...]
     trains: tuple[Choice, ...]
+    #: train -> how people call it
+    train_names: dict[str, str]
+    #: train -> the sub-channel that its commands name, where it has one
+    sub_channels: dict[str, str]
     offers: tuple[Offer, ...]
     coverage: tuple[CoverageRow, ...]
     packages: tuple[PackagePage, ...]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,8 @@ _PACKAGE: Final = Path(__file__).parents[1]
 _ASSETS: Final = ("style.css", "page.js", "icon.svg")
 #: left in the folder, so that a later run knows which files are its own
 _LIST: Final = ".armtorch-page"
+#: what may stand in it: whoever wrote the list, no file elsewhere is taken away
+_OWN: Final = re.compile(r"(packages/)?[A-Za-z0-9_][A-Za-z0-9_.-]*\.html")
 
 
 def write_site(content: PageContent, folder: Path) -> tuple[Path, ...]:
@@ -34,7 +37,7 @@ def write_site(content: PageContent, folder: Path) -> tuple[Path, ...]:
             where=str(folder),
             next_step="name an empty folder, or one that armtorch page wrote",
         )
-    before = listed.read_text(encoding="utf-8").split() if listed.is_file() else []
+    before = [name for name in _listed(listed) if _OWN.fullmatch(name)]
     write_text(listed, "\n".join(sorted({*before, *files})) + "\n")
     for name, text in files.items():
         write_text(folder / name, text, durable=False)
@@ -44,6 +47,10 @@ def write_site(content: PageContent, folder: Path) -> tuple[Path, ...]:
         (folder / name).unlink(missing_ok=True)
     write_text(listed, "\n".join(sorted(files)) + "\n")
     return tuple(folder / name for name in (*files, *_ASSETS))
+
+
+def _listed(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").split() if path.is_file() else []
 
 
 def _render(content: PageContent) -> dict[str, str]:

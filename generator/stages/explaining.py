@@ -82,7 +82,9 @@ def explain_request(project: Project, text: str, options: ExplainOptions) -> Exp
     if options.python:
         request = replace(request, beside=(f"python={options.python}",))
     subdir = options.subdir or request.subdir
-    if request.origin != "command":
+    if request.origin == "command":
+        subdir = request.subdir or options.subdir  # CONDA_SUBDIR in the command is what happens
+    else:
         # it says where it was met, and no command needs to say that
         request = replace(request, subdir=None)
     if subdir is not None and subdir not in get_args(SubdirLiteral):
@@ -116,11 +118,11 @@ def explain_request(project: Project, text: str, options: ExplainOptions) -> Exp
 
 def _configured(request: Request, project: Project, options: ExplainOptions) -> Request:
     """Give a request the channels that its client asks on its own: as said, or as configured."""
-    if request.override or not request.defaults:
+    if request.override or not (request.defaults or request.listed):
         return request
     if options.default_channels:
         return replace(request, defaults=options.default_channels)
-    if request.client == "pixi" or options.subdir is not None:
+    if request.listed or request.client == "pixi" or options.subdir is not None:
         return request
     condarc = read_condarc(options.reach.root or Path("/"), project.environment)
     strict = request.strict or bool(condarc.strict)
@@ -130,6 +132,12 @@ def _configured(request: Request, project: Project, options: ExplainOptions) -> 
 def compare_channels(project: Project, against: Sequence[str], reach: Reach) -> Coverage:
     """Compare our channel with others, cell by cell; raises SelectionError, FeedstockError."""
     ours, _ = _ours(project, reach, "")
+    if not ours:
+        raise SelectionError(
+            "no channel to compare: there is no feedstock here",
+            where=str(project.feedstock),
+            next_step="run it in the feedstock's folder, or name your channel with --channel",
+        )
     return coverage(_channels(project, reach), ours, against, project.locked())
 
 

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import ConfigDict
-from rattler import MatchSpec
 
 from generator.channel import LocalChannel, Record
-from generator.channel.destinations import hosts
-from generator.channel.patching import HOTFIXES, PACKAGE, REVOKED, Hotfix, read_hotfixes
-from generator.channel.retention import newest_first, series_of
+from generator.channel.destinations import hosts, labelled_url
+from generator.channel.patching import HOTFIXES, REVOKED, Hotfix, read_hotfixes
+from generator.channel.retention import newest_first
 from generator.datafiles import load_data, subdirs
 from generator.errors import SolveError
 from generator.explaining import Coverage, package_notices
 from generator.feedstock import Feedstock
 from generator.matrix import matrix_view
 from generator.model import Variant
+from generator.model.cell import TrainName
 from generator.page import (
     Build,
     Choice,
@@ -31,12 +31,13 @@ from generator.page import (
     Source,
     write_site,
 )
-from generator.stages.page_coverage import accelerator_name, coverage_rows, in_order, python_of
+from generator.stages.page_coverage import Place, accelerator_name, coverage_rows, in_order
+from generator.stages.page_offers import first_offer, is_release, train_order
+from generator.stages.page_offers import offers as offers_of
+from generator.stages.page_records import Listed, listed
 from generator.stages.project import Project
 from generator.stages.publishing import known_packages, wheel_bytes
 from generator.testing import Machine, solve
-
-_TRIO = ("pytorch", "torchvision", "torchaudio")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,7 @@ class Words:
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     machines: dict[str, dict[str, str]]
+    trains: dict[TrainName, dict[str, str]]
     packages: dict[str, str]
 
 
@@ -81,13 +83,16 @@ def solvability(feedstock: Feedstock, source: LocalChannel, base: Sequence[str] 
     """Return a check that solves each offer with the base channels, or with ``base`` instead."""
 
     def check(offer: Offer) -> str:
-        wanted = next((row for name, row in feedstock.subdirs.items() if name == offer.machine))
+        declared = {str(name): row.base for name, row in feedstock.subdirs.items()}
         cuda = offer.accelerator.removeprefix("cuda")
         added = [] if cuda == "cpu" else [f"__cuda={cuda[:2]}.{cuda[2]}"]
         try:
             solve(
                 list(offer.specs),
-                channels=[source.url, *(base or wanted.base)],
+                channels=[
+                    *dict.fromkeys((source.labelled(offer.label).url, source.url)),
+                    *(base or declared.get(offer.machine, ())),
+                ],
                 machine=Machine.of(subdirs()[offer.machine], native=False, added=added),
             )
         except SolveError as error:
@@ -106,17 +111,16 @@ def page_content(
 ) -> PageContent:
     """Put together what the page says."""
     feedstock, words = project.declared(), load_data("page.yaml", Words)
-    folders = sorted(path.name for path in source.root.glob("*/") if path.is_dir())
-    records = [each for name in folders for each in source.records(name) if each.name != PACKAGE]
+    everything = listed(feedstock, source)
     known = known_packages(project)
     hotfixes = read_hotfixes(project.root / HOTFIXES)
-    there = [each for each in records if REVOKED not in each.depends]
+    there = [each for each in everything if not each.revoked]
     channel = url or feedstock.channel
-    found = _offers(there, channel, feedstock)
+    found = offers_of(there, channel, feedstock)
     blocked = {offer: reason for offer in found if check and (reason := check(offer))}
     offers = tuple(offer for offer in found if offer not in blocked)
     return PageContent(
-        channel=channel,
+        channel=labelled_url(channel, ""),
         base=_bases(feedstock),
         machines=tuple(
             Choice(value=name, **words.machines[name])
@@ -125,29 +129,33 @@ def page_content(
         ),
         accelerators=_choices((offer.accelerator for offer in offers), accelerator_name),
         pythons=_choices((offer.python for offer in offers), str),
-        trains=_choices((offer.train for offer in offers), _train_name),
+        trains=_train_choices(offers, words),
+        train_names={train: row["name"] for train, row in words.trains.items()},
+        sub_channels={
+            each.train: labelled_url(channel, each.label) for each in everything if each.label
+        },
         offers=offers,
-        first=_first(offers),
+        first=first_offer(offers),
         coverage=coverage_rows(
             matrix_view(feedstock, project.locked()),
             there,
-            {(o.machine, o.accelerator, o.python, o.version): r for o, r in blocked.items()},
+            {_place(offer): reason for offer, reason in blocked.items()},
             others,
         ),
-        packages=_packages(records, known, hotfixes, words),
+        packages=_packages(everything, known, hotfixes, words),
         sizes=Sizes(
-            packages=sum(record.size for record in records),
-            wheels=wheel_bytes(known, (record.key for record in records)),
+            packages=sum(each.record.size for each in everything),
+            wheels=wheel_bytes(known.get((each.label, each.record.key)) for each in everything),
             limits={host.host: host.files for host in hosts().values() if host.files},
         ),
         hotfixes=tuple((each.name, each.reason) for each in hotfixes),
         warnings=tuple(
             (each.text, each.advice)
             for each in package_notices(
-                (record.subdir, record.name, record.version) for record in there
+                (each.record.subdir, each.record.name, each.record.version) for each in there
             )
         ),
-        updated=max((_date(each) for each in records), default=""),
+        updated=max((_date(each.record) for each in everything), default=""),
     )
 
 
@@ -161,127 +169,30 @@ def _choices(values: Iterable[str], name: Callable[[str], str]) -> tuple[Choice,
     )
 
 
-def _train_name(value: str) -> str:
-    return value if value[0].isdigit() else value.capitalize()
+def _place(offer: Offer) -> Place:
+    train = "stable" if is_release(offer.train) else offer.train
+    return (offer.machine, offer.accelerator, offer.python, train, offer.version)
 
 
-def _minor(version: str) -> str:
-    return ".".join(version.split(".")[:2])
-
-
-def _train(record: Record) -> str:
-    """Return what the selector calls a release: ``2.10``, or the name of a moving train."""
-    train = series_of(record)[-1]
-    return _minor(record.version) if train == "stable" else train
-
-
-def _offers(records: Sequence[Record], channel: str, feedstock: Feedstock) -> tuple[Offer, ...]:
-    """Return every combination that the channel has a pytorch for."""
-    newest: dict[tuple[str, str, str, str], Record] = {}
-    for record in records:
-        if record.name != "pytorch" or not (python := python_of(record)):
-            continue
-        key = (record.subdir, series_of(record)[2], python, _train(record))
-        if key not in newest or newest_first(record) > newest_first(newest[key]):
-            newest[key] = record
-    by_name: dict[str, list[Record]] = defaultdict(list)
-    for record in records:
-        by_name[record.name].append(record)
+def _train_choices(offers: Sequence[Offer], words: Words) -> tuple[Choice, ...]:
+    train_words = {str(train): row for train, row in words.trains.items()}
     return tuple(
-        _offer(key, newest[key], by_name, channel, feedstock)
-        for key in sorted(newest, key=lambda key: tuple(map(in_order, key)))
+        Choice(value=value, name=value)
+        if is_release(value)
+        else Choice(value=value, **train_words[value])
+        for value in sorted({offer.train for offer in offers}, key=train_order)
     )
-
-
-def _first(offers: Sequence[Offer]) -> int:
-    """Return the place of what most people come for: the newest whole trio on a plain Python."""
-    known = list(subdirs())
-    return max(
-        range(len(offers)),
-        key=lambda place: (
-            -known.index(offers[place].machine),
-            len(offers[place].specs),
-            not offers[place].python.endswith("t"),
-            offers[place].accelerator == "cpu",
-            *map(in_order, (offers[place].train, offers[place].python)),
-        ),
-        default=0,
-    )
-
-
-def _offer(
-    key: tuple[str, str, str, str],
-    record: Record,
-    by_name: dict[str, list[Record]],
-    channel: str,
-    feedstock: Feedstock,
-) -> Offer:
-    machine, accelerator, python, train = key
-    abi = f"python={python.removesuffix('t')}"
-    # with a build string a version without .* is taken whole: =3.14=*_cp314t means ==3.14
-    threading = f".*=*_cp{python.replace('.', '')}" if python.endswith("t") else ""
-    beside = [
-        f"{name}={other.version}"
-        for name in ("torchvision", "torchaudio")
-        if (other := _companion(record, by_name[name], python, accelerator)) is not None
-    ]
-    specs = (f"{abi}{threading}", f"pytorch={record.version}={accelerator}*", *beside)
-    bases = next((row.base for name, row in feedstock.subdirs.items() if name == machine), ())
-    return Offer(
-        machine=machine,
-        accelerator=accelerator,
-        python=python,
-        train=train,
-        version=record.version,
-        specs=specs,
-        commands=commands(specs, (channel, *bases), machine),
-    )
-
-
-def _companion(
-    torch: Record, others: Sequence[Record], python: str, accelerator: str
-) -> Record | None:
-    """Return the newest torchvision or torchaudio that was made for this pytorch."""
-    fitting = [
-        other
-        for other in others
-        if other.subdir == torch.subdir
-        and series_of(other)[2] == accelerator
-        and python_of(other) in {python, ""}
-        and _pairs(other, torch)
-    ]
-    return max(fitting, key=newest_first, default=None)
-
-
-def _pairs(other: Record, torch: Record) -> bool:
-    wanted = [MatchSpec(spec) for spec in other.depends if spec.split(" ")[0] == "pytorch"]
-    return all(torch.fits(spec) for spec in wanted)
-
-
-def commands(specs: Sequence[str], channels: Sequence[str], machine: str) -> dict[str, str]:
-    """Return the exact text for each tool."""
-    quoted = " ".join(f'"{spec}"' if "*" in spec else spec for spec in specs)
-    places = " ".join(f"-c {name}" for name in channels)
-    listed = "\n".join(f"  - {name}" for name in channels)
-    wanted = "\n".join(f"  - {spec}" for spec in specs)
-    return {
-        "conda": f"conda create -n torch --override-channels {places} {quoted}",
-        "mamba": f"mamba create -n torch --override-channels {places} {quoted}",
-        "pixi": f"pixi init torch {places} --platform {machine}\ncd torch\npixi add {quoted}",
-        "environment.yml": f"name: torch\nchannels:\n{listed}\n  - nodefaults\n"
-        f"dependencies:\n{wanted}",
-    }
 
 
 def _packages(
-    records: Sequence[Record],
-    known: dict[str, Variant],
+    records: Sequence[Listed],
+    known: Mapping[tuple[str, str], Variant],
     hotfixes: Sequence[Hotfix],
     words: Words,
 ) -> tuple[PackagePage, ...]:
-    named: dict[str, list[Record]] = defaultdict(list)
-    for record in records:
-        named[record.name].append(record)
+    named: dict[str, list[Listed]] = defaultdict(list)
+    for each in records:
+        named[each.record.name].append(each)
     first = list(words.packages)
     order = sorted(named, key=lambda n: (first.index(n) if n in first else len(first), n))
     return tuple(
@@ -289,19 +200,25 @@ def _packages(
             name=name,
             summary=words.packages.get(name, ""),
             builds=tuple(
-                _build(record, known.get(record.key), hotfixes)
-                for record in sorted(named[name], key=newest_first, reverse=True)
+                _build(each, known.get((each.label, each.record.key)), hotfixes)
+                for each in sorted(named[name], key=_release_first, reverse=True)
             ),
         )
         for name in order
     )
 
 
-def _build(record: Record, variant: Variant | None, hotfixes: Sequence[Hotfix]) -> Build:
-    yanked = next((each.reason for each in hotfixes if record.key in each.yank), "")
+def _release_first(each: Listed) -> tuple[object, ...]:
+    return (each.train == "stable", each.train == "rc", newest_first(each.record))
+
+
+def _build(each: Listed, variant: Variant | None, hotfixes: Sequence[Hotfix]) -> Build:
+    record = each.record
+    yanked = next((hotfix.reason for hotfix in hotfixes if record.key in hotfix.yank), "")
     return Build(
         file_name=record.file_name,
         subdir=record.subdir,
+        train=each.train,
         version=record.version,
         build=record.build,
         size=record.size,
@@ -315,7 +232,9 @@ def _build(record: Record, variant: Variant | None, hotfixes: Sequence[Hotfix]) 
             for wheel in (variant.wheels if variant else ())
         ),
         yanked=yanked,
-        hotfixes=tuple((each.name, each.reason) for each in hotfixes if each.touches(record)),
+        hotfixes=tuple(
+            (hotfix.name, hotfix.reason) for hotfix in hotfixes if hotfix.touches(record)
+        ),
     )
 
 

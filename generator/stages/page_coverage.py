@@ -11,6 +11,10 @@ from generator.explaining import Coverage
 from generator.explaining import Offer as ChannelOffer
 from generator.matrix import MatrixView
 from generator.page import CoverageCell, CoverageRow
+from generator.stages.page_records import Listed
+
+#: machine, accelerator, Python, train and version
+Place = tuple[str, str, str, str, str]
 
 _PYTHON = re.compile(r"python_abi (3)\.(\d+)\.\* \*_cp3\d+(t?)$")
 
@@ -34,6 +38,18 @@ def python_of(record: Record) -> str:
     return f"3.{found[2]}{found[3]}" if found else ""
 
 
+def place_of(each: Listed) -> Place:
+    """Return the place in the grid of a pytorch."""
+    record = each.record
+    return (
+        record.subdir,
+        series_of(record)[2],
+        python_of(record),
+        each.train,
+        record.version,
+    )
+
+
 def _elsewhere(others: Coverage | None) -> dict[tuple[str, str], dict[str, str]]:
     """Say what other channels have of pytorch, by subdir and accelerator."""
     rows = others.rows if others is not None else ()
@@ -55,31 +71,28 @@ def _theirs(offer: ChannelOffer) -> str:
 
 def coverage_rows(
     view: MatrixView,
-    records: Sequence[Record],
-    blocked: Mapping[tuple[str, str, str, str], str],
+    there: Sequence[Listed],
+    blocked: Mapping[Place, str],
     others: Coverage | None,
 ) -> tuple[CoverageRow, ...]:
     """Put together the grid of cells.
 
     Args:
         view: what the lock has, and lacks.
-        records: what is on the channel.
-        blocked: machine, accelerator, Python and version -> why it cannot be installed.
+        there: what is on the channel and its sub-channels.
+        blocked: place -> why it cannot be installed.
         others: what other channels have.
 
     """
     elsewhere = _elsewhere(others)
-    here: dict[tuple[str, str, str, str], Record] = {}
-    for record in records:
-        if record.name == "pytorch":
-            here[record.subdir, series_of(record)[2], python_of(record), record.version] = record
+    here = {place_of(each) for each in there if each.record.name == "pytorch"}
     rows = []
     for cell in view.cells:
         lost = {row.python: row for row in cell.missing if row.package in {"torch", "pytorch", ""}}
         cells = {}
         for python in sorted({*cell.pythons, *(key for key in lost if key)}, key=in_order):
             version = cell.trio["torch"]
-            place = (cell.subdir, cell.accelerator, python, version)
+            place = (cell.subdir, cell.accelerator, python, cell.train, version)
             if place in blocked:
                 cells[python] = CoverageCell(state="blocked", reason=blocked[place])
             elif place in here:
@@ -96,7 +109,8 @@ def coverage_rows(
             CoverageRow(
                 machine=cell.subdir,
                 accelerator=accelerator_name(cell.accelerator, cell.subdir),
-                train=cell.line,
+                line=cell.line,
+                train=cell.train,
                 version=cell.trio["torch"],
                 trio=cell.trio,
                 cells=cells,
@@ -109,6 +123,7 @@ def coverage_rows(
             accelerator=accelerator_name(gone.accelerator)
             if gone.accelerator != "cuda"
             else "CUDA",
+            line="",
             train=gone.train,
             version="",
             trio={},

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import get_args
 
 from generator.building import file_name
 from generator.channel import LocalChannel, Record
@@ -27,12 +28,14 @@ from generator.channel.s3 import S3Store, s3_access
 from generator.channel.serving import Served
 from generator.channel.stores import FolderStore, Outgoing, Store, records, subdirs_of
 from generator.datafiles import subdirs
-from generator.errors import AbsentError, BuildError, RenderError, SelectionError
+from generator.errors import AbsentError, BuildError, RenderError, SelectionError, StorageError
 from generator.feedstock import Destination
 from generator.matrix import SHARED, variants
 from generator.model import Retention, Variant
+from generator.model.cell import TrainName
 from generator.provider.github import has_identity
 from generator.stages.project import Project
+from generator.urls import local_path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +60,10 @@ class Place:
     """An opened destination: its address, its policy, and the way to its files."""
 
     address: Address
+    #: as ``--label`` or feedstock.yaml says
+    label: str
+    #: whose packages a label has; None where the versions tell
+    train: TrainName | None
     budget: int | None
     retention: Retention
     target: Target
@@ -94,7 +101,8 @@ def open_place(project: Project, to: str, label: str = "") -> Place:
         RefusedError: there are no credentials for it.
 
     """
-    named = project.declared().destinations
+    feedstock = project.declared()
+    named = feedstock.destinations
     if to not in named and "/" not in to and "\\" not in to and not Path(to).is_dir():
         raise SelectionError(
             f"feedstock.yaml has no destination {to!r}, and it is no folder that is there",
@@ -103,15 +111,32 @@ def open_place(project: Project, to: str, label: str = "") -> Place:
             f"./{to} for a folder",
         )
     declared = named.get(to, Destination(to=to))
-    address = parse_destination(declared.to, label=label or declared.label)
+    chosen = label or declared.label
+    if _is_file(declared.to):
+        raise StorageError(
+            "there is a file, where the channel's folder would be",
+            where=declared.to,
+            next_step="name a folder",
+        )
+    address = parse_destination(declared.to, label=chosen)
     target, store = _opened(project, address)
     return Place(
         address=address,
+        label=chosen,
+        train=next(
+            (name for name in get_args(TrainName) if chosen and feedstock.label(name) == chosen),
+            None,
+        ),
         budget=declared.budget if declared.budget is not None else address.host.files,
         retention=declared.retention,
         target=target,
         store=store,
     )
+
+
+def _is_file(to: str) -> bool:
+    path = local_path(to) if "://" in to or to.startswith("file:") else Path(to)
+    return path is not None and path.is_file()
 
 
 def _opened(project: Project, address: Address) -> tuple[Target, Store | None]:
@@ -238,32 +263,40 @@ def retirable(place: Place, coming: Sequence[Outgoing] = ()) -> tuple[Retired, .
     there = {record.key: record for record in place.records()}
     new = {each.key: each.record for each in coming}
     return retire(
-        tuple((there | new).values()), place.retention, datetime.now(UTC), pinned=tuple(new)
+        tuple((there | new).values()),
+        place.retention,
+        datetime.now(UTC),
+        pinned=tuple(new),
+        train=place.train,
     )
 
 
-def known_packages(project: Project) -> dict[str, Variant]:
-    """Return the variant of every package that the lock and the recipes know, by its key."""
-    found = {}
-    for variant in variants(project.declared(), project.locked()):
+def known_packages(project: Project) -> dict[tuple[str, str], Variant]:
+    """Return the variant of every package that the lock and the recipes know.
+
+    The keys are label and ``<subdir>/<file name>``: upstream's candidates can have the file names
+    of the release.
+    """
+    feedstock, found = project.declared(), {}
+    for variant in variants(feedstock, project.locked()):
         try:
             name = file_name(variant, project.root)
         except (BuildError, RenderError):
             continue  # a recipe that is not rendered here
-        found[f"{variant.subdir}/{name}"] = variant
+        found[feedstock.label(variant.train), f"{variant.subdir}/{name}"] = variant
     return found
 
 
-def wheel_bytes(known: Mapping[str, Variant], keys: Iterable[str]) -> int:
+def wheel_bytes(packages: Iterable[Variant | None]) -> int:
     """Return the bytes of the upstream wheels that these packages stand for.
 
-    Packages that the lock does not know any more count nothing, and neither do the shared ones,
-    which are taken from the wheel of one of the Pythons.
+    Packages that the lock does not know any more (None) count nothing, and neither do the shared
+    ones, which are taken from the wheel of one of the Pythons.
     """
     wheels = {
         wheel.sha256: wheel.size
-        for key in keys
-        if (variant := known.get(key)) is not None and variant.package not in SHARED
+        for variant in packages
+        if variant is not None and variant.package not in SHARED
         for wheel in variant.wheels
     }
     return sum(wheels.values())

@@ -4,41 +4,53 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from generator.atomic import write_text
+from generator.channel.hosted import HostedTarget
 from generator.channel.patching import HOTFIXES, read_hotfixes, yank_text
 from generator.channel.retention import Retired
+from generator.channel.retrying import Retries
 from generator.channel.serving import Served
 from generator.errors import AbsentError, RefusedError
 from generator.stages.project import Project
 from generator.stages.publishing import Place
 
 
-def remove(project: Project, place: Place, chosen: Sequence[Retired]) -> None:
+def remove(
+    project: Project, place: Place, chosen: Sequence[Retired], *, confirmed: bool = False
+) -> None:
     """Take packages away: first their records, then their files.
 
     A run that is killed in between leaves files without records, which the next one takes away.
+    At a host the order is the host's own, and ``confirmed`` has to say that it is meant.
 
     Raises:
-        RefusedError: the host keeps the files, and takes them away by its own tools only.
+        RefusedError: it is a host, and not ``confirmed``; or the host says no.
         UnreachableError, StorageError: run it again.
 
     """
-    if place.store is None:
-        raise RefusedError(
-            f"{place.address.kind} deletes packages by its own tools only",
-            where=str(place.address),
-            next_step="remove what `armtorch retire --dry-run --json` lists there",
-        )
-    keys = [each.record.key for each in chosen]
-    served = Served(store=place.store, hotfixes=read_hotfixes(project.root / HOTFIXES))
-    served.withdraw(keys)
-    with project.narrator.task("removing", total=len(keys)) as task:
-        for key in keys:
-            place.store.delete(key)
+    records = [each.record for each in chosen]
+    with project.narrator.task("removing", total=len(records)) as task:
+        if place.store is not None:
+            served = Served(store=place.store, hotfixes=read_hotfixes(project.root / HOTFIXES))
+            served.withdraw([record.key for record in records])
+            for record in records:
+                place.store.delete(record.key)
+                task.advance(1)
+            served.index()
+            return
+        if not confirmed:
+            raise RefusedError(
+                f"{place.address.kind} deletes these {len(records)} packages for good",
+                where=str(place.address),
+                next_step="look at what --dry-run lists, then say --yes",
+            )
+        assert isinstance(place.target, HostedTarget)  # noqa: S101 - the only other kind
+        for record in records:
+            Retries().run(partial(place.target.delete, record), project.narrator.warn)
             task.advance(1)
-    served.index()
 
 
 def write_yank(project: Project, place: Place | None, keys: Sequence[str], reason: str) -> Path:

@@ -28,6 +28,7 @@ from rattler.exceptions import (
     InstallerError,
     InvalidChannelError,
     InvalidMatchSpecError,
+    InvalidPackageNameError,
     InvalidVersionError,
     IoError,
     LinkError,
@@ -196,7 +197,7 @@ def _virtual_package(text: str) -> GenericVirtualPackage:
         return GenericVirtualPackage(
             PackageName(name), Version(version or "0"), BuildString(build or "0")
         )
-    except InvalidVersionError as error:
+    except (InvalidVersionError, InvalidPackageNameError, ValueError) as error:
         raise SelectionError(
             "not a virtual package", where=text, next_step="write it like __cuda=13.0"
         ) from error

@@ -19,17 +19,20 @@
   const chosen = () => Object.fromEntries(names.map((name) => [name, value(name)]));
   const fits = (offer, wish, upTo) => names.slice(0, upTo).every((name) => offer[name] === wish[name]);
 
-  // The nearest combination there is: earlier groups count more, the newest plain Python wins.
+  const prefer = (pool, wanted) => {
+    const kept = pool.filter(wanted);
+    return kept.length ? kept : pool;
+  };
+
+  // The nearest combination there is: earlier groups count more; a release before a train that
+  // moves, a plain Python before a free-threaded one, and the newest of those wins.
   const settle = (changed) => {
     const wish = chosen();
     const order = changed ? [changed, ...names.filter((name) => name !== changed)] : names;
     let pool = offers;
-    for (const name of order) {
-      const kept = pool.filter((offer) => offer[name] === wish[name]);
-      if (kept.length) pool = kept;
-    }
-    const plain = pool.filter((offer) => !offer.python.endsWith("t"));
-    const best = (plain.length ? plain : pool).at(-1);
+    for (const name of order) pool = prefer(pool, (offer) => offer[name] === wish[name]);
+    pool = prefer(pool, (offer) => /^\d/.test(offer.train));
+    const best = prefer(pool, (offer) => !offer.python.endsWith("t")).at(-1);
     for (const name of names) choose(name, best[name]);
     return best;
   };
@@ -81,6 +84,6 @@
   // a link to a section keeps its address until something is chosen
   if (place && !place.includes("=")) {
     history.replaceState(null, "", place);
-    document.querySelector(place)?.scrollIntoView();
+    document.getElementById(place.slice(1))?.scrollIntoView();
   }
 })();

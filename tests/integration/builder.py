@@ -1,7 +1,7 @@
 """A builder in a process of its own, to be killed or starved by tests.
 
-``python -m tests.integration.builder <repo> <channel> [index]``; prints what became of each variant
-as JSON, or the kind of the error, with its exit code.
+``python -m tests.integration.builder <repo> <channel> [index|endless]``; prints what became of each
+variant as JSON, or the kind of the error, with its exit code.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from tests.tiny_recipes import BUILD, PYTHONS, TinyRepo
 
 #: packages with content that does not compress, so that size limits bite
 SCRIPT = BUILD.replace("bytes(2_000_000)", "__import__('random').Random(3).randbytes(2_000_000)")
+#: for who wants to stop a build that is under way
+ENDLESS = "import time\ntime.sleep(3600)\n"
 
 
 def main() -> int:
@@ -25,7 +27,8 @@ def main() -> int:
     repo = TinyRepo(folder / "repo", folder / "wheelhouse")
     try:
         if sys.argv[3:] != ["index"]:
-            variants = repo.add(build=SCRIPT, pythons=PYTHONS)
+            script = ENDLESS if sys.argv[3:] == ["endless"] else SCRIPT
+            variants = repo.add(build=script, pythons=PYTHONS)
             settings = Settings(repo=repo.root, wheelhouse=repo.wheelhouse, level=1, jobs=2)
             report = build(variants, channel=channel, settings=settings, narrator=Silent())
             print(json.dumps(report.to_json()))

@@ -19,6 +19,7 @@ from generator.stages.explaining import (
     explain_request,
 )
 from tests import computers, transcripts
+from tests.command_line import armtorch
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.integration
@@ -157,6 +158,85 @@ def test_explain_reads_a_message_from_standard_input(recorded_alias, tmp_path, m
     text = "PackagesNotFoundError: ...\n\n  - pytorhc\n"
     done = CliRunner().invoke(cli, words, input=text)
     assert "perhaps you meant pytorch" in done.stdout
+
+
+def told(alias, folder, *words, **variables):
+    """Run a command as a person does; returns what it wrote and its exit code."""
+    feedstock = ["--feedstock", ROOT / "feedstock.yaml"]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(folder), **variables}
+    done = armtorch(
+        *feedstock, *words, "--channel-alias", alias, "--timeout", "2", cwd=folder, env=environment
+    )
+    return done.stdout + done.stderr, done.returncode
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["conda install pytorch"], 0),
+        (["conda install pytorch -c pytorch --override-channels"], 1),
+        (["conda install pytorch --override-channels -c http://127.0.0.1:1/chan"], 11),
+    ],
+)
+def test_check_tells_scripts_the_outcome(words, code, recorded_alias, tmp_path):
+    asked = ["explain", *words, "--subdir", "linux-aarch64"]
+    assert told(recorded_alias, tmp_path, *asked, "--check")[1] == code
+    assert told(recorded_alias, tmp_path, *asked)[1] == 0
+
+
+def test_check_does_not_pass_what_dies_on_the_machine(recorded_alias, tmp_path):
+    tree = computers.write("raspberry-pi-4", tmp_path / "pi")
+    asked = ["explain", "conda install pytorch -c armtorch", "--root", tree.root, "--check"]
+    text, code = told(recorded_alias, tmp_path, *asked)
+    assert code == 1
+    assert "does not run on this machine" in text
+
+
+PRIVATE = "http://user:s3cret@127.0.0.1:1/t/tk-12-abc/chan"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["explain", f"conda install pytorch -c {PRIVATE}", "--subdir", "linux-aarch64"],
+        ["explain", f"conda install pytorch -c {PRIVATE}", "--subdir", "linux-aarch64", "--json"],
+        ["explain", f"conda install {PRIVATE}::pytorch", "--subdir", "linux-aarch64"],
+        ["explain", f"conda install {PRIVATE}/noarch/x-1-0.conda", "--subdir", "linux-aarch64"],
+        ["explain", f"conda install 'x -c {PRIVATE}", "--subdir", "linux-aarch64"],
+        ["explain", f"- {PRIVATE}/linux-aarch64\nnothing else"],
+        ["doctor", "--channel", PRIVATE],
+        ["coverage", "--channel", PRIVATE],
+        ["coverage", "--against", PRIVATE, "--json"],
+    ],
+)
+def test_no_password_or_token_is_shown(words, recorded_alias, tmp_path):
+    text, _ = told(recorded_alias, tmp_path, *words)
+    assert "s3cret" not in text
+    assert "tk-12" not in text
+
+
+def test_the_variables_of_conda_set_virtual_packages(recorded_alias, tmp_path):
+    for value, code, says in (
+        ("13.0", 0, "__cuda=13.0"),
+        ("", 0, "__glibc="),
+        ("a b", 31, "not a virtual package"),
+    ):
+        text, left = told(recorded_alias, tmp_path, "doctor", CONDA_OVERRIDE_CUDA=value)
+        assert (left, says in text) == (code, True), text
+        assert ("__cuda" in text) is bool(value)
+
+
+def test_coverage_without_a_feedstock_asks_for_a_channel(recorded_alias, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = armtorch("coverage", "--channel-alias", recorded_alias, cwd=tmp_path, env=os.environ)
+    assert done.returncode == 31
+    assert "--channel" in done.stderr
+
+
+def test_a_folder_without_a_system_is_refused(recorded_alias, tmp_path):
+    text, code = told(recorded_alias, tmp_path, "doctor", "--root", tmp_path)
+    assert code == 31
+    assert "root file system" in text
 
 
 def test_the_channels_of_condarc_are_asked(cached, recorded_alias, tmp_path):

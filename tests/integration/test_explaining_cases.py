@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shlex
 
 import pytest
@@ -37,6 +38,7 @@ def test_the_causes_and_commands_of(case, cached, recorded_alias, tmp_path):
 def solves(command, found, case, recorded_alias):
     """Solve a command line from its words alone, with nothing of armtorch's search."""
     subdir = found.subdir
+    virtual, command = _overridden(found.virtual_packages, command)
     words: list[str] = []
     channels: list[str] = []
     specs = [f"python={case['python']}"] if "python" in case and " create " not in command else []
@@ -63,7 +65,7 @@ def solves(command, found, case, recorded_alias):
         # conda goes by the name, whatever version is asked for
         specs += [str(MatchSpec(spec).name.normalized) for spec in specs]
     strict = "--strict" in command or command.startswith("pixi") or "pixi add" in command
-    machine = Machine(subdir=subdir, virtual_packages=found.virtual_packages)
+    machine = Machine(subdir=subdir, virtual_packages=virtual)
     config = ChannelConfig(f"{recorded_alias}/")
     priorities = [ChannelPriority.Strict] + ([] if strict else [ChannelPriority.Disabled])
     for priority in priorities:
@@ -82,6 +84,16 @@ def solves(command, found, case, recorded_alias):
         else:
             return True
     return False
+
+
+def _overridden(virtual, command):
+    """Take what names the driver out of a command, and put it into the virtual packages."""
+    if match := re.search(r"CONDA_OVERRIDE_CUDA=(\S+) ", command):
+        told = f"pixi workspace system-requirements add cuda {match[1]} && "
+        assert command.startswith("pixi") is (told in command)
+        command = command.replace(match[0], "").replace(told, "")
+        virtual = (*(v for v in virtual if not v.startswith("__cuda=")), f"__cuda={match[1]}")
+    return virtual, command
 
 
 def _virtual(machine: Machine) -> list[GenericVirtualPackage]:

@@ -9,6 +9,7 @@ import shutil
 import socket
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
@@ -142,6 +143,7 @@ def test_shards_by_rattlers_indexer_are_read_and_repodata_is_not(tmp_path, cpu_c
     [
         (404, "no-channel", "fails"),
         (401, "no-channel", "fails"),
+        (407, "unreachable", "unknown"),
         (429, "unreachable", "unknown"),
         (503, "unreachable", "unknown"),
     ],
@@ -154,6 +156,32 @@ def test_what_a_status_means(channel, tmp_path, status, cause, outcome):
     assert f"HTTP {status}" in found.findings[0].detail
     # a channel that said nothing has no packages that could be missing
     assert all(not each.package for each in found.findings)
+
+
+def test_a_need_that_is_no_package_is_named(tmp_path):
+    rows = [record("pytorch", "2.10.0", depends=["!!! ??"])]
+    tiny_repodata.write(tmp_path / "channel", {"linux-aarch64": rows})
+    found = asked((tmp_path / "channel").as_uri(), tmp_path / "cache")
+    assert found.outcome == "fails"
+    assert any("!!! ??, which cannot be read as a package" in line for line in lines_of(found))
+
+
+def test_a_channel_of_ours_that_is_not_there_is_not_suggested(channel, tmp_path):
+    request = read_request("conda install pytorch --override-channels -c x", folder=tmp_path)
+    alias = tmp_path.as_uri()
+    ours = replace(context(tmp_path / "cache", alias=alias), ours="nowhere", base=("channel",))
+    found = explain(request, ours)
+    assert [each.differs for each in found.commands] == [("from channel",)]
+    assert any("nowhere is absent" in note for note in found.notes)
+
+
+def test_an_exported_environment_of_hundreds_is_explained_in_little_time(channel, tmp_path):
+    specs = " ".join(f"lib{number}=1.{number}=h{number:07x}_0" for number in range(150))
+    started = time.process_time()
+    found = asked(channel.as_uri(), tmp_path / "cache", spec=f"pytorch {specs}")
+    assert time.process_time() - started < 60
+    assert {each.cause for each in found.findings} == {"absent"}
+    assert max(len(line) for line in lines_of(found)) < 200
 
 
 def test_a_channel_that_does_not_answer_is_not_called_empty(tmp_path):

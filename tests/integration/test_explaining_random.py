@@ -16,7 +16,7 @@ from rattler.platform import Subdir
 from rattler.repo_data.gateway import Gateway
 
 from generator.explaining import Access, Channels, Context, Request, explain, lines_of
-from generator.explaining.reading import read_command
+from generator.explaining.reading import read_request
 from generator.testing import Machine
 from tests import tiny_repodata
 from tests.counts import count
@@ -161,7 +161,7 @@ def test_no_false_claim_and_no_command_that_fails(
             alone = replace(request, specs=(finding.spec,))
             assert not tried(alone, urls, tuple(virtual), reading.gateway)
     for command in explanation.commands:
-        suggested = replace(read_command(command.command, folder=folder), defaults=())
+        suggested = replace(read_request(command.command, folder=folder), defaults=())
         assert set(suggested.searched) <= {*names, ours}
         assert tried(suggested, urls, tuple(virtual), reading.gateway), command.command
     shutil.rmtree(folder)

@@ -18,11 +18,12 @@ from generator.datafiles import subdirs
 from generator.errors import StorageError
 from generator.rendering import render, tree_records, write_record_channel
 from generator.stages.explaining import Reach, compare_channels
-from generator.stages.page import solvability, write_page
+from generator.stages.page import page_content, solvability, write_page
 from generator.testing import Machine, solve
 from tests import servers
 from tests.conftest import ROOT, missing
 from tests.forge import standins
+from tests.trains import CANDIDATE, NIGHTLY, project_with_trains
 
 pytestmark = pytest.mark.integration
 
@@ -33,28 +34,41 @@ SCREENS: dict[str, dict[str, Any]] = {
     "dark": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "dark"},
     "phone": {"viewport": {"width": 390, "height": 844}, "is_mobile": True},
 }
+MOVING = {"nightly": NIGHTLY, "rc": CANDIDATE}
 GROUPS = ("machine", "accelerator", "train", "python")
 #: milliseconds after which the browser hangs, on however busy a machine
 PATIENCE = 300_000
 
 
 @pytest.fixture(scope="module")
-def site(project, tmp_path_factory, recorded_alias):
+def moving(tmp_path_factory):
+    """A feedstock with an rc and a nightly train."""
+    return project_with_trains(tmp_path_factory.mktemp("feedstock"))
+
+
+@pytest.fixture(scope="module")
+def site(moving, tmp_path_factory, recorded_alias):
     """A channel of every variant's record, its page, and what it is solved against."""
     folder = tmp_path_factory.mktemp("page")
     channel = folder / "channel"
-    records = tree_records(render(project.declared(), project.locked()))
-    url = write_record_channel(records.values(), channel)
-    base = standins.write(folder / "base")
+    feedstock = moving.declared()
     source = LocalChannel(channel)
-    check = solvability(project.declared(), source, [base])
-    others = compare_channels(project, ["conda-forge", "pytorch"], Reach(alias=recorded_alias))
-    content = write_page(project, source, channel / "page", url, check, others)
+    tree = render(feedstock, moving.locked())
+    records = tree_records(tree)
+    for label in ("", "rc", "nightly"):
+        own = [each.id for each in tree.variants if feedstock.label(each.train) == label]
+        write_record_channel([records[each] for each in own], source.labelled(label).root)
+    url = source.url
+    base = standins.write(folder / "base")
+    check = solvability(feedstock, source, [base])
+    others = compare_channels(moving, ["conda-forge", "pytorch"], Reach(alias=recorded_alias))
+    content = write_page(moving, source, channel / "page", url, check, others)
     return channel, content, {"conda-forge": base}
 
 
 @pytest.fixture(scope="module")
-def browser():
+def browser(site):
+    """Chromium; after the site, since playwright keeps an event loop running in this thread."""
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     if program is None:
         missing("chromium is not installed: apt-get install chromium")
@@ -109,9 +123,15 @@ def requested(tool: str, text: str) -> tuple[list[str], list[str]]:
     return channels, head[head.index(channels[-1]) + 1 :]
 
 
+def named(content, train: str) -> list[str]:
+    """Return the channels that a command for a train names: a release never meets another train."""
+    own = [f"{content.channel}/label/{train}"] if train in MOVING else []
+    return [*own, content.channel, "conda-forge"]
+
+
 def test_the_page_says_what_others_have_and_where_a_package_dies(site):
     channel, content, _ = site
-    rows = {(row.machine, row.train): row.elsewhere for row in content.coverage}
+    rows = {(row.machine, row.line): row.elsewhere for row in content.coverage}
     arm = rows["linux-aarch64", "2.10"]
     assert arm["pytorch"] == "nothing"
     assert arm["conda-forge"].startswith("2.13.0")
@@ -136,6 +156,7 @@ def test_every_combinations_command_solves(site, browser, served, how):
         assert commands == offer.commands
         shown[offer.machine, offer.accelerator, offer.train, offer.python] = commands
     assert len(shown) == len(content.offers) > 10
+    assert {train for _, _, train, _ in shown} == {"2.8", "2.10", "2.14", "2.15", "rc", "nightly"}
     assert said == []
     if how == "nginx":
         return  # the same commands
@@ -154,9 +175,53 @@ def test_every_combinations_command_solves(site, browser, served, how):
                 machine=Machine.of(subdirs()[machine], native=False, added=[*glibc, *gpu]),
             ).result()
         found = {record.name.normalized: record for record in records}
-        assert str(found["pytorch"].version).startswith(train)
+        version = str(found["pytorch"].version)
+        assert version == MOVING[train] if train in MOVING else version.startswith(train)
+        assert channels == named(content, train)
         assert str(found["pytorch"].build).startswith(f"{accelerator}_")
         assert f"python={python.removesuffix('t')}" in specs[0]
+
+
+def test_every_page_says_of_which_train_a_package_is(site, browser, served):
+    _, content, _ = site
+    rows = {(row.machine, row.train, row.version): row for row in content.coverage}
+    nightly = rows["linux-aarch64", "nightly", NIGHTLY]
+    assert {cell.state for cell in nightly.cells.values()} == {"here", "blocked"}
+    assert {row.train for row in content.coverage} == {"stable", "rc", "nightly"}
+    page, said = opened(browser, f"{served['disk']}/index.html")
+    titles = page.locator("#coverage h3").all_inner_texts()
+    assert "linux-aarch64 CPU · Nightly" in [" ".join(each.split()) for each in titles]
+    chosen = page.locator('input[name="train"]:checked').get_attribute("value")
+    assert chosen == content.offers[content.first].train == "2.10", "releases are offered first"
+    (pytorch,) = (each for each in content.packages if each.name == "pytorch")
+    (built,) = (b for b in pytorch.builds if b.train == "nightly" and "_py311_" in b.build)
+    assert NIGHTLY in built.sources[0].purl
+    page.goto(f"{served['disk']}/packages/pytorch.html")
+    build = page.locator("article.build", has=page.get_by_text(built.build, exact=True))
+    assert build.locator(".train").inner_text() == "Nightly"
+    assert said == []
+
+
+def test_a_candidate_is_told_from_the_release_of_its_name(moving, site, tmp_path):
+    """Upstream's candidates are called 2.16.0, too: the sub-channel says what they are."""
+    channel, content, _ = site
+    shutil.copytree(channel / "label" / "rc", tmp_path / "channel")
+    released = LocalChannel(tmp_path / "channel")
+    shutil.copytree(channel / "label" / "rc", released.labelled("rc").root)
+    both = page_content(moving, released, "here")
+    channels = {offer.train: offer.label for offer in both.offers}
+    assert channels == {"2.16": "", "rc": "rc"}
+    shown = {(row.train, row.version): row for row in both.coverage}
+    assert any(cell.state == "here" for cell in shown["rc", CANDIDATE].cells.values())
+    (release,) = (
+        each
+        for each in both.offers
+        if each.train == "2.16" and each.python == "3.13" and each.machine == "osx-arm64"
+    )
+    assert "label" not in release.commands["conda"]
+    assert content.sub_channels == {
+        train: f"{content.channel}/label/{train}" for train in ("rc", "nightly")
+    }
 
 
 def test_what_the_base_channel_lacks_is_said_and_not_offered(site):
@@ -181,10 +246,15 @@ def test_the_choice_is_kept_in_the_address(site, browser, served):
         page.locator(f'input[name="{name}"][value="{getattr(offer, name)}"]').check(force=True)
     page.locator('input[name="tool"][value="pixi"]').check(force=True)
     again, said = opened(browser, page.evaluate("location.href"))
+    assert said == []
     assert again.locator("#command").inner_text() == offer.commands["pixi"]
     strange, said = opened(browser, f"{served['disk']}/index.html#machine=x&python=%3Cb%3E")
     assert strange.locator("#command").inner_text()
     assert said == []
+    for odd in ("#1%zz<b>", "#coverage", "#machine"):
+        section, said = opened(browser, f"{served['disk']}/index.html{odd}")
+        assert section.locator("#command").inner_text()
+        assert said == []
 
 
 def test_the_copy_button_copies(site, browser, served):

@@ -384,3 +384,13 @@ def test_retention_counts_days(tmp_path, feedstock):
     assert [row["package"] for row in plan["packages"]] == [f"{SUBDIR}/alpha-0.1.dev1-0.conda"]
     assert "days old" in plan["packages"][0]["reason"]
     assert assert_consistent(folder_reader(channel.root)) >= {"alpha-0.1.dev2-0.conda"}
+
+
+def test_candidates_that_are_called_like_releases_are_retired(tmp_path, feedstock):
+    channel = LocalChannel(tmp_path / "label" / "rc")
+    for minor in range(4):
+        make_packages(channel, ["alpha"], version=f"1.{minor}")
+    for label, gone in (([], []), (["--label", "rc"], [f"{SUBDIR}/alpha-1.0-0.conda"])):
+        to = str(tmp_path) if label else str(channel.root)
+        plan = json.loads(ok(run(feedstock, "retire", "--to", to, *label, "--dry-run", "--json")))
+        assert [row["package"] for row in plan["packages"]] == gone

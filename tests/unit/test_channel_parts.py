@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rattler import MatchSpec
 
-from generator.channel.destinations import hosts, parse_destination
+from generator.channel.destinations import hosts, labelled_url, parse_destination
 from generator.channel.patching import Hotfix, Requirements, instructions, yank_text
+from generator.channel.publishing import Plan, Row
 from generator.channel.repodata import Record
 from generator.channel.retention import retire, series_of, train_of
 from generator.channel.retrying import Retries
-from generator.errors import RefusedError, SelectionError, UnreachableError
+from generator.channel.stores import Outgoing
+from generator.errors import IntegrityError, RefusedError, SelectionError, UnreachableError
 from generator.model import Keep, Retention
 from tests.counts import count
 
@@ -104,6 +108,31 @@ def test_a_label_of_a_folder_is_a_channel_below_it(tmp_path):
     assert parse_destination(tmp_path.as_uri()).server == str(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("channel", "main", "nightly"),
+    [
+        ("armtorch", "armtorch", "armtorch/label/nightly"),
+        ("https://c.org/arm/", "https://c.org/arm/", "https://c.org/arm/label/nightly"),
+        ("https://prefix.dev/arm", "https://prefix.dev/arm", "https://prefix.dev/arm-nightly"),
+        (
+            "https://repo.prefix.dev/arm",
+            "https://repo.prefix.dev/arm",
+            "https://repo.prefix.dev/arm-nightly",
+        ),
+        (
+            "https://conda.anaconda.org/arm/label/main",
+            "https://conda.anaconda.org/arm/label/main",
+            "https://conda.anaconda.org/arm/label/nightly",
+        ),
+        ("quetz+http://q:80/arm", "http://q:80/get/arm", "http://q:80/get/arm-nightly"),
+        ("artifactory+https://a/r/arm", "https://a/r/arm", "https://a/r/arm-nightly"),
+    ],
+)
+def test_what_clients_call_a_label(channel, main, nightly):
+    assert labelled_url(channel, "") == main
+    assert labelled_url(channel, "nightly") == nightly
+
+
 def test_labels_cannot_lead_elsewhere():
     for label in ("../x", "a/b", "-x", ""):
         if label:
@@ -151,6 +180,40 @@ def test_retention_by_count_age_and_builds():
     found = retire(builds, Retention(keep={"stable": Keep(builds=2)}), NOW)
     assert [each.record.build_number for each in found] == [0, 1]
     assert retire(builds, Retention(), NOW) == (), "stable is kept"
+
+
+def test_candidates_are_of_their_labels_train():
+    """Upstream's candidates are called 2.16.0, as the release will be."""
+    builds = [
+        record("pytorch", f"2.{minor}.0", f"cpu_generic_py312_h{minor}_0") for minor in range(6)
+    ]
+    assert retire(builds, Retention(), NOW) == ()
+    found = retire(builds, Retention(), NOW, train="rc")
+    assert [each.record.version for each in found] == ["2.0.0", "2.1.0", "2.2.0"]
+
+
+def test_a_package_of_unknown_age_is_not_called_old():
+    unknown = [replace(each, timestamp=0) for each in nightlies(3)]
+    assert retire(unknown, Retention(keep={"nightly": Keep(days=1)}), NOW) == ()
+
+
+def test_needs_that_nobody_understands_retire_nothing():
+    libraries = [record("libtorch", f"2.16.0.dev{n}", f"cpu_h{n}_0") for n in range(3)]
+    odd = record("pytorch", "2.16.0.dev0", depends=("libtorch >=>2",))
+    with pytest.raises(IntegrityError, match="no solver understands"):
+        retire([*libraries, odd], Retention(keep={"nightly": Keep(versions=1)}), NOW)
+
+
+def test_a_replaced_package_counts_as_it_will_be():
+    """A budget of what is there: a larger file under a name makes it more."""
+
+    def row(action, size, there=0):
+        package = Outgoing(path=Path("x"), record=replace(record("x", "1"), size=size))
+        return Row(package=package, action=action, there=there)
+
+    plan = Plan(rows=(row("upload", 5), row("replace", 30, 10), row("skip", 7)), bytes_before=100)
+    assert plan.bytes_after == 100 + 5 + 20
+    assert plan.bytes_to_send == 35
 
 
 def test_what_a_kept_package_needs_is_kept():

@@ -128,7 +128,7 @@ Current channels:
                 "    └─ pytorch-cuda 12.4** does not exist (perhaps a typo or a missing channel)."
             ),
             "mamba",
-            ["pytorch-cuda"],
+            ["pytorch-cuda=12.4"],
             ["conda-forge"],
         ),
         (
@@ -137,7 +137,7 @@ Current channels:
                 "for pytorch-cuda 12.4.*.\n"
             ),
             "pixi",
-            ["pytorch-cuda 12.4.*"],
+            ["pytorch-cuda=12.4"],
             ["conda-forge"],
         ),
     ],
