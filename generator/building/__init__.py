@@ -3,6 +3,7 @@
 from generator.building.archive import open_payload, read_info, read_json
 from generator.building.driver import Settings, build
 from generator.building.expecting import expected_metadata
+from generator.building.judging import Audit, Contents, Judgement
 from generator.building.planning import Destination, file_name
 from generator.building.report import BuildReport, Row, Savings
 from generator.building.seal import Sealed, seal
@@ -13,13 +14,13 @@ from generator.building.wheelhouse import (
     link_wheelhouse,
     place_of,
 )
-from generator.building.worker import Audit, Contents
 
 __all__ = [
     "Audit",
     "BuildReport",
     "Contents",
     "Destination",
+    "Judgement",
     "Row",
     "Savings",
     "Sealed",

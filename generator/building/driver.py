@@ -20,10 +20,11 @@ from typing import Any, TypeAlias, cast
 
 from filelock import FileLock, Timeout
 
+from generator.building.judging import Audit
 from generator.building.planning import Destination, Plan, plan
 from generator.building.report import BuildReport, Row
 from generator.building.wheelhouse import place_of
-from generator.building.worker import Audit, Job, Outcome, run
+from generator.building.worker import Job, Outcome, run
 from generator.console import Narrator
 from generator.errors import AbsentError, ArmtorchError, BuildError, StorageError
 from generator.model import Variant
@@ -190,7 +191,8 @@ def _finish(done: _Running, connection: Answer, channel: Destination, settings: 
             sha256=sealed.sha256,
             seconds=seconds,
             cpu_seconds=outcome.cpu_seconds,
-            warnings=outcome.warnings,
+            warnings=sealed.judgement.notes,
+            floor=sealed.judgement.floor,
         )
     finally:
         shutil.rmtree(done.folder, ignore_errors=True)
@@ -274,3 +276,5 @@ def _tell(row: Row, narrator: Narrator) -> None:
     narrator.say(
         f"{row.status} {row.file_name} ({row.size / 1e6:.1f} MB, {row.seconds:.0f} s{notes})"
     )
+    if row.floor is not None:
+        narrator.warn(f"{row.id}: {row.floor}, the wheel's tag says less")

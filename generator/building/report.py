@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from generator.errors import ArmtorchError, BuildError
+from generator.model import RaisedFloor
 
 Status = Literal["built", "skipped", "failed"]
 
@@ -30,6 +31,8 @@ class Row:
     wheels: dict[str, int] = field(default_factory=dict)
     #: what the linkage check wants a person to know
     warnings: tuple[str, ...] = ()
+    #: where the package asks for a newer system than its recipe
+    floor: RaisedFloor | None = None
     error: ArmtorchError | None = None
 
     @property
@@ -51,6 +54,7 @@ class Row:
             "cpu_seconds": round(self.cpu_seconds, 3),
             "wheel_bytes": self.wheel_bytes,
             "warnings": list(self.warnings),
+            "raised_floor": None if self.floor is None else asdict(self.floor),
             "error": None
             if error is None
             else {

@@ -25,6 +25,7 @@ from generator.building.archive import (
     read_info,
     read_json,
 )
+from generator.building.judging import Judge, Judgement
 from generator.building.policy import SealPolicy
 from generator.building.rendered import normalise
 from generator.errors import BuildError, IntegrityError
@@ -58,6 +59,7 @@ class Sealed:
     files: dict[str, str | None]
     #: paths of ELF, Mach-O and PE files
     binaries: tuple[str, ...]
+    judgement: Judgement
 
 
 def seal(
@@ -69,6 +71,7 @@ def seal(
     cores: int,
     rules: SealPolicy,
     token: bytes = b"",
+    judge: Judge | None = None,
     provenance: Provenance | None = None,
 ) -> Sealed:
     """Write ``target`` from rattler-build's ``draft``.
@@ -81,9 +84,11 @@ def seal(
         cores: how many threads may compress; the bytes do not depend on it.
         rules: the policy the bytes do depend on.
         token: a part of the build folder's path that no file of the package may hold.
+        judge: looks at the package before its metadata are written, and may raise its floor.
         provenance: what about.json is to say of the recipe's repository.
 
     Raises:
+        LinkageError: ``judge`` refuses the package.
         BuildError: a file holds the build folder's path.
         IntegrityError: the draft is damaged, or contradicts its own ``paths.json``.
 
@@ -107,6 +112,10 @@ def seal(
             )
             with writer.tar("pkg") as tar:
                 content.copy_to(tar)
+            judgement = Judgement()
+            if judge is not None:
+                judgement = judge(index, content.files, tuple(content.binaries))
+            index = judgement.apply(info, index)
             with writer.tar("info") as tar:
                 for name, file in _final_info(info, index, milliseconds, level):
                     content.refuse_token(name, file.content)
@@ -114,6 +123,10 @@ def seal(
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+    return _sealed(target, index, content, judgement)
+
+
+def _sealed(target: Path, index: dict[str, Any], content: _Content, judgement: Judgement) -> Sealed:
     with target.open("rb") as finished:
         digest = hashlib.file_digest(finished, "sha256").hexdigest()
     return Sealed(
@@ -123,6 +136,7 @@ def seal(
         index=index,
         files=content.files,
         binaries=tuple(content.binaries),
+        judgement=judgement,
     )
 
 

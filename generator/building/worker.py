@@ -13,16 +13,17 @@ import shutil
 import sys
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, BinaryIO, Final, TextIO
+from typing import Any, Final, TextIO
 
 from rattler_build import RattlerBuildError, ToolConfiguration
 
+from generator.building.judging import Audit, Contents, Judgement
 from generator.building.policy import policy
 from generator.building.recipe import Inputs, render
 from generator.building.seal import Sealed, seal
@@ -37,39 +38,6 @@ _SCRIPT_FAILED: Final = "Script failed"
 #: rattler-build's words for a source that is not the recipe's
 _CHECKSUM: Final = "checksum validation failed"
 _TAIL_LINES: Final = 30
-
-
-@dataclass(frozen=True, kw_only=True)
-class Contents:
-    """A built package as the linkage check sees it."""
-
-    variant: Variant
-    #: info/index.json
-    index: dict[str, Any]
-    #: path -> target of every link, else None
-    files: dict[str, str | None]
-    #: paths of ELF, Mach-O and PE files
-    binaries: tuple[str, ...]
-    #: the folder the files of the package lie in
-    prefix: Path
-
-    def place(self, path: str) -> Path:
-        """Return where a file of the package lies on disk now.
-
-        Packages for any Python (CEP 20) hold ``site-packages/``; in the build prefix the folder is
-        where rattler-build's own idea of a Python has it.
-        """
-        if path.startswith("site-packages/") and not (self.prefix / "site-packages").is_dir():
-            return next(self.prefix.glob("[lL]ib/**/site-packages")).parent / path
-        return self.prefix / path
-
-    def open(self, path: str) -> BinaryIO:
-        """Open a file of the package for reading at any position."""
-        return self.place(path).open("rb")
-
-
-#: returns what a person should know; raises LinkageError for what must not be published
-Audit = Callable[[Contents], tuple[str, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +62,6 @@ class Outcome:
     """What the process sends back: a sealed package or an error."""
 
     sealed: Sealed | None = None
-    warnings: tuple[str, ...] = ()
     error: ArmtorchError | None = None
     cpu_seconds: float = 0.0
 
@@ -107,8 +74,7 @@ def run(job: Job, answer: Connection[Any, Any]) -> None:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
         try:
-            sealed, warnings = _build(job, log)
-            outcome = Outcome(sealed=sealed, warnings=warnings, cpu_seconds=_cpu_seconds())
+            outcome = Outcome(sealed=_build(job, log), cpu_seconds=_cpu_seconds())
         except ArmtorchError as error:
             outcome = Outcome(error=error, cpu_seconds=_cpu_seconds())
         except OSError as error:
@@ -116,7 +82,7 @@ def run(job: Job, answer: Connection[Any, Any]) -> None:
     answer.send(outcome)
 
 
-def _build(job: Job, log: TextIO) -> tuple[Sealed, tuple[str, ...]]:
+def _build(job: Job, log: TextIO) -> Sealed:
     rules = policy().seal
     # a machine may have no `python` beside python3; rattler-build looks for one on PATH
     os.environ["PATH"] = (
@@ -127,8 +93,20 @@ def _build(job: Job, log: TextIO) -> tuple[Sealed, tuple[str, ...]]:
     for name in ("TMPDIR", "TMP", "TEMP"):
         os.environ[name] = str(job.folder)
     draft = _draft(job, log, rules.draft_level)
+
+    def judge(
+        index: dict[str, Any], files: dict[str, str | None], binaries: tuple[str, ...]
+    ) -> Judgement:
+        if job.audit is None:
+            return Judgement()
+        contents = Contents(
+            variant=job.variant, index=index, files=files, binaries=binaries, prefix=_prefix(job)
+        )
+        with _step(log, f"checked {len(binaries)} binaries"):
+            return job.audit(contents)
+
     with _step(log, f"sealed at level {job.level}"):
-        sealed = seal(
+        return seal(
             draft,
             job.folder / draft.name,
             milliseconds=timestamp(job.wheels, rules.timestamp_without_wheel),
@@ -136,13 +114,9 @@ def _build(job: Job, log: TextIO) -> tuple[Sealed, tuple[str, ...]]:
             cores=job.cores,
             rules=rules,
             token=job.folder.name.encode(),
+            judge=judge,
             provenance=job.provenance,
         )
-    warnings: tuple[str, ...] = ()
-    if job.audit is not None:
-        with _step(log, f"checked {len(sealed.binaries)} binaries"):
-            warnings = job.audit(_contents(job, sealed))
-    return sealed, warnings
 
 
 def _draft(job: Job, log: TextIO, level: int) -> Path:
@@ -181,7 +155,7 @@ def timestamp(wheels: tuple[Path, ...], without: int) -> int:
     return newest
 
 
-def _contents(job: Job, sealed: Sealed) -> Contents:
+def _prefix(job: Job) -> Path:
     prefixes = sorted((job.folder / "out" / "bld").glob("*/host_env*"))
     if len(prefixes) != 1:
         raise BuildError(
@@ -189,13 +163,7 @@ def _contents(job: Job, sealed: Sealed) -> Contents:
             where=job.variant.id,
             next_step="report it with the log",
         )
-    return Contents(
-        variant=job.variant,
-        index=sealed.index,
-        files=sealed.files,
-        binaries=sealed.binaries,
-        prefix=prefixes[0],
-    )
+    return prefixes[0]
 
 
 class _Log:

@@ -34,7 +34,7 @@ def show_packages(report: BuildReport) -> None:
             megabytes(row.size) if row.size else "",
             row.sha256[:digits],
             f"{row.seconds:.1f}" if row.status == "built" else "",
-            row.status,
+            row.status if row.floor is None else f"{row.status}, {row.floor}",
         )
     console.print(table)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,7 @@ def proof_json(proof: Proof) -> dict[str, Any]:
             "share": proof.binaries.share,
         },
         "patches": dict(proof.patches),
+        "raised_floor": None if proof.floor is None else asdict(proof.floor),
         "flaws": [{"file": flaw.file, "what": flaw.what} for flaw in proof.flaws],
         "notes": list(proof.notes),
     }
@@ -119,6 +121,8 @@ def _show(proof: Proof) -> None:
         console.print(f"  from {proof.purl}{commit}", markup=False)
     for path, patch in proof.patches.items():
         console.print(f"  patched {path}: {patch}", markup=False)
+    if proof.floor is not None:
+        console.print(f"  {proof.floor}", markup=False)
     for flaw in proof.flaws[:_SHOWN]:
         console.print(f"  FLAW {flaw}", markup=False)
     if len(proof.flaws) > _SHOWN:

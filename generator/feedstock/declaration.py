@@ -77,7 +77,7 @@ class IndexSource:
     `pytorch` the one its url ends in, else every one that names an accelerator."""
     glibc: Annotated[str, Field(pattern=r"^2\.\d{2}$")] | None = None
     """The glibc that its Linux wheels need at least, "2.35", where their platform tags say none
-    (linux_aarch64) or too little. The build refuses a package that needs more than it states."""
+    (linux_aarch64) or too little. A package whose binaries need more than that asks for more."""
 
 
 @dataclass(frozen=True, kw_only=True)

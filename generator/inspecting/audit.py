@@ -25,14 +25,13 @@ from generator.inspecting.properties import (
 )
 from generator.inspecting.reading import read_binary
 from generator.inspecting.windows import WindowsLoader
+from generator.model.floor import FLOORS, RaisedFloor
 from generator.model.python_build import PythonBuild
 from generator.model.subdir import Subdir
 from generator.naming import SonameTable, sonames
 
 _LOWEST: Final = re.compile(r">=\s*(?P<version>[\w.!+]+)")
 _LIBRARY: Final = re.compile(r"\.(so(\.[\w.]+)?|dylib|dll)$")
-#: the virtual package that stands for the system's age
-_FLOORS: Final = {"linux": "__glibc", "osx": "__osx"}
 Loader: TypeAlias = GlibcLoader | DyldLoader | WindowsLoader
 _LOADERS: Final[Mapping[str, type[Loader]]] = MappingProxyType(
     {"linux": GlibcLoader, "osx": DyldLoader, "win": WindowsLoader}
@@ -95,6 +94,21 @@ class PackageAudit:
     def link(self, path: str, target: str) -> None:
         """Take one symbolic link: its path in the package, and its target as it is written."""
         self._links[self._place(path)] = target
+
+    def raised_floor(self, declared: Iterable[str]) -> RaisedFloor | None:
+        """Return the system version the binaries need, where ``declared`` admits an older one."""
+        name = FLOORS.get(self._subdir.os)
+        highest = _highest_floor(self._files)
+        stated = _stated_floor(name, declared)
+        if name is None or highest is None or stated >= highest[0]:
+            return None
+        floor, place = highest
+        return RaisedFloor(
+            package=name,
+            stated=dotted(stated),
+            needed=dotted(floor),
+            file=self._packaged.get(place, place),
+        )
 
     def finish(self, declared: Iterable[str], *, siblings: Iterable[Sibling] = ()) -> AuditReport:
         """Judge the whole package.
@@ -270,13 +284,12 @@ class _Judging:
 
     def floors(self) -> Iterator[Finding]:
         """Compare the declared system with what the binaries need."""
-        name = _FLOORS.get(self._subdir.os)
-        asking = [(b.floor, path) for path, b in self._prefix.files.items() if b and b.floor]
-        if name is None or not asking:
+        name = FLOORS.get(self._subdir.os)
+        asking = _highest_floor(self._prefix.files)
+        if name is None or asking is None:
             return
-        highest, path = max(asking)
-        lowest = _LOWEST.search(self._declared.get(name, ""))
-        said = tuple(int(p) for p in lowest["version"].split(".")) if lowest else ()
+        highest, path = asking
+        said = _stated_floor(name, self._declared.values())
         what = f"{name} {dotted(highest)} is needed, {dotted(said) or 'nothing'} is declared"
         if said < highest:
             yield Finding(rule=rules.FLOOR_TOO_LOW, file=path, what=what)
@@ -288,6 +301,21 @@ class _Judging:
         mapped = {row.package for row in self._prefix.table.libraries.values()} - {None}
         for package in sorted(set(self._declared) & mapped - self._used):
             yield Finding(rule=rules.UNUSED, file="", name=package, what=self._declared[package])
+
+
+def _highest_floor(
+    files: Mapping[str, Binary | None],
+) -> tuple[tuple[int, ...], str] | None:
+    """Return the newest system that a binary needs, and the first file in order that needs it."""
+    asking = [(b.floor, path) for path, b in sorted(files.items()) if b is not None and b.floor]
+    return max(asking, key=lambda row: row[0], default=None)
+
+
+def _stated_floor(name: str | None, declared: Iterable[str]) -> tuple[int, ...]:
+    """Return the oldest system that dependencies admit by the virtual package; () for any."""
+    spec = next((spec for spec in declared if spec.split(" ", 1)[0] == name), "")
+    lowest = _LOWEST.search(spec)
+    return tuple(int(part) for part in lowest["version"].split(".")) if lowest else ()
 
 
 def _inherited(table: SonameTable, siblings: Sequence[Sibling]) -> set[str]:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import BinaryIO, Final
 
+from generator.errors import LinkageError
+from generator.inspecting.binary import dotted
 from generator.inspecting.conda_file import CondaFile
 from generator.inspecting.deriving import SITE
 from generator.inspecting.limits import Limits
 from generator.inspecting.manifest import Manifest
 from generator.inspecting.proof import Binaries, Flaw
 from generator.inspecting.read_wheel import Wheel, decode
+from generator.inspecting.reading import read_binary
 from generator.inspecting.tar_stream import TarEntry
 
 #: the first four bytes of ELF and Mach-O (64 and 32 bit, fat) files
@@ -49,6 +53,9 @@ class Contents:
     links: dict[str, str] = field(default_factory=dict)
     folders: list[str] = field(default_factory=list)
     binaries: Binaries = field(default_factory=Binaries)
+    #: system versions needed by the file for which the manifest says the floor was raised, one per
+    #: architecture in it
+    floors: tuple[str, ...] = ()
     flaws: list[Flaw] = field(default_factory=list)
 
 
@@ -68,25 +75,48 @@ def read_contents(
     found = Contents()
     unchanged = manifest.unchanged if manifest is not None else {}
     whole = {*manifest.patched, *manifest.generated} if manifest is not None else set()
+    floor = manifest.floor if manifest is not None else None
+
+    def take(entry: TarEntry, blocks: Iterator[bytes]) -> None:
+        if (member := unchanged.get(entry.path)) is None:
+            keep = entry.path in whole and entry.size <= limits.text
+            _count(found, entry, _read(found, entry, blocks, keep=keep), upstreams=False)
+            return
+        twin = _Twin(wheel, member) if wheel is not None and member in record else None
+        binary = _read(found, entry, blocks, twin=twin)
+        seen = found.files[entry.path]
+        _count(found, entry, binary, upstreams=_compare(found, entry.path, seen, record, member))
+        if twin is not None and (where := twin.difference()) is not None:
+            what = f"differs from the wheel's {member} from byte {where} on"
+            found.flaws.append(Flaw(entry.path, what))
+
     for entry, blocks in package.payload():
         if entry.kind == "link":
             _link(found, entry)
         elif entry.kind == "folder":
             found.folders.append(entry.path)
-        elif (member := unchanged.get(entry.path)) is None:
-            keep = entry.path in whole and entry.size <= limits.text
-            _count(found, entry, _read(found, entry, blocks, keep=keep), upstreams=False)
+        elif floor is not None and entry.path == floor.file and entry.size <= limits.binary:
+            with tempfile.TemporaryFile() as copy:
+                take(entry, _copied(blocks, copy))
+                found.floors = _floors(copy, entry)
         else:
-            twin = _Twin(wheel, member) if wheel is not None and member in record else None
-            binary = _read(found, entry, blocks, twin=twin)
-            seen = found.files[entry.path]
-            _count(
-                found, entry, binary, upstreams=_compare(found, entry.path, seen, record, member)
-            )
-            if twin is not None and (where := twin.difference()) is not None:
-                what = f"differs from the wheel's {member} from byte {where} on"
-                found.flaws.append(Flaw(entry.path, what))
+            take(entry, blocks)
     return found
+
+
+def _copied(blocks: Iterator[bytes], copy: BinaryIO) -> Iterator[bytes]:
+    for block in blocks:
+        copy.write(block)
+        yield block
+
+
+def _floors(copy: BinaryIO, entry: TarEntry) -> tuple[str, ...]:
+    copy.seek(0)
+    try:
+        slices = read_binary(copy, entry.size, entry.path)
+    except LinkageError:
+        return ()
+    return tuple(dotted(each.floor) for each in slices if each.floor)
 
 
 def _compare(

@@ -23,6 +23,7 @@ class Limits:
     info_file: int
     info: int
     text: int
+    binary: int
     header: int
     file: int
     #: unpacked by packed bytes

@@ -1,7 +1,7 @@
 """``info/armtorch/manifest.json``: what every file of a package is and where it comes from.
 
-templates/build.py writes it. Paths are those of the package; ``site-packages/`` is where the
-client puts it (CEP 20).
+templates/build.py writes it, and the seal adds ``floor``. Paths are those of the package;
+``site-packages/`` is where the client puts it (CEP 20).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pydantic.dataclasses import dataclass
 
 from generator.datafiles import describe
 from generator.errors import MalformedError
+from generator.model.floor import RaisedFloor
 from generator.model.wheel import HashOrigin
 
 _CLOSED = ConfigDict(extra="forbid")
@@ -143,6 +144,8 @@ class Manifest:
     elsewhere: tuple[Left, ...]
     #: bundled libraries for which the base channel's package stands
     replaced: tuple[Left, ...]
+    #: added when the package is sealed, and only where the wheel's platform tag says too little
+    floor: RaisedFloor | None = None
     #: as it was parsed
     raw: dict[str, Any] = field(default_factory=dict, repr=False)
 

@@ -21,6 +21,7 @@ from generator.inspecting.contents import Contents
 from generator.inspecting.manifest import NAME, Manifest
 from generator.inspecting.proof import Evidence, Flaw
 from generator.inspecting.read_wheel import decode
+from generator.model.floor import FLOORS, RaisedFloor
 from generator.model.provenance import PROVENANCE, provenance_of
 
 _PATHS: Final = "info/paths.json"
@@ -76,7 +77,10 @@ def check_metadata(
     known = manifest is not None or evidence.recipe is not None
     yield from _paths(values[_PATHS] or {}, contents, strict=known)
     yield from _index(name, values[_INDEX] or {})
-    yield from _expected(info, evidence)
+    floor = manifest.floor if manifest is not None else None
+    yield from _expected(info, evidence, floor)
+    if floor is not None:
+        yield from _floor(values[_INDEX] or {}, contents, floor, evidence)
     if manifest is None and evidence.recipe is None:
         return
     yield from _forms(info)
@@ -161,12 +165,34 @@ def _index(name: str, index: Mapping[str, Any]) -> Iterator[Flaw]:
         yield Flaw(_INDEX, f"says that it is {said}, and the file is called {name}")
 
 
-def _expected(info: Mapping[str, bytes], evidence: Evidence) -> Iterator[Flaw]:
-    """Compare metadata with what the known recipe gives."""
+def _floor(
+    index: Mapping[str, Any], contents: Contents, floor: RaisedFloor, evidence: Evidence
+) -> Iterator[Flaw]:
+    """Check a raised floor: a binary needs it, and the package asks for it."""
+    if FLOORS.get(str(index.get("subdir")).partition("-")[0]) != floor.package:
+        yield Flaw(NAME, f"{floor}, and the package is for {index.get('subdir')}")
+    recipes = (evidence.metadata or {}).get(_INDEX, {}).get("depends")
+    if isinstance(recipes, list) and not floor.is_stated_by(recipes):
+        yield Flaw(NAME, f"{floor}, and the recipe states something else")
+    if floor.needed not in contents.floors:
+        seen = ", ".join(contents.floors) or "no version"
+        yield Flaw(NAME, f"{floor}; in that file is {seen}")
+    if not floor.is_raised:
+        yield Flaw(NAME, f"{floor}, and that is no higher")
+    depends = index.get("depends")
+    if not isinstance(depends, list) or floor.raise_in(map(str, depends)) != tuple(depends):
+        yield Flaw(_INDEX, f"{floor}, and depends says something else")
+
+
+def _expected(
+    info: Mapping[str, bytes], evidence: Evidence, floor: RaisedFloor | None
+) -> Iterator[Flaw]:
+    """Compare metadata with what the known recipe gives, its floor raised where it is."""
     for file, fields in (evidence.metadata or {}).items():
         value = _value(info, file) if file.endswith(".json") else _yaml(info.get(file, b""))
-        for key, wanted in fields.items():
+        for key, given in fields.items():
             found = (value or {}).get(key)
+            wanted = _raised(given, floor) if (file, key) == (_INDEX, "depends") else given
             if key == "extra" and isinstance(found, dict) and provenance_of(found) is not None:
                 found = {name: each for name, each in found.items() if name not in PROVENANCE}
             if found != wanted and not (found is None and wanted == []):
@@ -174,6 +200,12 @@ def _expected(info: Mapping[str, bytes], evidence: Evidence) -> Iterator[Flaw]:
 
         if file.endswith(".json") and (more := (value or {}).keys() - fields.keys() - {_TIME}):
             yield Flaw(file, f"has {sorted(more)}, which the recipe does not give")
+
+
+def _raised(depends: object, floor: RaisedFloor | None) -> object:
+    if floor is None or not isinstance(depends, list):
+        return depends
+    return list(floor.raise_in(depends))
 
 
 def _yaml(content: bytes) -> dict[str, Any] | None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from generator.model import RaisedFloor
+
 #: proven (wheel): every file is accounted for, and upstream's bytes are those of the wheel at hand
 #: proven (RECORD): the same, by a RECORD whose sha256 was known beforehand
 #: self-consistent: everything fits together, and nothing from outside the package was at hand
@@ -62,6 +64,8 @@ class Proof:
     binaries: Binaries = Binaries()
     #: patched files, and what was replaced by what
     patches: Mapping[str, str]
+    #: where it asks for a newer system than its recipe, by a binary that was seen to need it
+    floor: RaisedFloor | None = None
     #: whether the recipe in the package is that of this feedstock's lock, where that is known
     recipe: Literal["the lock's", "unknown"] = "unknown"
     #: what was not looked at, and why

@@ -101,7 +101,7 @@ def copy_of(path: str, binary: Binary, table: SonameTable) -> Copy | None:
     _, _, member = table.fold(path).rpartition("/site-packages/")
     folder, _, file = table.fold(path).rpartition("/")
     for bundled, library in table.bundled:
-        glob = bundled.files
+        glob = table.fold(bundled.files)
         if folder in _LIBRARIES:  # design D2: what torch/lib holds lies there
             matches = fnmatch.fnmatchcase(file, posixpath.basename(glob))
         else:

@@ -54,7 +54,8 @@ FLOOR_TOO_LOW: Final = Rule(
     id="L-006",
     severity="error",
     title="binaries need a newer system than the package declares",
-    fix="upstream's platform tag is wrong: raise `glibc` of the wheel's index in feedstock.yaml",
+    fix="upstream's platform tag says too little, and only `armtorch build` raises what the recipe "
+    "states: build it with that, or set `glibc` of the wheel's index in feedstock.yaml",
 )
 FLOOR_HIGHER: Final = Rule(
     id="L-007",

@@ -286,6 +286,7 @@ class _Check:
             patches={
                 path: f"{row.before!r} -> {row.with_!r}" for path, row in manifest.patched.items()
             },
+            floor=manifest.floor,
             recipe="the lock's" if known else "unknown",
             notes=() if known else (_NO_RECIPE,),
         )

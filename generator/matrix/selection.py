@@ -6,11 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from typing import Final
 
 from packaging.version import Version
 
 from generator.errors import SelectionError
 from generator.model import Cell, PythonBuild, Variant
+
+_MUTEX: Final = "pytorch-mutex"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +46,11 @@ class Selection:
 
     def _accelerates(self, variant: Variant) -> bool:
         name = str(variant.accelerator)
-        return name in self.accelerators or ("cuda" in self.accelerators and name != "cpu")
+        if name == "cpu" or name in self.accelerators:
+            return name in self.accelerators
+        # one build of the mutex stands for every CUDA line, whichever line it is listed under
+        every = variant.package == _MUTEX and any(each != "cpu" for each in self.accelerators)
+        return every or "cuda" in self.accelerators
 
 
 def select(variants: Iterable[Variant], selection: Selection) -> tuple[Variant, ...]:

@@ -12,6 +12,7 @@ from generator.model.cell import (
     Lock,
     Sharing,
 )
+from generator.model.floor import RaisedFloor
 from generator.model.python_build import PythonBuild
 from generator.model.retention import Keep, Retention
 from generator.model.subdir import Subdir
@@ -31,6 +32,7 @@ __all__ = [
     "Lock",
     "Metadata",
     "PythonBuild",
+    "RaisedFloor",
     "Retention",
     "Sharing",
     "Subdir",

@@ -27,7 +27,7 @@ def virtual_packages(
     Of several tags the lowest floor counts, since any one of them admits the wheel (PEP 425).
     ``linux_aarch64`` promises nothing about glibc: no ``__glibc`` is returned for it, and the
     floor is what ``glibc`` says, which is known of the wheel's index; the higher of the two
-    counts, and the audit of the built package holds the binaries against it. CUDA asks for its
+    counts. The build holds the binaries against it, and raises it in the package. CUDA asks for its
     major version, since drivers serve every minor of it (CUDA minor version compatibility).
 
     Raises:

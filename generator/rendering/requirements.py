@@ -121,6 +121,7 @@ def _libtorch_build(variant: Variant, cell: Cell) -> str:
         wheel.platforms if wheel else (),
         subdir=subdirs()[variant.subdir],
         accelerator=variant.accelerator,
+        glibc=wheel.glibc if wheel else "",
     )
     used = {key: variant.config[key][0] for key in _HASHED if key in variant.config}
     used |= {spec.split(" ", 1)[0]: spec for spec in virtual}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import BinaryIO
 
-from generator.building import Contents
+from generator.building import Contents, Judgement
 from generator.datafiles import subdirs
 from generator.inspecting import PackageAudit, Sibling, linkage_policy
 from generator.matrix import FILL
@@ -22,8 +22,8 @@ class LinkageCheck:
     #: what the cells' torch wheels bring, for the packages that depend on libtorch and pytorch
     lock: Lock
 
-    def __call__(self, contents: Contents) -> tuple[str, ...]:
-        """Return the audit's notes.
+    def __call__(self, contents: Contents) -> Judgement:
+        """Return the audit's notes, and the floor where the wheel's tag says too little.
 
         Raises:
             LinkageError: the package must not be published; the message names file and reason.
@@ -31,7 +31,7 @@ class LinkageCheck:
         """
         variant = contents.variant
         if variant.subdir == "noarch":
-            return ()
+            return Judgement()
         audit = PackageAudit(
             variant.package, subdir=subdirs()[variant.subdir], python=variant.python
         )
@@ -43,11 +43,12 @@ class LinkageCheck:
         for path in (*contents.binaries, *texts):
             size = contents.place(path).stat().st_size
             audit.file(path, size, partial(_open, contents, path))
-        report = audit.finish(
-            tuple(contents.index.get("depends", ())), siblings=siblings(variant, self.lock)
-        )
+        depends = tuple(contents.index.get("depends", ()))
+        if (floor := audit.raised_floor(depends)) is not None:
+            depends = floor.raise_in(depends)
+        report = audit.finish(depends, siblings=siblings(variant, self.lock))
         report.check()
-        return tuple(str(note) for note in report.notes)
+        return Judgement(notes=tuple(str(note) for note in report.notes), floor=floor)
 
 
 def siblings(variant: Variant, lock: Lock) -> tuple[Sibling, ...]:

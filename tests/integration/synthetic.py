@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from generator.building import BuildReport
 from generator.channel import LocalChannel
 from generator.matrix import variants
 from generator.model import Cell, Variant
@@ -37,6 +38,7 @@ class Line:
     channel: LocalChannel
     variants: tuple[Variant, ...]
     heard: Heard
+    report: BuildReport
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -95,5 +97,6 @@ def updated(
         channel = LocalChannel(folder / "channel")
         chosen = [v for v in found if not packages or v.package in packages]
         options = BuildOptions(channel=channel, jobs=2, level=1)
-        build_variants(project, chosen, options).raise_for_failures()
-    return Line(project=project, channel=channel, variants=found, heard=heard)
+        report = build_variants(project, chosen, options)
+        report.raise_for_failures()
+    return Line(project=project, channel=channel, variants=found, heard=heard, report=report)

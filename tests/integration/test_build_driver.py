@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from generator.building import BuildReport, Contents, Settings, build
+from generator.building import BuildReport, Contents, Judgement, Settings, build
 from generator.building.archive import open_payload, read_info, read_json
 from generator.channel import LocalChannel
 from generator.console import Silent
@@ -34,14 +34,15 @@ def run(repo: TinyRepo, variants: list[Variant], **more: object) -> BuildReport:
     return report
 
 
-def refuse(contents: Contents) -> tuple[str, ...]:
+def refuse(contents: Contents) -> Judgement:
     raise LinkageError(f"{contents.binaries} of {contents.index['name']}")
 
 
-def describe(contents: Contents) -> tuple[str, ...]:
+def describe(contents: Contents) -> Judgement:
     with contents.open("lib/libtiny.so") as file:
         magic = file.read(4)
-    return (f"{contents.binaries} {magic!r} {contents.files['site-packages/tiny/link']}",)
+    link = contents.files["site-packages/tiny/link"]
+    return Judgement(notes=(f"{contents.binaries} {magic!r} {link}",))
 
 
 def test_it_builds_indexes_and_then_skips(repo: TinyRepo) -> None:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from generator.errors import ArmtorchError, BuildError, LinkageError
+from generator.datafiles import subdirs
+from generator.errors import ArmtorchError, BuildError, LinkageError, SolveError
+from generator.testing import Machine, solve
+from tests.integration.small_base import write_base
 from tests.integration.synthetic import updated
+from tests.integration.test_recipe_builds import Built
 from tests.synthetic_wheels import CORRUPTIONS, Release, corrupt
 
 pytestmark = pytest.mark.integration
@@ -22,8 +28,9 @@ AT_BUILD: dict[str, tuple[type[ArmtorchError], str]] = {
     "other-machine": (LinkageError, "L-001"),
     "other-format": (LinkageError, "L-001"),
     "truncated-headers": (LinkageError, "L-002"),
-    "floor-above-tag": (LinkageError, "L-006"),
 }
+#: no error, since real wheels do that: the package asks for what its binaries need
+RAISED = "floor-above-tag"
 
 
 def spoilt(subdir: str, how: str):
@@ -32,7 +39,7 @@ def spoilt(subdir: str, how: str):
 
 
 def test_every_corruption_has_its_test():
-    assert {*AT_UPDATE, *AT_BUILD} == set(CORRUPTIONS)
+    assert {*AT_UPDATE, *AT_BUILD, RAISED} == set(CORRUPTIONS)
 
 
 @pytest.mark.parametrize("how", AT_UPDATE)
@@ -50,7 +57,6 @@ def test_update_says_why_a_wheel_cannot_be_used(how, tmp_path):
         ("linux-aarch64", "other-machine"),
         ("linux-aarch64", "other-format"),
         ("linux-aarch64", "truncated-headers"),
-        ("linux-aarch64", "floor-above-tag"),
         ("linux-armv7l", "other-machine"),
         ("osx-arm64", "other-machine"),
         ("osx-arm64", "case-clash"),
@@ -67,6 +73,37 @@ def test_the_build_refuses_what_the_index_could_not_show(subdir, how, tmp_path):
         updated(tmp_path, [spoilt(subdir, how)], subdir, packages=packages)
     assert caught.value.next_step
     assert _spoilt_member(subdir, how).rpartition("/")[2] in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("subdir", "stated", "newer"),
+    [("linux-aarch64", "2.28", "__glibc >=2.39"), ("osx-arm64", "14.0", "__osx >=26.0")],
+)
+def test_a_floor_above_the_tag_is_raised_and_reported(subdir, stated, newer, tmp_path):
+    line = updated(tmp_path, [spoilt(subdir, RAISED)], subdir)
+    (package,) = line.packages("libtorch")
+    name, needed = newer.split(" >=")
+    index = Built.open(package).index
+    assert newer in index["depends"]
+    assert [spec for spec in index["depends"] if spec.startswith(name)] == [newer]
+    raised = {row.file_name: row.floor for row in line.report.rows if row.floor is not None}
+    assert {package.name: (name, stated, needed)} == {
+        file: (floor.package, floor.stated, floor.needed) for file, floor in raised.items()
+    }
+    (said,) = [text for text in line.heard.warned if "raised" in text]
+    assert f"{name} raised from {stated} to {needed}" in said
+    assert "libtorch_cpu" in said
+
+    base = write_base(tmp_path, subdir, ["3.12"])
+
+    def pytorch_on(system: str) -> set[str]:
+        machine = Machine.of(subdirs()[subdir], native=False, added=[system])
+        records = solve(["pytorch"], channels=[line.channel.url, base], machine=machine)
+        return {record.name.normalized for record in records}
+
+    assert "libtorch" in pytorch_on(f"{name}={needed}")
+    with pytest.raises(SolveError, match=re.escape(newer)):
+        pytorch_on(f"{name}={stated}")
 
 
 def _spoilt_member(subdir: str, how: str) -> str:

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from generator.building import Row
 from generator.channel import LocalChannel
 from generator.datafiles import subdirs
 from generator.errors import LinkageError, SolveError
 from generator.lock import read_lock
-from generator.matrix import SHARED, Selection, select, variants
+from generator.matrix import SHARED, Selection, matrix_view, select, variants
 from generator.model import Variant
+from generator.stages.against_base import against_base
 from generator.stages.packages import BuildOptions, build_variants
 from generator.stages.project import Project
 from generator.stages.rendering import render_feedstock
@@ -22,6 +24,7 @@ from generator.stages.upstream import update_lock
 from generator.testing import Machine, solve
 from tests.forge import standins
 from tests.integration.index_worlds import World, trio, world
+from tests.integration.small_base import write_base
 from tests.integration.test_recipe_builds import Built
 from tests.integration.test_update_formats import NIGHTLY, STABLE, WINDOWS, quiet
 from tests.integration.test_update_identity import DAY, RC
@@ -46,6 +49,16 @@ trains:
   stable: {keep: [newest], indexes: [sbsa]}
 subdirs:
   linux-aarch64: {accelerators: [cuda]}
+"""
+
+
+NVIDIA = """\
+indexes:
+  nvidia: {kind: simple, url: "{root}/nvtorch_oot"}
+trains:
+  stable: {keep: [newest], indexes: [nvidia]}
+subdirs:
+  win-arm64: {accelerators: [cuda]}
 """
 
 
@@ -79,6 +92,12 @@ def put(sub: str, *parts: str, **facts: str) -> Callable[[World], None]:
 def jetson(upstream: World) -> None:
     wheels = trio("2.14.0", "0.29.0", "2.11.0", accelerator="cuda130", tag="linux_aarch64")
     upstream.put("sbsa/cu130", *map(quiet, wheels))
+
+
+def nvidia(upstream: World) -> None:
+    parts = ("2.14.0", "0.29.0", "2.11.0")
+    facts = {"label": "cu134", "accelerator": "cuda134", "subdir": "win-arm64"}
+    upstream.put("nvtorch_oot", *trio(*parts, **facts))
 
 
 def both(upstream: World) -> None:
@@ -130,6 +149,7 @@ FORMATS = {
         "2.14/win-arm64/cpu",
         "torch-cpu",
     ),
+    "nvidia windows": Format(NVIDIA, nvidia, "2.14/win-arm64/cuda134", "nvidia"),
 }
 
 
@@ -172,36 +192,61 @@ def test_from_an_index_to_packages(upstream: World, name: str) -> None:
         assert not list(channel.root.glob(f"{cell.subdir}/*.conda"))
 
 
-@pytest.mark.parametrize(
-    ("facts", "said"),
-    [
-        ({"machine": "x86_64"}, "x86"),
-        ({"glibc": "2.34"}, "__glibc 2.34 is needed, 2.28 is declared"),
-    ],
-)
-def test_a_wheel_that_is_not_what_its_tag_says_is_no_package(
-    upstream: World, facts: dict[str, str], said: str
+def test_a_wheel_for_another_machine_than_its_tag_says_is_no_package(upstream: World) -> None:
+    upstream.put("whl/cpu", *trio(*NEWEST, label="cpu", machine="x86_64"))
+    (row,) = built(upstream, STABLE, "libtorch")
+    assert isinstance(row.error, LinkageError)
+    assert "x86" in str(row.error)
+    assert not list(upstream.folder.rglob("*.conda"))
+
+
+def test_what_is_known_of_an_index_stands_in_the_recipe_and_nothing_is_raised(
+    upstream: World,
 ) -> None:
-    upstream.put("whl/cpu", *trio(*NEWEST, label="cpu", **facts))
-    project = upstream.project(STABLE)
+    upstream.put("whl/cpu", *trio(*NEWEST, label="cpu", glibc="2.34"))
+    for facts, raised in (("", "2.34"), (', glibc: "2.34"', "")):
+        feedstock = STABLE.replace('/whl/cpu"', f'/whl/cpu"{facts}')
+        libtorch, pytorch = built(upstream, feedstock, "libtorch", "pytorch")
+        depends = []
+        for row in (libtorch, pytorch):
+            assert (row.floor.needed if row.floor else "") == raised
+            package = upstream.folder / "channel/linux-aarch64" / row.file_name
+            depends.append(Built.open(package).index["depends"])
+            assert "__glibc >=2.34" in depends[-1]
+        # the build string has a hash over the recipe's floor
+        name = libtorch.file_name.removesuffix(".conda").rpartition("-")[2]
+        assert f"libtorch ==2.15.0 {name}" in depends[1]
+
+
+def test_nvidias_windows_cell_carries_cuda_and_matrix_says_what_its_base_lacks(
+    upstream: World,
+) -> None:
+    """conda-forge's win-arm64 has no CUDA packages, and no Python before 3.14 (landscape 1b)."""
+    nvidia(upstream)
+    project = upstream.project(NVIDIA)
+    update_lock(project)
+    render_feedstock(project)
+    view = matrix_view(project.declared(), project.known())
+    base = write_base(upstream.folder / "base", "win-arm64", ["3.14"])
+    (cell,) = against_base(project, view, base=(base,)).cells
+    assert (cell.name, cell.pythons) == ("2.14/win-arm64/cuda134", ("3.12",))
+    assert cell.base is not None
+    blocked = {row.id.split("/")[1]: row.by for row in cell.base.blocked}
+    assert set(blocked) == {*PACKAGES, "torchaudio", "pytorch-gpu"} - {"libtorch"}
+    assert all("python_abi 3.12.* *_cp312" in by for by in blocked.values())
+
+
+def built(upstream: World, feedstock: str, *packages: str) -> list[Row]:
+    """Update, render and build packages of the newest CPU cell, each for one Python."""
+    project = upstream.project(feedstock)
     update_lock(project)
     render_feedstock(project)
     channel = LocalChannel(upstream.folder / "channel")
-    own = chosen(project, "2.15/linux-aarch64/cpu", ("libtorch",))
-    (row,) = build_variants(project, own, BuildOptions(channel=channel, jobs=1, level=1)).rows
-    assert isinstance(row.error, LinkageError)
-    assert said in str(row.error)
-    assert not list(channel.root.rglob("*.conda"))
-    if "glibc" in facts:  # what is known of an index raises the floor
-        raised = STABLE.replace('/whl/cpu"', '/whl/cpu", glibc: "2.34"')
-        project = upstream.project(raised)
-        update_lock(project)
-        render_feedstock(project)
-        own = chosen(project, "2.15/linux-aarch64/cpu", ("libtorch",))
-        report = build_variants(project, own, BuildOptions(channel=channel, jobs=1, level=1))
-        report.raise_for_failures()
-        (package,) = channel.root.rglob("*.conda")
-        assert "__glibc >=2.34" in Built.open(package).index["depends"]
+    own = chosen(project, "2.15/linux-aarch64/cpu", packages)
+    by_package = {variant.package: variant for variant in own}
+    wanted = [by_package[package] for package in packages]
+    options = BuildOptions(channel=channel, jobs=1, level=1)
+    return list(build_variants(project, wanted, options).rows)
 
 
 def test_a_stable_request_never_meets_a_nightly_or_a_candidate(upstream: World) -> None:

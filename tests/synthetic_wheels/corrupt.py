@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
 from tests.synthetic_wheels.archive import TinyWheel
 from tests.synthetic_wheels.elf import X86_64, elf
-from tests.synthetic_wheels.macho import macho_x86_64
+from tests.synthetic_wheels.macho import BUILD_VERSION, macho_x86_64
 from tests.synthetic_wheels.pe import AMD64, pe
 
 
@@ -41,9 +42,18 @@ def _other_format(wheel: TinyWheel) -> TinyWheel:
 
 
 def _high_floor(wheel: TinyWheel) -> TinyWheel:
-    """Let a library ask for a newer glibc than the tag says; only ELF files name it."""
+    """Let a library ask for a newer glibc (2.39) or macOS (26.0) than the tag says."""
     name = _library(wheel)
-    return _replaced(wheel, name, wheel.members[name].replace(b"GLIBC_2.28\0", b"GLIBC_2.39\0"))
+    build_version = struct.Struct("<IIII").pack
+    newer = (
+        wheel.members[name]
+        .replace(b"GLIBC_2.28\0", b"GLIBC_2.39\0")
+        .replace(
+            build_version(BUILD_VERSION, 24, 1, 14 << 16),
+            build_version(BUILD_VERSION, 24, 1, 26 << 16),
+        )
+    )
+    return _replaced(wheel, name, newer)
 
 
 def _doubled(wheel: TinyWheel) -> TinyWheel:

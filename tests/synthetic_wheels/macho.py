@@ -7,7 +7,9 @@ import struct
 from collections.abc import Sequence
 
 ARM64, X86_64 = 0x0100000C, 0x01000007
-_ID, _LOAD, _RPATH, _BUILD, _UUID, _SEGMENT = 0xD, 0xC, 0x8000001C, 0x32, 0x1B, 0x19
+_ID, _LOAD, _RPATH, _UUID, _SEGMENT = 0xD, 0xC, 0x8000001C, 0x1B, 0x19
+#: LC_BUILD_VERSION
+BUILD_VERSION = 0x32
 _EXECUTE, _DYLIB = 2, 6
 #: "xx.yy.zz" as LC_BUILD_VERSION and dylib versions have it
 Version = tuple[int, int, int]
@@ -47,7 +49,7 @@ def macho(
         dylib(_LOAD, *((load, (1, 0, 0)) if isinstance(load, str) else load))
     for rpath in rpaths:
         command(_RPATH, struct.pack("<I", 12), rpath)
-    command(_BUILD, struct.pack("<IIII", 1, minos[0] << 16 | minos[1] << 8, 26 << 16, 0))
+    command(BUILD_VERSION, struct.pack("<IIII", 1, minos[0] << 16 | minos[1] << 8, 26 << 16, 0))
     command(_UUID, hashlib.sha256(b"".join(commands) + body).digest()[:16])
     size = sum(map(len, commands)) + 72
     total = 32 + size + len(body)

@@ -6,7 +6,15 @@ import pytest
 
 from generator.errors import LockError
 from generator.feedstock import Line
-from generator.matrix import lines, matrix_json, matrix_schema, matrix_view, variants
+from generator.matrix import (
+    Selection,
+    lines,
+    matrix_json,
+    matrix_schema,
+    matrix_view,
+    select,
+    variants,
+)
 from generator.model import Absence, BuildNumber, CellAbsence, PythonBuild
 from tests.locks import Shelf, cpu_cell, cuda_cell, feedstock, osx_cell
 
@@ -50,6 +58,18 @@ def test_what_is_the_same_everywhere_exists_once(found):
         "metapackages/cpuonly/linux_64_",
         "metapackages/pytorch-cuda/linux_64_",
     ]
+
+
+def test_one_cuda_line_is_chosen_with_the_mutex_that_all_of_them_share(shelf):
+    lock = shelf.lock(cuda_cell(shelf), cuda_cell(shelf, "cuda132", "9.2", "9.2.0"))
+    found = variants(feedstock(), lock)
+
+    for asked in ("cuda130", "cuda132"):
+        chosen = select(found, Selection(accelerators=(asked,)))
+        bare = {(v.package, str(v.version)) for v in chosen if v.subdir == "noarch"}
+        assert bare == {("pytorch-mutex", "1.0"), ("pytorch-cuda", f"{asked[4:6]}.{asked[6]}")}
+        assert {d for v in chosen for d in v.depends} <= {v.id for v in chosen}
+        assert {str(v.accelerator) for v in chosen if v.subdir != "noarch"} == {asked}
 
 
 def test_a_wheel_for_every_python_is_one_package_when_the_line_has_no_other(shelf):

@@ -1,0 +1,84 @@
+"""A release that the committed feedstock does not have: one line of YAML, and it runs.
+
+From PyPI itself: update reads the index, build fetches the trio (104 MB, kept in the user's
+wheelhouse), and the packages are installed from the forge and run as ARM programs.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import pytest
+
+from generator.channel import LocalChannel
+from generator.console import Silent
+from generator.matrix import variants
+from generator.model import PythonBuild
+from generator.stages.packages import BuildOptions, build_variants
+from generator.stages.project import Project
+from generator.stages.rendering import render_feedstock
+from generator.stages.upstream import update_lock
+from generator.testing import create, solve
+from generator.testing.runner import clean_environment
+
+pytestmark = [pytest.mark.e2e, pytest.mark.emulated]
+
+TRIO = {"pytorch": "2.9.1", "torchvision": "0.24.1", "torchaudio": "2.9.1"}
+FEEDSTOCK = """\
+channel: older
+maintainers: [someone]
+indexes:
+  pypi: {kind: pip}
+trains:
+  stable: {keep: [], indexes: [pypi]}
+subdirs:
+  linux-aarch64: {accelerators: [cpu]}
+lines:
+  - name: older-2.9
+    torch: ==2.9.*
+    subdirs: [linux-aarch64]
+    accelerators: [cpu]
+    pythons: ["3.11"]
+"""
+
+
+@pytest.fixture(scope="module")
+def channel(tmp_path_factory) -> LocalChannel:
+    root = tmp_path_factory.mktemp("older")
+    (root / "feedstock.yaml").write_text(FEEDSTOCK)
+    project = Project(feedstock=root / "feedstock.yaml", narrator=Silent())
+    assert update_lock(project).findings == ()
+    render_feedstock(project)
+    found = variants(project.declared(), project.locked())
+    assert {variant.python for variant in found} == {None, PythonBuild(3, 11)}
+    channel = LocalChannel(root / "channel")
+    report = build_variants(project, found, BuildOptions(channel=channel, jobs=2, level=1))
+    report.raise_for_failures()
+    assert [row.floor for row in report.rows] == [None] * len(found)
+    return channel
+
+
+def test_the_trio_of_2_9_is_built_installed_and_runs(channel, base, machine, runner, tmp_path):
+    records = solve(
+        ["python=3.11", *TRIO, "cpuonly"],
+        channels=[channel.url, base.url],
+        machine=machine,
+    )
+    there = {record.name.normalized: str(record.version) for record in records}
+    assert {name: there[name] for name in TRIO} == TRIO
+    prefix = create(
+        records, prefix=tmp_path / "prefix", subdir=machine.subdir, package_cache=tmp_path / "cache"
+    ).prefix
+    programs = [next((prefix / "etc/conda/test-files" / name).glob("*/smoke.py")) for name in TRIO]
+    # one process for all three: emulated, torch takes its time to import
+    code = "import runpy, sys\nfor each in sys.argv[1:]: runpy.run_path(each, run_name='__main__')"
+    done = subprocess.run(
+        runner.command([str(prefix / "bin/python"), "-c", code, *map(str, programs)]),
+        env=clean_environment(prefix, runner, os.environ),
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

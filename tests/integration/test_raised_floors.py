@@ -1,0 +1,173 @@
+"""Wheels whose binaries need a newer system than their tags say: what becomes of the packages."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from generator.building import file_name
+from generator.inspecting import Proof
+from generator.stages.packages import BuildOptions, build_variants
+from generator.stages.verifying import VerifyOptions, verify_packages
+from tests.command_line import armtorch
+from tests.integration.synthetic import Line, updated
+from tests.integration.test_recipe_builds import Built
+from tests.packages import MANIFEST, Parts
+from tests.synthetic_wheels import Release, corrupt
+
+pytestmark = pytest.mark.integration
+
+ARM = "linux-aarch64"
+INDEX = "info/index.json"
+FLOOR = {
+    "package": "__glibc",
+    "stated": "2.28",
+    "needed": "2.39",
+    "file": "lib/libtorch_cpu.so",
+}
+
+
+@pytest.fixture(scope="module")
+def line(tmp_path_factory) -> Line:
+    wheel = Release(subdir=ARM, torch="2.10.0").wheel("torch", "cp312")
+    folder = tmp_path_factory.mktemp("line")
+    return updated(folder, [corrupt(wheel, "floor-above-tag")], ARM)
+
+
+@pytest.fixture(scope="module")
+def libtorch(line: Line) -> Path:
+    (path,) = line.packages("libtorch")
+    return path
+
+
+def proof(line: Line, package: Path) -> Proof:
+    (found,) = verify_packages(line.project, [package], VerifyOptions())
+    return found
+
+
+def floors(package: Path) -> list[str]:
+    return [spec for spec in Built.open(package).index["depends"] if spec.startswith("__glibc")]
+
+
+def test_the_package_says_why_it_asks_for_more_than_its_recipe(line, libtorch):
+    assert json.loads(Built.open(libtorch).info[MANIFEST])["floor"] == FLOOR
+    found = proof(line, libtorch)
+    assert (found.verdict, found.flaws) == ("proven (RECORD)", ())
+    assert found.floor is not None
+    assert str(found.floor) == ("__glibc raised from 2.28 to 2.39, which lib/libtorch_cpu.so needs")
+
+
+def test_packages_that_need_no_more_than_the_tag_says_are_as_ever(line):
+    (pytorch,) = line.packages("pytorch")
+    assert floors(pytorch) == ["__glibc >=2.28"]
+    assert "floor" not in json.loads(Built.open(pytorch).info[MANIFEST])
+    assert proof(line, pytorch).floor is None
+
+
+def test_verify_and_lint_say_it_too(line, libtorch):
+    where = ["--feedstock", line.project.feedstock]
+    done = armtorch(*where, "verify", "--json", libtorch)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)[0]["raised_floor"] == FLOOR
+    assert "__glibc raised from 2.28 to 2.39" in armtorch(*where, "verify", libtorch).stdout
+    done = armtorch("lint", "--binaries", libtorch)
+    assert done.returncode == 0, done.stdout
+
+
+def test_build_prints_it_and_gives_it_as_json(line, tmp_path):
+    # the command's own cache is the user's
+    (tmp_path / "armtorch").symlink_to(line.project.cache)
+    env = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    arguments = ["--feedstock", line.project.feedstock, "build", "*/libtorch/*"]
+    done = armtorch(*arguments, "--out", tmp_path / "channel", env=env)
+    assert done.returncode == 0, done.stderr
+    assert "built, __glibc raised from 2.28 to 2.39" in done.stdout
+    done = armtorch(*arguments, "--out", tmp_path / "channel", "--json", "--force", env=env)
+    (row,) = json.loads(done.stdout)["variants"]
+    assert row["raised_floor"] == FLOOR
+
+
+def test_the_same_bytes_and_the_same_name_come_of_it_again(line, libtorch, tmp_path):
+    """The name is known before the wheel is read; CI's other jobs go by it."""
+    (variant,) = (each for each in line.variants if each.package == "libtorch")
+    assert libtorch.name == file_name(variant, line.project.root)
+    channel = type(line.channel)(tmp_path)
+    options = BuildOptions(channel=channel, jobs=1, level=1)
+    build_variants(line.project, [variant], options).raise_for_failures()
+    assert (tmp_path / ARM / libtorch.name).read_bytes() == libtorch.read_bytes()
+
+
+def lowered(index: dict[str, Any], manifest: dict[str, Any]) -> None:
+    index["depends"] = [spec.replace("2.39", "2.28") for spec in index["depends"]]
+
+
+def forgotten(index: dict[str, Any], manifest: dict[str, Any]) -> None:
+    del manifest["floor"]
+
+
+def invented(index: dict[str, Any], manifest: dict[str, Any]) -> None:
+    index["depends"] = [spec.replace("2.39", "2.99") for spec in index["depends"]]
+    manifest["floor"] = {**FLOOR, "needed": "2.99"}
+
+
+def of_another_file(index: dict[str, Any], manifest: dict[str, Any]) -> None:
+    manifest["floor"] = {**FLOOR, "file": "lib/libc10.so"}
+
+
+def not_raised(index: dict[str, Any], manifest: dict[str, Any]) -> None:
+    manifest["floor"] = {**FLOOR, "stated": "2.39"}
+
+
+def stated_otherwise(index: dict[str, Any], manifest: dict[str, Any]) -> None:
+    manifest["floor"] = {**FLOOR, "stated": "2.17"}
+
+
+def of_another_system(index: dict[str, Any], manifest: dict[str, Any]) -> None:
+    index["depends"] = [spec.replace("2.39", "2.28") for spec in index["depends"]]
+    index["depends"].append("__osx >=2.39")
+    manifest["floor"] = {**FLOOR, "package": "__osx", "stated": ""}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "file", "said"),
+    [
+        (lowered, INDEX, "depends says something else"),
+        (forgotten, INDEX, "the recipe gives"),
+        (invented, MANIFEST, "in that file is 2.39"),
+        (of_another_file, MANIFEST, "in that file is 2.17"),
+        (not_raised, MANIFEST, "that is no higher"),
+        (stated_otherwise, MANIFEST, "the recipe states something else"),
+        (of_another_system, MANIFEST, "the package is for linux-aarch64"),
+    ],
+)
+def test_verify_refutes_a_floor_that_is_not_so(line, libtorch, tmp_path, spoil, file, said):
+    parts = Parts.read(libtorch)
+    index, manifest = parts.json(INDEX), parts.json(MANIFEST)
+    spoil(index, manifest)
+    parts.put_json(INDEX, index)
+    parts.put_json(MANIFEST, manifest)
+    found = proof(line, parts.write(tmp_path))
+    assert found.verdict == "refuted"
+    assert any(flaw.file == file and said in flaw.what for flaw in found.flaws), found.flaws
+
+
+@pytest.mark.parametrize(
+    ("release", "wanted", "raised"),
+    [
+        # Jetson's tag promises nothing
+        ({"tag": "linux_aarch64"}, ["__glibc >=2.28"], ""),
+        ({"tag": "manylinux_2_39_aarch64"}, ["__glibc >=2.39"], None),
+    ],
+)
+def test_a_tag_that_says_nothing_and_one_that_says_too_much(release, wanted, raised, tmp_path):
+    wheel = Release(subdir=ARM, torch="2.10.0", **release).wheel("torch", "cp312")
+    line = updated(tmp_path, [wheel], ARM, packages=["libtorch"])
+    (package,) = line.packages("libtorch")
+    assert floors(package) == wanted
+    (row,) = line.report.rows
+    assert (row.floor.stated if row.floor else None) == raised
+    assert not proof(line, package).flaws
