@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from generator.channel import LocalChannel
+from tests.conda_files import write_conda
 from tests.counts import count
 from tests.tiny_recipes import TinyRepo, make_repo
 
@@ -89,14 +90,13 @@ def test_kill_9_of_the_indexer_leaves_the_repodata_of_before(tmp_path: Path) -> 
     repo, channel = make_repo(tmp_path), tmp_path / "channel"
     whole = finish(start(repo, channel))
     folder = channel / "linux-aarch64"
-    first = next(folder.glob("*.conda"))
     begin = time.monotonic()
     start(repo, channel, "index").communicate()
     longest = time.monotonic() - begin
     dice = random.Random(13)
     for number in range(count("kills")):
         # a package more each time, so that there is something to index
-        shutil.copyfile(first, folder / f"more-{number}-0.conda")
+        write_conda(channel, "more", str(number), "0")
         process = start(repo, channel, "index")
         time.sleep(dice.uniform(longest * 0.5, longest * 1.1))
         process.kill()

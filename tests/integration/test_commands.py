@@ -34,25 +34,6 @@ def test_help_says_what_a_command_does_and_shows_examples(command):
         assert f"  armtorch {command}" in done.stdout
 
 
-def test_a_command_leaves_without_tearing_down_the_interpreter():
-    """py-rattler's threads may still be inside it: one of ten index runs crashed at its end."""
-    program = (
-        "import atexit, sys; atexit.register(print, 'torn down');"
-        "from generator.__main__ import main; sys.argv[1:] = {arguments}; main()"
-    )
-    for arguments, code in ((["--help"], 0), (["nonsense"], 2), (["retire", "--to", "nowhere"], 2)):
-        done = subprocess.run(
-            [sys.executable, "-c", program.format(arguments=arguments)],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == code, done.stderr
-        assert (done.stdout if code == 0 else done.stderr).strip(), "what was said is flushed"
-        assert "torn down" not in done.stdout
-
-
 def test_the_first_help_names_every_command():
     done = armtorch("--help")
     for command in COMMANDS:

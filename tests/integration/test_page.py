@@ -344,13 +344,13 @@ def test_names_from_outside_are_text(project, tmp_path):
     row = {
         "name": "pytorch",
         "version": "2.10.0",
-        "build": "cpu_generic_py311_h<script>_0",
+        "build": "cpu_generic_py311_h0_0",
         "build_number": 0,
         "subdir": "linux-aarch64",
         "size": 1,
         "sha256": "0" * 64,
         "license": "</script><script>alert(1)</script>",
-        "depends": ["python_abi 3.11.* *_cp311"],
+        "depends": ["python_abi 3.11.* *_cp311", "<script>alert(3)</script>"],
     }
     document = {"packages.conda": {"pytorch-2.10.0-x.conda": row}}
     (channel / "repodata.json").write_text(json.dumps(document))

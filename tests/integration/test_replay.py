@@ -26,6 +26,7 @@ from tests.conda_files import write_conda
 from tests.index_formats import PytorchSite
 from tests.index_server import Failure, IndexServer
 from tests.integration.small_base import COMPILED, NOARCH
+from tests.packages import Parts
 from tests.replaying import Done, Replay, git
 from tests.synthetic_wheels import Release, TinyWheel, corrupt
 
@@ -307,7 +308,15 @@ def test_what_was_not_published_is_built_and_published_at_night(
     assert "no job was to make this package" in refused.said
     assert refused.said.endswith("exit code 13\n"), refused.said
     (given / "python-3.99.0-0.conda").unlink()
+    shutil.copy(torch, running.folder / torch.name)
     shutil.copy(audio, torch)
+    refused = running.job("nightly", "publish", **context)
+    assert "what it holds is torchaudio" in refused.said
+    assert refused.said.endswith("exit code 13\n"), refused.said
+    forged = Parts.read(running.folder / torch.name)
+    code = next(path for path, held in sorted(forged.payload.items()) if isinstance(held, bytes))
+    forged.payload[code] = b"import os"
+    forged.write(given)
     refused = running.job("nightly", "publish", **context)
     assert refused.said.endswith("exit code 16\n"), refused.said
     assert contents(running) == whole
