@@ -55,6 +55,11 @@ class LocalChannel:
         """
         return LocalChannel(self.root / "label" / label) if label else self
 
+    def labels(self) -> tuple[str, ...]:
+        """Return the labels that have packages, sorted."""
+        found = {path.parents[1].name for path in self.root.glob("label/*/*/*.conda")}
+        return tuple(sorted(found))
+
     def prepare(self) -> None:
         """Make the folder; StorageError when packages could not be put there later."""
         with self.locked():

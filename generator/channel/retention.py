@@ -52,7 +52,8 @@ def series_of(record: Record) -> Series:
     return (
         record.name,
         record.subdir,
-        accelerator[1] if accelerator else "",
+        # of a metapackage each version is something else to ask for: pytorch-cuda 13.0 and 13.2
+        record.version if record.subdir == "noarch" else accelerator[1] if accelerator else "",
         # 3.14 and 3.14t share py314 in the build string and differ in what they need
         (python[1] if python else "") + ("t" if _free_threaded(record) else ""),
         train_of(record.version),

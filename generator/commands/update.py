@@ -33,7 +33,13 @@ def command(project: Project, *, dry_run: bool, as_json: bool) -> None:
     if as_json:
         write_json(_as_json(result))
     else:
-        unchanged = "nothing is new in what answered" if result.findings else "is up to date"
+        unchanged = (
+            "nothing is new in what answered"
+            if result.findings
+            else "the same wheels, and what the indexes say of them is renewed"
+            if result.renewed
+            else "is up to date"
+        )
         click.echo(result.diff.text() or f"feedstock.lock.yaml: {unchanged}")
         if dry_run and not result.diff.empty:
             click.echo("nothing was written (--dry-run)", err=True)

@@ -107,6 +107,13 @@ def _check_references(feedstock: Feedstock, path: Path) -> None:
                 where=str(path),
                 next_step="give it a url",
             )
+        if source.kind == "pip" and source.url:
+            raise FeedstockError(
+                f"indexes.{name} is of kind pip, which is what pip is configured to use, and has a "
+                "url",
+                where=str(path),
+                next_step="make it kind simple, or leave the url out and set PIP_INDEX_URL",
+            )
     if "torch" not in feedstock.packages:
         raise FeedstockError(
             "packages leaves torch out",

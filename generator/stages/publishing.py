@@ -166,8 +166,8 @@ def plan_publication(project: Project, options: PublishOptions) -> Publication:
         MalformedError, IntegrityError: an attestation is none, or about something else.
 
     """
-    packages = outgoing(options.source, options.globs)
     place = open_place(project, options.to, options.label)
+    packages = outgoing(_source(project, options.source, place), options.globs)
     plan = make_plan(place.target, packages, force=options.force, budget=place.budget)
     refuse_conflicts(plan, place.address)
     if plan.budget is not None and plan.bytes_after > plan.budget:
@@ -179,6 +179,18 @@ def plan_publication(project: Project, options: PublishOptions) -> Publication:
             attesting.check(row.package, place.address.url)
         place = replace(place, target=replace(place.target, attesting=attesting))
     return Publication(place=place, plan=plan, hotfixes=read_hotfixes(project.root / HOTFIXES))
+
+
+def _source(project: Project, channel: LocalChannel, place: Place) -> LocalChannel:
+    """Return where a label's packages are built to, below the channel; else the channel itself."""
+    if place.train is not None and (own := channel.labelled(place.label)).root.is_dir():
+        return own
+    if others := [label for label in channel.labels() if label != place.label]:
+        project.narrator.warn(
+            "packages of other trains are published by a command of their own: "
+            + ", ".join(f"--label {label}" for label in others)
+        )
+    return channel
 
 
 def attesting_of(project: Project, place: Place, options: PublishOptions) -> Attesting | None:

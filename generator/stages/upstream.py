@@ -41,6 +41,8 @@ class UpdateResult:
     diff: LockDiff
     findings: tuple[ArmtorchError, ...]
     traffic: Traffic
+    #: whether the lock differs in what the difference does not name: where a wheel was seen
+    renewed: bool
 
 
 def update_lock(project: Project, *, dry_run: bool = False) -> UpdateResult:
@@ -83,6 +85,7 @@ def update_lock(project: Project, *, dry_run: bool = False) -> UpdateResult:
         diff=diff_locks(old, lock),
         findings=outcome.findings,
         traffic=outcome.traffic,
+        renewed=lock != old,
     )
 
 

@@ -20,7 +20,7 @@ from pypi_simple import (
     UnsupportedRepoVersionError,
 )
 
-from generator.errors import AbsentError, FeedstockError, MalformedError
+from generator.errors import AbsentError, FeedstockError, MalformedError, UnreachableError
 from generator.upstream.claims import Claims, IndexSource, claims_of
 from generator.upstream.offers import Offer, parse_offer
 from generator.upstream.pip_configuration import PipConfiguration
@@ -104,6 +104,8 @@ class FolderIndex:
     name: str
     folder: Path
     claims: Claims = field(default_factory=Claims)
+    #: whether its absence is an index that is down: a share that is not mounted
+    declared: bool = False
     _seen: dict[str, tuple[Offer, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     def offers(self, project: str) -> tuple[Offer, ...]:
@@ -113,6 +115,12 @@ class FolderIndex:
         return self._seen[project]
 
     def _look(self, project: str) -> tuple[Offer, ...]:
+        if self.declared and not self.folder.is_dir():
+            raise UnreachableError(
+                "there is no such folder",
+                where=str(self.folder),
+                next_step=f"mount or make it, or mend indexes.{self.name} in feedstock.yaml",
+            )
         own = self.folder / canonicalize_name(project)
         folder = own if own.is_dir() else self.folder
         if not folder.is_dir():
@@ -187,7 +195,7 @@ def open_index(
             next_step="give it a url",
         )
     if source.kind == "folder" and "://" not in source.url:
-        return FolderIndex(name, (base / source.url).absolute(), claims)
+        return FolderIndex(name, (base / source.url).absolute(), claims, declared=True)
     url = source.url
     if source.kind == "devpi" and not url.rstrip("/").endswith(_DEVPI_SIMPLE):
         # <user>/<index>/ is a page for people; installers are sent on by their User-Agent only

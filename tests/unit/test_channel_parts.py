@@ -304,3 +304,20 @@ def test_only_silence_is_tried_again():
     with pytest.raises(RefusedError):
         retries.run(lambda: fail(RefusedError("no")), told.append)
     assert len(tries) == 4
+
+
+def test_every_version_of_a_metapackage_is_asked_for_by_itself():
+    """pytorch-cuda 13.0 selects a line that is kept beside the one of 13.2."""
+    both = [
+        replace(
+            record("pytorch-cuda", version, f"h{number}_{number}", number=number, days=9),
+            subdir="noarch",
+        )
+        for version in ("13.0", "13.2")
+        for number in (0, 1)
+    ]
+    keep = Retention(keep={"stable": Keep(versions=1, builds=1)})
+    assert [each.record.key for each in retire(both, keep, NOW)] == [
+        "noarch/pytorch-cuda-13.0-h0_0.conda",
+        "noarch/pytorch-cuda-13.2-h0_0.conda",
+    ]

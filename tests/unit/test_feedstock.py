@@ -39,6 +39,7 @@ def test_the_committed_schema_is_the_models():
         ("base: [", "bases: [", "subdirs.linux-aarch64.bases: unknown key; perhaps you meant"),
         ("  linux-aarch64:", "  linux-arch64:", "linux-arch64"),
         ("{kind: pip}", "{kind: 3}", "indexes.pypi.kind"),
+        ("{kind: pip}", "{kind: pip, url: https://m.example/simple}", "what pip is configured to"),
         ("compression_level: 9", "compression_level: nine", "policies.compression_level"),
         ("compression_level: 9", "compression_level: 40", "policies.compression_level"),
         ("pythons: all", "pythons: [3.x]", "pythons"),
