@@ -6,6 +6,7 @@ Serves ``<folder>/*.whl`` below ``/simple/`` as PEP 503 HTML or PEP 691 JSON.
 from __future__ import annotations
 
 import contextlib
+import gzip
 import hashlib
 import html
 import json
@@ -49,6 +50,10 @@ class Behaviour:
     ranges: bool = True
     #: answer a range request with less than was asked for, and say so
     short_ranges: bool = False
+    #: compress the parts of a file, though ``identity`` was asked for (RFC 9110, 12.5.3)
+    coded_ranges: bool = False
+    #: send so many bytes more than the part of a file that was asked for
+    longer_ranges: int = 0
     #: do not say how long a body is; its end is the connection's
     lengths: bool = True
     #: promise a sha256 for each file
@@ -251,9 +256,12 @@ class _Handler(BaseHTTPRequestHandler):
         if first >= len(content):
             self._send(416, b"", "text/plain", {"Content-Range": f"bytes */{len(content)}"})
             return
+        body = content[first : last + 1] + bytes(behaviour.longer_ranges)
+        if self.server.behaviour.coded_ranges:
+            body, named = gzip.compress(body), {"Content-Encoding": "gzip", **named}
         self._send(
             206,
-            content[first : last + 1],
+            body,
             "application/octet-stream",
             {"Content-Range": f"bytes {first}-{last}/{len(content)}", **named},
         )

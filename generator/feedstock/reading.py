@@ -36,7 +36,8 @@ def read_feedstock(path: Path) -> Feedstock:
             where=str(path),
             next_step="run armtorch in the folder of a feedstock, or name it with --feedstock",
         ) from error
-    except (OSError, UnicodeDecodeError, YAMLError, RecursionError) as error:
+    except (OSError, YAMLError, RecursionError, ValueError, KeyError) as error:
+        # ruamel lets through what Python says of a date like 2026-13-01 or of `!!int x`
         raise FeedstockError(
             f"not readable as YAML: {error}", where=str(path), next_step=_NEXT
         ) from error

@@ -54,7 +54,12 @@ _DF_TEXTREL: Final = 4
         "VERNEEDNUM",
     )
 )
-_SYMBOL_VERSION: Final = re.compile(r"(?P<kind>GLIBC|GLIBCXX|CXXABI|GCC)_(?P<version>\d+(\.\d+)*)")
+_SYMBOL_VERSION: Final = re.compile(
+    r"(?P<kind>GLIBC|GLIBCXX|CXXABI|GCC)_(?P<version>\d{1,9}(\.\d{1,9})*)", re.ASCII
+)
+#: a library whose relocations are packed asks for this name, not for a number; glibc has it since
+#: 2.36 (its NEWS, "Support for DT_RELR relative relocation format")
+_PACKED_RELOCATIONS: Final = ("GLIBC_ABI_DT_RELR", "GLIBC_2.36")
 #: real files: 12 program headers and 60 needed versions; more than this is corrupt
 _MOST_HEADERS: Final = 512
 _MOST_NEEDED: Final = 1024
@@ -201,7 +206,10 @@ def _versions(
             _, _, _, name, onwards = struct.unpack(
                 layout.order + "IHHII", window.read(part, 16, "needed version")
             )
-            if (match := _SYMBOL_VERSION.fullmatch(strings[name])) is not None:
+            said = strings[name]
+            if said == _PACKED_RELOCATIONS[0]:
+                said = _PACKED_RELOCATIONS[1]
+            if (match := _SYMBOL_VERSION.fullmatch(said)) is not None:
                 version = tuple(int(number) for number in match["version"].split("."))
                 highest[match["kind"]] = max(highest.get(match["kind"], ()), version)
             if onwards == 0:

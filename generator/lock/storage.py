@@ -41,7 +41,8 @@ def parse_lock(text: str, *, where: str) -> Lock:
     """Read a lock's text; raises as :func:`read_lock` does."""
     try:
         raw = YAML(typ="safe").load(text)
-    except (YAMLError, RecursionError) as error:
+    except (YAMLError, RecursionError, ValueError, KeyError) as error:
+        # ruamel lets through what Python says of a date like 2026-13-01 or of `!!int x`
         raise LockError(f"not YAML: {error}", where=where, next_step=_ANEW) from error
     if not isinstance(raw, dict) or type(raw.get("schema")) is not int:
         raise LockError("not a lock: there is no schema number", where=where, next_step=_ANEW)
@@ -51,8 +52,13 @@ def parse_lock(text: str, *, where: str) -> Lock:
             where=where,
             next_step="update armtorch, or restore the older lock from git",
         )
+    if _has_alias(raw):
+        raise LockError(
+            "it has YAML aliases, which armtorch does not write", where=where, next_step=_ANEW
+        )
     content = {key: value for key, value in raw.items() if key not in {"schema", "digest"}}
-    if raw.get("digest") != _digest(content):
+    digest = _digest(content)
+    if digest is None or raw.get("digest") != digest:
         raise LockError(
             "its content does not have its digest: it was edited by hand, or a merge "
             "mixed two versions",
@@ -109,5 +115,20 @@ def _digest(content: dict[str, Any]) -> str | None:
     """Return the digest of what a file holds; None for what no lock can hold (a date, a key 3)."""
     try:
         return digest_of(content)
-    except TypeError:
+    except (TypeError, UnicodeEncodeError, RecursionError):
         return None
+
+
+def _has_alias(raw: Any) -> bool:
+    """Whether a part of a document stands in two places: nine such in nine levels fill a memory."""
+    seen: set[int] = set()
+    waiting = [raw]
+    while waiting:
+        node = waiting.pop()
+        if not isinstance(node, dict | list) or not node:
+            continue
+        if id(node) in seen:
+            return True
+        seen.add(id(node))
+        waiting += node.values() if isinstance(node, dict) else node
+    return False

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from generator.atomic import write_text
-from generator.lock import Announcement, announce
+from generator.errors import MalformedError
+from generator.lock import Announcement, announce, write_lock
 from generator.stages.project import Project
 from generator.stages.rendering import render_feedstock
 from generator.stages.upstream import update_lock
@@ -35,27 +36,49 @@ def release(project: Project, *, dry_run: bool = False) -> Release:
         IntegrityError: a released wheel has other bytes under its name; nothing is written.
         AbsentError: nothing of the lock is left upstream; nothing is written.
         RenderError, LockError, FeedstockError, StorageError: as update and render do.
+        MalformedError: the changelog is no text.
 
     """
     old = project.locked()
-    updated = update_lock(project, dry_run=dry_run)
+    updated = update_lock(project, dry_run=True)
     said = announce(old, updated.lock, updated.diff, updated.findings)
-    if dry_run or not said.changed:
+    if dry_run:
         return Release(announcement=said, files=())
-    rendered = render_feedstock(project)
+    if not said.changed:
+        if updated.lock != old:
+            write_lock(updated.lock, project.lock)
+        return Release(announcement=said, files=())
+    # the lock comes last: what is killed before it is still news to the next run
+    rendered = render_feedstock(project, lock=updated.lock)
     write_changelog(project, said)
+    write_lock(updated.lock, project.lock)
     files = (project.lock.name, CHANGELOG, *(each.path for each in rendered.differences))
     return Release(announcement=said, files=files)
 
 
 def write_changelog(project: Project, said: Announcement) -> None:
-    """Put an entry for today on top of the changelog; raises StorageError."""
+    """Put an entry for today on top of the changelog, where it does not stand already.
+
+    Raises:
+        MalformedError: the changelog is no text.
+        StorageError: it cannot be written.
+
+    """
     path = project.root / CHANGELOG
-    before = path.read_text(encoding="utf-8") if path.is_file() else _HEAD
+    try:
+        before = path.read_text(encoding="utf-8") if path.is_file() else _HEAD
+    except UnicodeDecodeError as error:
+        raise MalformedError(
+            f"not UTF-8: {error}",
+            where=str(path),
+            next_step="restore the file from git, or delete it; then run armtorch release again",
+        ) from error
     head, _, entries = before.partition("\n## ")
     lines = [f"- {row.cell}: {row}" for row in said.diff.rows if not row.kind.startswith("wheel")]
     lines += [f"- {name}: build {was} -> {now}" for name, (was, now) in said.numbers.items()]
     today = dt.datetime.now(dt.UTC).date().isoformat()
     entry = f"## {today}: {said.title}\n" + "\n".join(lines) + "\n"
+    if f"\n## {entries}".startswith(f"\n{entry}"):
+        return
     rest = f"\n## {entries}" if entries else ""
     write_text(path, f"{head.rstrip()}\n\n{entry}{rest}")

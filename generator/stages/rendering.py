@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from generator.errors import StaleError
 from generator.lock import write_lock
-from generator.model import Variant
+from generator.model import Lock, Variant
 from generator.rendering import (
     Difference,
     check_numbers,
@@ -29,8 +29,12 @@ class RenderResult:
     differences: tuple[Difference, ...]
 
 
-def render_feedstock(project: Project, *, check: bool = False) -> RenderResult:
+def render_feedstock(
+    project: Project, *, check: bool = False, lock: Lock | None = None
+) -> RenderResult:
     """Render everything; write it, or with ``check`` only compare.
+
+    ``lock`` is what the lock is going to be, where that is not written yet.
 
     Raises:
         FeedstockError, LockError: the inputs cannot be used.
@@ -40,7 +44,7 @@ def render_feedstock(project: Project, *, check: bool = False) -> RenderResult:
         StorageError: a file cannot be written.
 
     """
-    feedstock, lock = project.declared(), project.known()
+    feedstock, lock = project.declared(), lock or project.known()
     check_numbers(feedstock, lock)
     tree = render(feedstock, lock)
     differences = compare_tree(tree, project.root)

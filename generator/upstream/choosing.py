@@ -160,8 +160,12 @@ class Chooser:
         accelerator: Accelerator,
         pythons: tuple[PythonBuild, ...],
     ) -> Draft:
+        requires = self._of_torch(wish, release, pythons)
         choice = TorchChoice(
-            version=release.version, subdir=wish.subdir.name, accelerator=accelerator
+            version=release.version,
+            subdir=wish.subdir.name,
+            accelerator=accelerator,
+            requires=requires,
         )
         trio, absent = {"torch": release}, []
         for project in self.projects:
@@ -171,7 +175,7 @@ class Chooser:
                 trio[project] = self._companion(project, wish, choice, pythons)
             except NoTrioError as error:
                 absent.append(Absence(package=project, reason="incompatible", detail=error.what))
-        fill, lacking = self._fill(wish, release, pythons)
+        fill, lacking = self._fill(wish, requires, pythons)
         return Draft(
             wish=wish,
             accelerator=accelerator,
@@ -181,15 +185,22 @@ class Chooser:
             absent=(*absent, *lacking),
         )
 
-    def _fill(
+    def _of_torch(
         self, wish: Wish, release: Release, pythons: tuple[PythonBuild, ...]
-    ) -> tuple[dict[Fill, Release], tuple[Absence, ...]]:
-        if not self.fill or not pythons:
-            return {}, ()
+    ) -> tuple[Requirement, ...]:
+        """Read what torch requires for the first Python; nothing where that cannot be read."""
+        if not pythons:
+            return ()
         try:
-            requires = self._requirements("torch", wish, release, pythons[0])
+            return self._requirements("torch", wish, release, pythons[0])
         except BROKEN as error:
             self._note(error)
+            return ()
+
+    def _fill(
+        self, wish: Wish, requires: tuple[Requirement, ...], pythons: tuple[PythonBuild, ...]
+    ) -> tuple[dict[Fill, Release], tuple[Absence, ...]]:
+        if not self.fill or not requires:
             return {}, ()
         return choose_fill(self.fill, requires, self.catalogue, wish.subdir, pythons)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,6 +29,7 @@ from generator.upstream.session import Web, typed
 from generator.urls import local_path, public_url
 
 _CHUNK = 1 << 20
+_SHA256 = re.compile("[0-9a-f]{64}")
 _HTML = ("text/html", "application/vnd.pypi.simple.v1+html")
 #: what devpi appends to an index's URL for installers
 _DEVPI_SIMPLE = "/+simple"
@@ -92,6 +94,7 @@ class SimpleIndex:
             ValidationError,
             requests.exceptions.JSONDecodeError,
             ValueError,  # bytes that are no text, URLs that are none
+            RecursionError,  # JSON in JSON without end
         ) as error:
             raise _not_an_index(url, _in_short(error)) from error
         return _offers_of_page(page, self, project, url)
@@ -245,32 +248,46 @@ def _offers_of_page(page: _Page, index: Index, project: str, url: str) -> tuple[
             raise _not_an_index(url, "it lists no distribution file")
         raise _no_wheels(project, url)
     offers = _once_each(
-        _claimed(offer, index.claims)
-        for offer in _wheels(page, index.name, canonicalize_name(project))
+        _claimed(offer, index.claims) for offer in _wheels(page, index, canonicalize_name(project))
     )
     if not offers:
         raise _no_wheels(project, url)
     return offers
 
 
-def _wheels(page: _Page, index: str, project: str) -> Iterator[Offer]:
+def _wheels(page: _Page, index: Index, project: str) -> Iterator[Offer]:
     for package in page.packages:
         digests = package.metadata_digests or {}
-        sha256 = package.digests.get("sha256")
+        sha256 = (package.digests.get("sha256") or "").lower()
+        copy = (digests.get("sha256") or "").lower()
         offer = parse_offer(
             package.filename,
-            index=index,
+            index=index.name,
             url=package.url,
             size=package.size,
-            sha256=sha256.lower() if sha256 else None,
+            sha256=sha256 if _SHA256.fullmatch(sha256) else None,
             requires_python=package.requires_python or "",
             yanked=(package.yanked_reason or "") if package.is_yanked else None,
             has_metadata=bool(package.has_metadata),
-            metadata_sha256=digests.get("sha256"),
+            metadata_sha256=copy if _SHA256.fullmatch(copy) else None,
             uploaded=page.uploaded.get(package.filename, ""),
+            refused=_unusable(package.url, sha256, index),
         )
         if offer is not None and offer.project == project:
             yield offer
+
+
+def _unusable(url: str, sha256: str, index: Index) -> str:
+    """Say why a listed file is not to be used; "" where nothing speaks against it.
+
+    Digests name files of the cache and folders of the wheelhouse, so one that is none must not
+    get there, and a server must not choose which local files are read.
+    """
+    if sha256 and not _SHA256.fullmatch(sha256):
+        return f"the sha256 that the index gives is none: {sha256[:64]!r}"
+    if isinstance(index, SimpleIndex) and local_path(url) is not None:
+        return "its link on a server's page is a file: URL"
+    return ""
 
 
 def _claimed(offer: Offer, claims: Claims) -> Offer:

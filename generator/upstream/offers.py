@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from packageurl import PackageURL
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -16,6 +17,9 @@ from generator.model.python_build import PythonBuild
 from generator.model.wheel import serves
 from generator.urls import public_url
 
+#: bytes of a file's name (NAME_MAX of Linux, macOS and Windows): no index has a longer one, and a
+#: short list of tags multiplies to millions (PEP 425, compressed tag sets)
+_LONGEST_NAME: Final = 255
 #: patch releases that are tried when a Requires-Python is asked about a minor version
 _PATCHES = range(50)
 
@@ -107,6 +111,8 @@ def parse_offer(filename: str, **facts: object) -> Offer | None:
 
     The name is read by PEP 427 through packaging.
     """
+    if len(filename.encode()) > _LONGEST_NAME:
+        return None
     try:
         name, version, build, tags = parse_wheel_filename(filename)
     except InvalidWheelFilename:

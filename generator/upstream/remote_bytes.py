@@ -23,7 +23,9 @@ from generator.urls import public_url
 TAIL: Final = 64 * 1024
 #: nobody needs more of a wheel in one piece; a central directory that asks for it is an attack
 MAXIMUM_READ: Final = 128 * 1024 * 1024
-_CONTENT_RANGE = re.compile(r"bytes (?P<first>\d+)-(?P<last>\d+)/(?P<total>\d+)")
+_CONTENT_RANGE = re.compile(
+    r"bytes (?P<first>\d{1,19})-(?P<last>\d{1,19})/(?P<total>\d{1,19})", re.ASCII
+)
 
 
 class NoRangesError(Exception):
@@ -125,13 +127,18 @@ def open_ranged(web: Web, url: str, filename: str, size: int | None) -> RangedFi
 def reopen_ranged(web: Web, url: str, filename: str, size: int, tail: bytes) -> RangedFile:
     """Return a remote file of ``size`` bytes whose ``tail`` is known already; reads nothing yet.
 
-    What is read later raises as :func:`open_ranged` does.
+    What is read later raises as :func:`open_ranged` does, but for NoRangesError: a server or a
+    mirror that stopped doing ranges since then has its whole answers read up to what is wanted.
     """
 
     def read(first: int, last: int) -> bytes:
-        content, total = _patiently(
-            web, lambda: _range(web, url, filename, f"bytes={first}-{last - 1}"), url
-        )
+        def ask() -> tuple[bytes, int]:
+            try:
+                return _range(web, url, filename, f"bytes={first}-{last - 1}")
+            except NoRangesError as whole:
+                return _cut_out(web, whole.response, filename, (first, last), size)
+
+        content, total = _patiently(web, ask, url)
         if total != size or len(content) != last - first:
             raise IntegrityError(
                 f"{filename} changed while it was read",
@@ -193,19 +200,50 @@ def _range(web: Web, url: str, filename: str, wanted: str) -> tuple[bytes, int]:
                 where=public_url(url),
                 next_step="report it to the index",
             )
-        content = response.content
+        first, last, total = (int(match[name]) for name in ("first", "last", "total"))
+        if (first, last) != _meant(wanted, total):
+            raise MalformedError(
+                "the server sent another part than was asked for",
+                where=public_url(url),
+                next_step="report it to the index",
+            )
+        content = _bounded(response, last + 1 - first)
     web.traffic.count_wheel(filename, len(content))
-    first, last, total = (int(match[name]) for name in ("first", "last", "total"))
-    if (first, last) != _meant(wanted, total):
-        raise MalformedError(
-            "the server sent another part than was asked for",
-            where=public_url(url),
-            next_step="report it to the index",
-        )
     if len(content) != last + 1 - first:  # a body that ends with its connection tells nothing else
-        msg = "the answer broke off"
+        msg = f"a part of {len(content):,} bytes, other than asked for"
         raise requests.exceptions.ChunkedEncodingError(msg)
     return content, total
+
+
+def _cut_out(
+    web: Web, response: requests.Response, filename: str, part: tuple[int, int], size: int
+) -> tuple[bytes, int]:
+    """Read the whole file's answer up to ``part``; return that part and the file's length.
+
+    Where the server does not say the length it is taken to be ``size``: RECORD judges the rest.
+    """
+    first, last = part
+    done, kept = 0, bytearray()
+    with response:
+        coded = "Content-Encoding" in response.headers  # then the length is that of the coded bytes
+        length = "0" if coded else response.headers.get("Content-Length", "0")
+        for chunk in response.iter_content(1 << 20):
+            kept += chunk[max(0, first - done) : max(0, last - done)]
+            done += len(chunk)
+            if done >= last:
+                break
+    web.traffic.count_wheel(filename, done)
+    return bytes(kept), int(length[:20]) or size
+
+
+def _bounded(response: requests.Response, length: int) -> bytes:
+    """Read a body, and of one that is longer than it should be no more than shows that."""
+    content = bytearray()
+    for chunk in response.iter_content(1 << 20):
+        content += chunk
+        if len(content) > length:
+            break
+    return bytes(content)
 
 
 def _meant(wanted: str, total: int) -> tuple[int, int]:

@@ -150,6 +150,7 @@ def typed(url: str) -> Iterator[None]:
         requests.exceptions.ChunkedEncodingError,
         requests.TooManyRedirects,
         requests.exceptions.ContentDecodingError,
+        requests.exceptions.InvalidHeader,  # a Retry-After that is neither seconds nor a date
     ) as error:
         raise UnreachableError(
             f"no usable answer ({_reason(error, url)})",
@@ -160,11 +161,13 @@ def typed(url: str) -> Iterator[None]:
         requests.exceptions.InvalidURL,
         requests.exceptions.MissingSchema,
         requests.exceptions.InvalidSchema,
+        ValueError,  # what requests and urllib3 let through of an address, a redirect's too
     ) as error:
         raise UnreachableError(
-            "not a URL that can be asked",
+            "not a URL that can be asked, or it leads to one",
             where=public_url(url),
-            next_step="mend the index URL in feedstock.yaml or in pip's configuration",
+            next_step="mend the index URL in feedstock.yaml or in pip's configuration, or report "
+            "the link to the index",
         ) from error
 
 
@@ -190,7 +193,7 @@ def from_status(status: int, url: str) -> ArmtorchError:
     )
 
 
-def _reason(error: requests.RequestException, url: str) -> str:
+def _reason(error: Exception, url: str) -> str:
     """Return the innermost cause in a few words, without what the URL keeps secret."""
     cause: Any = error.args[0] if error.args else error
     cause = getattr(cause, "reason", None) or cause

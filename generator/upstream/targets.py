@@ -55,10 +55,22 @@ def accelerator_of(
         ]
         if row.says_version and pins:
             major, minor = Version(pins[0]).release[0], Version(pins[0]).minor
-            return Accelerator((major, minor))
+            return _line(Accelerator((major, minor)), requirement, where)
     found = ", ".join(sorted({str(r) for _, r in marks}))
     raise MalformedError(
         f"it needs {found}, and nothing says which CUDA that is",
         where=where,
         next_step="add a row to cuda_requirements in generator/data/trio_policy.yaml",
     )
+
+
+def _line(found: Accelerator, requirement: Requirement, where: str) -> Accelerator:
+    """Return a CUDA line; MalformedError for one that has no name, such as 13.99."""
+    try:
+        return Accelerator.parse(str(found))
+    except ValueError as error:
+        raise MalformedError(
+            f"it needs {requirement}, and there is no such CUDA line",
+            where=where,
+            next_step="report it upstream",
+        ) from error

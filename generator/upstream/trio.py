@@ -22,6 +22,8 @@ class TorchChoice:
     version: Version
     subdir: str
     accelerator: Accelerator
+    #: what it requires itself on the target
+    requires: tuple[Requirement, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,12 @@ def judge(
 ) -> Verdict:
     """Hold one version of a companion against a torch, by its metadata and the policy rows."""
     version = release.version
+    for requirement in torch.requires:
+        if canonicalize_name(requirement.name) == project and not any(
+            requirement.specifier.contains(each, prereleases=True)
+            for each in (version.public, version)
+        ):
+            return Verdict(f"torch {torch.version} requires {requirement}, not {version}")
     said = [r for r in requirements if canonicalize_name(r.name) == "torch"]
     for requirement in said:
         if not any(

@@ -12,7 +12,7 @@ from generator.errors import AbsentError, MalformedError, StorageError, Unreacha
 from generator.feedstock import IndexSource
 from generator.upstream import HttpPolicy, Index, Offer, PipConfiguration, Web, open_index
 from tests.index_server import HTML, JSON, Behaviour, Failure, IndexServer
-from tests.integration.updating import QUICK, opened
+from tests.integration.updating import QUICK, opened, run_update
 from tests.tiny_wheels import TinyWheel, tiny_torch
 
 pytestmark = pytest.mark.integration
@@ -290,3 +290,45 @@ def test_a_folder_is_an_index(folder: Path, tmp_path: Path, with_page: bool) -> 
         )
         with pytest.raises(AbsentError, match="no such folder"):
             nowhere.offers("torch")
+
+
+@pytest.mark.parametrize("sha256", ["../../../../outside", "abc", "g" * 64])
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_sha256_that_is_none_names_no_file(
+    folder: Path, tmp_path: Path, sha256: str, as_json: bool
+) -> None:
+    behaviour = Behaviour(json=as_json, wrong_hashes={WHEEL.filename: sha256})
+    with IndexServer(folder, behaviour) as server:
+        (offer,) = ask(server, tmp_path)
+        outcome = run_update(server, tmp_path / "cache")
+    assert offer.sha256 is None
+    assert "is none" in offer.refused
+    assert outcome.lock.cells == ()
+    assert not list(tmp_path.rglob("outside*"))
+
+
+def test_a_server_does_not_choose_files_of_this_machine(folder: Path, tmp_path: Path) -> None:
+    link = f'<a href="{(folder / WHEEL.filename).as_uri()}">{WHEEL.filename}</a>'
+    with IndexServer(folder, Behaviour(page=(HTML, link.encode()))) as server:
+        (offer,) = ask(server, tmp_path)
+    assert "file: URL" in offer.refused
+
+
+def test_json_without_end_is_no_index_page(folder: Path, tmp_path: Path) -> None:
+    with (
+        IndexServer(folder, Behaviour(page=(JSON, b"[" * 100_000))) as server,
+        pytest.raises(MalformedError, match="not an index page"),
+    ):
+        ask(server, tmp_path)
+
+
+@pytest.mark.parametrize("said", ["banana", "-5"])
+def test_a_retry_after_that_makes_no_sense_is_unreachable(
+    folder: Path, tmp_path: Path, said: str
+) -> None:
+    behaviour = Behaviour(failures=deque([Failure(503, retry_after=said)] * 9))
+    with (
+        IndexServer(folder, behaviour) as server,
+        pytest.raises(UnreachableError, match="no usable"),
+    ):
+        ask(server, tmp_path)

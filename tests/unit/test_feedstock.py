@@ -112,3 +112,9 @@ def test_a_pytorch_index_must_end_in_an_accelerator():
     source = IndexSource(kind="pytorch", url="https://download.pytorch.org/whl")
     with pytest.raises(FeedstockError, match="which is no accelerator"):
         claims_of("torch", source)
+
+
+@pytest.mark.parametrize("value", ["2026-13-01", "!!int x", "!!bool x", "9" * 5000])
+def test_a_value_that_python_chokes_on_is_named(tmp_path, value):
+    with pytest.raises(FeedstockError, match="not readable as YAML"):
+        read(tmp_path, f"channel: {value}\n")

@@ -235,3 +235,15 @@ def test_a_large_member_of_a_stream_costs_no_memory() -> None:
         tracemalloc.stop()
     assert found.name == "libtorch.so"
     assert peak < 8_000_000
+
+
+def test_versions_without_a_number_and_with_odd_ones():
+    def floor(*versions):
+        return read(elf(versions={"libc.so.6": list(versions)}))[0].floor
+
+    assert floor("GLIBC_2.17", "GLIBC_PRIVATE") == (2, 17)
+    assert floor("GLIBC_2.99", "GLIBC_2.100") == (2, 100)
+    # glibc before 2.36 refuses to load it, however old the symbols are
+    assert floor("GLIBC_2.34", "GLIBC_ABI_DT_RELR") == (2, 36)
+    assert floor("GLIBC_2.38", "GLIBC_ABI_DT_RELR") == (2, 38)
+    assert floor("GLIBC_2.17", "GLIBC_" + "9" * 40, "GLIBC_2.\u0664") == (2, 17)

@@ -40,6 +40,10 @@ REPOSITORY = Path(__file__).parents[2]
 COMMITTED = REPOSITORY / "feedstock.lock.yaml"
 
 
+def _nine(level: int) -> str:
+    return f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]"
+
+
 def wheel(project: str = "torch", python: str | None = "3.12", sha256: str = "a" * 64) -> Wheel:
     build = PythonBuild.parse(python) if python else None
     abi = f"{build.interpreter_tag}-{build.abi}" if build else "py3-none"
@@ -284,3 +288,21 @@ def test_kill_9_at_any_moment_leaves_a_whole_lock(tmp_path: Path) -> None:
         if path.exists():
             assert path.read_text() in whole
         read_lock(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("a: 2026-13-01", "not YAML"),
+        ("a: !!int x", "not YAML"),
+        ("a: !!bool x", "not YAML"),
+        (f"a: {'9' * 5000}", "not YAML"),
+        ('a: "\\ud800"', "digest"),
+        ("cells: &a [*a]", "aliases"),
+        # nine lists of nine of the one before: a file of 1 kB that is 10 GB when written out
+        ("\n".join(["a0: &a0 [x]"] + [_nine(level) for level in range(1, 10)]), "aliases"),
+    ],
+)
+def test_yaml_that_python_chokes_on_is_a_bad_lock(content: str, said: str) -> None:
+    with pytest.raises(LockError, match=said):
+        parse_lock(f"schema: 1\n{content}\n", where="lock")

@@ -132,3 +132,10 @@ def test_a_released_file_with_other_bytes_is_refused_by_both_hashes() -> None:
     assert name in str(caught.value)
     refuse_tampering(catalogue, _locked("a" * 64))
     refuse_tampering(catalogue, _locked("b" * 64, train="nightly"))
+
+
+def test_a_name_that_no_file_can_have_is_no_wheel() -> None:
+    tags = ".".join(f"cp3{number}" for number in range(60))
+    platforms = ".".join(f"manylinux_2_{number}_aarch64" for number in range(300))
+    assert parse_offer(f"torch-2.10.0-{tags}-{tags}-{platforms}.whl") is None
+    assert parse_offer(f"torch-{'9' * 5000}-cp312-cp312-manylinux_2_28_aarch64.whl") is None

@@ -170,3 +170,35 @@ def test_the_same_wheel_text_is_cpu_on_macos() -> None:
 def test_cuda_without_a_version_is_never_guessed() -> None:
     with pytest.raises(MalformedError, match="nothing says which CUDA"):
         accelerator_of(requirements("nvidia-cudnn-cu13==9.26"), POLICY.cuda_requirements, "w")
+
+
+def test_what_torch_itself_requires_of_a_companion_counts() -> None:
+    choice = TorchChoice(
+        version=Version("2.10.0"),
+        subdir="linux-aarch64",
+        accelerator=Accelerator(),
+        requires=(Requirement("torchvision==0.24.0"),),
+    )
+    releases = [Release(Version("0.25.0")), Release(Version("0.24.0"))]
+
+    def solved(pins: dict[str, str]) -> Release:
+        return solve_companion(
+            "torchvision",
+            releases,
+            choice,
+            POLICY.companions,
+            lambda release: (Requirement(pins[str(release)]),),
+        )
+
+    agreed = {"0.25.0": "torch==2.10.0", "0.24.0": "torch==2.10.0"}
+    assert str(solved(agreed)) == "0.24.0"
+    with pytest.raises(NoTrioError, match=r"requires torchvision==0\.24\.0, not 0\.25\.0"):
+        solved(agreed | {"0.24.0": "torch==2.9.0"})
+
+
+@pytest.mark.parametrize("pin", ["13.99", "130.0", "9.2"])
+def test_a_cuda_line_that_has_no_name_is_malformed(pin: str) -> None:
+    with pytest.raises(MalformedError, match="no such CUDA line"):
+        accelerator_of(
+            (Requirement(f"cuda-toolkit[cudart]=={pin}"),), POLICY.cuda_requirements, "torch"
+        )

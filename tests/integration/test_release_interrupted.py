@@ -1,0 +1,66 @@
+"""`armtorch release` stopped between its writes: the next run does all of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from generator.errors import MalformedError
+from generator.lock import read_lock
+from generator.stages import releasing
+from generator.stages.project import Project
+from generator.stages.releasing import CHANGELOG, release
+from generator.stages.rendering import check_rendered
+from tests.integration.updating import Heard
+from tests.tiny_wheels import tiny_companion, tiny_torch
+
+pytestmark = pytest.mark.integration
+
+DECLARED = """\
+channel: c
+maintainers: [m]
+indexes: {pypi: {kind: folder, url: ../wheels}}
+trains: {stable: {}}
+subdirs: {linux-aarch64: {accelerators: [cpu]}}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    tiny_torch("2.10.0", "cp312").write(tmp_path / "wheels")
+    for name, version in (("torchvision", "0.25.0"), ("torchaudio", "2.10.0")):
+        wheel = tiny_companion(name, version, "cp312", torch="torch==2.10.0")
+        wheel.write(tmp_path / "wheels")
+    declared = tmp_path / "feedstock" / "feedstock.yaml"
+    declared.parent.mkdir()
+    declared.write_text(DECLARED)
+    return Project(feedstock=declared, narrator=Heard(), cache=tmp_path / "cache")
+
+
+@pytest.mark.parametrize("place", ["render_feedstock", "write_changelog", "write_lock"])
+def test_what_was_stopped_is_done_by_the_next_run(
+    project: Project, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(releasing, place, stop)
+        with pytest.raises(KeyboardInterrupt):
+            release(project)
+    found = release(project)
+    assert found.announcement.changed
+    assert check_rendered(project) > 0
+    assert (project.root / CHANGELOG).read_text().count("\n## ") == 1
+    assert read_lock(project.lock).cells
+    again = release(project)
+    assert not again.announcement.changed
+    assert again.files == ()
+
+
+def test_a_changelog_that_is_no_text_is_named(project: Project) -> None:
+    (project.root / CHANGELOG).write_bytes(b"\xff\xfe\n## x\n")
+    with pytest.raises(MalformedError, match="not UTF-8"):
+        release(project)
+    assert not project.lock.exists()
