@@ -288,7 +288,8 @@ def test_a_folder_is_an_index(folder: Path, tmp_path: Path, with_page: bool) -> 
             pip=PipConfiguration(indexes=()),
             base=tmp_path,
         )
-        with pytest.raises(AbsentError, match="no such folder"):
+        # a share that is not mounted
+        with pytest.raises(UnreachableError, match="no such folder"):
             nowhere.offers("torch")
 
 
