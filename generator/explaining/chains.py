@@ -111,7 +111,12 @@ class _Walk:
 
 
 def _shortest(chains: Iterable[Chain]) -> Chain | None:
-    return min(chains, key=lambda chain: len(chain.links), default=None)
+    # a board is told of its driver first, and of builds for other boards where nothing else fails
+    return min(
+        chains,
+        key=lambda chain: (chain.links[-1].startswith("arm-variant"), len(chain.links)),
+        default=None,
+    )
 
 
 def _tried(records: Sequence[RepoDataRecord], setting: Setting) -> list[RepoDataRecord]:

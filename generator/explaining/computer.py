@@ -102,6 +102,12 @@ class System:
         )
 
 
+def is_tegra(computer: Computer) -> bool:
+    """Whether it is a Jetson that runs builds for Jetson alone: JetPack 6 and before."""
+    row = next((r for r in jetpacks() if computer.jetpack and r.jetpack == computer.jetpack), None)
+    return row is not None and not row.sbsa
+
+
 def overrides(variables: Mapping[str, str]) -> tuple[str, ...]:
     """Return the virtual packages that CONDA_OVERRIDE_* set, ``__cuda=13.0``; without, ``__cuda=``.
 

@@ -82,6 +82,15 @@ class Facts(_Row):
     renames: dict[str, str]
     cpu_instead: dict[str, str]
     switches: tuple[str, ...]
+    x86_only: tuple[str, ...]
+    gpu_names: tuple[str, ...]
+    core: tuple[str, ...]
+    #: what people mean who name nothing but a switch
+    trio: tuple[str, ...]
+    #: where programs of another subdir run under emulation, by hardware
+    emulated_on: dict[str, tuple[str, ...]]
+    #: seconds that one search for a command may take
+    search_seconds: float
     pasted: PastedFacts
 
 

@@ -9,9 +9,11 @@ from typing import Any, Literal
 from pydantic import ConfigDict, TypeAdapter
 
 from generator.explaining.channels import Source, State
+from generator.explaining.differing import accelerator, differences, wants_gpu
 from generator.explaining.findings import Finding
 from generator.explaining.notices import Notice
-from generator.explaining.suggesting import Suggestion
+from generator.explaining.request import Request
+from generator.explaining.searching import Suggestion
 
 _CLOSED = ConfigDict(extra="forbid")
 #: ``unknown``: a channel did not answer, so that nothing can be said
@@ -37,8 +39,10 @@ class Command:
     __pydantic_config__ = _CLOSED
 
     command: str
-    #: how it differs from what was asked
+    #: everything in which it differs from what was asked
     differs: tuple[str, ...]
+    #: what torch computes on in it, ``cpu`` or ``cuda130``; "" where no torch is installed
+    accelerator: str
     installs: tuple[Installed, ...]
 
 
@@ -93,11 +97,23 @@ def installed(records: Any, sources: tuple[Source, ...]) -> tuple[Installed, ...
     )
 
 
-def command_of(suggestion: Suggestion, sources: tuple[Source, ...]) -> Command:
-    """Describe a suggestion."""
+def command_of(
+    suggestion: Suggestion,
+    asked: Request,
+    told: Suggestion | None,
+    sources: tuple[Source, ...],
+) -> Command:
+    """Describe a suggestion; ``told`` is one with a driver, for who asked for a GPU."""
+    computes = accelerator(suggestion.solution)
+    words = differences(asked, suggestion.request)
+    if wants_gpu(asked) and computes == "cpu":
+        driver = told.request.overrides[0].partition("=")[2] if told else ""
+        would = f" (it would use one with a driver for CUDA {driver})" if driver else ""
+        words = (f"on the CPU, with no GPU{would}", *words)
     return Command(
         command=suggestion.request.command(),
-        differs=tuple(edit.words for edit in suggestion.edits),
+        differs=words,
+        accelerator=computes,
         installs=installed(suggestion.installs, sources),
     )
 

@@ -74,7 +74,7 @@ def _commands(explanation: Explanation) -> Iterator[str]:
     elif not explanation.commands:
         yield "No command was found that works here."
     for number, command in enumerate(explanation.commands):
-        differs = listed([words for words in command.differs if words])
+        differs = ", ".join(command.differs)
         head = "This works" if number == 0 else "Or"
         yield f"{head}, {differs}:" if differs else f"{head}:"
         yield f"  {command.command}"

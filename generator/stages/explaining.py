@@ -110,7 +110,7 @@ def explain_request(project: Project, text: str, options: ExplainOptions) -> Exp
         base=base,
         lock=project.locked,
         native=native,
-        native_machine=computer.machine(subdir=native) if native else None,
+        others={name: computer.machine(subdir=name) for name in get_args(SubdirLiteral)},
     )
     machine.records()  # refuses what is no virtual package
     return explain(request, context)
