@@ -10,7 +10,7 @@ from typing import Final
 from rattler import RepoDataRecord
 
 from generator.datafiles import subdirs
-from generator.explaining.channels import Channels
+from generator.explaining.channels import Channels, Source
 from generator.explaining.computer import Computer, is_tegra
 from generator.explaining.diagnosis import diagnose
 from generator.explaining.facts import facts
@@ -48,7 +48,7 @@ class Context:
     #: what ours needs beside it
     base: tuple[str, ...] = ()
     #: read only when nothing works: it is long
-    lock: Callable[[], Lock] = Lock
+    lock: Callable[[], Lock] | None = None
     #: the subdir of the hardware where the request is for another one, "" otherwise
     native: str = ""
     #: machines of other subdirs that the same hardware runs, or that a command may name
@@ -66,7 +66,10 @@ def explain(request: Request, context: Context) -> Explanation:
     prober = Prober(context.channels)
     setting = _setting(request, context)
     solution = prober.solve(request.solved, setting)
+    machine_subdir = setting.machine.subdir
     found = diagnose(request.solved, setting, prober)
+    if request.locked and machine_subdir not in request.locked:
+        found = (Finding(cause="locked", offered=request.locked), *found)
     outcome = _outcome(solution, found, setting)
     dies = fatal(context.machine, context.computer, solution or ())
     shown: tuple[Suggestion, ...] = ()
@@ -91,19 +94,34 @@ def explain(request: Request, context: Context) -> Explanation:
             command_of(each, request, told, _setting(each.request, context).sources)
             for each in shown
         ),
+        python=_python(brought or ()),
         missing_upstream=_missing(request, context) if outcome == "fails" and not shown else (),
         warnings=notices(context.machine, context.computer, brought or ()),
         notes=(*request.notes, *_notes(request, context, outcome, brought or (), shown, search)),
     )
 
 
+def _python(records: Iterable[RepoDataRecord]) -> str:
+    found = [str(record.version) for record in records if record.name.normalized == "python"]
+    return ".".join(found[0].split(".")[:2]) if found else ""
+
+
 def _setting(request: Request, context: Context) -> Setting:
     machine = context.machine
     if request.subdir not in {None, machine.subdir}:
         machine = context.others.get(str(request.subdir), machine)
+    denied = dict(request.denied)
+    sources = context.channels.open(
+        (name for name in request.searched if name not in denied), machine.subdir
+    )
+    refused = tuple(
+        Source(name=name, url=context.channels.urls(name)[0], state="denied", detail=denied[name])
+        for name in request.searched
+        if name in denied
+    )
     setting = Setting(
         machine=machine,
-        sources=context.channels.open(request.searched, machine.subdir),
+        sources=(*sources, *refused),
         strict=request.strict,
         by_name=facts().clients[request.client].by_name,
         arm_variant=_arm_variant(request, machine, context.computer),
@@ -235,6 +253,8 @@ def _missing(request: Request, context: Context) -> tuple[str, ...]:
     """Return what the lock says upstream does not serve for the machine's subdir."""
     names = {name_of(spec) for spec in request.specs}
     python = next((spec for spec in request.solved if name_of(spec) == "python"), "")
+    if context.lock is None:
+        return ("no feedstock is here, so that no lock was looked at",)
     subdir, lock = context.machine.subdir, context.lock()
     found = [
         f"{row.train}/{row.subdir}/{row.accelerator}: {row.reason}: {row.detail}"

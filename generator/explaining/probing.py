@@ -232,6 +232,12 @@ def satisfied(spec: str, setting: Setting) -> bool:
     )
 
 
+def foreign(record: RepoDataRecord, setting: Setting) -> bool:
+    """Whether a build is for the other kind of ARM machine, a Jetson or a server."""
+    wanted = [text.split()[-1] for text in record.depends if text.startswith("arm-variant ")]
+    return bool(setting.arm_variant and wanted) and setting.arm_variant not in wanted[0]
+
+
 def smallest_failing(specs: Sequence[str], setting: Setting, prober: Prober) -> tuple[str, ...]:
     """Return a smallest subset without a solution, found by leaving out one after the other."""
     core = list(specs)

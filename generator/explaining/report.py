@@ -14,6 +14,7 @@ from generator.explaining.findings import Finding
 from generator.explaining.notices import Notice
 from generator.explaining.request import Request
 from generator.explaining.searching import Suggestion
+from generator.explaining.wheels import Wheel
 
 _CLOSED = ConfigDict(extra="forbid")
 #: ``unknown``: a channel did not answer, so that nothing can be said
@@ -77,10 +78,41 @@ class Explanation:
     findings: tuple[Finding, ...]
     #: the shortest first; each was solved
     commands: tuple[Command, ...]
+    #: pip's requirements, one by one
+    wheels: tuple[Wheel, ...] = ()
+    #: what nobody looked at, in plain words
+    unseen: tuple[str, ...] = ()
+    #: the Python of the environment that it leaves, "" for none
+    python: str = ""
     #: from the lock, where nothing works
     missing_upstream: tuple[str, ...]
     warnings: tuple[Notice, ...]
     notes: tuple[str, ...]
+
+    @property
+    def dies(self) -> bool:
+        """Whether it installs what does not run on the machine."""
+        return self.outcome == "works" and bool(self.commands)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """All of ``armtorch explain``: every install of an input, in order."""
+
+    __pydantic_config__ = _CLOSED
+
+    installs: tuple[Explanation, ...]
+    #: the corrected environment file, "" where the input is none or nothing is to be mended
+    file: str = ""
+
+    @property
+    def outcome(self) -> Outcome:
+        """``fails`` if any fails, ``unknown`` if something was not looked at, ``works`` else."""
+        found = {each.outcome for each in self.installs}
+        # what installs and does not run has another command beside it
+        if any(each.outcome == "fails" or each.dies for each in self.installs):
+            return "fails"
+        return "unknown" if "unknown" in found else "works"
 
 
 def installed(records: Any, sources: tuple[Source, ...]) -> tuple[Installed, ...]:
