@@ -21,7 +21,7 @@ def wants_gpu(request: Request) -> bool:
     marks = facts().gpu_names
     return any(
         name_of(spec) in marks
-        or name_of(spec).startswith(("cuda-", "nvidia-"))
+        or name_of(spec).startswith(facts().gpu_prefixes)
         or any(mark in (parsed(spec).build or "") for mark in ("cuda", "cu1", "gpu"))
         for spec in request.specs
     )
@@ -71,8 +71,8 @@ def _packages(asked: Request, given: Request) -> Iterator[str]:
             changed[part].append(new)
     if gone:
         yield f"without {_all(gone)}"
-    for name in theirs.keys() - taken:
-        yield f"with {theirs[name]}"
+    if added := [spec for name, spec in theirs.items() if name not in taken]:
+        yield f"with {_all(added)}"
     if names := changed["version"]:
         yield f"with {'other versions' if names[1:] else 'another version'} of {_all(names)}"
     if names := changed["build"]:

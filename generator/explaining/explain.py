@@ -26,7 +26,8 @@ from generator.explaining.report import (
 )
 from generator.explaining.request import Request, channel_of, name_of
 from generator.explaining.searching import Search, Suggestion
-from generator.explaining.suggesting import Offer, suggestions
+from generator.explaining.suggesting import Offer, only_switches, suggestions
+from generator.explaining.wishes import is_switch
 from generator.matrix import PROJECTS
 from generator.model import Lock
 from generator.testing import Machine
@@ -97,7 +98,13 @@ def explain(request: Request, context: Context) -> Explanation:
         python=_python(brought or ()),
         missing_upstream=_missing(request, context) if outcome == "fails" and not shown else (),
         warnings=notices(context.machine, context.computer, brought or ()),
-        notes=(*request.notes, *_notes(request, context, outcome, brought or (), shown, search)),
+        notes=tuple(
+            note.replace("{subdir}", machine_subdir)
+            for note in (
+                *request.notes,
+                *_notes(request, context, outcome, brought or (), shown, search),
+            )
+        ),
     )
 
 
@@ -220,6 +227,12 @@ def _notes(
     """Say what no virtual package and no cause tells, where it is about this request."""
     if outcome != "works" and context.ours not in request.searched and (why := _silence(context)):
         yield f"{why}, so nothing of it is suggested; --channel names another"
+    if outcome != "works" and only_switches(request):
+        needless = [name_of(spec) for spec in request.specs if is_switch(name_of(spec))]
+        yield (
+            f"delete {' and '.join(needless)}: on {context.machine.subdir} nothing needs "
+            f"{'them' if needless[1:] else 'it'}, and it is torch itself that is to be asked for"
+        )
     if search.late:
         yield (
             f"the search for a command was ended after {facts().search_seconds:.0f} s: there may "

@@ -114,6 +114,7 @@ class Facts(_Row):
     switches: tuple[str, ...]
     x86_only: tuple[str, ...]
     gpu_names: tuple[str, ...]
+    gpu_prefixes: tuple[str, ...]
     core: tuple[str, ...]
     #: what people mean who name nothing but a switch
     trio: tuple[str, ...]
@@ -131,6 +132,7 @@ class When(_Row):
     board: Pattern | None = None
     lse: bool | None = None
     l4t: str | None = None
+    libc: Literal["musl"] | None = None
     hardware: str | None = None
 
 

@@ -61,7 +61,11 @@ class Reader:
             found = list(typed(stripped, anywhere=True))
             if found and not is_message(stripped):
                 steps = [each for line in found for each in read_command(line, files=files)]
-                return tuple(steps) or (_nothing(stripped),)
+                if not steps:
+                    raise SelectionError(
+                        "no package is asked for", where=stripped, next_step=EXAMPLE
+                    )
+                return tuple(steps)
             _refuse_other_commands(stripped)
         return tuple(self._text(stripped, replace(files, closed=True)))
 

@@ -35,19 +35,20 @@ class _Words:
 def read_command(typed: Typed, *, files: Files) -> list[Request | PipRequest]:
     """Read a command, and the files that it names; pip's part of it comes second.
 
+    One that asks for no package, as ``conda create -n x``, is no install.
+
     Raises:
-        SelectionError: it asks for no package, or a file is not here.
+        SelectionError: a word is no package, or a file is not here.
         UnreachableError: an environment file's address did not answer.
 
     """
     if typed.client == "pip":
-        pip = read_pip(typed.words, tool="pip install", files=files)
-        if pip is None:
-            raise SelectionError("no package is asked for", where=typed.line, next_step=EXAMPLE)
-        return [pip]
+        wheels = read_pip(typed.words, tool="pip install", files=files)
+        return [wheels] if wheels is not None else []
     found = _options(typed, files)
     if "pypi" in found.flags:
-        return [_of_pypi(typed, files)]
+        wheels = _of_pypi(typed, files)
+        return [wheels] if wheels is not None else []
     default = facts().clients[typed.client]
     if typed.verb.startswith("env") and not found.files:
         found.files.append(_ENVIRONMENT)
@@ -71,8 +72,6 @@ def read_command(typed: Typed, *, files: Files) -> list[Request | PipRequest]:
     for name in found.files:
         request, more = _with_file(request, name, typed.verb, files)
         pip = more or pip
-    if not request.specs and pip is None:
-        raise SelectionError("no package is asked for", where=typed.line, next_step=EXAMPLE)
     steps: list[Request | PipRequest] = [request] if request.specs else []
     if pip is not None:
         steps.append(replace(pip, target=request.target, subdir=request.subdir))
@@ -99,7 +98,7 @@ def specs_of(content: str) -> tuple[str, ...]:
     return tuple(spec_of(each) for each in lines if each and not each.startswith("@"))
 
 
-def _of_pypi(typed: Typed, files: Files) -> PipRequest:
+def _of_pypi(typed: Typed, files: Files) -> PipRequest | None:
     words = [word for word in typed.words if word not in {"--pypi", "--check"}]
     known = facts().options_of.get("pixi", {}) | {"--feature": "other", "-f": "other"}
     kept: list[str] = []
@@ -112,10 +111,7 @@ def _of_pypi(typed: Typed, files: Files) -> PipRequest:
             words[:1] = []
         elif not word.startswith("-") or word.startswith("--index"):
             kept.append(word.replace("--index=", "--index-url="))
-    found = read_pip(kept, tool="pixi add --pypi", files=files)
-    if found is None:
-        raise SelectionError("no package is asked for", where=typed.line, next_step=EXAMPLE)
-    return found
+    return read_pip(kept, tool="pixi add --pypi", files=files)
 
 
 def _options(typed: Typed, files: Files) -> _Words:

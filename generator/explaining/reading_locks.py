@@ -79,7 +79,7 @@ def _locked(request: Request, rows: list[Row], channels: Iterable[str], kind: st
     alias = "https://conda.anaconda.org/"
     return Request(
         client=request.client,
-        verb="create",
+        verb="add" if request.client == "pixi" else "create",
         specs=tuple(specs),
         channels=tuple(dict.fromkeys(c.rstrip("/").removeprefix(alias) for c in channels)),
         defaults=request.defaults,

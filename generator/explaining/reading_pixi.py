@@ -78,6 +78,7 @@ def _environment(
             specs=tuple(dict.fromkeys(specs)),
             defaults=tuple(dict.fromkeys(channels)),
             listed=True,
+            target=("-e", name),
             strict=workspace.get("channel-priority", "strict") == "strict",
             overrides=(f"__cuda={cuda}",) if cuda else (),
             origin="file",
@@ -90,6 +91,7 @@ def _environment(
         )
         yield PipRequest(
             tool=_OF_PYPI,
+            target=("-e", name),
             requirements=tuple(key + _pypi(value) for key, value in named.items()),
             index=index,
             unread=tuple(key for key in wheels if key not in named),
@@ -99,12 +101,18 @@ def _environment(
 def _specs(table: Mapping[str, Any]) -> Iterator[str]:
     for name, value in table.items():
         if isinstance(value, str):
-            yield spec_of(name if value == "*" else f"{name} {value}")
+            yield spec_of(_asked(name, value))
         elif isinstance(value, dict) and not {"git", "path", "url"} & value.keys():
             version, build = str(value.get("version", "*")), value.get("build")
-            text = name if version == "*" and not build else f"{name} {version}"
-            text += f" {build}" if build else ""
+            text = f"{name}={version}={build}" if build else _asked(name, version)
             yield spec_of(f"{value['channel']}::{text}" if "channel" in value else text)
+
+
+def _asked(name: str, version: str) -> str:
+    """Write a version as on a command line: a bare one begins with its digit."""
+    if version == "*":
+        return name
+    return f"{name}={version}" if version[0].isdigit() else f"{name}{version}"
 
 
 def _pypi(value: Any) -> str:

@@ -97,12 +97,21 @@ def _called(request: Request, found: tuple[Finding, ...]) -> Request:
 
 
 def _meant(asked: Request) -> Request:
-    """Who is told of nothing but switches of torch's build asked for torch itself."""
+    """Who is told of nothing but switches of torch's build asked for torch itself.
+
+    A message names what was not found alone: of its other packages nothing is known.
+    """
     names = [name_of(spec) for spec in asked.specs]
-    torch = any(name in facts().switches for name in names)
-    if not torch or not all(is_switch(name) or name == "python" for name in names):
+    bare = asked.origin == "error" or all(is_switch(n) or n == "python" for n in names)
+    if not bare or not only_switches(asked):
         return asked
     return replace(asked, specs=(*facts().trio, *asked.specs))
+
+
+def only_switches(request: Request) -> bool:
+    """Whether a request names switches of torch's build, and not torch."""
+    names = [name_of(spec) for spec in request.specs]
+    return any(map(is_switch, names)) and not any(name in facts().core for name in names)
 
 
 def _best(

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Literal
 
 from packaging.requirements import Requirement
+from packaging.specifiers import Specifier
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 from pydantic import BaseModel, ConfigDict
@@ -153,7 +154,10 @@ def _fits(offer: Offer, wanted: Requirement | None, subdir: str, python: str) ->
         return False
     if python and not offer.serves(PythonBuild.parse(python)):
         return False
-    return wanted is None or wanted.specifier.contains(offer.version)
+    named = any(Version(part.version.rstrip(".*")).is_prerelease for part in specifiers(wanted))
+    if offer.version.is_prerelease and not named:
+        return False
+    return wanted is None or wanted.specifier.contains(offer.version, prereleases=True)
 
 
 def _seen(project: str, wanted: Requirement, subdir: str, python: str) -> tuple[bool, str] | None:
@@ -178,6 +182,11 @@ def _seen(project: str, wanted: Requirement, subdir: str, python: str) -> tuple[
     able = (v for v in versions if _has(releases[str(v)].get(subdir, ""), python))
     there = _versions(able)
     return False, f"no wheel of {wanted} for {subdir}{for_python}; there is {there} {dated}"
+
+
+def specifiers(wanted: Requirement | None) -> list[Specifier]:
+    """Return the parts of a requirement's version specifier that name a version (PEP 440)."""
+    return [part for part in wanted.specifier if part.operator != "==="] if wanted else []
 
 
 def _has(pythons: str, python: str) -> bool:

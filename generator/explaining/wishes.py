@@ -55,7 +55,8 @@ def composed(request: Request, kept: Iterable[Wish]) -> Request:
 
 def is_switch(name: str) -> bool:
     """Whether a package only chooses a build, or means nothing beside a CPU of Intel's."""
-    return name in facts().switches or name in facts().x86_only
+    known = facts()
+    return name in (*known.switches, *known.x86_only) or name.startswith(known.gpu_prefixes)
 
 
 def _aside(name: str) -> int:

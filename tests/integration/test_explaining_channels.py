@@ -221,7 +221,8 @@ def test_a_dead_channel_beside_a_good_one_is_left_out_of_the_command(channel, tm
     with serving(channel) as (url, _), serving(channel, status=503) as (dead, _):
         line = f"conda install pytorch -c {dead} -c {url} --override-channels"
         found = explain(read_request(line, folder=tmp_path), context(tmp_path / "cache"))
-    assert found.outcome == "fails"
+    # the client fails at the channel; whether it would with an answer nobody can tell
+    assert found.outcome == "unknown"
     assert [each.cause for each in found.findings] == ["unreachable"]
     assert found.commands[0].command == f"conda install pytorch -c {url} --override-channels"
 
