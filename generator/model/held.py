@@ -19,12 +19,11 @@ from generator.model.fields import PythonBuildText
 #: ``soname``: a bundled library that clashes with one of the base channel
 #: ``layout``: members that no rule of data/layout.yaml may place
 #: ``symbols``: undefined symbols that nothing it is paired with exports
+#: ``absent``: the index lists the file, and its server says that it is not there
 #: ``malformed``: the file breaks its own format
 #: ``integrity``: bytes that do not have the sha256 that was promised
 #: ``tag``: a Python or platform tag that armtorch does not know
 #: ``cuda``: a CUDA line that armtorch does not know
-#: ``sharing``: torch wheels that cannot share a libtorch with the others
-#: ``pairing``: metadata or a row of data/trio_policy.yaml speak against the torch
 #: ``render``: the recipe that it gives is refused
 #: Seen by building only: ``build``, ``audit`` (linkage), ``test``
 FindingKind = Literal[
@@ -34,12 +33,11 @@ FindingKind = Literal[
     "soname",
     "layout",
     "symbols",
+    "absent",
     "malformed",
     "integrity",
     "tag",
     "cuda",
-    "sharing",
-    "pairing",
     "render",
     "build",
     "audit",
