@@ -14,7 +14,7 @@ from rattler import MatchSpec
 from rattler.exceptions import InvalidMatchSpecError
 
 from generator.datafiles import DATA, load_data
-from generator.errors import DataError
+from generator.errors import DataError, LicenseError
 from generator.model.accelerator import ArmVariant
 from generator.model.wheel import Metadata
 
@@ -120,7 +120,7 @@ def spdx(metadata: Metadata) -> str:
     torchvision says ``BSD`` and torchaudio nothing but a classifier.
 
     Raises:
-        DataError: METADATA does not state one, and there is no row.
+        LicenseError: METADATA does not state one, and there is no row.
 
     """
     try:
@@ -129,7 +129,7 @@ def spdx(metadata: Metadata) -> str:
         stated = ""
     if licence := stated or name_map().row(metadata.name).license:
         return licence
-    raise DataError(
+    raise LicenseError(
         f"{metadata.name} {metadata.version} states {metadata.license!r}, which is no SPDX "
         "expression, and has no licence row",
         where=str(DATA / _FILE),
