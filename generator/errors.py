@@ -77,12 +77,6 @@ class UnknownError(DataError):
     kind = "unknown"
 
 
-class LicenseError(UnknownError):
-    """A wheel states no licence that is known, and no row does."""
-
-    kind = "licence"
-
-
 class DependencyError(UnknownError):
     """A requirement is not known by any conda name."""
 
