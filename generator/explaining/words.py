@@ -130,12 +130,21 @@ def _commands(explanation: Explanation) -> Iterator[str]:
     elif not explanation.commands:
         yield "No command was found that works here."
     for number, command in enumerate(explanation.commands):
-        differs = ", ".join(command.differs)
+        differs = _capped_list(", ".join(command.differs))
         head = "This works" if number == 0 else "Or"
         yield f"{head}, {differs}:" if differs else f"{head}:"
         yield f"  {command.command}"
         if command.installs:
             yield f"  installs {_brief(command.installs)}"
+
+
+def _capped_list(text: str) -> str:
+    """Leave the names of an export with hundreds of packages to --json."""
+    parts = text.split(", ")
+    if len(text) <= _SHOWN * 2:
+        return text
+    kept = [each for each in parts if each.split()[0] in {"with", "without", "from", "on", "in"}]
+    return ", ".join(_cut(each) for each in kept) + f" ({len(parts)} changes; --json has them all)"
 
 
 def _brief(installs: Sequence[Installed]) -> str:
