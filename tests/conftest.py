@@ -24,6 +24,7 @@ from generator.stages.packages import BuildOptions, build_variants
 from generator.stages.project import Project
 from generator.testing import Machine, Runner, choose_runner
 from tests import forge, recorded
+from tests.surroundings import settle
 
 ROOT = Path(__file__).parents[1]
 ARM = "linux-aarch64"
@@ -49,6 +50,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="also run the tests that download gigabytes (CUDA's libraries: 3.5 GB, 12 GB of disk)",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settle(config)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

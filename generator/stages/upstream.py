@@ -21,6 +21,7 @@ from generator.upstream import (
     FactsCache,
     HttpPolicy,
     Index,
+    Outcome,
     PipConfiguration,
     Traffic,
     Web,
@@ -55,22 +56,7 @@ def update_lock(project: Project, *, dry_run: bool = False) -> UpdateResult:
 
     """
     feedstock, old = project.declared(), project.locked()
-    with _upstream(project, feedstock) as (web, indexes):
-        outcome = update(
-            feedstock,
-            old,
-            reader=WheelReader(
-                web=web,
-                cache=FactsCache(project.cache / "facts"),
-                policies=feedstock.policies,
-                narrator=project.narrator,
-            ),
-            indexes=indexes,
-            subdirs=subdirs(),
-            narrator=project.narrator,
-            obtain=partial(_obtain, project, web.policy),
-            today=dt.datetime.now(dt.UTC).date().isoformat(),
-        )
+    outcome = look_up(project, feedstock, old)
     if old.cells and not outcome.lock.cells:
         raise AbsentError(
             f"no index has any of the {len(old.cells)} cells of the lock any more",
@@ -87,6 +73,31 @@ def update_lock(project: Project, *, dry_run: bool = False) -> UpdateResult:
         traffic=outcome.traffic,
         renewed=lock != old,
     )
+
+
+def look_up(project: Project, feedstock: Feedstock, old: Lock) -> Outcome:
+    """Ask upstream for what a declaration wants; write nothing.
+
+    Raises:
+        FeedstockError, IntegrityError: as ``upstream.update`` does.
+
+    """
+    with _upstream(project, feedstock) as (web, indexes):
+        return update(
+            feedstock,
+            old,
+            reader=WheelReader(
+                web=web,
+                cache=FactsCache(project.cache / "facts"),
+                policies=feedstock.policies,
+                narrator=project.narrator,
+            ),
+            indexes=indexes,
+            subdirs=subdirs(),
+            narrator=project.narrator,
+            obtain=partial(_obtain, project, web.policy),
+            today=dt.datetime.now(dt.UTC).date().isoformat(),
+        )
 
 
 def _obtain(
