@@ -13,7 +13,7 @@ from generator.matrix import METAPACKAGES, variants
 from generator.model import Cell, Lock, Variant
 from generator.rendering import templates
 from generator.rendering.layout import layout_text
-from generator.rendering.licenses import bundled_licenses
+from generator.rendering.licenses import bundled_licenses, license_note
 from generator.rendering.recipe import RecipeInputs, recipe_text
 from generator.rendering.variant_files import ci_support_text, variants_text, zip_groups
 from generator.rendering.workflows import workflow_files
@@ -92,7 +92,10 @@ def recipe_files(inputs: RecipeInputs) -> dict[str, bytes]:
     if smoke:
         files["smoke.py"] = templates.read(f"tests/{inputs.package}.py")
     if "\n  license_file: LICENSE\n" in recipe:
-        own = any(variant.wheels for variant in inputs.variants)
-        name = inputs.package if own else "metapackage"
-        files["LICENSE"] = templates.read(f"licenses/{name}.txt")
+        wheel = next((wheel for variant in inputs.variants for wheel in variant.wheels), None)
+        files["LICENSE"] = (
+            templates.read("licenses/metapackage.txt")
+            if wheel is None
+            else license_note(inputs.lock.metadata[wheel.metadata]).encode("utf-8")
+        )
     return {f"{folder}/{name}": content for name, content in files.items()}
