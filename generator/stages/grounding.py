@@ -17,7 +17,7 @@ from generator.errors import AbsentError, ArmtorchError
 from generator.feedstock import Feedstock, Line, SubdirName, TrainPolicy
 from generator.feedstock import Selection as Wanted
 from generator.lock import write_lock
-from generator.matrix import Selection, has_torch
+from generator.matrix import Selection, has_torch, newest_lines
 from generator.model import Cell, Lock
 from generator.model.cell import TrainName
 from generator.rendering import number_builds
@@ -41,6 +41,7 @@ def ground(
     rendered from it; else it has its lock and recipes in a folder of the run's own.
 
     Raises:
+        SelectionError: the lock has no such cell, and ``offline``.
         FeedstockError, LockError, RenderError, StorageError: as any stage that reads and renders.
         AbsentError, UnreachableError, MalformedError: upstream has no such cell, or does not say.
 
@@ -52,6 +53,7 @@ def ground(
         lock, findings = _looked_up(project, lacking, torch)
     else:
         project.narrator.say(f"lock: {_age(project)}; {_NEWER}")
+    newest_lines(lock.cells, wanted, torch=torch)  # nothing is written for what nobody has
     lock = number_builds(feedstock, lock, project.locked())
     committed = project.locked() == lock
     if committed and not render_feedstock(project, check=True).differences:
