@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from generator.feedstock import Feedstock
 from generator.lock import LockDiff, diff_locks, write_lock
 from generator.model import Lock, Wheel
 from generator.rendering import number_builds
+from generator.stages.judging import judges, proven
 from generator.stages.project import Project
 from generator.upstream import (
     FactsCache,
@@ -31,6 +32,7 @@ from generator.upstream import (
     plain_session,
     read_pip_configuration,
     update,
+    with_old_days,
 )
 
 
@@ -57,13 +59,14 @@ def update_lock(project: Project, *, dry_run: bool = False) -> UpdateResult:
     """
     feedstock, old = project.declared(), project.locked()
     outcome = look_up(project, feedstock, old)
-    if old.cells and not outcome.lock.cells:
+    lock = outcome.lock
+    if old.cells and not lock.cells and not lock.held:
         raise AbsentError(
             f"no index has any of the {len(old.cells)} cells of the lock any more",
             where=str(project.feedstock),
             next_step="check the index; to start anew on purpose, delete the lock",
         )
-    lock = number_builds(feedstock, outcome.lock, old)
+    lock = number_builds(feedstock, lock, old)
     if not dry_run and lock != old:
         write_lock(lock, project.lock)
     return UpdateResult(
@@ -82,22 +85,27 @@ def look_up(project: Project, feedstock: Feedstock, old: Lock) -> Outcome:
         FeedstockError, IntegrityError: as ``upstream.update`` does.
 
     """
+    today = dt.datetime.now(dt.UTC).date().isoformat()
     with _upstream(project, feedstock) as (web, indexes):
-        return update(
+        reader = WheelReader(
+            web=web,
+            cache=FactsCache(project.cache / "facts"),
+            policies=feedstock.policies,
+            narrator=project.narrator,
+        )
+        outcome = update(
             feedstock,
             old,
-            reader=WheelReader(
-                web=web,
-                cache=FactsCache(project.cache / "facts"),
-                policies=feedstock.policies,
-                narrator=project.narrator,
-            ),
+            reader=reader,
             indexes=indexes,
             subdirs=subdirs(),
             narrator=project.narrator,
             obtain=partial(_obtain, project, web.policy),
-            today=dt.datetime.now(dt.UTC).date().isoformat(),
+            today=today,
+            judges=judges(feedstock, reader),
         )
+    lock = with_old_days(proven(feedstock, outcome.lock, old, today=today), old)
+    return replace(outcome, lock=lock)
 
 
 def _obtain(
