@@ -112,7 +112,8 @@ def _looked_up(
     if not new:
         if outcome.findings:
             raise outcome.findings[0]
-        why = (row.detail for row in (*outcome.lock.held, *outcome.lock.absent))
+        held = [row.detail for row in outcome.lock.held]
+        why = iter(held + [row.detail for row in outcome.lock.absent])
         raise AbsentError(
             next(why, f"{release} is of no train that feedstock.yaml declares"),
             where=names,
