@@ -152,6 +152,13 @@ class UnwitnessedError(ArmtorchError):
     kind = "unwitnessed"
 
 
+class HeldError(ArmtorchError):
+    """Something of upstream's is held back (``--strict``), or nothing but that is left."""
+
+    exit_code = 19
+    kind = "held"
+
+
 class RenderError(ArmtorchError):
     """A rendered file is not what its schema or rattler-build accepts."""
 
