@@ -37,14 +37,14 @@ def folder(tmp_path: Path) -> Path:
 
 def against(project: str, version: str, *pythons: str) -> Judge:
     """A judge who has something against one release, or its wheels for some Pythons."""
-    found = [PythonBuild.parse(text) for text in pythons] or [None]
+    named: list[PythonBuild | None] = [PythonBuild.parse(text) for text in pythons]
 
     def judge(prospect: Prospect) -> tuple[Finding, ...]:
         if (prospect.project, prospect.release.version.public) != (project, version):
             return ()
         return tuple(
             Finding(kind="symbols", detail="x is lacking", next_step="wait", python=python)
-            for python in found
+            for python in named or [None]
             if python in {None, *prospect.wheels}
         )
 
@@ -132,7 +132,7 @@ def test_where_every_torch_is_held_the_cells_stay_as_the_lock_has_them(
     assert {row.version for row in lock.held} == {"2.9.0", "2.10.0", "2.11.0"}
     without = outcome(folder, tmp_path, *judges).lock
     assert not [c for c in without.cells if c.accelerator.cuda is None]
-    assert cell(without, CUDA)
+    assert cell(without, CUDA).torch == "2.15.0"
 
 
 def test_what_is_held_keeps_its_first_day_and_goes_when_the_reason_does(
