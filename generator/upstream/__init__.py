@@ -2,8 +2,11 @@
 
 from generator.upstream.facts import FactsCache
 from generator.upstream.indexes import Index, open_index
+from generator.upstream.judging import Judge, Prospect
+from generator.upstream.member_file import MemberFile
 from generator.upstream.offers import Offer
 from generator.upstream.pip_configuration import PipConfiguration, read_pip_configuration
+from generator.upstream.policy import sharing_rules
 from generator.upstream.session import HttpPolicy, Web, open_web, plain_session
 from generator.upstream.traffic import Traffic
 from generator.upstream.updating import Outcome, update
@@ -14,9 +17,12 @@ __all__ = [
     "FactsCache",
     "HttpPolicy",
     "Index",
+    "Judge",
+    "MemberFile",
     "Offer",
     "Outcome",
     "PipConfiguration",
+    "Prospect",
     "Traffic",
     "Web",
     "WheelReader",
@@ -25,5 +31,6 @@ __all__ = [
     "plain_session",
     "public_url",
     "read_pip_configuration",
+    "sharing_rules",
     "update",
 ]
