@@ -28,6 +28,9 @@ _SELF, _WEAK_LOOKUP = 0, -3
 #: DYLD_CHAINED_IMPORT, _ADDEND, _ADDEND64: form of an entry
 _IMPORTS: Final = {1: "I", 2: "Ii", 3: "QQ"}
 _MOST_IMPORTS: Final = 1 << 22
+#: bytes of a trie that are looked at: 500 names of libtorch_cpu.dylib's take 1 MB, and a trie can
+#: be made to lead through all of itself for each letter
+_MOST_WALKED: Final = 1 << 24
 #: ULEB128 of 64 bits
 _MOST_LEB: Final = 10
 #: opcodes of bindings, their upper four bits (mach-o/loader.h, BIND_OPCODE_*)
@@ -50,17 +53,19 @@ class ExportTrie:
     def __init__(self, content: bytes, path: str) -> None:
         self.content = content
         self._window = Window(io.BytesIO(), len(content), path)
+        self._left = _MOST_WALKED
 
     def __contains__(self, name: object) -> bool:
         """Whether the library exports a name."""
         rest = name.encode() if isinstance(name, str) else b""
-        node, steps = 0, len(rest) + 1
+        node = 0
         while self.content:
             terminal, children = self._node(node)
             if not rest:
                 return terminal
+            # an edge without a text gets nobody further
             found = next(((t, p) for t, p in children if t and rest.startswith(t)), None)
-            if found is None or (steps := steps - 1) < 0:
+            if found is None:
                 return False
             rest, node = rest[len(found[0]) :], found[1]
         return False
@@ -68,27 +73,23 @@ class ExportTrie:
     def __iter__(self) -> Iterator[str]:
         """Yield all names."""
         todo = [(b"", 0)] if self.content else []
-        # every node but the first has one edge that leads to it
-        left = len(self.content)
+        # one edge leads to each node, which takes two bytes or more
+        left = len(self.content) // 2 + 1
         while todo:
             prefix, node = todo.pop()
-            if (left := left - 1) < 0 or len(prefix) > len(self.content):
-                raise self._window.bad("its export trie has no end")
+            self._walk(len(prefix) if left else self._left)
+            left -= 1
             terminal, children = self._node(node)
             if terminal:
                 yield prefix.decode("utf-8", "replace")
             todo += [(prefix + text, place) for text, place in children]
-
-    def __len__(self) -> int:
-        """Count the names."""
-        return sum(1 for _ in self)
 
     def _node(self, place: int) -> tuple[bool, list[tuple[bytes, int]]]:
         """Return whether a name ends at a node, and the texts and places of its children."""
         content = self.content
         try:
             size, place = _leb(content, place)
-            place += size
+            start = place = place + size
             count = content[place]
             place += 1
             children = []
@@ -99,7 +100,13 @@ class ExportTrie:
                 children.append((text, target))
         except (IndexError, ValueError) as error:
             raise self._window.bad(f"its export trie leads to {place}") from error
+        self._walk(place - start)
         return bool(size), children
+
+    def _walk(self, length: int) -> None:
+        if (left := self._left - length - 1) < 0:
+            raise self._window.bad("its export trie has no end")
+        self._left = left
 
 
 def read_macho_symbols(window: Window, machine: str) -> Symbols | None:

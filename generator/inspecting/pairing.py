@@ -5,14 +5,16 @@ loads. torchaudio 2.11.1 says ``torch>=2.11`` and asks for three functions that 
 
 A binary tells what it leaves undefined, and, on macOS and Windows and for versioned symbols on
 Linux, from which library it has to come. What comes from a library that is neither the companion's
-own nor torch's is the system's or another package's, and judged where those are (`audit`).
+own nor torch's is the system's or another package's, and judged where those are (`audit`). Where
+nothing says it, the name tells whether it is torch's: glibc and libstdc++ answer for symbols
+without a version too, as dlopened libraries and the interpreter do, and none of them has torch's.
 """
 
 from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Final, Literal, Protocol
@@ -35,15 +37,10 @@ class PairingNames:
 
     format: Literal[1]
     torch: tuple[str, ...]
-    interpreter: tuple[str, ...]
 
     def is_torchs(self, symbol: str) -> bool:
         """Whether only torch can have a symbol."""
         return any(re.fullmatch(pattern, symbol) for pattern in self.torch)
-
-    def is_interpreters(self, symbol: str) -> bool:
-        """Whether the Python interpreter has a symbol."""
-        return any(re.fullmatch(pattern, symbol) for pattern in self.interpreter)
 
 
 @cache
@@ -51,7 +48,7 @@ def pairing_names() -> PairingNames:
     """Read data/pairing.yaml; DataError where a row does not fit."""
     names: PairingNames = load_data(_FILE, PairingNames)
     try:
-        for pattern in (*names.torch, *names.interpreter):
+        for pattern in names.torch:
             re.compile(pattern)
     except re.error as error:
         raise DataError(
@@ -73,8 +70,6 @@ class Asking:
     needs: tuple[str, ...]
     #: those of them that are the system's by their path
     system: tuple[str, ...]
-    #: those whose symbols it asks for by version: it takes no others from them
-    versioned: tuple[str, ...]
     #: symbol -> file name of the library that must have it; "" for any
     symbols: Mapping[str, str]
 
@@ -88,7 +83,6 @@ class Asking:
             system=tuple(
                 sorted({posixpath.basename(b.name) for b in binary.needs if b.name[:1] == "/"})
             ),
-            versioned=tuple(sorted(symbols.needed_versions)),
             symbols={
                 n: posixpath.basename(symbols.undefined[n]) for n in sorted(symbols.undefined)
             },
@@ -123,16 +117,13 @@ class Unmet:
     symbol: str
 
 
-def unmet(
-    asking: Iterable[Asking], own: Shelf, torch: Shelf, is_system: Callable[[str], bool]
-) -> tuple[Unmet, ...]:
+def unmet(asking: Iterable[Asking], own: Shelf, torch: Shelf) -> tuple[Unmet, ...]:
     """Return what a companion's binaries ask for in vain, sorted.
 
     Args:
         asking: its binaries.
         own: its wheel's libraries.
         torch: those of the torch it is to be paired with.
-        is_system: whether a library by that name is one whose symbols all have versions.
 
     Raises:
         LinkageError: a library that had to be looked into is corrupt.
@@ -140,33 +131,31 @@ def unmet(
     """
     found: set[Unmet] = set()
     for each in asking:
-        found.update(Unmet(each.path, s) for s in _unmet(each, own, torch, is_system))
+        found.update(Unmet(each.path, s) for s in _unmet(each, own, torch))
     return tuple(sorted(found))
 
 
-def _unmet(
-    asking: Asking, own: Shelf, torch: Shelf, is_system: Callable[[str], bool]
-) -> Iterable[str]:
-    names = pairing_names()
-    anybodys: set[str] = set()
+def _unmet(asking: Asking, own: Shelf, torch: Shelf) -> Iterator[str]:
     bound: dict[str, set[str]] = {}
+    anybodys: set[str] = set()
     for symbol, library in asking.symbols.items():
         if library in torch.names:
             bound.setdefault(library, set()).add(symbol)
-        elif library and library not in own.names:
-            # from a library that torch once had, or has in another build of it
-            if names.is_torchs(asking.plain(symbol)) and library not in asking.system:
+        elif pairing_names().is_torchs(asking.plain(symbol)) and not (
+            library in own.names or library in asking.system
+        ):
+            if library:  # that this torch lacks altogether
                 yield symbol
-        elif not library and not names.is_interpreters(asking.plain(symbol)):
-            anybodys.add(symbol)
+            else:
+                anybodys.add(symbol)
     for library, symbols in bound.items():
         yield from _lacking(symbols, torch, (library,))
-    anybodys = _lacking(anybodys, torch, (n for n in asking.needs if n in torch.names))
-    anybodys = _lacking(anybodys, own, own.names)
-    anybodys = _lacking(anybodys, torch, (n for n in torch.names if n not in asking.needs))
-    known = {*own.names, *torch.names, *asking.versioned, *asking.system}
-    all_known = all(need in known or is_system(need) for need in asking.needs)
-    yield from (s for s in anybodys if all_known or names.is_torchs(asking.plain(s)))
+    needed = dict.fromkeys(asking.needs)
+    for shelf in (torch, own):
+        anybodys = _lacking(anybodys, shelf, (name for name in needed if name in shelf.names))
+    for shelf in (own, torch):
+        anybodys = _lacking(anybodys, shelf, (name for name in shelf.names if name not in needed))
+    yield from anybodys
 
 
 def _lacking(symbols: set[str], shelf: Shelf, libraries: Iterable[str]) -> set[str]:

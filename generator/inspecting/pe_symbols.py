@@ -37,10 +37,13 @@ def read_pe_symbols(window: Window) -> Symbols | None:
     if (image := read_image(window)) is None:
         return None
     undefined: dict[str, str] = {}
+    seen = 0
     for lookup, _, _, name, address in directory_rows(window, image, IMPORTS, "<5I"):
         library = read_name(window, image, name, "name of an imported library")
         place = file_offset(window, image, lookup or address, "import lookup table")
         for hint in _hints(window, place, wide=image.wide):
+            if (seen := seen + 1) > _MOST_NAMES:
+                raise window.bad(f"more than {_MOST_NAMES} imports")
             said = read_name(window, image, hint + 2, "name of an import", _LONGEST)
             undefined[said] = library
     defined: frozenset[str] = frozenset()

@@ -6,23 +6,34 @@ those of the loader's headers do (`binary`), since `update` looks into wheels no
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Final, Protocol
 
 from generator.inspecting.binary import Window
 from generator.inspecting.limits import limits
 
 #: what a window gives at once
-_CHUNK = 1 << 20
+_CHUNK: Final = 1 << 20
+
+
+class Names(Protocol):
+    """Names of symbols; to ask for one may cost far less than to list them."""
+
+    def __contains__(self, name: object) -> bool:
+        """Whether it is one of them."""
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield all of them, in no order."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Symbols:
     """Names only; C++ names stay mangled, and macOS's leading underscore stays."""
 
-    #: global and weak symbols that it defines; all that is asked of it is ``in``, and to list them
-    defined: Collection[str]
+    #: global and weak symbols that it defines
+    defined: Names
     #: symbols that must be found for it to load (weak ones need not be) -> the library they must
     #: come from: the file of a symbol version, an install name, a DLL; "" for any that is loaded
     undefined: Mapping[str, str]

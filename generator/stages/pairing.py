@@ -30,7 +30,7 @@ from generator.model.held import Finding
 from generator.model.python_build import PythonBuild
 from generator.model.subdir import Subdir
 from generator.model.wheel import Fill
-from generator.naming import bundled, sonames
+from generator.naming import bundled
 from generator.upstream import MemberFile, Offer, Prospect, WheelReader, sharing_rules
 
 #: raised when what is kept of symbols changes its meaning
@@ -93,7 +93,7 @@ def _lacking(shelves: _Shelves, companion: Offer, torch: Offer) -> str:
         raise MalformedError(
             error.what, where=error.where, next_step="report it upstream"
         ) from error
-    subdir, table = shelves.subdir.name, sonames(shelves.subdir.name)
+    subdir = shelves.subdir.name
 
     def is_torchs(path: str) -> bool:
         return (
@@ -101,11 +101,8 @@ def _lacking(shelves: _Shelves, companion: Offer, torch: Offer) -> str:
             and bundled(path, subdir, str(torch.version.public)) is None
         )
 
-    def is_system(name: str) -> bool:
-        return (row := table.find(name)) is not None and row.action == "system"
-
     try:
-        found = unmet(asking, own, _Shelf(shelves, torch, is_torchs), is_system)
+        found = unmet(asking, own, _Shelf(shelves, torch, is_torchs))
     except (LinkageError, MalformedError) as error:
         # whichever of the two it is: they cannot be shown to go together
         return f"{posixpath.basename(error.where)}: {error.what}"

@@ -24,8 +24,12 @@ _EXTRA: Final = 64
 #: packed bytes that are asked for at once at the front, at least and at most
 _PIECE: Final = 1 << 16
 _MOST_PIECE: Final = 1 << 20
-#: packed bytes of the first read at the end; half of them may go by before a block begins
-_END: Final = 1 << 17
+#: packed bytes of the first read at the end, at least and at most: a share of the member
+_END: Final = (1 << 17, 1 << 19)
+_END_SHARE: Final = 128
+#: packed bytes in which a block has to begin, where zlib writes one each 10 to 40 kB: to look for
+#: one in what cannot be packed costs 2 seconds a megabyte
+_SEARCH: Final = 1 << 16
 
 
 class MemberFile(io.RawIOBase):
@@ -52,7 +56,7 @@ class MemberFile(io.RawIOBase):
         self._front = bytearray()
         self._stream = zlib.decompressobj(-zlib.MAX_WBITS)
         self._held = b""
-        self._wanted = _END
+        self._wanted = min(max(_END[0], info.compress_size // _END_SHARE), _END[1])
         self._end: Ending | None = None
 
     def readable(self) -> bool:
@@ -90,7 +94,7 @@ class MemberFile(io.RawIOBase):
                     return self._end.content[first - start : last - start]
             whole = self._taken + self._wanted >= self._info.compress_size
             if not whole and start - first < last - len(self._front):
-                self._grow_end(start - first)
+                self._grow_end()
             else:
                 self._grow_front(last)
 
@@ -111,23 +115,15 @@ class MemberFile(io.RawIOBase):
             raise self._bad(f"it does not unpack to the {self.size:,} bytes that are declared")
         self._taken = end
 
-    def _grow_end(self, lacking: int) -> None:
-        """Inflate the end from an earlier block on, to have ``lacking`` bytes more of it."""
-        packed = self._info.compress_size
-        held = len(self._held)
-        if self._end is not None:
-            # by what the end was packed to so far; not too far at once, other parts pack better
-            likely = lacking * held // max(1, len(self._end.content))
-            self._wanted = held + min(held, max(_END, held // 4, likely))
-        elif held:
-            self._wanted = 2 * held
-        if self._taken + self._wanted >= packed:
-            return
+    def _grow_end(self) -> None:
+        """Inflate the end from an earlier block on; each time twice as much of it."""
+        packed, held = self._info.compress_size, len(self._held)
         self._held = self._packed(packed - self._wanted, packed - held) + self._held
         room = min(self.size, self._most)
-        self._end = inflate_ending(self._held, room, len(self._held)) or self._end
+        self._end = inflate_ending(self._held, room, _SEARCH) or self._end
         if self._end is None:
             self._refuse(len(self._held))
+        self._wanted *= 2
 
     def _refuse(self, kept: int) -> None:
         if kept > self._most:
