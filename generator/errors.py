@@ -71,6 +71,20 @@ class DataError(ArmtorchError):
     kind = "data"
 
 
+class UnknownError(DataError):
+    """Upstream has something that no row of a data file speaks of: it costs that release."""
+
+    exit_code = 6
+    kind = "unknown"
+
+
+class DependencyError(UnknownError):
+    """A requirement is not known by any conda name."""
+
+    exit_code = 7
+    kind = "dependency"
+
+
 class AbsentError(ArmtorchError):
     """Upstream answered, and what was asked for is not there."""
 
@@ -90,6 +104,13 @@ class MalformedError(ArmtorchError):
 
     exit_code = 12
     kind = "malformed"
+
+
+class CudaLineError(MalformedError):
+    """A wheel is for CUDA, and for no line of it that is known."""
+
+    exit_code = 8
+    kind = "cuda"
 
 
 class IntegrityError(ArmtorchError):
@@ -132,6 +153,13 @@ class UnwitnessedError(ArmtorchError):
 
     exit_code = 18
     kind = "unwitnessed"
+
+
+class HeldError(ArmtorchError):
+    """Something of upstream's is held back (``--strict``), or nothing but that is left."""
+
+    exit_code = 19
+    kind = "held"
 
 
 class RenderError(ArmtorchError):

@@ -1,8 +1,10 @@
 """Upstream indexes and wheels: what is offered, what it says of itself, which trio is chosen."""
 
+from generator.upstream.cells import wheel_row
 from generator.upstream.facts import FactsCache
+from generator.upstream.holding import with_old_days
 from generator.upstream.indexes import Index, open_index
-from generator.upstream.judging import Judge, Prospect
+from generator.upstream.judging import AGAINST, Judge, Prospect, finding_of
 from generator.upstream.member_file import MemberFile
 from generator.upstream.offers import Offer
 from generator.upstream.pip_configuration import PipConfiguration, read_pip_configuration
@@ -14,6 +16,7 @@ from generator.upstream.wheel_reader import WheelReader
 from generator.urls import public_url
 
 __all__ = [
+    "AGAINST",
     "FactsCache",
     "HttpPolicy",
     "Index",
@@ -26,6 +29,7 @@ __all__ = [
     "Traffic",
     "Web",
     "WheelReader",
+    "finding_of",
     "open_index",
     "open_web",
     "plain_session",
@@ -33,4 +37,6 @@ __all__ = [
     "read_pip_configuration",
     "sharing_rules",
     "update",
+    "wheel_row",
+    "with_old_days",
 ]

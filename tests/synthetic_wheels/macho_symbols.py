@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections.abc import Mapping, Sequence
-from os.path import commonprefix
 
 #: LC_DYLD_INFO_ONLY, LC_DYLD_EXPORTS_TRIE, LC_DYLD_CHAINED_FIXUPS
 DYLD_INFO, EXPORTS_TRIE, CHAINED_FIXUPS = 0x80000022, 0x80000033, 0x80000034
@@ -24,7 +24,7 @@ def export_trie(names: Sequence[str]) -> bytes:
         children = []
         for letter in sorted({rest[0] for rest in rests if rest}):
             same = [rest for rest in rests if rest.startswith(letter)]
-            edge = commonprefix(same)
+            edge = _common(same[0], same[-1])
             children.append((edge, node([rest[len(edge) :] for rest in same])))
         nodes[place] = terminal, children
         return place
@@ -40,6 +40,12 @@ def export_trie(names: Sequence[str]) -> bytes:
         + b"".join(edge.encode() + b"\0" + _padded(starts[child]) for edge, child in children)
         for terminal, children in nodes
     )
+
+
+def _common(first: str, last: str) -> str:
+    """Return how the first and the last of sorted texts, and so all of them, begin."""
+    same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+    return "".join(letter for letter, _ in same)
 
 
 def _padded(number: int) -> bytes:

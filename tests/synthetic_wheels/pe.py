@@ -53,9 +53,9 @@ def pe(
 ) -> bytes:
     """Write a PE32+ file.
 
-    `asks` maps a DLL of `imports` to the names that are imported from it, DllMain where it is not
-    said. `imports` and `delayed` are the DLLs it asks for at once and at first use; `name` is its own in
-    the export table, which every DLL with `exports` has.
+    `imports` and `delayed` are the DLLs it asks for at once and at first use; `name` is its own in
+    the export table, which every DLL with `exports` has. `asks` maps a DLL of `imports` to what is
+    imported from it, DllMain where it is not said.
     """
     section = _Section()
     section.add(body)

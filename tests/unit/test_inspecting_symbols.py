@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import time
+from typing import Any
 
 import lief
 import pytest
@@ -106,9 +107,7 @@ def test_lief_finds_the_same_elf_symbols(defines, asks, gnu_hash, sections) -> N
 @given(_NAMES)
 def test_lief_finds_the_same_mac_exports(exports) -> None:
     content = a_macho(exports=exports, fixups=0)
-    parsed = lief.MachO.parse(io.BytesIO(content))
-    assert parsed is not None
-    theirs = parsed.at(0)
+    theirs: Any = lief.MachO.parse(io.BytesIO(content)).at(0)  # type: ignore[union-attr]
     found = read(content, "arm64")
     assert set(found.defined) == {each.symbol.name for each in theirs.dyld_info.exports}
     assert all(name in found.defined for name in exports)
@@ -141,7 +140,7 @@ _EXTREMES = st.sampled_from(
 
 def judged(content: bytes, machine: str) -> None:
     """Read it all or refuse it as this file's; either within a second of CPU time."""
-    began = time.process_time()
+    began, blamed = time.process_time(), "lib/x.dll"
     for headers in (False, True):
         try:
             found = read_symbols(
@@ -151,7 +150,8 @@ def judged(content: bytes, machine: str) -> None:
                 assert "no such name" not in found.defined
                 list(found.defined)
         except LinkageError as error:
-            assert error.where == "lib/x.dll"
+            blamed = error.where
+    assert blamed == "lib/x.dll"
     assert time.process_time() - began < 1
 
 
@@ -193,7 +193,7 @@ def test_names_that_overlap_to_more_than_the_file_are_refused() -> None:
     content = elf(defines=many)
     names = content.index(many[0].encode())
     rows = content.index(struct.pack("<IBBHQQ", 1, 0x12, 0, 1, 0x10000, 8))
-    assert len(read(content).defined) == 300
+    assert len(set(read(content).defined)) == 300
     # every symbol is called what the whole table of names is
     joined = bytearray(content.replace(b"\0xxxx", b"xxxxx"))
     for number in range(300):
