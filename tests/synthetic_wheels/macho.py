@@ -73,7 +73,7 @@ def macho(
     command(BUILD_VERSION, struct.pack("<IIII", 1, minos[0] << 16 | minos[1] << 8, 26 << 16, 0))
     command(_UUID, hashlib.sha256(b"".join(commands) + body).digest()[:16])
     asked = dict(binds or {})
-    edit, edits = b"", []
+    edit, edits = b"", list[bytes]()
     if asked or exports:
         names = [load if isinstance(load, str) else load[0] for load in loads]
         edit, edits = _link_edit(asked, frozenset(weak), [*names, *reexports], exports, fixups)
