@@ -13,6 +13,7 @@ from generator.upstream.session import HttpPolicy, Web, open_web, plain_session
 from generator.upstream.traffic import Traffic
 from generator.upstream.updating import Outcome, update
 from generator.upstream.wheel_reader import WheelReader
+from generator.upstream.wishes import of_train
 from generator.urls import public_url
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Web",
     "WheelReader",
     "finding_of",
+    "of_train",
     "open_index",
     "open_web",
     "plain_session",
