@@ -34,7 +34,7 @@ def audio(version: str, abi: str, *asks: str, torch: str | None = "torch>=2.11",
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """torchaudio 2.20.1 is as 2.11.1 was: METADATA says torch>=2.11, and it needs what came with 2.13."""
+    """A torchaudio as 2.11.1: METADATA says torch>=2.11, its symbols came with torch 2.13."""
     folder = tmp_path / "wheels"
     for abi in ("cp311", "cp312"):
         torch("2.12.1", abi, OLD).write(folder)
