@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
+from rattler import Gateway
 from ruamel.yaml import YAML
 
 from generator.console import Silent
@@ -50,7 +51,7 @@ def population() -> list[Line]:
     return found
 
 
-def solves(command: str, line: Line, alias: str) -> bool:
+def solves(command: str, line: Line, alias: str, gateway: Gateway) -> bool:
     """Solve a command from its words, with nothing of the search, its cache or its settings."""
     request = read_request(command, folder=Path())
     if not request.override:
@@ -65,6 +66,7 @@ def solves(command: str, line: Line, alias: str) -> bool:
                 channels=[f"{alias}/{name}" for name in request.searched],
                 machine=machine,
                 priority=priority,
+                gateway=gateway,
             )
         except SolveError:
             continue
@@ -88,6 +90,7 @@ def main(out: str, feedstock: str = "feedstock.yaml") -> None:
         folder = Path(name)
         project = Project(feedstock=Path(feedstock), narrator=Silent(), cache=folder / "cache")
         alias = recorded.write(project, folder / "channels").alias
+        gateway = Gateway(folder / "plain")
         for line in population():
             options = ExplainOptions(
                 subdir=line.subdir, default_channels=(line.defaults,), reach=Reach(alias=alias)
@@ -102,8 +105,8 @@ def main(out: str, feedstock: str = "feedstock.yaml") -> None:
                     "defaults": line.defaults,
                     "works": found.outcome == "works",
                     "given": given,
-                    "solves": bool(given) and solves(given, line, alias),
-                    "relaxed_solves": solves(relaxed(line), line, alias),
+                    "solves": bool(given) and solves(given, line, alias, gateway),
+                    "relaxed_solves": solves(relaxed(line), line, alias, gateway),
                 }
             )
     Path(out).write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")

@@ -54,8 +54,9 @@ def _packages(asked: Request, given: Request) -> Iterator[str]:
     changed: dict[str, list[str]] = {"version": [], "build": [], "channel": []}
     for spec in (*asked.specs, *(s for s in asked.beside if s not in given.beside)):
         name = name_of(spec)
-        others = (facts().renames.get(name), facts().cpu_instead.get(name))
-        others = (*others, _compiler(name, asked.exported, theirs))
+        known = facts()
+        others = [known.renames.get(name), known.cpu_instead.get(name)]
+        others.append(_compiler(name, asked.exported, theirs))
         new = next((each for each in (name, *others) if each and each in theirs), None)
         if new is None:
             if spec in asked.specs:

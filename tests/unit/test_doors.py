@@ -62,7 +62,7 @@ def test_noting_costs_under_five_milliseconds(tmp_path):
 def test_why_asks_for_what_was_noted_in_its_folder(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(notes.sys, "platform", "linux")
+    monkeypatch.setattr("sys.platform", "linux")
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     variables = {"CONDA_SUBDIR": "linux-aarch64", "CONDA_CHANNELS": "main"}
@@ -77,7 +77,7 @@ def test_why_asks_for_what_was_noted_in_its_folder(tmp_path, monkeypatch, capsys
         asked.append((arguments, cwd, env["CONDA_CHANNELS"]))
         return 3
 
-    monkeypatch.setattr(asking.subprocess, "call", call)
+    monkeypatch.setattr("subprocess.call", call)
     assert asking.ask(["why", "--json"], door="conda armtorch") == 3
     ((words, cwd, channels),) = asked
     text = "CONDA_SUBDIR=linux-aarch64 conda install 'pytorch=*=cuda*'"
