@@ -10,8 +10,8 @@ from generator.commands.options import ManyValues, joined, json_option, reach_op
 from generator.errors import UnreachableError
 from generator.explaining import Explanation, lines_of, to_json
 from generator.model import PythonBuild
+from generator.printing import write, write_json_text
 from generator.stages.explaining import ExplainOptions, Reach, explain_request
-from generator.urls import masked
 
 
 @click.command("explain")
@@ -83,10 +83,10 @@ def command(
     )
     found = explain_request(ctx.obj, text, options)
     if as_json:
-        click.echo(masked(to_json(Explanation, found)), nl=False)
+        write_json_text(to_json(Explanation, found))
     else:
         for line in lines_of(found):
-            click.echo(masked(line))
+            write(line)
     # a command that works, and another one beside it: what it installs does not run
     if check and (found.outcome != "works" or found.commands):
         ctx.exit(UnreachableError.exit_code if found.outcome == "unknown" else 1)

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from generator import atomic
-from generator.commands.options import json_option, write_json
+from generator.commands.options import json_option
+from generator.printing import write, write_json
 from generator.provider.github import write_outputs, write_summary
 from generator.stages.project import Project
 from generator.stages.releasing import Release, release
@@ -63,7 +64,7 @@ def command(
     if as_json:
         write_json(_as_json(found))
     else:
-        click.echo(said.markdown() if said.changed else "nothing is new")
+        write(said.markdown() if said.changed else "nothing is new")
     for finding in said.findings:
         project.narrator.warn(str(finding))
     if said.findings and not said.changed:

@@ -7,7 +7,8 @@ from dataclasses import asdict
 
 import click
 
-from generator.commands.options import json_option, write_json
+from generator.commands.options import json_option
+from generator.printing import write, write_json
 from generator.stages.project import Project
 from generator.stages.upstream import UpdateResult, update_lock
 
@@ -40,9 +41,9 @@ def command(project: Project, *, dry_run: bool, as_json: bool) -> None:
             if result.renewed
             else "is up to date"
         )
-        click.echo(result.diff.text() or f"feedstock.lock.yaml: {unchanged}")
+        write(result.diff.text() or f"feedstock.lock.yaml: {unchanged}")
         if dry_run and not result.diff.empty:
-            click.echo("nothing was written (--dry-run)", err=True)
+            write("nothing was written (--dry-run)", err=True)
     for finding in result.findings:
         project.narrator.warn(str(finding))
     project.narrator.say(

@@ -6,7 +6,6 @@ can give trees of files.
 
 from __future__ import annotations
 
-import json
 import platform
 import re
 import struct
@@ -20,7 +19,8 @@ from pydantic import ConfigDict
 from rattler import Subdir as RattlerSubdir
 
 from generator.datafiles import subdirs
-from generator.errors import SelectionError
+from generator.documents import limits, load_json, read_bytes
+from generator.errors import MalformedError, SelectionError
 from generator.explaining.facts import common_virtual_packages, jetpacks
 from generator.testing import Machine
 
@@ -232,9 +232,10 @@ def _conda(root: Path, environment: Mapping[str, str]) -> str:
         below = root / str(folder).lstrip("/\\") if root != Path("/") else folder
         for path in sorted((below / "conda-meta").glob("python-[0-9]*.json")):
             try:
-                subdir = json.loads(path.read_text(encoding="utf-8")).get("subdir")
-            except (OSError, ValueError, AttributeError):
+                record = load_json(read_bytes(path, limits().json.bytes), str(path))
+            except (OSError, MalformedError):
                 continue
+            subdir = record.get("subdir") if isinstance(record, dict) else None
             if isinstance(subdir, str):
                 return subdir
     return ""

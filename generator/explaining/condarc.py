@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from generator.documents import limits, load_yaml, read_bytes
+from generator.errors import MalformedError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ def read_condarc(root: Path, environment: Mapping[str, str]) -> Condarc:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        loaded = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, YAMLError):
+        loaded = load_yaml(read_bytes(path, limits().yaml.bytes), str(path))
+    except (OSError, MalformedError):
         return {}
     return loaded if isinstance(loaded, dict) else {}

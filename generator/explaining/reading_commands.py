@@ -7,9 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
+from generator.documents import limits, load_yaml, read_text
 from generator.errors import SelectionError
 from generator.explaining.computer import overrides
 from generator.explaining.facts import facts
@@ -134,23 +132,20 @@ def read_environment(content: str, *, where: str) -> Request:
 
 
 def _with_environment(request: Request, content: str, where: str) -> Request:
-    try:
-        document = YAML(typ="safe").load(content)
-    except YAMLError as error:
-        raise SelectionError(f"not YAML: {error}", where=where, next_step=EXAMPLE) from error
+    document = load_yaml(content, where, refuse=SelectionError, next_step=EXAMPLE)
     rows = document.get("dependencies") if isinstance(document, dict) else None
     if not isinstance(rows, list):
         raise SelectionError(
             "no environment.yml: it has no list of `dependencies`", where=where, next_step=EXAMPLE
         )
     specs = [spec_of(row) for row in rows if isinstance(row, str)]
-    channels = [str(name) for name in document.get("channels") or ()]
+    channels = _texts(document, "channels")
     override = "nodefaults" in channels
     notes = ["what the file gives to pip is not looked at"] if len(specs) < len(rows) else []
     target = request.target
     if not target and document.get("name"):
         target = ("-n", str(document["name"]))
-    platforms = document.get("platforms") or [request.subdir]
+    platforms = _texts(document, "platforms")
     return replace(
         request,
         verb=request.verb.removeprefix("env ").replace("update", "install"),
@@ -161,10 +156,16 @@ def _with_environment(request: Request, content: str, where: str) -> Request:
         defaults=() if override else request.defaults,
         override=override or request.override,
         target=target,
-        subdir=request.subdir or platforms[0],
+        subdir=request.subdir or next(iter(platforms), None),
         origin="file",
         notes=(*request.notes, *notes),
     )
+
+
+def _texts(document: Mapping[str, object], key: str) -> list[str]:
+    """Return a list of a document as texts; [] where it has none of that name."""
+    found = document.get(key)
+    return [str(each) for each in found] if isinstance(found, list) else []
 
 
 def spec_of(word: str) -> str:
@@ -192,7 +193,7 @@ def spec_of(word: str) -> str:
 def content_of(path: Path) -> str:
     """Return a file's text; raises SelectionError."""
     try:
-        return path.read_text(encoding="utf-8")
+        return read_text(path, limits().yaml.bytes)
     except OSError as error:
         raise SelectionError(
             f"cannot be read: {error.strerror}",

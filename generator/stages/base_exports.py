@@ -6,21 +6,21 @@ import hashlib
 import tempfile
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
-import requests
 from packaging.version import Version
 
 from generator.datafiles import subdirs
-from generator.errors import AbsentError, IntegrityError, UnreachableError
+from generator.errors import AbsentError, IntegrityError
 from generator.matrix import reference_wheel
 from generator.stages.exports import Exports, compare_exports
 from generator.stages.project import Project
 from generator.stages.upstream import fetch_wheels
 from generator.testing import Machine, solve
+from generator.transport import open_session, read_body, typed
+from generator.urls import local_path
 
-_SECONDS: Final = 60.0
+#: bytes of a package at most
+_LONGEST: Final = 1 << 30
 
 
 def base_exports(project: Project, *, base: str, spec: str, library: str, subdir: str) -> Exports:
@@ -77,11 +77,9 @@ def _against_torch(project: Project, package: Path, library: str, subdir: str) -
 
 
 def _read(url: str) -> bytes:
-    if url.startswith("file://"):
-        return Path(url2pathname(urlsplit(url).path)).read_bytes()
-    try:
-        answer = requests.get(url, timeout=_SECONDS)
+    if (path := local_path(url)) is not None:
+        return path.read_bytes()
+    with typed(url), open_session(files=True, retries=True) as session:
+        answer = session.get(url, stream=True)
         answer.raise_for_status()
-    except requests.RequestException as error:
-        raise UnreachableError(str(error), where=url, next_step="try again later") from error
-    return answer.content
+        return read_body(answer, _LONGEST, url)

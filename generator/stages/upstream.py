@@ -17,9 +17,9 @@ from generator.lock import LockDiff, diff_locks, write_lock
 from generator.model import Lock, Wheel
 from generator.rendering import number_builds
 from generator.stages.project import Project
+from generator.transport import HttpPolicy, open_session
 from generator.upstream import (
     FactsCache,
-    HttpPolicy,
     Index,
     PipConfiguration,
     Traffic,
@@ -27,7 +27,6 @@ from generator.upstream import (
     WheelReader,
     open_index,
     open_web,
-    plain_session,
     read_pip_configuration,
     update,
 )
@@ -99,7 +98,7 @@ def _obtain(
         size,
         root=project.wheelhouse,
         narrator=project.narrator,
-        connect=partial(plain_session, policy),
+        connect=partial(open_session, policy, files=True),
     )
 
 
@@ -120,7 +119,7 @@ def fetch_wheels(
             root=project.wheelhouse,
             narrator=project.narrator,
             jobs=jobs,
-            connect=partial(plain_session, policy),
+            connect=partial(open_session, policy, files=True),
         )
 
 

@@ -4,7 +4,7 @@ from generator.upstream.facts import FactsCache
 from generator.upstream.indexes import Index, open_index
 from generator.upstream.offers import Offer
 from generator.upstream.pip_configuration import PipConfiguration, read_pip_configuration
-from generator.upstream.session import HttpPolicy, Web, open_web, plain_session
+from generator.upstream.session import Web, open_web
 from generator.upstream.traffic import Traffic
 from generator.upstream.updating import Outcome, update
 from generator.upstream.wheel_reader import WheelReader
@@ -12,7 +12,6 @@ from generator.urls import public_url
 
 __all__ = [
     "FactsCache",
-    "HttpPolicy",
     "Index",
     "Offer",
     "Outcome",
@@ -22,7 +21,6 @@ __all__ = [
     "WheelReader",
     "open_index",
     "open_web",
-    "plain_session",
     "public_url",
     "read_pip_configuration",
     "update",

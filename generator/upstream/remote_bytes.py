@@ -16,7 +16,8 @@ from typing import Final, Protocol
 import requests
 
 from generator.errors import IntegrityError, MalformedError, UnreachableError, UnsafeArchiveError
-from generator.upstream.session import Web, from_status, typed
+from generator.transport import from_status, typed
+from generator.upstream.session import Web
 from generator.urls import public_url
 
 #: bytes of the first read, which for a small wheel is the only one
@@ -180,7 +181,6 @@ def _range(web: Web, url: str, filename: str, wanted: str) -> tuple[bytes, int]:
         url,
         headers={"Range": wanted, "Accept-Encoding": "identity"},
         stream=True,
-        timeout=web.policy.timeout_seconds,
     )
     if response.status_code == requests.codes.ok:
         raise NoRangesError(response)
@@ -233,7 +233,8 @@ def _cut_out(
             if done >= last:
                 break
     web.traffic.count_wheel(filename, done)
-    return bytes(kept), int(length[:20]) or size
+    said = int(length) if re.fullmatch("[0-9]{1,18}", length) else 0
+    return bytes(kept), said or size
 
 
 def _bounded(response: requests.Response, length: int) -> bytes:

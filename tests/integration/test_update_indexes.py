@@ -10,7 +10,8 @@ import pytest
 
 from generator.errors import AbsentError, MalformedError, StorageError, UnreachableError
 from generator.feedstock import IndexSource
-from generator.upstream import HttpPolicy, Index, Offer, PipConfiguration, Web, open_index
+from generator.transport import HttpPolicy
+from generator.upstream import Index, Offer, PipConfiguration, Web, open_index
 from tests.index_server import HTML, JSON, Behaviour, Failure, IndexServer
 from tests.integration.updating import QUICK, opened, run_update
 from tests.tiny_wheels import TinyWheel, tiny_torch

@@ -30,7 +30,9 @@ pytestmark = pytest.mark.integration
 NAME = "tiny-1.0-cp312-cp312-manylinux_2_28_aarch64.whl"
 CONTENT = random.Random(1).randbytes(5_000_000)
 WHEEL = wheel_of(NAME, CONTENT)
-IMPATIENT = FetchPolicy(attempts=3, first_delay=0.01, longest_delay=0.05, timeout=60)
+IMPATIENT = FetchPolicy(
+    attempts=3, first_delay=0.01, longest_delay=0.05, longest_pause=2, progress=1
+)
 
 
 class Heard(Silent):

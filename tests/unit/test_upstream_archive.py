@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from generator.documents import read_member
 from generator.errors import IntegrityError, MalformedError, UnsafeArchiveError
 from generator.upstream.archive import (
     check_directory,
     check_record,
     parse_record,
-    read_text,
     unsafe_name,
 )
 from tests.counts import count
@@ -109,7 +109,7 @@ def test_a_text_that_declares_gigabytes_is_not_read(tmp_path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         archive.NameToInfo["x.dist-info/RECORD"].file_size = 1 << 40
         with pytest.raises(UnsafeArchiveError):
-            read_text(archive, "x.dist-info/RECORD", "bad.whl")
+            read_member(archive, "x.dist-info/RECORD", "bad.whl")
 
 
 def _records(wheel: TinyWheel, folder: Path) -> tuple[bytes, list[zipfile.ZipInfo], str]:
