@@ -102,7 +102,7 @@ class Screen:
         right: Iterable[int] = (),
     ) -> None:
         """Print a table without lines; the columns of these places are flush right."""
-        table = Table(*heads, box=None, pad_edge=False)
+        table = Table(*(escape(shown(head)) for head in heads), box=None, pad_edge=False)
         for column in right:
             justify: Literal["right"] = "right"
             table.columns[column].justify = justify

@@ -77,8 +77,6 @@ class BuildPolicy:
 
     fetch: FetchPolicy
     seal: SealPolicy
-    #: the variables of the environment that a build sees
-    environment: tuple[str, ...]
 
 
 @cache

@@ -29,6 +29,7 @@ from generator.building.seal import Sealed, seal
 from generator.building.wheelhouse import forget
 from generator.documents import open_zip
 from generator.errors import ArmtorchError, BuildError, IntegrityError, StorageError
+from generator.evaluating import forget_environment
 from generator.model import Variant
 from generator.model.provenance import Provenance
 
@@ -84,7 +85,7 @@ def run(job: Job, answer: Connection[Any, Any]) -> None:
 
 def _build(job: Job, log: TextIO) -> Sealed:
     rules = policy().seal
-    _forget_environment()
+    forget_environment()  # whatever a recipe or a script does, it finds no secret
     # a machine may have no `python` beside python3; rattler-build looks for one on PATH
     os.environ["PATH"] = (
         f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
@@ -118,14 +119,6 @@ def _build(job: Job, log: TextIO) -> Sealed:
             judge=judge,
             provenance=job.provenance,
         )
-
-
-def _forget_environment() -> None:
-    """Keep what a build needs to see: whatever a recipe or a script does, it finds no secret."""
-    kept = {name.upper() for name in policy().environment}
-    for name in list(os.environ):
-        if name.upper() not in kept:
-            del os.environ[name]
 
 
 def _draft(job: Job, log: TextIO, level: int) -> Path:

@@ -19,20 +19,21 @@ _SPECIAL: Final = re.compile(
     r"null|true|false|yes|no|on|off|y|n|[\d._]+(e[-+]?\d+)?|\.(inf|nan)|\d+(:\d+)+(\.\d*)?",
     re.IGNORECASE,
 )
-#: what begins an expression, and an expression whose value is just that
-_OPENS: Final = "${{"
-_WRITTEN: Final = "${{ '$' ~ '{{' }}"
 
 
 def literal(text: str) -> str:
     r"""Write a text as a YAML scalar that rattler-build takes for that text.
 
+    What could be taken for a template is written as an expression whose value is the text.
+
     >>> literal("BSD-3-Clause"), literal("yes")
     ('BSD-3-Clause', '"yes"')
-    >>> literal("${{ env.get('KEY') }}")
-    '"${{ \'$\' ~ \'{{\' }} env.get(\'KEY\') }}"'
+    >>> literal("${{ 1 }}")
+    '"${{ \\"${{ 1 }}\\" }}"'
 
     """
     if _TAME.fullmatch(text) and not _SPECIAL.fullmatch(text) and not text.endswith(" "):
         return text
-    return json.dumps(text.replace(_OPENS, _WRITTEN), ensure_ascii=False)
+    if "{" in text:
+        text = f"${{{{ {json.dumps(text, ensure_ascii=False)} }}}}"
+    return json.dumps(text, ensure_ascii=False)
