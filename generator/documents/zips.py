@@ -27,9 +27,10 @@ UNREADABLE: Final = (
     ValueError,
     OSError,
 )
-#: the end record and its comment (APPNOTE.TXT 4.3.16), and zip64's locator before it (4.3.15)
+#: bytes of the end record (APPNOTE.TXT 4.3.16)
 _END: Final = 22
-_TAIL: Final = (1 << 16) + _END + 20
+#: in which it is looked for: with zip64's locator and any comment that is not there to hide it
+_TAIL: Final = 1 << 16
 #: how wheels are packed (the binary distribution format knows no other that every installer reads)
 _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _NEXT: Final = "do not use this file; report it upstream"

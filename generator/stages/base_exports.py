@@ -45,7 +45,7 @@ def base_exports(project: Project, *, base: str, spec: str, library: str, subdir
     record = next(each for each in records if each.name.normalized == name)
     with tempfile.TemporaryDirectory(prefix="armtorch-exports-") as folder:
         package = Path(folder) / record.file_name
-        package.write_bytes(_read(str(record.url)))
+        package.write_bytes(_read(str(record.url), record.size or _LONGEST))
         digest = hashlib.sha256(package.read_bytes()).hexdigest()
         if record.sha256 is not None and digest != record.sha256.hex():
             raise IntegrityError(
@@ -76,10 +76,10 @@ def _against_torch(project: Project, package: Path, library: str, subdir: str) -
     )
 
 
-def _read(url: str) -> bytes:
+def _read(url: str, size: int) -> bytes:
     if (path := local_path(url)) is not None:
         return path.read_bytes()
     with typed(url), open_session(files=True, retries=True) as session:
         answer = session.get(url, stream=True)
         answer.raise_for_status()
-        return read_body(answer, _LONGEST, url)
+        return read_body(answer, min(size, _LONGEST), url)

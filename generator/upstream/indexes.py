@@ -229,7 +229,10 @@ def _parse(project: str, page: Page, where: str) -> _Page:
         raise _not_an_index(where, f"its type is {kind[:80]!r}")
     if kind in _HTML:
         return _parse_html(project, page.content, page.url, page.charset or None, where)
-    found = load_json(page.content, public_url(where))
+    try:
+        found = load_json(page.content, where)
+    except MalformedError as error:
+        raise _not_an_index(where, error.what) from error
     rows = found.get("files") if isinstance(found, dict) else None
     if not isinstance(rows, list):
         raise _not_an_index(where, "it has no list of files")

@@ -167,9 +167,10 @@ def save_whole(
             done += len(chunk)
             if done > limit:
                 raise UnsafeArchiveError(
-                    f"{filename} is larger than policies.maximum_wheel_bytes ({limit:,})",
+                    f"{filename} is larger than its index says, or than "
+                    f"policies.maximum_wheel_bytes ({limit:,})",
                     where=public_url(response.url),
-                    next_step="raise the limit if you trust it",
+                    next_step="report it to the index, or raise the limit if you trust it",
                 )
             file.write(chunk)
     web.traffic.count_wheel(filename, done)

@@ -214,8 +214,9 @@ class WheelReader:
         )
         with tempfile.TemporaryDirectory(prefix="armtorch-") as folder:
             path = Path(folder) / "wheel"
+            most = self.policies.maximum_wheel_bytes
             save_whole(
-                self.web, whole.response, offer.filename, path, self.policies.maximum_wheel_bytes
+                self.web, whole.response, offer.filename, path, min(most, offer.size or most)
             )
             with path.open("rb") as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()

@@ -62,7 +62,7 @@ def test_names_that_leave_the_folder_are_refused(tmp_path: Path, name: str) -> N
 
 @given(
     st.lists(
-        st.text(alphabet="ab._- äö", min_size=1).filter(lambda s: s not in {".", ".."}),
+        st.text(alphabet="ab._- äö", min_size=1).filter(lambda s: s[-1] not in ". "),
         min_size=1,
         max_size=5,
     )
