@@ -29,6 +29,8 @@ UNREADABLE: Final = (
 )
 #: bytes of the end record (APPNOTE.TXT 4.3.16)
 _END: Final = 22
+#: bytes of zip64's locator before it (4.3.15)
+_LOCATOR: Final = 20
 #: in which it is looked for: with zip64's locator and any comment that is not there to hide it
 _TAIL: Final = 1 << 16
 #: how wheels are packed (the binary distribution format knows no other that every installer reads)
@@ -99,15 +101,19 @@ def _check_end(file: IO[bytes], where: str) -> None:
     """Hold what the end records say of the directory against the limits, before it is read."""
     allowed = limits().zip
     end = file.seek(0, io.SEEK_END)
-    file.seek(max(0, end - _TAIL))
-    tail = file.read(_TAIL)
-    place = tail.rfind(b"PK\5\6")
+    tail, place = b"", -1
+    for length in (_END + _LOCATOR, _TAIL):  # most have no comment, and a remote one costs less so
+        file.seek(max(0, end - length))
+        tail = file.read(length)
+        place = tail.rfind(b"PK\5\6")
+        if place >= 0:
+            break
     if place < 0 or place + _END > len(tail):
         msg = "it has no end record"
         raise zipfile.BadZipFile(msg)
     members, size = struct.unpack_from("<HI", tail, place + 10)
-    if tail[max(0, place - 20) : place].startswith(b"PK\6\7"):
-        (record,) = struct.unpack_from("<Q", tail, place - 20 + 8)
+    if tail[max(0, place - _LOCATOR) : place].startswith(b"PK\6\7"):
+        (record,) = struct.unpack_from("<Q", tail, place - _LOCATOR + 8)
         if record + 56 > end:
             msg = "its zip64 end record lies outside"
             raise zipfile.BadZipFile(msg)

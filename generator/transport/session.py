@@ -282,8 +282,8 @@ def _reason(error: Exception, url: str) -> str:
     """Return the innermost cause in a few words, without what the URL keeps secret."""
     cause: Any = error.args[0] if error.args else error
     cause = getattr(cause, "reason", None) or cause
-    text = re.sub(
-        r"<[^>]*>|\bHTTPS?ConnectionPool\([^)]*\)|\bHTTPS?Connection\([^)]*\)", "", str(cause)
-    ).strip(" :")
+    inner = cause.args[0] if isinstance(cause, Exception) and cause.args else cause
+    said = inner if isinstance(inner, str) else str(cause)
+    text = re.sub(r"<[^>]*>|\b\w*(Connection|Pool)\([^)]*\)", "", said).strip(" :")
     query = url.partition("?")[2].partition("#")[0]
     return (text.replace(query, "...") if query else text) or type(error).__name__

@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from generator.documents import holds, parse_requirement, parse_version
-from generator.errors import MalformedError
+from generator.errors import CudaLineError
 from generator.model.accelerator import Accelerator
 from generator.model.python_build import PythonBuild
 from generator.model.subdir import Subdir
@@ -40,7 +40,7 @@ def accelerator_of(
     """Read what a torch wheel was built for from its active requirements.
 
     Raises:
-        MalformedError: they ask for NVIDIA's libraries and none says which CUDA it is.
+        CudaLineError: they ask for NVIDIA's libraries and none says which CUDA it is.
 
     """
     names = {canonicalize_name(r.name): r for r in requirements}
@@ -57,7 +57,7 @@ def accelerator_of(
             pinned = parse_version(pins[0], where)
             return known_line(Accelerator((pinned.major, pinned.minor)), requirement, where)
     found = ", ".join(sorted({str(r) for _, r in marks}))
-    raise MalformedError(
+    raise CudaLineError(
         f"it needs {found}, and nothing says which CUDA that is",
         where=where,
         next_step="add a row to cuda_requirements in generator/data/trio_policy.yaml",
@@ -65,11 +65,11 @@ def accelerator_of(
 
 
 def known_line(found: Accelerator, said: object, where: str) -> Accelerator:
-    """Return a CUDA line; MalformedError for one that has no name, such as 13.99."""
+    """Return a CUDA line; CudaLineError for one that has no name, such as 13.99."""
     try:
         return found if found.cuda is None else Accelerator.parse(str(found))
     except ValueError as error:
-        raise MalformedError(
+        raise CudaLineError(
             f"{said} names CUDA {found.cuda_compiler_version}, and there is no such line",
             where=where,
             next_step="report it upstream",
