@@ -48,7 +48,7 @@ def command(
     virtual_packages: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Show every cell and variant, and the reason for each absent one.
+    """Show every cell and variant, the reason for each absent one, and what is held back.
 
     With --against-base nothing is built: the packages are solved as they would be, each on the
     repodata of its cell's base channels, for a common machine of its kind. What has no solution is
@@ -60,7 +60,7 @@ def command(
       armtorch matrix --ids | grep 3.12
       armtorch matrix --against-base
       armtorch matrix --against-base --base /srv/recorded --virtual __glibc=2.28
-      armtorch matrix --json | jq '.absent'
+      armtorch matrix --json | jq '.absent, .cells[].held'
     """
     if (base or virtual_packages) and not solved:
         raise SelectionError(
@@ -110,6 +110,7 @@ def _show(view: MatrixView) -> None:
     )
     _show_subdirs(screen, view)
     _show_absent(screen, view)
+    _show_held(screen, view)
     _show_blocked(screen, view)
 
 
@@ -133,6 +134,16 @@ def _show_absent(screen: Screen, view: MatrixView) -> None:
         screen.print(
             f"  {each.train}/{each.subdir}/{each.accelerator}: {each.reason}: {each.detail}",
         )
+
+
+def _show_held(screen: Screen, view: MatrixView) -> None:
+    rows = [(cell.name, row) for cell in view.cells for row in cell.held]
+    rows += [(row.place, row) for row in view.held]
+    if rows:
+        screen.print("\nheld back:")
+    for name, row in rows:
+        screen.print(f"  {name}: {row} (since {row.since})")
+        screen.print(f"    next: {row.next_step}")
 
 
 def _show_blocked(screen: Screen, view: MatrixView) -> None:
