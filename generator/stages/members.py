@@ -14,7 +14,7 @@ from typing import IO, BinaryIO, Final, cast
 
 from generator.building import open_payload
 from generator.documents import open_zip
-from generator.errors import AbsentError, IntegrityError
+from generator.errors import AbsentError, IntegrityError, MalformedError
 from generator.inspecting import Binary, read_binary
 
 #: how names of binaries end, besides programs in a folder called bin
@@ -59,7 +59,7 @@ def _of_wheel(path: Path) -> Iterator[BinaryMember]:
                 if _may_be_binary(info.filename):
                     with archive.open(info) as packed, _copied(packed) as stream:
                         yield from _read(info.filename, stream, info.file_size)
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except (MalformedError, zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise IntegrityError(
             f"not a usable wheel: {error}", where=str(path), next_step="fetch it again"
         ) from error

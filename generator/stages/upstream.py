@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from generator.transport import HttpPolicy, open_session
 from generator.upstream import (
     FactsCache,
     Index,
+    Outcome,
     PipConfiguration,
     Traffic,
     Web,
@@ -56,6 +57,33 @@ def update_lock(project: Project, *, dry_run: bool = False) -> UpdateResult:
 
     """
     feedstock, old = project.declared(), project.locked()
+    outcome = look_up(project, feedstock, old)
+    lock = outcome.lock
+    if old.cells and not lock.cells and not lock.held:
+        raise AbsentError(
+            f"no index has any of the {len(old.cells)} cells of the lock any more",
+            where=str(project.feedstock),
+            next_step="check the index; to start anew on purpose, delete the lock",
+        )
+    lock = number_builds(feedstock, lock, old)
+    if not dry_run and lock != old:
+        write_lock(lock, project.lock)
+    return UpdateResult(
+        lock=lock,
+        diff=diff_locks(old, lock),
+        findings=outcome.findings,
+        traffic=outcome.traffic,
+        renewed=lock != old,
+    )
+
+
+def look_up(project: Project, feedstock: Feedstock, old: Lock) -> Outcome:
+    """Ask upstream for what a declaration wants; write nothing.
+
+    Raises:
+        FeedstockError, IntegrityError: as ``upstream.update`` does.
+
+    """
     today = dt.datetime.now(dt.UTC).date().isoformat()
     with _upstream(project, feedstock) as (web, indexes):
         reader = WheelReader(
@@ -76,22 +104,7 @@ def update_lock(project: Project, *, dry_run: bool = False) -> UpdateResult:
             judges=judges(feedstock, reader),
         )
     lock = with_old_days(proven(feedstock, outcome.lock, old, today=today), old)
-    if old.cells and not lock.cells and not lock.held:
-        raise AbsentError(
-            f"no index has any of the {len(old.cells)} cells of the lock any more",
-            where=str(project.feedstock),
-            next_step="check the index; to start anew on purpose, delete the lock",
-        )
-    lock = number_builds(feedstock, lock, old)
-    if not dry_run and lock != old:
-        write_lock(lock, project.lock)
-    return UpdateResult(
-        lock=lock,
-        diff=diff_locks(old, lock),
-        findings=outcome.findings,
-        traffic=outcome.traffic,
-        renewed=lock != old,
-    )
+    return replace(outcome, lock=lock)
 
 
 def _obtain(

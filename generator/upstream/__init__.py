@@ -11,6 +11,7 @@ from generator.upstream.session import Web, open_web
 from generator.upstream.traffic import Traffic
 from generator.upstream.updating import Outcome, update
 from generator.upstream.wheel_reader import WheelReader
+from generator.upstream.wishes import of_train
 from generator.urls import public_url
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Web",
     "WheelReader",
     "finding_of",
+    "of_train",
     "open_index",
     "open_web",
     "public_url",

@@ -21,6 +21,7 @@ from generator.stages.explaining import (
 from tests import computers, transcripts
 from tests.command_line import armtorch
 from tests.conftest import ROOT
+from tests.own_feedstock import DECLARED
 
 pytestmark = pytest.mark.integration
 
@@ -126,7 +127,7 @@ def test_doctor_says_when_a_command_could_not_be_verified(cached, tmp_path):
 )
 def test_json_fits_its_schema(arguments, schema, recorded_alias, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    feedstock = ["--feedstock", str(ROOT / "feedstock.yaml")]
+    feedstock = ["--feedstock", str(DECLARED)]
     done = CliRunner().invoke(
         cli, [*feedstock, *arguments, "--channel-alias", recorded_alias, "--json"]
     )
@@ -162,7 +163,7 @@ def test_explain_reads_a_message_from_standard_input(recorded_alias, tmp_path, m
 
 def told(alias, folder, *words, **variables):
     """Run a command as a person does; returns what it wrote and its exit code."""
-    feedstock = ["--feedstock", ROOT / "feedstock.yaml"]
+    feedstock = ["--feedstock", DECLARED]
     environment = {**os.environ, "XDG_CACHE_HOME": str(folder), **variables}
     done = armtorch(
         *feedstock, *words, "--channel-alias", alias, "--timeout", "2", cwd=folder, env=environment
