@@ -14,6 +14,7 @@ from generator.documents.python_packaging import (
     parse_specifiers,
     parse_version,
 )
+from generator.documents.toml_text import load_toml
 from generator.documents.yaml_text import load_yaml
 from generator.documents.zips import open_zip, read_member
 
@@ -22,6 +23,7 @@ __all__ = [
     "holds",
     "limits",
     "load_json",
+    "load_toml",
     "load_yaml",
     "open_zip",
     "parse_requirement",

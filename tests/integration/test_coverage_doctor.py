@@ -101,7 +101,7 @@ def test_doctor_on(name, cell, words, warnings, cached, recorded_alias, tmp_path
 def test_doctor_reads_the_board_jetpack_and_glibc(cached, recorded_alias, tmp_path):
     tree = computers.write("jetson-orin-jetpack-6", tmp_path)
     computer = check_machine(cached, Reach(alias=recorded_alias, root=tree.root)).computer
-    assert (computer.l4t, computer.jetpack) == ("36.4.3", "6.1")
+    assert (computer.l4t, computer.jetpack) == ("36.4.3", "6.2")
     assert computer.board == "NVIDIA Jetson AGX Orin Developer Kit"
     assert "__glibc=2.35" in computer.virtual_packages
     assert "__cuda=12.6" in computer.virtual_packages
