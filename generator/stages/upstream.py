@@ -77,23 +77,24 @@ def update_lock(project: Project, *, dry_run: bool = False) -> UpdateResult:
     )
 
 
-def look_up(project: Project, feedstock: Feedstock, old: Lock) -> Outcome:
-    """Ask upstream for what a declaration wants; write nothing.
+def look_up(project: Project, asked: Feedstock, old: Lock) -> Outcome:
+    """Ask upstream for what a declaration wants, feedstock.yaml or a part of it; write nothing.
 
     Raises:
         FeedstockError, IntegrityError: as ``upstream.update`` does.
 
     """
+    feedstock = project.declared()
     today = dt.datetime.now(dt.UTC).date().isoformat()
-    with _upstream(project, feedstock) as (web, indexes):
+    with _upstream(project, asked) as (web, indexes):
         reader = WheelReader(
             web=web,
             cache=FactsCache(project.cache / "facts"),
-            policies=feedstock.policies,
+            policies=asked.policies,
             narrator=project.narrator,
         )
         outcome = update(
-            feedstock,
+            asked,
             old,
             reader=reader,
             indexes=indexes,

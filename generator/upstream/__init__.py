@@ -5,8 +5,10 @@ from generator.upstream.facts import FactsCache
 from generator.upstream.holding import with_old_days
 from generator.upstream.indexes import Index, open_index
 from generator.upstream.judging import AGAINST, Judge, Prospect, finding_of
+from generator.upstream.member_file import MemberFile
 from generator.upstream.offers import Offer
 from generator.upstream.pip_configuration import PipConfiguration, read_pip_configuration
+from generator.upstream.policy import sharing_rules
 from generator.upstream.session import Web, open_web
 from generator.upstream.traffic import Traffic
 from generator.upstream.updating import Outcome, update
@@ -19,6 +21,7 @@ __all__ = [
     "FactsCache",
     "Index",
     "Judge",
+    "MemberFile",
     "Offer",
     "Outcome",
     "PipConfiguration",
@@ -32,6 +35,7 @@ __all__ = [
     "open_web",
     "public_url",
     "read_pip_configuration",
+    "sharing_rules",
     "update",
     "wheel_row",
     "with_old_days",
