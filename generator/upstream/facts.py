@@ -127,7 +127,7 @@ class FactsCache:
 
     def keep_symbols(self, key: str, content: bytes) -> None:
         """Keep what was read of symbols; ``key`` stands for all that it depends on."""
-        atomic.write_bytes(self._path("symbols", key, "z"), zlib.compress(content), durable=False)
+        self._pack("symbols", key, content)
 
     def computed(self, key: str) -> ComputedHash | None:
         """Return the sha256 that was computed of what a URL gave, ``key`` being its name."""
