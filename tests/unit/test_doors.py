@@ -1,93 +1,160 @@
-"""What a client's hook notes: the command, no secrets, and nothing where it is switched off."""
+"""Every call of a parser or of the network in generator/, and why it stands where it stands.
+
+Documents of others pass one door, the room `documents`, and questions to servers another one, the
+room `transport`. A new call elsewhere fails here: let it go through the door, or say why not.
+"""
 
 from __future__ import annotations
 
-import sys
-import time
+import ast
+from collections import defaultdict
+from functools import cache
+from pathlib import Path
 
-import pytest
+ROOT = Path(__file__).parents[2] / "generator"
+#: what reads bytes of others: everything else of these modules writes, or is a name or a type
+READERS = {
+    "json": {"load", "loads"},
+    "ruamel.yaml": {"YAML"},
+    "tarfile": {"open"},
+    "zipfile": {"ZipFile"},
+    "urllib.request": {"urlopen", "urlretrieve"},
+    "requests": {"get", "head", "post", "put", "delete", "request", "Session"},
+    "pydantic_core": {"from_json"},
+    "zstandard": {"ZstdDecompressor", "decompress"},
+    "zlib": {"decompress", "decompressobj"},
+    "bz2": {"open", "decompress"},
+    "lzma": {"open", "decompress"},
+    "gzip": {"open", "decompress"},
+    "pickle": {"load", "loads"},
+    "tomllib": {"load", "loads"},
+    "xml": {"parse"},
+    "configparser": {"ConfigParser"},
+    "rattler.networking.client": {"Client"},
+    "rattler.repo_data.gateway": {"Gateway"},
+    "rattler": {"Gateway", "Client"},
+    "http.client": {"HTTPConnection", "HTTPSConnection"},
+    "socket": {"create_connection", "socket"},
+}
+OWN = "armtorch's own data, written by nobody else"
+MADE = "what was rendered or built in this run, checked against what it has to be"
+PACKAGE = "a package's metadata, within the limits of verifying.yaml"
+ALLOWED = {
+    # the door
+    "documents/json_text.py": {"pydantic_core.from_json": "the door"},
+    "documents/yaml_text.py": {"ruamel.yaml.YAML": "the door"},
+    "documents/zips.py": {"zipfile.ZipFile": "the door"},
+    "documents/conda_info.py": {
+        "tarfile.open": "the door: in memory, bounded before",
+        "zstandard.ZstdDecompressor": "the door: bounded",
+    },
+    "transport/gateway.py": {
+        "rattler.networking.client.Client": "the door to channels, with a time for each question",
+        "rattler.repo_data.gateway.Gateway": "the door to channels",
+    },
+    "documents/toml_text.py": {"tomllib.loads": "the door"},
+    # what stands beside it
+    "explaining/channels.py": {
+        "rattler.networking.client.Client": "the same client with a person's proxies, and a time"
+    },
+    "datafiles.py": {"ruamel.yaml.YAML": OWN},
+    "rendering/checking.py": {"ruamel.yaml.YAML": MADE, "json.loads": f"{MADE}, and {OWN}"},
+    "rendering/workflow_checks.py": {"ruamel.yaml.YAML": MADE},
+    "stages/recipe_lint.py": {"ruamel.yaml.YAML": MADE},
+    "stages/mapping.py": {"ruamel.yaml.YAML": "writes a row for a person to copy"},
+    "lock/document.py": {"ruamel.yaml.YAML": "writes the lock"},
+    "building/rendered.py": {
+        "ruamel.yaml.YAML": "rattler-build's own file of a package just built"
+    },
+    "building/archive.py": {
+        "zipfile.ZipFile": "a package just built, or of one's own channel",
+        "tarfile.open": "the same, in memory and bounded, or forward only",
+        "zstandard.ZstdDecompressor": "the same",
+    },
+    "building/seal.py": {"zipfile.ZipFile": "writes the package"},
+    "inspecting/conda_file.py": {
+        "zipfile.ZipFile": f"{PACKAGE}; the reader that refuses what clients read otherwise",
+        "zstandard.ZstdDecompressor": PACKAGE,
+    },
+    "inspecting/metadata.py": {"json.loads": PACKAGE, "ruamel.yaml.YAML": PACKAGE},
+    "inspecting/manifest.py": {
+        "json.loads": f"{PACKAGE}, compared with its own form byte for byte"
+    },
+    "inspecting/verifying.py": {"json.loads": f"{PACKAGE}, and {OWN}"},
+    "stages/verifying.py": {"json.loads": PACKAGE},
+    "inspecting/read_wheel.py": {
+        "zipfile.ZipFile": "lies in every recipe, so it has the standard library only; has limits"
+    },
+    "upstream/wheel_reader.py": {"zlib.decompressobj": "the head of a member, bounded"},
+    "upstream/facts.py": {
+        "zlib.decompressobj": "what armtorch packed itself, by its sha256; bounded"
+    },
+    "upstream/core_metadata.py": {
+        "configparser.ConfigParser": "entry_points.txt, bounded and without interpolation"
+    },
+}
 
-from generator.doors import asking, notes
 
-WORDS = ["conda", "install", "pytorch", "-c", "https://me:s3cret@host.invalid/t/tk-1-abc/chan"]
-
-
-def test_a_command_is_noted_with_what_its_answer_depends_on(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    variables = {"CONDA_SUBDIR": "linux-aarch64", "CONDA_OVERRIDE_CUDA": "13.0", "TOKEN": "x"}
-    notes.note(WORDS[:3], variables, tmp_path / "notes")
-    words, kept, folder = notes.noted(tmp_path / "notes")
-    assert words == WORDS[:3]
-    assert kept == {"CONDA_SUBDIR": "linux-aarch64", "CONDA_OVERRIDE_CUDA": "13.0"}
-    assert folder == str(tmp_path)
+def test_documents_of_others_are_read_by_the_door_alone():
+    found = _calls()
+    known = {(path, call) for path, calls in ALLOWED.items() for call in calls}
+    assert sorted(found - known) == [], "a parser beside the door: use generator/documents"
+    assert sorted(known - found) == [], "rows for calls that are not there any more"
 
 
-def test_no_password_or_token_is_noted(tmp_path):
-    variables = {"CONDA_CHANNEL_ALIAS": "https://me:s3cret@host.invalid/t/tk-1-abc"}
-    notes.note(WORDS, variables, tmp_path)
-    text = (tmp_path / "last-command.json").read_text()
-    assert "s3cret" not in text
-    assert "tk-1" not in text
-    assert "pytorch" in text
+def test_only_the_transport_asks_servers():
+    asking = {path for path, call in _calls() if call.split(".")[0] in {"requests", "rattler"}}
+    # rattler with a person's own proxies is made where those are known
+    assert asking <= {"transport/gateway.py", "explaining/channels.py"}
 
 
-def test_it_can_be_switched_off_for_a_session_and_for_good(tmp_path):
-    notes.note(WORDS, {notes.OFF: "1"}, tmp_path)
-    assert notes.noted(tmp_path) == ([], {}, "")
-    notes.note(WORDS, {}, tmp_path)
-    notes.switch(tmp_path, on=False)
-    assert notes.noted(tmp_path)[0] == []
-    notes.note(WORDS, {}, tmp_path)
-    assert notes.noted(tmp_path)[0] == []
-    notes.switch(tmp_path, on=True)
-    notes.note(WORDS, {}, tmp_path)
-    assert notes.noted(tmp_path)[0]
+def test_only_printing_prints():
+    prints = defaultdict(set)
+    for path, tree in _trees():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call):
+                prints[path].add(ast.unparse(node.func))
+    bad = {"print", "click.echo", "click.secho", "sys.stdout.write", "Console", "Table"}
+    found = {path: calls & bad for path, calls in prints.items() if calls & bad}
+    # the bars draw on a console of their own, and escape what they show
+    assert found == {
+        "printing.py": {"click.echo", "click.secho", "Console", "Table"},
+        "console.py": {"Console"},
+    }
 
 
-def test_a_folder_that_cannot_be_written_stops_no_install(tmp_path):
-    (tmp_path / "file").write_text("")
-    notes.note(WORDS, {}, tmp_path / "file" / "notes")
+@cache
+def _trees():
+    return [
+        (path.relative_to(ROOT).as_posix(), ast.parse(path.read_text(encoding="utf-8")))
+        for path in sorted(ROOT.rglob("*.py"))
+    ]
 
 
-def test_noting_costs_under_five_milliseconds(tmp_path):
-    notes.note(WORDS, {}, tmp_path)
-    costs = []
-    for _ in range(20):
-        started = time.process_time()
-        notes.note(WORDS, {}, tmp_path)
-        costs.append(time.process_time() - started)
-    assert sorted(costs)[len(costs) // 2] < 0.005
+@cache
+def _calls() -> set[tuple[str, str]]:
+    found = set()
+    for path, tree in _trees():
+        names: dict[str, str] = {}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    names[alias.asname or alias.name] = alias.name
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                for alias in node.names:
+                    names[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call):
+                found |= {(path, call) for call in _reads(ast.unparse(node.func), names)}
+    return found
 
 
-def test_why_asks_for_what_was_noted_in_its_folder(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr("sys.platform", "linux")
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
-    variables = {"CONDA_SUBDIR": "linux-aarch64", "CONDA_CHANNELS": "main"}
-    notes.note(
-        ["conda", "install", "pytorch=*=cuda*"],
-        variables,
-        notes.folder({"XDG_CACHE_HOME": str(tmp_path)}),
-    )
-    asked = []
-
-    def call(arguments, *, cwd, env):
-        asked.append((arguments, cwd, env["CONDA_CHANNELS"]))
-        return 3
-
-    monkeypatch.setattr("subprocess.call", call)
-    assert asking.ask(["why", "--json"], door="conda armtorch") == 3
-    ((words, cwd, channels),) = asked
-    text = "CONDA_SUBDIR=linux-aarch64 conda install 'pytorch=*=cuda*'"
-    assert words == [sys.executable, "-m", "generator", "explain", text, "--json"]
-    assert (cwd, channels) == (tmp_path / "work", "main")
-
-
-@pytest.mark.parametrize("door", ["conda armtorch", "pixi armtorch"])
-def test_without_a_note_it_says_what_to_do(door, tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert asking.ask(["why"], door=door) == 1
-    assert f"then {door} why" in capsys.readouterr().err
+def _reads(called: str, names: dict[str, str]) -> set[str]:
+    head, _, rest = called.partition(".")
+    full = f"{names.get(head, head)}{'.' + rest if rest else ''}"
+    return {
+        f"{module}.{reader}"
+        for module, readers in READERS.items()
+        for reader in readers
+        if full == f"{module}.{reader}" or full.startswith(f"{module}.{reader}.")
+    }
