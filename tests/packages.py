@@ -17,7 +17,7 @@ from typing import Any
 
 import zstandard
 
-from generator.building import Settings, build, expected_metadata
+from generator.building import Settings, build
 from generator.channel import LocalChannel
 from generator.console import Silent
 from generator.inspecting import Evidence, Manifest

@@ -21,6 +21,7 @@ from generator.building.archive import (
     CondaWriter,
     InfoFile,
     TarZst,
+    is_binary,
     open_payload,
     read_info,
     read_json,
@@ -33,17 +34,6 @@ from generator.model.provenance import Provenance
 
 _ABOUT: Final = "info/about.json"
 _RENDERED: Final = "info/recipe/rendered_recipe.yaml"
-#: the first four bytes of ELF, Mach-O (64 bit, fat in both orders) files
-_BINARY: Final = frozenset(
-    {
-        b"\x7fELF",
-        # Mach-O: 64 and 32 bits in both byte orders, and the two fat forms
-        *(b"\xcf\xfa\xed\xfe", b"\xfe\xed\xfa\xcf", b"\xce\xfa\xed\xfe", b"\xfe\xed\xfa\xce"),
-        *(b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf"),
-    }
-)
-#: PE files: only the first two bytes are fixed
-_BINARY_PE: Final = b"MZ"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,9 +105,9 @@ def seal(
             judgement = judge(index, content.files, tuple(content.binaries))
             index = judgement.apply(info, index)
             with writer.tar("info") as tar:
-                for name, file in _final_info(info, index, milliseconds, level):
+                for name, file in _final_info(info, index, milliseconds):
                     content.refuse_token(name, file.content)
-                    tar.add_bytes(name, file.content, file.mode)
+                    tar.add(name, (file.content,), len(file.content))
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
@@ -169,11 +159,8 @@ class _Content:
         self.files[entry.name.rstrip("/")] = entry.linkname if entry.issym() else None
         if entry.issym() and kind == "softlink":
             tar.add_link(entry.name, entry.linkname)
-        elif entry.isdir() and kind == "directory":
-            tar.add_directory(entry.name)
         elif entry.isreg() and kind == "hardlink":
-            blocks = self._checked(payload, entry, row)
-            tar.add_stream(entry.name, blocks, entry.size, entry.mode)
+            tar.add(entry.name, self._checked(payload, entry, row), entry.size)
         else:
             raise self._broken(entry.name, f"is not the {kind} that paths.json has")
 
@@ -183,7 +170,7 @@ class _Content:
         stream = payload.extractfile(entry)
         digest, keep, tail = hashlib.sha256(), len(self._token) - 1, b""
         while stream is not None and (block := stream.read(BLOCK)):
-            if not tail and (block[:4] in _BINARY or block[:2] == _BINARY_PE):
+            if not tail and is_binary(block):
                 self.binaries.append(entry.name)
             # the token may lie across two blocks
             self.refuse_token(entry.name, block)
@@ -226,7 +213,7 @@ def _stated(about: dict[str, Any], provenance: Provenance) -> InfoFile:
 
 
 def _final_info(
-    info: dict[str, InfoFile], index: dict[str, Any], milliseconds: int, level: int
+    info: dict[str, InfoFile], index: dict[str, Any], milliseconds: int
 ) -> Iterator[tuple[str, InfoFile]]:
     """Yield the metadata files as they are to be, sorted by path."""
     for name, file in sorted(info.items()):
@@ -235,6 +222,6 @@ def _final_info(
             text = json.dumps(index, indent=2, sort_keys=True, ensure_ascii=False)
             yield name, InfoFile(text.encode())
         elif name == _RENDERED:
-            yield name, InfoFile(normalise(file.content, milliseconds=milliseconds, level=level))
+            yield name, InfoFile(normalise(file.content, milliseconds=milliseconds))
         else:
             yield name, file

@@ -12,11 +12,9 @@ import os
 import shutil
 import sys
 import time
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final, TextIO
@@ -109,7 +107,7 @@ def _build(job: Job, log: TextIO) -> Sealed:
         return seal(
             draft,
             job.folder / draft.name,
-            milliseconds=timestamp(job.wheels, rules.timestamp_without_wheel),
+            milliseconds=rules.timestamp(job.variant.wheels),
             level=job.level,
             cores=job.cores,
             rules=rules,
@@ -136,23 +134,6 @@ def _draft(job: Job, log: TextIO, level: int) -> Path:
     except RattlerBuildError as error:
         raise _failure(job, error) from error
     return Path(result.packages[0])
-
-
-def timestamp(wheels: tuple[Path, ...], without: int) -> int:
-    """Milliseconds of the newest member of ``wheels``, read as UTC; ``without`` when none.
-
-    The package's time is then a property of its input. A date that is none (month 0) is skipped.
-    """
-    newest = without
-    for wheel in wheels:
-        with zipfile.ZipFile(wheel) as archive:
-            for date in {member.date_time for member in archive.infolist()}:
-                try:
-                    seconds = datetime(*date, tzinfo=UTC).timestamp()
-                except ValueError:
-                    continue
-                newest = max(newest, int(seconds) * 1000)
-    return newest
 
 
 def _prefix(job: Job) -> Path:

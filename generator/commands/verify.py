@@ -17,7 +17,7 @@ from generator.stages.verifying import VerifyOptions, find_packages, raise_for, 
 
 #: flaws of one package that are printed; --json has all
 _SHOWN = 10
-_COLOURS = {"proven (wheel)": "green", "proven (RECORD)": "green", "refuted": "red"}
+_COLOURS = {"proven": "green", "refuted": "red"}
 
 
 def _hexadecimal(_: click.Context, __: click.Parameter, value: str | None) -> str | None:

@@ -22,6 +22,7 @@ from generator.upstream.archive import (
     Member,
     check_directory,
     check_record,
+    newest,
     parse_record,
     read_text,
 )
@@ -264,6 +265,7 @@ class WheelReader:
         return WheelFacts(
             metadata=metadata,
             record=_sha256(texts["RECORD"]),
+            timestamp=newest(infos),
             console_scripts=parse_console_scripts(texts.get("entry_points.txt", b""), where),
             libraries=_libraries(members, offer.project),
             size=_size(archive),
