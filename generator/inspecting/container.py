@@ -6,8 +6,8 @@ code, from the few values in it, and has to be there byte for byte, with nothing
 behind. What has another form is refused, whatever some reader makes of it.
 
 Of the packed bytes it is asked that they are one frame of zstd with the seal's header that fills
-its member: that makes every decoder give the same bytes. Whether another encoder would have packed them
-alike changes nothing that is installed, and packing anew takes ten times what unpacking does.
+its member: that makes every decoder give the same bytes. Whether another encoder would have packed
+them alike changes nothing that is installed, and packing anew takes ten times what unpacking does.
 """
 
 from __future__ import annotations
