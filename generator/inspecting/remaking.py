@@ -10,7 +10,7 @@ import hashlib
 import json
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -36,7 +36,16 @@ _EMPTY: Final = hashlib.sha256().hexdigest()
 #: where every client puts site-packages, as far as relative links can tell
 _PLACED: Final = f"lib/python/{SITE}"
 #: parts of a manifest that are the account's as they are
-_OWN: Final = ("unchanged", "linked", "generated", "licenses", "dropped", "elsewhere", "replaced")
+_OWN: Final = (
+    "unchanged",
+    "unpatched",
+    "linked",
+    "generated",
+    "licenses",
+    "dropped",
+    "elsewhere",
+    "replaced",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +112,7 @@ def remake(
     for path, row in account.linked.items():
         made.links[path] = _target(path, row["to"])
     patched = _patched(known, manifest, contents, made)
+    made.flaws += _needless(known, contents)
     evidence, commit = _evidence(known, manifest, info, made)
     _licenses(known, info, made)
     _generated(known, info, made)
@@ -202,6 +212,15 @@ def _patched(
             "sha256": digest,
         }
     return rows
+
+
+def _needless(known: Known, contents: Contents) -> Iterator[Flaw]:
+    """Check that texts which stay upstream's do not have what a patch looks for, or its reason."""
+    for path, patch in known.account.unpatched.items() if known.trusted else ():
+        seen = contents.files.get(path)
+        text = (seen.content or b"").decode("utf-8", "replace") if seen is not None else ""
+        if seen is not None and any(re.search(patch[key], text) for key in ("pattern", "probe")):
+            yield Flaw(path, "is upstream's, and has what it is to be patched for")
 
 
 def _undone(said: Patched, content: bytes) -> bytes | None:

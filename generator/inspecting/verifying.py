@@ -120,7 +120,9 @@ class _Check:
             return self._proof(Contents(), manifest)
         account = known.account
         audit = self._audit()
-        contents = read_contents(self._package, self._bounds, whole=account.patched, audit=audit)
+        contents = read_contents(
+            self._package, self._bounds, whole={*account.patched, *account.unpatched}, audit=audit
+        )
         floor = manifest.floor
         if self._expected is not None:
             floor = audit.raised_floor(self._expected.depends) if audit is not None else None
@@ -147,7 +149,7 @@ class _Check:
             record = read_record(content, self._bounds.entries)
             layout = self._layout(sha256)
             sizes = {member: size for member, (_, size) in record.items()}
-            account = derive(layout, sha256, sizes)
+            account = derive(layout, sha256, sizes, manifest.unpatched)
         except ValueError as error:
             self._flaw(_LAYOUT, str(error))
             return None
@@ -282,6 +284,7 @@ def _counts(manifest: Manifest | None) -> dict[str, int]:
             kind: len(getattr(manifest, kind))
             for kind in ("unchanged", "linked", "patched", "generated")
         },
+        "patches that upstream made needless": len(manifest.unpatched),
         **{
             kind: sum(row.members for row in getattr(manifest, kind))
             for kind in ("dropped", "elsewhere", "replaced")
