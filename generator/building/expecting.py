@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 from rattler_build import RenderedVariant
@@ -72,8 +73,7 @@ class Expected:
     @property
     def depends(self) -> tuple[str, ...]:
         """What the recipe states that it needs, MatchSpecs."""
-        recipe: dict[str, Any] = self.rendered.recipe.to_dict()
-        return tuple(recipe.get("requirements", {}).get("run", ()))
+        return tuple(self._recipe.get("requirements", {}).get("run", ()))
 
     def info(self, floor: RaisedFloor | None = None) -> dict[str, bytes]:
         """Return every metadata file that does not depend on the wheel's content, by path.
@@ -82,10 +82,19 @@ class Expected:
             floor: what a binary of the package needs beyond what the recipe states.
 
         """
-        recipe: dict[str, Any] = self.rendered.recipe.to_dict()
-        exports = _run_exports(recipe, str(self.rendered.recipe.build.string))
+        return {**self._files, "info/index.json": _json(self._index(floor))}
+
+    @cached_property
+    def _recipe(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.rendered.recipe.to_dict()
+        return found
+
+    @cached_property
+    def _files(self) -> Mapping[str, bytes]:
+        """Every file but index.json."""
+        recipe = self._recipe
+        exports = _run_exports(recipe, str(recipe["build"]["string"]))
         found = {
-            "info/index.json": _json(self._index(recipe, floor)),
             "info/about.json": _json(self._about(recipe)),
             "info/hash_input.json": json.dumps(self._inputs, ensure_ascii=False).encode(),
             "info/tests/tests.yaml": yaml_text(_tests(recipe)),
@@ -109,7 +118,8 @@ class Expected:
         """The variant keys that count, which the hash in the build string is of."""
         return {key: str(value) for key, value in sorted(self.rendered.variant.items())}
 
-    def _index(self, recipe: Mapping[str, Any], floor: RaisedFloor | None) -> dict[str, object]:
+    def _index(self, floor: RaisedFloor | None) -> dict[str, object]:
+        recipe = self._recipe
         build, wanted = recipe["build"], recipe.get("requirements", {})
         subdir = self.variant.subdir
         system, _, machine = subdir.partition("-")

@@ -11,7 +11,7 @@ import hashlib
 import json
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -34,6 +34,7 @@ from generator.model.provenance import Provenance
 
 _ABOUT: Final = "info/about.json"
 _RENDERED: Final = "info/recipe/rendered_recipe.yaml"
+DIGESTS: Final = "info/armtorch/digests.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,12 +217,24 @@ def _final_info(
     info: dict[str, InfoFile], index: dict[str, Any], milliseconds: int
 ) -> Iterator[tuple[str, InfoFile]]:
     """Yield the metadata files as they are to be, sorted by path."""
-    for name, file in sorted(info.items()):
-        if name == "info/index.json":
-            # rattler-build's own layout: sorted keys, two spaces
-            text = json.dumps(index, indent=2, sort_keys=True, ensure_ascii=False)
-            yield name, InfoFile(text.encode())
-        elif name == _RENDERED:
-            yield name, InfoFile(normalise(file.content, milliseconds=milliseconds))
-        else:
-            yield name, file
+    # rattler-build's own layout: sorted keys, two spaces
+    text = json.dumps(index, indent=2, sort_keys=True, ensure_ascii=False)
+    final = {name: file.content for name, file in info.items()} | {"info/index.json": text.encode()}
+    if _RENDERED in final:
+        final[_RENDERED] = normalise(final[_RENDERED], milliseconds=milliseconds)
+    final[DIGESTS] = digests_text(final)
+    yield from ((name, InfoFile(content)) for name, content in sorted(final.items()))
+
+
+def digests_text(info: Mapping[str, bytes]) -> bytes:
+    """Return what DIGESTS holds: the sha256 of every other metadata file.
+
+    paths.json has the packaged files' own; by both a package can be seen to be whole where nothing
+    else is known of it.
+    """
+    found = {
+        name: hashlib.sha256(content).hexdigest()
+        for name, content in sorted(info.items())
+        if name != DIGESTS
+    }
+    return (json.dumps(found, indent=1, ensure_ascii=False) + "\n").encode("utf-8", "replace")

@@ -14,6 +14,7 @@ import zstandard
 from jsonschema import Draft202012Validator
 
 from generator.building import read_info
+from generator.building.seal import DIGESTS, digests_text
 from generator.datafiles import DATA, subdirs
 from generator.errors import ArmtorchError, MalformedError
 from generator.inspecting.audit import PackageAudit
@@ -206,7 +207,7 @@ class _Check:
 
     def _compare_info(self, made: Mapping[str, bytes], floor: RaisedFloor | None) -> None:
         """Compare every metadata file, byte for byte."""
-        wanted = dict(made)
+        wanted = {**made, DIGESTS: digests_text(self._info)}
         if self._expected is not None:
             wanted |= self._expected.info(floor)
             if self._package.seconds != self._expected.milliseconds // 1000:
