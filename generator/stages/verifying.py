@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from glob import glob
 from pathlib import Path
 
+from generator.atomic import move
 from generator.building import Expected
 from generator.datafiles import subdirs
 from generator.errors import (
@@ -21,7 +23,7 @@ from generator.errors import (
     UnwitnessedError,
 )
 from generator.feedstock import Feedstock
-from generator.inspecting import Evidence, Proof, Verdict, verify_package
+from generator.inspecting import Evidence, Flaw, Proof, Verdict, verify_package
 from generator.inspecting.limits import limits
 from generator.inspecting.manifest import NAME as MANIFEST
 from generator.inspecting.read_wheel import RefusedError, Wheel
@@ -43,26 +45,17 @@ class VerifyOptions:
     provenance: str = ""
 
 
-@dataclass(frozen=True)
-class Found:
-    """A package file, and the channel folder it was found in, where one was named."""
-
-    path: Path
-    channel: Path | None = None
-
-
-def find_packages(names: Sequence[str]) -> tuple[Found, ...]:
+def find_packages(names: Sequence[str]) -> tuple[Path, ...]:
     """Return package files: those named, those that match a glob, those below folders.
 
     Raises:
         AbsentError: a name stands for no package.
 
     """
-    found: dict[Path, Found] = {}
+    found: dict[Path, None] = {}
     for name in names:
         path = Path(name)
-        channel = path if path.is_dir() else None
-        if channel is not None:
+        if path.is_dir():
             matches = sorted(
                 each for pattern in ("*.conda", "*.tar.bz2") for each in path.rglob(pattern)
             )
@@ -75,12 +68,12 @@ def find_packages(names: Sequence[str]) -> tuple[Found, ...]:
                 where=name,
                 next_step="name .conda files or a channel folder; quote globs",
             )
-        found |= {each: Found(each, channel) for each in matches}
-    return tuple(found.values())
+        found |= dict.fromkeys(matches)
+    return tuple(found)
 
 
 def verify_packages(
-    project: Project, packages: Sequence[Found], options: VerifyOptions
+    project: Project, packages: Sequence[Path], options: VerifyOptions
 ) -> Iterator[Proof]:
     """Prove each package; what is wrong with one is in its proof.
 
@@ -92,7 +85,7 @@ def verify_packages(
     """
     known = _Known(project, options)
     for package in packages:
-        yield verify_package(package.path, partial(known.witness, package))
+        yield verify_package(package, partial(known.witness, package))
     if unused := [path for sha256, path in known.wheels.items() if sha256 not in known.used]:
         raise IntegrityError(
             "no package names this wheel as its source",
@@ -109,10 +102,13 @@ class _Known:
     options: VerifyOptions
     #: sha256 of wheels that a package named
     used: set[str] = field(default_factory=set)
+    #: what the lock renders to the places of packages
+    found: dict[Path, Expected] = field(default_factory=dict)
 
-    def witness(self, package: Found, info: Mapping[str, bytes]) -> Evidence:
+    def witness(self, package: Path, info: Mapping[str, bytes]) -> Evidence:
         """Return what is known of a package from outside of it."""
-        expected = self._expected(package, info)
+        if (expected := self._expected(package, info)) is not None:
+            self.found[package] = expected
         source = json_object(info, MANIFEST).get("source")
         sha256 = str(source.get("sha256")) if isinstance(source, dict) else ""
         records = {}
@@ -140,23 +136,23 @@ class _Known:
         except RefusedError as error:
             raise MalformedError(str(error), where=path.name) from error
 
-    def _expected(self, package: Found, info: Mapping[str, bytes]) -> Expected | None:
+    def _expected(self, package: Path, info: Mapping[str, bytes]) -> Expected | None:
         """Return the package that the lock renders to this place.
 
-        In a channel that is its label, its subdir and its name; of a file alone, its subdir is what
-        it says.
+        In a channel, whose folders are called as subdirs are, that is its label, its subdir and its
+        name; of a file alone, its subdir is what it says.
         """
-        folder = package.path.absolute().parent
-        index = json_object(info, "info/index.json")
-        subdir = folder.name if folder.name in _subdirs() else index.get("subdir")
+        folder = package.absolute().parent
+        placed = folder.name in {*subdirs(), "noarch"}
+        subdir = folder.name if placed else json_object(info, "info/index.json").get("subdir")
         label = folder.parent.name if folder.parent.parent.name == "label" else ""
         found = [
             self._made(variant)
-            for variant in self._by_release.get(package.path.name.rpartition("-")[0], ())
+            for variant in self._by_release.get(package.name.rpartition("-")[0], ())
             if variant.subdir == subdir
-            and (package.channel is None or self._feedstock.label(variant.train) == label)
+            and (not placed or self._feedstock.label(variant.train) == label)
         ]
-        named = [each for each in found if each.file_name == package.path.name]
+        named = [each for each in found if each.file_name == package.name]
         # two candidates of a release can have one name
         return next((each for each in named if each.variant.digest == _digest(info)), None) or (
             named[0] if named else None
@@ -194,11 +190,21 @@ class _Known:
             return None
         return render(self._feedstock, lock)
 
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """The lock's variants, each after those it depends on."""
+        return self._tree.variants if self._tree is not None else ()
+
+    @cached_property
+    def by_id(self) -> Mapping[str, Variant]:
+        """The lock's variants by their ids."""
+        return {variant.id: variant for variant in self.variants}
+
     @cached_property
     def _by_release(self) -> dict[str, list[Variant]]:
         """The lock's variants by ``<name>-<version>``."""
         found: dict[str, list[Variant]] = {}
-        for variant in self._tree.variants if self._tree is not None else ():
+        for variant in self.variants:
             found.setdefault(f"{variant.package}-{variant.version}", []).append(variant)
         return found
 
@@ -210,14 +216,79 @@ class _Known:
         return provenances(self.project, lock, self._tree.variants, url)
 
 
-def _subdirs() -> frozenset[str]:
-    return frozenset({*subdirs(), "noarch"})
-
-
 def _digest(info: Mapping[str, bytes]) -> str:
     extra = json_object(info, "info/about.json").get("extra")
     ours = extra.get("armtorch") if isinstance(extra, dict) else None
     return str(ours.get("digest")) if isinstance(ours, dict) else ""
+
+
+def set_aside(
+    project: Project, channel: Path, options: VerifyOptions, folder: Path
+) -> tuple[Proof, ...]:
+    """Move out of a channel folder what is not proven, and what cannot be installed without it.
+
+    Whatever else lies there goes, too, an index among it: it is about other packages.
+
+    Args:
+        project: the feedstock whose lock renders the packages.
+        channel: the folder; nothing in it is trusted, its names included.
+        options: what is at hand beside the lock.
+        folder: where the packages are moved to; they keep their places in the channel.
+
+    Returns:
+        The proofs of all of them. Of a package that is sound and goes with one that is not, a note
+        says with which.
+
+    Raises:
+        FeedstockError, LockError: the project's files cannot be used.
+        StorageError: a package cannot be moved.
+
+    """
+    there = [
+        Path(folder) / name
+        for folder, folders, files in os.walk(channel)
+        for name in (*files, *folders)
+        if name in files or (Path(folder) / name).is_symlink()
+    ]
+    known = _Known(project, options)
+    packages = [path for path in sorted(there) if path.name.endswith((".conda", ".tar.bz2"))]
+    proofs = {path: _prove(path, known) for path in packages}
+    sound = {
+        known.found[path].variant.id: path
+        for path, proof in proofs.items()
+        if proof.verdict == "proven"
+    }
+    refused = {
+        expected.variant.id
+        for path, expected in known.found.items()
+        if proofs[path].verdict != "proven"
+    } - sound.keys()
+    for variant in known.variants:  # each after those it depends on
+        if variant.id in sound and (lost := _lost(variant, refused, known)):
+            refused.add(variant.id)
+            path = sound.pop(variant.id)
+            note = f"set aside with {lost}, which it needs"
+            proofs[path] = replace(proofs[path], notes=(*proofs[path].notes, note))
+    kept = set(sound.values())
+    for path in there:
+        if path not in kept:
+            move(path, folder / path.relative_to(channel))
+    return tuple(proofs.values())
+
+
+def _prove(path: Path, known: _Known) -> Proof:
+    if path.is_symlink() or not path.is_file():
+        flaw = Flaw(path.name, "is a link, or no file at all")
+        return Proof(package=path.name, verdict="refuted", flaws=(flaw,))
+    return verify_package(path, partial(known.witness, path))
+
+
+def _lost(variant: Variant, refused: Collection[str], known: _Known) -> str:
+    """Return a package that is needed and of which every build was refused; "" for none."""
+    packages: dict[str, list[str]] = {}
+    for needed in variant.depends:
+        packages.setdefault(known.by_id[needed].package, []).append(needed)
+    return next((name for name, ids in packages.items() if set(ids) <= set(refused)), "")
 
 
 def raise_for(proofs: Sequence[Proof]) -> None:
