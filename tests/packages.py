@@ -21,6 +21,7 @@ import zstandard
 from generator.building import Expected, Settings, build
 from generator.building.archive import CondaWriter
 from generator.building.policy import policy
+from generator.building.seal import DIGESTS, digests_text
 from generator.channel import LocalChannel
 from generator.console import Silent
 from generator.inspecting import Evidence
@@ -88,6 +89,10 @@ class Parts:
 
     def json(self, file: str) -> dict[str, Any]:
         return dict(json.loads(self.info[file]))
+
+    def seal_info(self) -> None:
+        """Make the digests of the metadata agree, as the seal does last."""
+        self.info[DIGESTS] = digests_text(self.info)
 
     def put_json(self, file: str, value: object) -> None:
         """Write JSON as its own writer would."""

@@ -123,8 +123,8 @@ def _verify(
     wheels = {sha256 for row in built for sha256 in row.wheels}
     verified = [
         f"{len(wheels)} wheels have the sha256 of the lock",
-        f"every file of the {len(built)} packages built now has its sha256 of RECORD, or the "
-        f"reason why not in {_MANIFEST}",
+        f"every file of {len(built)} packages has its sha256 of RECORD, or the reason why not in "
+        + _MANIFEST,
         f"of those, {_LINKAGE}",
     ]
     if not built:
