@@ -118,7 +118,9 @@ def compare(
         again = folder / path.name
         again.write_bytes(draft.bytes())
         assert verify_package(again, witness).verdict == "proven", "the parts make the sound one"
-        assert len({str(wanted[path, name]) for name in using}) == 1
+        first, *others = (wanted[path, name] for name in using)
+        assert first is not None
+        assert all(other == first for other in others)
     for _ in range(number):
         draft, path, witness = chance.choice(sound)
         changed, what = mutated(draft, chance)
