@@ -1,7 +1,7 @@
 """Verifies a channel, and reads, unpacks and hashes the same bytes: what that takes at least.
 
-``python -m benchmarks.verify_cell FEEDSTOCK CHANNEL``; both in processor time of this process, three
-times in turn, of which the least counts.
+``python -m benchmarks.verify_cell FEEDSTOCK CHANNEL``; both in processor time of this process, and
+three times in turn, of which the least counts.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import tarfile
 import zipfile
@@ -13,7 +14,6 @@ from typing import Any, Final
 import zstandard
 from jsonschema import Draft202012Validator
 
-from generator.building import read_info
 from generator.building.seal import DIGESTS, digests_text
 from generator.datafiles import DATA, subdirs
 from generator.errors import ArmtorchError, MalformedError
@@ -24,7 +24,7 @@ from generator.inspecting.deriving import derive, read_record
 from generator.inspecting.limits import Limits, limits
 from generator.inspecting.manifest import NAME, Manifest, parse_manifest
 from generator.inspecting.proof import Binaries, Evidence, Flaw, Proof, Verdict
-from generator.inspecting.read_wheel import UNREADABLE
+from generator.inspecting.read_wheel import UNREADABLE, check_directory
 from generator.inspecting.remaking import PATHS, RECORD, Known, Remade, paths_text, remake
 from generator.model.floor import FLOORS, RaisedFloor
 
@@ -44,6 +44,10 @@ _LICENSES: Final = "info/licenses/"
 _WILDCARDS: Final = 6
 #: letters of a message
 _LONG: Final = 300
+#: of a zip of any .conda file, at most: members, bytes of its directory, bytes read at a time
+_MEMBERS: Final = 16
+_DIRECTORY: Final = 1 << 14
+_READ: Final = 1 << 17
 #: how a package in conda's old format begins
 _BZIP2: Final = b"BZh"
 _OLD: Final = (
@@ -82,12 +86,51 @@ def _foreign(path: Path) -> str:
         if file.read(3) == _BZIP2:
             return _OLD
     try:
-        info = {name: found.content for name, found in read_info(path).items()}
-    except (ArmtorchError, tarfile.TarError, zipfile.BadZipFile, zstandard.ZstdError, *UNREADABLE):
+        info = _read_leniently(path)
+    except (*UNREADABLE, KeyError, tarfile.TarError, zstandard.ZstdError, RecursionError):
         return ""
     extra = json_object(info, _ABOUT).get("extra")
     marked = NAME in info or (isinstance(extra, dict) and "armtorch" in extra)
     return "" if marked or not json_object(info, _INDEX) else _FOREIGN
+
+
+def _read_leniently(path: Path) -> dict[str, bytes]:
+    """Return what tells whose a package is, as any reader would find it; nothing is proven by it.
+
+    At most as much is read as one metadata file may have.
+    """
+    bounds = limits()
+    found: dict[str, bytes] = {}
+    with path.open("rb") as file:
+        check_directory(file, _MEMBERS, _DIRECTORY)
+        with zipfile.ZipFile(file) as archive:
+            name = next((each for each in archive.namelist() if each.startswith("info-")), "")
+            with (
+                archive.open(name) as packed,
+                zstandard.ZstdDecompressor(max_window_size=bounds.window).stream_reader(
+                    packed, read_size=_READ
+                ) as reader,
+                tarfile.open(fileobj=_Beginning(reader, bounds.info_file), mode="r|") as tar,
+            ):
+                for entry in tar:
+                    stream = tar.extractfile(entry) if entry.isreg() else None
+                    if stream is not None and entry.name in {NAME, _ABOUT, _INDEX}:
+                        found[entry.name] = stream.read()
+                    if {_ABOUT, _INDEX} <= found.keys():
+                        break
+    return found
+
+
+class _Beginning(io.RawIOBase):
+    """So many bytes of a stream and no more."""
+
+    def __init__(self, source: zstandard.ZstdDecompressionReader, left: int) -> None:
+        self._source, self._left = source, left
+
+    def read(self, size: int = -1, /) -> bytes:
+        block: bytes = self._source.read(min(size if size >= 0 else _READ, self._left))
+        self._left -= len(block)
+        return block
 
 
 class _Check:
