@@ -88,7 +88,7 @@ def _tarred(found: tarfile.TarFile, entry: tarfile.TarInfo) -> Tarred:
     )
 
 
-def packed(content: bytes, **options: object) -> bytes:
+def packed(content: bytes, **options: int) -> bytes:
     """Pack as the seal does, or with other options of zstd's."""
     chosen = zstandard.ZstdCompressionParameters.from_level(
         1, **{"threads": 1, "window_log": 24, **options}
@@ -173,23 +173,22 @@ def bytes_between(draft: Draft, chance: random.Random) -> None:
 
 def other_local_header(draft: Draft, chance: random.Random) -> None:
     """The local header says something else than the directory."""
-    say: dict[str, object] = chance.choice(
-        (
-            {"name": b"pkg-x-1-0.tar.zst"},
-            {"name": b"info/index.json"},
-            {"flags": 8},
-            {"flags": 1},
-            {"flags": 0x800},
-            {"method": 8},
-            {"method": 93},
-            {"version": 20},
-            {"date": (1, 1)},
-            {"zip64": False},
-            {"extra": b"\x01\x00\x00\x00"},
-            {"extra": b"up\x05\x00\x01\0\0\0\0"},
-            {"packed": b""},
-        )
+    said: tuple[dict[str, object], ...] = (
+        {"name": b"pkg-x-1-0.tar.zst"},
+        {"name": b"info/index.json"},
+        {"flags": 8},
+        {"flags": 1},
+        {"flags": 0x800},
+        {"method": 8},
+        {"method": 93},
+        {"version": 20},
+        {"date": (1, 1)},
+        {"zip64": False},
+        {"extra": b"\x01\x00\x00\x00"},
+        {"extra": b"up\x05\x00\x01\0\0\0\0"},
+        {"packed": b""},
     )
+    say = chance.choice(said)
     side = chance.choice(("local", "central", "both"))
 
     def change(members: list[Zipped]) -> list[Zipped]:
@@ -368,27 +367,28 @@ def other_header(draft: Draft, chance: random.Random) -> None:
         return
     each = entries[place]
     size = len(each.content)
-    say: dict[str, object] = chance.choice(
-        (
-            {"size": b"\x80" + size.to_bytes(11, "big")},
-            {"size": b"%011o " % size},
-            {"size": b" %010o\0" % size},
-            {"size": b"%011o\0" % (size + 1)},
-            {"size": b"-%010o\0" % size},
-            {"size": b"\xff" * 12},
-            {"end": b" "},
-            {"wrong": 1},
-            {"mode": 0o777},
-            {"mode": each.mode ^ 0o111},
-            {"mode": 0o4755},
-            {"mtime": each.mtime + 1},
-            {"owner": 1000},
-            {"user": b"root"},
-            {"link": b"etc/passwd"},
-            {"filler": 1},
-            *({"kind": kind} for kind in (b"\0", b"7", b"1", b"5", b"3", b"S", b"V", b"M")),
-        )
+    kinds: tuple[dict[str, object], ...] = tuple(
+        {"kind": kind} for kind in (b"\0", b"7", b"1", b"5", b"3", b"S", b"V", b"M")
     )
+    said: tuple[dict[str, object], ...] = (
+        {"size": b"\x80" + size.to_bytes(11, "big")},
+        {"size": b"%011o " % size},
+        {"size": b" %010o\0" % size},
+        {"size": b"%011o\0" % (size + 1)},
+        {"size": b"-%010o\0" % size},
+        {"size": b"\xff" * 12},
+        {"end": b" "},
+        {"wrong": 1},
+        {"mode": 0o777},
+        {"mode": each.mode ^ 0o111},
+        {"mode": 0o4755},
+        {"mtime": each.mtime + 1},
+        {"owner": 1000},
+        {"user": b"root"},
+        {"link": b"etc/passwd"},
+        {"filler": 1},
+    )
+    say = chance.choice((*said, *kinds))
     entries[place] = replace(each, **say)  # type: ignore[arg-type]
 
 

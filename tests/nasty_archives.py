@@ -71,7 +71,7 @@ def write_packages(folder: Path) -> None:
     empty = tar_of([])
     deep = b"[" * 100_000
     many = b"[" + b"{}," * 50_000 + b"{}]"
-    for name, about in (
+    for name, more in (
         ("deep-json.conda", {"info/paths.json": deep}),
         ("many-json.conda", {"info/paths.json": many}),
         (
@@ -80,7 +80,7 @@ def write_packages(folder: Path) -> None:
         ),
         ("numbers.conda", {"info/paths.json": b'{"paths": [1e999, NaN, -0]}'}),
     ):
-        Parts(name, {}, {**info, **about}, WHEN).write(folder)
+        Parts(name, {}, {**info, **more}, WHEN).write(folder)
     for name, pkg, about in (
         ("long-name.conda", header(1 << 33, tarfile.GNUTYPE_LONGNAME), empty),
         (
