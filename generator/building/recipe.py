@@ -17,6 +17,7 @@ from rattler_build import (
 )
 
 from generator.errors import BuildError
+from generator.evaluating import evaluating
 from generator.model import Variant
 
 _NEXT = "run `armtorch render`, which brings recipes and variant configs up to date"
@@ -83,7 +84,8 @@ def _evaluated(
         host_platform=inputs.target_platform,
     )
     try:
-        found = recipe().render(config(), RenderConfig(platform))
+        with evaluating():
+            found = recipe().render(config(), RenderConfig(platform))
     except RattlerBuildError as error:
         raise BuildError(
             f"rattler-build refuses it: {error}", where=inputs.variant_id, next_step=_NEXT

@@ -27,6 +27,7 @@ from generator.building.recipe import Inputs, render
 from generator.building.seal import Sealed, seal
 from generator.building.wheelhouse import forget
 from generator.errors import ArmtorchError, BuildError, IntegrityError, StorageError
+from generator.evaluating import forget_environment
 from generator.model import Variant
 from generator.model.provenance import Provenance
 
@@ -82,6 +83,7 @@ def run(job: Job, answer: Connection[Any, Any]) -> None:
 
 def _build(job: Job, log: TextIO) -> Sealed:
     rules = policy().seal
+    forget_environment()  # whatever a recipe or a script does, it finds no secret
     # a machine may have no `python` beside python3; rattler-build looks for one on PATH
     os.environ["PATH"] = (
         f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import tarfile
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import zstandard
 from jsonschema import Draft202012Validator
 
 from generator.building.seal import DIGESTS, digests_text
 from generator.datafiles import DATA, subdirs
+from generator.documents import load_json, read_info_file
 from generator.errors import ArmtorchError, MalformedError
 from generator.inspecting.audit import PackageAudit
 from generator.inspecting.container import Container, open_package
@@ -24,7 +21,6 @@ from generator.inspecting.deriving import derive, read_record
 from generator.inspecting.limits import Limits, limits
 from generator.inspecting.manifest import NAME, Manifest, parse_manifest
 from generator.inspecting.proof import Binaries, Evidence, Flaw, Proof, Verdict
-from generator.inspecting.read_wheel import UNREADABLE, check_directory
 from generator.inspecting.remaking import PATHS, RECORD, Known, Remade, paths_text, remake
 from generator.model.floor import FLOORS, RaisedFloor
 
@@ -44,10 +40,6 @@ _LICENSES: Final = "info/licenses/"
 _WILDCARDS: Final = 6
 #: letters of a message
 _LONG: Final = 300
-#: of a zip of any .conda file, at most: members, bytes of its directory, bytes read at a time
-_MEMBERS: Final = 16
-_DIRECTORY: Final = 1 << 14
-_READ: Final = 1 << 17
 #: how a package in conda's old format begins
 _BZIP2: Final = b"BZh"
 _OLD: Final = (
@@ -85,52 +77,17 @@ def _foreign(path: Path) -> str:
     with path.open("rb") as file:
         if file.read(3) == _BZIP2:
             return _OLD
+    info: dict[str, bytes] = {}
     try:
-        info = _read_leniently(path)
-    except (*UNREADABLE, KeyError, tarfile.TarError, zstandard.ZstdError, RecursionError):
+        with path.open("rb") as file:
+            for name in (NAME, _ABOUT, _INDEX):
+                if (content := read_info_file(file, path.name, name)) is not None:
+                    info[name] = content
+    except ArmtorchError:
         return ""
     extra = json_object(info, _ABOUT).get("extra")
     marked = NAME in info or (isinstance(extra, dict) and "armtorch" in extra)
     return "" if marked or not json_object(info, _INDEX) else _FOREIGN
-
-
-def _read_leniently(path: Path) -> dict[str, bytes]:
-    """Return what tells whose a package is, as any reader would find it; nothing is proven by it.
-
-    At most as much is read as one metadata file may have.
-    """
-    bounds = limits()
-    found: dict[str, bytes] = {}
-    with path.open("rb") as file:
-        check_directory(file, _MEMBERS, _DIRECTORY)
-        with zipfile.ZipFile(file) as archive:
-            name = next((each for each in archive.namelist() if each.startswith("info-")), "")
-            with (
-                archive.open(name) as packed,
-                zstandard.ZstdDecompressor(max_window_size=bounds.window).stream_reader(
-                    packed, read_size=_READ
-                ) as reader,
-                tarfile.open(fileobj=_Beginning(reader, bounds.info_file), mode="r|") as tar,
-            ):
-                for entry in tar:
-                    stream = tar.extractfile(entry) if entry.isreg() else None
-                    if stream is not None and entry.name in {NAME, _ABOUT, _INDEX}:
-                        found[entry.name] = stream.read()
-                    if {_ABOUT, _INDEX} <= found.keys():
-                        break
-    return found
-
-
-class _Beginning(io.RawIOBase):
-    """So many bytes of a stream and no more."""
-
-    def __init__(self, source: zstandard.ZstdDecompressionReader, left: int) -> None:
-        self._source, self._left = source, left
-
-    def read(self, size: int = -1, /) -> bytes:
-        block: bytes = self._source.read(min(size if size >= 0 else _READ, self._left))
-        self._left -= len(block)
-        return block
 
 
 class _Check:
@@ -339,8 +296,8 @@ def _counts(manifest: Manifest | None) -> dict[str, int]:
 def difference(found: bytes, wanted: bytes) -> str:
     """Say where a metadata file is not what it has to be."""
     try:
-        one, other = json.loads(found), json.loads(wanted)
-    except (ValueError, RecursionError):
+        one, other = load_json(found, ""), load_json(wanted, "")
+    except ArmtorchError:
         one = other = None
     for place, said, due in _differences(one, other, ""):
         return f"{place}: says {_shown(said)}, and should say {_shown(due)}"
@@ -367,8 +324,8 @@ def _shown(value: object) -> str:
 def json_object(info: Mapping[str, bytes], file: str) -> dict[str, Any]:
     """Return a metadata file that is a JSON object; an empty one where it is none."""
     try:
-        value = json.loads(info.get(file, b"null"))
-    except (ValueError, RecursionError):
+        value = load_json(info.get(file, b"null"), file)
+    except ArmtorchError:
         return {}
     return value if isinstance(value, dict) else {}
 
