@@ -354,6 +354,7 @@ def test_a_recipe_that_was_changed_with_everything_else_is_not_the_locks(tiny, t
     manifest["generated"]["bin/evil"] = {"how": "test-file", "from": "info/recipe/evil"}
     parts.put_json(MANIFEST, manifest)
     parts.adjust("bin/evil")
+    parts.seal_info()
     # by RECORD alone it holds together, and the proof says what it could not compare
     proof = verify_package(parts.write(tmp_path), tiny.record)
     assert proof.verdict == "self-consistent"
@@ -385,6 +386,7 @@ def test_a_library_for_another_machine_is_not_upstreams(tiny, tmp_path):
     library = parts.file("lib/libtorch_cpu.so")
     parts.payload["lib/libtorch_cpu.so"] = library[:18] + b"\x3e\0" + library[20:]
     parts.adjust("lib/libtorch_cpu.so")
+    parts.seal_info()
     found = named(verify_package(parts.write(tmp_path), tiny.record))
     assert found == {"lib/libtorch_cpu.so", PATHS}
 
@@ -395,6 +397,7 @@ def test_a_file_is_not_installed_with_a_prefix_written_into_it(tiny, tmp_path):
     paths = parts.json(PATHS)
     paths["paths"][0] |= {"prefix_placeholder": "/opt", "file_mode": "binary"}
     parts.put_json(PATHS, paths)
+    parts.seal_info()
     proof = verify_package(parts.write(tmp_path), tiny.record)
     assert named(proof) == {PATHS}
     assert "paths.0.file_mode: says binary" in proof.flaws[0].what
@@ -403,6 +406,7 @@ def test_a_file_is_not_installed_with_a_prefix_written_into_it(tiny, tmp_path):
 def test_a_file_below_info_that_nobody_writes_is_named(tiny, tmp_path):
     parts = Parts.read(package(tiny, "torchaudio"))
     parts.info["info/evil.sh"] = b"#!/bin/sh\n"
+    parts.seal_info()
     assert named(spoilt(tiny, parts, tmp_path)) == {"info/evil.sh"}
 
 
@@ -507,6 +511,7 @@ def test_whatever_a_package_is_follows_from_the_lock(tiny, tmp_path, how):
     forge, file = FORGED[how]
     parts = Parts.read(package(tiny, "pytorch"))
     forge(parts)
+    parts.seal_info()
     proof = spoilt(tiny, parts, tmp_path)
     assert proof.verdict == "refuted"
     assert file in named(proof), proof.flaws
