@@ -179,10 +179,24 @@ class Replay:
                 done, found = self._run(step, clone, values, outputs)
                 said += f"$ {step['run']}\n{done.stdout}{done.stderr}"
                 if done.returncode:
+                    self._after_failure(steps, clone, values, outputs)
                     return Done(False, outputs, said + f"exit code {done.returncode}\n")
             if "id" in step:
                 outputs[step["id"]] = found
         return Done(True, outputs, said)
+
+    def _after_failure(
+        self,
+        steps: list[Mapping[str, Any]],
+        clone: Path,
+        values: Mapping[str, str],
+        outputs: Mapping[str, Mapping[str, str]],
+    ) -> None:
+        """Do the steps that a job has for when another one failed."""
+        for step in steps:
+            if "failure()" in str(step.get("if", "")):
+                with_ = {k: _filled(str(v), values, outputs) for k, v in step["with"].items()}
+                self._action(step["uses"].partition("@")[0], with_, clone)
 
     def _run(
         self,
@@ -224,8 +238,12 @@ class Replay:
         if name == "actions/upload-artifact":
             assert given["name"] not in self._artifacts, "GitHub answers 409"
             self._artifacts.add(given["name"])
+            for path in clone.glob("verdicts/*.json") if "verdicts/" in given["path"] else ():
+                (store / given["name"]).mkdir(parents=True, exist_ok=True)
+                shutil.copy(path, store / given["name"])
             wanted = given["path"].split()
-            for path in sorted(clone.glob("channel/**/*.conda")):
+            packages = clone.glob("channel/**/*.conda") if "channel/" in given["path"] else ()
+            for path in sorted(packages):
                 text = path.relative_to(clone).as_posix()
                 if not any(fnmatch.fnmatchcase(text, w[1:]) for w in wanted if w[0] == "!"):
                     target = store / given["name"] / path.relative_to(clone / "channel")
@@ -234,7 +252,9 @@ class Replay:
         elif name == "actions/download-artifact":
             for artifact in sorted(store.glob("*")):
                 if any(fnmatch.fnmatchcase(artifact.name, p) for p in _braces(given["pattern"])):
-                    shutil.copytree(artifact, clone / given["path"], dirs_exist_ok=True)
+                    own = clone / given["path"]
+                    into = own if given.get("merge-multiple") else own / artifact.name
+                    shutil.copytree(artifact, into, dirs_exist_ok=True)
         elif name == "actions/attest-build-provenance":
             self.signed |= {path.name for path in clone.glob(given["subject-path"])}
         elif name == "peter-evans/create-pull-request":
@@ -301,11 +321,16 @@ class Replay:
         commit = request["pull-request-head-sha"]
         tried = self.called(ref=commit, sample=True)
         done |= {f"try {name}": each for name, each in tried.items()}
-        if not all(each.ok for each in tried.values()) or said["attention"] != "false":
+        done["hold"] = self.job("update", "hold", **{"needs.release.outputs.commit": commit})
+        if not done["hold"].ok or said["attention"] != "false":
             return done
+        held = done["hold"].outputs
+        if held["hold"]["changed"] != "true":
+            return done
+        commit = held.get("request", {}).get("pull-request-head-sha", commit)
         outputs = {
             "needs.release.outputs.number": request["pull-request-number"],
-            "needs.release.outputs.commit": commit,
+            "needs.hold.outputs.commit || needs.release.outputs.commit": commit,
             "github.token": "token",
         }
         with Merger(self.origin) as server:
@@ -358,6 +383,8 @@ def _filled(text: str, values: Mapping[str, str], outputs: Mapping[str, Mapping[
 def _wanted(condition: str, clone: Path, outputs: Mapping[str, Mapping[str, str]]) -> bool:
     if not condition:
         return True
+    if "failure()" in condition:
+        return False
     if match := re.search(r"hashFiles\('(.*?)'\) != ''", condition):
         return any(clone.glob(match[1]))
     match = re.search(r"steps\.(\w+)\.outputs\.(\w+) == '(\w+)'", condition)

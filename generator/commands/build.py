@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from generator import atomic
 from generator.channel import LocalChannel
 from generator.commands.options import (
     chosen_variants,
@@ -18,6 +19,8 @@ from generator.commands.options import (
 from generator.commands.tables import show_failures, show_packages, show_savings
 from generator.errors import BuildError
 from generator.printing import write, write_json
+from generator.stages.ci import cell_of
+from generator.stages.holding import build_verdicts, verdicts_text
 from generator.stages.packages import BuildOptions, build_variants, savings
 from generator.stages.project import Project
 
@@ -49,6 +52,11 @@ from generator.stages.project import Project
 )
 @click.option("--force", is_flag=True, help="Build and replace what the channel has.")
 @click.option("--dry-run", is_flag=True, help="List what would be built and stop.")
+@click.option(
+    "--verdict",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write here what speaks against packages, for armtorch ci hold.",
+)
 @json_option
 @click.pass_obj
 def command(
@@ -64,6 +72,7 @@ def command(
     provenance: str,
     force: bool,
     dry_run: bool,
+    verdict: Path | None,
     as_json: bool,
     **filters: Any,
 ) -> None:
@@ -102,5 +111,8 @@ def command(
         show_savings(savings(chosen, report))
         show_failures(report)
     if report.failed:
+        if verdict is not None:
+            cells = {variant.id: cell_of(variant) for variant in chosen}
+            atomic.write_text(verdict, verdicts_text(build_verdicts(report, cells)))
         error = report.failed[0].error
         sys.exit(error.exit_code if error is not None else BuildError.exit_code)

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import click
 
+from generator import atomic
 from generator.commands.options import json_option
 from generator.naming import sonames
 from generator.printing import write, write_json
 from generator.provider.github import API, GitHub, write_outputs, write_summary
 from generator.stages import ci
 from generator.stages.base_exports import base_exports
+from generator.stages.holding import keep_good
 from generator.stages.project import Project
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -137,6 +139,63 @@ def join(
         write_json({"there": list(found.there), "missing": list(found.missing)})
     else:
         write(found.markdown())
+
+
+@command.command("hold")
+@click.option(
+    "--channel",
+    type=click.Path(path_type=Path, file_okay=False),
+    default="channel",
+    show_default=True,
+    help="The folder with the packages that were tried.",
+)
+@click.option(
+    "--verdicts",
+    type=click.Path(path_type=Path, file_okay=False),
+    default="verdicts",
+    show_default=True,
+    help="The folder with what failed jobs left behind.",
+)
+@click.option(
+    "--before", default="HEAD^", show_default=True, help="The git revision before the release."
+)
+@click.option("--text", type=_FILE, help="Write the pull request's text here.")
+@_OUTPUT
+@_SUMMARY
+@click.pass_obj
+def hold(
+    project: Project,
+    *,
+    channel: Path,
+    verdicts: Path,
+    before: str,
+    text: Path | None,
+    output: Path | None,
+    summary: Path | None,
+) -> None:
+    """Put the cells of a release that failed back to what was good, and keep the rest of it.
+
+    \b
+    Examples:
+      armtorch ci hold --channel channel --verdicts verdicts --before HEAD^
+    """
+    found = keep_good(project, channel, verdicts, before=before)
+    said = found.announcement
+    if text is not None:
+        atomic.write_text(text, said.markdown())
+    if output is not None:
+        write_outputs(
+            output,
+            {
+                "held": str(bool(found.failed)).lower(),
+                "changed": str(found.changed).lower(),
+                "title": said.title,
+            },
+        )
+    lines = "\n".join(f"- {cell}" for cell in found.failed)
+    if summary is not None:
+        write_summary(summary, f"As they were:\n\n{lines}" if lines else "Every cell passed.")
+    write(lines or "every cell passed")
 
 
 @command.command("missing")

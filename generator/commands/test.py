@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from generator import atomic
+from generator.building import file_name
 from generator.channel import LocalChannel
 from generator.commands.options import (
     ManyValues,
@@ -20,6 +22,8 @@ from generator.commands.options import (
 from generator.commands.tables import show_tests, tests_as_json
 from generator.errors import TestError
 from generator.printing import write, write_json
+from generator.stages.ci import cell_of
+from generator.stages.holding import test_verdicts, verdicts_text
 from generator.stages.packages import RunOptions, run_tests
 from generator.stages.project import Project
 
@@ -56,6 +60,11 @@ from generator.stages.project import Project
     envvar="ARMTORCH_SYSROOT",
     help="Folder with the loader and C library of a foreign Linux, for emulated runs.",
 )
+@click.option(
+    "--verdict",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write here what speaks against packages, for armtorch ci hold.",
+)
 @json_option
 @click.pass_obj
 def command(
@@ -69,6 +78,7 @@ def command(
     base: tuple[str, ...],
     virtual_packages: tuple[str, ...],
     sysroot: Path | None,
+    verdict: Path | None,
     as_json: bool,
     **filters: Any,
 ) -> None:
@@ -95,4 +105,10 @@ def command(
         show_tests(reports)
         write(f"{len(reports) - len(failed)} of {len(reports)} packages passed")
     if failed:
+        if verdict is not None:
+            cells = {
+                file_name(variant, project.root): (variant.package, cell_of(variant))
+                for variant in chosen
+            }
+            atomic.write_text(verdict, verdicts_text(test_verdicts(reports, cells)))
         sys.exit(TestError.exit_code)

@@ -59,6 +59,9 @@ class Finding:
     next_step: ShownText
     #: the Python whose wheel it is about; None for the release as a whole
     python: PythonBuildText | None = None
+    #: digest of armtorch's code and data that a build was judged with: it is tried again when that
+    #: changes. "" for what `update` sees itself, and so looks at each time
+    judged_by: Sha256 | Literal[""] = ""
 
     def __post_init__(self) -> None:
         """Keep what others say of themselves to one line."""
@@ -80,9 +83,6 @@ class Held(Finding):
     since: Day
     #: the version that is served in its place; "" where none is
     instead: VersionText | Literal[""] = ""
-    #: digest of armtorch's code and data that a build was judged with: it is tried again when that
-    #: changes. "" for what `update` sees itself, and so looks at each time
-    judged_by: Sha256 | Literal[""] = ""
 
     @property
     def order(self) -> tuple[str, ...]:

@@ -12,12 +12,17 @@ from generator.model import Cell, Finding, Held, HeldCell, Lock, PythonBuild, Sh
 from generator.model.wheel import Metadata
 from generator.rendering import check_tree, recipe_files, recipe_tree, recipes
 from generator.stages.pairing import PairingJudge
+from generator.stages.recorded import RecordedJudge
 from generator.upstream import AGAINST, Judge, Offer, Prospect, WheelReader, finding_of, wheel_row
 
 
-def judges(feedstock: Feedstock, reader: WheelReader) -> tuple[Judge, ...]:
-    """Return the judges of an update, the cheap ones first."""
-    return (RecipeJudge(feedstock=feedstock, reader=reader), PairingJudge(reader))
+def judges(feedstock: Feedstock, reader: WheelReader, old: Lock) -> tuple[Judge, ...]:
+    """Return the judges of an update, cheap ones first; ``old`` knows what builds showed."""
+    return (
+        RecordedJudge(lock=old),
+        RecipeJudge(feedstock=feedstock, reader=reader),
+        PairingJudge(reader),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

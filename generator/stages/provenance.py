@@ -120,6 +120,17 @@ def _first_commits(lock: Path, digests: set[str]) -> Mapping[tuple[int, str], st
     return found
 
 
+def file_at(path: Path, revision: str) -> str:
+    """Return a committed file as it was at a revision.
+
+    Raises:
+        MissingToolError: there is no git.
+        AbsentError: there is no such revision, or no such file in it.
+
+    """
+    return _git(path.parent, "show", f"{revision}:./{path.name}")
+
+
 def _git(folder: Path, *arguments: str) -> str:
     program = shutil.which("git")
     if program is None:

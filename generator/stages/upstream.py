@@ -102,7 +102,7 @@ def look_up(project: Project, asked: Feedstock, old: Lock) -> Outcome:
             narrator=project.narrator,
             obtain=partial(_obtain, project, web.policy),
             today=today,
-            judges=judges(feedstock, reader),
+            judges=judges(feedstock, reader, old),
         )
     lock = with_old_days(proven(feedstock, outcome.lock, old, today=today), old)
     return replace(outcome, lock=lock)

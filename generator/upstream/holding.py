@@ -68,6 +68,7 @@ def held_rows(
             detail=each.detail,
             next_step=each.next_step,
             python=each.python,
+            judged_by=each.judged_by,
             project=project,
             version=release.version.public,
             since=since,
@@ -91,8 +92,10 @@ def of_place(row: Held, wish: Wish, *, instead: str) -> HeldCell:
 
 def with_old_days(lock: Lock, old: Lock) -> Lock:
     """Keep the day on which what is still held was held first, and no row twice."""
-    days = {_identity(cell.name, row): row.since for cell in old.cells for row in cell.held}
-    days |= {_identity(row.place, row): row.since for row in old.held}
+    days: dict[tuple[str, ...], str] = {}
+    for name, row in old.all_held():
+        key = _identity(name, row)
+        days[key] = min(row.since, days.get(key, row.since))
 
     def dated(cell: Cell) -> Cell:
         held = [replace(h, since=days.get(_identity(cell.name, h), h.since)) for h in cell.held]
@@ -107,5 +110,5 @@ def with_old_days(lock: Lock, old: Lock) -> Lock:
 
 
 def _identity(place: str, row: Held) -> tuple[str, ...]:
-    """Name what is held apart from how that is put into words."""
-    return place, row.project, row.version, str(row.python or ""), row.kind
+    """Name what is held apart from how that is put into words, and from the line it is in."""
+    return place.split("/")[1], row.project, row.version, str(row.python or ""), row.kind

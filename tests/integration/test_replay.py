@@ -361,3 +361,28 @@ def test_a_cell_that_fails_does_not_stop_the_others(running: Replay, index: Inde
     said = running.summary()
     assert "2.11/pytorch/win_arm64" in said
     assert "2.11/pytorch/osx_arm64" not in said
+
+
+def test_a_cell_that_fails_stays_as_it_was_and_the_others_are_merged(
+    running: Replay, index: IndexServer
+) -> None:
+    torch, *others = wheels(*NEW, "win-arm64")
+    put(index, *wheels(*NEW, "osx-arm64"), corrupt(torch, "other-machine"), *others)
+    done = running.update()
+    failed = {name for name, each in done.items() if not each.ok}
+    assert failed == {"try 2.11-win-arm64-cpu-shared", "try 2.11-win-arm64-cpu-sample"}, every(done)
+    assert "osx-arm64/pytorch-2.11.0" in published(running, "pytorch")
+    assert "win-arm64/pytorch-2.11.0" not in published(running, "pytorch")
+    lock = yaml_of(git(running.origin, "show", "main:feedstock.lock.yaml"))
+    assert {(c["subdir"], c["trio"]["torch"]) for c in lock["cells"]} == {
+        ("osx-arm64", "2.11.0"),
+        ("win-arm64", "2.10.0"),
+    }
+    (row,) = lock["held"]
+    assert (row["project"], row["version"], row["instead"]) == ("torch", "2.11.0", "2.10.0")
+    assert row["kind"] in {"build", "audit"}
+    assert "### Held back" in text(running)
+    # and nobody tries the same again
+    again = running.update()
+    assert list(again) == ["release"]
+    assert again["release"].outputs["release"]["changed"] == "false"

@@ -133,7 +133,8 @@ def test_a_run_that_tries_and_then_builds_has_no_artifact_twice(rendered):
         for step in job["steps"]
         if "upload-artifact" in step.get("uses", "")
     ]
-    assert [each["name"] for each in uploads] == ["${{ matrix.artifact }}"] * 2
+    own = "${{ matrix.artifact }}"
+    assert [each["name"] for each in uploads] == [own, f"verdicts-{own}"] * 2
     assert all(each["overwrite"] for each in uploads)
 
 
