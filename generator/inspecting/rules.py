@@ -154,6 +154,13 @@ TWO_RUNTIMES: Final = Rule(
     title="packages installed together load two of what there may be only one",
     fix="drop the bundled copy and link to the dependency's (design D3)",
 )
+UNKNOWN: Final = Rule(
+    id="L-023",
+    severity="note",
+    title="a bundled library that nobody has looked at stays in the package",
+    fix="nothing as long as no package of the environment has it too; a row in "
+    "generator/data/sonames.yaml says what stands for it",
+)
 
 RULES: Final = (
     MACHINE,
@@ -178,4 +185,5 @@ RULES: Final = (
     ABSOLUTE_NAME,
     BUILD_FOLDER,
     TWO_RUNTIMES,
+    UNKNOWN,
 )

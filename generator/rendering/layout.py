@@ -15,9 +15,10 @@ from pydantic import ConfigDict
 from generator.datafiles import load_data, subdirs
 from generator.model import Cell, Metadata, Wheel
 from generator.model.subdir import OsName
-from generator.naming import dropped_requirements, needed_libraries, sonames
+from generator.naming import Bundled, dropped_requirements, needed_libraries
 from generator.rendering.licenses import bundled_licenses
 from generator.rendering.recipe import RecipeInputs
+from generator.rendering.requirements import bundled_copies
 
 _CLOSED = ConfigDict(extra="forbid")
 _SITE = "site-packages"
@@ -333,43 +334,44 @@ def _leave(
 def _bundled_rules(
     layout: ProjectLayout, wheel: Wheel, cell: Cell, package: str
 ) -> list[dict[str, Any]]:
-    """Write rules for the third-party libraries that wheels of this version bundle."""
-    found: list[dict[str, Any]] = []
-    shared = package == layout.shared_package
-    windows = _on_windows(cell.subdir)
-    tops = (f"{wheel.project}/", f"{wheel.project}.", "*/")
-    for copy, library in sonames(cell.subdir).bundled:
-        if not copy.files.startswith(tops) or wheel.version not in SpecifierSet(
-            copy.versions, prereleases=True
-        ):
-            continue
-        action = copy.action or library.action
-        said: dict[str, Any] = {"match": [copy.files]}
-        folder = copy.files.rpartition("/")[0]
-        if action == "drop":
-            found.append({**said, "do": "drop", "why": library.note})
-        elif package == layout.common_package:
-            found.append({**said, "do": "leave", "of": layout.package})
-        elif action == "unvendor" and windows:
-            # Windows looks for a DLL by its name in Library/bin: no link is needed
+    """Write rules for the third-party libraries that the wheels bundle."""
+    grouped: dict[tuple[str, str, str], list[Bundled]] = {}
+    for copy in bundled_copies(cell, wheel.project):
+        place = (copy.library.name, copy.action, copy.member.rpartition("/")[0])
+        grouped.setdefault(place, []).append(copy)
+    return [_bundled_rule(layout, copies, cell, package) for copies in grouped.values()]
+
+
+def _bundled_rule(
+    layout: ProjectLayout, copies: list[Bundled], cell: Cell, package: str
+) -> dict[str, Any]:
+    """Write the rule for the copies of one library in one folder."""
+    library, action = copies[0].library, copies[0].action
+    said: dict[str, Any] = {"match": [copy.member for copy in copies]}
+    shared, windows = package == layout.shared_package, _on_windows(cell.subdir)
+    if action == "drop":
+        return {**said, "do": "drop", "why": library.note}
+    if package == layout.common_package:
+        return {**said, "do": "leave", "of": layout.package}
+    if action == "unvendor":
+        if windows:  # which looks for a DLL by its name in Library/bin: no link is needed
             why = f"{library.package} has {library.target}: {library.note}"
-            found.append({**said, "do": "drop", "why": why})
-        elif action == "unvendor":
-            base = {
-                **said,
-                "do": "base",
-                "to": library.target,
-                "of": library.package,
-                "why": library.note,
-            }
-            found.append({**base, "at": "lib"} if shared else base)
-        elif layout.shared_package is None:
-            found.append({**said, "do": "unpack", "to": _SITE, "why": library.note})
-        elif windows and not shared:
-            found.append({**said, "do": "leave", "of": layout.shared_package})
-        else:
-            place = f"{_LIBRARY}/bin" if windows else "lib"
-            how = {"do": "unpack"} if shared else {"do": "link", "of": layout.shared_package}
-            moved = {"shared": True, "from": folder, "to": place, "why": library.note}
-            found.append({**said, **how, **moved})
-    return found
+            return {**said, "do": "drop", "why": why}
+        to = {"do": "base", "to": library.target, "of": library.package, "why": library.note}
+        return {**said, **to, **({"at": "lib"} if shared else {})}
+    if layout.shared_package is None:
+        return {**said, "do": "unpack", "to": _SITE, "why": library.note}
+    return {**said, **_kept(layout, copies[0], package, windows=windows)}
+
+
+def _kept(layout: ProjectLayout, copy: Bundled, package: str, *, windows: bool) -> dict[str, Any]:
+    """Say where a copy stays that the shared package has."""
+    if package == layout.shared_package:
+        how: dict[str, Any] = {"do": "unpack"}
+    elif windows:
+        return {"do": "leave", "of": layout.shared_package}
+    else:
+        how = {"do": "link", "of": layout.shared_package}
+    place = f"{_LIBRARY}/bin" if windows else "lib"
+    folder = copy.member.rpartition("/")[0]
+    return {**how, "shared": True, "from": folder, "to": place, "why": copy.library.note}

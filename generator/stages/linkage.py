@@ -11,8 +11,8 @@ from generator.building import Contents, Judgement
 from generator.datafiles import subdirs
 from generator.inspecting import PackageAudit, Sibling, linkage_policy
 from generator.matrix import FILL
-from generator.model import Cell, Lock, Variant
-from generator.naming import bundled
+from generator.model import Lock, Variant
+from generator.rendering.requirements import bundled_copies
 
 
 @dataclass(frozen=True)
@@ -57,23 +57,17 @@ def siblings(variant: Variant, lock: Lock) -> tuple[Sibling, ...]:
         return ()
     place = (variant.line, variant.subdir, variant.accelerator)
     cell = next(c for c in lock.cells if (c.line, c.subdir, c.accelerator) == place)
-    own = [name for name in cell.libraries if _stays(name, cell)]
+    copies = bundled_copies(cell, "torch")
+    gone = {copy.member.rpartition("/")[2] for copy in copies if copy.action != "keep"}
+    own = [name for name in cell.libraries if name not in gone]
     python = [name for name in own if name.removeprefix("lib").startswith("torch_python.")]
     folder = "Library/bin" if subdirs()[variant.subdir].os == "win" else "lib"
     shared = [name for name in own if name not in python]
-    found = [Sibling.named("libtorch", shared, folder=folder)]
+    depends = [copy.dependency.spec for copy in copies if copy.dependency is not None]
+    found = [Sibling.named("libtorch", shared, depends=depends, folder=folder)]
     if variant.package != "pytorch":
         found.append(Sibling.named("pytorch", python, folder=folder, depends=["libtorch"]))
     return tuple(found)
-
-
-def _stays(library: str, cell: Cell) -> bool:
-    """Whether libtorch carries a library of the wheel, and it is not the base channel's."""
-    copies = (
-        bundled(f"{folder}/{library}", cell.subdir, cell.torch)
-        for folder in ("torch/lib", "torch.libs")
-    )
-    return all(copy is None or copy.action == "keep" for copy in copies)
 
 
 def _open(contents: Contents, path: str) -> AbstractContextManager[BinaryIO]:

@@ -157,6 +157,7 @@ class CellMaker:
                 sharing=found.sharing if found else None,
                 absent=tuple(missing),
                 libraries=_libraries(kept, found),
+                bundled=_bundled(kept),
             ),
             {facts.metadata.sha256: facts.metadata.metadata for _, facts in kept},
             tuple(findings),
@@ -255,6 +256,14 @@ def _libraries(kept: list[tuple[Pick, WheelFacts]], found: Comparison | None) ->
         ),
         (),
     )
+
+
+def _bundled(kept: list[tuple[Pick, WheelFacts]]) -> dict[str, tuple[str, ...]]:
+    """Collect what the wheels of each project have; the Pythons differ in hashes at most."""
+    found: dict[str, set[str]] = {}
+    for pick, facts in kept:
+        found.setdefault(pick.project, set()).update(facts.bundled)
+    return {project: tuple(sorted(members)) for project, members in found.items()}
 
 
 def _not_served(project: str, draft: Draft, python: PythonBuild, catalogue: Catalogue) -> Absence:

@@ -15,7 +15,7 @@ from generator.upstream.sharing import Comparison
 
 T = TypeVar("T")
 #: raised when the meaning of a cached fact changes, so that old ones are read anew
-_FORMAT = "facts-2"
+_FORMAT = "facts-3"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +42,8 @@ class WheelFacts:
     console_scripts: tuple[str, ...]
     #: file names directly under ``<top>/lib/`` and ``<top>.libs/``, sorted
     libraries: tuple[str, ...]
+    #: paths where libraries for others to load lie (`is_bundled_place`), sorted
+    bundled: tuple[str, ...]
     #: bytes of the wheel, for indexes that do not say it
     size: int
     #: bytes of all members

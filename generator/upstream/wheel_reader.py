@@ -18,6 +18,7 @@ from typing import IO, Final, Protocol, cast
 from generator.console import Narrator
 from generator.errors import AbsentError, IntegrityError, MalformedError, UnsafeArchiveError
 from generator.model.wheel import MetadataOrigin
+from generator.naming import is_bundled_place
 from generator.upstream.archive import (
     Member,
     check_directory,
@@ -266,6 +267,7 @@ class WheelReader:
             record=_sha256(texts["RECORD"]),
             console_scripts=parse_console_scripts(texts.get("entry_points.txt", b""), where),
             libraries=_libraries(members, offer.project),
+            bundled=tuple(sorted(filter(is_bundled_place, members))),
             size=_size(archive),
             unpacked=sum(info.file_size for info in infos),
         ), texts["RECORD"]
