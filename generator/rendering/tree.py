@@ -37,17 +37,25 @@ def render(feedstock: Feedstock, lock: Lock) -> RenderedTree:
 
     Raises:
         RenderError: the lock holds something recipes cannot express.
-        DataError: a data file lacks a fact.
+        MalformedError: METADATA that makes no sense.
+        UnknownError: a data file lacks a fact.
 
     """
+    tree = recipe_tree(feedstock, lock)
+    files = {**workflow_files(feedstock), **tree.files}
+    return RenderedTree(MappingProxyType(dict(sorted(files.items()))), tree.variants)
+
+
+def recipe_tree(feedstock: Feedstock, lock: Lock) -> RenderedTree:
+    """Render recipes and variant configs only, which a lock can spoil; raises as `render`."""
     found = variants(feedstock, lock)
-    files: dict[str, bytes] = workflow_files(feedstock)
+    files: dict[str, bytes] = {}
     for inputs in recipes(feedstock, lock, found):
         files.update(recipe_files(inputs))
         zipped = zip_groups(inputs.variants)
         for variant in inputs.variants:
             files[variant.config_path] = ci_support_text(variant, zipped).encode("utf-8")
-    return RenderedTree(MappingProxyType(dict(sorted(files.items()))), found)
+    return RenderedTree(MappingProxyType(files), found)
 
 
 def recipes(
