@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 from pydantic import ConfigDict
 
 from generator.datafiles import load_data, subdirs
-from generator.model import Cell, Metadata, Wheel
+from generator.model import Accelerator, Cell, Metadata, Wheel
 from generator.model.subdir import OsName
 from generator.naming import Bundled, dropped_requirements, needed_libraries
 from generator.rendering.licenses import bundled_licenses
@@ -40,6 +40,10 @@ class Patch:
     #: regular expression that finds the reason for the patch in a member
     probe: str
 
+    def was_read_for(self, version: str) -> bool:
+        """Whether the member of that version of the wheel was read when the patch was written."""
+        return version.partition("+")[0] in self.read_for
+
     def said(self, version: str) -> dict[str, Any]:
         """Return it in the words of build.py, for a wheel of this version."""
         return {
@@ -47,7 +51,7 @@ class Patch:
             "with": self.replacement,
             "why": self.why,
             "probe": self.probe,
-            "read": version.partition("+")[0] in self.read_for,
+            "read": self.was_read_for(version),
         }
 
 
@@ -75,16 +79,15 @@ class Rule:
     #: the folder that is cut off the member's path
     source: str = ""
 
-    def applies(self, wheel: Wheel, cell: Cell) -> bool:
-        """Whether the rule is for this wheel in this cell."""
-        if self.os and subdirs()[cell.subdir].os not in self.os:
+    def fits(self, version: str, subdir: str, accelerator: Accelerator) -> bool:
+        """Whether the rule is for a wheel of that version in a cell of that kind."""
+        if self.os and subdirs()[subdir].os not in self.os:
             return False
-        accelerator = cell.accelerator
         if self.cuda is not None and (
             accelerator.cuda is None or accelerator.cuda_compiler_version not in _set(self.cuda)
         ):
             return False
-        return wheel.version.partition("+")[0] in _set(self.versions)
+        return version.partition("+")[0] in _set(self.versions)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,7 +214,7 @@ def _cell(package: str, wheel: Wheel, cell: Cell) -> dict[str, Any]:
     os = subdirs()[cell.subdir].os
     rules: list[dict[str, Any]] = []
     for rule in layout.rules:
-        if not rule.applies(wheel, cell):
+        if not rule.fits(wheel.version, cell.subdir, cell.accelerator):
             continue
         if rule.bundled:
             rules += _bundled_rules(layout, wheel, cell, package)

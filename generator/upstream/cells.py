@@ -134,7 +134,7 @@ class CellMaker:
                 absent=tuple(missing),
                 held=tuple(held),
                 libraries=_libraries(kept, found),
-                bundled=_bundled(kept),
+                bundled=bundled_by((pick.project, facts) for pick, facts in kept),
             ),
             {facts.metadata.sha256: facts.metadata.metadata for _, facts in kept},
             tuple(silent),
@@ -241,11 +241,11 @@ def _libraries(kept: list[tuple[Pick, WheelFacts]], found: Comparison | None) ->
     )
 
 
-def _bundled(kept: list[tuple[Pick, WheelFacts]]) -> dict[str, tuple[str, ...]]:
-    """Collect what the wheels of each project have; the Pythons differ in hashes at most."""
+def bundled_by(read: Iterable[tuple[str, WheelFacts]]) -> dict[str, tuple[str, ...]]:
+    """Collect by project what its wheels have for others to load; Pythons differ in hashes only."""
     found: dict[str, set[str]] = {}
-    for pick, facts in kept:
-        found.setdefault(pick.project, set()).update(facts.bundled)
+    for project, facts in read:
+        found.setdefault(project, set()).update(facts.bundled)
     return {project: tuple(sorted(members)) for project, members in found.items()}
 
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from generator import atomic
+from generator.model.held import Finding
 from generator.model.wheel import Metadata, MetadataOrigin
 from generator.upstream.sharing import Comparison
 
@@ -112,13 +113,23 @@ class FactsCache:
         """Keep how the wheels that ``key`` stands for compare."""
         self._store("comparisons", key, Comparison, comparison)
 
-    def version_file(self, sha256: str) -> str | None:
-        """Return the text of torch/version.py of the wheel ``sha256``, if kept."""
-        return self._load("versions", sha256, str)
+    def member(self, sha256: str) -> bytes | None:
+        """Return the member of any wheel that has this sha256, if kept."""
+        return self._unpacked("members", sha256)
 
-    def keep_version_file(self, sha256: str, text: str) -> None:
-        """Keep the text of torch/version.py of the wheel ``sha256``."""
-        self._store("versions", sha256, str, text)
+    def keep_member(self, sha256: str, content: bytes) -> None:
+        """Keep a small member, by its own sha256."""
+        atomic.write_bytes(
+            self._path("members", sha256, "z"), zlib.compress(content), durable=False
+        )
+
+    def verdict(self, key: str) -> tuple[Finding, ...] | None:
+        """Return what was found in the wheel and by the rules that ``key`` stands for, if known."""
+        return self._load("verdicts", key, tuple[Finding, ...])
+
+    def keep_verdict(self, key: str, found: tuple[Finding, ...]) -> None:
+        """Keep what was found in a wheel."""
+        self._store("verdicts", key, tuple[Finding, ...], found)
 
     def computed(self, key: str) -> ComputedHash | None:
         """Return the sha256 that was computed of what a URL gave, ``key`` being its name."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -17,6 +17,7 @@ from generator.model import Lock
 from generator.upstream import (
     FactsCache,
     HttpPolicy,
+    Judge,
     Offer,
     Outcome,
     PipConfiguration,
@@ -116,6 +117,7 @@ def run_update(
     urls: Mapping[str, str] | None = None,
     today: str = TODAY,
     trios: TrioPolicy | None = None,
+    judge: Callable[[WheelReader], Judge] | None = None,
 ) -> Outcome:
     """One `armtorch update` whose pip is configured to use ``server``."""
     asked = asked or feedstock()
@@ -123,10 +125,12 @@ def run_update(
     heard = heard or Heard()
     pip = PipConfiguration(indexes=(server.url if server else (urls or {})["pip"],))
     with opened(cache, policy) as web:
+        reader = reader_of(web, cache, heard)
         return update(
             asked,
             old or Lock(),
-            reader=reader_of(web, cache, heard),
+            reader=reader,
+            judges=() if judge is None else (judge(reader),),
             indexes={
                 name: open_index(name, source, web=web, pip=pip, base=cache)
                 for name, source in asked.indexes.items()
