@@ -6,16 +6,22 @@ import click
 
 from generator.commands.options import json_option, reach_options
 from generator.explaining import Checkup, to_json
+from generator.printing import write, write_json_text
 from generator.stages.explaining import Reach, check_machine
 from generator.stages.project import Project
-from generator.urls import masked
 
 
 @click.command("doctor")
+@click.option(
+    "--virtual",
+    multiple=True,
+    metavar="NAME=VERSION",
+    help="Set a virtual package, for example __cuda=13.0; CONDA_OVERRIDE_CUDA does the same.",
+)
 @reach_options
 @json_option
 @click.pass_obj
-def command(project: Project, reach: Reach, *, as_json: bool) -> None:
+def command(project: Project, virtual: tuple[str, ...], reach: Reach, *, as_json: bool) -> None:
     """Say what this machine is, which cell fits it, and the command that installs it.
 
     \b
@@ -23,10 +29,11 @@ def command(project: Project, reach: Reach, *, as_json: bool) -> None:
       armtorch doctor
       armtorch doctor --channel file:///srv/channel --json
       armtorch doctor --root /mnt/sdcard    the system on that disk
+      armtorch doctor --virtual __cuda=13.0    as if a driver for CUDA 13.0 were there
     """
-    found = check_machine(project, reach)
+    found = check_machine(project, reach, virtual)
     if as_json:
-        click.echo(masked(to_json(Checkup, found)), nl=False)
+        write_json_text(to_json(Checkup, found))
     else:
         _show(found)
 
@@ -43,14 +50,14 @@ def _show(found: Checkup) -> None:
     ]
     for name, value in rows:
         if value:
-            click.echo(f"{name + ':':18}{value}")
+            write(f"{name + ':':18}{value}")
     for warning in found.warnings:
-        click.echo(f"Warning: {warning.text}; {warning.advice}.")
+        write(f"Warning: {warning.text}; {warning.advice}.")
     if found.cell:
-        click.echo(f"{'cell that fits:':18}{found.cell}")
+        write(f"{'cell that fits:':18}{found.cell}")
     else:
-        click.echo("No cell of this feedstock fits this machine: see armtorch matrix")
+        write("No cell of this feedstock fits this machine: see armtorch matrix")
     if not found.command:
         return
     state = "solved on the channels" if found.verified else f"not verified: {found.detail}"
-    click.echo(masked(f"command ({state}):\n  {found.command}"))
+    write(f"command ({state}):\n  {found.command}")

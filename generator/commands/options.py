@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -15,7 +14,7 @@ from generator.explaining import ALIAS, TIMEOUT
 from generator.matrix import Selection, select, variants
 from generator.model import Accelerator, PythonBuild, Variant
 from generator.stages.ci import job_variants
-from generator.stages.explaining import Reach
+from generator.stages.desk import Reach
 from generator.stages.project import Project
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -126,10 +125,9 @@ def reach_options(command: _F) -> _F:
     @click.option(
         "--channel-alias",
         "alias",
-        default=ALIAS,
-        show_default=True,
         envvar="CONDA_CHANNEL_ALIAS",
-        help="Where channels are that have a name only (conda's channel_alias).",
+        help="Where channels are that have a name only. Default: the .condarc's channel_alias, or "
+        f"conda's own, {ALIAS}.",
     )
     @click.option("--offline", is_flag=True, help="Use cached repodata; its age is shown.")
     @click.option(
@@ -148,7 +146,7 @@ def reach_options(command: _F) -> _F:
     def wrapped(
         *arguments: Any,
         ours: str | None,
-        alias: str,
+        alias: str | None,
         offline: bool,
         timeout: int,
         root: Path | None,
@@ -160,13 +158,15 @@ def reach_options(command: _F) -> _F:
     return cast("_F", wrapped)
 
 
+def strict_option(command: _F) -> _F:
+    """Add ``--strict``."""
+    return click.option("--strict", is_flag=True, help="Exit code 19 where anything is held back.")(
+        command
+    )
+
+
 def json_option(command: _F) -> _F:
     """Add ``--json``."""
     return click.option(
         "--json", "as_json", is_flag=True, help="Write the result as JSON to standard output."
     )(command)
-
-
-def write_json(value: Any) -> None:
-    """Write one JSON document to standard output."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))

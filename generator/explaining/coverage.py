@@ -13,15 +13,11 @@ from rattler import RepoDataRecord
 from generator.datafiles import subdirs
 from generator.explaining.channels import Channels, Source, State
 from generator.explaining.facts import releases
-from generator.explaining.records import newest_first, pythons
+from generator.explaining.records import accelerator_of, newest_first, pythons
 from generator.matrix import PROJECTS
 from generator.model import Lock
 
 _CLOSED = ConfigDict(extra="forbid")
-#: conda-forge's and the pytorch channel's build strings
-_BUILD: Final = re.compile(
-    r"(?:^|_)(?:cuda(?P<major>\d{2})\.?(?P<minor>\d)|(?P<cpu>cpu))(?=_|$|\D)"
-)
 #: what cells are made of; libtorch and the metapackages come with them
 _PACKAGES: Final = ("pytorch", "torchvision", "torchaudio")
 
@@ -108,18 +104,6 @@ def coverage(channels: Channels, ours: str, against: Sequence[str], lock: Lock) 
     return Coverage(ours=ours, against=tuple(against), rows=tuple(rows))
 
 
-def accelerator_of(record: RepoDataRecord) -> str:
-    """Return the accelerator of a record as cells call it: ``cpu``, ``cuda130``, ``...-tegra``.
-
-    A build string that names neither is the one build of its subdir (macOS): ``cpu``.
-    """
-    match = _BUILD.search(str(record.build))
-    if match is None or match["cpu"]:
-        return "cpu"
-    tegra = any(re.match(r"arm-variant \S+ tegra", depends) for depends in record.depends)
-    return f"cuda{match['major']}{match['minor']}" + ("-tegra" if tegra else "")
-
-
 def _by_accelerator(records: Iterable[RepoDataRecord]) -> dict[str, list[RepoDataRecord]]:
     found: dict[str, list[RepoDataRecord]] = {}
     for record in records:
@@ -184,11 +168,21 @@ def _missing(
     }
     if lacking := sorted(wheels - set(ours.pythons)):
         yield f"Python {' '.join(lacking)}"
+    for name, held in lock.all_held():
+        if held.project == PROJECTS[package] and _is_of(name, subdir, accelerator):
+            yield f"{name}: {held.subject} is held back since {held.since}: {held.reason}"
     for cell in cells or [c for c in lock.cells if c.subdir == subdir and not ours.version]:
         if str(cell.accelerator) == accelerator:
             for row in cell.absent:
                 if row.package == package and not row.python:
                     yield f"{cell.line}: {row.reason}: {row.detail}"
+
+
+def _is_of(name: str, subdir: str, accelerator: str) -> bool:
+    """Whether a cell or a place of the feedstock, by its name, is one of a row's."""
+    _, where, what = name.split("/")
+    any_cuda = what == "cuda" and accelerator.startswith("cuda") and "tegra" not in accelerator
+    return where == subdir and (what == accelerator or any_cuda)
 
 
 def _parts(version: str) -> tuple[int, ...]:

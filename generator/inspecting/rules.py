@@ -154,8 +154,14 @@ TWO_RUNTIMES: Final = Rule(
     title="packages installed together load two of what there may be only one",
     fix="drop the bundled copy and link to the dependency's (design D3)",
 )
-UNKNOWN: Final = Rule(
+UNMET: Final = Rule(
     id="L-023",
+    severity="error",
+    title="a library needs symbols that the torch beside it does not have",
+    fix="pair it with a torch that has them: run armtorch update, which reads both (design D14)",
+)
+UNKNOWN: Final = Rule(
+    id="L-024",
     severity="note",
     title="a bundled library that nobody has looked at stays in the package",
     fix="nothing as long as no package of the environment has it too; a row in "
@@ -185,5 +191,6 @@ RULES: Final = (
     ABSOLUTE_NAME,
     BUILD_FOLDER,
     TWO_RUNTIMES,
+    UNMET,
     UNKNOWN,
 )

@@ -12,6 +12,7 @@ from generator.model import Cell, Finding, Held, HeldCell, Lock, PythonBuild, Sh
 from generator.model.wheel import Metadata
 from generator.rendering import check_tree, recipe_files, recipe_tree, recipes
 from generator.stages.judging_members import MemberJudge
+from generator.stages.pairing import PairingJudge
 from generator.upstream import (
     AGAINST,
     Judge,
@@ -30,6 +31,7 @@ def judges(feedstock: Feedstock, reader: WheelReader) -> tuple[Judge, ...]:
     return (
         MemberJudge(reader=reader),
         RecipeJudge(feedstock=feedstock, reader=reader),
+        PairingJudge(reader),
     )
 
 

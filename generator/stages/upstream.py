@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -18,17 +18,17 @@ from generator.model import Lock, Wheel
 from generator.rendering import number_builds
 from generator.stages.judging import judges, proven
 from generator.stages.project import Project
+from generator.transport import HttpPolicy, open_session
 from generator.upstream import (
     FactsCache,
-    HttpPolicy,
     Index,
+    Outcome,
     PipConfiguration,
     Traffic,
     Web,
     WheelReader,
     open_index,
     open_web,
-    plain_session,
     read_pip_configuration,
     update,
     with_old_days,
@@ -57,26 +57,8 @@ def update_lock(project: Project, *, dry_run: bool = False) -> UpdateResult:
 
     """
     feedstock, old = project.declared(), project.locked()
-    today = dt.datetime.now(dt.UTC).date().isoformat()
-    with _upstream(project, feedstock) as (web, indexes):
-        reader = WheelReader(
-            web=web,
-            cache=FactsCache(project.cache / "facts"),
-            policies=feedstock.policies,
-            narrator=project.narrator,
-        )
-        outcome = update(
-            feedstock,
-            old,
-            reader=reader,
-            indexes=indexes,
-            subdirs=subdirs(),
-            narrator=project.narrator,
-            obtain=partial(_obtain, project, web.policy),
-            today=today,
-            judges=judges(feedstock, reader),
-        )
-    lock = with_old_days(proven(feedstock, outcome.lock, old, today=today), old)
+    outcome = look_up(project, feedstock, old)
+    lock = outcome.lock
     if old.cells and not lock.cells and not lock.held:
         raise AbsentError(
             f"no index has any of the {len(old.cells)} cells of the lock any more",
@@ -95,6 +77,37 @@ def update_lock(project: Project, *, dry_run: bool = False) -> UpdateResult:
     )
 
 
+def look_up(project: Project, asked: Feedstock, old: Lock) -> Outcome:
+    """Ask upstream for what a declaration wants, feedstock.yaml or a part of it; write nothing.
+
+    Raises:
+        FeedstockError, IntegrityError: as ``upstream.update`` does.
+
+    """
+    feedstock = project.declared()
+    today = dt.datetime.now(dt.UTC).date().isoformat()
+    with _upstream(project, asked) as (web, indexes):
+        reader = WheelReader(
+            web=web,
+            cache=FactsCache(project.cache / "facts"),
+            policies=asked.policies,
+            narrator=project.narrator,
+        )
+        outcome = update(
+            asked,
+            old,
+            reader=reader,
+            indexes=indexes,
+            subdirs=subdirs(),
+            narrator=project.narrator,
+            obtain=partial(_obtain, project, web.policy),
+            today=today,
+            judges=judges(feedstock, reader),
+        )
+    lock = with_old_days(proven(feedstock, outcome.lock, old, today=today), old)
+    return replace(outcome, lock=lock)
+
+
 def _obtain(
     project: Project, policy: HttpPolicy, url: str, filename: str, size: int
 ) -> tuple[str, Path]:
@@ -105,7 +118,7 @@ def _obtain(
         size,
         root=project.wheelhouse,
         narrator=project.narrator,
-        connect=partial(plain_session, policy),
+        connect=partial(open_session, policy, files=True),
     )
 
 
@@ -126,7 +139,7 @@ def fetch_wheels(
             root=project.wheelhouse,
             narrator=project.narrator,
             jobs=jobs,
-            connect=partial(plain_session, policy),
+            connect=partial(open_session, policy, files=True),
         )
 
 

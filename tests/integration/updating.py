@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -14,9 +14,9 @@ from generator.console import Silent
 from generator.datafiles import subdirs
 from generator.feedstock import Feedstock, IndexSource, Line, Selection, TrainPolicy
 from generator.model import Lock
+from generator.transport import HttpPolicy
 from generator.upstream import (
     FactsCache,
-    HttpPolicy,
     Judge,
     Offer,
     Outcome,
@@ -118,6 +118,7 @@ def run_update(
     today: str = TODAY,
     trios: TrioPolicy | None = None,
     judge: Callable[[WheelReader], Judge] | None = None,
+    judges: Iterable[Judge] = (),
 ) -> Outcome:
     """One `armtorch update` whose pip is configured to use ``server``."""
     asked = asked or feedstock()
@@ -130,7 +131,6 @@ def run_update(
             asked,
             old or Lock(),
             reader=reader,
-            judges=() if judge is None else (judge(reader),),
             indexes={
                 name: open_index(name, source, web=web, pip=pip, base=cache)
                 for name, source in asked.indexes.items()
@@ -140,6 +140,7 @@ def run_update(
             policy=trios,
             obtain=partial(obtain, cache / "wheelhouse"),
             today=today,
+            judges=(*judges, *(() if judge is None else (judge(reader),))),
         )
 
 
@@ -164,7 +165,9 @@ def obtain(root: Path, url: str, filename: str, size: int) -> tuple[str, Path]:
         size,
         root=root,
         narrator=Heard(),
-        rules=FetchPolicy(attempts=2, timeout=60, first_delay=0.01, longest_delay=0.02),
+        rules=FetchPolicy(
+            attempts=2, first_delay=0.01, longest_delay=0.02, longest_pause=2, progress=1
+        ),
     )
 
 
