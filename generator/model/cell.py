@@ -129,7 +129,7 @@ class Cell:
     libraries: tuple[FileName, ...] = field(default=())
     #: project -> paths in its wheels where libraries for others to load lie, its own and bundled
     #: ones, sorted; every project of the cell has its row
-    bundled: dict[Project, tuple[MemberPath, ...]] = field(default_factory=dict)
+    bundled: dict[PackageText, tuple[MemberPath, ...]] = field(default_factory=dict)
     #: rc and nightly only
     candidate: Candidate | None = None
     #: the day (UTC) since which an index of the cell does not answer; what stands here is what it
