@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from generator.channel import LocalChannel
-from generator.commands.options import json_option, write_json
+from generator.commands.options import json_option
 from generator.errors import RenderError
 from generator.matrix import Selection, select, variants
+from generator.printing import write, write_json
 from generator.stages.binaries import BinaryLint, lint_binaries
 from generator.stages.packages import built_packages
 from generator.stages.project import Project
@@ -82,11 +83,11 @@ def _recipes(project: Project, *, as_json: bool) -> None:
         )
     else:
         for each in found.findings:
-            click.echo(f"{each.where}: {each.rule.id}: {each.what}; {each.rule.fix}")
+            write(f"{each.where}: {each.rule.id}: {each.what}; {each.rule.fix}")
         for path, said in (found.smithy or {}).items():
-            click.echo(f"conda-smithy, {path}:\n{said}")
+            write(f"conda-smithy, {path}:\n{said}")
         kept = "break rules" if found.findings else "keep the rules"
-        click.echo(f"{files} files are what they should be, {found.recipes} recipes {kept}")
+        write(f"{files} files are what they should be, {found.recipes} recipes {kept}")
     if found.findings:
         raise RenderError(
             f"{len(found.findings)} rules are broken",
@@ -134,15 +135,15 @@ def lint_as_json(found: BinaryLint) -> dict[str, object]:
 def _show(found: BinaryLint) -> None:
     for package in found.packages:
         report = package.report
-        click.echo(f"{package.built.path.name}: {len(report.binaries)} binaries")
+        write(f"{package.built.path.name}: {len(report.binaries)} binaries")
         for finding in report.findings:
-            click.echo(f"  {finding}")
+            write(f"  {finding}")
     for trio in found.trios:
-        click.echo(f"together: {', '.join(trio.files)}")
+        write(f"together: {', '.join(trio.files)}")
         for finding in trio.findings:
-            click.echo(f"  {finding}")
+            write(f"  {finding}")
     accepted = sum(bool(finding.accepted) for _, finding in found.findings())
-    click.echo(
+    write(
         f"{len(found.packages)} packages, {len(found.trios)} trios: {len(found.errors)} errors, "
         f"{accepted} accepted findings"
     )

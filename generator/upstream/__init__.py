@@ -5,9 +5,11 @@ from generator.upstream.facts import FactsCache
 from generator.upstream.holding import with_old_days
 from generator.upstream.indexes import Index, open_index
 from generator.upstream.judging import AGAINST, Judge, Prospect, finding_of
+from generator.upstream.member_file import MemberFile
 from generator.upstream.offers import Offer
 from generator.upstream.pip_configuration import PipConfiguration, read_pip_configuration
-from generator.upstream.session import HttpPolicy, Web, open_web, plain_session
+from generator.upstream.policy import sharing_rules
+from generator.upstream.session import Web, open_web
 from generator.upstream.traffic import Traffic
 from generator.upstream.updating import Outcome, update
 from generator.upstream.wheel_reader import WheelReader
@@ -17,9 +19,9 @@ from generator.urls import public_url
 __all__ = [
     "AGAINST",
     "FactsCache",
-    "HttpPolicy",
     "Index",
     "Judge",
+    "MemberFile",
     "Offer",
     "Outcome",
     "PipConfiguration",
@@ -31,9 +33,9 @@ __all__ = [
     "of_train",
     "open_index",
     "open_web",
-    "plain_session",
     "public_url",
     "read_pip_configuration",
+    "sharing_rules",
     "update",
     "wheel_row",
     "with_old_days",
