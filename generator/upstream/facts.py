@@ -18,7 +18,7 @@ from generator.upstream.sharing import Comparison
 
 T = TypeVar("T")
 #: raised when the meaning of a cached fact changes, so that old ones are read anew
-_FORMAT = "facts-3"
+_FORMAT = "facts-4"
 #: bytes of the sha256 that stands before what is kept
 _DIGEST = 32
 
@@ -43,6 +43,8 @@ class WheelFacts:
     metadata: MetadataFacts
     #: sha256 of RECORD
     record: str
+    #: milliseconds of the newest member
+    timestamp: int
     #: ``torchrun = torch.distributed.run:main``, sorted
     console_scripts: tuple[str, ...]
     #: file names directly under ``<top>/lib/`` and ``<top>.libs/``, sorted

@@ -25,6 +25,7 @@ from generator.upstream.archive import (
     check_directory,
     check_record,
     check_wheel_file,
+    newest,
     parse_record,
 )
 from generator.upstream.core_metadata import parse_console_scripts, parse_metadata
@@ -286,6 +287,7 @@ class WheelReader:
         return WheelFacts(
             metadata=metadata,
             record=_sha256(texts["RECORD"]),
+            timestamp=newest(infos),
             console_scripts=parse_console_scripts(texts.get("entry_points.txt", b""), where),
             libraries=_libraries(members, offer.project),
             bundled=tuple(sorted(filter(is_bundled_place, members))),
