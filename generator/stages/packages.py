@@ -79,7 +79,7 @@ def build_variants(
         level=options.level or feedstock.policies.compression_level,
         jobs=options.jobs,
         force=options.force,
-        audit=LinkageCheck(lock),
+        audit=LinkageCheck(lock, project.wheelhouse),
         provenance=stated,
     )
     rows: dict[str, Row] = {}
