@@ -39,7 +39,7 @@ def command(
     conda-smithy's rules (docs/conda-smithy.md), and compared with the committed files; nothing is
     written. Where conda-smithy can be imported, what it says of each recipe is shown, too.
 
-    With it, every ELF, Mach-O and PE file of the packages is judged by the rules L-001 to L-022:
+    With it, every ELF, Mach-O and PE file of the packages is judged by the rules L-001 to L-023:
     machine, needed libraries, search paths, the system's floor, names, stacks. Packages of one
     pytorch are judged together, too. Findings that linkage_policy.yaml accepts are shown with date
     and reason; an open error gives exit code 22. A glob is over variant ids; without one the whole
