@@ -218,7 +218,7 @@ def test_a_subdir_that_is_asked_for_no_more_goes_with_the_next_update(tmp_path):
         project.feedstock.write_text(text + "  osx-arm64: {accelerators: [cpu]}\n")
         assert len(update_lock(project).lock.cells) == 2
         project.feedstock.write_text(text)
-        with pytest.raises(LockError, match="osx-arm64, which feedstock.yaml does not declare"):
+        with pytest.raises(LockError, match=r"osx-arm64, which feedstock\.yaml"):
             render_feedstock(project)
         assert len(update_lock(project).lock.cells) == 1
         render_feedstock(project)
