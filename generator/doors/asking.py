@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from generator.doors.notes import folder, noted, switch
+from generator.printing import write, write_error
 
 _HELP = """\
 usage: {door} COMMAND ...
@@ -25,7 +26,7 @@ def ask(arguments: Sequence[str], *, door: str) -> int:
     where = folder(os.environ)
     command, *rest = arguments or ("--help",)
     if command in {"-h", "--help"}:
-        sys.stdout.write(_HELP.format(door=door))
+        write(_HELP.format(door=door), nl=False)
         return 0
     if command == "notes":
         switch(where, on=rest[:1] == ["on"])
@@ -34,14 +35,14 @@ def ask(arguments: Sequence[str], *, door: str) -> int:
         return _run([command, *rest], {}, Path.cwd())
     words, variables, place = noted(where)
     if not words:
-        sys.stderr.write(f"error: no command was noted: run the one that fails, then {door} why\n")
+        write_error(f"no command was noted: run the one that fails, then {door} why")
         return 1
     # an override or subdir is a part of the command; the other variables are its surroundings
     typed = {k: v for k, v in variables.items() if k == "CONDA_SUBDIR" or "OVERRIDE" in k}
     text = " ".join(
         [*(f"{key}={shlex.quote(value)}" for key, value in typed.items()), shlex.join(words)]
     )
-    sys.stdout.write(f"$ {text}\n")
+    write(f"$ {text}")
     there = Path(place) if Path(place).is_dir() else Path.cwd()
     return _run(["explain", text, *rest], variables, there)
 

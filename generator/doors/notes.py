@@ -60,7 +60,7 @@ def noted(where: Path) -> tuple[list[str], dict[str, str], str]:
     try:
         found = json.loads((where / "last-command.json").read_text(encoding="utf-8"))
         return list(found["words"]), dict(found["variables"]), str(found["folder"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return [], {}, ""
 
 
