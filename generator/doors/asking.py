@@ -9,7 +9,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from generator.doors.notes import folder, noted, switch
+from generator.documents import load_json
+from generator.doors.notes import folder, switch
+from generator.errors import MalformedError
 from generator.printing import write, write_error
 
 _HELP = """\
@@ -45,6 +47,16 @@ def ask(arguments: Sequence[str], *, door: str) -> int:
     write(f"$ {text}")
     there = Path(place) if Path(place).is_dir() else Path.cwd()
     return _run(["explain", text, *rest], variables, there)
+
+
+def noted(where: Path) -> tuple[list[str], dict[str, str], str]:
+    """Return the words, variables and folder of the last command; [] for none."""
+    path = where / "last-command.json"
+    try:
+        found = load_json(path.read_bytes(), str(path))
+        return list(found["words"]), dict(found["variables"]), str(found["folder"])
+    except (OSError, MalformedError, KeyError, TypeError, ValueError):
+        return [], {}, ""
 
 
 def _run(arguments: Sequence[str], variables: dict[str, str], there: Path) -> int:

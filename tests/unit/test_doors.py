@@ -87,9 +87,6 @@ ALLOWED = {
     "upstream/facts.py": {
         "zlib.decompressobj": "what armtorch packed itself, by its sha256; bounded"
     },
-    "doors/notes.py": {
-        "json.loads": "its own note; conda imports it at each start, so it has no library"
-    },
     "upstream/deflate.py": {"zlib.decompressobj": "pieces of a member, bounded"},
     "upstream/member_file.py": {"zlib.decompressobj": "pieces of a member, bounded"},
     "inspecting/packed_symbols.py": {"json.loads": "what armtorch packed itself, by its sha256"},
