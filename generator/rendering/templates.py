@@ -9,7 +9,7 @@ from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from generator.errors import RenderError
+from generator.errors import DataError
 
 _PACKAGE: Final = Path(__file__).parents[1]
 #: modules of armtorch that build.py imports, too: they lie beside it in recipes. (A link in the
@@ -30,14 +30,14 @@ def read(name: str) -> bytes:
     """Return a file of the templates folder, or a shared module, as it is.
 
     Raises:
-        RenderError: there is none of that name.
+        DataError: there is none of that name.
 
     """
     path = SHARED.get(name) or folder() / name
     try:
         return path.read_bytes()
     except FileNotFoundError as error:
-        raise RenderError(
+        raise DataError(
             "there is no such template",
             where=str(path),
             next_step="restore it from the repository",

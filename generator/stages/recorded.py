@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from generator.model import Accelerator, Finding, Held, HeldCell, Lock
+from generator.rendering import templates
 from generator.upstream import Prospect
 
 _PACKAGE: Final = Path(__file__).parents[1]
@@ -20,11 +21,11 @@ _SUFFIXES: Final = frozenset({".py", ".yaml", ".jinja", ".json", ".txt"})
 def code_digest() -> str:
     """Return a digest of armtorch's own code, data and templates."""
     found = hashlib.sha256()
-    for folder in (_PACKAGE, _PACKAGE.parent / "templates"):
+    for folder in (_PACKAGE, templates.folder()):
         for path in sorted(each for each in folder.rglob("*") if each.suffix in _SUFFIXES):
             content = path.read_bytes()
-            name = path.relative_to(_PACKAGE.parent).as_posix()
-            found.update(f"{name} {len(content)}\n".encode())
+            name = path.relative_to(folder).as_posix()
+            found.update(f"{folder.name}/{name} {len(content)}\n".encode())
             found.update(content)
     return found.hexdigest()
 

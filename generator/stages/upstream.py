@@ -11,7 +11,7 @@ from pathlib import Path
 
 from generator.building import fetch, fetch_unhashed
 from generator.datafiles import subdirs
-from generator.errors import AbsentError, ArmtorchError
+from generator.errors import AbsentError, ArmtorchError, HeldError
 from generator.feedstock import Feedstock
 from generator.lock import LockDiff, diff_locks, write_lock
 from generator.model import Lock, Wheel
@@ -53,6 +53,7 @@ def update_lock(project: Project, *, dry_run: bool = False) -> UpdateResult:
     Raises:
         FeedstockError, LockError: the files cannot be used.
         IntegrityError: a released wheel has other bytes under its name; nothing is written.
+        HeldError: nothing that the lock had can be served any more; nothing is written.
         StorageError: the lock cannot be written.
 
     """
@@ -82,6 +83,7 @@ def look_up(project: Project, asked: Feedstock, old: Lock) -> Outcome:
 
     Raises:
         FeedstockError, IntegrityError: as ``upstream.update`` does.
+        HeldError: there were cells, and none of them can be served any more.
 
     """
     feedstock = project.declared()
@@ -105,6 +107,13 @@ def look_up(project: Project, asked: Feedstock, old: Lock) -> Outcome:
             judges=judges(feedstock, reader, old),
         )
     lock = with_old_days(proven(feedstock, outcome.lock, old, today=today), old)
+    if old.cells and outcome.lock.cells and not lock.cells:
+        _, row = lock.all_held()[0]
+        raise HeldError(
+            f"nothing is left to serve, and {len(old.cells)} cells were: {row}",
+            where=str(project.feedstock),
+            next_step=row.next_step,
+        )
     return replace(outcome, lock=lock)
 
 
