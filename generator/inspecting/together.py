@@ -73,7 +73,7 @@ def _only_one(reports: Sequence[AuditReport], table: SonameTable) -> Iterator[tu
                     places.update((report.package, path) for path in paths)
             for path, binary in report.binaries.items():
                 copy = copy_of(path, binary, table)
-                if copy is not None and copy.library.name in group.names:
+                if copy is not None and copy.name in group.names:
                     places.add((report.package, path))
         if len(places) > 1:
             first = min(places)

@@ -14,7 +14,7 @@ from generator.errors import LinkageError
 from generator.inspecting import UNMET, AuditReport, PackageAudit, Sibling, linkage_policy
 from generator.matrix import FILL, PROJECTS
 from generator.model import Cell, Lock, Variant
-from generator.naming import bundled
+from generator.rendering.requirements import bundled_copies
 from generator.stages.pairing import unmet_in_wheel
 
 
@@ -96,23 +96,17 @@ def siblings(variant: Variant, lock: Lock) -> tuple[Sibling, ...]:
     if variant.package in {"libtorch", "pytorch-cpu", "pytorch-gpu", *FILL}:
         return ()
     cell = _cell(variant, lock)
-    own = [name for name in cell.libraries if _stays(name, cell)]
+    copies = bundled_copies(cell, "torch")
+    gone = {copy.member.rpartition("/")[2] for copy in copies if copy.action != "keep"}
+    own = [name for name in cell.libraries if name not in gone]
     python = [name for name in own if name.removeprefix("lib").startswith("torch_python.")]
     folder = "Library/bin" if subdirs()[variant.subdir].os == "win" else "lib"
     shared = [name for name in own if name not in python]
-    found = [Sibling.named("libtorch", shared, folder=folder)]
+    depends = [copy.dependency.spec for copy in copies if copy.dependency is not None]
+    found = [Sibling.named("libtorch", shared, depends=depends, folder=folder)]
     if variant.package != "pytorch":
         found.append(Sibling.named("pytorch", python, folder=folder, depends=["libtorch"]))
     return tuple(found)
-
-
-def _stays(library: str, cell: Cell) -> bool:
-    """Whether libtorch carries a library of the wheel, and it is not the base channel's."""
-    copies = (
-        bundled(f"{folder}/{library}", cell.subdir, cell.torch)
-        for folder in ("torch/lib", "torch.libs")
-    )
-    return all(copy is None or copy.action == "keep" for copy in copies)
 
 
 def _open(contents: Contents, path: str) -> AbstractContextManager[BinaryIO]:
