@@ -24,19 +24,20 @@ from generator.stages.upstream import update_lock
 from tests.index_server import IndexServer
 from tests.integration.synthetic import open_project, updated
 from tests.packages import tar_of, write_conda
-from tests.tiny_wheels import tiny_companion, tiny_torch
+from tests.synthetic_wheels import Release
 
 pytestmark = pytest.mark.integration
 
 ARM = "linux-aarch64"
+RELEASE = Release(subdir=ARM, torch="2.10.0", torchaudio="2.10.0")
 FOLDERS = ("a:b", "${{ 1 }} {{ x }}", "ö日本 a'b\"c #x?y %2e $HOME")
 
 
 @pytest.mark.parametrize("name", FOLDERS)
 def test_a_package_is_the_same_whatever_the_folder_is_called(tmp_path, name):
     wheels = [
-        tiny_torch("2.10.0", "cp312"),
-        tiny_companion("torchaudio", "2.10.0", "cp312", torch="torch==2.10.0"),
+        RELEASE.wheel("torch", "cp312"),
+        RELEASE.wheel("torchaudio", "cp312"),
     ]
     line = updated(tmp_path / name, wheels, ARM, packages=["torchaudio"])
     (package,) = line.packages("torchaudio")
@@ -61,7 +62,7 @@ COMMANDS = (["matrix"], ["render", "--check"], ["explain", "conda install pytorc
 
 @pytest.fixture
 def feedstock(tmp_path):
-    tiny_torch("2.10.0", "cp312").write(tmp_path / "index")
+    RELEASE.wheel("torch", "cp312").write(tmp_path / "index")
     with IndexServer(tmp_path / "index") as server:
         project = open_project(tmp_path, server, ARM)
         update_lock(project)
