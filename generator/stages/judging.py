@@ -12,6 +12,7 @@ from generator.model import Cell, Finding, Held, HeldCell, Lock, PythonBuild, Sh
 from generator.model.wheel import Metadata
 from generator.rendering import check_tree, recipe_files, recipe_tree, recipes
 from generator.stages.judging_members import MemberJudge
+from generator.stages.judging_names import NameJudge
 from generator.stages.pairing import PairingJudge
 from generator.stages.recorded import RecordedJudge
 from generator.upstream import (
@@ -31,6 +32,7 @@ def judges(feedstock: Feedstock, reader: WheelReader, old: Lock) -> tuple[Judge,
     """Return the judges of an update, cheap ones first; ``old`` knows what builds showed."""
     return (
         RecordedJudge(lock=old),
+        NameJudge(feedstock=feedstock, reader=reader, narrator=reader.narrator),
         MemberJudge(reader=reader),
         RecipeJudge(feedstock=feedstock, reader=reader),
         PairingJudge(reader),
