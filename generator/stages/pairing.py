@@ -14,6 +14,7 @@ from typing import IO, BinaryIO, Final, cast, get_args
 
 from pydantic import TypeAdapter
 
+from generator.documents import open_zip
 from generator.errors import LinkageError, MalformedError
 from generator.inspecting import (
     Asking,
@@ -124,7 +125,7 @@ def unmet_in_wheel(
         MalformedError: a member cannot be read.
 
     """
-    with zipfile.ZipFile(wheel) as archive:
+    with wheel.open("rb") as file, open_zip(file, wheel.name) as archive:
         paths = (n for n in archive.namelist() if _is_torchs(n, subdir=subdir, version=version))
         return unmet_beside(report, _Local(archive, subdir, tuple(paths)))
 
