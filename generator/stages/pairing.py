@@ -38,7 +38,7 @@ from generator.naming import bundled
 from generator.upstream import MemberFile, Offer, Prospect, WheelReader, sharing_rules
 
 #: raised when what is kept of symbols changes its meaning
-_FORMAT: Final = "symbols-1"
+_FORMAT: Final = "symbols-2"
 _SUFFIXES: Final = frozenset({".so", ".dylib", ".dll", ".pyd"})
 #: where torch's wheels have the libraries that others are linked against
 _TORCH: Final = "torch/lib"
