@@ -36,7 +36,7 @@ def write_wheels(folder: Path) -> None:
     write_zip(folder / "sound.whl", wheel(("x/__init__.py", b"x = 1\n")))
     write_zip(folder / "upwards.whl", wheel(("../x", b"x")))
     write_zip(folder / "quoted.whl", wheel(record=b'"a,\n"b",,\n'))
-    write_zip(folder / "nul.whl", wheel(record=b"a\0,,\n"))
+    write_zip(folder / "nul-byte.whl", wheel(record=b"a\0,,\n"))
     write_zip(folder / "bomb.whl", wheel(("x/zeros", bytes(1 << 20))))
     write_zip(folder / "no-utf8.whl", wheel(record=b"\xff,,\n"))
     with zipfile.ZipFile(folder / "lzma.whl", "w", zipfile.ZIP_LZMA) as archive:

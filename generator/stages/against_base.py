@@ -12,8 +12,7 @@ from generator.feedstock import Feedstock
 from generator.matrix import BaseVerdict, BlockedVariant, CellView, MatrixView
 from generator.model import Accelerator, Variant
 from generator.rendering import NamedRecord, render, tree_records, write_record_channel
-from generator.stages.packages import base_channels
-from generator.stages.project import Project
+from generator.stages.project import Project, base_channels
 from generator.testing import Machine, Prober, lacking
 from generator.transport.gateway import open_gateway
 
@@ -67,9 +66,8 @@ def against_base(
 
 def _machine(cell: CellView, added: tuple[str, ...]) -> Machine:
     """Describe a machine that the cell is meant for."""
-    line = Accelerator.parse(cell.accelerator)
-    driver = [] if line.cuda is None else [f"__cuda={line.cuda_compiler_version}"]
-    return Machine.of(subdirs()[cell.subdir], native=False, added=[*driver, *added])
+    driver = Accelerator.parse(cell.accelerator).driver
+    return Machine.of(subdirs()[cell.subdir], native=False, driver=driver, added=added)
 
 
 class _Judge:
