@@ -38,7 +38,7 @@ from generator.naming import bundled
 from generator.upstream import MemberFile, Offer, Prospect, WheelReader, sharing_rules
 
 #: raised when what is kept of symbols changes its meaning
-_FORMAT: Final = "symbols-1"
+_FORMAT: Final = "symbols-3"
 _SUFFIXES: Final = frozenset({".so", ".dylib", ".dll", ".pyd"})
 #: where torch's wheels have the libraries that others are linked against
 _TORCH: Final = "torch/lib"
@@ -112,7 +112,7 @@ def _is_torchs(path: str, *, subdir: Subdir, version: str) -> bool:
     """Whether a member of a torch wheel is a library that others are linked against."""
     if not _is_library(path) or posixpath.dirname(path) != _TORCH:
         return False
-    return bundled(path, subdir.name, version) is None
+    return not any(row.member == path for row in bundled((path,), subdir.name, version))
 
 
 def unmet_in_wheel(
