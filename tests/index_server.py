@@ -68,6 +68,8 @@ class Behaviour:
     yanked: dict[str, str] = field(default_factory=dict)
     #: file name -> Requires-Python on the index
     requires_python: dict[str, str] = field(default_factory=dict)
+    #: names of files that are listed and not there
+    lost: set[str] = field(default_factory=set)
     #: given to the next requests, one each, before anything is answered
     failures: deque[Failure] = field(default_factory=deque)
     #: fail only requests whose path matches
@@ -238,7 +240,7 @@ class _Handler(BaseHTTPRequestHandler):
         behaviour = self.server.behaviour
         # a site says itself, in its pages, which files have METADATA beside them
         offered = behaviour.metadata or not path.is_relative_to(self.server.folder)
-        if not path.is_file() or (metadata and not offered):
+        if not path.is_file() or path.name in behaviour.lost or (metadata and not offered):
             self._send(404, b"no such file", "text/plain")
             return
         content = metadata_of(path) if metadata else path.read_bytes()

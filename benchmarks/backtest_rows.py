@@ -1,0 +1,83 @@
+"""Leaves out the rows of data files that were written for an event: what the next one will meet.
+
+A row that names versions was written when the first of them was there. At an event it is left out
+where that first one is the event's own release or later.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.version import Version
+
+from benchmarks.backtest_events import PROJECTS, Event, Upload
+
+#: packages of a row of licenses.yaml and sonames.yaml -> the project that they are made of
+_OF_TORCH: Final = "torch"
+
+
+def without_rows_for(event: Event, found: Iterable[Upload]) -> Callable[[str, Any], Any]:
+    """Return a function that leaves such rows out of a data file's content."""
+    first: dict[tuple[str, Version], dt.datetime] = {}
+    for upload in found:
+        key = upload.project, upload.version
+        first[key] = min(upload.when, first.get(key, upload.when))
+    started = min(
+        (w for (p, v), w in first.items() if (p, str(v)) == (event.project, event.version))
+    )
+
+    def new(project: str, specifier: str) -> bool:
+        try:
+            wanted = SpecifierSet(specifier, prereleases=True)
+        except InvalidSpecifier:
+            return False
+        days = [when for (p, v), when in first.items() if p == project and v in wanted]
+        return bool(specifier) and (not days or min(days) >= started)
+
+    def change(_name: str, content: Any) -> Any:
+        return _without(content, new, _OF_TORCH)
+
+    return change
+
+
+def _without(node: Any, new: Callable[[str, str], bool], project: str) -> Any:
+    """Copy a file's content without the rows that are new; ``project`` is whose versions count."""
+    if isinstance(node, list):
+        kept = [
+            _without(each, new, _project(each, project))
+            for each in node
+            if not _new(each, new, project)
+        ]
+        return node if kept == node else kept
+    if isinstance(node, dict):
+        kept_rows = {
+            key: _without(each, new, _project(each, key if key in PROJECTS else project))
+            for key, each in node.items()
+            if not _new(each, new, project)
+        }
+        return node if kept_rows == node else kept_rows
+    return node
+
+
+def _project(node: Any, project: str) -> str:
+    """Whose versions a row is about: it says so, or stands below a project's name."""
+    if isinstance(node, dict) and node.get("project") in PROJECTS:
+        return str(node["project"])
+    files = node.get("files") if isinstance(node, dict) else None
+    if isinstance(files, str):
+        top = files.partition("/")[0].partition(".")[0]
+        return top if top in PROJECTS else project
+    return project
+
+
+def _new(node: Any, new: Callable[[str, str], bool], project: str) -> bool:
+    if not isinstance(node, dict):
+        return False
+    said = node.get("versions")
+    owner = _project(node, project)
+    if isinstance(said, list):
+        return bool(said) and all(new(owner, f"=={version}") for version in said)
+    return isinstance(said, str) and new(owner, said)
