@@ -238,12 +238,18 @@ def cuda_cell(
 
 
 def osx_cell(shelf: Shelf, line: str = "9.1", version: str = "9.1.0") -> Cell:
-    """A macOS trio, which has one Python more than the Linux ones."""
+    """A macOS trio, which has one Python more than the Linux ones and a patch less to get."""
+    mended = {
+        "torch/share/cmake/ATen/ATenConfig.cmake": b'set(ATEN "${CMAKE_CURRENT_LIST_DIR}/../..")\n'
+    }
     return shelf.cell(
         line,
         "cpu",
         [
-            *(torch_wheel(version, python, platform=OSX) for python in ("cp311", "cp312", "cp313")),
+            *(
+                torch_wheel(version, python, platform=OSX, extra=mended)
+                for python in ("cp311", "cp312", "cp313")
+            ),
             tiny_companion("torchvision", "0.92.0", "py3", torch=None, platform=OSX),
         ],
         subdir="osx-arm64",

@@ -74,16 +74,18 @@ def read_contents(
     """
     found = Contents()
     unchanged = manifest.unchanged if manifest is not None else {}
-    whole = {*manifest.patched, *manifest.generated} if manifest is not None else set()
+    whole: set[str] = set()
+    if manifest is not None:
+        whole = {*manifest.patched, *manifest.unpatched, *manifest.generated}
     floor = manifest.floor if manifest is not None else None
 
     def take(entry: TarEntry, blocks: Iterator[bytes]) -> None:
+        keep = entry.path in whole and entry.size <= limits.text
         if (member := unchanged.get(entry.path)) is None:
-            keep = entry.path in whole and entry.size <= limits.text
             _count(found, entry, _read(found, entry, blocks, keep=keep), upstreams=False)
             return
         twin = _Twin(wheel, member) if wheel is not None and member in record else None
-        binary = _read(found, entry, blocks, twin=twin)
+        binary = _read(found, entry, blocks, keep=keep, twin=twin)
         seen = found.files[entry.path]
         _count(found, entry, binary, upstreams=_compare(found, entry.path, seen, record, member))
         if twin is not None and (where := twin.difference()) is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -28,6 +28,8 @@ class Account:
     unchanged: dict[str, str] = field(default_factory=dict)
     #: path -> member and the layout's patch
     patched: dict[str, dict[str, Any]] = field(default_factory=dict)
+    #: of them, those that stay upstream's where the text does not want the patch
+    unpatched: dict[str, dict[str, Any]] = field(default_factory=dict)
     linked: dict[str, dict[str, str]] = field(default_factory=dict)
     generated: dict[str, dict[str, str]] = field(default_factory=dict)
     licenses: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -38,13 +40,20 @@ class Account:
     recorded: dict[str, Literal["file", "link"]] = field(default_factory=dict)
 
 
-def derive(layout: Mapping[str, Any], wheel_sha256: str, sizes: Mapping[str, int]) -> Account:
+def derive(
+    layout: Mapping[str, Any],
+    wheel_sha256: str,
+    sizes: Mapping[str, int],
+    needless: Collection[str] = (),
+) -> Account:
     """Say what becomes of every member of a wheel.
 
     Args:
         layout: layout.json, which fits its schema.
         wheel_sha256: a key of the layout's ``wheels``.
         sizes: bytes of every member that RECORD lists.
+        needless: package paths whose text is said not to want its patch, which only a look into
+            them can show (`remaking.check_files`).
 
     Raises:
         ValueError: the layout has no rule for a member.
@@ -74,6 +83,11 @@ def derive(layout: Mapping[str, Any], wheel_sha256: str, sizes: Mapping[str, int
                 _place(account, layout["package"], rule, member)
     for row in cell["links"]:
         account.linked[row["at"]] = {"to": row["to"], "of": row["of"], "why": row["why"]}
+    for path in sorted(needless):
+        if path in account.patched and not account.patched[path]["read"]:
+            row = account.patched.pop(path)
+            account.unchanged[path] = row["member"]
+            account.unpatched[path] = {key: row[key] for key in ("pattern", "probe", "why")}
     _generated(account, layout, wheel, sizes)
     account.licenses.update(_licenses(layout, sizes))
     return account

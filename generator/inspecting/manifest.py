@@ -55,6 +55,16 @@ class Patched:
 
 
 @dataclass(frozen=True, kw_only=True, config=_CLOSED)
+class Unpatched:
+    """A text that is upstream's: the patch for it was not needed, so its version says itself."""
+
+    #: regular expressions: the place to patch, and the reason to; neither is in the text
+    pattern: str
+    probe: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True, config=_CLOSED)
 class Linked:
     """A relative link."""
 
@@ -135,6 +145,8 @@ class Manifest:
     #: path -> the wheel's member whose bytes it has; their sha256 stands in RECORD
     unchanged: dict[str, str]
     patched: dict[str, Patched]
+    #: path, which is among the unchanged -> the patch that upstream made needless
+    unpatched: dict[str, Unpatched]
     linked: dict[str, Linked]
     generated: dict[str, Generated]
     #: file below info/ -> its origin

@@ -42,12 +42,7 @@ def check_files(
         target = contents.links.get(path)
         if target is not None and (reached := resolve(path, target)) != link.to:
             yield Flaw(path, f"leads to {reached or target}, and the manifest says {link.to}")
-    for path, patch in manifest.patched.items():
-        seen = contents.files.get(path)
-        if seen is not None and (what := _unlike_patch(patch, seen.content, record)):
-            yield Flaw(path, what)
-        elif seen is not None and trusted and not _found_once(patch, seen.content or b"", layout):
-            yield Flaw(path, "was patched in another place than the recipe's pattern finds")
+    yield from _check_patches(manifest, layout, account, contents, record, trusted=trusted)
     for path, made in manifest.generated.items():
         seen = contents.files.get(path)
         if seen is None:
@@ -64,6 +59,27 @@ def check_files(
             where = _first_difference(wanted, seen.content or b"")
             what = f"is not what {made.how} gives: it differs from byte {where} on"
             yield Flaw(path, what)
+
+
+def _check_patches(
+    manifest: Manifest,
+    layout: Mapping[str, Any],
+    account: Account,
+    contents: Contents,
+    record: Mapping[str, tuple[str, int]],
+    *,
+    trusted: bool,
+) -> Iterator[Flaw]:
+    for path, patch in manifest.patched.items():
+        seen = contents.files.get(path)
+        if seen is not None and (what := _unlike_patch(patch, seen.content, record)):
+            yield Flaw(path, what)
+        elif seen is not None and trusted and not _found_once(patch, seen.content or b"", layout):
+            yield Flaw(path, "was patched in another place than the recipe's pattern finds")
+    for path, needless in account.unpatched.items():
+        seen = contents.files.get(path)
+        if seen is not None and trusted and _wants(needless, seen.content):
+            yield Flaw(path, "is upstream's, and has what it is to be patched for")
 
 
 def _unlike_patch(
@@ -99,6 +115,14 @@ def _found_once(patch: Patched, content: bytes, layout: Mapping[str, Any]) -> bo
                 if len(found) == 1 and len(text[: found[0].start()].encode()) == patch.at:
                     return found[0][0] == patch.before
     return False
+
+
+def _wants(patch: Mapping[str, str], content: bytes | None) -> bool:
+    """Whether a text has what a patch looks for, or the reason for it; too long a one may."""
+    if content is None:
+        return True
+    text = content.decode("utf-8", "replace")
+    return any(re.search(patch[key], text) for key in ("pattern", "probe"))
 
 
 def _made(made: Generated, rules: Mapping[str, Any], info: Mapping[str, bytes]) -> bytes | None:

@@ -219,7 +219,7 @@ class _Check:
         wheel = layout["wheels"][sha256]
         cell = layout["cells"][wheel["cell"]]
         try:
-            account = derive(layout, sha256, sizes)
+            account = derive(layout, sha256, sizes, manifest.unpatched)
             evidence = _evidence(dist_info(sizes), cell, manifest)
         except ValueError as error:
             self._flaws.append(Flaw(_LAYOUT, str(error)))
@@ -277,6 +277,7 @@ class _Check:
                 "unchanged": len(manifest.unchanged),
                 "linked": len(manifest.linked),
                 "patched": len(manifest.patched),
+                "patches that upstream made needless": len(manifest.unpatched),
                 "generated": len(manifest.generated),
                 "dropped": sum(row.members for row in manifest.dropped),
                 "elsewhere": sum(row.members for row in manifest.elsewhere),

@@ -82,13 +82,14 @@ def to_text(lock: Lock) -> str:
     document = to_document(lock)
     for cell in document.get("cells", ()):
         cell["trio"] = _Row(cell["trio"])
-        for key in ("wheels", "absent"):
+        for key in ("wheels", "absent", "held"):
             if key in cell:
                 cell[key] = [_Row(row) for row in cell[key]]
         if "equivalent" in (cell.get("sharing") or {}):
             cell["sharing"]["equivalent"] = [_Row(row) for row in cell["sharing"]["equivalent"]]
-    if "absent" in document:
-        document["absent"] = [_Row(row) for row in document["absent"]]
+    for key in ("absent", "held"):
+        if key in document:
+            document[key] = [_Row(row) for row in document[key]]
     if "builds" in document:
         document["builds"] = {key: _Row(row) for key, row in document["builds"].items()}
     yaml = YAML(typ="safe", pure=True)

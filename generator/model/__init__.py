@@ -9,10 +9,12 @@ from generator.model.cell import (
     Cell,
     CellAbsence,
     Equivalent,
+    HeldCell,
     Lock,
     Sharing,
 )
 from generator.model.floor import RaisedFloor
+from generator.model.held import Finding, FindingKind, Held
 from generator.model.python_build import PythonBuild
 from generator.model.retention import Keep, Retention
 from generator.model.subdir import Subdir
@@ -28,6 +30,10 @@ __all__ = [
     "Cell",
     "CellAbsence",
     "Equivalent",
+    "Finding",
+    "FindingKind",
+    "Held",
+    "HeldCell",
     "Keep",
     "Lock",
     "Metadata",

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 from pydantic import ConfigDict
 
 from generator.model.fields import AcceleratorText
+from generator.model.held import Held
 from generator.model.python_build import PythonBuild
 from generator.model.wheel import Fill, Metadata, Project, Wheel
 
@@ -103,6 +104,8 @@ class Cell:
     wheels: tuple[Wheel, ...] = ()
     sharing: Sharing | None = None
     absent: tuple[Absence, ...] = ()
+    #: newer releases of its projects that are not served here, and wheels that are left out
+    held: tuple[Held, ...] = ()
     #: torch's own libraries in the wheel that C++ consumers link, sorted file names
     libraries: tuple[str, ...] = field(default=())
     #: rc and nightly only
@@ -151,6 +154,7 @@ class Cell:
             absent=tuple(
                 sorted(self.absent, key=lambda a: (a.package, a.python, a.reason, a.detail))
             ),
+            held=tuple(sorted(self.held, key=lambda h: h.order)),
             libraries=tuple(sorted(self.libraries)),
         )
 
@@ -188,6 +192,25 @@ class CellAbsence:
 
 
 @dataclass(frozen=True, kw_only=True)
+class HeldCell(Held):
+    """A torch release that a place of the feedstock is not given: its cells stay as they were."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    train: TrainName
+    subdir: str
+    #: as feedstock.yaml asks for it: ``cpu``, ``cuda``, ``cuda130``
+    accelerator: str
+    #: name of a line of its own; "" where the torch version names it
+    line: str = ""
+
+    @property
+    def place(self) -> str:
+        """``stable/linux-aarch64/cuda``: how messages call what the feedstock asks for."""
+        return f"{self.line or self.train}/{self.subdir}/{self.accelerator}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Lock:
     """feedstock.lock.yaml: what exists upstream, as of the last ``armtorch update``."""
 
@@ -200,6 +223,8 @@ class Lock:
     builds: dict[str, BuildNumber] = field(default_factory=dict)
     #: whole cells that the feedstock asks for and upstream does not serve
     absent: tuple[CellAbsence, ...] = ()
+    #: torch releases that are held back, by the place they would have been for
+    held: tuple[HeldCell, ...] = ()
 
     def in_order(self) -> Lock:
         """Return the lock in its one order, whatever order its parts were found in."""
@@ -219,4 +244,5 @@ class Lock:
                     key=lambda a: (a.train, a.subdir, a.accelerator, a.reason, a.detail),
                 )
             ),
+            held=tuple(sorted(self.held, key=lambda h: (h.place, h.order))),
         )

@@ -27,17 +27,27 @@ _LIBRARY = "Library"
 
 @dataclass(frozen=True, kw_only=True)
 class Patch:
-    """A text patch: the pattern must be found exactly once."""
+    """A text patch, and for which versions of the wheel it was written."""
 
     __pydantic_config__ = _CLOSED
 
     pattern: str
     why: str
     replacement: str
+    #: versions whose member was read: there the pattern is found exactly once
+    read_for: tuple[str, ...]
+    #: regular expression that finds the reason for the patch in a member
+    probe: str
 
-    def said(self) -> dict[str, str]:
-        """Return it in the words of build.py."""
-        return {"pattern": self.pattern, "with": self.replacement, "why": self.why}
+    def said(self, version: str) -> dict[str, Any]:
+        """Return it in the words of build.py, for a wheel of this version."""
+        return {
+            "pattern": self.pattern,
+            "with": self.replacement,
+            "why": self.why,
+            "probe": self.probe,
+            "read": version.partition("+")[0] in self.read_for,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,9 +215,9 @@ def _cell(package: str, wheel: Wheel, cell: Cell) -> dict[str, Any]:
         if rule.bundled:
             rules += _bundled_rules(layout, wheel, cell, package)
         elif os == "win":
-            rules.append(_rule_without_links(layout, rule, package))
+            rules.append(_rule_without_links(layout, rule, package, wheel.version))
         else:
-            rules.append(_rule(layout, rule, package))
+            rules.append(_rule(layout, rule, package, wheel.version))
     links: list[dict[str, str]] = []
     if (
         layout.link_folder is not None
@@ -238,13 +248,13 @@ def _cell(package: str, wheel: Wheel, cell: Cell) -> dict[str, Any]:
     return place
 
 
-def _rule(layout: ProjectLayout, rule: Rule, package: str) -> dict[str, Any]:
+def _rule(layout: ProjectLayout, rule: Rule, package: str, version: str) -> dict[str, Any]:
     """Put a row of layout.yaml into the words of build.py, for one of the wheel's packages."""
     said = _match(rule)
     if rule.drop is not None:
         return {**said, "do": "drop", "why": rule.drop}
     if rule.share is not None and package == layout.shared_package:
-        return {**said, **_unpack_shared(rule, rule.share)}
+        return {**said, **_unpack_shared(rule, rule.share, version)}
     common, holder = _holder(layout, rule)
     if package != holder:
         return {**said, **_leave(layout, rule, package, holder, linked=rule.share is not None)}
@@ -255,16 +265,18 @@ def _rule(layout: ProjectLayout, rule: Rule, package: str) -> dict[str, Any]:
         return {**said, **moved, "do": "link", "of": layout.shared_package}
     if rule.own is not None:
         return {**said, "do": "unpack", "from": rule.source, "to": rule.own, "link_back": True}
-    return {**said, **_unpack_in_place(rule)}
+    return {**said, **_unpack_in_place(rule, version)}
 
 
-def _rule_without_links(layout: ProjectLayout, rule: Rule, package: str) -> dict[str, Any]:
+def _rule_without_links(
+    layout: ProjectLayout, rule: Rule, package: str, version: str
+) -> dict[str, Any]:
     """Put a row of layout.yaml into the words of build.py for Windows."""
     said = _match(rule)
     if rule.drop is not None:
         return {**said, "do": "drop", "why": rule.drop}
     if rule.share is not None and package == layout.shared_package:
-        return {**said, **_unpack_shared(rule, f"{_LIBRARY}/{rule.share}")}
+        return {**said, **_unpack_shared(rule, f"{_LIBRARY}/{rule.share}", version)}
     if rule.share is not None and not rule.copy:
         return {**said, "do": "leave", "of": layout.shared_package}
     common, holder = _holder(layout, rule)
@@ -274,7 +286,7 @@ def _rule_without_links(layout: ProjectLayout, rule: Rule, package: str) -> dict
         said["shared"] = True
     if rule.own is not None:
         return {**said, "do": "unpack", "from": rule.source, "to": f"{_LIBRARY}/{rule.own}"}
-    return {**said, **_unpack_in_place(rule)}
+    return {**said, **_unpack_in_place(rule, version)}
 
 
 def _match(rule: Rule) -> dict[str, Any]:
@@ -289,17 +301,17 @@ def _holder(layout: ProjectLayout, rule: Rule) -> tuple[bool, str]:
     return False, layout.package
 
 
-def _unpack_shared(rule: Rule, folder: str) -> dict[str, Any]:
+def _unpack_shared(rule: Rule, folder: str, version: str) -> dict[str, Any]:
     said: dict[str, Any] = {"shared": True, "from": rule.source, "to": folder, "do": "unpack"}
-    return said if rule.patch is None else {**said, "patch": rule.patch.said()}
+    return said if rule.patch is None else {**said, "patch": rule.patch.said(version)}
 
 
-def _unpack_in_place(rule: Rule) -> dict[str, Any]:
+def _unpack_in_place(rule: Rule, version: str) -> dict[str, Any]:
     said: dict[str, Any] = {"do": "unpack", "to": _SITE}
     # a patch of what is shared is for the shared package: the copy stays upstream's
     if rule.patch is None or rule.share is not None:
         return said
-    return {**said, "patch": rule.patch.said()}
+    return {**said, "patch": rule.patch.said(version)}
 
 
 def _leave(
@@ -313,7 +325,8 @@ def _leave(
     said = {"do": "leave", "of": holder}
     if package != layout.package:
         return said
-    # a patched file has other bytes than the wheel's RECORD says
+    # a patched file has other bytes than the wheel's RECORD says, and whether it is one shows when
+    # it is built
     return {**said, "record": "link" if linked or rule.patch is not None else "file"}
 
 

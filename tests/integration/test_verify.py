@@ -295,6 +295,39 @@ def test_a_manifest_with_a_key_twice_is_refused(tiny, tmp_path):
     assert named(proof) == {MANIFEST}
 
 
+# ---- patches that are not needed ----------------------------------------------------------------
+
+ATEN = "share/cmake/ATen/ATenConfig.cmake"
+
+
+def test_a_patch_that_upstream_made_needless_is_counted(tiny):
+    proof = verify_package(package(tiny, "libtorch", "osx-arm64"), tiny.wheel)
+    assert (proof.flaws, proof.patches) == ((), {})
+    assert proof.counts["patches that upstream made needless"] == 1
+
+
+def test_a_patch_left_out_of_a_text_that_wants_it_is_named(tiny, tmp_path):
+    """The forger puts upstream's own text in, and says that there was nothing to mend in it."""
+    parts = Parts.read(package(tiny, "libtorch"))
+    manifest, layout = parts.json(MANIFEST), parts.json("info/recipe/layout.json")
+    row = manifest["patched"].pop(ATEN)
+    content = parts.file(ATEN).decode()
+    content = content[: row["at"]] + row["before"] + content[row["at"] + len(row["with"]) :]
+    (cell,) = layout["cells"].values()
+    (patch,) = [rule["patch"] for rule in cell["rules"] if "patch" in rule]
+    manifest["unpatched"][ATEN] = {key: patch[key] for key in ("pattern", "probe", "why")}
+    manifest["unchanged"][ATEN] = row["member"]
+    parts.put_json(MANIFEST, manifest)
+    parts.payload[ATEN] = content.encode()
+    parts.adjust(ATEN)
+    proof = spoilt(tiny, parts, tmp_path)
+    assert proof.verdict == "refuted"
+    assert any(
+        flaw.file == ATEN and "has what it is to be patched for" in flaw.what
+        for flaw in proof.flaws
+    )
+
+
 # ---- things added, exchanged, led elsewhere -----------------------------------------------------
 
 

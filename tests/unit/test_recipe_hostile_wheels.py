@@ -206,21 +206,60 @@ def test_another_wheel_of_the_same_name_is_not_taken(pytorch):
     assert "which layout.json does not know" in done.stderr
 
 
-def test_a_wheel_that_cannot_be_patched_as_said_is_refused(libtorch):
+def with_cmake(libtorch, text: bytes, *, read: bool):
+    """Build libtorch of a wheel with this ATenConfig.cmake, whose version was read or was not."""
     members = [
-        (name, b"# nothing to mend\n" if name.endswith("ATenConfig.cmake") else content)
-        for name, content in honest()
+        (name, text if name.endswith("ATenConfig.cmake") else content) for name, content in honest()
     ]
     libtorch.replace_wheel(pack(members))
     layout_path = libtorch.root / "recipe" / "layout.json"
     layout = json.loads(layout_path.read_text())
-    del layout["cells"]["linux-aarch64/cpu"]["shared"]
+    cell = layout["cells"]["linux-aarch64/cpu"]
+    del cell["shared"]
+    (patch,) = [rule["patch"] for rule in cell["rules"] if "patch" in rule]
+    assert patch["read"] is False, "nobody has read torch 9.1"
+    patch["read"] = read
     layout_path.write_text(json.dumps(layout))
+    return libtorch.run()
 
-    done = libtorch.run()
 
+CMAKE = "share/cmake/ATen/ATenConfig.cmake"
+TO_MEND = b'set(ATen_INCLUDE_DIR "/tmp/wheel/platlib/torch/include")\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "read", "places"),
+    [
+        (b"# nothing to mend\n", True, 0),
+        (TO_MEND * 2, True, 2),
+        (TO_MEND * 2, False, 2),
+        # the pattern fits no more, and a build machine's folder is still in it
+        (b'set(ATen_INCLUDE_DIR "/tmp/wheel/headers")\n', False, 0),
+    ],
+)
+def test_a_wheel_that_cannot_be_patched_as_said_is_refused(libtorch, text, read, places):
+    done = with_cmake(libtorch, text, read=read)
     assert done.returncode == 1
-    assert "has 0 places that match" in done.stderr
+    assert f"has {places} places that match" in done.stderr
+    assert "absolute folder of its build machine" in done.stderr
+
+
+def test_a_version_that_nobody_read_is_patched_where_the_pattern_fits(libtorch):
+    assert with_cmake(libtorch, TO_MEND, read=False).returncode == 0
+    assert list(libtorch.manifest()["patched"]) == [CMAKE]
+    assert libtorch.manifest()["unpatched"] == {}
+
+
+def test_a_patch_whose_reason_is_gone_is_left_out_and_noted(libtorch):
+    text = b'set(ATen_INCLUDE_DIR "${CMAKE_CURRENT_LIST_DIR}/../../../include")\n'
+    done = with_cmake(libtorch, text, read=False)
+    assert done.returncode == 0, done.stderr
+    assert "1 patches that upstream made needless" in done.stdout
+    manifest = libtorch.manifest()
+    assert manifest["patched"] == {}
+    assert "build machine" in manifest["unpatched"][CMAKE]["why"]
+    assert manifest["unchanged"][CMAKE] == f"torch/{CMAKE}"
+    assert (libtorch.prefix / CMAKE).read_bytes() == text
 
 
 def test_flipped_bits_never_pass(pytorch):

@@ -1,0 +1,90 @@
+"""What is held back of upstream's releases, and why: findings, and their rows in the lock (D13).
+
+An `Absence` is a fact about upstream; what is held is there, and armtorch does not serve it yet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import ConfigDict
+
+from generator.model.fields import PythonBuildText
+
+#: what a finding is about. Seen by `update`:
+#: ``patch``: a text patch that the release still needs finds nothing to patch
+#: ``licence``: neither text nor classifiers say a licence that can be published
+#: ``dependency``: a requirement without a conda package, or one that holds for some Pythons only
+#: ``soname``: a bundled library that clashes with one of the base channel
+#: ``layout``: members that no rule of data/layout.yaml may place
+#: ``symbols``: undefined symbols that nothing it is paired with exports
+#: ``absent``: the index lists the file, and its server says that it is not there
+#: ``malformed``: the file breaks its own format
+#: ``integrity``: bytes that do not have the sha256 that was promised
+#: ``tag``: a Python or platform tag that armtorch does not know
+#: ``cuda``: a CUDA line that armtorch does not know
+#: ``render``: the recipe that it gives is refused
+#: Seen by building only: ``build``, ``audit`` (linkage), ``test``
+FindingKind = Literal[
+    "patch",
+    "licence",
+    "dependency",
+    "soname",
+    "layout",
+    "symbols",
+    "absent",
+    "malformed",
+    "integrity",
+    "tag",
+    "cuda",
+    "render",
+    "build",
+    "audit",
+    "test",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """Something about one release, or its wheel for one Python, that speaks against serving it."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    kind: FindingKind
+    #: plain words with the evidence; stands in the lock, so it names no host and no local path
+    detail: str
+    #: what a person can do about it, or what is waited for
+    next_step: str
+    #: the Python whose wheel it is about; None for the release as a whole
+    python: PythonBuildText | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held(Finding):
+    """One release, or its wheel for one Python, that a cell is not given."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    #: upstream's project
+    project: str
+    #: the release that is held back
+    version: str
+    #: the day (UTC) it was first held back on, ISO 8601
+    since: str
+    #: the version that is served in its place; "" where none is
+    instead: str = ""
+    #: digest of armtorch's code and data that a build was judged with: it is tried again when that
+    #: changes. "" for what `update` sees itself, and so looks at each time
+    judged_by: str = ""
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """Sort key."""
+        return (self.project, self.version, str(self.python or ""), self.kind, self.detail)
+
+    def __str__(self) -> str:
+        """``torchaudio 2.11.1 for Python 3.14: patch: ...; 2.11.0 is served``."""
+        python = f" for Python {self.python}" if self.python else ""
+        served = f"; {self.instead} is served" if self.instead else ""
+        return f"{self.project} {self.version}{python}: {self.kind}: {self.detail}{served}"
