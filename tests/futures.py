@@ -64,6 +64,8 @@ class Upstream(BaseModel):
 
     subdir: str = "linux-aarch64"
     accelerator: str = "cpu"
+    #: the torch that companions are for; the one that is published, where it is not said
+    for_torch: str = ""
     #: project -> version that is published
     release: Mapping[str, str] = {}
     pythons: tuple[str, ...] = _PYTHONS
@@ -120,7 +122,7 @@ def before(cell: str) -> list[TinyWheel]:
     projects = _TRIO
     release = BEFORE
     if cell == "cuda":
-        release = replace(BEFORE, accelerator="cuda132", triton="3.10.0")
+        release = replace(BEFORE, accelerator="cuda130", triton="3.10.0")
         projects = (*_TRIO, "triton")
     elif cell == "osx":
         release = replace(BEFORE, subdir="osx-arm64")
@@ -131,7 +133,7 @@ def published(day: Upstream) -> list[TinyWheel]:
     """Make the wheels of a day."""
     release = Release(
         subdir=day.subdir,
-        torch=day.release.get("torch", BEFORE.torch),
+        torch=day.for_torch or day.release.get("torch", BEFORE.torch),
         torchvision=day.release.get("torchvision", BEFORE.torchvision),
         torchaudio=day.release.get("torchaudio", BEFORE.torchaudio),
         triton=day.release.get("triton", "3.10.0"),

@@ -14,6 +14,7 @@ from generator.stages.project import Project
 from tests.futures import Future, before, futures, published
 from tests.in_process import lock_of, project_at, run
 from tests.index_server import Behaviour, IndexServer
+from tests.synthetic_wheels import write_zip
 
 pytestmark = pytest.mark.integration
 
@@ -64,9 +65,10 @@ def test_the_future(future: Future, yesterdays: dict[str, Path], tmp_path: Path)
         project = project_at(folder / "feedstock", server.url, folder / "cache")
         for day in future.days:
             for wheel in published(day):
-                path = wheel.write(folder / "wheels")
-                if other := day.file_name.get(wheel.project):
-                    path.rename(path.with_name(other.replace("{name}", path.stem)))
+                name = day.file_name.get(wheel.project, "{name}.whl")
+                stem = wheel.filename.removesuffix(".whl")
+                path = folder / "wheels" / name.replace("{name}", stem)
+                write_zip(path, wheel.members_in_order())
             listed = {path.name for path in (folder / "wheels").glob("*.whl")}
             for glob, reason in day.yank.items():
                 server.behaviour.yanked |= dict.fromkeys(fnmatch.filter(listed, glob), reason)
