@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from benchmarks.backtest import backtest
+from benchmarks.backtest_report import backtest_table
 from benchmarks.measuring import run_module
 
 
@@ -109,6 +110,7 @@ def _build(*cell: str) -> dict[str, Any]:
 
 
 main.add_command(backtest)
+main.add_command(backtest_table)
 
 if __name__ == "__main__":
     main()

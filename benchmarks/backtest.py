@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 from platformdirs import user_cache_path
@@ -22,11 +22,10 @@ from platformdirs import user_cache_path
 from benchmarks.backtest_events import CELLS, Event, Upload, events, expected, uploads
 from benchmarks.backtest_judging import Verdict, judge
 from benchmarks.backtest_layout import refusals
-from tests.in_process import Ran, lock_of, project_at, run
 from benchmarks.backtest_rows import without_rows_for
 from benchmarks.past_index import PastIndex, RealIndex
-from generator.model import Lock
 from generator.upstream import read_pip_configuration
+from tests.in_process import Ran, lock_of, project_at, run
 from tests.other_data import copy_data, other_data
 
 HERE: Final = Path(__file__).parent

@@ -9,8 +9,8 @@ from typing import Final, Literal
 from packaging.version import Version
 
 from benchmarks.backtest_events import Event, Expected
-from tests.in_process import Ran
 from generator.model import Cell, Lock, PythonBuild
+from tests.in_process import Ran
 
 #: complete: all that upstream had for the newest torch; held: less, and the lock says what is held
 #: back and why; wrong: a companion that upstream made for another torch; unsaid: less, and nothing

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import re
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -73,12 +72,24 @@ def _refusal(
     for rule, found in taken:
         if "patch" in rule and rule["do"] == "unpack":
             for member in found:
-                places = len(re.findall(rule["patch"]["pattern"], _text(index, wheel, member)))
-                if places != 1:
-                    yield (
-                        f"{wheel.filename}: {member} has {places} places that match the patch, "
-                        "not 1"
-                    )
+                text = _text(index, wheel, member)
+                try:
+                    script.patch(_written_nowhere(), _of_text(wheel, member, text), member, "",
+                                 rule["patch"])  # fmt: skip
+                except script.RefusedError as error:
+                    yield str(error).splitlines()[0]
+
+
+def _written_nowhere() -> SimpleNamespace:
+    """A package as the recipe's functions see one; nothing that they write is kept."""
+    ignore = lambda *_: None  # noqa: E731
+    return SimpleNamespace(write=ignore, unpack=ignore, patched={}, unpatched={})
+
+
+def _of_text(wheel: Wheel, member: str, text: str) -> SimpleNamespace:
+    """A wheel as the recipe's functions see one, of which they read one member."""
+    members = {member: zipfile.ZipInfo(member)}
+    return SimpleNamespace(name=wheel.filename, members=members, text=lambda _: text)
 
 
 def _text(index: PastIndex, wheel: Wheel, member: str) -> str:

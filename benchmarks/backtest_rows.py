@@ -1,7 +1,8 @@
 """Leaves out the rows of data files that were written for an event: what the next one will meet.
 
 A row that names versions was written when the first of them was there. At an event it is left out
-where that first one is the event's own release or later.
+where that first one is the event's own release or later. Rows for a CUDA line, and for the names
+that NVIDIA's wheels have of its major version, were written for the first torch of that line.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any, Final
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
 
-from benchmarks.backtest_events import PROJECTS, Event, Upload
+from benchmarks.backtest_events import PROJECTS, Event, Upload, pairs
 
 #: packages of a row of licenses.yaml and sonames.yaml -> the project that they are made of
 _OF_TORCH: Final = "torch"
@@ -37,14 +38,27 @@ def without_rows_for(event: Event, found: Iterable[Upload]) -> Callable[[str, An
         days = [when for (p, v), when in first.items() if p == project and v in wanted]
         return bool(specifier) and (not days or min(days) >= started)
 
+    lines = {line: torch for torch, row in pairs().items() for line in row.get("cuda", [])}
+
+    def unknown(key: str) -> bool:
+        """Whether a row of this name is about a CUDA that the event brought, or a later one."""
+        torches = [
+            torch for line, torch in lines.items()
+            if key == line or key.endswith(f"-cu{line.partition('.')[0]}")
+        ]  # fmt: skip
+        return bool(torches) and all(new("torch", f"=={torch}") for torch in torches)
+
     def change(_name: str, content: Any) -> Any:
-        return _without(content, new, _OF_TORCH)
+        return _without_keys(_without(content, new, _OF_TORCH), unknown)
 
     return change
 
 
 def _without(node: Any, new: Callable[[str, str], bool], project: str) -> Any:
     """Copy a file's content without the rows that are new; ``project`` is whose versions count."""
+    if isinstance(node, dict) and isinstance(read := node.get("read_for"), list):
+        # a patch row names the versions whose member was read
+        return {**node, "read_for": [v for v in read if not new(project, f"=={v}")]}
     if isinstance(node, list):
         kept = [
             _without(each, new, _project(each, project))
@@ -62,6 +76,13 @@ def _without(node: Any, new: Callable[[str, str], bool], project: str) -> Any:
     return node
 
 
+def _without_keys(node: Any, unknown: Callable[[str], bool]) -> Any:
+    if isinstance(node, dict):
+        kept = {k: _without_keys(v, unknown) for k, v in node.items() if not unknown(str(k))}
+        return node if kept == node else kept
+    return node
+
+
 def _project(node: Any, project: str) -> str:
     """Whose versions a row is about: it says so, or stands below a project's name."""
     if isinstance(node, dict) and node.get("project") in PROJECTS:
@@ -76,6 +97,8 @@ def _project(node: Any, project: str) -> str:
 def _new(node: Any, new: Callable[[str, str], bool], project: str) -> bool:
     if not isinstance(node, dict):
         return False
+    if isinstance(patch := node.get("patch"), dict) and (read := patch.get("read_for")):
+        return all(new(project, f"=={version}") for version in read)
     said = node.get("versions")
     owner = _project(node, project)
     if isinstance(said, list):

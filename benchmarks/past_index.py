@@ -40,7 +40,7 @@ _AT_ONCE = 4
 
 def moment(text: str) -> dt.datetime:
     """Read an upload time (PEP 700: ISO 8601, UTC)."""
-    return dt.datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return dt.datetime.fromisoformat(text)
 
 
 @dataclass
@@ -74,7 +74,8 @@ class RealIndex:
 
     def part(self, row: Mapping[str, Any], first: int, last: int) -> bytes:
         """Return the bytes ``[first, last]`` of a listed file."""
-        sha256, size = row["hashes"]["sha256"], row["size"]
+        sha256: str = row["hashes"]["sha256"]
+        size: int = row["size"]
         folder = self.folder / "blocks" / sha256[:2] / sha256
         numbers = range(first // _BLOCK, last // _BLOCK + 1)
         with self._locks[sha256]:
@@ -96,7 +97,7 @@ class RealIndex:
 
     def metadata(self, row: Mapping[str, Any]) -> bytes:
         """Return the index's copy of METADATA (PEP 658)."""
-        path = self.folder / "metadata" / row["hashes"]["sha256"]
+        path = self.folder / "metadata" / str(row["hashes"]["sha256"])
         if not path.exists():
             atomic.write_bytes(path, self._get(f"{row['url']}.metadata", {}).content)
         return path.read_bytes()
@@ -170,7 +171,7 @@ class PastIndex(ThreadingHTTPServer):
     def row(self, filename: str) -> dict[str, Any] | None:
         """Return a file that some page has listed."""
         if filename not in self._rows:
-            self.rows(filename.split("-")[0])
+            self.rows(filename.split("-", maxsplit=1)[0])
         return self._rows.get(filename)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 from ruamel.yaml import YAML
@@ -119,7 +119,7 @@ def futures() -> tuple[Future, ...]:
 
 def before(cell: str) -> list[TinyWheel]:
     """The wheels that were there before a future begins."""
-    projects = _TRIO
+    projects: tuple[str, ...] = _TRIO
     release = BEFORE
     if cell == "cuda":
         release = replace(BEFORE, accelerator="cuda130", triton="3.10.0")

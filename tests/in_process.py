@@ -1,4 +1,4 @@
-"""Subcommands of armtorch in this process, over an index on this machine: quick, and no less true."""
+"""Subcommands of armtorch in this process, over an index on this machine."""
 
 from __future__ import annotations
 
@@ -76,9 +76,9 @@ def run(project: Project, *arguments: str) -> Ran:
     command = cli.get_command(click.Context(cli), arguments[0])
     assert command is not None
     out = io.StringIO()
-    with asked_once(project), contextlib.redirect_stdout(out):
-        with contextlib.redirect_stderr(io.StringIO()):
-            code, error, crash = _end(command, project, arguments[1:])
+    quiet = contextlib.redirect_stderr(io.StringIO())
+    with asked_once(project), contextlib.redirect_stdout(out), quiet:
+        code, error, crash = _end(command, project, arguments[1:])
     return Ran(exit_code=code, output=out.getvalue(), error=error, crash=crash)
 
 
@@ -100,7 +100,7 @@ def _end(
 def asked_once(project: Project) -> Iterator[None]:
     """Spare each run the process that asks pip for its configuration, which is known here."""
     pip = PipConfiguration(indexes=(project.environment["PIP_INDEX_URL"],))
-    with mock.patch.object(upstream_stage, "read_pip_configuration", lambda _: pip):
+    with mock.patch.object(upstream_stage, "read_pip_configuration", return_value=pip):
         yield
 
 

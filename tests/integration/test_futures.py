@@ -33,7 +33,7 @@ fill: [triton]
 @pytest.fixture(scope="module")
 def yesterdays(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """For each kind of cell a folder with wheels and a locked feedstock."""
-    found = {}
+    found: dict[str, Path] = {}
     for kind in sorted({future.cell for future in futures()}):
         folder = tmp_path_factory.mktemp(kind)
         for wheel in before(kind):
