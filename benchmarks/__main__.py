@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from benchmarks.backtest import backtest
+from benchmarks.backtest_build import backtest_build
 from benchmarks.backtest_report import backtest_table
 from benchmarks.measuring import run_module
 
@@ -111,6 +112,7 @@ def _build(*cell: str) -> dict[str, Any]:
 
 main.add_command(backtest)
 main.add_command(backtest_table)
+main.add_command(backtest_build)
 
 if __name__ == "__main__":
     main()
