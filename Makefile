@@ -26,6 +26,9 @@ APT := $(shell command -v apt-get)
 # gives a download up in the middle.
 APT_GET := apt-get -o Acquire::Retries=5 -o DPkg::Lock::Timeout=600
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --retries 10
+# A worker takes a file of tests at a time, in their order (tests/e2e is the longest), so that what
+# the tests of a file share is made once; what files share is made by one worker (made_once).
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 again = for pause in 5 30 stop; do $(1) && break; test $$pause != stop && sleep $$pause; done
 
 .PHONY: help channel test prove lint format docs schemas constraints emulator servers clean
@@ -40,10 +43,10 @@ channel: $(VENV)/.installed ## build a channel folder: SUBDIR= ACCELERATOR= PYTH
 
 test: $(VENV)/.test-installed emulator servers ## unit, integration and emulated end-to-end tests
 	@$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 prove: $(VENV)/.test-installed emulator servers ## the full counts, and the benchmarks whose figures are committed
-	ARMTORCH_TEST_COUNTS=prove $(BIN)/python -m pytest
+	ARMTORCH_TEST_COUNTS=prove $(PYTEST)
 	$(BIN)/python -m benchmarks --out benchmarks/results.json
 
 lint: $(VENV)/.test-installed ## ruff, mypy strict, import-linter, the workflows' schema and zizmor

@@ -71,6 +71,18 @@ class DataError(ArmtorchError):
     kind = "data"
 
 
+class UnknownError(DataError):
+    """Upstream has something that no row of a data file speaks of: it costs that release."""
+
+    kind = "unknown"
+
+
+class DependencyError(UnknownError):
+    """A requirement is not known by any conda name."""
+
+    kind = "dependency"
+
+
 class AbsentError(ArmtorchError):
     """Upstream answered, and what was asked for is not there."""
 
@@ -90,6 +102,12 @@ class MalformedError(ArmtorchError):
 
     exit_code = 12
     kind = "malformed"
+
+
+class CudaLineError(MalformedError):
+    """A wheel is for CUDA, and for no line of it that is known."""
+
+    kind = "cuda"
 
 
 class IntegrityError(ArmtorchError):

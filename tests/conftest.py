@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 from generator.channel import LocalChannel
@@ -24,6 +27,8 @@ from tests import forge, recorded
 
 ROOT = Path(__file__).parents[1]
 ARM = "linux-aarch64"
+#: seconds from which the summary names a file
+SLOW_FILE = 20
 
 # Generated inputs are the same in every run, and no clock judges them: what fails for one fails for
 # all, and a machine that stands still for a moment fails nothing.
@@ -52,6 +57,34 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if item.get_closest_marker("large"):
                 item.add_marker(pytest.mark.skip(reason="large; run it with pytest --large"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say where the time went: a file is what a worker takes at once (`--dist loadfile`)."""
+    seconds: defaultdict[str, float] = defaultdict(float)
+    for report in (each for reports in terminalreporter.stats.values() for each in reports):
+        if isinstance(report, pytest.TestReport):
+            seconds[report.location[0]] += report.duration
+    slow = sorted((-spent, name) for name, spent in seconds.items() if spent >= SLOW_FILE)
+    if slow:
+        terminalreporter.section(f"files of {SLOW_FILE} s or more")
+    for spent, name in slow:
+        terminalreporter.write_line(f"{-spent:5.0f} s {name}")
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """Return a folder that one worker of this run makes and that the others wait for."""
+    folder = factory.getbasetemp() / name
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = factory.getbasetemp().parent / name
+    made = folder.with_name(f"{name}.made")
+    with FileLock(f"{folder}.lock"):
+        if not made.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # what a worker left that failed
+            folder.mkdir()
+            make(folder)
+            made.touch()
+    return folder
 
 
 def missing(reason: str) -> NoReturn:
@@ -103,10 +136,11 @@ def cpu_variants(project: Project) -> tuple[Variant, ...]:
 def cpu_channel(
     project: Project, cpu_variants: tuple[Variant, ...], tmp_path_factory: pytest.TempPathFactory
 ) -> LocalChannel:
-    channel = LocalChannel(tmp_path_factory.mktemp("cpu") / "channel")
-    options = BuildOptions(channel=channel, jobs=2, level=1)
-    build_variants(project, cpu_variants, options).raise_for_failures()
-    return channel
+    def build(folder: Path) -> None:
+        options = BuildOptions(channel=LocalChannel(folder / "channel"), jobs=2, level=1)
+        build_variants(project, cpu_variants, options).raise_for_failures()
+
+    return LocalChannel(made_once(tmp_path_factory, "cpu", build) / "channel")
 
 
 @pytest.fixture(scope="session")

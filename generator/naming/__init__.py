@@ -1,6 +1,7 @@
 """PyPI names, SONAMEs and wheel tags in conda's terms; every fact stands in generator/data."""
 
-from generator.naming.projects import conda_name, spdx
+from generator.naming.licensing import Licence, licence_of
+from generator.naming.projects import conda_name
 from generator.naming.requirements import (
     RunDependency,
     conda_depends,
@@ -23,6 +24,7 @@ from generator.naming.virtual_packages import floor, virtual_packages
 __all__ = [
     "Bundled",
     "Library",
+    "Licence",
     "RunDependency",
     "SonameTable",
     "bundled",
@@ -32,9 +34,9 @@ __all__ = [
     "dropped_requirements",
     "floor",
     "library_depends",
+    "licence_of",
     "needed_libraries",
     "sonames",
-    "spdx",
     "torch_requirement",
     "unique",
     "virtual_packages",

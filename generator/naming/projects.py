@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Annotated, Final, Literal
 
-from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 from packaging.utils import canonicalize_name
 from pydantic import ConfigDict, Field
 from rattler import MatchSpec
@@ -16,7 +15,6 @@ from rattler.exceptions import InvalidMatchSpecError
 from generator.datafiles import DATA, load_data
 from generator.errors import DataError
 from generator.model.accelerator import ArmVariant
-from generator.model.wheel import Metadata
 
 _FILE: Final = "pypi_names.yaml"
 _CLOSED: Final = ConfigDict(extra="forbid")
@@ -111,30 +109,6 @@ def check_spec(spec: str, where: str) -> None:
 def conda_name(project: str) -> str:
     """Return the conda name of a PyPI project: ``torch`` is ``pytorch``, most are the same."""
     return name_map().row(project).conda
-
-
-def spdx(metadata: Metadata) -> str:
-    """Return the SPDX expression of a wheel's licence.
-
-    METADATA's own License-Expression (PEP 639) where it is one, else the project's row:
-    torchvision says ``BSD`` and torchaudio nothing but a classifier.
-
-    Raises:
-        DataError: METADATA does not state one, and there is no row.
-
-    """
-    try:
-        stated: str = canonicalize_license_expression(metadata.license)
-    except InvalidLicenseExpression:
-        stated = ""
-    if licence := stated or name_map().row(metadata.name).license:
-        return licence
-    raise DataError(
-        f"{metadata.name} {metadata.version} states {metadata.license!r}, which is no SPDX "
-        "expression, and has no licence row",
-        where=str(DATA / _FILE),
-        next_step="read its licence file and add `license:` to its row",
-    )
 
 
 def _bad(what: str) -> DataError:

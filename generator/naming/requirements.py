@@ -11,7 +11,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from generator.datafiles import DATA
-from generator.errors import DataError, MalformedError
+from generator.errors import DependencyError, MalformedError
 from generator.model.accelerator import Accelerator, ArmVariant
 from generator.model.python_build import PythonBuild
 from generator.model.subdir import Subdir
@@ -58,7 +58,7 @@ def conda_depends(
     Raises:
         MalformedError: a requirement is not PEP 508, or depends on the Python of a package that
             has none.
-        DataError: data/pypi_names.yaml has no row for an extra.
+        DependencyError: data/pypi_names.yaml has no row for an extra.
 
     """
     found: list[RunDependency] = []
@@ -240,7 +240,7 @@ def _extra(
     try:
         return row.extras[line][extra]
     except KeyError:
-        raise DataError(
+        raise DependencyError(
             f"nothing is known about {requirement.name}[{extra}] of line {line or 'unpinned'}",
             where=_NAMES,
             next_step=f"add projects.{requirement.name}.extras.'{line}'.{extra}",

@@ -5,7 +5,14 @@ from generator.rendering.folder import Difference, compare_tree, write_tree
 from generator.rendering.numbering import check_numbers, digests, number_builds
 from generator.rendering.recipe_rules import RecipeFolder, RuleFinding, judge, rules_markdown
 from generator.rendering.records import NamedRecord, tree_records, write_record_channel
-from generator.rendering.tree import GENERATED, RenderedTree, render
+from generator.rendering.tree import (
+    GENERATED,
+    RenderedTree,
+    recipe_files,
+    recipe_tree,
+    recipes,
+    render,
+)
 from generator.rendering.workflows import (
     PINS_FILE,
     WORKFLOWS,
@@ -32,6 +39,9 @@ __all__ = [
     "digests",
     "judge",
     "number_builds",
+    "recipe_files",
+    "recipe_tree",
+    "recipes",
     "render",
     "rules_markdown",
     "tree_records",

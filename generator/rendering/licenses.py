@@ -11,7 +11,8 @@ from packaging.specifiers import SpecifierSet
 from pydantic import ConfigDict
 
 from generator.datafiles import load_data
-from generator.model import Variant
+from generator.model import Metadata, Variant
+from generator.naming import licence_of
 
 _CLOSED = ConfigDict(extra="forbid")
 
@@ -62,6 +63,16 @@ def bundled_licenses(package: str, variants: Sequence[Variant]) -> tuple[Bundled
             for variant in variants
         )
     )
+
+
+def license_note(metadata: Metadata) -> str:
+    """Return what stands in for the licence text that a wheel does not carry."""
+    licence = licence_of(metadata)
+    text = f"The wheel of {metadata.name} {metadata.version} carries no licence text.\n"
+    text += f"Its METADATA states: {metadata.license or 'nothing'}\n"
+    if not licence.unknown:
+        text += f"In SPDX's words (https://spdx.org/licenses): {licence.expression}\n"
+    return text + (f"Upstream: {metadata.home}\n" if metadata.home else "")
 
 
 def with_bundled(expression: str, found: Iterable[BundledLicense]) -> str:

@@ -10,7 +10,7 @@ from generator.errors import RenderError
 from generator.feedstock import Feedstock
 from generator.matrix import METAPACKAGES
 from generator.model import Cell, Lock, Metadata, Variant
-from generator.naming import spdx
+from generator.naming import licence_of
 from generator.rendering import templates
 from generator.rendering.conditions import Place, Row, condition, rows
 from generator.rendering.licenses import bundled_licenses, with_bundled
@@ -100,16 +100,16 @@ def _line_facts(inputs: RecipeInputs) -> dict[str, object]:
     constraints = {Place.of(v): constraint_specs(v) for v in variants}
     scripts = {Place.of(v): v.wheels[0].console_scripts for v in variants}
     metadata = [lock.metadata[variant.wheels[0].metadata] for variant in variants]
+    licences = {licence_of(each) for each in metadata}
+    expression = one({licence.expression for licence in licences}, inputs, "licences")
     files, site_packages = _contents(inputs)
     return facts | {
         "sources": list_lines(_sources(inputs), keyed=True),
         "run": list_lines(rows(run)),
         "run_constraints": list_lines(rows(constraints)),
         "entry_points": list_lines(rows(scripts)),
-        "license": with_bundled(
-            one({spdx(each) for each in metadata}, inputs, "licences"),
-            bundled_licenses(inputs.package, variants),
-        ),
+        "license": with_bundled(expression, bundled_licenses(inputs.package, variants)),
+        "license_unknown": next((repr(each.unknown)[:80] for each in licences if each.unknown), ""),
         "license_file": license_file(inputs, metadata),
         "summary": metadata[0].summary,
         "home": metadata[0].home,

@@ -13,7 +13,7 @@ from generator.matrix import METAPACKAGES, variants
 from generator.model import Cell, Lock, Variant
 from generator.rendering import templates
 from generator.rendering.layout import layout_text
-from generator.rendering.licenses import bundled_licenses
+from generator.rendering.licenses import bundled_licenses, license_note
 from generator.rendering.recipe import RecipeInputs, recipe_text
 from generator.rendering.variant_files import ci_support_text, variants_text, zip_groups
 from generator.rendering.workflows import workflow_files
@@ -37,17 +37,25 @@ def render(feedstock: Feedstock, lock: Lock) -> RenderedTree:
 
     Raises:
         RenderError: the lock holds something recipes cannot express.
-        DataError: a data file lacks a fact.
+        MalformedError: METADATA that makes no sense.
+        UnknownError: a data file lacks a fact.
 
     """
+    tree = recipe_tree(feedstock, lock)
+    files = {**workflow_files(feedstock), **tree.files}
+    return RenderedTree(MappingProxyType(dict(sorted(files.items()))), tree.variants)
+
+
+def recipe_tree(feedstock: Feedstock, lock: Lock) -> RenderedTree:
+    """Render recipes and variant configs only, which a lock can spoil; raises as `render`."""
     found = variants(feedstock, lock)
-    files: dict[str, bytes] = workflow_files(feedstock)
+    files: dict[str, bytes] = {}
     for inputs in recipes(feedstock, lock, found):
         files.update(recipe_files(inputs))
         zipped = zip_groups(inputs.variants)
         for variant in inputs.variants:
             files[variant.config_path] = ci_support_text(variant, zipped).encode("utf-8")
-    return RenderedTree(MappingProxyType(dict(sorted(files.items()))), found)
+    return RenderedTree(MappingProxyType(files), found)
 
 
 def recipes(
@@ -92,7 +100,10 @@ def recipe_files(inputs: RecipeInputs) -> dict[str, bytes]:
     if smoke:
         files["smoke.py"] = templates.read(f"tests/{inputs.package}.py")
     if "\n  license_file: LICENSE\n" in recipe:
-        own = any(variant.wheels for variant in inputs.variants)
-        name = inputs.package if own else "metapackage"
-        files["LICENSE"] = templates.read(f"licenses/{name}.txt")
+        wheel = next((wheel for variant in inputs.variants for wheel in variant.wheels), None)
+        files["LICENSE"] = (
+            templates.read("licenses/metapackage.txt")
+            if wheel is None
+            else license_note(inputs.lock.metadata[wheel.metadata]).encode("utf-8")
+        )
     return {f"{folder}/{name}": content for name, content in files.items()}

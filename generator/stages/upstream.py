@@ -16,6 +16,7 @@ from generator.feedstock import Feedstock
 from generator.lock import LockDiff, diff_locks, write_lock
 from generator.model import Lock, Wheel
 from generator.rendering import number_builds
+from generator.stages.judging import judges, proven
 from generator.stages.project import Project
 from generator.upstream import (
     FactsCache,
@@ -30,6 +31,7 @@ from generator.upstream import (
     plain_session,
     read_pip_configuration,
     update,
+    with_old_days,
 )
 
 
@@ -55,29 +57,33 @@ def update_lock(project: Project, *, dry_run: bool = False) -> UpdateResult:
 
     """
     feedstock, old = project.declared(), project.locked()
+    today = dt.datetime.now(dt.UTC).date().isoformat()
     with _upstream(project, feedstock) as (web, indexes):
+        reader = WheelReader(
+            web=web,
+            cache=FactsCache(project.cache / "facts"),
+            policies=feedstock.policies,
+            narrator=project.narrator,
+        )
         outcome = update(
             feedstock,
             old,
-            reader=WheelReader(
-                web=web,
-                cache=FactsCache(project.cache / "facts"),
-                policies=feedstock.policies,
-                narrator=project.narrator,
-            ),
+            reader=reader,
             indexes=indexes,
             subdirs=subdirs(),
             narrator=project.narrator,
             obtain=partial(_obtain, project, web.policy),
-            today=dt.datetime.now(dt.UTC).date().isoformat(),
+            today=today,
+            judges=judges(feedstock, reader),
         )
-    if old.cells and not outcome.lock.cells:
+    lock = with_old_days(proven(feedstock, outcome.lock, old, today=today), old)
+    if old.cells and not lock.cells and not lock.held:
         raise AbsentError(
             f"no index has any of the {len(old.cells)} cells of the lock any more",
             where=str(project.feedstock),
             next_step="check the index; to start anew on purpose, delete the lock",
         )
-    lock = number_builds(feedstock, outcome.lock, old)
+    lock = number_builds(feedstock, lock, old)
     if not dry_run and lock != old:
         write_lock(lock, project.lock)
     return UpdateResult(

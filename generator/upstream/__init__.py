@@ -1,7 +1,10 @@
 """Upstream indexes and wheels: what is offered, what it says of itself, which trio is chosen."""
 
+from generator.upstream.cells import wheel_row
 from generator.upstream.facts import FactsCache
+from generator.upstream.holding import with_old_days
 from generator.upstream.indexes import Index, open_index
+from generator.upstream.judging import AGAINST, Judge, Prospect, finding_of
 from generator.upstream.offers import Offer
 from generator.upstream.pip_configuration import PipConfiguration, read_pip_configuration
 from generator.upstream.session import HttpPolicy, Web, open_web, plain_session
@@ -11,19 +14,25 @@ from generator.upstream.wheel_reader import WheelReader
 from generator.urls import public_url
 
 __all__ = [
+    "AGAINST",
     "FactsCache",
     "HttpPolicy",
     "Index",
+    "Judge",
     "Offer",
     "Outcome",
     "PipConfiguration",
+    "Prospect",
     "Traffic",
     "Web",
     "WheelReader",
+    "finding_of",
     "open_index",
     "open_web",
     "plain_session",
     "public_url",
     "read_pip_configuration",
     "update",
+    "wheel_row",
+    "with_old_days",
 ]

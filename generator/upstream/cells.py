@@ -4,38 +4,38 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 
 from packaging.specifiers import SpecifierSet
 
-from generator.console import Narrator
-from generator.errors import ArmtorchError, MalformedError, UnreachableError
+from generator.errors import ArmtorchError, UnreachableError
 from generator.model.cell import Absence, AbsenceReason, Cell, TrainName
+from generator.model.held import Held
 from generator.model.python_build import PythonBuild
 from generator.model.wheel import Metadata, Wheel
 from generator.upstream.accelerators import Target, built_for, held_to_claim
-from generator.upstream.catalogue import Catalogue
-from generator.upstream.choosing import Draft
+from generator.upstream.catalogue import Catalogue, Release
+from generator.upstream.drafts import Draft
 from generator.upstream.facts import WheelFacts
+from generator.upstream.holding import held_rows
 from generator.upstream.indexes import TWO_HASHES
+from generator.upstream.judging import BROKEN, finding_of
 from generator.upstream.offers import Offer
 from generator.upstream.policy import SharingRules, TrioPolicy
+from generator.upstream.reading import Read, key_of
 from generator.upstream.sharing import Comparison, Unproven, compare
 from generator.upstream.wheel_reader import WheelReader
 
-#: threads that read wheels; more gains nothing against one server
-READERS = 8
 _PATCHES = range(50)
 
 
 @dataclass(frozen=True)
 class BuiltCell:
-    """A cell, the METADATA its wheels refer to, and the errors met on the way."""
+    """A cell, the METADATA its wheels refer to, and what did not answer on the way."""
 
     cell: Cell
     metadata: Mapping[str, Metadata]
-    findings: tuple[ArmtorchError, ...]
+    silent: tuple[UnreachableError, ...]
 
 
 @dataclass(frozen=True)
@@ -46,15 +46,6 @@ class Pick:
     offer: Offer
 
 
-#: by index and file name
-Read = Mapping[tuple[str, str], WheelFacts | ArmtorchError]
-
-
-def key_of(offer: Offer) -> tuple[str, str]:
-    """Name an offer among those of a train: two indexes may give one name to two wheels."""
-    return offer.index, offer.filename
-
-
 def picks(draft: Draft, catalogue: Catalogue) -> tuple[tuple[Pick, ...], tuple[Absence, ...]]:
     """Pick the wheels of a draft, torch first; say for which Pythons one is missing."""
     found: dict[tuple[str, str], Pick] = {}
@@ -62,6 +53,8 @@ def picks(draft: Draft, catalogue: Catalogue) -> tuple[tuple[Pick, ...], tuple[A
     subdir = draft.wish.subdir
     for project, release in draft.releases.items():
         for python in draft.pythons:
+            if draft.leaves_out(project, python):
+                continue
             offer = catalogue.best(project, release, subdir, python)
             if offer is not None:
                 found.setdefault(key_of(offer), Pick(project, offer))
@@ -70,31 +63,9 @@ def picks(draft: Draft, catalogue: Catalogue) -> tuple[tuple[Pick, ...], tuple[A
     absent.extend(
         _not_served("torch", draft, python, catalogue)
         for python in draft.wish.pythons or ()
-        if python not in draft.pythons
+        if python not in draft.pythons and not draft.leaves_out("torch", python)
     )
     return tuple(found.values()), tuple(absent)
-
-
-def read_all(offers: Iterable[Offer], reader: WheelReader, narrator: Narrator) -> Read:
-    """Read the wheels in parallel; what fails is returned in the place of the facts."""
-    by_name = {key_of(offer): offer for offer in offers}
-    read: dict[tuple[str, str], WheelFacts | ArmtorchError] = {}
-    if not by_name:
-        return read
-    pool = ThreadPoolExecutor(max_workers=READERS)
-    try:
-        with narrator.task("reading wheels", total=len(by_name)) as task:
-            running = {pool.submit(reader.wheel, offer): name for name, offer in by_name.items()}
-            for done in as_completed(running):
-                error = done.exception()
-                if isinstance(error, ArmtorchError):
-                    read[running[done]] = error
-                else:
-                    read[running[done]] = done.result()
-                task.advance(1)
-    finally:
-        pool.shutdown(cancel_futures=True)
-    return read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +76,8 @@ class CellMaker:
     reader: WheelReader
     policy: TrioPolicy
     rules: SharingRules
+    #: the day (UTC), ISO 8601
+    today: str
 
     def make(self, draft: Draft, line: str, read: Read) -> BuiltCell:
         """Make the cell.
@@ -115,19 +88,20 @@ class CellMaker:
         """
         chosen, absent = picks(draft, self.catalogue)
         usable: list[tuple[Pick, WheelFacts]] = []
-        missing = [*draft.absent, *absent]
-        findings: list[ArmtorchError] = []
+        missing, held = [*draft.absent, *absent], [*draft.held]
+        silent: list[UnreachableError] = []
         for pick in chosen:
             facts = read[key_of(pick.offer)]
-            if isinstance(facts, ArmtorchError):
-                findings.append(facts)
-                missing.append(_unusable(pick, _reason_of(facts), str(facts.what)))
+            if isinstance(facts, UnreachableError):
+                silent.append(facts)
+                missing.append(_unusable(pick, "unreachable", facts.what))
                 continue
             try:
+                if isinstance(facts, ArmtorchError):
+                    raise facts
                 why = self._misfit(pick, facts, draft)
-            except MalformedError as error:
-                findings.append(error)
-                missing.append(_unusable(pick, "malformed", error.what))
+            except BROKEN as error:
+                held += self._held(pick, error)
                 continue
             if why is not None:
                 missing.append(_unusable(pick, "incompatible", why))
@@ -153,14 +127,22 @@ class CellMaker:
                 # conda versions have no local part; which wheel it is, the wheels' own rows say
                 trio={project: each.version.public for project, each in draft.trio.items()},  # type: ignore[misc]
                 fill={project: each.version.public for project, each in draft.fill.items()},
-                wheels=tuple(_wheel(pick.offer, facts, draft.wish.train) for pick, facts in kept),
+                wheels=tuple(
+                    wheel_row(pick.offer, facts, draft.wish.train) for pick, facts in kept
+                ),
                 sharing=found.sharing if found else None,
                 absent=tuple(missing),
+                held=tuple(held),
                 libraries=_libraries(kept, found),
             ),
             {facts.metadata.sha256: facts.metadata.metadata for _, facts in kept},
-            tuple(findings),
+            tuple(silent),
         )
+
+    def _held(self, pick: Pick, error: ArmtorchError) -> tuple[Held, ...]:
+        finding = finding_of(error, None if pick.offer.abi3 else pick.offer.python())
+        release = Release(pick.offer.version)
+        return held_rows(pick.project, [(release, (finding,))], since=self.today)
 
     def _misfit(self, pick: Pick, facts: WheelFacts, draft: Draft) -> str | None:
         """Say why a wheel that was read does not belong into the cell after all.
@@ -222,7 +204,8 @@ def with_old_origins(cell: Cell, old: Iterable[Wheel]) -> Cell:
     )
 
 
-def _wheel(offer: Offer, facts: WheelFacts, train: TrainName) -> Wheel:
+def wheel_row(offer: Offer, facts: WheelFacts, train: TrainName) -> Wheel:
+    """Return what the lock says of a wheel."""
     return Wheel(
         project=offer.project,
         version=str(offer.version),
@@ -278,13 +261,6 @@ def _unusable(pick: Pick, reason: AbsenceReason, detail: str) -> Absence:
         detail=detail,
         python=str(python) if python else "",
     )
-
-
-def _reason_of(error: ArmtorchError) -> AbsenceReason:
-    """D7's word for what went wrong with one file."""
-    if isinstance(error, UnreachableError):
-        return "unreachable"
-    return "absent" if error.kind == "absent" else "malformed"
 
 
 def _stand_apart(apart: tuple[Unproven, ...]) -> list[Absence]:

@@ -1,128 +1,114 @@
-"""Chooses the releases that become cells, reading only the METADATA that the choice needs."""
+"""Chooses the releases that become cells, and holds back what speaks against being served."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass, replace
+from itertools import chain
 
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from generator.errors import (
-    AbsentError,
-    ArmtorchError,
-    IntegrityError,
-    MalformedError,
-    NoTrioError,
-)
+from generator.errors import NoTrioError
 from generator.model.accelerator import Accelerator
-from generator.model.cell import Absence
+from generator.model.cell import Absence, HeldCell
+from generator.model.held import Finding, Held
 from generator.model.python_build import PythonBuild
 from generator.model.subdir import Subdir
 from generator.model.wheel import Fill
 from generator.upstream.accelerators import Target, built_for, held_to_claim
 from generator.upstream.catalogue import Catalogue, Release
 from generator.upstream.claims import may_be
+from generator.upstream.drafts import Choice, Draft, Wanted
 from generator.upstream.fill import choose_fill
-from generator.upstream.offers import promised
+from generator.upstream.holding import Refused, held_rows, of_place, take_best
+from generator.upstream.judging import BROKEN, Bench, Prospect, finding_of
+from generator.upstream.offers import Offer, promised
 from generator.upstream.policy import TrioPolicy
 from generator.upstream.targets import active, environment
-from generator.upstream.trio import TorchChoice, solve_companion
+from generator.upstream.trio import TorchChoice, companions
 from generator.upstream.wheel_reader import WheelReader
 from generator.upstream.wishes import Wish, of_train
 
-#: what makes one file unusable, while its server does answer
-BROKEN: Final = (AbsentError, MalformedError, IntegrityError)
-
 
 @dataclass(frozen=True, kw_only=True)
-class Draft:
-    """A cell to be: versions are chosen, wheels not read yet."""
+class _Torch:
+    """A torch release that a wish may take, and what fits it by what is said."""
 
     wish: Wish
+    release: Release
     accelerator: Accelerator
-    pythons: tuple[PythonBuild, ...]
-    trio: Mapping[str, Release]
-    #: what the base channel lacks
-    fill: Mapping[Fill, Release] = field(default_factory=dict)
-    absent: tuple[Absence, ...] = ()
+    wheels: Mapping[PythonBuild, Offer]
+    #: what it requires itself, for its first Python
+    requires: tuple[Requirement, ...]
 
     @property
-    def releases(self) -> dict[str, Release]:
-        """The release of every project, the trio first."""
-        return {**self.trio, **{str(project): found for project, found in self.fill.items()}}
+    def version(self) -> Version:
+        return Version(self.release.version.public)
 
     @property
-    def torch(self) -> Version:
-        """The version of torch, without its local part."""
-        return Version(self.trio["torch"].version.public)
+    def pythons(self) -> tuple[PythonBuild, ...]:
+        return tuple(self.wheels)
+
+    def without(self, found: tuple[Finding, ...]) -> _Torch:
+        """Leave out the Pythons that findings are about."""
+        bad = {each.python for each in found}
+        kept = {python: offer for python, offer in self.wheels.items() if python not in bad}
+        return replace(self, wheels=kept)
 
 
-@dataclass
-class _Wanted:
-    """What a wish still waits for, while releases go by from the newest on."""
+@dataclass(frozen=True)
+class _Fitting:
+    """The releases of a companion that fit a torch by what is said, newest first."""
 
-    wish: Wish
-    open: set[str]
-    minors: set[tuple[int, int]] = field(default_factory=set)
-    releases: set[Version] = field(default_factory=set)
-
-    def takes(self, version: Version, *, complete: bool) -> bool:
-        """Whether a release is one of those; counts it."""
-        got = {"newest", *(("newest-complete",) if complete else ())} & self.open
-        self.open -= got
-        minor = version.release[0], version.minor
-        new_minor = minor not in self.minors and len(self.minors) < self.wish.minors
-        new = version not in self.releases and len(self.releases) < self.wish.releases
-        if new_minor:
-            self.minors.add(minor)
-        if new:
-            self.releases.add(version)
-        return bool(got) or new_minor or new
-
-    @property
-    def done(self) -> bool:
-        """Whether nothing that is older can be wanted."""
-        return (
-            not self.open
-            and len(self.minors) >= self.wish.minors
-            and len(self.releases) >= self.wish.releases
-        )
+    releases: Iterator[Release]
+    #: those that are passed over on the way, since their METADATA cannot be read
+    refused: list[Refused]
+    #: why there is none, where that is so
+    why: str | None
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Chooser:
-    """Finds the drafts of wishes in one catalogue; malformed wheels it steps over are findings."""
+    """Finds the drafts of wishes in one catalogue."""
 
     catalogue: Catalogue
     projects: tuple[str, ...]
     reader: WheelReader
     policy: TrioPolicy
+    bench: Bench
+    #: the day (UTC), ISO 8601
+    today: str
     #: what else is repacked where torch asks for it
     fill: tuple[Fill, ...] = ()
     #: versions of torch that the stable train has, per subdir: no candidates any more
     released: Callable[[Subdir], Collection[Version]] = lambda _: ()
-    findings: list[ArmtorchError] = field(default_factory=list)
 
-    def drafts(self, wish: Wish) -> tuple[Draft, ...]:
-        """Return the releases the wish keeps, newest first; none where upstream has none.
+    def choose(self, wish: Wish) -> Choice:
+        """Return the releases the wish keeps, and what is held back of those it would have kept.
 
         Raises:
             UnreachableError: METADATA that the choice needs cannot be had now.
 
         """
         kept: list[Draft] = []
-        wanted = _Wanted(wish, set(wish.keep))
-        for draft in self._candidates(wish):
-            complete = all(project in draft.trio for project in self.projects)
-            if wanted.takes(draft.torch, complete=complete):
-                kept.append(draft)
+        held: list[Held] = []
+        wanted = Wanted(wish, set(wish.keep))
+        for torch in self._candidates(wish, held):
+            fitting = {p: self._fitting(p, torch) for p in self.projects if p != "torch"}
+            possible = all(each.why is None for each in fitting.values())
+            if wanted.wants(torch.version, complete=possible):
+                draft = self._draft(torch, fitting, held)
+                complete = draft is not None and all(p in draft.trio for p in self.projects)
+                if draft is not None and wanted.wants(torch.version, complete=complete):
+                    wanted.take(torch.version, complete=complete)
+                    kept.append(draft)
             if wanted.done:
                 break
-        return tuple(kept)
+        return Choice(tuple(kept), tuple(_of_place(wish, kept, held)))
 
-    def _candidates(self, wish: Wish) -> Iterator[Draft]:
+    def _candidates(self, wish: Wish, held: list[Held]) -> Iterator[_Torch]:
+        """Yield the torch releases for a wish, newest first; add unreadable ones to ``held``."""
         released = frozenset(self.released(wish.subdir)) if wish.train == "rc" else frozenset()
         for release in self.catalogue.releases("torch", wish.subdir):
             version = Version(release.version.public)
@@ -132,107 +118,159 @@ class Chooser:
                 continue
             served = self.catalogue.pythons("torch", release, wish.subdir)
             pythons = tuple(p for p in served if wish.pythons is None or p in wish.pythons)
-            accelerator = self._accelerator(wish, release, pythons)
-            if accelerator is not None and wish.fits(accelerator):
-                yield self._draft(wish, release, accelerator, pythons)
+            wheels = self._wheels("torch", release, wish, pythons)
+            accelerator = self._accelerator(wish, wheels)
+            if isinstance(accelerator, Finding):
+                if (accelerator.kind, wish.accelerator) == ("cuda", "cpu"):
+                    continue  # whatever line that is, it is CUDA
+                held += held_rows("torch", [(release, (accelerator,))], since=self.today)
+            elif accelerator is not None and wish.fits(accelerator):
+                said = self._said(wish, wheels)
+                yield _Torch(
+                    wish=wish,
+                    release=release,
+                    accelerator=accelerator,
+                    wheels=wheels,
+                    requires=() if isinstance(said, Finding) else said,
+                )
+
+    def _wheels(
+        self, project: str, release: Release, wish: Wish, pythons: tuple[PythonBuild, ...]
+    ) -> dict[PythonBuild, Offer]:
+        found = (
+            (python, self.catalogue.best(project, release, wish.subdir, python))
+            for python in pythons
+        )
+        return {python: offer for python, offer in found if offer is not None}
 
     def _accelerator(
-        self, wish: Wish, release: Release, pythons: tuple[PythonBuild, ...]
-    ) -> Accelerator | None:
+        self, wish: Wish, wheels: Mapping[PythonBuild, Offer]
+    ) -> Accelerator | Finding | None:
         """Read what the release was built for from the first wheel whose METADATA is sound."""
-        for python in pythons:
-            offer = self.catalogue.best("torch", release, wish.subdir, python)
-            if offer is None:
-                continue
+        first: Finding | None = None
+        for python, offer in wheels.items():
             try:
                 promised(offer, wish.train)
                 target = Target(wish.subdir, python)
                 found = built_for(offer, target, self.reader, self.policy.cuda_requirements)
                 return held_to_claim(offer, found)
             except BROKEN as error:
-                self._note(error)
-        return None
+                first = first or finding_of(error)
+        return first
 
     def _draft(
-        self,
-        wish: Wish,
-        release: Release,
-        accelerator: Accelerator,
-        pythons: tuple[PythonBuild, ...],
-    ) -> Draft:
-        requires = self._of_torch(wish, release, pythons)
-        choice = TorchChoice(
-            version=release.version,
-            subdir=wish.subdir.name,
-            accelerator=accelerator,
-            requires=requires,
+        self, torch: _Torch, fitting: Mapping[str, _Fitting], held: list[Held]
+    ) -> Draft | None:
+        """Judge a torch and what fits it; None, and rows in ``held``, where it is held."""
+        findings = self.bench.findings(self._prospect("torch", torch.release, torch))
+        own = held_rows("torch", [(torch.release, findings)], since=self.today)
+        if any(each.python is None for each in findings):
+            held += own
+            return None
+        torch = torch.without(findings)
+        trio, rows = {"torch": torch.release}, [*own]
+
+        def take(
+            project: str, releases: Iterator[Release], refused: list[Refused]
+        ) -> Release | None:
+            taken, left_out = take_best(
+                releases, refused, lambda each: self._prospect(project, each, torch), self.bench
+            )
+            # where none can be served, the newest says why
+            newer = refused if taken else refused[:1]
+            rows.extend(held_rows(project, newer, since=self.today, instead=taken))
+            if taken:
+                rows.extend(held_rows(project, [(taken, left_out)], since=self.today))
+            return taken
+
+        for project, each in fitting.items():
+            if (release := take(project, each.releases, each.refused)) is not None:
+                trio[project] = release
+        fill, lacking = choose_fill(
+            self.fill if torch.requires else (),
+            torch.requires,
+            self.catalogue,
+            torch.wish.subdir,
+            torch.pythons,
+            lambda project, found: take(project, found, []),
         )
-        trio, absent = {"torch": release}, []
-        for project in self.projects:
-            if project == "torch":
-                continue
-            try:
-                trio[project] = self._companion(project, wish, choice, pythons)
-            except NoTrioError as error:
-                absent.append(Absence(package=project, reason="incompatible", detail=error.what))
-        fill, lacking = self._fill(wish, requires, pythons)
         return Draft(
-            wish=wish,
-            accelerator=accelerator,
-            pythons=pythons,
+            wish=torch.wish,
+            accelerator=torch.accelerator,
+            pythons=torch.pythons,
             trio=trio,
             fill=fill,
-            absent=(*absent, *lacking),
+            absent=(
+                *(
+                    Absence(package=project, reason="incompatible", detail=each.why)
+                    for project, each in fitting.items()
+                    if each.why is not None
+                ),
+                *lacking,
+            ),
+            held=tuple(rows),
         )
 
-    def _of_torch(
-        self, wish: Wish, release: Release, pythons: tuple[PythonBuild, ...]
-    ) -> tuple[Requirement, ...]:
-        """Read what torch requires for the first Python; nothing where that cannot be read."""
-        if not pythons:
-            return ()
-        try:
-            return self._requirements("torch", wish, release, pythons[0])
-        except BROKEN as error:
-            self._note(error)
-            return ()
+    def _prospect(self, project: str, release: Release, torch: _Torch) -> Prospect:
+        own = project == "torch"
+        return Prospect(
+            train=torch.wish.train,
+            subdir=torch.wish.subdir,
+            accelerator=torch.accelerator,
+            project=project,
+            release=release,
+            wheels=torch.wheels
+            if own
+            else self._wheels(project, release, torch.wish, torch.pythons),
+            torch=torch.wheels,
+        )
 
-    def _fill(
-        self, wish: Wish, requires: tuple[Requirement, ...], pythons: tuple[PythonBuild, ...]
-    ) -> tuple[dict[Fill, Release], tuple[Absence, ...]]:
-        if not self.fill or not requires:
-            return {}, ()
-        return choose_fill(self.fill, requires, self.catalogue, wish.subdir, pythons)
+    def _said(
+        self, wish: Wish, wheels: Mapping[PythonBuild, Offer]
+    ) -> tuple[Requirement, ...] | Finding:
+        """Read what a release requires for its first Python whose METADATA can be read."""
+        first: Finding | None = None
+        for python, offer in wheels.items():
+            try:
+                promised(offer, wish.train)
+                facts = self.reader.metadata(offer)
+                return active(facts.metadata.requires_dist, environment(wish.subdir, python))
+            except BROKEN as error:
+                first = first or finding_of(error)
+        return () if first is None else first
 
-    def _companion(
-        self, project: str, wish: Wish, choice: TorchChoice, pythons: tuple[PythonBuild, ...]
-    ) -> Release:
-        first: dict[Release, PythonBuild] = {}
+    def _fitting(self, project: str, torch: _Torch) -> _Fitting:
+        """Find what fits a torch by what is said."""
+        wish, refused = torch.wish, list[Refused]()
+        wheels: dict[Release, Mapping[PythonBuild, Offer]] = {}
         for release in self.catalogue.releases(project, wish.subdir):
             if not of_train(wish.train, release.version) or not may_be(
-                release.claim, str(choice.accelerator)
+                release.claim, str(torch.accelerator)
             ):
                 continue
-            served = (
-                p
-                for p in pythons
-                if self.catalogue.best(project, release, wish.subdir, p) is not None
-            )
-            python = next(served, None)
-            if python is not None:
-                first[release] = python
+            if found := self._wheels(project, release, wish, torch.pythons):
+                wheels[release] = found
 
         def requirements(release: Release) -> tuple[Requirement, ...] | None:
-            try:
-                return self._requirements(project, wish, release, first[release])
-            except BROKEN as error:
-                self._note(error)
+            said = self._said(wish, wheels[release])
+            if isinstance(said, Finding):
+                refused.append((release, (said,)))
                 return None
+            return said
 
+        choice = TorchChoice(
+            version=torch.release.version,
+            subdir=wish.subdir.name,
+            accelerator=torch.accelerator,
+            requires=torch.requires,
+        )
+        releases = companions(project, wheels, choice, self.policy.companions, requirements)
         try:
-            return solve_companion(project, first, choice, self.policy.companions, requirements)
+            newest = next(releases)
         except NoTrioError as error:
-            raise self._with_what_was_there(project, wish, error) from error
+            why = None if refused else self._with_what_was_there(project, wish, error).what
+            return _Fitting(iter(()), refused, why)
+        return _Fitting(chain([newest], releases), refused, None)
 
     def _with_what_was_there(self, project: str, wish: Wish, error: NoTrioError) -> NoTrioError:
         """Add to a refusal the newest wheel that is there and was not even considered."""
@@ -243,16 +281,9 @@ class Chooser:
                 return NoTrioError(what, where=error.where, next_step=error.next_step)
         return error
 
-    def _requirements(
-        self, project: str, wish: Wish, release: Release, python: PythonBuild
-    ) -> tuple[Requirement, ...]:
-        offer = self.catalogue.best(project, release, wish.subdir, python)
-        if offer is None:
-            return ()
-        promised(offer, wish.train)
-        facts = self.reader.metadata(offer)
-        return active(facts.metadata.requires_dist, environment(wish.subdir, python))
 
-    def _note(self, error: ArmtorchError) -> None:
-        if str(error) not in {str(known) for known in self.findings}:
-            self.findings.append(error)
+def _of_place(wish: Wish, kept: list[Draft], held: list[Held]) -> Iterator[HeldCell]:
+    """Say of the torch releases held back what is served in their place."""
+    for row in held:
+        older = (draft.torch for draft in kept if draft.torch < Version(row.version))
+        yield of_place(row, wish, instead=str(next(older, "")))

@@ -15,7 +15,10 @@ from generator.errors import MalformedError
 from generator.model.wheel import Metadata
 from generator.upstream.offers import Offer
 
-_LICENSE_FILE = re.compile(r"(licenses/.+|(licen[cs]e|copying|notice)[^/]*)", re.IGNORECASE)
+#: those that data/layout.yaml packages
+_LICENSE_FILE = re.compile(
+    r"(licenses/.+|(LICEN[CS]E|COPYING|NOTICE|licen[cs]e|copying|notice)[^/]*)"
+)
 _LICENSE_CLASSIFIER = "License :: "
 _HOME_LABELS = ("homepage", "home", "repository", "source", "sourcecode")
 
@@ -88,20 +91,17 @@ def parse_console_scripts(text: bytes, where: str) -> tuple[str, ...]:
 
 
 def _license(raw: RawMetadata) -> str:
-    """Prefer the SPDX expression (PEP 639), then a short License field, then the classifier."""
+    """Prefer the SPDX expression (PEP 639), then a short License field, then the classifiers.
+
+    Of several nobody says whether all of them hold or one is to be chosen.
+    """
     if expression := raw.get("license_expression"):
         return expression
     text = (raw.get("license") or "").strip()
     if text and "\n" not in text:
         return text
-    return next(
-        (
-            c.rsplit(" :: ", 1)[1]
-            for c in raw.get("classifiers") or ()
-            if c.startswith(_LICENSE_CLASSIFIER)
-        ),
-        "",
-    )
+    classifiers = [c for c in raw.get("classifiers") or () if c.startswith(_LICENSE_CLASSIFIER)]
+    return "; ".join(c.rsplit(" :: ", 1)[1] for c in classifiers)
 
 
 def _home(raw: RawMetadata) -> str:

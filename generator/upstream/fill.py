@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -20,6 +21,7 @@ def choose_fill(
     catalogue: Catalogue,
     subdir: Subdir,
     pythons: tuple[PythonBuild, ...],
+    take: Callable[[Fill, Iterator[Release]], Release | None] = lambda _, found: next(found, None),
 ) -> tuple[dict[Fill, Release], tuple[Absence, ...]]:
     """Return the newest release of each project that a torch's requirements admit (design D12).
 
@@ -30,6 +32,8 @@ def choose_fill(
         catalogue: what the train's indexes offer.
         subdir: the target.
         pythons: what torch is served for.
+        take: picks one of a project's fitting releases, which come newest first; None where none
+            of them can be served.
 
     Returns:
         The releases, and what is asked for and has no wheel.
@@ -47,8 +51,9 @@ def choose_fill(
             if requirement.specifier.contains(release.version, prereleases=True)
             and any(catalogue.best(project, release, subdir, python) for python in pythons)
         )
-        if (release := next(fitting, None)) is not None:
-            found[project] = release
+        if (first := next(fitting, None)) is not None:
+            if (release := take(project, chain([first], fitting))) is not None:
+                found[project] = release
         else:
             detail = f"no index has a wheel of {requirement} for {subdir}; torch needs it"
             absent.append(Absence(package=project, reason="absent", detail=detail))

@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from generator.errors import MalformedError
+from generator.errors import CudaLineError
 from generator.model.accelerator import Accelerator
 from generator.model.python_build import PythonBuild
 from generator.model.subdir import Subdir
@@ -40,7 +40,7 @@ def accelerator_of(
     """Read what a torch wheel was built for from its active requirements.
 
     Raises:
-        MalformedError: they ask for NVIDIA's libraries and none says which CUDA it is.
+        CudaLineError: they ask for NVIDIA's libraries and none says which CUDA it is.
 
     """
     names = {canonicalize_name(r.name): r for r in requirements}
@@ -57,7 +57,7 @@ def accelerator_of(
             major, minor = Version(pins[0]).release[0], Version(pins[0]).minor
             return _line(Accelerator((major, minor)), requirement, where)
     found = ", ".join(sorted({str(r) for _, r in marks}))
-    raise MalformedError(
+    raise CudaLineError(
         f"it needs {found}, and nothing says which CUDA that is",
         where=where,
         next_step="add a row to cuda_requirements in generator/data/trio_policy.yaml",
@@ -65,11 +65,11 @@ def accelerator_of(
 
 
 def _line(found: Accelerator, requirement: Requirement, where: str) -> Accelerator:
-    """Return a CUDA line; MalformedError for one that has no name, such as 13.99."""
+    """Return a CUDA line; CudaLineError for one that has no name, such as 13.99."""
     try:
         return Accelerator.parse(str(found))
     except ValueError as error:
-        raise MalformedError(
+        raise CudaLineError(
             f"it needs {requirement}, and there is no such CUDA line",
             where=where,
             next_step="report it upstream",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from packaging.requirements import Requirement
@@ -79,14 +79,14 @@ def judge(
     return Verdict(None)
 
 
-def solve_companion(
+def companions(
     project: str,
     releases: Iterable[Release],
     torch: TorchChoice,
     rows: tuple[CompanionRow, ...],
     requirements: Callable[[Release], tuple[Requirement, ...] | None],
-) -> Release:
-    """Return the newest of ``releases`` that can be imported beside ``torch``.
+) -> Iterator[Release]:
+    """Yield the releases that can be imported beside ``torch`` by what is said, the newest first.
 
     ``requirements`` reads what a release requires on the target, None when it cannot be read; it
     is asked for as few releases as it takes.
@@ -96,17 +96,21 @@ def solve_companion(
 
     """
     first: str | None = None
+    fitting = False
     for release in sorted(releases, key=lambda r: r.order, reverse=True):
         if (required := requirements(release)) is None:
             continue
         verdict = judge(project, release, required, torch, rows)
         if verdict.refusal is None:
-            return release
+            fitting = True
+            yield release
+            continue
         first = first or verdict.refusal
         if verdict.pins_older:
             break
-    raise NoTrioError(
-        first or f"no wheel of {project} fits {torch.subdir}",
-        where=f"torch {torch.version}, {torch.subdir}, {torch.accelerator}",
-        next_step="wait for upstream, or add a row with evidence to trio_policy.yaml",
-    )
+    if not fitting:
+        raise NoTrioError(
+            first or f"no wheel of {project} fits {torch.subdir}",
+            where=f"torch {torch.version}, {torch.subdir}, {torch.accelerator}",
+            next_step="wait for upstream, or add a row with evidence to trio_policy.yaml",
+        )

@@ -17,9 +17,9 @@ from typing import Final
 from generator.errors import ArmtorchError
 from generator.model.cell import Lock, TrainName
 from generator.model.wheel import Wheel
-from generator.upstream.cells import key_of
 from generator.upstream.facts import ComputedHash
 from generator.upstream.offers import Offer, promised
+from generator.upstream.reading import key_of
 from generator.upstream.session import from_status, typed
 from generator.upstream.wheel_reader import WheelReader
 from generator.urls import local_path

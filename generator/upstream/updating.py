@@ -19,25 +19,24 @@ from generator.model.cell import (
     AbsenceReason,
     Cell,
     CellAbsence,
+    HeldCell,
     Lock,
     TrainName,
 )
+from generator.model.held import Held
 from generator.model.subdir import Subdir
 from generator.model.wheel import Metadata
 from generator.upstream.catalogue import Catalogue, read_catalogue, refuse_tampering
-from generator.upstream.cells import (
-    CellMaker,
-    Read,
-    key_of,
-    picks,
-    read_all,
-    with_old_origins,
-)
-from generator.upstream.choosing import Chooser, Draft
+from generator.upstream.cells import CellMaker, picks, with_old_origins
+from generator.upstream.choosing import Chooser
+from generator.upstream.drafts import Draft
+from generator.upstream.holding import of_place, with_old_days
 from generator.upstream.indexes import Index
+from generator.upstream.judging import Bench, Judge, finding_of
 from generator.upstream.lines import as_candidate, name_lines
 from generator.upstream.offers import Offer
 from generator.upstream.policy import SharingRules, TrioPolicy, sharing_rules, trio_policy
+from generator.upstream.reading import OfferKey, Read, key_of, read_all
 from generator.upstream.traffic import Traffic
 from generator.upstream.unhashed import Identifier, Obtain, locked_wheels
 from generator.upstream.wheel_reader import WheelReader
@@ -51,7 +50,8 @@ class Outcome:
     """The next lock, what went wrong on the way, and what it cost."""
 
     lock: Lock
-    #: errors that were survived; the command's exit code is that of the first
+    #: indexes and files that did not answer, or not so that anything could be read; what is held
+    #: for a reason of its own stands in the lock
     findings: tuple[ArmtorchError, ...]
     traffic: Traffic
 
@@ -69,6 +69,7 @@ class _Run:
     cells: dict[tuple[str, str, str], Cell] = field(default_factory=dict)
     metadata: dict[str, Metadata] = field(default_factory=dict)
     absent: list[CellAbsence] = field(default_factory=list)
+    held: list[HeldCell] = field(default_factory=list)
     findings: list[ArmtorchError] = field(default_factory=list)
 
     def put(self, cell: Cell, metadata: Mapping[str, Metadata]) -> None:
@@ -81,6 +82,23 @@ class _Run:
         if isinstance(error, UnreachableError):
             cell = replace(cell, unreachable_since=since or self.today)
         self.put(cell, {w.metadata: self.old.metadata[w.metadata] for w in cell.wheels})
+
+    def keep_held(self, cell: Cell, lost: tuple[OfferKey, ArmtorchError]) -> None:
+        """Take a cell over and say which of its wheels can no longer be read."""
+        key, error = lost
+        wheel = next((w for w in cell.wheels if (w.index, w.filename) == key), None)
+        if wheel is not None and not isinstance(error, UnreachableError):
+            found = finding_of(error, wheel.python)
+            version = wheel.version.partition("+")[0]
+            row = Held(
+                **vars(found),
+                project=wheel.project,
+                version=version,
+                since=self.today,
+                instead=version,
+            )
+            cell = replace(cell, held=(row,))
+        self.keep(cell, error)
 
     def note(self, error: ArmtorchError) -> None:
         if str(error) not in {str(known) for known in self.findings}:
@@ -97,13 +115,15 @@ def update(
     narrator: Narrator,
     obtain: Obtain,
     today: str,
+    judges: tuple[Judge, ...] = (),
     policy: TrioPolicy | None = None,
     rules: SharingRules | None = None,
 ) -> Outcome:
     """Return the lock as upstream stands now.
 
     A wish whose index or wheels cannot be read keeps the cells that ``old`` has for it, and the
-    error is among the findings. Build numbers are carried over.
+    error is among the findings. What speaks against a release costs that release, or its wheel for
+    one Python: the lock says what is held. Build numbers are carried over.
 
     Args:
         asked: the feedstock.
@@ -114,6 +134,7 @@ def update(
         narrator: told of progress.
         obtain: brings whole files whose index promises no sha256 (nightlies).
         today: the day (UTC), ISO 8601.
+        judges: say what speaks against a release that is about to be taken.
         policy: the data file's when not given.
         rules: the data file's when not given.
 
@@ -127,6 +148,8 @@ def update(
     named = frozenset(wish.line for wish in every if wish.line)
     run = _Run(old=old, today=today, obtain=obtain, named=named)
     released = _released_by(old)
+    locked = frozenset((w.filename, w.sha256) for cell in old.cells for w in cell.wheels)
+    bench = Bench(judges=judges, reader=reader, narrator=narrator, locked=locked)
     # stable first: it says which candidates are none any more
     for train in sorted({wish.train for wish in every}, key=list(get_args(TrainName)).index):
         own = tuple(wish for wish in every if wish.train == train)
@@ -141,71 +164,73 @@ def update(
         )
         for _, silence in catalogue.silent:
             run.note(silence)
-        for unclear, _ in catalogue.malformed():
-            run.note(unclear)
         if train == "stable":
             refuse_tampering(catalogue, old)
             released = _released_by(old, catalogue)
         chooser = Chooser(
-            catalogue, tuple(asked.packages), reader, policy, tuple(asked.fill), released
+            catalogue=catalogue,
+            projects=tuple(asked.packages),
+            reader=reader,
+            policy=policy,
+            bench=bench,
+            today=today,
+            fill=tuple(asked.fill),
+            released=released,
         )
         drafts = _choose(run, chooser, own, narrator)
-        maker = CellMaker(catalogue=catalogue, reader=reader, policy=policy, rules=rules)
-        _make(run, maker, drafts, narrator)
+        maker = CellMaker(
+            catalogue=catalogue, reader=reader, policy=policy, rules=rules, today=today
+        )
+        _make(run, maker, drafts, bench, narrator)
     lock = Lock(
         cells=tuple(run.cells.values()),
         metadata=run.metadata,
         builds=old.builds,
         absent=tuple(run.absent),
+        held=tuple(run.held),
     )
-    return Outcome(lock=lock.in_order(), findings=tuple(run.findings), traffic=reader.web.traffic)
+    lock = with_old_days(lock.in_order(), old)
+    return Outcome(lock=lock, findings=tuple(run.findings), traffic=reader.web.traffic)
 
 
 def _choose(run: _Run, chooser: Chooser, own: Iterable[Wish], narrator: Narrator) -> list[Draft]:
     drafts: list[Draft] = []
     for wish in own:
-        chooser.findings.clear()
         if (silence := chooser.catalogue.silence(wish.accelerator)) is not None:
             _fall_back(run, wish, silence)
             continue
         try:
             with narrator.task(f"choosing releases for {wish.name}"):
-                found = chooser.drafts(wish)
+                found = chooser.choose(wish)
         except UnreachableError as error:
             run.note(error)
             _fall_back(run, wish, error)
             continue
-        for finding in chooser.findings:
-            run.note(finding)
-        if found:
-            drafts += found
-            narrator.say(f"{wish.name}: " + "; ".join(_describe(draft) for draft in found))
-        elif chooser.findings:
-            _fall_back(run, wish, chooser.findings[0])
+        run.held += found.held
+        if found.drafts:
+            drafts += found.drafts
+            narrator.say(f"{wish.name}: " + "; ".join(_describe(draft) for draft in found.drafts))
+        elif found.held:
+            _keep_all(run, wish, None)
         else:
-            run.absent.append(
-                _cell_absence(
-                    wish,
-                    AbsentError(
-                        f"no index of the train has a torch for {wish.accelerator} on {wish.subdir}"
-                        + (f" that is {wish.torch}" if wish.line else "")
-                        + (" that is not released yet" if wish.train == "rc" else "")
-                        + _for_pythons(wish)
-                    ),
-                )
-            )
+            run.absent.append(_cell_absence(wish, _nowhere(wish)))
     return drafts
 
 
-def _for_pythons(wish: Wish) -> str:
-    if wish.pythons is None:
-        return ""
-    return f" for Python {', '.join(map(str, wish.pythons))}"
+def _nowhere(wish: Wish) -> AbsentError:
+    pythons = f" for Python {', '.join(map(str, wish.pythons))}" if wish.pythons else ""
+    return AbsentError(
+        f"no index of the train has a torch for {wish.accelerator} on {wish.subdir}"
+        + (f" that is {wish.torch}" if wish.line else "")
+        + (" that is not released yet" if wish.train == "rc" else "")
+        + pythons
+    )
 
 
-def _make(run: _Run, maker: CellMaker, drafts: list[Draft], narrator: Narrator) -> None:
-    maker, read = _read(run, maker, drafts, narrator)
-    locked = {(w.filename, w.sha256) for cell in run.old.cells for w in cell.wheels}
+def _make(
+    run: _Run, maker: CellMaker, drafts: list[Draft], bench: Bench, narrator: Narrator
+) -> None:
+    maker, read = _read(run, maker, drafts, bench.read, narrator)
     for draft, line in zip(drafts, name_lines(drafts), strict=True):
         before = _before(run.old, draft, line)
         try:
@@ -214,23 +239,36 @@ def _make(run: _Run, maker: CellMaker, drafts: list[Draft], narrator: Narrator) 
             run.note(error)
             _keep_or_miss(run, before, draft.wish, error)
             continue
-        for finding in made.findings:
-            run.note(finding)
-        if before is not None and (lost := _lost(draft, maker, read, locked, before)):
-            run.keep(before, lost)
+        for silence in made.silent:
+            run.note(silence)
+        if before is not None and (lost := _lost(draft, maker, read, bench.locked, before)):
+            run.keep_held(before, lost)
         elif made.cell.wheels_of("torch"):
             cell = with_old_origins(made.cell, [w for c in run.old.cells for w in c.wheels])
             run.put(as_candidate(cell, run.old.cells, run.today), made.metadata)
+        elif made.silent:
+            _keep_or_miss(run, before, draft.wish, made.silent[0])
         else:
-            torch = (absence for absence in made.cell.absent if not absence.package)
-            why = made.findings[0] if made.findings else AbsentError(next(torch).detail)
-            _keep_or_miss(run, before, draft.wish, why)
+            _hold(run, before, draft.wish, made.cell)
+
+
+def _hold(run: _Run, before: Cell | None, wish: Wish, made: Cell) -> None:
+    """Keep what there was in the place of a cell none of whose torch wheels can be used."""
+    rows = [row for row in made.held if row.project == "torch"]
+    run.held += [of_place(row, wish, instead="") for row in rows]
+    if before is not None:
+        run.keep(before, None)
+    elif rows:
+        _keep_all(run, wish, None)
+    else:
+        detail = next(each.detail for each in made.absent if not each.package)
+        _fall_back(run, wish, AbsentError(detail))
 
 
 def _read(
-    run: _Run, maker: CellMaker, drafts: list[Draft], narrator: Narrator
+    run: _Run, maker: CellMaker, drafts: list[Draft], seen: Read, narrator: Narrator
 ) -> tuple[CellMaker, Read]:
-    """Identify the wheels that come without a sha256, then read all of them."""
+    """Identify the wheels that come without a sha256, then read what was not ``seen`` yet."""
     offers = [pick.offer for draft in drafts for pick in picks(draft, maker.catalogue)[0]]
     if not offers:
         return maker, {}
@@ -242,9 +280,9 @@ def _read(
     ).all(offers)
     failed = {key: each for key, each in identified.items() if isinstance(each, ArmtorchError)}
     known = {key: each for key, each in identified.items() if isinstance(each, Offer)}
-    ready = [known.get(key_of(o), o) for o in offers if key_of(o) not in failed]
-    read = read_all(ready, maker.reader, narrator)
-    return replace(maker, catalogue=maker.catalogue.identified(known)), {**read, **failed}
+    todo = (o for o in offers if key_of(o) not in failed and key_of(o) not in seen)
+    read = read_all([known.get(key_of(o), o) for o in todo], maker.reader, narrator)
+    return replace(maker, catalogue=maker.catalogue.identified(known)), {**seen, **read, **failed}
 
 
 def _before(old: Lock, draft: Draft, line: str) -> Cell | None:
@@ -262,17 +300,21 @@ def _before(old: Lock, draft: Draft, line: str) -> Cell | None:
 
 
 def _lost(
-    draft: Draft, maker: CellMaker, read: Read, locked: set[tuple[str, str]], before: Cell
-) -> ArmtorchError | None:
+    draft: Draft,
+    maker: CellMaker,
+    read: Read,
+    locked: frozenset[tuple[str, str | None]],
+    before: Cell,
+) -> tuple[OfferKey, ArmtorchError] | None:
     """Return why the new cell lacks what waiting may bring, or what the lock already had."""
     for pick in picks(draft, maker.catalogue)[0]:
         found = read[key_of(pick.offer)]
         if isinstance(found, UnreachableError) or (
             isinstance(found, ArmtorchError) and (pick.offer.filename, pick.offer.sha256) in locked
         ):
-            return found
+            return key_of(pick.offer), found
     had = {(wheel.index, wheel.filename) for wheel in before.wheels}
-    unclear = (error for error, key in maker.catalogue.malformed() if key in had)
+    unclear = ((key, error) for error, key in maker.catalogue.malformed() if key in had)
     return next(unclear, None)
 
 
@@ -296,6 +338,12 @@ def _released_by(
 
 def _fall_back(run: _Run, wish: Wish, error: ArmtorchError) -> None:
     """Keep what the old lock has for a wish that cannot be answered now, else say why not."""
+    if not _keep_all(run, wish, error):
+        run.absent.append(_cell_absence(wish, error))
+
+
+def _keep_all(run: _Run, wish: Wish, error: ArmtorchError | None) -> bool:
+    """Keep what the old lock has for a wish; return whether that is anything."""
     before = [
         cell
         for cell in run.old.cells
@@ -307,8 +355,7 @@ def _fall_back(run: _Run, wish: Wish, error: ArmtorchError) -> None:
     for cell in before:
         if (cell.line, cell.subdir, str(cell.accelerator)) not in run.cells:
             run.keep(cell, error)
-    if not before:
-        run.absent.append(_cell_absence(wish, error))
+    return bool(before)
 
 
 def _keep_or_miss(run: _Run, before: Cell | None, wish: Wish, error: ArmtorchError) -> None:

@@ -14,7 +14,7 @@ from generator.errors import MissingToolError
 from generator.testing import Environment, Machine, Runner, create, solve
 from generator.testing.runner import clean_environment
 from tests import forge
-from tests.conftest import missing
+from tests.conftest import made_once, missing
 from tests.cross import CrossTools, find_cross_tools
 
 PROGRAMS = Path(__file__).with_name("programs")
@@ -40,13 +40,16 @@ def developer(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Environment:
     """The CPU trio beside what conda-forge has: a Pillow and an OpenBLAS of the environment."""
-    folder = tmp_path_factory.mktemp("developer")
     channels = [cpu_channel.url, forge.ensure_compiled(tools.gcc).url, base.url]
     specs = ["python=3.11", "pytorch", "torchvision", "torchaudio", "cpuonly", "libopenblas"]
     records = solve(specs, channels=channels, machine=machine)
-    return create(
-        records, prefix=folder / "prefix", subdir=machine.subdir, package_cache=folder / "cache"
-    )
+
+    def install(folder: Path) -> None:
+        paths = {"prefix": folder / "prefix", "package_cache": folder / "cache"}
+        create(records, subdir=machine.subdir, **paths)
+
+    folder = made_once(tmp_path_factory, "developer", install)
+    return Environment(prefix=folder / "prefix", records=tuple(records))
 
 
 @pytest.fixture(scope="session")

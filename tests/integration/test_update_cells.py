@@ -14,7 +14,6 @@ from generator.errors import (
     IntegrityError,
     MalformedError,
     UnreachableError,
-    UnsafeArchiveError,
 )
 from generator.feedstock import IndexSource, Selection, TrainPolicy
 from generator.lock import lock_text
@@ -225,6 +224,11 @@ def test_silence_keeps_its_first_day_and_ends(folder: Path, tmp_path: Path) -> N
     assert lock_text(again) == lock_text(old)
 
 
+def unheld(lock: Lock) -> Lock:
+    """The lock without a word about what is held."""
+    return replace(lock, cells=tuple(replace(c, held=()) for c in lock.cells))
+
+
 def down(server: IndexServer) -> None:
     server.stop()
 
@@ -305,11 +309,18 @@ def test_one_locked_wheel_that_cannot_be_read_keeps_the_cell(
             server.behaviour.failures = deque([Failure(status)] * 99)
             server.behaviour.failing = f"/files/{path.name}"
         outcome = run_update(server, tmp_path, old=old)
-    assert lock_text(answered(outcome.lock)) == lock_text(old)
-    (finding,) = outcome.findings
-    assert (
-        finding.kind == {"gone": "absent", "silent": "unreachable", "garbled": "malformed"}[trouble]
-    )
+    assert lock_text(answered(unheld(outcome.lock))) == lock_text(old)
+    if trouble == "silent":
+        assert [finding.kind for finding in outcome.findings] == ["unreachable"]
+        assert outcome.lock.cells
+        assert not any(c.held for c in outcome.lock.cells)
+    else:
+        assert outcome.findings == ()
+        (row,) = cell(outcome.lock, "2.10/linux-aarch64/cpu").held
+        kind = {"gone": "absent", "garbled": "malformed"}[trouble]
+        assert (row.project, str(row.python), row.kind, row.since) == (
+            *("torchaudio", "3.12", kind, TODAY),
+        )
 
 
 def test_a_release_that_cannot_be_read_whole_does_not_replace_the_old_one(
@@ -340,25 +351,31 @@ def test_a_new_wheel_that_cannot_be_read_is_unreachable_not_absent(
     assert [type(finding) for finding in outcome.findings] == [UnreachableError]
 
 
-def test_an_unsafe_wheel_is_left_out_and_reported(folder: Path, tmp_path: Path) -> None:
+def test_an_unsafe_wheel_is_left_out_and_held(folder: Path, tmp_path: Path) -> None:
     wheel = tiny_torch("2.10.0", "cp312", extra={"torch/../../evil": b"x"})
     wheel.write(folder)
     with IndexServer(folder) as server:
         outcome = run_update(server, tmp_path)
     found = cell(outcome.lock, "2.10/linux-aarch64/cpu")
-    assert ("", "3.12", "malformed") in absences(found)
     assert [str(p) for p in found.pythons()] == ["3.11", "3.13t"]
-    (finding,) = outcome.findings
-    assert type(finding) is UnsafeArchiveError
-    assert finding.where == wheel.filename
+    assert outcome.findings == ()
+    (row,) = found.held
+    assert (row.project, row.version, str(row.python), row.kind) == (
+        *("torch", "2.10.0", "3.12", "malformed"),
+    )
+    assert row.detail
 
 
-def test_a_wheel_without_sha256_is_malformed_for_its_cell(folder: Path, tmp_path: Path) -> None:
+def test_a_wheel_without_sha256_is_held(folder: Path, tmp_path: Path) -> None:
     with IndexServer(folder, Behaviour(hashes=False)) as server:
         outcome = run_update(server, tmp_path)
     assert outcome.lock.cells == ()
-    assert {a.reason for a in outcome.lock.absent} == {"malformed"}
-    assert {type(finding) for finding in outcome.findings} == {MalformedError}
+    assert outcome.lock.absent == ()
+    assert {(h.accelerator, h.kind) for h in outcome.lock.held} == {
+        ("cpu", "malformed"),
+        ("cuda", "malformed"),
+    }
+    assert all("no sha256" in h.detail for h in outcome.lock.held)
 
 
 def test_a_stable_file_with_other_bytes_stops_the_update(folder: Path, tmp_path: Path) -> None:

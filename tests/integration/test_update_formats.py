@@ -173,18 +173,21 @@ def test_a_cuda_wheel_on_the_cpu_index_is_named_and_left_out(upstream: World) ->
     upstream.put("whl/cpu", tiny_torch("2.16.0+cpu", "cp312", requires=requires))
     outcome = upstream.update(STABLE)
     assert cells(outcome.lock)["2.15/linux-aarch64/cpu"].torch == "2.15.0"
-    (finding,) = outcome.findings
-    assert (finding.kind, finding.what) == (
+    assert outcome.findings == ()
+    (row,) = outcome.lock.held
+    assert (row.place, row.version, row.kind, row.instead, row.detail) == (
+        "stable/linux-aarch64/cpu",
+        "2.16.0",
         "malformed",
+        "2.15.0",
         "it is a cuda130 build, and its name and index say cpu",
     )
-    assert "torch-2.16.0+cpu" in finding.where
     # and one whose METADATA is silent, too: its libraries tell
     bundled = {"torch/lib/libtorch_cuda.so": b"x", "torch/version.py": b"cuda = '12.6'\n"}
     upstream.put("whl/cpu", tiny_torch("2.17.0+cpu", "cp312", extra=bundled))
     outcome = upstream.update(STABLE, outcome.lock)
     assert "it is a cuda126 build, and its name and index say cpu" in {
-        finding.what for finding in outcome.findings
+        row.detail for row in outcome.lock.held
     }
     assert cells(outcome.lock)["2.15/linux-aarch64/cpu"].torch == "2.15.0"  # as the lock knew it
 
@@ -234,11 +237,13 @@ def test_a_jetson_wheel_of_another_cuda_than_its_index_is_named(upstream: World)
     upstream.put("jp6/cu128", *wheels)
     outcome = upstream.update(JETSON)
     assert outcome.lock.cells == ()
-    assert [f.what for f in outcome.findings] == [
-        "it is a cuda126-tegra build, and its name and index say cuda128-tegra"
-    ]
+    (row,) = outcome.lock.held
+    assert (row.accelerator, row.kind, row.detail) == (
+        "cuda128-tegra",
+        "malformed",
+        "it is a cuda126-tegra build, and its name and index say cuda128-tegra",
+    )
     reasons = {a.accelerator: a.reason for a in outcome.lock.absent}
-    assert reasons["cuda128-tegra"] == "malformed"
     assert reasons["cuda126-tegra"] == "absent"
 
 

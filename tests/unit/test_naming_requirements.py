@@ -16,7 +16,7 @@ from generator.naming import (
     conda_name,
     conda_version_spec,
     dropped_requirements,
-    spdx,
+    licence_of,
     torch_requirement,
 )
 from tests.unit.wheel_metadata import FOLDER, wheel_metadata
@@ -256,7 +256,7 @@ def test_every_real_wheel_maps_to_specs_conda_reads(stem: str) -> None:
     for spec in specs(metadata, "3.12", subdir=subdir, accelerator=accelerator):
         parsed = MatchSpec(spec, strict=True)
         assert str(parsed) == spec
-    assert spdx(metadata)
+    assert not licence_of(metadata).unknown
 
 
 def test_names() -> None:
@@ -264,19 +264,6 @@ def test_names() -> None:
     assert conda_name("Typing_Extensions") == "typing_extensions"
     assert conda_name("Jinja2") == "jinja2"
     assert conda_name("nvidia-nccl-cu13") == "nccl"
-
-
-def test_licences() -> None:
-    assert spdx(T2100) == "BSD-3-Clause"
-    assert spdx(T2150).startswith("Apache-2.0 AND Apache-2.0 WITH LLVM-exception")
-    assert spdx(wheel_metadata("torchvision-0.25.0-cp310-cp310-manylinux_2_28_aarch64")) == (
-        "BSD-3-Clause"
-    )
-    assert spdx(wheel_metadata("torchaudio-2.11.0-cp310-cp310-manylinux_2_28_aarch64")) == (
-        "BSD-2-Clause"
-    )
-    with pytest.raises(DataError, match="states 'Custom'"):
-        spdx(Metadata(name="else", version="1", license="Custom"))
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from generator.errors import RenderError
-from generator.rendering import RenderedTree, compare_tree, render, write_tree
+from generator.rendering import RenderedTree, check_tree, compare_tree, render, write_tree
 from generator.rendering.variant_files import scalar
 from tests.counts import count
 from tests.golden_trees import FOLDER, golden_lock, golden_tree
-from tests.locks import Shelf, cpu_cell, feedstock
+from tests.locks import Shelf, cpu_cell, cuda_cell, feedstock
+from tests.tiny_wheels import tiny_companion
 
 
 @pytest.fixture(scope="module")
@@ -126,15 +127,44 @@ def test_a_wheel_that_wants_another_torch_is_refused():
         render(feedstock(), replace(shelf.lock(cell), metadata=metadata))
 
 
-def test_a_wheel_without_a_licence_text_needs_one_in_templates():
+def rendered_with(**facts: object) -> RenderedTree:
+    """Render a CPU cell whose wheels' METADATA say this."""
     shelf = Shelf()
     cell = cpu_cell(shelf)
-    bare = {key: replace(value, license_files=()) for key, value in shelf.metadata.items()}
+    metadata = {key: replace(value, **facts) for key, value in shelf.metadata.items()}
+    return render(feedstock(), replace(shelf.lock(cell), metadata=metadata))
 
-    with pytest.raises(RenderError, match="no such template") as error:
-        render(feedstock(), replace(shelf.lock(cell), metadata=bare))
 
-    assert error.value.where.endswith("licenses/libtorch.txt")
+def test_a_wheel_without_a_licence_text_says_so():
+    tree = rendered_with(license_files=())
+    recipe = tree.files["recipes/9.1/libtorch/recipe.yaml"].decode()
+    assert "\n  license_file: LICENSE\n" in recipe
+    text = tree.files["recipes/9.1/libtorch/LICENSE"].decode()
+    assert text.startswith("The wheel of torch 9.1.0 carries no licence text.\n")
+
+
+def test_a_licence_that_nobody_knows_is_published_under_a_reference_and_said_to_be_that():
+    tree = rendered_with(license="Whatever: it says")
+    recipe = tree.files["recipes/9.1/torchvision/recipe.yaml"].decode()
+    # torchvision has a row, somebody read its text; triton's neighbour of that kind has none
+    assert "\n  license: BSD-3-Clause\n" in recipe
+    shelf = Shelf()
+    cell = cuda_cell(shelf)
+    triton = tiny_companion("triton", "3.8.0", "cp311", torch=None)
+    wheel = shelf.add(triton)
+    metadata = {
+        key: replace(value, license="Whatever: it says") if value.name == "triton" else value
+        for key, value in shelf.metadata.items()
+    }
+    filled = replace(cell, fill={"triton": "3.8.0"}, wheels=(*cell.wheels, wheel))
+    declared = replace(feedstock(), fill=("triton",))
+    tree = render(declared, replace(shelf.lock(filled), metadata=metadata))
+    recipe = tree.files["recipes/9.1/triton/recipe.yaml"].decode()
+    assert (
+        "  # METADATA states 'Whatever: it says', which SPDX has no name for: the text is in "
+        "licenses/\n  license: LicenseRef-triton-Whatever-it-says\n  license_file: licenses/\n"
+    ) in recipe
+    check_tree(tree)
 
 
 @pytest.mark.parametrize(

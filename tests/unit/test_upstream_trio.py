@@ -16,7 +16,7 @@ from generator.model import Accelerator, Cell, Lock, PythonBuild
 from generator.upstream.catalogue import Release
 from generator.upstream.policy import trio_policy
 from generator.upstream.targets import accelerator_of, active, environment
-from generator.upstream.trio import TorchChoice, judge, solve_companion
+from generator.upstream.trio import TorchChoice, companions, judge
 
 POLICY = trio_policy()
 #: what METADATA of the real wheels says about torch, newest first (None: nothing at all)
@@ -51,7 +51,7 @@ def solve(
         return (Requirement("numpy"), Requirement(text)) if text else ()
 
     releases = [Release(Version(text)) for text in said]
-    return str(solve_companion(project, releases, choice, POLICY.companions, requirements))
+    return str(next(companions(project, releases, choice, POLICY.companions, requirements)))
 
 
 @pytest.mark.parametrize(
@@ -182,13 +182,14 @@ def test_what_torch_itself_requires_of_a_companion_counts() -> None:
     releases = [Release(Version("0.25.0")), Release(Version("0.24.0"))]
 
     def solved(pins: dict[str, str]) -> Release:
-        return solve_companion(
+        found = companions(
             "torchvision",
             releases,
             choice,
             POLICY.companions,
             lambda release: (Requirement(pins[str(release)]),),
         )
+        return next(found)
 
     agreed = {"0.25.0": "torch==2.10.0", "0.24.0": "torch==2.10.0"}
     assert str(solved(agreed)) == "0.24.0"

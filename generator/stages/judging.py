@@ -1,0 +1,209 @@
+"""Who judges a release before it is locked, and the proof that what is locked renders (D13)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from generator.errors import ArmtorchError
+from generator.feedstock import Feedstock
+from generator.matrix import FILL, PROJECTS, variants
+from generator.model import Cell, Finding, Held, HeldCell, Lock, PythonBuild, Sharing, Wheel
+from generator.model.wheel import Metadata
+from generator.rendering import check_tree, recipe_files, recipe_tree, recipes
+from generator.upstream import AGAINST, Judge, Offer, Prospect, WheelReader, finding_of, wheel_row
+
+
+def judges(feedstock: Feedstock, reader: WheelReader) -> tuple[Judge, ...]:
+    """Return the judges of an update, the cheap ones first."""
+    return (RecipeJudge(feedstock=feedstock, reader=reader),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeJudge:
+    """The judge of last resort: writes the recipes of a release, and says why they cannot be."""
+
+    feedstock: Feedstock
+    reader: WheelReader
+
+    def __call__(self, prospect: Prospect) -> tuple[Finding, ...]:
+        """Return what keeps the recipes of a release from being written; see `Judge`."""
+        if any(offer.sha256 is None for offer in prospect.wheels.values()):
+            return ()  # it is identified once it is chosen, and the whole lock is proven then
+        metadata: dict[str, Metadata] = {}
+        torch = self._rows(prospect, prospect.torch, metadata)
+        own = self._rows(prospect, prospect.wheels, metadata)
+        kept: dict[PythonBuild, Wheel] = {}
+        found: list[Finding] = []
+        for python in sorted(own, key=lambda each: (each.freethreading, each)):
+            tried = {**kept, python: own[python]}
+            cell = _cell(prospect, torch, tried)
+            if (error := self._refusal(prospect.project, cell, metadata)) is None:
+                kept = tried
+            else:
+                found.append(finding_of(error, python))
+        return tuple(found)
+
+    def _rows(
+        self,
+        prospect: Prospect,
+        offers: Mapping[PythonBuild, Offer],
+        metadata: dict[str, Metadata],
+    ) -> dict[PythonBuild, Wheel]:
+        found: dict[PythonBuild, Wheel] = {}
+        for python, offer in offers.items():
+            if offer.sha256 is None:
+                continue
+            facts = self.reader.wheel(offer)
+            metadata[facts.metadata.sha256] = facts.metadata.metadata
+            found[python] = wheel_row(offer, facts, prospect.train)
+        return found
+
+    def _refusal(
+        self, project: str, cell: Cell, metadata: Mapping[str, Metadata]
+    ) -> ArmtorchError | None:
+        lock = Lock(cells=(cell,), metadata=dict(metadata))
+        try:
+            found = variants(self.feedstock, lock)
+            own = tuple(each for each in found if PROJECTS.get(each.package) == project)
+            for inputs in recipes(self.feedstock, lock, own):
+                recipe_files(inputs)
+        except AGAINST as error:
+            return error
+        return None
+
+
+def _cell(
+    prospect: Prospect, torch: Mapping[PythonBuild, Wheel], own: Mapping[PythonBuild, Wheel]
+) -> Cell:
+    """Put a cell together that has nothing but the release and its torch."""
+    alone = prospect.project == "torch"
+    wheels = own if alone else {**torch}
+    rows = dict.fromkeys((*wheels.values(), *(() if alone else own.values())))
+    version = prospect.release.version.public
+    versions = {w.project: w.version.partition("+")[0] for w in wheels.values()}
+    fill = {prospect.project: version} if prospect.project in FILL else {}
+    reference = min(wheels, key=lambda each: (each.freethreading, each))
+    return Cell(
+        line="-",
+        train=prospect.train,
+        subdir=prospect.subdir.name,
+        accelerator=prospect.accelerator,
+        trio={**versions, **({} if fill else {prospect.project: version})},  # type: ignore[dict-item]
+        fill=fill,  # type: ignore[arg-type]
+        wheels=tuple(rows),
+        sharing=Sharing(reference=str(reference), members=0, bytes=0, digest="", per_python=()),
+    )
+
+
+def proven(feedstock: Feedstock, lock: Lock, old: Lock, *, today: str) -> Lock:
+    """Return the lock without what gives no recipes: render never fails on what is locked.
+
+    Cells of one line share their recipes, so what each of them gives alone is not enough. A cell
+    is added to those that the old lock has as they are; of what spoils the recipes a companion is
+    left out, and a torch gives way to the cell as the old lock had it.
+    """
+    kept: list[Cell] = []
+    held: list[HeldCell] = [*lock.held]
+    known = {cell.name: cell for cell in old.cells}
+    metadata = {**old.metadata, **lock.metadata}
+    for line in sorted({cell.line for cell in lock.cells}):
+        cells = [cell for cell in lock.cells if cell.line == line]
+        new = any(known.get(cell.name) != cell for cell in cells)
+        if _refusal(feedstock, cells, metadata, checked=new) is None:
+            kept += cells
+            continue
+        together: list[Cell] = []
+        for cell in sorted(cells, key=lambda each: known.get(each.name) != each):
+            found, rows = _fitted(feedstock, together, cell, metadata, today=today)
+            before = known.get(cell.name)
+            if found is None and before is not None and before != cell:
+                found, _ = _fitted(feedstock, together, before, metadata, today=today)
+            together += [] if found is None else [found]
+            held += [
+                HeldCell(
+                    **{**vars(row), "instead": found.torch if found is not None else ""},
+                    train=cell.train,
+                    subdir=cell.subdir,
+                    accelerator=str(cell.accelerator),
+                    line=cell.line,
+                )
+                for row in rows
+                if row.project == "torch"
+            ]
+        kept += together
+    used = {wheel.metadata for cell in kept for wheel in cell.wheels}
+    return replace(
+        lock,
+        cells=tuple(kept),
+        metadata={digest: said for digest, said in metadata.items() if digest in used},
+        held=tuple(held),
+    ).in_order()
+
+
+def _fitted(
+    feedstock: Feedstock,
+    beside: list[Cell],
+    cell: Cell,
+    metadata: Mapping[str, Metadata],
+    *,
+    today: str,
+) -> tuple[Cell | None, list[Held]]:
+    """Return what of a cell gives recipes beside others of its line, and what is held of it."""
+    rows: list[Held] = []
+    while (error := _refusal(feedstock, [*beside, cell], metadata)) is not None:
+        project = _culprit(feedstock, beside, cell, metadata)
+        rows.append(
+            Held(
+                **vars(finding_of(error)),
+                project=project,
+                version=cell.versions[project],
+                since=today,
+            )
+        )
+        if project == "torch":
+            return None, rows
+        cell = _without(replace(cell, held=(*cell.held, rows[-1])), project)
+    return cell, rows
+
+
+def _culprit(
+    feedstock: Feedstock, beside: list[Cell], cell: Cell, metadata: Mapping[str, Metadata]
+) -> str:
+    """Name the project without which the recipes can be written; torch where it is no other."""
+    others = [project for project in cell.versions if project != "torch"]
+    for project in others:
+        if _refusal(feedstock, [*beside, _without(cell, project)], metadata) is None:
+            return project
+    bare = cell
+    for project in others:
+        bare = _without(bare, project)
+    return (
+        others[0] if others and _refusal(feedstock, [*beside, bare], metadata) is None else "torch"
+    )
+
+
+def _without(cell: Cell, project: str) -> Cell:
+    return replace(
+        cell,
+        trio={name: version for name, version in cell.trio.items() if name != project},
+        fill={name: version for name, version in cell.fill.items() if name != project},
+        wheels=tuple(wheel for wheel in cell.wheels if wheel.project != project),
+    )
+
+
+def _refusal(
+    feedstock: Feedstock,
+    cells: list[Cell],
+    metadata: Mapping[str, Metadata],
+    *,
+    checked: bool = True,
+) -> ArmtorchError | None:
+    """Return why the recipes of some cells cannot be written, or, if ``checked``, are refused."""
+    try:
+        tree = recipe_tree(feedstock, Lock(cells=tuple(cells), metadata=dict(metadata)))
+        if checked:
+            check_tree(tree)
+    except AGAINST as error:
+        return error
+    return None

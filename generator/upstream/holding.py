@@ -1,0 +1,111 @@
+"""Takes the release that serves most of those that fit, and says which newer ones are held back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+
+from generator.model.cell import Cell, HeldCell, Lock
+from generator.model.held import Finding, Held
+from generator.upstream.catalogue import Release
+from generator.upstream.judging import Bench, Prospect
+from generator.upstream.wishes import Wish
+
+#: a release and what speaks against it
+Refused = tuple[Release, tuple[Finding, ...]]
+
+
+def take_best(
+    releases: Iterator[Release],
+    refused: list[Refused],
+    prospect_of: Callable[[Release], Prospect],
+    bench: Bench,
+) -> tuple[Release | None, tuple[Finding, ...]]:
+    """Take the newest release that nothing speaks against, or a newer one that serves more.
+
+    A release of which the wheels for some Pythons are held serves more where the next older one
+    has wheels for fewer.
+
+    Args:
+        releases: those that fit by what is said, newest first.
+        refused: is given what is looked at and not taken, newest first.
+        prospect_of: makes the bench's question.
+        bench: the judges.
+
+    Returns:
+        the release, None where none can be served, and what is said of single wheels of it.
+
+    Raises:
+        UnreachableError: a judge needed what cannot be had now.
+
+    """
+    partial: tuple[int, int] | None = None
+    for release in releases:
+        prospect = prospect_of(release)
+        findings = bench.findings(prospect)
+        served = len(prospect.wheels) - len(findings)
+        if not findings:
+            if partial is None or served >= partial[1]:
+                return release, ()
+            break
+        if all(each.python for each in findings) and (partial is None or served > partial[1]):
+            partial = len(refused), served
+        refused.append((release, findings))
+    if partial is None:
+        return None, ()
+    release, findings = refused[partial[0]]
+    del refused[partial[0] :]
+    return release, findings
+
+
+def held_rows(
+    project: str, refused: Iterable[Refused], *, since: str, instead: Release | None = None
+) -> tuple[Held, ...]:
+    """Write refused releases as rows of the lock."""
+    return tuple(
+        Held(
+            kind=each.kind,
+            detail=each.detail,
+            next_step=each.next_step,
+            python=each.python,
+            project=project,
+            version=release.version.public,
+            since=since,
+            instead=instead.version.public if instead else "",
+        )
+        for release, findings in refused
+        for each in findings
+    )
+
+
+def of_place(row: Held, wish: Wish, *, instead: str) -> HeldCell:
+    """Write a torch that is held back as a row of the lock itself."""
+    return HeldCell(
+        **{**vars(row), "instead": instead},
+        train=wish.train,
+        subdir=wish.subdir.name,
+        accelerator=wish.accelerator,
+        line=wish.line,
+    )
+
+
+def with_old_days(lock: Lock, old: Lock) -> Lock:
+    """Keep the day on which what is still held was held first, and no row twice."""
+    days = {_identity(cell.name, row): row.since for cell in old.cells for row in cell.held}
+    days |= {_identity(row.place, row): row.since for row in old.held}
+
+    def dated(cell: Cell) -> Cell:
+        held = [replace(h, since=days.get(_identity(cell.name, h), h.since)) for h in cell.held]
+        return replace(cell, held=tuple(dict.fromkeys(held)))
+
+    held = [replace(h, since=days.get(_identity(h.place, h), h.since)) for h in lock.held]
+    return replace(
+        lock,
+        cells=tuple(dated(cell) for cell in lock.cells),
+        held=tuple(dict.fromkeys(held)),
+    )
+
+
+def _identity(place: str, row: Held) -> tuple[str, ...]:
+    """Name what is held apart from how that is put into words."""
+    return place, row.project, row.version, str(row.python or ""), row.kind
