@@ -74,12 +74,14 @@ class DataError(ArmtorchError):
 class UnknownError(DataError):
     """Upstream has something that no row of a data file speaks of: it costs that release."""
 
+    exit_code = 6
     kind = "unknown"
 
 
 class DependencyError(UnknownError):
     """A requirement is not known by any conda name."""
 
+    exit_code = 7
     kind = "dependency"
 
 
@@ -107,6 +109,7 @@ class MalformedError(ArmtorchError):
 class CudaLineError(MalformedError):
     """A wheel is for CUDA, and for no line of it that is known."""
 
+    exit_code = 8
     kind = "cuda"
 
 
@@ -150,6 +153,13 @@ class UnwitnessedError(ArmtorchError):
 
     exit_code = 18
     kind = "unwitnessed"
+
+
+class HeldError(ArmtorchError):
+    """Something of upstream's is held back (``--strict``), or nothing but that is left."""
+
+    exit_code = 19
+    kind = "held"
 
 
 class RenderError(ArmtorchError):

@@ -50,7 +50,7 @@ def command(
     virtual_packages: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Show every cell and variant, and the reason for each absent one.
+    """Show every cell and variant, the reason for each absent one, and what is held back.
 
     With --against-base nothing is built: the packages are solved as they would be, each on the
     repodata of its cell's base channels, for a common machine of its kind. What has no solution is
@@ -62,7 +62,7 @@ def command(
       armtorch matrix --ids | grep 3.12
       armtorch matrix --against-base
       armtorch matrix --against-base --base /srv/recorded --virtual __glibc=2.28
-      armtorch matrix --json | jq '.absent'
+      armtorch matrix --json | jq '.absent, .cells[].held'
     """
     if (base or virtual_packages) and not solved:
         raise SelectionError(
@@ -112,6 +112,7 @@ def _show(view: MatrixView) -> None:
     )
     _show_subdirs(console, view)
     _show_absent(console, view)
+    _show_held(console, view)
     _show_blocked(console, view)
 
 
@@ -136,6 +137,16 @@ def _show_absent(console: Console, view: MatrixView) -> None:
             f"  {each.train}/{each.subdir}/{each.accelerator}: {each.reason}: {each.detail}",
             markup=False,
         )
+
+
+def _show_held(console: Console, view: MatrixView) -> None:
+    rows = [(cell.name, row) for cell in view.cells for row in cell.held]
+    rows += [(row.place, row) for row in view.held]
+    if rows:
+        console.print("\nheld back:")
+    for name, row in rows:
+        console.print(f"  {name}: {row} (since {row.since})", markup=False)
+        console.print(f"    next: {row.next_step}", markup=False)
 
 
 def _show_blocked(console: Console, view: MatrixView) -> None:

@@ -160,6 +160,13 @@ def reach_options(command: _F) -> _F:
     return cast("_F", wrapped)
 
 
+def strict_option(command: _F) -> _F:
+    """Add ``--strict``."""
+    return click.option("--strict", is_flag=True, help="Exit code 19 where anything is held back.")(
+        command
+    )
+
+
 def json_option(command: _F) -> _F:
     """Add ``--json``."""
     return click.option(

@@ -8,7 +8,9 @@ from pathlib import Path
 import click
 
 from generator import atomic
-from generator.commands.options import json_option, write_json
+from generator.commands.options import json_option, strict_option, write_json
+from generator.commands.tables import held_as_json, show_held
+from generator.errors import HeldError
 from generator.provider.github import write_outputs, write_summary
 from generator.stages.project import Project
 from generator.stages.releasing import Release, release
@@ -21,6 +23,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--text", type=_FILE, help="Write the pull request's text here.")
 @click.option("--output", type=_FILE, help="Append outputs here: GITHUB_OUTPUT.")
 @click.option("--summary", type=_FILE, help="Append the text here: GITHUB_STEP_SUMMARY.")
+@strict_option
 @json_option
 @click.pass_obj
 def command(
@@ -30,6 +33,7 @@ def command(
     text: Path | None,
     output: Path | None,
     summary: Path | None,
+    strict: bool,
     as_json: bool,
 ) -> None:
     """Turn upstream's news into what a pull request holds, and print its text.
@@ -37,7 +41,7 @@ def command(
     Updates the lock, raises build numbers, renders, and writes an entry into CHANGELOG.md. Where
     an index does not answer the lock keeps what it knew, and the text says so; if then nothing
     changed, the exit code is that of the index. A released wheel whose bytes changed stops it
-    (exit code 13) before anything is written.
+    (exit code 13) before anything is written. What is held back is named last, with the reason.
 
     \b
     Examples:
@@ -66,8 +70,11 @@ def command(
         click.echo(said.markdown() if said.changed else "nothing is new")
     for finding in said.findings:
         project.narrator.warn(str(finding))
+    show_held(project.narrator, said.held)
     if said.findings and not said.changed:
         sys.exit(said.findings[0].exit_code)
+    if strict and said.held:
+        sys.exit(HeldError.exit_code)
 
 
 def _as_json(found: Release) -> dict[str, object]:
@@ -78,6 +85,7 @@ def _as_json(found: Release) -> dict[str, object]:
         "attention": list(said.attention),
         "text": said.markdown(),
         "diff": said.diff.to_json(),
+        "held": held_as_json(said.held),
         "builds": {
             name: {"before": was, "after": now} for name, (was, now) in said.numbers.items()
         },

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict
 
 import click
 from rich.console import Console
 from rich.table import Table
 
 from generator.building import BuildReport, Savings
+from generator.console import Narrator
+from generator.model import Held
 from generator.testing import PackageReport
 
 #: columns from which a whole sha256 fits beside the other columns
@@ -19,6 +22,20 @@ _MARKS = {"passed": "passed", "failed": "FAILED", "not run": "not run"}
 def megabytes(amount: int) -> str:
     """Return bytes as people read them: ``146.0 MB``."""
     return f"{amount / 1e6:.1f} MB"
+
+
+def show_held(narrator: Narrator, held: Iterable[tuple[str, Held]]) -> None:
+    """Tell what is held back, each with its reason and what comes next."""
+    for cell, row in held:
+        narrator.warn(f"held back since {row.since}: {cell}: {row}\n  next: {row.next_step}")
+
+
+def held_as_json(held: Iterable[tuple[str, Held]]) -> list[dict[str, str]]:
+    """Return what is held back as plain data for ``--json``."""
+    return [
+        {"cell": cell, **{name: str(value or "") for name, value in asdict(row).items()}}
+        for cell, row in held
+    ]
 
 
 def show_packages(report: BuildReport) -> None:

@@ -7,26 +7,34 @@ from dataclasses import asdict
 
 import click
 
-from generator.commands.options import json_option, write_json
+from generator.commands.options import json_option, strict_option, write_json
+from generator.commands.tables import held_as_json, show_held
+from generator.errors import HeldError
 from generator.stages.project import Project
 from generator.stages.upstream import UpdateResult, update_lock
 
 
 @click.command("update")
 @click.option("--dry-run", is_flag=True, help="Show what would change and write nothing.")
+@strict_option
 @json_option
 @click.pass_obj
-def command(project: Project, *, dry_run: bool, as_json: bool) -> None:
+def command(project: Project, *, dry_run: bool, strict: bool, as_json: bool) -> None:
     """Look up what upstream has and write feedstock.lock.yaml.
 
     Reads the indexes of feedstock.yaml, and of each wheel only METADATA and RECORD, by range
     request. What an index does not answer stays as the lock knew it. The difference to the old
     lock is printed.
 
+    What something speaks against (a wheel that is broken, a dependency without a conda name) is
+    held back alone: the next older release is taken, or the package is left out. The last lines
+    say what is held, and why.
+
     \b
     Examples:
       armtorch update
       armtorch update --dry-run
+      armtorch update --strict
       PIP_INDEX_URL=https://mirror.example/simple armtorch update
     """
     result = update_lock(project, dry_run=dry_run)
@@ -48,8 +56,11 @@ def command(project: Project, *, dry_run: bool, as_json: bool) -> None:
     project.narrator.say(
         f"read {result.traffic.bytes / 1e6:.1f} MB in {result.traffic.requests} requests"
     )
+    show_held(project.narrator, result.lock.all_held())
     if result.findings:
         sys.exit(result.findings[0].exit_code)
+    if result.lock.all_held() and (strict or not result.lock.cells):
+        sys.exit(HeldError.exit_code)
 
 
 def _as_json(result: UpdateResult) -> dict[str, object]:
@@ -60,6 +71,7 @@ def _as_json(result: UpdateResult) -> dict[str, object]:
             {"kind": found.kind, "what": found.what, "where": found.where, "next": found.next_step}
             for found in result.findings
         ],
+        "held": held_as_json(result.lock.all_held()),
         "bytes_read": result.traffic.bytes,
         "requests": result.traffic.requests,
     }

@@ -184,11 +184,21 @@ def _missing(
     }
     if lacking := sorted(wheels - set(ours.pythons)):
         yield f"Python {' '.join(lacking)}"
+    for name, held in lock.all_held():
+        if held.project == PROJECTS[package] and _is_of(name, subdir, accelerator):
+            yield f"{name}: {held.subject} is held back since {held.since}: {held.reason}"
     for cell in cells or [c for c in lock.cells if c.subdir == subdir and not ours.version]:
         if str(cell.accelerator) == accelerator:
             for row in cell.absent:
                 if row.package == package and not row.python:
                     yield f"{cell.line}: {row.reason}: {row.detail}"
+
+
+def _is_of(name: str, subdir: str, accelerator: str) -> bool:
+    """Whether a cell or a place of the feedstock, by its name, is one of a row's."""
+    _, where, what = name.split("/")
+    any_cuda = what == "cuda" and accelerator.startswith("cuda") and "tegra" not in accelerator
+    return where == subdir and (what == accelerator or any_cuda)
 
 
 def _parts(version: str) -> tuple[int, ...]:

@@ -213,6 +213,13 @@ def _missing(request: Request, context: Context) -> tuple[str, ...]:
                 if (not row.package or row.package in names)
                 and (not row.python or row.python in python)
             ]
+    found += [
+        f"{name}: held back since {row.since}: {row}"
+        for name, row in lock.all_held()
+        if name.split("/")[1] == subdir
+        and (row.project == "torch" or row.project in names)
+        and (row.python is None or str(row.python) in python)
+    ]
     if not found and subdir in subdirs() and not any(cell.subdir == subdir for cell in lock.cells):
         projects = ", ".join(dict.fromkeys(PROJECTS.values()))
         found.append(f"{subdir}: absent: the lock has no wheel of {projects} for it")

@@ -11,12 +11,13 @@ from packaging.version import Version
 
 from generator.errors import ArmtorchError
 from generator.lock.diff import DiffKind, DiffRow, LockDiff
-from generator.model import Cell, Lock
+from generator.model import Cell, Held, Lock
 
 _SECTIONS: Final[dict[str, tuple[DiffKind, ...]]] = {
     "New": ("cell added", "version changed", "absence removed"),
     "New candidates: other bytes under the same names": ("candidate changed",),
     "Vanished": ("cell removed", "wheel removed", "absence added"),
+    "Held no more": ("held no more",),
     "Licences and dependencies": (
         "licence changed",
         "dependency added",
@@ -44,6 +45,8 @@ class Announcement:
     superseded: frozenset[str] = frozenset()
     #: cell of the train rc -> which candidate of its version it has
     candidates: Mapping[str, str] = field(default_factory=dict)
+    #: all that is held back now: the cell or place, and the row
+    held: tuple[tuple[str, Held], ...] = ()
 
     @property
     def changed(self) -> bool:
@@ -58,12 +61,16 @@ class Announcement:
             for row in self.diff.rows
             if (row.kind in _ATTENTION and row.cell not in self.superseded) or row.tampering
         ]
-        odd = [f.what for f in self.findings if f.kind != "unreachable"]
-        return tuple(dict.fromkeys((*rows, *odd)))
+        return tuple(dict.fromkeys(rows))
 
     @property
     def title(self) -> str:
         """One line: the new torch versions and where they are, or how much changed."""
+        title = self._news()
+        held = {row.subject for row in self.diff.rows if row.kind == "held back"}
+        return (f"{title}; hold {_few(held)}" if held else title)[:200]
+
+    def _news(self) -> str:
         new: dict[str, list[str]] = {}
         for row in self.diff.rows:
             version = _new_torch(row)
@@ -73,16 +80,18 @@ class Announcement:
                 new.setdefault(version, []).append(row.cell.partition("/")[2])
         if new:
             found = (f"torch {version} for {_few(places)}" for version, places in new.items())
-            return f"Release {'; '.join(found)}"[:200]
+            return f"Release {'; '.join(found)}"[:150]
         if self.diff.rows:
-            return f"Follow upstream in {_few({row.cell for row in self.diff.rows})}"[:200]
-        return f"Rebuild {_few(self.numbers)}"[:200]
+            return f"Follow upstream in {_few({row.cell for row in self.diff.rows})}"[:150]
+        return f"Rebuild {_few(self.numbers)}"[:150]
 
     def markdown(self) -> str:
         """Return the text: what is new, vanished, unreachable, and changed, as tables."""
         parts = [self.title + "."]
         if self.attention:
             parts.append("**A person should look at this first:**\n" + _list(self.attention))
+        if self.held:
+            parts.append(f"### Held back\n{_held_table(self.held)}")
         for title, kinds in _SECTIONS.items():
             rows = [row for row in self.diff.rows if row.kind in kinds]
             if rows := [row for row in rows if row.cell not in self.superseded]:
@@ -134,6 +143,7 @@ def announce(
         findings=tuple(findings),
         superseded=superseded,
         candidates=candidates,
+        held=new.all_held(),
     )
 
 
@@ -156,6 +166,17 @@ def _table(rows: Iterable[DiffRow]) -> str:
         f"| {_code(row.cell)} | {row.kind} | {_code(row.subject)} | {_code(row.before)} "
         f"| {_code(row.after)} |"
         for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def _held_table(held: Iterable[tuple[str, Held]]) -> str:
+    lines = ["| cell | held back | since | why | served | next |", "|---|---|---|---|---|---|"]
+    lines += [
+        f"| {_code(cell)} | {_code(row.subject)} | {row.since} "
+        f"| {_code(f'{row.kind}: {row.detail}')} | {_code(row.instead) or 'nothing'} "
+        f"| {_code(row.next_step)} |"
+        for cell, row in held
     ]
     return "\n".join(lines)
 

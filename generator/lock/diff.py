@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from generator.model.cell import Absence, Cell, CellAbsence, Lock
+from generator.model.held import Held
 from generator.model.wheel import Metadata
 
 DiffKind = Literal[
@@ -19,6 +20,8 @@ DiffKind = Literal[
     "wheel changed",
     "absence added",
     "absence removed",
+    "held back",
+    "held no more",
     "dependency added",
     "dependency removed",
     "licence changed",
@@ -94,6 +97,7 @@ def diff_locks(old: Lock, new: Lock) -> LockDiff:
                 )
             )
             rows += _absences(name, (), now.absent)
+            rows += _held(name, (), now.held)
         elif now is None and was is not None:
             rows.append(
                 DiffRow(
@@ -106,6 +110,9 @@ def diff_locks(old: Lock, new: Lock) -> LockDiff:
         elif was is not None and now is not None:
             rows += _cells(was, now, old.metadata, new.metadata)
     rows += _whole_absences(old.absent, new.absent)
+    for place in sorted({row.place for row in (*old.held, *new.held)}):
+        was_held = tuple(row for row in old.held if row.place == place)
+        rows += _held(place, was_held, tuple(row for row in new.held if row.place == place))
     return LockDiff(tuple(rows))
 
 
@@ -143,6 +150,7 @@ def _cells(
             after=_shared(now),
         )
     yield from _absences(name, was.absent, now.absent)
+    yield from _held(name, was.held, now.held)
 
 
 def _wheels(was: Cell, now: Cell) -> Iterator[DiffRow]:
@@ -211,6 +219,15 @@ def _absences(cell: str, was: tuple[Absence, ...], now: tuple[Absence, ...]) -> 
                 subject=_what(absence),
                 after=f"{absence.reason}: {absence.detail}",
             )
+
+
+def _held(cell: str, was: tuple[Held, ...], now: tuple[Held, ...]) -> Iterator[DiffRow]:
+    for row in was:
+        if row not in now:
+            yield DiffRow(kind="held no more", cell=cell, subject=row.subject, before=row.reason)
+    for row in now:
+        if row not in was:
+            yield DiffRow(kind="held back", cell=cell, subject=row.subject, after=row.reason)
 
 
 def _whole_absences(

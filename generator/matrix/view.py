@@ -11,7 +11,7 @@ from generator.datafiles import subdirs
 from generator.feedstock import Feedstock
 from generator.matrix.lines import PROJECTS, SHARED, wanted_pythons
 from generator.matrix.variants import variants
-from generator.model import AbsenceReason, Cell, Lock, PythonBuild, Variant
+from generator.model import AbsenceReason, Cell, Held, HeldCell, Lock, PythonBuild, Variant
 
 _CLOSED = ConfigDict(extra="forbid")
 
@@ -68,6 +68,8 @@ class CellView:
     #: ids
     variants: tuple[str, ...]
     missing: tuple[MissingVariant, ...]
+    #: releases and wheels of upstream's that it is not given, and why
+    held: tuple[Held, ...]
     #: names of the indexes its wheels are from
     indexes: tuple[str, ...]
     #: whether a wheel's sha256 was computed here at the first fetch, since its index promises none
@@ -116,6 +118,8 @@ class MatrixView:
     #: ids of the packages that exist once for every platform
     metapackages: tuple[str, ...]
     absent: tuple[AbsentCell, ...]
+    #: torch releases that no cell is made of, by the place they would be for
+    held: tuple[HeldCell, ...]
     #: every subdir, served or not
     subdirs: tuple[SubdirView, ...]
 
@@ -141,6 +145,7 @@ def matrix_view(feedstock: Feedstock, lock: Lock) -> MatrixView:
             )
             for each in lock.absent
         ),
+        held=lock.held,
         subdirs=tuple(
             SubdirView(
                 name=subdir.name,
@@ -184,6 +189,7 @@ def _cell(feedstock: Feedstock, cell: Cell, found: tuple[Variant, ...]) -> CellV
             == (cell.line, cell.subdir, cell.accelerator)
         ),
         missing=tuple(_missing(feedstock, cell, pythons)),
+        held=cell.held,
         indexes=tuple(dict.fromkeys(wheel.index for wheel in cell.wheels)),
         computed_hashes=any(wheel.hash_origin == "computed" for wheel in cell.wheels),
         candidate=str(cell.candidate or ""),
@@ -202,6 +208,7 @@ def _missing(
         for each in cell.absent
     ]
     said = {(row.package, row.python) for row in rows}
+    said |= {(row.project, str(row.python or "")) for row in cell.held if not row.instead}
     unsaid = [
         (package, project, python)
         for package, project in PROJECTS.items()

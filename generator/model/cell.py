@@ -226,6 +226,11 @@ class Lock:
     #: torch releases that are held back, by the place they would have been for
     held: tuple[HeldCell, ...] = ()
 
+    def all_held(self) -> tuple[tuple[str, Held], ...]:
+        """Return everything that is held back, with the cell or the place it is held from."""
+        rows = [(cell.name, row) for cell in self.cells for row in cell.held]
+        return (*rows, *((row.place, row) for row in self.held))
+
     def in_order(self) -> Lock:
         """Return the lock in its one order, whatever order its parts were found in."""
         return replace(

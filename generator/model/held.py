@@ -83,8 +83,17 @@ class Held(Finding):
         """Sort key."""
         return (self.project, self.version, str(self.python or ""), self.kind, self.detail)
 
-    def __str__(self) -> str:
-        """``torchaudio 2.11.1 for Python 3.14: patch: ...; 2.11.0 is served``."""
+    @property
+    def subject(self) -> str:
+        """``torchaudio 2.11.1 for Python 3.14``."""
         python = f" for Python {self.python}" if self.python else ""
+        return f"{self.project} {self.version}{python}"
+
+    @property
+    def reason(self) -> str:
+        """``patch: its target is gone; 2.11.0 is served``."""
         served = f"; {self.instead} is served" if self.instead else ""
-        return f"{self.project} {self.version}{python}: {self.kind}: {self.detail}{served}"
+        return f"{self.kind}: {self.detail}{served}"
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.reason}"

@@ -7,7 +7,7 @@ from typing import Literal
 
 from generator.model.cell import TrainName
 
-CellState = Literal["here", "blocked", "unbuilt", "absent"]
+CellState = Literal["here", "blocked", "unbuilt", "absent", "held"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +64,8 @@ class CoverageRow:
     elsewhere: dict[str, str] = field(default_factory=dict)
     #: why there is nothing at all
     reason: str = ""
+    #: newer releases of upstream's that are held back, and why
+    held: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

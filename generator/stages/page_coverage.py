@@ -88,15 +88,18 @@ def coverage_rows(
     here = {place_of(each) for each in there if each.record.name == "pytorch"}
     rows = []
     for cell in view.cells:
+        held = {str(row.python): row for row in cell.held if row.project == "torch" and row.python}
         lost = {row.python: row for row in cell.missing if row.package in {"torch", "pytorch", ""}}
         cells = {}
-        for python in sorted({*cell.pythons, *(key for key in lost if key)}, key=in_order):
+        for python in sorted({*cell.pythons, *filter(None, lost), *held}, key=in_order):
             version = cell.trio["torch"]
             place = (cell.subdir, cell.accelerator, python, cell.train, version)
             if place in blocked:
                 cells[python] = CoverageCell(state="blocked", reason=blocked[place])
             elif place in here:
                 cells[python] = CoverageCell(state="here", version=version)
+            elif python in held:
+                cells[python] = CoverageCell(state="held", reason=held[python].reason)
             elif (missing := lost.get(python)) is not None:
                 cells[python] = CoverageCell(
                     state="absent", reason=f"{missing.reason}: {missing.detail}"
@@ -115,6 +118,7 @@ def coverage_rows(
                 trio=cell.trio,
                 cells=cells,
                 elsewhere=elsewhere.get((cell.subdir, cell.accelerator), {}),
+                held=tuple(f"{row.subject} is held back: {row.reason}" for row in cell.held),
             )
         )
     rows.extend(
@@ -132,4 +136,23 @@ def coverage_rows(
         )
         for gone in view.absent
     )
+    rows.extend(_held_rows(view))
     return tuple(rows)
+
+
+def _held_rows(view: MatrixView) -> list[CoverageRow]:
+    """Say of each torch release that no cell is made of why it is held back."""
+    return [
+        CoverageRow(
+            machine=row.subdir,
+            accelerator=accelerator_name(row.accelerator, row.subdir)
+            if row.accelerator != "cuda"
+            else "CUDA",
+            line=row.line,
+            train=row.train,
+            version=row.version,
+            trio={},
+            reason=f"held back since {row.since}: {row.reason}",
+        )
+        for row in view.held
+    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -17,6 +17,7 @@ from generator.model import Lock
 from generator.upstream import (
     FactsCache,
     HttpPolicy,
+    Judge,
     Offer,
     Outcome,
     PipConfiguration,
@@ -116,6 +117,7 @@ def run_update(
     urls: Mapping[str, str] | None = None,
     today: str = TODAY,
     trios: TrioPolicy | None = None,
+    judges: Iterable[Judge] = (),
 ) -> Outcome:
     """One `armtorch update` whose pip is configured to use ``server``."""
     asked = asked or feedstock()
@@ -136,6 +138,7 @@ def run_update(
             policy=trios,
             obtain=partial(obtain, cache / "wheelhouse"),
             today=today,
+            judges=tuple(judges),
         )
 
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -127,7 +128,7 @@ def test_a_wheel_that_wants_another_torch_is_refused():
         render(feedstock(), replace(shelf.lock(cell), metadata=metadata))
 
 
-def rendered_with(**facts: object) -> RenderedTree:
+def rendered_with(**facts: Any) -> RenderedTree:
     """Render a CPU cell whose wheels' METADATA say this."""
     shelf = Shelf()
     cell = cpu_cell(shelf)
