@@ -6,15 +6,19 @@ event before: once with today's data files, and once without the rows that were 
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
+import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
+from unittest import mock
 
 import click
 from platformdirs import user_cache_path
@@ -24,6 +28,8 @@ from benchmarks.backtest_judging import Verdict, judge
 from benchmarks.backtest_layout import refusals
 from benchmarks.backtest_rows import without_rows_for
 from benchmarks.past_index import PastIndex, RealIndex
+from generator.lock import storage
+from generator.rendering import checking
 from generator.upstream import read_pip_configuration
 from tests.in_process import Ran, lock_of, project_at, run
 from tests.other_data import copy_data, other_data
@@ -43,8 +49,6 @@ class Past:
 
     def real(self) -> RealIndex:
         """The index that pip is configured to use."""
-        import os  # noqa: PLC0415
-
         return RealIndex(self.cache, read_pip_configuration(dict(os.environ)))
 
 
@@ -72,20 +76,36 @@ def replay(
 
 
 def chain(
-    past: Past, found: tuple[Upload, ...], chosen: Iterable[Event], locks: Path,
-    say: Callable[[str], None],
-) -> list[Verdict]:  # fmt: skip
-    """Replay events one after another; the lock before each stays in ``locks``."""
-    verdicts: list[Verdict] = []
-    with PastIndex(past.real()) as index, tempfile.TemporaryDirectory() as name:
+    past: Past, numbered: list[tuple[int, Event]], before: Event | None, locks: Path
+) -> list[tuple[list[Verdict], str]]:
+    """Replay events one after another; the lock before each stays in ``locks``.
+
+    A part of the whole begins with the lock that a first release makes at the event before it.
+    """
+    found = uploads(real := past.real())
+    done: list[tuple[list[Verdict], str]] = []
+    with PastIndex(real) as index, tempfile.TemporaryDirectory() as name, read_once():
         folder = Path(name)
         shutil.copy(HERE / "backtest_feedstock.yaml", folder / "feedstock.yaml")
-        for number, event in enumerate(chosen):
+        if before is not None:
+            replay(past, index, found, before, folder)
+        for number, event in numbered:
             _keep(folder, locks / str(number))
-            new, ran = replay(past, index, found, event, folder)
-            verdicts += new
-            say(_line(event, new, ran))
-    return verdicts
+            verdicts, ran = replay(past, index, found, event, folder)
+            done.append((verdicts, line := _line(event, verdicts, ran)))
+            click.echo(line)
+    return done
+
+
+@contextlib.contextmanager
+def read_once() -> Iterator[None]:
+    """Spare what reads the same text again: three times a lock and every unchanged recipe."""
+    parse, check = cache(storage.parse_lock), cache(checking._check_text)  # noqa: SLF001
+    with (
+        mock.patch.object(storage, "parse_lock", parse),
+        mock.patch.object(checking, "_check_text", check),
+    ):
+        yield
 
 
 def _keep(folder: Path, target: Path) -> None:
@@ -95,17 +115,29 @@ def _keep(folder: Path, target: Path) -> None:
         shutil.copy(path, target)
 
 
-def alone(past: Past, number: int, event: Event, locks: Path) -> tuple[list[Verdict], str]:
-    """Replay one event from the lock that `chain` left, without the rows written for it."""
+def alone(past: Past, number: int, event: Event, locks: Path) -> list[Verdict] | None:
+    """Replay one event from the lock that `chain` left, without the rows written for it.
+
+    None where no row was: then it is what `chain` found.
+    """
     real = past.real()
     found = uploads(real)
-    with PastIndex(real) as index, tempfile.TemporaryDirectory() as name:
+    with PastIndex(real) as index, tempfile.TemporaryDirectory() as name, read_once():
         folder = Path(name, "feedstock")
         shutil.copytree(locks / str(number), folder)
-        data = copy_data(Path(name, "data"), without_rows_for(event, found))
+        without = without_rows_for(event, found)
+        data = copy_data(Path(name, "data"), without)
+        if not without.missed:
+            return None
         with other_data(data):
             verdicts, ran = replay(past, index, found, event, folder)
-    return verdicts, _line(event, verdicts, ran)
+    click.echo(f"without rows: {_line(event, verdicts, ran)}")
+    return verdicts
+
+
+def _parts(numbered: list[tuple[int, Event]], number: int) -> list[list[tuple[int, Event]]]:
+    size = -(-len(numbered) // number)
+    return [numbered[at : at + size] for at in range(0, len(numbered), size)]
 
 
 def _line(event: Event, verdicts: list[Verdict], ran: Ran) -> str:
@@ -118,7 +150,9 @@ def _line(event: Event, verdicts: list[Verdict], ran: Ran) -> str:
 @click.option("--out", type=click.Path(path_type=Path), default=RESULTS, show_default=True)
 @click.option("--only", default="", help="Only events whose name has this in it.")
 @click.option("--last", type=int, default=0, help="Only so many of the newest events.")
-@click.option("--jobs", default=2, show_default=True, help="Processes for the runs without rows.")
+@click.option(
+    "--jobs", default=2, show_default=True, help="Processes: parts of the chain of events."
+)
 @click.option("--rows/--no-rows", default=True, help="Also without the rows written for an event.")
 @click.option(
     "--cache",
@@ -142,18 +176,23 @@ def backtest(
         found = uploads(real)
         chosen = [e for e in events(found) if only in e.name][-last:]
         locks = Path(name, "locks")
-        with_rows = chain(past, found, chosen, locks, click.echo)
-        without: list[Verdict] = []
-        if rows:
-            with ProcessPoolExecutor(jobs) as pool:
-                futures = [
-                    pool.submit(alone, past, number, event, locks)
-                    for number, event in enumerate(chosen)
-                ]
-                for future in futures:
-                    verdicts, line = future.result()
-                    without += verdicts
-                    click.echo(f"without rows: {line}")
+        with ProcessPoolExecutor(jobs) as pool:
+            parts = [
+                pool.submit(
+                    chain, past, part, chosen[part[0][0] - 1] if part[0][0] else None, locks
+                )
+                for part in _parts(list(enumerate(chosen)), jobs)
+            ]
+            with_rows = [v for part in parts for verdicts, _ in part.result() for v in verdicts]
+            singles = [
+                pool.submit(alone, past, number, event, locks)
+                for number, event in enumerate(chosen if rows else ())
+            ]
+            without = [
+                verdict
+                for event, single in zip(chosen, singles, strict=False)
+                for verdict in single.result() or [v for v in with_rows if v.event == event.name]
+            ]
     content = {
         "day": dt.datetime.now(dt.UTC).date().isoformat(),
         "events": [{**asdict(e), "when": e.when.isoformat(), "name": e.name} for e in chosen],

@@ -44,7 +44,7 @@ def refusals(project: Project, cell: Cell, wheels: set[str], index: PastIndex) -
         if key not in layout["cells"]:
             continue
         for wheel in _one_of_each(cell, wheels & layout["wheels"].keys()):
-            yield from _refusal(project, layout["cells"][key], wheel, index)
+            yield from _refusal(project, layout["package"], layout["cells"][key], wheel, index)
 
 
 def _one_of_each(cell: Cell, wheels: set[str]) -> list[Wheel]:
@@ -54,7 +54,7 @@ def _one_of_each(cell: Cell, wheels: set[str]) -> list[Wheel]:
 
 
 def _refusal(
-    project: Project, place: dict[str, Any], wheel: Wheel, index: PastIndex
+    project: Project, layout_package: str, place: dict[str, Any], wheel: Wheel, index: PastIndex
 ) -> Iterator[str]:
     script = _recipe_script()
     record = FactsCache(project.cache / "facts").record(wheel.sha256)
@@ -65,19 +65,28 @@ def _refusal(
     info = next(m.split("/")[0] for m in members if m.endswith(".dist-info/METADATA"))
     known = SimpleNamespace(members=members, name=wheel.filename, dist_info=info)
     try:
-        taken = script.sort_members(known, place["rules"])
+        # libtorch and pytorch-common are made of the same members by the same rules
+        if layout_package in {wheel.project, "pytorch"}:
+            script.sort_members(known, place["rules"])
     except script.RefusedError as error:
         yield str(error).splitlines()[0]
         return
-    for rule, found in taken:
-        if "patch" in rule and rule["do"] == "unpack":
-            for member in found:
-                text = _text(index, wheel, member)
-                try:
-                    script.patch(_written_nowhere(), _of_text(wheel, member, text), member, "",
-                                 rule["patch"])  # fmt: skip
-                except script.RefusedError as error:
-                    yield str(error).splitlines()[0]
+    for rule in place["rules"]:
+        if "patch" not in rule or rule["do"] != "unpack":
+            continue
+        globs = [script.pattern(glob) for glob in rule["match"]]
+        for member in (m for m in members if any(glob.fullmatch(m) for glob in globs)):
+            text = _text(index, wheel, member)
+            try:
+                script.patch(
+                    _written_nowhere(),
+                    _of_text(wheel, member, text),
+                    member,
+                    "",
+                    rule["patch"],
+                )
+            except script.RefusedError as error:
+                yield str(error).splitlines()[0]
 
 
 def _written_nowhere() -> SimpleNamespace:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, Final
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -20,8 +21,23 @@ from benchmarks.backtest_events import PROJECTS, Event, Upload, pairs
 _OF_TORCH: Final = "torch"
 
 
-def without_rows_for(event: Event, found: Iterable[Upload]) -> Callable[[str, Any], Any]:
-    """Return a function that leaves such rows out of a data file's content."""
+@dataclass
+class Without:
+    """Leaves such rows out of data files: ``without(name, content)``."""
+
+    change: Callable[[str, Any], Any]
+    #: rows that are about something which was there at the event. Without one, what is left out is
+    #: about the future alone, and an update with and without it is the same
+    missed: list[str]
+
+    def __call__(self, name: str, content: Any) -> Any:
+        """Return a file's content without the rows."""
+        return self.change(name, content)
+
+
+def without_rows_for(event: Event, found: Iterable[Upload]) -> Without:
+    """Return what leaves out the rows that were written for an event or a later one."""
+    missed: list[str] = []
     first: dict[tuple[str, Version], dt.datetime] = {}
     for upload in found:
         key = upload.project, upload.version
@@ -36,7 +52,10 @@ def without_rows_for(event: Event, found: Iterable[Upload]) -> Callable[[str, An
         except InvalidSpecifier:
             return False
         days = [when for (p, v), when in first.items() if p == project and v in wanted]
-        return bool(specifier) and (not days or min(days) >= started)
+        left_out = bool(specifier) and (not days or min(days) >= started)
+        if left_out and days and min(days) <= event.when:
+            missed.append(f"{project} {specifier}")
+        return left_out
 
     lines = {line: torch for torch, row in pairs().items() for line in row.get("cuda", [])}
 
@@ -51,7 +70,7 @@ def without_rows_for(event: Event, found: Iterable[Upload]) -> Callable[[str, An
     def change(_name: str, content: Any) -> Any:
         return _without_keys(_without(content, new, _OF_TORCH), unknown)
 
-    return change
+    return Without(change, missed)
 
 
 def _without(node: Any, new: Callable[[str, str], bool], project: str) -> Any:

@@ -52,6 +52,7 @@ class RealIndex:
     #: bytes that were really fetched
     fetched: int = 0
     _locks: dict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
+    _pages: dict[str, dict[str, Any]] = field(default_factory=dict)
     _slots: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(_AT_ONCE))
 
     def __post_init__(self) -> None:
@@ -69,8 +70,9 @@ class RealIndex:
                 for row in found["files"]:
                     row["url"] = urljoin(response.url, row["url"])
                 atomic.write_text(path, json.dumps(found))
-            page: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            return page
+            if project not in self._pages:
+                self._pages[project] = json.loads(path.read_text(encoding="utf-8"))
+            return self._pages[project]
 
     def part(self, row: Mapping[str, Any], first: int, last: int) -> bytes:
         """Return the bytes ``[first, last]`` of a listed file."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import Final, Literal
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -148,9 +149,15 @@ def unique(found: Iterable[RunDependency]) -> tuple[RunDependency, ...]:
     return tuple(kept.values())
 
 
+@cache
+def _requirement(text: str) -> Requirement:
+    """Every Python's wheel has the same few texts, and a recipe reads them for each variant."""
+    return Requirement(text)
+
+
 def _parse(text: str, metadata: Metadata) -> Requirement:
     try:
-        return Requirement(text)
+        return _requirement(text)
     except InvalidRequirement as error:
         raise MalformedError(
             f"Requires-Dist {text!r} is not a requirement (PEP 508): {error}",

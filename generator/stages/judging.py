@@ -33,6 +33,9 @@ class RecipeJudge:
         metadata: dict[str, Metadata] = {}
         torch = self._rows(prospect, prospect.torch, metadata)
         own = self._rows(prospect, prospect.wheels, metadata)
+        # the usual answer in one rendering; which Python it is takes one for each
+        if self._refusal(prospect.project, _cell(prospect, torch, own), metadata) is None:
+            return ()
         kept: dict[PythonBuild, Wheel] = {}
         found: list[Finding] = []
         for python in sorted(own, key=lambda each: (each.freethreading, each)):
