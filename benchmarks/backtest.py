@@ -193,7 +193,9 @@ def backtest(
                 for event, single in zip(chosen, singles, strict=False)
                 for verdict in single.result() or [v for v in with_rows if v.event == event.name]
             ]
+    before = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {}
     content = {
+        "built": before.get("built", []),
         "day": dt.datetime.now(dt.UTC).date().isoformat(),
         "events": [{**asdict(e), "when": e.when.isoformat(), "name": e.name} for e in chosen],
         "with_rows": [asdict(v) for v in with_rows],

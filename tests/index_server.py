@@ -68,6 +68,8 @@ class Behaviour:
     yanked: dict[str, str] = field(default_factory=dict)
     #: file name -> Requires-Python on the index
     requires_python: dict[str, str] = field(default_factory=dict)
+    #: file name -> when it was uploaded (PEP 700), ISO 8601
+    uploaded: dict[str, str] = field(default_factory=dict)
     #: names of files that are listed and not there
     lost: set[str] = field(default_factory=set)
     #: given to the next requests, one each, before anything is answered
@@ -230,6 +232,8 @@ class _Handler(BaseHTTPRequestHandler):
         }
         if name in behaviour.yanked:
             row["yanked"] = behaviour.yanked[name]
+        if name in behaviour.uploaded:
+            row["upload-time"] = behaviour.uploaded[name]
         if name in behaviour.requires_python:
             row["requires-python"] = behaviour.requires_python[name]
         if behaviour.metadata:
