@@ -31,7 +31,10 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 again = for pause in 5 30 stop; do $(1) && break; test $$pause != stop && sleep $$pause; done
 
-.PHONY: help channel test prove lint format docs schemas constraints emulator servers clean
+# what a person has set for their own Python or pytest is not for the programs that run here
+unexport $(filter PYTHON% PYTEST%,$(.VARIABLES))
+
+.PHONY: help channel update test prove lint format docs schemas constraints emulator servers clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,6 +43,10 @@ channel: $(VENV)/.installed ## build a channel folder: SUBDIR= ACCELERATOR= PYTH
 	@$(BIN)/armtorch up --subdir '$(SUBDIR)' --accelerator '$(ACCELERATOR)' --python '$(PYTHON)' \
 	  $(if $(TORCH),--torch '$(TORCH)') $(if $(BASE),--base '$(BASE)') --out '$(or $(OUT),channel)' \
 	  $(if $(SYSROOT),--sysroot '$(SYSROOT)') $(foreach v,$(VIRTUAL),--virtual '$(v)')
+
+update: $(VENV)/.installed ## look for newer releases; writes the lock and what is rendered from it
+	$(BIN)/armtorch update
+	$(BIN)/armtorch render
 
 test: $(VENV)/.test-installed emulator servers ## unit, integration and emulated end-to-end tests
 	@$(MAKE) --no-print-directory lint

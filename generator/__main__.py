@@ -28,10 +28,12 @@ def main() -> NoReturn:
 
 def _run() -> int:
     debug = "--debug" in sys.argv[1:]
-    # what CI, a service or a closed terminal send: end the workers and clean up, as on Ctrl-C
+    # what CI, a service or a closed terminal send: end the workers and clean up, as on Ctrl-C;
+    # who had one ignored (nohup) meant it
     for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.default_int_handler)
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
     try:
         return cli.main(standalone_mode=False) or 0
     except click.exceptions.Abort:

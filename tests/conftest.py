@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
@@ -23,7 +23,9 @@ from generator.model import PythonBuild, Variant
 from generator.stages.packages import BuildOptions, build_variants
 from generator.stages.project import Project
 from generator.testing import Machine, Runner, choose_runner
-from tests import forge, recorded
+from tests import committed as committed_feedstock
+from tests import forge, own_feedstock, recorded
+from tests.surroundings import settle
 
 ROOT = Path(__file__).parents[1]
 ARM = "linux-aarch64"
@@ -49,6 +51,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="also run the tests that download gigabytes (CUDA's libraries: 3.5 GB, 12 GB of disk)",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settle(config)
+    committed_feedstock.watch()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -94,9 +101,22 @@ def missing(reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
+@pytest.fixture
+def committed() -> Iterator[Path]:
+    """The folder of the committed feedstock, for a test that holds whatever its lock says."""
+    with committed_feedstock.lifted() as root:
+        yield root
+
+
 @pytest.fixture(scope="session")
-def project() -> Project:
-    return Project(feedstock=ROOT / "feedstock.yaml", narrator=Silent())
+def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the tests' own feedstock, rendered; nothing there may be changed."""
+    return made_once(tmp_path_factory, "feedstock", own_feedstock.write)
+
+
+@pytest.fixture(scope="session")
+def project(own: Path) -> Project:
+    return Project(feedstock=own / "feedstock.yaml", narrator=Silent())
 
 
 @pytest.fixture(scope="session")
@@ -156,10 +176,8 @@ def cached(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Projec
 
 
 @pytest.fixture
-def feedstock_copy(tmp_path: Path) -> Path:
-    """A copy of the committed feedstock that a test may spoil."""
-    for name in ("feedstock.yaml", "feedstock.lock.yaml", "conda-forge.yml"):
-        shutil.copy(ROOT / name, tmp_path)
-    for name in ("recipes", ".ci_support", ".github"):
-        shutil.copytree(ROOT / name, tmp_path / name)
+def feedstock_copy(own: Path, tmp_path: Path) -> Path:
+    """A copy of the tests' own feedstock, rendered, that a test may spoil."""
+    left_out = shutil.ignore_patterns(".armtorch", "wheelhouse")
+    shutil.copytree(own, tmp_path, dirs_exist_ok=True, ignore=left_out)
     return tmp_path

@@ -21,6 +21,7 @@ from generator.explaining import Explanation, Finding, lines_of
 from generator.stages.explaining import ExplainOptions, Reach, explain_request
 from generator.stages.project import Project
 from tests import computers, recorded
+from tests.own_feedstock import DECLARED
 
 PATH = Path(__file__).with_suffix(".yaml")
 #: what a case asks; all other keys are what it expects
@@ -85,8 +86,7 @@ def main() -> None:
     rows = []
     with tempfile.TemporaryDirectory(prefix="armtorch-cases-") as name:
         folder = Path(name)
-        feedstock = PATH.parents[1] / "feedstock.yaml"
-        project = Project(feedstock=feedstock, narrator=Silent(), cache=folder / "cache")
+        project = Project(feedstock=DECLARED, narrator=Silent(), cache=folder / "cache")
         alias = recorded.write(project, folder / "channels").alias
         for number, case in enumerate(load()):
             found = explained(case, project, alias, folder / str(number))

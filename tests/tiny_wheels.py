@@ -66,6 +66,7 @@ def tiny_companion(
     torch: str | None,
     platform: str = "manylinux_2_28_aarch64",
     requires_python: str = ">=3.10",
+    extra: Mapping[str, bytes] | None = None,
 ) -> TinyWheel:
     """A torchvision or torchaudio; ``torch`` is its requirement, None says nothing at all."""
     abi = "none" if python == "py3" else python
@@ -78,5 +79,6 @@ def tiny_companion(
         members={
             f"{project}/__init__.py": f"__version__ = {version!r}\n".encode(),
             f"{project}/_C.so": tiny_elf(body=project.encode()),
+            **(extra or {}),
         },
     )

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from generator.console import Silent
 from generator.lock import read_lock, write_lock
-from generator.model import Lock
+from generator.model import Cell, Lock, Metadata
 from generator.model.cell import TrainName
 from generator.rendering import number_builds, render, write_tree
 from generator.stages.project import Project
-from tests.conftest import ROOT
+from tests.own_feedstock import DECLARED, FOLDER, LOCK
 
 NIGHTLY = "2.16.0.dev20261120"
 #: upstream's candidates have the final version in their names
@@ -33,13 +33,13 @@ _MOVES: dict[tuple[TrainName, str], dict[str, str]] = {
 def project_with_trains(folder: Path) -> Project:
     """Write a feedstock with an rc and a nightly train into a folder, rendered."""
     path = folder / "feedstock.yaml"
-    text = (ROOT / "feedstock.yaml").read_text(encoding="utf-8")
+    text = DECLARED.read_text(encoding="utf-8")
     stable = "    indexes: [pypi]\n"
     moving = "".join(f"  {train}: {{indexes: [pypi]}}\n" for train in ("rc", "nightly"))
     path.write_text(text.replace(stable, stable + moving, 1), encoding="utf-8")
-    shutil.copy(ROOT / "conda-forge.yml", folder)
+    shutil.copy(FOLDER / "conda-forge.yml", folder)
     project = Project(feedstock=path, narrator=Silent())
-    lock = with_trains(read_lock(ROOT / "feedstock.lock.yaml"))
+    lock = with_trains(read_lock(LOCK))
     lock = number_builds(project.declared(), lock, lock)
     write_lock(lock, project.lock)
     write_tree(render(project.declared(), lock), folder)
@@ -51,27 +51,36 @@ def with_trains(lock: Lock) -> Lock:
     cells, metadata = list(lock.cells), dict(lock.metadata)
     for (train, line), versions in _MOVES.items():
         for cell in (each for each in lock.cells if each.line == line):
-            wheels = []
-            for wheel in cell.wheels:
-                said, other = metadata[wheel.metadata], _other(wheel.metadata, train)
-                metadata[other] = replace(
-                    said,
-                    version=_moved(said.version, versions),
-                    requires_dist=tuple(_moved(text, versions) for text in said.requires_dist),
-                )
-                wheels.append(
-                    replace(
-                        wheel,
-                        version=_moved(wheel.version, versions),
-                        filename=_moved(wheel.filename, versions),
-                        purl=_moved(wheel.purl, versions),
-                        sha256=_other(wheel.sha256, train),
-                        metadata=other,
-                    )
-                )
-            trio = {name: _moved(version, versions) for name, version in cell.trio.items()}
-            cells.append(replace(cell, line=train, train=train, trio=trio, wheels=tuple(wheels)))
+            moved, said = with_versions(cell, lock.metadata, versions, salt=train)
+            cells.append(replace(moved, line=train, train=train))
+            metadata |= said
     return replace(lock, cells=tuple(cells), metadata=metadata).in_order()
+
+
+def with_versions(
+    cell: Cell, metadata: Mapping[str, Metadata], versions: Mapping[str, str], *, salt: str
+) -> tuple[Cell, dict[str, Metadata]]:
+    """Return a cell of other versions, old to new, with other bytes, and its METADATA."""
+    wheels, said = [], {}
+    for wheel in cell.wheels:
+        old, other = metadata[wheel.metadata], _other(wheel.metadata, salt)
+        said[other] = replace(
+            old,
+            version=_moved(old.version, versions),
+            requires_dist=tuple(_moved(text, versions) for text in old.requires_dist),
+        )
+        wheels.append(
+            replace(
+                wheel,
+                version=_moved(wheel.version, versions),
+                filename=_moved(wheel.filename, versions),
+                purl=_moved(wheel.purl, versions),
+                sha256=_other(wheel.sha256, salt),
+                metadata=other,
+            )
+        )
+    trio = {name: _moved(version, versions) for name, version in cell.trio.items()}
+    return replace(cell, trio=trio, wheels=tuple(wheels)), said
 
 
 def _moved(text: str, versions: Mapping[str, str]) -> str:
@@ -80,5 +89,5 @@ def _moved(text: str, versions: Mapping[str, str]) -> str:
     return text
 
 
-def _other(digest: str, train: str) -> str:
-    return hashlib.sha256(f"{train} {digest}".encode()).hexdigest()
+def _other(digest: str, salt: str) -> str:
+    return hashlib.sha256(f"{salt} {digest}".encode()).hexdigest()

@@ -13,6 +13,7 @@ from generator.atomic import write_text
 from generator.console import Silent
 from generator.stages.project import Project
 from tests import recorded
+from tests.own_feedstock import DECLARED, FOLDER
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -29,7 +30,7 @@ COMMANDS = (
 def transcripts() -> str:
     """Run the commands on the recorded channels and return them with what they print."""
     with tempfile.TemporaryDirectory(prefix="armtorch-transcripts-") as name:
-        project = Project(feedstock=ROOT / "feedstock.yaml", narrator=Silent())
+        project = Project(feedstock=DECLARED, narrator=Silent())
         alias = recorded.write(project, Path(name)).alias
         environment = {
             **os.environ,
@@ -43,7 +44,7 @@ def transcripts() -> str:
 def _run(command: str, environment: dict[str, str]) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "generator", *shlex.split(command)[1:]],
-        cwd=ROOT,
+        cwd=FOLDER,
         env=environment,
         capture_output=True,
         text=True,

@@ -12,10 +12,16 @@ from generator.urls import masked
 
 
 @click.command("doctor")
+@click.option(
+    "--virtual",
+    multiple=True,
+    metavar="NAME=VERSION",
+    help="Set a virtual package, for example __cuda=13.0; CONDA_OVERRIDE_CUDA does the same.",
+)
 @reach_options
 @json_option
 @click.pass_obj
-def command(project: Project, reach: Reach, *, as_json: bool) -> None:
+def command(project: Project, virtual: tuple[str, ...], reach: Reach, *, as_json: bool) -> None:
     """Say what this machine is, which cell fits it, and the command that installs it.
 
     \b
@@ -23,8 +29,9 @@ def command(project: Project, reach: Reach, *, as_json: bool) -> None:
       armtorch doctor
       armtorch doctor --channel file:///srv/channel --json
       armtorch doctor --root /mnt/sdcard    the system on that disk
+      armtorch doctor --virtual __cuda=13.0    as if a driver for CUDA 13.0 were there
     """
-    found = check_machine(project, reach)
+    found = check_machine(project, reach, virtual)
     if as_json:
         click.echo(masked(to_json(Checkup, found)), nl=False)
     else:

@@ -8,9 +8,9 @@ import click
 
 from generator.commands.options import ManyValues, joined, json_option, reach_options
 from generator.errors import UnreachableError
-from generator.explaining import Explanation, lines_of, to_json
+from generator.explaining import Answer, answer_lines, decoded, to_json
 from generator.model import PythonBuild
-from generator.stages.explaining import ExplainOptions, Reach, explain_request
+from generator.stages.explaining import ExplainOptions, Reach, explain_input
 from generator.urls import masked
 
 
@@ -40,8 +40,8 @@ from generator.urls import masked
 @click.option(
     "--check",
     is_flag=True,
-    help="For scripts: exit with 1 when it does not work as it is, with "
-    f"{UnreachableError.exit_code} when a channel's silence leaves that open.",
+    help="For scripts: exit with 1 when an install in it does not work as it is, with "
+    f"{UnreachableError.exit_code} when something was not looked at: a silent channel, a wheel.",
 )
 @reach_options
 @json_option
@@ -60,8 +60,10 @@ def command(
 ) -> None:
     """Say why a conda, mamba, micromamba or pixi command fails, and which command works.
 
-    WHAT is the command in quotes, the path of an environment.yml, or the error as it was printed
-    (`-` reads it from standard input). Every command that is suggested was solved.
+    WHAT is the command in quotes, a file (environment.yml, pixi.toml, a lock, a Dockerfile, a
+    script, a README), or the error as it was printed (`-` reads it from standard input). Every
+    install in it is judged, in order, pip's by their wheels. Every command that is suggested was
+    solved.
 
     \b
     Examples:
@@ -73,7 +75,7 @@ def command(
 
     Its exit code is 0 once it has explained, whatever it found; --check tells the outcomes apart.
     """
-    text = sys.stdin.read() if what == ("-",) else " ".join(what)
+    text = decoded(sys.stdin.buffer.read()) if what == ("-",) else " ".join(what)
     options = ExplainOptions(
         subdir=subdir,
         virtual=virtual,
@@ -81,12 +83,11 @@ def command(
         default_channels=default_channels,
         reach=reach,
     )
-    found = explain_request(ctx.obj, text, options)
+    found = explain_input(ctx.obj, text, options)
     if as_json:
-        click.echo(masked(to_json(Explanation, found)), nl=False)
+        click.echo(masked(to_json(Answer, found)), nl=False)
     else:
-        for line in lines_of(found):
+        for line in answer_lines(found):
             click.echo(masked(line))
-    # a command that works, and another one beside it: what it installs does not run
-    if check and (found.outcome != "works" or found.commands):
+    if check and found.outcome != "works":
         ctx.exit(UnreachableError.exit_code if found.outcome == "unknown" else 1)

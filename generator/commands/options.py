@@ -15,7 +15,7 @@ from generator.explaining import ALIAS, TIMEOUT
 from generator.matrix import Selection, select, variants
 from generator.model import Accelerator, PythonBuild, Variant
 from generator.stages.ci import job_variants
-from generator.stages.explaining import Reach
+from generator.stages.desk import Reach
 from generator.stages.project import Project
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -126,10 +126,9 @@ def reach_options(command: _F) -> _F:
     @click.option(
         "--channel-alias",
         "alias",
-        default=ALIAS,
-        show_default=True,
         envvar="CONDA_CHANNEL_ALIAS",
-        help="Where channels are that have a name only (conda's channel_alias).",
+        help="Where channels are that have a name only. Default: the .condarc's channel_alias, or "
+        f"conda's own, {ALIAS}.",
     )
     @click.option("--offline", is_flag=True, help="Use cached repodata; its age is shown.")
     @click.option(
@@ -148,7 +147,7 @@ def reach_options(command: _F) -> _F:
     def wrapped(
         *arguments: Any,
         ours: str | None,
-        alias: str,
+        alias: str | None,
         offline: bool,
         timeout: int,
         root: Path | None,

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from generator.atomic import write_text
-from generator.explaining import Checkup, Coverage, Explanation, schema_of
+from generator.explaining import Answer, Checkup, Coverage, schema_of
 from generator.feedstock import schema_text
 from generator.inspecting import manifest_schema_text
 from generator.lock import lock_schema_text
@@ -21,7 +21,7 @@ def schema_files() -> dict[str, str]:
         "docs/feedstock.schema.json": schema_text(),
         "docs/feedstock.lock.schema.json": lock_schema_text(),
         "docs/matrix.schema.json": matrix_schema(),
-        "docs/explain.schema.json": schema_of(Explanation),
+        "docs/explain.schema.json": schema_of(Answer),
         "docs/coverage.schema.json": schema_of(Coverage),
         "docs/doctor.schema.json": schema_of(Checkup),
         "docs/manifest.schema.json": manifest_schema_text(),

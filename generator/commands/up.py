@@ -32,7 +32,7 @@ from generator.stages.whole import UpResult, up
 
 @click.command("up")
 @selection_options
-@click.option("--torch", metavar="VERSION", help="This torch instead of the newest.")
+@click.option("--torch", metavar="VERSION", help="This torch, not the newest locked.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -65,7 +65,7 @@ from generator.stages.whole import UpResult, up
     "--jobs", type=click.IntRange(1), default=2, show_default=True, help="Variants at once."
 )
 @click.option("--level", type=click.IntRange(1, 22), help="zstd level instead of the feedstock's.")
-@click.option("--offline", is_flag=True, help="Go by the lock as it is; ask no index.")
+@click.option("--offline", is_flag=True, help="Ask no index for what the lock lacks.")
 @json_option
 @click.pass_obj
 def command(
@@ -83,10 +83,12 @@ def command(
     as_json: bool,
     **filters: Any,
 ) -> None:
-    """The whole line: update, render, build, test; ends with the command to install from it.
+    """The whole line: build what the lock has, test it, and say how to install from it.
 
-    Takes the newest torch of every wanted subdir and accelerator. A second run finds nothing to
-    do and takes seconds.
+    Takes the lock's newest torch of every wanted subdir and accelerator. What the lock lacks is
+    looked up, into a lock of the run's own below .armtorch/; no committed file is written. To take
+    what upstream has released since: armtorch update, then armtorch render. A second run finds
+    nothing to do and takes seconds.
 
     \b
     Examples:

@@ -22,6 +22,8 @@ _LEADS: Final[dict[Cause, str]] = {
     "absent": "none of the channels has {packages}",
     "malformed": "{channel} cannot be read as a channel",
     "unreachable": "{channel} did not answer",
+    "denied": "{channel} is not asked",
+    "locked": "what is locked is for {offered} alone",
 }
 _SENTENCES: Final[dict[Cause, str]] = {
     "absent": "{where}no {packages}, for any platform{meant}",
@@ -33,6 +35,8 @@ _SENTENCES: Final[dict[Cause, str]] = {
     "and channel priority is strict",
     "no-channel": "channel {channel}: there is none of that name ({detail})",
     "unreachable": "channel {channel}: did not answer ({detail}), which tells nothing of it",
+    "denied": "channel {channel}: it is not asked: {detail}",
+    "locked": "a lock names packages by their addresses, and these are for {offered} alone",
     "malformed": "channel {channel}: what it answered is no repodata ({detail})",
 }
 _OFFERED = 5
@@ -55,6 +59,7 @@ def lead(finding: Finding, packages: Iterable[str]) -> str:
         spec=finding.spec.replace(" ", " and "),
         against=listed(finding.against) or "that Python",
         channel=finding.channel,
+        offered=listed(finding.offered),
     )
 
 

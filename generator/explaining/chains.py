@@ -9,7 +9,14 @@ from typing import Final
 from rattler import MatchSpec, RepoDataRecord
 
 from generator.explaining.findings import Cause
-from generator.explaining.probing import Prober, Setting, readable, satisfied, smallest_failing
+from generator.explaining.probing import (
+    Prober,
+    Setting,
+    foreign,
+    readable,
+    satisfied,
+    smallest_failing,
+)
 from generator.explaining.records import matching, newest_first, text_of, versions, virtual_specs
 
 #: how deep a chain is followed, and how many records of one name are tried
@@ -111,11 +118,17 @@ class _Walk:
 
 
 def _shortest(chains: Iterable[Chain]) -> Chain | None:
-    return min(chains, key=lambda chain: len(chain.links), default=None)
+    # a board is told of its driver first, and of builds for other boards where nothing else fails
+    return min(
+        chains,
+        key=lambda chain: (chain.links[-1].startswith("arm-variant"), len(chain.links)),
+        default=None,
+    )
 
 
 def _tried(records: Sequence[RepoDataRecord], setting: Setting) -> list[RepoDataRecord]:
     """Choose what to look into: the newest that the machine can take, one of each kind."""
+    records = [r for r in records if not foreign(r, setting)] or records
     able = [r for r in records if all(satisfied(spec, setting) for spec in virtual_specs(r))]
     if setting.virtual("__cuda") is None:
         # what computes on a GPU may say so only further down

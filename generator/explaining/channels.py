@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
 import requests
-from rattler import Channel, ChannelConfig, RepoDataRecord
+from rattler import Channel, ChannelConfig, Config, RepoDataRecord
 from rattler.exceptions import GatewayError, InvalidChannelError
 from rattler.networking.client import Client
 from rattler.platform import Subdir as RattlerSubdir
 from rattler.repo_data.gateway import Gateway, GatewayQueryResult, SourceConfig
 
 from generator.errors import SelectionError, StorageError
+from generator.explaining.condarc import Condarc
 from generator.explaining.facts import facts
 from generator.urls import local_path, public_url
 
@@ -32,7 +34,8 @@ ALIAS: Final = "https://conda.anaconda.org"
 TIMEOUT: Final = 20
 #: what tells nothing of a channel: a proxy's login, too slow, too many (RFC 9110, RFC 6585)
 _NOT_NOW: Final = frozenset({407, 408, 425, 429})
-State = Literal["answered", "cached", "absent", "unreachable", "malformed"]
+#: ``denied``: its client does not ask it, by configuration or for want of an accepted licence
+State = Literal["answered", "cached", "absent", "unreachable", "malformed", "denied"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +67,8 @@ class Access:
     #: use cached data alone
     offline: bool = False
     timeout: int = TIMEOUT
+    #: the person's own configuration: addresses, groups, proxies, what is not to be asked
+    condarc: Condarc = field(default_factory=Condarc)
 
 
 class Channels:
@@ -72,7 +77,7 @@ class Channels:
     def __init__(self, access: Access) -> None:
         self._access = access
         # a client takes longer to make than most explanations
-        self._client = Client.default_client(max_retries=1, timeout=access.timeout)
+        self._client = _client(access)
         self._online = self._gateway("force-cache-only" if access.offline else "cache-or-fetch")
         self._cached = self._gateway("force-cache-only")
         self._sources: dict[tuple[str, str], Source] = {}
@@ -98,9 +103,23 @@ class Channels:
         return self._cached if source.state == "cached" else self._online
 
     def urls(self, name: str) -> tuple[str, ...]:
-        """Return the address of a channel, several for ``defaults``; raises SelectionError."""
-        if (group := facts().multichannels.get(name)) is not None:
-            return group
+        """Return the address of a channel, several for ``defaults``; raises SelectionError.
+
+        The rules are conda's (docs, "Managing channels"; conda/models/channel.py): groups first,
+        then custom channels, then the alias.
+        """
+        condarc = self._access.condarc
+        group = condarc.groups.get(name) or (
+            (condarc.default_channels if name == "defaults" else None)
+            or facts().multichannels.get(name)
+        )
+        if group is not None:
+            return tuple(url for each in group if each != name for url in self.urls(each))
+        base, _, rest = name.partition("/")
+        for custom in (name, base) if "://" not in name else ():
+            if custom in condarc.custom:
+                below = f"{condarc.custom[custom]}/{custom}"
+                return (f"{below}/{rest}/" if rest and custom == base else f"{below}/",)
         try:
             return (str(Channel(name, ChannelConfig(f"{self._access.alias}/")).base_url),)
         except InvalidChannelError as error:
@@ -120,10 +139,26 @@ class Channels:
         found = []
         for name in names:
             for url in self.urls(name):
+                if why := self._denied(name, url):
+                    found.append(Source(name=name, url=url, state="denied", detail=why))
+                    continue
                 if (source := self._sources.get((url, subdir))) is None:
                     source = self._sources[url, subdir] = self._open(name, url, subdir)
                 found.append(source)
         return tuple({source.url: source for source in found}.values())
+
+    def _denied(self, name: str, url: str) -> str:
+        """Return why the person's configuration does not let a channel be asked (conda's lists)."""
+        condarc = self._access.condarc
+        listed = {part.rstrip("/") for each in condarc.denied for part in (each, *self.urls(each))}
+        if name in listed or url.rstrip("/") in listed:
+            return "denylist_channels of the .condarc has it"
+        allowed = {
+            part.rstrip("/") for each in condarc.allowed for part in (each, *self.urls(each))
+        }
+        if allowed and name not in allowed and url.rstrip("/") not in allowed:
+            return "it is not among allowlist_channels of the .condarc"
+        return ""
 
     def records(self, source: Source, subdirs: Sequence[str], name: str) -> list[RepoDataRecord]:
         """Return what a usable channel has under a name; [] where it has no such subdir."""
@@ -201,8 +236,28 @@ class Channels:
         return _meaning(statuses, said)
 
     def _status(self, address: str) -> int:
-        with requests.get(address, timeout=self._access.timeout, stream=True) as answer:
+        condarc = self._access.condarc
+        with requests.get(
+            address,
+            timeout=self._access.timeout,
+            stream=True,
+            proxies=dict(condarc.proxies),
+            verify=condarc.verify,
+        ) as answer:
             return answer.status_code
+
+
+def _client(access: Access) -> Client:
+    """Make rattler's client, with the proxies of the person's conda (conda docs, proxy_servers)."""
+    condarc = access.condarc
+    lines = ["tls-no-verify = true"] if condarc.verify is False else []
+    proxies = {key: url for key, url in condarc.proxies.items() if key in {"http", "https"}}
+    if proxies:
+        lines += ["[proxy-config]", *(f"{key} = {json.dumps(url)}" for key, url in proxies.items())]
+    if not lines:
+        return Client.default_client(max_retries=1, timeout=access.timeout)
+    config = Config.from_toml("\n".join(lines))
+    return Client.from_config(config, max_retries=1, timeout=access.timeout)
 
 
 def _meaning(statuses: Sequence[int], said: str) -> tuple[State, str]:

@@ -54,12 +54,16 @@ class Computer:
     userland: str
     #: subdir of the conda that is installed; "" without one
     conda: str
+    #: ``defaults`` or ``conda-forge``: where that conda is from, and what it asks on its own
+    conda_from: str = ""
     virtual_packages: tuple[str, ...]
     #: /proc/device-tree/model
     board: str = ""
     #: /etc/nv_tegra_release, ``36.4.3``
     l4t: str = ""
     jetpack: str = ""
+    #: whether its C library is musl (Alpine), which no conda package is made for
+    musl: bool = False
     #: ARMv8.1's atomic instructions; None where that is unknown
     lse: bool | None = None
 
@@ -100,6 +104,12 @@ class System:
             subdir=current,
             virtual_packages=with_overrides(native.virtual_packages, environment),
         )
+
+
+def is_tegra(computer: Computer) -> bool:
+    """Whether it is a Jetson that runs builds for Jetson alone: JetPack 6 and before."""
+    row = next((r for r in jetpacks() if computer.jetpack and r.jetpack == computer.jetpack), None)
+    return row is not None and not row.sbsa
 
 
 def overrides(variables: Mapping[str, str]) -> tuple[str, ...]:
@@ -150,13 +160,18 @@ def look(root: Path, environment: Mapping[str, str], system: System | None) -> C
     found = {text.partition("=")[0]: text for text in detected}
     if system is None and (glibc := _glibc(root)):
         found["__glibc"] = f"__glibc={glibc}"
+    if system is None and not _glibc(root) and _musl(root):
+        found.pop("__glibc", None)
+    conda, conda_from = _conda(root, environment)
     row = next((r for r in jetpacks() if l4t == r.l4t or l4t.startswith(f"{r.l4t}.")), None)
     if row is not None and "__cuda" not in found:
         found["__cuda"] = f"__cuda={row.cuda}"  # its driver is part of JetPack
     return Computer(
         hardware=hardware,
         userland=userland,
-        conda=_conda(root, environment),
+        conda=conda,
+        conda_from=conda_from,
+        musl=not _glibc(root) and _musl(root),
         virtual_packages=tuple(found.values()),
         board=board,
         l4t=l4t,
@@ -222,22 +237,37 @@ def _glibc(root: Path) -> str:
     return ""
 
 
-def _conda(root: Path, environment: Mapping[str, str]) -> str:
-    """Return the subdir of conda's own Python, from the records of its base environment."""
+def _musl(root: Path) -> bool:
+    return any(root.glob("lib/ld-musl-*.so.1"))
+
+
+def _conda(root: Path, environment: Mapping[str, str]) -> tuple[str, str]:
+    """Return the subdir of conda's own Python and the channel that conda itself is from.
+
+    Both are in the records of its base environment. A conda that is from Anaconda's own channels
+    asks ``defaults`` where no configuration says otherwise; Miniforge's is from conda-forge.
+    """
     folders = []
     if executable := environment.get("CONDA_EXE") or environment.get("MAMBA_EXE"):
         folders.append(Path(executable).parents[1])
     folders += [Path(environment[k]) for k in ("CONDA_ROOT", "CONDA_PREFIX") if environment.get(k)]
+    subdir = channel = ""
     for folder in folders:
         below = root / str(folder).lstrip("/\\") if root != Path("/") else folder
-        for path in sorted((below / "conda-meta").glob("python-[0-9]*.json")):
-            try:
-                subdir = json.loads(path.read_text(encoding="utf-8")).get("subdir")
-            except (OSError, ValueError, AttributeError):
-                continue
-            if isinstance(subdir, str):
-                return subdir
-    return ""
+        for pattern in ("conda-[0-9]*.json", "python-[0-9]*.json"):
+            for path in sorted((below / "conda-meta").glob(pattern)):
+                try:
+                    record = json.loads(path.read_text(encoding="utf-8"))
+                except (OSError, ValueError):
+                    continue
+                if not isinstance(record, dict):
+                    continue
+                if pattern.startswith("python") and isinstance(record.get("subdir"), str):
+                    subdir = subdir or record["subdir"]
+                channel = channel or str(record.get("channel") or "")
+    if not channel:
+        return subdir, ""
+    return subdir, "defaults" if re.search(r"pkgs/|^defaults", channel) else "conda-forge"
 
 
 def _text(path: Path) -> str:

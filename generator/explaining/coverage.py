@@ -13,15 +13,11 @@ from rattler import RepoDataRecord
 from generator.datafiles import subdirs
 from generator.explaining.channels import Channels, Source, State
 from generator.explaining.facts import releases
-from generator.explaining.records import newest_first, pythons
+from generator.explaining.records import accelerator_of, newest_first, pythons
 from generator.matrix import PROJECTS
 from generator.model import Lock
 
 _CLOSED = ConfigDict(extra="forbid")
-#: conda-forge's and the pytorch channel's build strings
-_BUILD: Final = re.compile(
-    r"(?:^|_)(?:cuda(?P<major>\d{2})\.?(?P<minor>\d)|(?P<cpu>cpu))(?=_|$|\D)"
-)
 #: what cells are made of; libtorch and the metapackages come with them
 _PACKAGES: Final = ("pytorch", "torchvision", "torchaudio")
 
@@ -106,18 +102,6 @@ def coverage(channels: Channels, ours: str, against: Sequence[str], lock: Lock) 
                     )
                 )
     return Coverage(ours=ours, against=tuple(against), rows=tuple(rows))
-
-
-def accelerator_of(record: RepoDataRecord) -> str:
-    """Return the accelerator of a record as cells call it: ``cpu``, ``cuda130``, ``...-tegra``.
-
-    A build string that names neither is the one build of its subdir (macOS): ``cpu``.
-    """
-    match = _BUILD.search(str(record.build))
-    if match is None or match["cpu"]:
-        return "cpu"
-    tegra = any(re.match(r"arm-variant \S+ tegra", depends) for depends in record.depends)
-    return f"cuda{match['major']}{match['minor']}" + ("-tegra" if tegra else "")
 
 
 def _by_accelerator(records: Iterable[RepoDataRecord]) -> dict[str, list[RepoDataRecord]]:

@@ -13,7 +13,7 @@ from generator.explaining.channels import Source
 from generator.explaining.conflicts import conflicts
 from generator.explaining.facts import facts
 from generator.explaining.findings import Cause, Finding
-from generator.explaining.probing import Prober, Setting, satisfied
+from generator.explaining.probing import Prober, Setting, foreign, satisfied
 from generator.explaining.records import (
     builds,
     matching,
@@ -29,6 +29,7 @@ _CHANNEL_CAUSES: dict[str, Cause] = {
     "absent": "no-channel",
     "unreachable": "unreachable",
     "malformed": "malformed",
+    "denied": "denied",
 }
 
 
@@ -42,6 +43,8 @@ def diagnose(specs: Sequence[str], setting: Setting, prober: Prober) -> tuple[Fi
         for source in setting.sources
         if not source.usable
     ]
+    # a name that stands for several channels is said once
+    found = list({(each.cause, each.channel): each for each in found}.values())
     if prober.solve(specs, setting) is not None:
         return tuple(found)
     healthy = []
@@ -60,8 +63,14 @@ def _single(spec: str, setting: Setting, prober: Prober) -> list[Finding]:
     asked = [s for s in setting.usable if channel in {None, s.name, s.url.rstrip("/")}]
     found: list[Finding] = []
     first, fitted = "", ""
-    for source in asked:
-        records = prober.channels.records(source, setting.subdirs, name)
+    for source in {each.name: each for each in asked}.values():
+        # one name may stand for several channels, as defaults does
+        records = [
+            record
+            for each in asked
+            if each.name == source.name
+            for record in prober.channels.records(each, setting.subdirs, name)
+        ]
         if not records:
             found.append(_not_there(spec, source, setting, prober))
             continue
@@ -91,7 +100,10 @@ def _single(spec: str, setting: Setting, prober: Prober) -> list[Finding]:
 def _not_there(spec: str, source: Source, setting: Setting, prober: Prober) -> Finding:
     name, channels = name_of(spec), prober.channels
     others = [subdir for subdir in facts().subdirs if subdir != setting.machine.subdir]
-    having = tuple(subdir for subdir in others if channels.records(source, [subdir], name))
+    same = [each for each in setting.usable if each.name == source.name]
+    having = tuple(
+        subdir for subdir in others if any(channels.records(each, [subdir], name) for each in same)
+    )
     if having:
         return Finding(
             cause="elsewhere", package=name, spec=spec, channel=source.name, offered=having
@@ -138,6 +150,8 @@ def _unusable(
 ) -> Finding:
     """Explain records that fit the request and cannot be installed."""
     name = name_of(spec)
+    # a build for other boards is told of where there is no other
+    fitting = [record for record in fitting if not foreign(record, setting)] or fitting
     refused = [
         (record, [each for each in virtual_specs(record) if not satisfied(each, setting)])
         for record in newest_first(fitting)

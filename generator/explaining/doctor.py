@@ -67,6 +67,8 @@ def _computes(cell: Cell, computer: Computer) -> bool:
 
 def _old_enough(cell: Cell, computer: Computer) -> bool:
     """Whether the C library or macOS is new enough for the wheels' platform tags."""
+    if computer.musl:
+        return False
     subdir = subdirs()[cell.subdir]
     name = {"linux": "__glibc", "osx": "__osx"}.get(subdir.os, "")
     have = _version(computer, name)

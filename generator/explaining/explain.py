@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from rattler import RepoDataRecord
 
 from generator.datafiles import subdirs
 from generator.explaining.channels import Channels, Source
-from generator.explaining.computer import Computer
+from generator.explaining.computer import Computer, is_tegra
 from generator.explaining.diagnosis import diagnose
-from generator.explaining.edits import Edit, edits
 from generator.explaining.facts import facts
 from generator.explaining.findings import Finding
 from generator.explaining.notices import excluded, fatal, notices
@@ -24,8 +24,10 @@ from generator.explaining.report import (
     command_of,
     installed,
 )
-from generator.explaining.request import Request, name_of
-from generator.explaining.suggesting import Suggestion, suggest
+from generator.explaining.request import Request, channel_of, name_of
+from generator.explaining.searching import Search, Suggestion
+from generator.explaining.suggesting import Offer, only_switches, suggestions
+from generator.explaining.wishes import is_switch
 from generator.matrix import PROJECTS
 from generator.model import Lock
 from generator.testing import Machine
@@ -47,11 +49,11 @@ class Context:
     #: what ours needs beside it
     base: tuple[str, ...] = ()
     #: read only when nothing works: it is long
-    lock: Callable[[], Lock] = Lock
+    lock: Callable[[], Lock] | None = None
     #: the subdir of the hardware where the request is for another one, "" otherwise
     native: str = ""
-    #: the machine for that subdir
-    native_machine: Machine | None = None
+    #: machines of other subdirs that the same hardware runs, or that a command may name
+    others: Mapping[str, Machine] = field(default_factory=dict)
 
 
 def explain(request: Request, context: Context) -> Explanation:
@@ -65,13 +67,22 @@ def explain(request: Request, context: Context) -> Explanation:
     prober = Prober(context.channels)
     setting = _setting(request, context)
     solution = prober.solve(request.solved, setting)
+    machine_subdir = setting.machine.subdir
     found = diagnose(request.solved, setting, prober)
-    outcome = _outcome(solution, found)
-    suggestions: tuple[Suggestion, ...] = ()
+    if request.locked and machine_subdir not in request.locked:
+        found = (Finding(cause="locked", offered=request.locked), *found)
+    outcome = _outcome(solution, found, setting)
     dies = fatal(context.machine, context.computer, solution or ())
+    shown: tuple[Suggestion, ...] = ()
+    told: Suggestion | None = None
+    search = Search(
+        lambda asked: _setting(asked, context),
+        prober,
+        refused=lambda brought: _refused(brought, context),
+    )
     if outcome != "works" or dies:
-        suggestions = _suggestions(request, found, solution, context, prober)
-    shown = suggestions[0].solution if suggestions and not dies else solution
+        shown, told = suggestions(request, found, _offer(request, found, context), search)
+    brought = shown[0].solution if shown and not dies else solution
     return Explanation(
         command=request.command(),
         subdir=context.machine.subdir,
@@ -81,67 +92,114 @@ def explain(request: Request, context: Context) -> Explanation:
         installs=installed(_asked(request, solution), setting.sources),
         findings=found,
         commands=tuple(
-            command_of(each, _setting(each.request, context).sources) for each in suggestions
+            command_of(each, request, told, _setting(each.request, context).sources)
+            for each in shown
         ),
-        missing_upstream=_missing(request, context)
-        if outcome == "fails" and not suggestions
-        else (),
-        warnings=notices(context.machine, context.computer, shown or ()),
-        notes=(*request.notes, *_notes(request, context, outcome, shown or (), suggestions)),
+        python=_python(brought or ()),
+        missing_upstream=_missing(request, context) if outcome == "fails" and not shown else (),
+        warnings=notices(context.machine, context.computer, brought or ()),
+        notes=tuple(
+            note.replace("{subdir}", machine_subdir)
+            for note in (
+                *request.notes,
+                *_notes(request, context, outcome, brought or (), shown, search),
+            )
+        ),
     )
+
+
+def _python(records: Iterable[RepoDataRecord]) -> str:
+    found = [str(record.version) for record in records if record.name.normalized == "python"]
+    return ".".join(found[0].split(".")[:2]) if found else ""
 
 
 def _setting(request: Request, context: Context) -> Setting:
     machine = context.machine
-    if context.native_machine is not None and request.subdir == context.native:
-        machine = context.native_machine
+    if request.subdir not in {None, machine.subdir}:
+        machine = context.others.get(str(request.subdir), machine)
+    denied = dict(request.denied)
+    sources = context.channels.open(
+        (name for name in request.searched if name not in denied), machine.subdir
+    )
+    refused = tuple(
+        Source(name=name, url=context.channels.urls(name)[0], state="denied", detail=denied[name])
+        for name in request.searched
+        if name in denied
+    )
     setting = Setting(
         machine=machine,
-        sources=context.channels.open(request.searched, machine.subdir),
+        sources=(*sources, *refused),
         strict=request.strict,
         by_name=facts().clients[request.client].by_name,
+        arm_variant=_arm_variant(request, machine, context.computer),
     )
     for virtual in request.overrides:
         setting = setting.with_virtual(virtual)
     return setting
 
 
-def _outcome(solution: Solution | None, found: Iterable[Finding]) -> Outcome:
-    """Clients stop at a channel that fails, whatever the others have."""
-    causes = {finding.cause for finding in found}
-    if solution is not None:
-        return "fails" if causes else "works"
-    return "unknown" if causes & {"unreachable", "malformed"} else "fails"
+def _arm_variant(request: Request, machine: Machine, computer: Computer | None) -> str:
+    """Return which kind of CUDA builds run on the machine, ``tegra`` or ``sbsa``; "" for any.
 
-
-def _suggestions(
-    request: Request,
-    found: tuple[Finding, ...],
-    solution: Solution | None,
-    context: Context,
-    prober: Prober,
-) -> tuple[Suggestion, ...]:
-    def setting_of(asked: Request) -> Setting:
-        return _setting(asked, context)
-
-    def refused(brought: Solution) -> bool:
-        return fatal(context.machine, context.computer, brought)
-
-    computer = context.computer
-    possible = edits(
-        request,
-        found,
-        ours="" if _silence(context) else context.ours,
-        base=context.base,
-        native=context.native,
-        # a board computes on itself; a server may be the login node of others
-        prepares=computer is None or not computer.board,
-        excluded=excluded(context.machine, computer),
+    conda-forge's arm-variant tells them apart (cuda-feedstock, recipe guide); no virtual package
+    does, so a solver takes either.
+    """
+    if machine.subdir != "linux-aarch64":
+        return ""
+    if computer is not None:
+        return "tegra" if is_tegra(computer) else "sbsa"
+    # of a machine that nobody could look at, who names one line of builds knows it better
+    named = any(
+        "tegra" in spec or name_of(spec) == "arm-variant" or re.search(r"cuda\d{3}", spec)
+        for spec in request.specs
     )
-    if solution is not None and found:
-        # only a channel is in the way: the same command without it
-        return suggest(request, [_without_silent(setting_of(request).sources)], setting_of, prober)
-    return suggest(request, possible, setting_of, prober, refused=refused)
+    return "" if named else "sbsa"
+
+
+def _outcome(solution: Solution | None, found: Iterable[Finding], setting: Setting) -> Outcome:
+    """Tell what fails for sure from what only a channel's silence leaves open (design D7)."""
+    causes = {finding.cause for finding in found}
+    silent = bool(causes & {"unreachable", "malformed"})
+    if solution is not None:
+        return (
+            "unknown" if silent and "no-channel" not in causes else "fails" if causes else "works"
+        )
+    if not silent:
+        return "fails"
+    # a channel that answered, and that alone is asked for a package, has decided
+    usable = {name for source in setting.usable for name in (source.name, source.url.rstrip("/"))}
+    return "fails" if any(channel_of(f.spec) in usable for f in found if f.spec) else "unknown"
+
+
+def _offer(request: Request, found: tuple[Finding, ...], context: Context) -> Offer:
+    """Return what may be suggested to this person on this machine."""
+    computer, machine = context.computer, context.machine
+    away = excluded(machine, computer)
+    hard = [
+        f"{name} " + ",".join(f"!={part}" for part in versions.split("|"))
+        for name, versions in away.items()
+    ]
+    cuda = [finding for finding in found if finding.virtual == "__cuda"]
+    return Offer(
+        ours="" if _silence(context) else context.ours,
+        base=tuple(name for name in context.base if _answers(name, context)),
+        native=context.native if request.subdir != context.native else "",
+        emulated=tuple(facts().emulated_on.get(machine.subdir, ())),
+        # a board computes on itself; a server may be the login node of others
+        prepares=(computer is None or not computer.board)
+        and not any(text.startswith("__cuda=") for text in machine.virtual_packages)
+        and not any(finding.found for finding in cuda),
+        hard=(*hard, "pytorch * cpu*"),
+    )
+
+
+def _refused(brought: Solution, context: Context) -> bool:
+    """Whether what is installed certainly does not run on the machine."""
+    if fatal(context.machine, context.computer, brought):
+        return True
+    variants = {str(r.build) for r in brought if r.name.normalized == "arm-variant"}
+    tegra = context.computer is not None and is_tegra(context.computer)
+    return bool(variants) and not any(("tegra" in text) is tegra for text in variants)
 
 
 def _silence(context: Context) -> str:
@@ -153,11 +211,9 @@ def _silence(context: Context) -> str:
     return f"{bad[0].name} is {bad[0].state} ({bad[0].detail})" if bad else ""
 
 
-def _without_silent(sources: tuple[Source, ...]) -> Edit:
-    silent = [source.name for source in sources if not source.usable]
-    words = f"without the channel {', '.join(silent)}"
-    # the search leaves out such channels of every command it found; this one changes nothing else
-    return Edit(choice="drop", key="channel", cost=1.0, words=words, apply=lambda asked: asked)
+def _answers(name: str, context: Context) -> bool:
+    sources = context.channels.open((name,), context.machine.subdir)
+    return all(source.usable for source in sources)
 
 
 def _notes(
@@ -165,17 +221,29 @@ def _notes(
     context: Context,
     outcome: Outcome,
     shown: Iterable[RepoDataRecord],
-    suggestions: tuple[Suggestion, ...],
+    suggested: tuple[Suggestion, ...],
+    search: Search,
 ) -> Iterator[str]:
     """Say what no virtual package and no cause tells, where it is about this request."""
     if outcome != "works" and context.ours not in request.searched and (why := _silence(context)):
         yield f"{why}, so nothing of it is suggested; --channel names another"
+    if outcome != "works" and only_switches(request):
+        needless = [name_of(spec) for spec in request.specs if is_switch(name_of(spec))]
+        yield (
+            f"delete {' and '.join(needless)}: on {context.machine.subdir} nothing needs "
+            f"{'them' if needless[1:] else 'it'}, and it is torch itself that is to be asked for"
+        )
+    if search.late:
+        yield (
+            f"the search for a command was ended after {facts().search_seconds:.0f} s: there may "
+            "be one that keeps more of what was asked for"
+        )
     if request.origin == "error" and outcome == "works":
         yield (
             "what you pasted did fail: perhaps in an environment with other packages "
             "(--python), with other channels (--default-channels), or before they came"
         )
-    asked = suggestions[0].request if suggestions else request
+    asked = suggested[0].request if suggested else request
     needs_driver = any(each.split()[0] == "__cuda" for record in shown for each in record.depends)
     if asked.client == "pixi" and asked.verb == "add" and needs_driver and not asked.overrides:
         yield (
@@ -198,6 +266,8 @@ def _missing(request: Request, context: Context) -> tuple[str, ...]:
     """Return what the lock says upstream does not serve for the machine's subdir."""
     names = {name_of(spec) for spec in request.specs}
     python = next((spec for spec in request.solved if name_of(spec) == "python"), "")
+    if context.lock is None:
+        return ("no feedstock is here, so that no lock was looked at",)
     subdir, lock = context.machine.subdir, context.lock()
     found = [
         f"{row.train}/{row.subdir}/{row.accelerator}: {row.reason}: {row.detail}"

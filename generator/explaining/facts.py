@@ -53,6 +53,8 @@ class PastedFacts(_Row):
     prompts: Pattern
     variables: Pattern
     in_front: Pattern
+    #: a builder's own line about an instruction, which is ``line``
+    steps: Pattern
     lists: tuple[str, ...]
     items: Pattern
     sentences: tuple[Pattern, ...]
@@ -61,6 +63,18 @@ class PastedFacts(_Row):
     packages: Pattern
     channels: Pattern
     channel_lists: tuple[str, ...]
+    #: what tells a tool's message from a script
+    failures: Pattern
+    #: what pip did not find
+    requirements: Pattern
+    #: who needed what is not there: a package's name and version
+    needed_by: Pattern
+    #: that channels were taken strictly
+    strict: Pattern
+    #: why a channel is not asked whose terms were not accepted
+    terms: str
+    #: what else is to be known of a message
+    hints: dict[Pattern, str]
     platforms: Pattern
     clients: dict[Client, tuple[str, ...]]
 
@@ -73,6 +87,22 @@ class Facts(_Row):
     #: what a client means by an option, where that is something else
     options_of: dict[Client, dict[str, OptionMeaning]]
     flags: dict[str, Literal["override", "strict", "flexible", "pypi"]]
+    #: options of pip that say where wheels and requirements are
+    pip_options: dict[str, Literal["index", "extra", "file", "unread", "other"]]
+    #: labels of accelerators that upstream has wheels with, by subdir
+    wheel_labels: dict[str, tuple[str, ...]]
+    torch_projects: tuple[str, ...]
+    #: platform tags and PEP 508 environments of the subdirs that armtorch does not build for
+    wheel_platforms: dict[str, tuple[Pattern, ...]]
+    markers: dict[str, dict[str, str]]
+    #: channels that the conda of an image asks on its own, by a part of the image's name
+    images: dict[str, tuple[str, ...]]
+    docker_platforms: dict[str, str]
+    #: builds in a file from which on it is an export
+    export_builds: int
+    #: packages that tell what an export was made on, and prefixes that do
+    exports: dict[Pattern, str]
+    prefixes: dict[str, str]
     multichannels: dict[str, tuple[str, ...]]
     subdirs: tuple[str, ...]
     machines: dict[str, tuple[str, ...]]
@@ -82,6 +112,16 @@ class Facts(_Row):
     renames: dict[str, str]
     cpu_instead: dict[str, str]
     switches: tuple[str, ...]
+    x86_only: tuple[str, ...]
+    gpu_names: tuple[str, ...]
+    gpu_prefixes: tuple[str, ...]
+    core: tuple[str, ...]
+    #: what people mean who name nothing but a switch
+    trio: tuple[str, ...]
+    #: where programs of another subdir run under emulation, by hardware
+    emulated_on: dict[str, tuple[str, ...]]
+    #: seconds that one search for a command may take
+    search_seconds: float
     pasted: PastedFacts
 
 
@@ -92,6 +132,7 @@ class When(_Row):
     board: Pattern | None = None
     lse: bool | None = None
     l4t: str | None = None
+    libc: Literal["musl"] | None = None
     hardware: str | None = None
 
 

@@ -15,6 +15,7 @@ from pydantic import ConfigDict
 #: ``priority``: an earlier channel has the name and hides this one's
 #: ``virtual``: this machine's C library, macOS, driver or CPU excludes it
 #: ``conflict``: it is there, and not together with something else that is asked for
+#: ``denied``: the client does not ask the channel; ``locked``: it names packages of other subdirs
 #: ``no-channel``, ``unreachable``, ``malformed``: the channel itself (design D7)
 Cause = Literal[
     "absent",
@@ -29,6 +30,8 @@ Cause = Literal[
     "no-channel",
     "unreachable",
     "malformed",
+    "denied",
+    "locked",
 ]
 _CLOSED = ConfigDict(extra="forbid")
 

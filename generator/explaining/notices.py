@@ -115,12 +115,13 @@ def _holds(warning: Warn, machine: Machine, computer: Computer | None) -> bool |
     when = warning.when
     if when.subdir != machine.subdir:
         return None
-    if computer is None and (when.board or when.l4t or when.hardware):
+    if computer is None and (when.board or when.l4t or when.hardware or when.libc):
         return None
     if computer is not None:
         checks = (
             when.board is None or re.search(when.board, computer.board) is not None,
             when.l4t is None or computer.l4t.split(".")[0] == when.l4t,
+            when.libc is None or computer.musl,
             when.hardware is None or computer.hardware == when.hardware,
         )
         if not all(checks):

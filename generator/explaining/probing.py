@@ -50,6 +50,8 @@ class Setting:
     strict: bool
     #: strict for what is asked for directly, too (see explaining.yaml)
     by_name: bool = True
+    #: the kind of ARM machine, ``sbsa`` or ``tegra``; packages for the other one do not run
+    arm_variant: str = ""
 
     @property
     def usable(self) -> tuple[Source, ...]:
@@ -124,6 +126,11 @@ class Prober:
                 break
         return found
 
+    def pythons(self, setting: Setting) -> tuple[str, ...]:
+        """Return the Pythons that there are records of, ``3.12``, each once."""
+        found = (str(record.version).split(".")[:2] for record in self.visible("python", setting))
+        return tuple(dict.fromkeys(".".join(parts) for parts in found))
+
     def _solve(
         self, specs: Sequence[str], setting: Setting, priority: ChannelPriority
     ) -> Solution | None:
@@ -168,6 +175,9 @@ class Prober:
                         virtual_packages=setting.machine.records(),
                         channel_priority=priority,
                         channel_relations="disabled",
+                        constraints=[f"arm-variant * {setting.arm_variant}"]
+                        if setting.arm_variant
+                        else None,
                         timeout=dt.timedelta(seconds=limit),
                     )
                 )
@@ -220,6 +230,12 @@ def satisfied(spec: str, setting: Setting) -> bool:
         )
         for each in setting.machine.records()
     )
+
+
+def foreign(record: RepoDataRecord, setting: Setting) -> bool:
+    """Whether a build is for the other kind of ARM machine, a Jetson or a server."""
+    wanted = [text.split()[-1] for text in record.depends if text.startswith("arm-variant ")]
+    return bool(setting.arm_variant and wanted) and setting.arm_variant not in wanted[0]
 
 
 def smallest_failing(specs: Sequence[str], setting: Setting, prober: Prober) -> tuple[str, ...]:

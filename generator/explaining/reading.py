@@ -1,42 +1,163 @@
-"""Reads what a person has: a command as typed, an environment.yml, or another tool's message."""
+"""Reads what a person has: a command, a file of some tool, or another tool's message."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from generator.errors import SelectionError
-from generator.explaining.reading_commands import content_of, read_command, read_environment
-from generator.explaining.reading_messages import read_message
+from generator.explaining.facts import facts
+from generator.explaining.reading_commands import read_command, specs_of
+from generator.explaining.reading_environment import with_environment
+from generator.explaining.reading_files import Files
+from generator.explaining.reading_locks import (
+    is_explicit,
+    read_conda_lock,
+    read_explicit,
+    read_pixi_lock,
+)
+from generator.explaining.reading_messages import is_message, read_message
+from generator.explaining.reading_pip import PipRequest, read_requirements
+from generator.explaining.reading_pixi import read_manifest
+from generator.explaining.reading_scripts import Step, Unread, read_script
+from generator.explaining.reading_text import decoded, plain, unfolded
 from generator.explaining.request import Request
-from generator.explaining.shell import EXAMPLE, plain, typed
+from generator.explaining.shell import EXAMPLE, typed
 
-_FILES = {".yml", ".yaml", ".txt", ".log"}
+_FILES = {".yml", ".yaml", ".txt", ".log", ".toml", ".lock", ".def", ".sh", ".json", ".ipynb"}
+#: characters of what was read, in a message
+_SHOWN = 80
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reader:
+    """Where relative paths begin, and what is known of the person's variables and machine."""
+
+    folder: Path
+    variables: Mapping[str, str]
+    #: what manifests are read for
+    subdir: str
+
+    def read(self, text: str) -> tuple[Step, ...]:
+        """Read a command, the path of a file, or a pasted text: every install in it, in order.
+
+        Raises:
+            SelectionError: nothing in it asks a client for a package.
+            UnreachableError: the address of an environment file did not answer.
+
+        """
+        stripped = plain(text).strip()
+        if not stripped:
+            raise SelectionError("nothing to explain", where="the command", next_step=EXAMPLE)
+        files = Files(folder=self.folder, variables=self.variables)
+        if "\n" not in stripped:
+            if re.fullmatch(r"https?://\S+\.ya?ml", stripped):
+                return tuple(self._file(stripped, files.content(stripped), files))
+            if (path := _path(stripped, self.folder)) is not None:
+                around = replace(files, folder=path.parent)
+                return tuple(self._file(str(path), decoded(path.read_bytes()), around))
+            found = list(typed(stripped, anywhere=True))
+            if found and not is_message(stripped):
+                steps = [each for line in found for each in read_command(line, files=files)]
+                if not steps:
+                    raise SelectionError(
+                        "no package is asked for", where=stripped, next_step=EXAMPLE
+                    )
+                return tuple(steps)
+            _refuse_other_commands(stripped)
+        return tuple(self._text(stripped, replace(files, closed=True)))
+
+    def _file(self, where: str, content: str, files: Files) -> list[Step]:
+        name, suffix = Path(where).name.lower(), Path(where).suffix
+        request = _created("pixi" if "pixi" in name else "conda")
+        if suffix == ".toml":
+            return list(read_manifest(content, where=where, subdir=self.subdir))
+        if (lock := _lock(name, content, request)) is not None:
+            return [lock]
+        if suffix in {".yml", ".yaml"}:
+            found, pip = with_environment(request, content, where, files)
+            steps: list[Step] = [found] if found.specs else []
+            if pip is not None:
+                steps.append(replace(pip, target=found.target))
+            if not steps:
+                raise SelectionError("it asks for no conda package", where=where, next_step=EXAMPLE)
+            return [_named(each) for each in steps]
+        return self._other(Path(where), plain(content).strip(), request, files)
+
+    def _other(self, path: Path, text: str, request: Request, files: Files) -> list[Step]:
+        if path.suffix == ".txt" and re.search(r"(?m)^# This file may be used to create", text):
+            return [_named(replace(request, specs=specs_of(text), origin="file"))]
+        if "requirements" in path.name.lower() and not is_message(text):
+            pip = read_requirements(text, tool=f"pip install -r {path.name}", files=files)
+            return [pip] if pip is not None else [_nothing(text)]
+        # a saved message speaks of files of the machine it is from
+        closed = is_message(text) or path.suffix in {".txt", ".log"}
+        return self._text(text, replace(files, closed=closed))
+
+    def _text(self, text: str, files: Files) -> list[Step]:
+        text = unfolded(text)
+        if is_message(text):
+            return list(read_message(text, files=files))
+        steps = list(read_script(text, files))
+        refused = [step for step in steps if isinstance(step, Unread)]
+        if refused and len(refused) == len(steps):
+            raise refused[0].why
+        return steps or list(read_message(text, files=files))
+
+
+def _lock(name: str, content: str, request: Request) -> Request | None:
+    """Read a lock; None for what is none."""
+    if name == "pixi.lock":
+        return read_pixi_lock(content, request)
+    if is_explicit(content):
+        return read_explicit(content, request)
+    if name.endswith((".yml", ".yaml")) and re.search(r"(?m)^package:", content):
+        return read_conda_lock(content, name, request)
+    return None
 
 
 def read_request(text: str, *, folder: Path) -> Request:
-    """Read a command, the path of an environment.yml or of a saved message, or a message itself.
+    """Return what was asked of conda last in a text; raises SelectionError."""
+    steps = Reader(folder=folder, variables={}, subdir=facts().subdirs[0]).read(text)
+    found = [step for step in steps if isinstance(step, Request)]
+    if not found:
+        raise _no_conda(text)
+    return found[-1]
 
-    Paths are relative to ``folder``.
 
-    Raises:
-        SelectionError: nothing in it asks a conda client for a package.
+def _no_conda(text: str) -> SelectionError:
+    return SelectionError(
+        "neither a command of conda, mamba, micromamba or pixi nor a package that one of them did "
+        "not find",
+        where=text[:_SHOWN],
+        next_step=EXAMPLE,
+    )
 
-    """
-    stripped = plain(text).strip()
-    if not stripped:
-        raise SelectionError("nothing to explain", where="the command", next_step=EXAMPLE)
-    if "\n" not in stripped and (path := _path(stripped, folder)) is not None:
-        content = content_of(path)
-        if path.suffix in {".yml", ".yaml"}:
-            return read_environment(content, where=str(path))
-        stripped = plain(content).strip()
-    if "\n" not in stripped:
-        found = list(typed(stripped, anywhere=True))
-        if found:
-            # `conda activate x && conda install y`: what is asked for stands last
-            return read_command(found[-1], folder=folder)
-        _refuse_other_commands(stripped)
-    return read_message(stripped, folder=folder)
+
+def _nothing(text: str) -> Unread:
+    return Unread(line=text[:_SHOWN], why=_no_conda(text))
+
+
+def _created(client: str) -> Request:
+    known = next(each for each in facts().clients if each == client)
+    row = facts().clients[known]
+    return Request(
+        client=known,
+        verb="create",
+        specs=(),
+        defaults=row.default_channels,
+        strict=row.strict,
+        origin="file",
+    )
+
+
+def _named(step: Step) -> Step:
+    """Give a new environment a name where its file gives none."""
+    if isinstance(step, Request | PipRequest):
+        return replace(step, target=step.target or ("-n", "torch"))
+    return step
 
 
 def _refuse_other_commands(line: str) -> None:

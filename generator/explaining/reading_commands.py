@@ -5,19 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from generator.errors import SelectionError
 from generator.explaining.computer import overrides
 from generator.explaining.facts import facts
-from generator.explaining.request import Request, name_of, parsed
+from generator.explaining.reading_environment import with_environment
+from generator.explaining.reading_files import Files
+from generator.explaining.reading_locks import is_explicit, read_conda_lock, read_explicit
+from generator.explaining.reading_pip import PipRequest, read_pip
+from generator.explaining.request import Request, spec_of
 from generator.explaining.shell import EXAMPLE, Typed
 
-#: what a package file ends with (CEP 26)
-_PACKAGES = (".conda", ".tar.bz2")
 #: conda's name for it where no file is given
 _ENVIRONMENT = "environment.yml"
 
@@ -34,9 +32,23 @@ class _Words:
     flags: set[str] = field(default_factory=set)
 
 
-def read_command(typed: Typed, *, folder: Path) -> Request:
-    """Read a command; files are relative to ``folder``. Raises SelectionError."""
-    found = _options(typed)
+def read_command(typed: Typed, *, files: Files) -> list[Request | PipRequest]:
+    """Read a command, and the files that it names; pip's part of it comes second.
+
+    One that asks for no package, as ``conda create -n x``, is no install.
+
+    Raises:
+        SelectionError: a word is no package, or a file is not here.
+        UnreachableError: an environment file's address did not answer.
+
+    """
+    if typed.client == "pip":
+        wheels = read_pip(typed.words, tool="pip install", files=files)
+        return [wheels] if wheels is not None else []
+    found = _options(typed, files)
+    if "pypi" in found.flags:
+        wheels = _of_pypi(typed, files)
+        return [wheels] if wheels is not None else []
     default = facts().clients[typed.client]
     if typed.verb.startswith("env") and not found.files:
         found.files.append(_ENVIRONMENT)
@@ -46,33 +58,67 @@ def read_command(typed: Typed, *, folder: Path) -> Request:
         if typed.client == "pixi"
         else re.sub("up(date|grade)$", "install", typed.verb),
         specs=tuple(dict.fromkeys(spec_of(word) for word in found.specs)),
-        channels=tuple(dict.fromkeys(found.channels)),
+        channels=tuple(name for name in dict.fromkeys(found.channels) if name != "nodefaults"),
         defaults=() if "override" in found.flags else default.default_channels,
         override="override" in found.flags,
+        shuts_out="nodefaults" in found.channels,
         strict=(default.strict or "strict" in found.flags) and "flexible" not in found.flags,
         subdir=found.subdir or typed.variables.get("CONDA_SUBDIR"),
+        typed_subdir=bool(found.subdir or typed.variables.get("CONDA_SUBDIR")),
         target=found.target,
         overrides=overrides(typed.variables),
-        notes=("what --pypi asks is not looked at: this is about channels",)
-        if "pypi" in found.flags
-        else (),
     )
+    pip = None
     for name in found.files:
-        path = folder / name
-        if path.suffix in {".yml", ".yaml"} or typed.verb.startswith("env"):
-            request = _with_environment(request, content_of(path), str(path))
-        else:
-            lines = (each.split("#")[0].strip() for each in content_of(path).splitlines())
-            specs = tuple(spec_of(each) for each in lines if each and not each.startswith("@"))
-            request = replace(request, specs=(*request.specs, *specs))
-    if not request.specs:
-        raise SelectionError("no package is asked for", where=typed.line, next_step=EXAMPLE)
-    return request
+        request, more = _with_file(request, name, typed.verb, files)
+        pip = more or pip
+    steps: list[Request | PipRequest] = [request] if request.specs else []
+    if pip is not None:
+        steps.append(replace(pip, target=request.target, subdir=request.subdir))
+    return steps
 
 
-def _options(typed: Typed) -> _Words:
-    known, found, rest = facts(), _Words(), list(typed.words)
-    meanings = known.options | known.options_of.get(typed.client, {})
+def _with_file(
+    request: Request, name: str, verb: str, files: Files
+) -> tuple[Request, PipRequest | None]:
+    content = files.content(name)
+    suffix = name.rpartition(".")[2]
+    if is_explicit(content):
+        return read_explicit(content, request), None
+    if suffix in {"yml", "yaml"} or verb.startswith("env"):
+        if re.search(r"(?m)^package:", content):
+            return read_conda_lock(content, name, request), None
+        return with_environment(request, content, name, files)
+    return replace(request, specs=(*request.specs, *specs_of(content))), None
+
+
+def specs_of(content: str) -> tuple[str, ...]:
+    """Read a file of specs, one a line, as ``conda list --export`` writes it, too."""
+    lines = (each.split("#")[0].strip() for each in content.splitlines())
+    return tuple(spec_of(each) for each in lines if each and not each.startswith("@"))
+
+
+def _of_pypi(typed: Typed, files: Files) -> PipRequest | None:
+    words = [word for word in typed.words if word not in {"--pypi", "--check"}]
+    known = facts().options_of.get("pixi", {}) | {"--feature": "other", "-f": "other"}
+    kept: list[str] = []
+    while words:
+        word = words.pop(0)
+        if word in known or word == "--platform":
+            words[:1] = []
+        elif word == "--index":
+            kept += ["--index-url", *words[:1]]
+            words[:1] = []
+        elif not word.startswith("-") or word.startswith("--index"):
+            kept.append(word.replace("--index=", "--index-url="))
+    return read_pip(kept, tool="pixi add --pypi", files=files)
+
+
+def _options(typed: Typed, files: Files) -> _Words:
+    known, found = facts(), _Words()
+    rest = [files.expanded(word) for word in typed.words]
+    client = next(each for each in known.clients if each == typed.client)
+    meanings = known.options | known.options_of.get(client, {})
     while rest:
         word = rest.pop(0)
         if not word.startswith("-"):
@@ -116,88 +162,3 @@ def _note(found: _Words, option: str, meaning: str, value: str) -> None:
         found.flags.add("strict" if value == "strict" else "flexible")
     elif option == "--default-channel":
         found.channels.append(value)
-
-
-def read_environment(content: str, *, where: str) -> Request:
-    """Read an environment.yml (conda's format); raises SelectionError."""
-    request = Request(
-        client="conda",
-        verb="create",
-        specs=(),
-        defaults=facts().clients["conda"].default_channels,
-        origin="file",
-    )
-    found = _with_environment(request, content, where)
-    if not found.specs:
-        raise SelectionError("it asks for no conda package", where=where, next_step=EXAMPLE)
-    return replace(found, target=found.target or ("-n", "torch"))
-
-
-def _with_environment(request: Request, content: str, where: str) -> Request:
-    try:
-        document = YAML(typ="safe").load(content)
-    except YAMLError as error:
-        raise SelectionError(f"not YAML: {error}", where=where, next_step=EXAMPLE) from error
-    rows = document.get("dependencies") if isinstance(document, dict) else None
-    if not isinstance(rows, list):
-        raise SelectionError(
-            "no environment.yml: it has no list of `dependencies`", where=where, next_step=EXAMPLE
-        )
-    specs = [spec_of(row) for row in rows if isinstance(row, str)]
-    channels = [str(name) for name in document.get("channels") or ()]
-    override = "nodefaults" in channels
-    notes = ["what the file gives to pip is not looked at"] if len(specs) < len(rows) else []
-    target = request.target
-    if not target and document.get("name"):
-        target = ("-n", str(document["name"]))
-    platforms = document.get("platforms") or [request.subdir]
-    return replace(
-        request,
-        verb=request.verb.removeprefix("env ").replace("update", "install"),
-        specs=tuple(dict.fromkeys((*request.specs, *specs))),
-        channels=tuple(
-            dict.fromkeys((*request.channels, *(name for name in channels if name != "nodefaults")))
-        ),
-        defaults=() if override else request.defaults,
-        override=override or request.override,
-        target=target,
-        subdir=request.subdir or platforms[0],
-        origin="file",
-        notes=(*request.notes, *notes),
-    )
-
-
-def spec_of(word: str) -> str:
-    """Check one spec and write it without spaces where that means the same.
-
-    Raises:
-        SelectionError: it is none, or a package's file.
-
-    """
-    text = re.sub(r"\s*([<>=!~|,])\s*", r"\1", word.strip())
-    if text.startswith("-"):
-        raise SelectionError("not a package, an option", where=word, next_step=EXAMPLE)
-    if text.endswith(_PACKAGES):
-        name, *_ = text.rsplit("/", 1)[-1].rsplit("-", 2)
-        raise SelectionError(
-            "a package's file, which no channel is asked for",
-            where=word,
-            next_step=f"name the package instead: {name}",
-        )
-    parsed(text)
-    name_of(text)
-    return text
-
-
-def content_of(path: Path) -> str:
-    """Return a file's text; raises SelectionError."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise SelectionError(
-            f"cannot be read: {error.strerror}",
-            where=str(path),
-            next_step="run it in the folder of the file",
-        ) from error
-    except UnicodeDecodeError as error:
-        raise SelectionError(f"no text: {error}", where=str(path), next_step=EXAMPLE) from error

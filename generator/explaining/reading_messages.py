@@ -7,37 +7,62 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from generator.errors import SelectionError
+from generator.errors import ArmtorchError, SelectionError
 from generator.explaining.facts import Client, facts
-from generator.explaining.reading_commands import read_command, spec_of
-from generator.explaining.request import Request, name_of
+from generator.explaining.reading_commands import read_command
+from generator.explaining.reading_files import Files
+from generator.explaining.reading_pip import PipRequest, read_pip
+from generator.explaining.reading_scripts import TOOLS
+from generator.explaining.request import Request, name_of, spec_of
 from generator.explaining.shell import EXAMPLE, typed
 
-#: what conda tells people to update in its own messages
-_TOOLS = {"conda", "mamba", "micromamba", "pixi", "conda-libmamba-solver"}
 #: channels that a client asks on its own: nobody typed those
 _OWN = ("conda-forge", "defaults")
 _DEFAULTS = re.compile(r"^https://repo\.anaconda\.com/pkgs/\w+")
 
 
-def read_message(text: str, *, folder: Path) -> Request:
-    """Read a message: the last command in it if there is one, else what it names.
+def is_message(text: str) -> bool:
+    """Whether a text is what a tool said when it failed."""
+    return re.search(facts().pasted.failures, text) is not None
 
-    Args:
-        text: without colours.
-        folder: of the files that a command names.
+
+def read_message(text: str, *, files: Files) -> list[Request | PipRequest]:
+    """Read a message: the last command in it if there is one, else what it names.
 
     Raises:
         SelectionError: neither a command nor a package is in it.
 
     """
-    subdir, channels = _subdir(text), _channels(text)
-    if (request := _command(text, folder)) is not None:
-        if channels and not request.override:
-            own = tuple(name for name in channels if name not in request.channels)
-            request = replace(request, defaults=own, listed=True)
-        return replace(request, subdir=request.subdir or subdir, origin="error")
-    specs = _named(text)
+    if pip := _of_pip(text):
+        return [pip]
+    subdir, channels, named = _subdir(text), _channels(text), _named(text)
+    request = _command(text, files)
+    # a file that is not here was asked for: the message names what of it cannot be had
+    if request is None or request.specs == ():
+        request = _from_names(text, named, channels)
+    elif channels and not request.override:
+        own = tuple(name for name in channels if name not in request.channels)
+        request = replace(request, defaults=own, listed=True)
+    denied = tuple((name, facts().pasted.terms) for name in _denied(text))
+    if denied:
+        own = tuple(dict.fromkeys((*request.defaults, *(name for name, _ in denied))))
+        # the terms are those of the channels that a client asks on its own
+        own = own if request.listed else tuple(name for name, _ in denied)
+        request = replace(request, defaults=own, listed=True, denied=denied)
+    strict = request.strict or re.search(facts().pasted.strict, text) is not None
+    return [
+        replace(
+            request,
+            strict=strict,
+            subdir=request.subdir or subdir,
+            origin="error",
+            notes=(*request.notes, *_hints(text)),
+        )
+    ]
+
+
+def _from_names(text: str, specs: tuple[str, ...], channels: tuple[str, ...]) -> Request:
+    """Make a request of what a message names, as the client would be asked that said it."""
     if not specs:
         raise SelectionError(
             "neither a command of conda, mamba, micromamba or pixi nor a package that one of "
@@ -63,21 +88,41 @@ def read_message(text: str, *, folder: Path) -> Request:
         listed=bool(channels),
         strict=default.strict,
         beside=tuple(f"python={python}" for python in pythons[:1]),
-        subdir=subdir,
-        origin="error",
     )
 
 
-def _command(text: str, folder: Path) -> Request | None:
+def _of_pip(text: str) -> PipRequest | None:
+    """Read what pip did not find: the message names it, whatever command is around it."""
+    found = dict.fromkeys(re.findall(facts().pasted.requirements, text))
+    index = re.findall(r"Looking in indexes: (\S+?)(?:,|\s|$)", text)
+    pip = read_pip(list(found), tool="pip install", files=Files(folder=Path(), closed=True))
+    if pip is None:
+        return None
+    return replace(pip, subdir=_subdir(text), index=index[0] if index else "")
+
+
+def _denied(text: str) -> tuple[str, ...]:
+    """Return the channels whose terms were not accepted."""
+    _, found, below = text.partition("Terms of Service have not been accepted")
+    urls = re.findall(r"(?m)^\s+-\s+(\S+)\s*$", below) if found else []
+    return tuple(dict.fromkeys(_short(url) for url in urls))
+
+
+def _hints(text: str) -> tuple[str, ...]:
+    return tuple(note for mark, note in facts().pasted.hints.items() if re.search(mark, text))
+
+
+def _command(text: str, files: Files) -> Request | None:
     """Return the last command that can be read; the one before a message is what failed."""
     for line in reversed(text.splitlines()):
-        try:
-            for found in typed(line, anywhere=False):
-                request = read_command(found, folder=folder)
-                if not {name_of(spec) for spec in request.specs} <= _TOOLS:
-                    return request
-        except SelectionError:
-            continue  # words that look like one, or a file that is not here
+        for found in typed(line, anywhere=False):
+            try:
+                steps = read_command(found, files=files)
+            except ArmtorchError:
+                continue  # words that look like one, or a file that is not here
+            for step in steps:
+                if isinstance(step, Request) and not {name_of(s) for s in step.specs} <= TOOLS:
+                    return step
     return None
 
 
@@ -122,6 +167,8 @@ def _named(text: str) -> tuple[str, ...]:
         found += re.findall(r"(?m)^([a-z0-9_][\w.-]*)(?= -> |\s*$)", below)
     if not found:
         found += [f"{m['name']}={m['version']}" for m in re.finditer(pasted.packages, text)]
+    if not found:
+        found += [f"{m['name']}={m['version']}" for m in re.finditer(pasted.needed_by, text)]
     return tuple(dict.fromkeys(_checked(found)))
 
 

@@ -12,6 +12,11 @@ _ABI: Final = re.compile(r"^python_abi (?P<minor>\d+\.\d+)\.?\*? \*_cp\d+(?P<t>t
 _RANGE: Final = re.compile(r"^python >=(?P<minor>3\.\d+)(?:\.[\w.]+)?,<3\.\d+\S*(?: \S+)?$")
 _BUILD: Final = re.compile(r"^(?:.*_)?py3\.?(?P<minor>\d{1,2})(?=[_h]|$)")
 
+#: conda-forge's and the pytorch channel's build strings
+_ACCELERATOR: Final = re.compile(
+    r"(?:^|_)(?:cuda(?P<major>\d{2})\.?(?P<minor>\d)|(?P<cpu>cpu))(?=_|$|\D)"
+)
+
 
 def newest_first(records: Iterable[RepoDataRecord]) -> list[RepoDataRecord]:
     """Sort by version, then build number."""
@@ -47,6 +52,12 @@ def pythons(records: Iterable[RepoDataRecord]) -> tuple[str, ...]:
     return tuple(sorted(found, key=lambda text: (int(text.split(".")[1].rstrip("t")), text)))
 
 
+def minor_of(python: str) -> int:
+    """Return N of a Python 3.N, as a version or as a spec; 0 where none is named."""
+    match = re.search(r"\b3\.(\d+)", python)
+    return int(match[1]) if match else 0
+
+
 def text_of(record: RepoDataRecord) -> str:
     """Return a record as a spec that only it fits: name, version and build."""
     return f"{record.name.normalized} {record.version} {record.build}"
@@ -63,3 +74,15 @@ def matching(records: Iterable[RepoDataRecord], spec: MatchSpec) -> list[RepoDat
     number = f"[build_number='{spec.build_number}']" if spec.build_number else ""
     plain = MatchSpec(f"{name} {version} {build}" if build else f"{name} {version}{number}")
     return [record for record in records if plain.matches(record)]
+
+
+def accelerator_of(record: RepoDataRecord) -> str:
+    """Return the accelerator of a record as cells call it: ``cpu``, ``cuda130``, ``...-tegra``.
+
+    A build string that names neither is the one build of its subdir (macOS): ``cpu``.
+    """
+    match = _ACCELERATOR.search(str(record.build))
+    if match is None or match["cpu"]:
+        return "cpu"
+    tegra = any(re.match(r"arm-variant \S+ tegra", depends) for depends in record.depends)
+    return f"cuda{match['major']}{match['minor']}" + ("-tegra" if tegra else "")

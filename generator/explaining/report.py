@@ -9,9 +9,12 @@ from typing import Any, Literal
 from pydantic import ConfigDict, TypeAdapter
 
 from generator.explaining.channels import Source, State
+from generator.explaining.differing import accelerator, differences, wants_gpu
 from generator.explaining.findings import Finding
 from generator.explaining.notices import Notice
-from generator.explaining.suggesting import Suggestion
+from generator.explaining.request import Request
+from generator.explaining.searching import Suggestion
+from generator.explaining.wheels import Wheel
 
 _CLOSED = ConfigDict(extra="forbid")
 #: ``unknown``: a channel did not answer, so that nothing can be said
@@ -37,8 +40,10 @@ class Command:
     __pydantic_config__ = _CLOSED
 
     command: str
-    #: how it differs from what was asked
+    #: everything in which it differs from what was asked
     differs: tuple[str, ...]
+    #: what torch computes on in it, ``cpu`` or ``cuda130``; "" where no torch is installed
+    accelerator: str
     installs: tuple[Installed, ...]
 
 
@@ -73,10 +78,41 @@ class Explanation:
     findings: tuple[Finding, ...]
     #: the shortest first; each was solved
     commands: tuple[Command, ...]
+    #: pip's requirements, one by one
+    wheels: tuple[Wheel, ...] = ()
+    #: what nobody looked at, in plain words
+    unseen: tuple[str, ...] = ()
+    #: the Python of the environment that it leaves, "" for none
+    python: str = ""
     #: from the lock, where nothing works
     missing_upstream: tuple[str, ...]
     warnings: tuple[Notice, ...]
     notes: tuple[str, ...]
+
+    @property
+    def dies(self) -> bool:
+        """Whether it installs what does not run on the machine."""
+        return self.outcome == "works" and bool(self.commands)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """All of ``armtorch explain``: every install of an input, in order."""
+
+    __pydantic_config__ = _CLOSED
+
+    installs: tuple[Explanation, ...]
+    #: the corrected environment file, "" where the input is none or nothing is to be mended
+    file: str = ""
+
+    @property
+    def outcome(self) -> Outcome:
+        """``fails`` if any fails, ``unknown`` if something was not looked at, ``works`` else."""
+        found = {each.outcome for each in self.installs}
+        # what installs and does not run has another command beside it
+        if any(each.outcome == "fails" or each.dies for each in self.installs):
+            return "fails"
+        return "unknown" if "unknown" in found else "works"
 
 
 def installed(records: Any, sources: tuple[Source, ...]) -> tuple[Installed, ...]:
@@ -93,11 +129,23 @@ def installed(records: Any, sources: tuple[Source, ...]) -> tuple[Installed, ...
     )
 
 
-def command_of(suggestion: Suggestion, sources: tuple[Source, ...]) -> Command:
-    """Describe a suggestion."""
+def command_of(
+    suggestion: Suggestion,
+    asked: Request,
+    told: Suggestion | None,
+    sources: tuple[Source, ...],
+) -> Command:
+    """Describe a suggestion; ``told`` is one with a driver, for who asked for a GPU."""
+    computes = accelerator(suggestion.solution)
+    words = differences(asked, suggestion.request)
+    if wants_gpu(asked) and computes == "cpu":
+        driver = told.request.overrides[0].partition("=")[2] if told else ""
+        would = f" (it would use one with a driver for CUDA {driver})" if driver else ""
+        words = (f"on the CPU, with no GPU{would}", *words)
     return Command(
         command=suggestion.request.command(),
-        differs=tuple(edit.words for edit in suggestion.edits),
+        differs=words,
+        accelerator=computes,
         installs=installed(suggestion.installs, sources),
     )
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shlex
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from rattler import MatchSpec
 from rattler.exceptions import InvalidMatchSpecError, InvalidPackageNameError
@@ -15,6 +16,9 @@ from generator.explaining.facts import Client
 #: a command somebody typed, an environment.yml, or another tool's message
 Origin = Literal["command", "file", "error"]
 
+_WRITE = "write packages as conda does: pytorch, pytorch=2.10, 'pytorch>=2.10'"
+#: what a package file ends with (CEP 26)
+_PACKAGES = (".conda", ".tar.bz2")
 #: what shells do not leave alone in a word
 _SPECIAL = frozenset(" <>|&*[]()'\"`;!$#\\{}")
 
@@ -33,6 +37,8 @@ class Request:
     defaults: tuple[str, ...] = ()
     #: whether the command must say that the client's own channels are not to be asked
     override: bool = False
+    #: whether ``nodefaults`` shuts out the channel defaults, and no other
+    shuts_out: bool = False
     strict: bool = False
     #: specs of what is in the environment already: solved along, no part of the command
     beside: tuple[str, ...] = ()
@@ -45,6 +51,18 @@ class Request:
     overrides: tuple[str, ...] = ()
     #: whether the client said itself which channels it asks
     listed: bool = False
+    #: whether a variable before the command named the subdir, so that it is a part of it
+    typed_subdir: bool = False
+    #: what a file is to be installed on
+    platforms: tuple[str, ...] = ()
+    #: the subdir that an environment was exported on, "" for a file that somebody wrote
+    exported: str = ""
+    #: the subdirs of a lock, whose addresses are for those alone
+    locked: tuple[str, ...] = ()
+    #: channels that a client refuses to ask, and why
+    denied: tuple[tuple[str, str], ...] = ()
+    #: the environment file it was read from
+    document: dict[str, Any] | None = field(default=None, compare=False, hash=False)
     #: what was read and not used, in plain words
     notes: tuple[str, ...] = ()
 
@@ -121,8 +139,34 @@ def parsed(spec: str) -> MatchSpec:
         raise SelectionError(
             f"not a package: {str(error).splitlines()[0]}",
             where=spec,
-            next_step="write packages as conda does: pytorch, pytorch=2.10, 'pytorch>=2.10'",
+            next_step=_WRITE,
         ) from error
+
+
+def spec_of(word: str) -> str:
+    """Check one spec and write it without spaces where that means the same.
+
+    Raises:
+        SelectionError: it is none, or a package's file.
+
+    """
+    text = re.sub(r"\s*([<>=!~|,])\s*", r"\1", word.strip())
+    # conda takes a subdir behind the channel for the channel itself (CEP 29)
+    text = re.sub(r"^([\w.-]+)/(?:(?:linux|osx|win)-\w+|noarch)::", r"\1::", text)
+    if text.startswith("-"):
+        raise SelectionError("not a package, an option", where=word, next_step=_WRITE)
+    if text.endswith(_PACKAGES):
+        name, *_ = text.rsplit("/", 1)[-1].rsplit("-", 2)
+        raise SelectionError(
+            "a package's file, which no channel is asked for",
+            where=word,
+            next_step=f"name the package instead: {name}",
+        )
+    wanted = parsed(text)
+    if re.search(r"[:@]", text.rpartition("::")[2].split("[")[0]) or wanted.build == ".":
+        raise SelectionError("not a package", where=word, next_step=_WRITE)
+    name_of(text)
+    return text
 
 
 def channel_of(spec: str) -> str:

@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from generator.errors import SelectionError
 from generator.explaining.facts import Client, facts
@@ -16,12 +17,6 @@ VERBS = (
     "env create", "env update", "global install", "global add",
     "install", "create", "add", "update", "upgrade",
 )  # fmt: skip
-#: colours and cursor movements (ECMA-48), and the titles that terminals take (xterm's OSC)
-_ESCAPES = re.compile(r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[\[(][0-9;?]*[ -/]*[@-~]")
-#: a byte order mark and zero bytes, and the space of web pages
-_UNSEEN = {0xFEFF: None, 0: None, 0xA0: " "}
-#: a line's end that is none; "```" is markdown
-_CONTINUED = re.compile(r"[ \t]*(?:\\|(?<=[ \t])[\^`])[ \t]*\n[ \t]*(?:>{1,2}[ \t])?[ \t]*")
 _OPERATORS = ";&|"
 _FIRST = {verb.split()[0] for verb in VERBS}
 #: characters behind a client's name in which its verb stands
@@ -33,26 +28,13 @@ _REDIRECTED = re.compile(r"^\d*>{1,2}(?!=)|^<(?!=)")
 class Typed:
     """One command of a client, as words."""
 
-    client: Client
+    client: Client | Literal["pip"]
     verb: str
     #: what stands before and behind the verb
     words: tuple[str, ...]
     #: variables that are set for it: CONDA_SUBDIR, CONDA_OVERRIDE_CUDA ...
     variables: dict[str, str]
     line: str
-
-
-def plain(text: str) -> str:
-    r"""Return a paste without colours, other systems' line ends, and what builders put in front.
-
-    A line that goes on (``\`` of shells, ``^`` of cmd, a backquote of PowerShell) becomes one.
-    """
-    text = _ESCAPES.sub("", text).replace("\r\n", "\n").translate(_UNSEEN)
-    # a progress bar writes over its own line
-    text = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
-    text = re.sub(facts().pasted.in_front, "", text, flags=re.MULTILINE)
-    # with the sign that shells show on such lines
-    return _CONTINUED.sub(" ", text)
 
 
 def typed(line: str, *, anywhere: bool) -> Iterator[Typed]:
@@ -80,7 +62,7 @@ def typed(line: str, *, anywhere: bool) -> Iterator[Typed]:
             if before.count(quote) % 2 and not match["quote"]:
                 rest = rest.split(quote)[0]  # sh -c "conda install ..."
         words = _words(rest, line)
-        if (found := _verb(words)) is None:
+        if (found := _verb(words)) is None or (match["pip"] and found[0] != "install"):
             continue
         verb, others = found
         end = match.end()
@@ -97,7 +79,9 @@ def typed(line: str, *, anywhere: bool) -> Iterator[Typed]:
         )
 
 
-def _client(match: re.Match[str]) -> Client:
+def _client(match: re.Match[str]) -> Client | Literal["pip"]:
+    if match["pip"]:
+        return "pip"
     word = (match["client"] or ("mamba" if "MAMBA_EXE" in match[0] else "conda")).lower()
     return next(client for client in facts().clients if client == word)
 

@@ -1,169 +1,186 @@
-"""The shortest command that works, and the next best: found by trying, each one really solved."""
+"""Which commands are shown: the one that keeps most, and others that give up something else."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import combinations
 from typing import Final
 
-from rattler import RepoDataRecord
-
-from generator.explaining.edits import Edit
+from generator.explaining.differing import accelerator, wants_gpu
 from generator.explaining.facts import facts
-from generator.explaining.probing import Prober, Setting, Solution
+from generator.explaining.findings import Finding
+from generator.explaining.records import accelerator_of
 from generator.explaining.request import Request, name_of
+from generator.explaining.searching import Search, Suggestion, rooms
+from generator.explaining.wishes import Wish, is_switch, wishes
 
-#: changes to one request at once, solves per explanation, and commands shown
-_AT_ONCE: Final = 3
-_PROBES: Final = 60
+#: commands that are shown
 SHOWN: Final = 3
-#: turns a request into where it is solved
-SettingOf = Callable[[Request], Setting]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Suggestion:
-    """A command that has a solution, how it differs, and what it installs."""
+class Offer:
+    """What may be suggested beside the request's own channels and machine."""
 
-    request: Request
-    edits: tuple[Edit, ...]
-    solution: Solution
+    #: our channel, "" where it cannot be suggested
+    ours: str
+    #: the channels that ours needs beside it
+    base: tuple[str, ...]
+    #: the subdir of the hardware, "" where the request is for that already
+    native: str
+    #: subdirs that the machine runs under emulation
+    emulated: tuple[str, ...]
+    #: whether the machine may prepare an environment for one with a GPU
+    prepares: bool
+    #: specs that keep away what does not run on the machine, the least first
+    hard: tuple[str, ...]
 
-    @property
-    def installs(self) -> tuple[RepoDataRecord, ...]:
-        """The records of what is asked for, in the order of the request."""
-        found = {record.name.normalized: record for record in self.solution}
-        return tuple(found[name_of(s)] for s in self.request.specs if name_of(s) in found)
 
+def suggestions(
+    request: Request, found: tuple[Finding, ...], offer: Offer, search: Search
+) -> tuple[tuple[Suggestion, ...], Suggestion | None]:
+    """Return commands that were solved, the one that keeps most of what was asked for first.
 
-def suggest(
-    request: Request,
-    possible: Sequence[Edit],
-    setting_of: SettingOf,
-    prober: Prober,
-    *,
-    refused: Callable[[Solution], bool] = lambda _: False,
-) -> tuple[Suggestion, ...]:
-    """Return commands that were solved, the cheapest change first; () when nothing works.
-
-    Solutions that are ``refused``, because they would not run, come only where there is no other.
+    Beside them, for who asked for a GPU and is given none: the command with a driver that has one.
     """
-    found: list[Suggestion] = []
-    last_resort: list[Suggestion] = []
-    tried = 0
-    for chosen in _by_cost(possible):
-        if tried >= _PROBES or len(found) >= SHOWN or (found and prober.impatient):
-            break
-        if any(_no_better(chosen, each.edits) for each in found):
+    asked = _meant(_called(request, found))
+    wanted = wishes(asked)
+    shown = _best(asked, wanted, offer, search)
+    best = shown[0] if shown else None
+    if best is None or not all(
+        keeps for keeps, wish in zip(best.keeps, wanted, strict=True) if wish.kind == "name"
+    ):
+        shown += _emulated(asked, wanted, offer, search, best)
+    told = None
+    if best is not None and wants_gpu(asked) and accelerator(best.solution) == "cpu":
+        told = with_driver(asked, offer, search)
+    if told is not None and offer.prepares:
+        shown.append(told)
+    if best is not None and not search.impatient:
+        shown += _others(asked, wanted, offer, search, best)
+    commands: dict[str, Suggestion] = {}
+    for each in shown:
+        if not any(_same(each, other) for other in commands.values()):
+            commands.setdefault(each.request.command(), each)
+    return tuple(commands.values())[:SHOWN], told
+
+
+def with_driver(request: Request, offer: Offer, search: Search) -> Suggestion | None:
+    """Return the request told of the oldest driver that gives torch a GPU; None where none does."""
+    places = rooms(request, offer.ours, offer.base)
+    lines = {
+        accelerator_of(record)
+        for place in places
+        for name in ("pytorch", "libtorch")
+        for record in search.visible(name, place)
+    }
+    versions = [f"{text[4:-1]}.{text[-1]}" for text in lines if re.fullmatch(r"cuda\d+", text)]
+    for version in sorted(versions, key=lambda text: [int(part) for part in text.split(".")]):
+        told = replace(request, overrides=(f"__cuda={version}",))
+        found = search.best(rooms(told, offer.ours, offer.base), wishes(told))
+        if found is not None and accelerator(found.solution).startswith("cuda"):
+            return found
+    return None
+
+
+def _called(request: Request, found: tuple[Finding, ...]) -> Request:
+    """Write names as channels have them."""
+    meant = {finding.spec: finding.meant for finding in found if finding.meant}
+    for spec in request.specs:
+        if (renamed := facts().renames.get(name_of(spec))) is not None:
+            meant.setdefault(spec, renamed)
+    for spec, name in meant.items():
+        head, separator, rest = spec.rpartition("::")
+        request = request.swap(spec, head + separator + rest.replace(name_of(spec), name, 1))
+    return request
+
+
+def _meant(asked: Request) -> Request:
+    """Who is told of nothing but switches of torch's build asked for torch itself.
+
+    A message names what was not found alone: of its other packages nothing is known.
+    """
+    names = [name_of(spec) for spec in asked.specs]
+    bare = asked.origin == "error" or all(is_switch(n) or n == "python" for n in names)
+    if not bare or not only_switches(asked):
+        return asked
+    return replace(asked, specs=(*facts().trio, *asked.specs))
+
+
+def only_switches(request: Request) -> bool:
+    """Whether a request names switches of torch's build, and not torch."""
+    names = [name_of(spec) for spec in request.specs]
+    return any(map(is_switch, names)) and not any(name in facts().core for name in names)
+
+
+def _best(
+    asked: Request, wanted: tuple[Wish, ...], offer: Offer, search: Search
+) -> list[Suggestion]:
+    """Return what keeps most, in the environment that was asked for and in one for the hardware."""
+    found = []
+    for request in (asked, *_translated(asked, (offer.native,))):
+        places = rooms(request, offer.ours, offer.base)
+        best = search.best(places, wanted)
+        if best is not None and search.refuses(best.solution):
+            hardened = (search.best(places, wanted, hard=(hard,)) for hard in offer.hard)
+            best = next((s for s in hardened if s and not search.refuses(s.solution)), best)
+        if best is not None:
+            found.append(best)
+    # of two that keep the same the first one changes less
+    found.sort(key=lambda each: each.keeps, reverse=True)
+    return [each for each in found if not search.refuses(each.solution)] or found[:1]
+
+
+def _translated(asked: Request, subdirs: tuple[str, ...]) -> list[Request]:
+    return [replace(asked.anew(), subdir=subdir) for subdir in subdirs if subdir]
+
+
+def _emulated(
+    asked: Request,
+    wanted: tuple[Wish, ...],
+    offer: Offer,
+    search: Search,
+    best: Suggestion | None,
+) -> Iterator[Suggestion]:
+    """Yield what runs under emulation and keeps more packages."""
+    for request in _translated(asked, offer.emulated):
+        found = search.best(rooms(request, offer.ours, offer.base), wanted)
+        if found is not None and (best is None or found.keeps > best.keeps):
+            yield found
+
+
+def _others(
+    asked: Request, wanted: tuple[Wish, ...], offer: Offer, search: Search, best: Suggestion
+) -> Iterator[Suggestion]:
+    """Yield commands that give up something else: another channel, the CPU, a version."""
+    places = rooms(asked, offer.ours, offer.base)
+    if offer.ours and offer.ours not in asked.searched and offer.ours in best.request.searched:
+        without = search.best(rooms(asked, "", offer.base), wanted)
+        if without is not None and _no_fewer(without, best, wanted, search):
+            yield without
+    pairs = zip(wanted, best.keeps, strict=True)
+    for wish in [wish for wish, kept in pairs if not kept and wish.kind != "name"][:2]:
+        other = search.best(places, wanted, first=(wish,))
+        if other is None or not other.keeps[wanted.index(wish)]:
             continue
-        asked = request
-        for edit in chosen:
-            asked = edit.apply(asked)
-        if not _worth(asked, request) or not _all_there(asked, setting_of(asked), prober):
-            continue
-        tried += 1
-        solution = prober.solve(asked.solved, setting_of(asked))
-        if solution is None:
-            continue
-        suggestion = _shortened(
-            Suggestion(request=asked, edits=chosen, solution=solution), setting_of, prober
-        )
-        if refused(suggestion.solution):
-            last_resort.append(suggestion)
-        elif not any(_same(suggestion, each) for each in found):
-            found.append(suggestion)
-    return tuple(found or last_resort[:1])
+        if _no_fewer(other, best, wanted, search):
+            yield other
 
 
-def _worth(asked: Request, original: Request) -> bool:
-    """Whether at least half of the packages are left that are more than a choice of build."""
-    aside = {"python", *facts().switches}
-    wanted = [spec for spec in original.specs if name_of(spec) not in aside]
-    left = [spec for spec in asked.specs if name_of(spec) not in aside]
-    return bool(left) and 2 * len(left) >= len(wanted)
-
-
-def _by_cost(possible: Sequence[Edit]) -> Iterator[tuple[Edit, ...]]:
-    groups = [
-        group
-        for size in range(1, _AT_ONCE + 1)
-        for group in combinations(possible, size)
-        if len({edit.key for edit in group}) == size
-    ]
-    yield from sorted(groups, key=lambda group: (sum(edit.cost for edit in group), len(group)))
-
-
-def _no_better(chosen: tuple[Edit, ...], found: tuple[Edit, ...]) -> bool:
-    """Whether a found command gives up no more than this one would."""
-    choices = {edit.choice for edit in chosen} - {"name"}
-    given_up = {edit.choice for edit in found} - {"name"}
-    # whoever can have all packages is not told to do without one
-    return given_up <= choices or ("drop" in choices and "drop" not in given_up)
+def _no_fewer(
+    other: Suggestion, best: Suggestion, wanted: tuple[Wish, ...], search: Search
+) -> bool:
+    """Whether a second command runs and has all packages that the first one has."""
+    kept = zip(wanted, other.keeps, best.keeps, strict=True)
+    return not search.refuses(other.solution) and all(
+        mine or not theirs for wish, mine, theirs in kept if wish.kind == "name"
+    )
 
 
 def _same(one: Suggestion, other: Suggestion) -> bool:
-    """Whether two commands are equal, or bring the same records of what both ask for."""
-    if one.request.command() == other.request.command():
-        return True
+    """Whether two commands bring the same records of what both ask for."""
     ones = {record.name.normalized: record for record in one.installs}
     others = {record.name.normalized: record for record in other.installs}
     both = ones.keys() & others.keys()
     return bool(both) and all(str(ones[name].url) == str(others[name].url) for name in both)
-
-
-def _all_there(request: Request, setting: Setting, prober: Prober) -> bool:
-    """Whether every name is on some channel: without that a solve is not worth its time."""
-    return all(prober.visible(name_of(spec), setting) for spec in request.solved)
-
-
-def _shortened(found: Suggestion, setting_of: SettingOf, prober: Prober) -> Suggestion:
-    """Name the Python that was found, and leave out channels that nothing is taken from."""
-    request = _answering(found.request, setting_of(found.request))
-    if "python" in request.specs:
-        python = next((r for r in found.solution if r.name.normalized == "python"), None)
-        if python is not None:
-            minor = ".".join(str(python.version).split(".")[:2])
-            request = request.swap("python", f"python={minor}")
-    request = _pinned(request, found, setting_of, prober)
-    for channel in request.channels:
-        fewer = replace(request, channels=tuple(c for c in request.channels if c != channel))
-        solution = prober.solve(fewer.solved, setting_of(fewer))
-        if solution is not None and (
-            channel in request.defaults
-            or _brings_the_same(replace(found, solution=solution), found)
-        ):
-            request = fewer
-    solution = prober.solve(request.solved, setting_of(request))
-    if solution is None:
-        return found
-    return replace(found, request=request, solution=solution)
-
-
-def _pinned(request: Request, found: Suggestion, setting_of: SettingOf, prober: Prober) -> Request:
-    """Name the version that was found where versions were only ruled out."""
-    for record in found.installs:
-        name = record.name.normalized
-        spec = next((each for each in request.specs if each.startswith(f"{name}!=")), None)
-        if spec is not None:
-            minor = ".".join(str(record.version).split(".")[:2])
-            named = request.swap(spec, f"{name}={minor}")
-            if prober.solve(named.solved, setting_of(named)) is not None:
-                request = named
-    return request
-
-
-def _answering(request: Request, setting: Setting) -> Request:
-    """Leave out channels that did not answer: the command would fail for them alone."""
-    silent = {source.name for source in setting.sources if not source.usable}
-    kept = tuple(name for name in request.channels if name not in silent)
-    if silent & set(request.defaults):
-        rest = tuple(name for name in request.defaults if name not in silent)
-        channels = tuple(dict.fromkeys((*kept, *rest)))
-        return replace(request, channels=channels, defaults=(), override=True)
-    return replace(request, channels=kept)
-
-
-def _brings_the_same(one: Suggestion, other: Suggestion) -> bool:
-    """Whether what was asked for is the same, whatever else comes with it."""
-    return [str(r.url) for r in one.installs] == [str(r.url) for r in other.installs]

@@ -8,13 +8,18 @@ from typing import Final
 from generator.explaining.causes_in_words import lead, listed, merged, sentence
 from generator.explaining.findings import Cause
 from generator.explaining.notices import Notice
-from generator.explaining.report import Explanation, Installed
+from generator.explaining.report import Answer, Explanation, Installed
+from generator.explaining.wheels import Wheel
 
 #: lines of each part, so that all of them together stay below twenty
 _WHY, _MISSING, _WARNINGS, _NOTES = 5, 3, 2, 2
+#: characters of a command above its explanation
+_SHOWN: Final = 160
 #: the cause that the verdict names, the most telling first
 _WEIGHT: Final[tuple[Cause, ...]] = (
+    "locked",
     "no-channel",
+    "denied",
     "virtual",
     "python",
     "conflict",
@@ -29,9 +34,28 @@ _WEIGHT: Final[tuple[Cause, ...]] = (
 )
 
 
+def answer_lines(answer: Answer) -> list[str]:
+    """Return the text: each install's, numbered where there are several, and the mended file."""
+    several = len(answer.installs) > 1
+    found: list[str] = []
+    for number, explanation in enumerate(answer.installs, start=1):
+        if several:
+            found.append(f"{number}. {_cut(explanation.command)}")
+        found += [f"   {line}" if several else line for line in lines_of(explanation)]
+    if answer.file:
+        found += ["The file, corrected:", *(f"  {line}" for line in answer.file.splitlines())]
+    return found
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN else text[:_SHOWN].rsplit(" ", 1)[0] + " ..."
+
+
 def lines_of(explanation: Explanation) -> list[str]:
     """Return the text: the verdict, why, what works, what is missing upstream, warnings."""
     found = [verdict(explanation)]
+    found += [f"  {_wheel(each)}" for each in explanation.wheels]
+    found += [f"  not looked at: {_cut(each)}" for each in explanation.unseen]
     why = [sentence(finding, explanation.subdir) for finding in merged(explanation.findings)]
     found += [f"  {line}" for line in _capped(why, _WHY, "causes")]
     found += _commands(explanation)
@@ -45,6 +69,14 @@ def lines_of(explanation: Explanation) -> list[str]:
 
 def verdict(explanation: Explanation) -> str:
     """Return the one line that says it all."""
+    if explanation.wheels:
+        return _of_pip(explanation)
+    if explanation.unseen:
+        return "This was not looked at: it cannot be read."
+    return _of_channels(explanation)
+
+
+def _of_channels(explanation: Explanation) -> str:
     subdir, findings = explanation.subdir, explanation.findings
     if explanation.outcome == "works":
         brings = _brief(explanation.installs)
@@ -52,10 +84,16 @@ def verdict(explanation: Explanation) -> str:
             return f"This installs on {subdir}, and does not run on this machine: {brings}."
         return f"This works on {subdir}: it installs {brings}."
     if explanation.outcome == "unknown":
-        silent = [f.channel for f in findings if f.cause in {"unreachable", "malformed"}]
+        silent = list(
+            dict.fromkeys(f.channel for f in findings if f.cause in {"unreachable", "malformed"})
+        )
+        rest = (
+            "what the others have is enough"
+            if explanation.installs
+            else ("what the others have is not enough")
+        )
         return (
-            f"Cannot tell: {listed(silent)} gave no usable answer, and what the others have is "
-            "not enough."
+            f"Cannot tell: {listed(silent)} gave no usable answer, and {rest}."
             if len(silent) < len(explanation.channels)
             else f"Cannot tell: {listed(silent)} gave no usable answer."
         )
@@ -66,19 +104,47 @@ def verdict(explanation: Explanation) -> str:
     return f"This does not work on {subdir}: {lead(first, [f.package for f in same])}."
 
 
+def _wheel(wheel: Wheel) -> str:
+    states = {"works": "works", "fails": "does not work", "unseen": "was not looked at"}
+    return f"{wheel.requirement} {states[wheel.state]}: {wheel.detail}"
+
+
+def _of_pip(explanation: Explanation) -> str:
+    subdir, wheels = explanation.subdir, explanation.wheels
+    if explanation.outcome == "fails":
+        names = listed(wheel.requirement for wheel in wheels if wheel.state == "fails")
+        return f"This is pip's, and does not work on {subdir}: {names} cannot be had."
+    if explanation.outcome == "unknown":
+        names = listed(wheel.requirement for wheel in wheels if wheel.state == "unseen")
+        return f"This is pip's, and was not looked at: {names}."
+    return f"This is pip's, and there are wheels for {subdir}."
+
+
 def _commands(explanation: Explanation) -> Iterator[str]:
     if explanation.outcome == "works" and not explanation.commands:
+        return
+    if explanation.unseen or (explanation.wheels and not explanation.commands):
         return
     if explanation.outcome == "unknown" and not explanation.commands:
         yield "Look at the network, or name a mirror (--channel-alias); --offline uses the cache."
     elif not explanation.commands:
         yield "No command was found that works here."
     for number, command in enumerate(explanation.commands):
-        differs = listed([words for words in command.differs if words])
+        differs = _capped_list(", ".join(command.differs))
         head = "This works" if number == 0 else "Or"
         yield f"{head}, {differs}:" if differs else f"{head}:"
         yield f"  {command.command}"
-        yield f"  installs {_brief(command.installs)}"
+        if command.installs:
+            yield f"  installs {_brief(command.installs)}"
+
+
+def _capped_list(text: str) -> str:
+    """Leave the names of an export with hundreds of packages to --json."""
+    parts = text.split(", ")
+    if len(text) <= _SHOWN * 2:
+        return text
+    kept = [each for each in parts if each.split()[0] in {"with", "without", "from", "on", "in"}]
+    return ", ".join(_cut(each) for each in kept) + f" ({len(parts)} changes; --json has them all)"
 
 
 def _brief(installs: Sequence[Installed]) -> str:

@@ -7,6 +7,7 @@ from generator.feedstock.declaration import (
     Line,
     Policies,
     Selection,
+    SubdirName,
     TrainPolicy,
 )
 from generator.feedstock.reading import read_feedstock, schema_text
@@ -18,6 +19,7 @@ __all__ = [
     "Line",
     "Policies",
     "Selection",
+    "SubdirName",
     "TrainPolicy",
     "read_feedstock",
     "schema_text",

@@ -113,8 +113,8 @@ class Line:
     train: TrainName = "stable"
     subdirs: tuple[SubdirName, ...]
     accelerators: tuple[AcceleratorWish, ...]
-    pythons: tuple[PythonBuildText, ...]
-    """Python builds of the line; the feedstock's own list is not used for it."""
+    pythons: tuple[PythonBuildText, ...] | Literal["all"]
+    """Python builds of the line, or `all`; the feedstock's own list is not used for it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,18 +8,22 @@ from generator.inspecting.findings import (
     Finding,
     linkage_policy,
 )
+from generator.inspecting.limits import limits
 from generator.inspecting.manifest import Manifest, manifest_schema_text
+from generator.inspecting.packed_symbols import pack_defined, unpack_defined
+from generator.inspecting.pairing import Asking, Shelf, Unmet, pairing_names, unmet
 from generator.inspecting.prefix import Sibling
 from generator.inspecting.proof import Evidence, Flaw, Proof, Verdict
-from generator.inspecting.reading import read_binary
+from generator.inspecting.reading import read_binary, read_symbols
 from generator.inspecting.rules import RULES, Rule
-from generator.inspecting.symbols import Symbols, read_symbols
+from generator.inspecting.symbols import Symbols
 from generator.inspecting.together import audit_together
 from generator.inspecting.verifying import Witness, verify_package
 
 __all__ = [
     "RULES",
     "AcceptedFinding",
+    "Asking",
     "AuditReport",
     "Binary",
     "Evidence",
@@ -29,14 +33,21 @@ __all__ = [
     "PackageAudit",
     "Proof",
     "Rule",
+    "Shelf",
     "Sibling",
     "Symbols",
+    "Unmet",
     "Verdict",
     "Witness",
     "audit_together",
+    "limits",
     "linkage_policy",
     "manifest_schema_text",
+    "pack_defined",
+    "pairing_names",
     "read_binary",
     "read_symbols",
+    "unmet",
+    "unpack_defined",
     "verify_package",
 ]

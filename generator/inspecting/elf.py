@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -20,7 +21,7 @@ _MACHINES: Final = {
 }
 #: machines whose 32-bit form (ILP32, x32) is another platform
 _WIDE: Final = frozenset({ENUM_E_MACHINE["EM_AARCH64"], ENUM_E_MACHINE["EM_X86_64"]})
-_PT_LOAD, _PT_DYNAMIC, _PT_INTERP, _PT_GNU_STACK = (
+_PT_LOAD, PT_DYNAMIC, _PT_INTERP, _PT_GNU_STACK = (
     ENUM_P_TYPE_BASE[name] for name in ("PT_LOAD", "PT_DYNAMIC", "PT_INTERP", "PT_GNU_STACK")
 )
 #: segment flag: its bytes may be executed
@@ -66,7 +67,9 @@ _MOST_NEEDED: Final = 1024
 _MOST_VERSIONS: Final = 8192
 
 
-class _Segment(NamedTuple):
+class Segment(NamedTuple):
+    """One program header."""
+
     kind: int
     flags: int
     offset: int
@@ -74,13 +77,37 @@ class _Segment(NamedTuple):
     size: int
 
 
-class _Layout(NamedTuple):
-    """Byte order and word size decide where fields stand."""
+class Head(NamedTuple):
+    """The ELF header: byte order and word size decide where fields stand."""
 
     order: str
     wide: bool
     machine: int
-    segments: tuple[_Segment, ...]
+    #: where the program headers are, the bytes of each, and how many
+    programs: tuple[int, int, int]
+    #: the same of the section headers
+    sections: tuple[int, int, int]
+
+
+class Layout(NamedTuple):
+    """An ELF file's header and its program headers."""
+
+    head: Head
+    segments: tuple[Segment, ...]
+
+    @property
+    def order(self) -> str:
+        """As struct writes it."""
+        return self.head.order
+
+    @property
+    def wide(self) -> bool:
+        """Whether words have 64 bits."""
+        return self.head.wide
+
+    def of(self, kind: int) -> Segment | None:
+        """Return the first segment of a kind."""
+        return next((segment for segment in self.segments if segment.kind == kind), None)
 
 
 def read_elf(window: Window) -> Binary:
@@ -90,18 +117,18 @@ def read_elf(window: Window) -> Binary:
         LinkageError: a header is corrupt; the message names the file and what is wrong.
 
     """
-    layout = _layout(window)
-    machine = _MACHINES.get(layout.machine, f"machine {layout.machine}") + _other_form(layout)
+    layout = read_layout(window)
+    number = layout.head.machine
+    machine = _MACHINES.get(number, f"machine {number}") + _other_form(layout.head)
     executable = any(segment.kind == _PT_INTERP for segment in layout.segments)
     stack = any(s.kind == _PT_GNU_STACK and s.flags & _PF_X for s in layout.segments)
-    dynamic = next((s for s in layout.segments if s.kind == _PT_DYNAMIC), None)
-    if dynamic is None:
+    if layout.of(PT_DYNAMIC) is None:
         return Binary(format="elf", machine=machine, executable=executable, executable_stack=stack)
-    tags = list(_tags(window, layout, dynamic))
+    tags = dynamic_tags(window, layout)
     needed = [value for tag, value in tags if tag == _NEEDED]
     if len(needed) > _MOST_NEEDED:
         raise window.bad(f"{len(needed)} needed libraries")
-    strings = _Strings(window, layout, tags)
+    strings = Strings.of(window, layout, dict(tags))
     single = dict(reversed(tags))
     runpath = single.get(_RUNPATH)
     rpath = single.get(_RPATH)
@@ -121,25 +148,33 @@ def read_elf(window: Window) -> Binary:
     )
 
 
-def _other_form(layout: _Layout) -> str:
+def _other_form(head: Head) -> str:
     """Tell forms of a machine apart that its loader does not take for each other."""
-    order = " (big-endian)" if layout.order == ">" else ""
-    return order + (" (32-bit)" if layout.machine in _WIDE and not layout.wide else "")
+    order = " (big-endian)" if head.order == ">" else ""
+    return order + (" (32-bit)" if head.machine in _WIDE and not head.wide else "")
 
 
 def _folders(text: str) -> tuple[str, ...]:
     return tuple(folder for folder in text.split(":") if folder)
 
 
-def _layout(window: Window) -> _Layout:
+def read_head(window: Window) -> Head:
+    """Read the ELF header; LinkageError where it is corrupt."""
     ident = window.read(0, 16, "ELF identification")
     if ident[4] not in {1, 2} or ident[5] not in {1, 2}:
         raise window.bad(f"class {ident[4]} and byte order {ident[5]} do not exist")
     wide, order = ident[4] == 2, "<" if ident[5] == 1 else ">"
     header = window.read(16, 48 if wide else 36, "ELF header")
     fields = struct.unpack(order + ("HHIQQQIHHHHHH" if wide else "HHIIIIIHHHHHH"), header)
-    machine, table, each, count = fields[1], fields[4], fields[8], fields[9]
-    form = struct.Struct(order + ("IIQQQQQQ" if wide else "IIIIIIII"))
+    programs, sections = (fields[4], *fields[8:10]), (fields[5], *fields[10:12])
+    return Head(order, wide, fields[1], programs, sections)
+
+
+def read_layout(window: Window) -> Layout:
+    """Read the ELF header and the program headers; LinkageError where they are corrupt."""
+    head = read_head(window)
+    table, each, count = head.programs
+    form = struct.Struct(head.order + ("IIQQQQQQ" if head.wide else "IIIIIIII"))
     if count > _MOST_HEADERS or (count and each < form.size):
         raise window.bad(f"{count} program headers of {each} bytes")
     segments = []
@@ -147,31 +182,35 @@ def _layout(window: Window) -> _Layout:
         row = form.unpack(window.read(table + index * each, form.size, "program header"))
         # in the 64-bit form the flags come second, for alignment
         segments.append(
-            _Segment(row[0], row[1], row[2], row[3], row[5])
-            if wide
-            else _Segment(row[0], row[6], row[1], row[2], row[4])
+            Segment(row[0], row[1], row[2], row[3], row[5])
+            if head.wide
+            else Segment(row[0], row[6], row[1], row[2], row[4])
         )
-    return _Layout(order, wide, machine, tuple(segments))
+    return Layout(head, tuple(segments))
 
 
-def _tags(window: Window, layout: _Layout, dynamic: _Segment) -> Iterator[tuple[int, int]]:
+def dynamic_tags(window: Window, layout: Layout) -> list[tuple[int, int]]:
+    """Read the dynamic section up to its end mark; nothing where there is none."""
+    if (dynamic := layout.of(PT_DYNAMIC)) is None:
+        return []
     form = struct.Struct(layout.order + ("qQ" if layout.wide else "iI"))
     content = window.read(dynamic.offset, dynamic.size, "dynamic section")
     whole = len(content) - len(content) % form.size
-    for tag, value in form.iter_unpack(content[:whole]):
-        if tag == _NULL:
-            return
-        yield tag, value
+    rows = form.iter_unpack(content[:whole])
+    return list(itertools.takewhile(lambda row: row[0] != _NULL, rows))
 
 
-class _Strings:
-    """The dynamic string table, read text by text: torch's has 60 MB of symbol names."""
+class Strings:
+    """A string table, read text by text: torch's has 6 MB of symbol names."""
 
-    def __init__(self, window: Window, layout: _Layout, tags: list[tuple[int, int]]) -> None:
-        table = dict(tags)
-        self._window = window
-        self._size = table.get(_STRSZ, 0)
-        self._start = _offset(window, layout, table.get(_STRTAB, 0), "string table")
+    def __init__(self, window: Window, start: int, size: int) -> None:
+        self._window, self._start, self._size = window, start, size
+
+    @classmethod
+    def of(cls, window: Window, layout: Layout, tags: Mapping[int, int]) -> Strings:
+        """Return the table that the dynamic section names."""
+        start = file_offset(window, layout, tags.get(_STRTAB, 0), "string table")
+        return cls(window, start, tags.get(_STRSZ, 0))
 
     def __getitem__(self, index: int) -> str:
         if not 0 <= index < self._size:
@@ -179,7 +218,8 @@ class _Strings:
         return self._window.text(self._start + index, self._size - index, "a text")
 
 
-def _offset(window: Window, layout: _Layout, address: int, what: str) -> int:
+def file_offset(window: Window, layout: Layout, address: int, what: str) -> int:
+    """Return where in the file an address lies; LinkageError where nothing is loaded there."""
     for segment in layout.segments:
         if segment.kind == _PT_LOAD and 0 <= address - segment.address < segment.size:
             return segment.offset + address - segment.address
@@ -187,35 +227,50 @@ def _offset(window: Window, layout: _Layout, address: int, what: str) -> int:
 
 
 def _versions(
-    window: Window, layout: _Layout, tags: dict[int, int], strings: _Strings
+    window: Window, layout: Layout, tags: dict[int, int], strings: Strings
 ) -> dict[str, tuple[int, ...]]:
-    """Return the highest needed version per kind, from DT_VERNEED's two linked lists."""
+    """Return the highest needed version per kind."""
     highest: dict[str, tuple[int, ...]] = {}
     if _VERNEED not in tags:
         return highest
-    entry = _offset(window, layout, tags[_VERNEED], "needed versions")
+    place = file_offset(window, layout, tags[_VERNEED], "needed versions")
+    for each in needed_versions(window, layout.order, place, tags.get(_VERNEEDNUM, 0)):
+        said = strings[each.name]
+        if said == _PACKED_RELOCATIONS[0]:
+            said = _PACKED_RELOCATIONS[1]
+        if (match := _SYMBOL_VERSION.fullmatch(said)) is not None:
+            version = tuple(int(number) for number in match["version"].split("."))
+            highest[match["kind"]] = max(highest.get(match["kind"], ()), version)
+    return highest
+
+
+class NeededVersion(NamedTuple):
+    """A symbol version that a file must define; ``file`` and ``name`` are places of texts."""
+
+    file: int
+    name: int
+    #: by which .gnu.version refers to it
+    number: int
+
+
+def needed_versions(window: Window, order: str, place: int, count: int) -> Iterator[NeededVersion]:
+    """Walk DT_VERNEED's two linked lists; LinkageError where they make no sense."""
     seen = 0
-    for _ in range(min(tags.get(_VERNEEDNUM, 0), _MOST_VERSIONS)):
-        _, count, _, first, following = struct.unpack(
-            layout.order + "HHIII", window.read(entry, 16, "needed version")
+    for _ in range(min(count, _MOST_VERSIONS)):
+        _, parts, file, first, following = struct.unpack(
+            order + "HHIII", window.read(place, 16, "needed version")
         )
-        part = entry + first
-        for _ in range(count):
+        part = place + first
+        for _ in range(parts):
             if (seen := seen + 1) > _MOST_VERSIONS:
                 raise window.bad(f"more than {_MOST_VERSIONS} needed versions")
-            _, _, _, name, onwards = struct.unpack(
-                layout.order + "IHHII", window.read(part, 16, "needed version")
+            _, _, number, name, onwards = struct.unpack(
+                order + "IHHII", window.read(part, 16, "needed version")
             )
-            said = strings[name]
-            if said == _PACKED_RELOCATIONS[0]:
-                said = _PACKED_RELOCATIONS[1]
-            if (match := _SYMBOL_VERSION.fullmatch(said)) is not None:
-                version = tuple(int(number) for number in match["version"].split("."))
-                highest[match["kind"]] = max(highest.get(match["kind"], ()), version)
+            yield NeededVersion(file, name, number)
             if onwards == 0:
                 break
             part += onwards
         if following == 0:
             break
-        entry += following
-    return highest
+        place += following

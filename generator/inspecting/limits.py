@@ -32,6 +32,8 @@ class Limits:
     window: int
     #: unpacked by packed bytes
     wheel_ratio: int
+    symbols: int
+    inflated: int
 
 
 @cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import Final
+from typing import Final, NamedTuple
 
 from macholib import mach_o
 
@@ -26,7 +26,7 @@ _MOST_COMMANDS: Final = 4096
 _ABI64: Final = 0x01000000
 #: mach/machine.h; macholib has them as "ARM64", "x86_64"
 _MACHINES: Final = {number: name.lower() for number, name in mach_o.CPU_TYPE_NAMES.items()}
-_LOADS: Final = {
+LOADS: Final = {
     mach_o.LC_LOAD_DYLIB,
     mach_o.LC_LOAD_WEAK_DYLIB,
     mach_o.LC_REEXPORT_DYLIB,
@@ -37,6 +37,25 @@ _PLATFORM_MACOS: Final = 1
 _STACK_EXECUTION: Final = 0x20000
 
 
+class Slice(NamedTuple):
+    """One architecture of a file, with its load commands as they stand there."""
+
+    #: where it begins in the file; offsets in its commands count from there
+    start: int
+    size: int
+    order: str
+    cpu: int
+    kind: int
+    flags: int
+    #: command and all of its bytes
+    commands: tuple[tuple[int, bytes], ...]
+
+    @property
+    def machine(self) -> str:
+        """As `Binary.machine` has it."""
+        return str(_MACHINES.get(self.cpu, f"cpu {self.cpu:#x}"))
+
+
 def read_macho(window: Window) -> tuple[Binary, ...]:
     """Read every architecture's slice of a Mach-O file; none for a Java class file.
 
@@ -44,6 +63,11 @@ def read_macho(window: Window) -> tuple[Binary, ...]:
         LinkageError: a header is corrupt; the message names the file and what is wrong.
 
     """
+    return tuple(_binary(window, part) for part in read_slices(window))
+
+
+def read_slices(window: Window) -> tuple[Slice, ...]:
+    """Read the headers and load commands of every architecture; raises as `read_macho` does."""
     magic = window.read(0, 4, "magic")
     if magic in _THIN:
         return (_slice(window, 0, window.size),)
@@ -61,7 +85,7 @@ def read_macho(window: Window) -> tuple[Binary, ...]:
     return tuple(slices)
 
 
-def _slice(window: Window, start: int, size: int) -> Binary:
+def _slice(window: Window, start: int, size: int) -> Slice:
     order = _THIN.get(window.read(start, 4, "magic"))
     if order is None:
         raise window.bad(f"no Mach-O header at {start}")
@@ -71,26 +95,33 @@ def _slice(window: Window, start: int, size: int) -> Binary:
     body = start + (32 if cpu & _ABI64 else 28)
     if count > _MOST_COMMANDS or body + length > start + size:
         raise window.bad(f"{count} load commands of {length} bytes")
-    commands = window.read(body, length, "load commands")
-    found = _Commands(window, order)
+    content = window.read(body, length, "load commands")
+    commands = []
     offset = 0
     for _ in range(count):
-        if offset + 8 > len(commands):
-            raise window.bad(f"a load command at {offset} of {len(commands)} bytes")
-        command, extent = struct.unpack_from(order + "II", commands, offset)
-        if extent < 8 or offset + extent > len(commands):
+        if offset + 8 > len(content):
+            raise window.bad(f"a load command at {offset} of {len(content)} bytes")
+        command, extent = struct.unpack_from(order + "II", content, offset)
+        if extent < 8 or offset + extent > len(content):
             raise window.bad(f"a load command of {extent} bytes at {offset}")
-        found.take(command, commands[offset : offset + extent])
+        commands.append((command, content[offset : offset + extent]))
         offset += extent
+    return Slice(start, size, order, cpu, kind, flags, tuple(commands))
+
+
+def _binary(window: Window, part: Slice) -> Binary:
+    found = _Commands(window, part.order)
+    for command, content in part.commands:
+        found.take(command, content)
     return Binary(
         format="macho",
-        machine=_MACHINES.get(cpu, f"cpu {cpu:#x}"),
+        machine=part.machine,
         name=found.name,
         needs=tuple(found.needs),
         rpath=tuple(found.rpaths),
-        executable=kind == mach_o.MH_EXECUTE,
+        executable=part.kind == mach_o.MH_EXECUTE,
         floor=found.floor,
-        executable_stack=bool(flags & _STACK_EXECUTION),
+        executable_stack=bool(part.flags & _STACK_EXECUTION),
     )
 
 
@@ -106,7 +137,7 @@ class _Commands:
 
     def take(self, command: int, content: bytes) -> None:
         """Note one load command; those that do not decide on loading are passed over."""
-        if command in _LOADS:
+        if command in LOADS:
             _, _, compatibility = self._words(content, 12, 3)
             self.needs.append(
                 Load(
@@ -128,9 +159,7 @@ class _Commands:
             self.floor = _version(lowest)[:2]
 
     def _words(self, content: bytes, offset: int, count: int) -> tuple[int, ...]:
-        if len(content) < offset + 4 * count:
-            raise self._window.bad(f"a load command of only {len(content)} bytes")
-        return struct.unpack_from(f"{self._order}{count}I", content, offset)
+        return words(self._window, self._order, content, offset, count)
 
     def _text(self, content: bytes) -> str:
         """Return the text whose offset stands right after command and size (lc_str)."""
@@ -138,6 +167,13 @@ class _Commands:
         if not 12 <= offset < len(content):
             raise self._window.bad(f"a text at {offset} of a load command of {len(content)} bytes")
         return content[offset:].split(b"\0", 1)[0].decode("utf-8", "replace")
+
+
+def words(window: Window, order: str, content: bytes, offset: int, count: int) -> tuple[int, ...]:
+    """Return 32-bit words of a load command; LinkageError where it is shorter than that."""
+    if len(content) < offset + 4 * count:
+        raise window.bad(f"a load command of only {len(content)} bytes")
+    return struct.unpack_from(f"{order}{count}I", content, offset)
 
 
 def _version(packed: int) -> tuple[int, ...]:

@@ -24,8 +24,9 @@ _MACHINES: Final = {
 _AMD64: Final = 0x8664
 _IS_DLL: Final = 0x2000
 #: where things stand in the optional header, by its magic: (ImageBase, its form, directories)
-_OPTIONAL: Final = {0x10B: (28, "<I", 96), 0x20B: (24, "<Q", 112)}
-_EXPORTS, _IMPORTS, _LOAD_CONFIG, _DELAYED = 0, 1, 10, 13
+_WIDE: Final = 0x20B
+_OPTIONAL: Final = {0x10B: (28, "<I", 96), _WIDE: (24, "<Q", 112)}
+EXPORTS, IMPORTS, _LOAD_CONFIG, _DELAYED = 0, 1, 10, 13
 #: CHPEMetadataPointer in IMAGE_LOAD_CONFIG_DIRECTORY64: not null in ARM64EC and ARM64X images
 _CHPE: Final = 200
 #: Windows loads no image with more sections
@@ -45,10 +46,12 @@ class _Section(NamedTuple):
     offset: int
 
 
-class _Image(NamedTuple):
+class Image(NamedTuple):
     """What is needed to follow addresses: all of them are relative to the image's base."""
 
     machine: int
+    #: PE32+
+    wide: bool
     is_dll: bool
     base: int
     headers: int
@@ -66,10 +69,8 @@ def read_pe(window: Window) -> tuple[Binary, ...]:
         LinkageError: a header is corrupt; the message names the file and what is wrong.
 
     """
-    start = _start(window)
-    if start is None:
+    if (image := read_image(window)) is None:
         return ()
-    image = _image(window, start)
     needs = [*_imports(window, image), *_delayed(window, image)]
     machine = _MACHINES.get(image.machine, f"machine {image.machine:#x}")
     if image.machine == _AMD64 and _has_arm_code(window, image):
@@ -85,6 +86,12 @@ def read_pe(window: Window) -> tuple[Binary, ...]:
     )
 
 
+def read_image(window: Window) -> Image | None:
+    """Read the headers; None where it is no PE file. Raises as `read_pe` does."""
+    start = _start(window)
+    return None if start is None else _image(window, start)
+
+
 def _start(window: Window) -> int | None:
     """Return where the signature stands; None for what only begins like a program of DOS."""
     must_be = window.path.lower().endswith(_NAMES)
@@ -98,7 +105,7 @@ def _start(window: Window) -> int | None:
     return None
 
 
-def _image(window: Window, start: int) -> _Image:
+def _image(window: Window, start: int) -> Image:
     machine, count, _, _, _, size, flags = struct.unpack(
         "<HHIIIHH", window.read(start + 4, 20, "COFF header")
     )
@@ -114,8 +121,9 @@ def _image(window: Window, start: int) -> _Image:
     (said,) = struct.unpack_from("<I", optional, first - 4)
     room = min(said, 16, (size - first) // 8)
     table = window.read(start + 24 + size, 40 * count, "section table")
-    return _Image(
+    return Image(
         machine=machine,
+        wide=magic == _WIDE,
         is_dll=bool(flags & _IS_DLL),
         base=base,
         headers=headers,
@@ -124,7 +132,8 @@ def _image(window: Window, start: int) -> _Image:
     )
 
 
-def _offset(window: Window, image: _Image, address: int, what: str) -> int:
+def file_offset(window: Window, image: Image, address: int, what: str) -> int:
+    """Return where in the file an address lies; LinkageError where no section has it."""
     for section in image.sections:
         inside = address - section.address
         if 0 <= inside < min(section.raw_size, section.virtual_size or section.raw_size):
@@ -134,22 +143,27 @@ def _offset(window: Window, image: _Image, address: int, what: str) -> int:
     raise window.bad(f"no section holds the {what} at address {address:#x}")
 
 
-def _text(window: Window, image: _Image, address: int, what: str) -> str:
-    return window.text(_offset(window, image, address, what), _LONGEST_NAME, what)
+def read_name(
+    window: Window, image: Image, address: int, what: str, longest: int = _LONGEST_NAME
+) -> str:
+    """Return the zero-terminated text at an address; LinkageError where there is none."""
+    return window.text(file_offset(window, image, address, what), longest, what)
 
 
-def _directory(image: _Image, index: int) -> int:
+def directory(image: Image, index: int) -> int:
     """Return a directory's address; 0 where there is none."""
     return image.directories[index][0] if index < len(image.directories) else 0
 
 
-def _rows(window: Window, image: _Image, index: int, form: str) -> Iterator[tuple[int, ...]]:
+def directory_rows(
+    window: Window, image: Image, index: int, form: str
+) -> Iterator[tuple[int, ...]]:
     """Yield the descriptors of a directory up to the empty one; its size field is not relied on."""
-    address, size = _directory(image, index), struct.calcsize(form)
+    address, size = directory(image, index), struct.calcsize(form)
     if not address:
         return
     for number in range(_MOST_IMPORTS):
-        place = _offset(window, image, address + number * size, "import table")
+        place = file_offset(window, image, address + number * size, "import table")
         row = struct.unpack(form, window.read(place, size, "import descriptor"))
         if not any(row):
             return
@@ -157,32 +171,32 @@ def _rows(window: Window, image: _Image, index: int, form: str) -> Iterator[tupl
     raise window.bad(f"more than {_MOST_IMPORTS} imported libraries")
 
 
-def _imports(window: Window, image: _Image) -> Iterator[Load]:
-    for _, _, _, name, _ in _rows(window, image, _IMPORTS, "<5I"):
-        yield Load(name=_text(window, image, name, "name of an imported library"))
+def _imports(window: Window, image: Image) -> Iterator[Load]:
+    for _, _, _, name, _ in directory_rows(window, image, IMPORTS, "<5I"):
+        yield Load(name=read_name(window, image, name, "name of an imported library"))
 
 
-def _delayed(window: Window, image: _Image) -> Iterator[Load]:
-    for attributes, name, *_ in _rows(window, image, _DELAYED, "<8I"):
+def _delayed(window: Window, image: Image) -> Iterator[Load]:
+    for attributes, name, *_ in directory_rows(window, image, _DELAYED, "<8I"):
         # Visual C++ 6 wrote addresses that count from 0, and no attribute
         place = name if attributes & 1 else name - image.base
-        yield Load(name=_text(window, image, place, "name of a delayed import"), weak=True)
+        yield Load(name=read_name(window, image, place, "name of a delayed import"), weak=True)
 
 
-def _name(window: Window, image: _Image) -> str | None:
-    address = _directory(image, _EXPORTS)
+def _name(window: Window, image: Image) -> str | None:
+    address = directory(image, EXPORTS)
     if not address:
         return None
-    place = _offset(window, image, address, "export directory")
+    place = file_offset(window, image, address, "export directory")
     (name,) = struct.unpack("<12xI", window.read(place, 16, "export directory"))
-    return _text(window, image, name, "name of the library") if name else None
+    return read_name(window, image, name, "name of the library") if name else None
 
 
-def _has_arm_code(window: Window, image: _Image) -> bool:
-    address = _directory(image, _LOAD_CONFIG)
+def _has_arm_code(window: Window, image: Image) -> bool:
+    address = directory(image, _LOAD_CONFIG)
     if not address:
         return False
-    place = _offset(window, image, address, "load configuration")
+    place = file_offset(window, image, address, "load configuration")
     (size,) = struct.unpack("<I", window.read(place, 4, "load configuration"))
     if size < _CHPE + 8:
         return False

@@ -11,7 +11,7 @@ from generator.matrix.lines import (
     reference_wheel,
     wanted_pythons,
 )
-from generator.matrix.selection import Selection, newest_lines, select
+from generator.matrix.selection import Selection, has_torch, newest_lines, select
 from generator.matrix.variants import conda_version, variants
 from generator.matrix.view import (
     AbsentCell,
@@ -42,6 +42,7 @@ __all__ = [
     "Selection",
     "conda_version",
     "find_job",
+    "has_torch",
     "jobs",
     "lines",
     "matrix_json",

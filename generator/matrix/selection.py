@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Final
 
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
 from generator.errors import SelectionError
 from generator.model import Cell, PythonBuild, Variant
@@ -42,6 +42,14 @@ class Selection:
             and (not self.pythons or any(variant.serves(python) for python in self.pythons))
             and (not self.packages or variant.package in self.packages)
             and (not self.lines or variant.line in self.lines)
+        )
+
+    def admits(self, cell: Cell) -> bool:
+        """Whether a cell is of a wanted subdir and accelerator."""
+        return (not self.subdirs or cell.subdir in self.subdirs) and (
+            not self.accelerators
+            or str(cell.accelerator) in self.accelerators
+            or ("cuda" in self.accelerators and cell.accelerator.cuda is not None)
         )
 
     def _accelerates(self, variant: Variant) -> bool:
@@ -88,6 +96,23 @@ def _refuse_unknown(what: str, asked: Iterable[str], known: set[str]) -> None:
             )
 
 
+def has_torch(cell: Cell, torch: str | None) -> bool:
+    """Whether a cell is of this torch (2.12 is 2.12.0); None stands for any.
+
+    Raises:
+        SelectionError: it is not a version.
+
+    """
+    if torch is None:
+        return True
+    try:
+        return Version(cell.torch) == Version(torch)
+    except InvalidVersion as error:
+        raise SelectionError(
+            "not a version of torch", where=torch, next_step="write it like 2.10.0"
+        ) from error
+
+
 def newest_lines(
     cells: Iterable[Cell], selection: Selection, *, torch: str | None = None
 ) -> tuple[str, ...]:
@@ -102,17 +127,8 @@ def newest_lines(
         SelectionError: no cell has that torch, or none is of that subdir and accelerator.
 
     """
-    wanted = [
-        cell
-        for cell in cells
-        if (not selection.subdirs or cell.subdir in selection.subdirs)
-        and (
-            not selection.accelerators
-            or str(cell.accelerator) in selection.accelerators
-            or ("cuda" in selection.accelerators and cell.accelerator.cuda is not None)
-        )
-    ]
-    found = [cell for cell in wanted if torch in (None, cell.torch)]
+    wanted = [cell for cell in cells if selection.admits(cell)]
+    found = [cell for cell in wanted if has_torch(cell, torch)]
     # nobody gets a nightly or a candidate who did not name its version
     found = [cell for cell in found if cell.train == "stable"] or (found if torch else [])
     if not found:

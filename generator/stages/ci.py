@@ -190,7 +190,7 @@ def missing_cells(project: Project, to: str) -> dict[str, int]:
     }
     found: Counter[str] = Counter()
     for variant in known:
-        key = f"{variant.subdir}/{file_name(variant, project.root)}"
+        key = f"{variant.subdir}/{file_name(variant, project.tree)}"
         if key not in there[feedstock.label(variant.train)]:
             found[cell_of(variant)] += 1
     return dict(found)
@@ -203,7 +203,7 @@ def cell_of(variant: Variant) -> str:
 
 def _place(project: Project, feedstock: Feedstock, channel: LocalChannel, variant: Variant) -> Path:
     place = channel.labelled(feedstock.label(variant.train))
-    return place.root / variant.subdir / file_name(variant, project.root)
+    return place.root / variant.subdir / file_name(variant, project.tree)
 
 
 def _some(found: Sequence[Variant], train: str, cells: Sequence[str]) -> tuple[Variant, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import io
 import posixpath
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 from generator.errors import AbsentError, LinkageError
 from generator.inspecting import Binary, Symbols, read_symbols
 from generator.naming import sonames
-from generator.stages.members import binary_members
+from generator.stages.members import BinaryMember, binary_members
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,14 +67,14 @@ def compare_exports(provider: Path, needed_by: Path, *, library: str | None = No
         asked = [load.name for load in found.needs if _is(load.name, names)]
         if found.format != "elf" or not (asked or _is_copy(found, member.path, library, names)):
             continue
-        symbols = read_symbols(member.stream, f"{needed_by}: {member.path}")
+        symbols = _symbols(member, needed_by)
         if asked:
             users.append(member.path)
-            undefined |= symbols.undefined
+            undefined |= set(symbols.undefined)
             for name in asked:
                 versions |= symbols.needed_versions.get(name, frozenset())
         else:
-            copy = symbols.defined
+            copy = frozenset(symbols.defined)
     if copy is None:
         raise AbsentError(
             f"it bundles no copy of {library}, so what is taken from it cannot be told",
@@ -85,7 +86,7 @@ def compare_exports(provider: Path, needed_by: Path, *, library: str | None = No
         library=library,
         users=tuple(sorted(users)),
         needed=tuple(sorted(needed)),
-        missing=tuple(sorted(needed - offered.defined)),
+        missing=tuple(sorted(name for name in needed if name not in offered.defined)),
         missing_versions=tuple(sorted(versions - offered.versions)),
     )
 
@@ -95,12 +96,21 @@ def _offered(provider: Path, library: str | None) -> tuple[str, Symbols]:
     for member in binary_members(provider):
         name = member.binary.name
         if member.binary.format == "elf" and name and library in (None, name):
-            return name, read_symbols(member.stream, f"{provider}: {member.path}")
+            return name, _symbols(member, provider)
     raise AbsentError(
         f"it has no ELF library with SONAME {library or ''}".rstrip(),
         where=str(provider),
         next_step="name the library's file, or its SONAME: --library",
     )
+
+
+def _symbols(member: BinaryMember, archive: Path) -> Symbols:
+    path, machine = f"{archive}: {member.path}", member.binary.machine
+    size = member.stream.seek(0, io.SEEK_END)
+    symbols = read_symbols(member.stream, size, path, machine)
+    if symbols is None:
+        raise LinkageError("it has no symbols", where=path, next_step="name an ELF library")
+    return symbols
 
 
 def _names(library: str) -> tuple[str, ...]:

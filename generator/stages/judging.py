@@ -11,12 +11,13 @@ from generator.matrix import FILL, PROJECTS, variants
 from generator.model import Cell, Finding, Held, HeldCell, Lock, PythonBuild, Sharing, Wheel
 from generator.model.wheel import Metadata
 from generator.rendering import check_tree, recipe_files, recipe_tree, recipes
+from generator.stages.pairing import PairingJudge
 from generator.upstream import AGAINST, Judge, Offer, Prospect, WheelReader, finding_of, wheel_row
 
 
 def judges(feedstock: Feedstock, reader: WheelReader) -> tuple[Judge, ...]:
     """Return the judges of an update, the cheap ones first."""
-    return (RecipeJudge(feedstock=feedstock, reader=reader),)
+    return (RecipeJudge(feedstock=feedstock, reader=reader), PairingJudge(reader))
 
 
 @dataclass(frozen=True, kw_only=True)

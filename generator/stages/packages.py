@@ -72,9 +72,9 @@ def build_variants(
     narrator = project.narrator
     wheels = tuple(wheel for variant in chosen for wheel in variant.wheels)
     fetch_wheels(project, feedstock, wheels, jobs=_DOWNLOADS)
-    link_wheelhouse(project.root, project.wheelhouse, wheels)
+    link_wheelhouse(project.tree, project.wheelhouse, wheels)
     settings = Settings(
-        repo=project.root,
+        repo=project.tree,
         wheelhouse=project.wheelhouse,
         level=options.level or feedstock.policies.compression_level,
         jobs=options.jobs,
@@ -208,7 +208,7 @@ def built_packages(
 
 def _package(project: Project, variant: Variant, channel: LocalChannel) -> Path:
     """Find the file of a variant; its name follows from the recipe."""
-    name = file_name(variant, project.root)
+    name = file_name(variant, project.tree)
     if (path := channel.find(variant.subdir, name)) is not None:
         return path
     raise AbsentError(

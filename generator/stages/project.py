@@ -27,16 +27,24 @@ class Project:
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ), repr=False)
     #: shared between feedstocks: the wheelhouse, index pages, facts of wheels
     cache: Path = field(default_factory=lambda: user_cache_path("armtorch"))
+    #: a run's own folder for its lock and what is rendered from it; None for the feedstock's
+    scratch: Path | None = None
 
     @property
     def root(self) -> Path:
-        """The folder with recipes/ and .ci_support/."""
+        """The folder with feedstock.yaml and what a person writes beside it."""
         return self.feedstock.absolute().parent
 
     @property
+    def tree(self) -> Path:
+        """The folder with recipes/ and .ci_support/."""
+        return self.scratch or self.root
+
+    @property
     def lock(self) -> Path:
-        """The lock beside the feedstock."""
-        return self.feedstock.with_suffix(".lock.yaml")
+        """The lock beside the feedstock, or the run's own."""
+        beside = self.feedstock.with_suffix(".lock.yaml")
+        return self.scratch / beside.name if self.scratch else beside
 
     @property
     def wheelhouse(self) -> Path:

@@ -7,6 +7,7 @@ same inputs give the same bytes wherever in the history they are built again.
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import shutil
 import subprocess
@@ -64,6 +65,23 @@ def provenances(
             )
         found[variant] = Provenance(remote_url=remote_url, sha=sha)
     return found
+
+
+def lock_day(lock: Path) -> dt.date | None:
+    """Return the day (UTC) that a lock is of: of its last commit, else of its file.
+
+    None where git does not say: in a shallow clone every file is of the newest commit.
+    """
+    seconds = lock.stat().st_mtime
+    if any((folder / ".git").exists() for folder in lock.absolute().parents):
+        try:
+            if _git(lock.parent, "rev-parse", "--is-shallow-repository").strip() == "true":
+                return None
+            if not _git(lock.parent, "status", "--porcelain", "--", lock.name):
+                seconds = float(_git(lock.parent, "log", "-1", "--format=%ct", "--", lock.name))
+        except (AbsentError, MissingToolError, ValueError):  # ValueError: git ignores the file
+            return None
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).date()
 
 
 def _first_commits(lock: Path, digests: set[str]) -> Mapping[tuple[int, str], str]:

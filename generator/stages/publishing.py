@@ -292,7 +292,7 @@ def known_packages(project: Project) -> dict[tuple[str, str], Variant]:
     feedstock, found = project.declared(), {}
     for variant in variants(feedstock, project.locked()):
         try:
-            name = file_name(variant, project.root)
+            name = file_name(variant, project.tree)
         except (BuildError, RenderError):
             continue  # a recipe that is not rendered here
         found[feedstock.label(variant.train), f"{variant.subdir}/{name}"] = variant

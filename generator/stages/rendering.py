@@ -47,11 +47,11 @@ def render_feedstock(
     feedstock, lock = project.declared(), lock or project.known()
     check_numbers(feedstock, lock)
     tree = render(feedstock, lock)
-    differences = compare_tree(tree, project.root)
+    differences = compare_tree(tree, project.tree)
     if not check:
         if differences:
             check_tree(tree)
-        write_tree(tree, project.root)
+        write_tree(tree, project.tree)
     return RenderResult(files=len(tree.files), differences=tuple(differences))
 
 
@@ -71,12 +71,12 @@ def check_rendered(project: Project) -> int:
     check_numbers(feedstock, lock)
     tree = render(feedstock, lock)
     check_tree(tree)
-    differences = compare_tree(tree, project.root)
+    differences = compare_tree(tree, project.tree)
     if differences:
         raise StaleError(
             f"{len(differences)} of {len(tree.files)} generated files are not what the lock and "
             f"the templates give; the first is {differences[0].path}",
-            where=str(project.root),
+            where=str(project.tree),
             next_step="run armtorch render",
         )
     return len(tree.files)
@@ -91,7 +91,7 @@ def refuse_edited(project: Project, chosen: Sequence[Variant]) -> None:
     folders = {posixpath.dirname(each.recipe_path) for each in chosen}
     configs = {each.config_path for each in chosen}
     tree = render(project.declared(), project.known())
-    for found in compare_tree(tree, project.root):
+    for found in compare_tree(tree, project.tree):
         if found.path in configs or any(found.path.startswith(f"{each}/") for each in folders):
             raise StaleError(
                 f"{found.kind}: not what the lock and the templates give",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from generator.upstream import (
     FactsCache,
     HttpPolicy,
     Index,
+    Outcome,
     PipConfiguration,
     Traffic,
     Web,
@@ -57,26 +58,8 @@ def update_lock(project: Project, *, dry_run: bool = False) -> UpdateResult:
 
     """
     feedstock, old = project.declared(), project.locked()
-    today = dt.datetime.now(dt.UTC).date().isoformat()
-    with _upstream(project, feedstock) as (web, indexes):
-        reader = WheelReader(
-            web=web,
-            cache=FactsCache(project.cache / "facts"),
-            policies=feedstock.policies,
-            narrator=project.narrator,
-        )
-        outcome = update(
-            feedstock,
-            old,
-            reader=reader,
-            indexes=indexes,
-            subdirs=subdirs(),
-            narrator=project.narrator,
-            obtain=partial(_obtain, project, web.policy),
-            today=today,
-            judges=judges(feedstock, reader),
-        )
-    lock = with_old_days(proven(feedstock, outcome.lock, old, today=today), old)
+    outcome = look_up(project, feedstock, old)
+    lock = outcome.lock
     if old.cells and not lock.cells and not lock.held:
         raise AbsentError(
             f"no index has any of the {len(old.cells)} cells of the lock any more",
@@ -93,6 +76,37 @@ def update_lock(project: Project, *, dry_run: bool = False) -> UpdateResult:
         traffic=outcome.traffic,
         renewed=lock != old,
     )
+
+
+def look_up(project: Project, asked: Feedstock, old: Lock) -> Outcome:
+    """Ask upstream for what a declaration wants, feedstock.yaml or a part of it; write nothing.
+
+    Raises:
+        FeedstockError, IntegrityError: as ``upstream.update`` does.
+
+    """
+    feedstock = project.declared()
+    today = dt.datetime.now(dt.UTC).date().isoformat()
+    with _upstream(project, asked) as (web, indexes):
+        reader = WheelReader(
+            web=web,
+            cache=FactsCache(project.cache / "facts"),
+            policies=asked.policies,
+            narrator=project.narrator,
+        )
+        outcome = update(
+            asked,
+            old,
+            reader=reader,
+            indexes=indexes,
+            subdirs=subdirs(),
+            narrator=project.narrator,
+            obtain=partial(_obtain, project, web.policy),
+            today=today,
+            judges=judges(feedstock, reader),
+        )
+    lock = with_old_days(proven(feedstock, outcome.lock, old, today=today), old)
+    return replace(outcome, lock=lock)
 
 
 def _obtain(

@@ -154,7 +154,7 @@ class _Known:
         for variant in self._tree.variants if self._tree is not None else ():
             if variant.digest == digest:
                 try:
-                    found = expected_metadata(variant, self.project.root)
+                    found = expected_metadata(variant, self.project.tree)
                 except BuildError:  # the recipe on disk is not as rendered
                     return None
                 if _stem(found["info/index.json"]) == name:

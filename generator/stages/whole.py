@@ -1,4 +1,4 @@
-"""``up``: the whole line, from upstream's indexes to a tested channel folder."""
+"""``up``: the whole line, from the lock to a tested channel folder."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from generator.building import BuildReport
 from generator.errors import ArmtorchError, UnreachableError
 from generator.matrix import METAPACKAGES, Selection, newest_lines, select, variants
 from generator.model import Variant
+from generator.stages.grounding import ground
 from generator.stages.packages import (
     BuildOptions,
     RunOptions,
@@ -22,8 +23,6 @@ from generator.stages.packages import (
     run_tests,
 )
 from generator.stages.project import Project
-from generator.stages.rendering import render_feedstock, renumber
-from generator.stages.upstream import update_lock
 from generator.testing import PackageReport
 
 _MANIFEST = "info/armtorch/manifest.json"
@@ -59,31 +58,21 @@ def up(
     run: RunOptions,
     offline: bool = False,
 ) -> UpResult:
-    """Update, render, build and test; what needs no work is skipped.
+    """Build what the lock has, or what upstream has of what it lacks, and test it.
 
     Args:
         project: the feedstock.
         wanted: subdirs, accelerators and Pythons; the newest line of each is taken.
-        torch: this torch version instead of the newest.
+        torch: this torch version instead of the lock's newest.
         build: how to build.
         run: how to test.
-        offline: go by the lock as it is.
+        offline: go by the lock alone, and ask no index for what it lacks.
 
     Raises:
         ArmtorchError: any stage's error that leaves nothing to go on with.
 
     """
-    narrator = project.narrator
-    findings: tuple[ArmtorchError, ...] = ()
-    if offline:
-        renumber(project)
-    else:
-        narrator.say("update: asking upstream")
-        updated = update_lock(project)
-        findings = updated.findings
-        narrator.say(updated.diff.text() or "update: nothing new")
-    rendered = render_feedstock(project)
-    narrator.say(f"render: {len(rendered.differences)} of {rendered.files} files changed")
+    project, findings = ground(project, wanted, torch, offline=offline)
     chosen = _choose(project, wanted, torch)
     report = build_variants(project, chosen, build)
     tests, verified, unverified = _verify(project, chosen, report, run)

@@ -5,12 +5,15 @@ from generator.upstream.facts import FactsCache
 from generator.upstream.holding import with_old_days
 from generator.upstream.indexes import Index, open_index
 from generator.upstream.judging import AGAINST, Judge, Prospect, finding_of
+from generator.upstream.member_file import MemberFile
 from generator.upstream.offers import Offer
 from generator.upstream.pip_configuration import PipConfiguration, read_pip_configuration
+from generator.upstream.policy import sharing_rules
 from generator.upstream.session import HttpPolicy, Web, open_web, plain_session
 from generator.upstream.traffic import Traffic
 from generator.upstream.updating import Outcome, update
 from generator.upstream.wheel_reader import WheelReader
+from generator.upstream.wishes import of_train
 from generator.urls import public_url
 
 __all__ = [
@@ -19,6 +22,7 @@ __all__ = [
     "HttpPolicy",
     "Index",
     "Judge",
+    "MemberFile",
     "Offer",
     "Outcome",
     "PipConfiguration",
@@ -27,11 +31,13 @@ __all__ = [
     "Web",
     "WheelReader",
     "finding_of",
+    "of_train",
     "open_index",
     "open_web",
     "plain_session",
     "public_url",
     "read_pip_configuration",
+    "sharing_rules",
     "update",
     "wheel_row",
     "with_old_days",

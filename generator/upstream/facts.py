@@ -118,6 +118,14 @@ class FactsCache:
         """Keep the text of torch/version.py of the wheel ``sha256``."""
         self._store("versions", sha256, str, text)
 
+    def symbols(self, key: str) -> bytes | None:
+        """Return what was read of symbols under ``key``, if kept."""
+        return self._unpacked("symbols", key)
+
+    def keep_symbols(self, key: str, content: bytes) -> None:
+        """Keep what was read of symbols; ``key`` stands for all that it depends on."""
+        atomic.write_bytes(self._path("symbols", key, "z"), zlib.compress(content), durable=False)
+
     def computed(self, key: str) -> ComputedHash | None:
         """Return the sha256 that was computed of what a URL gave, ``key`` being its name."""
         return self._load("computed", key, ComputedHash)

@@ -76,7 +76,7 @@ class AskedLine(Protocol):
         """As in a subdir."""
 
     @property
-    def pythons(self) -> tuple[PythonBuild, ...]:
+    def pythons(self) -> tuple[PythonBuild, ...] | Literal["all"]:
         """Its Python builds."""
 
 
@@ -191,7 +191,7 @@ def _of_line(line: AskedLine, known: Mapping[str, Subdir]) -> Iterator[Wish]:
                 subdir=known[subdir],
                 accelerator=accelerator,
                 keep=("newest",),
-                pythons=line.pythons,
+                pythons=None if line.pythons == "all" else tuple(line.pythons),
                 line=line.name,
                 torch=SpecifierSet(line.torch),
             )

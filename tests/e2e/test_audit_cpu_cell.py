@@ -40,9 +40,9 @@ def test_both_trios_have_no_open_finding_and_one_openmp_runtime(cpu_channel):
     assert rows == []  # L-008's is of the CUDA cells
 
 
-def test_the_command_shows_what_is_accepted_and_since_when(cpu_channel):
+def test_the_command_shows_what_is_accepted_and_since_when(own, cpu_channel):
     done = armtorch(
-        "lint", "--binaries", "2.10/libtorch/*", "--channel", cpu_channel.root, "--json"
+        "lint", "--binaries", "2.10/libtorch/*", "--channel", cpu_channel.root, "--json", cwd=own
     )
     assert done.returncode == 0, done.stderr
     (package,) = json.loads(done.stdout)["packages"]

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
 from generator.building.archive import read_info
 from generator.channel import LocalChannel
-from generator.console import Silent
 from generator.matrix import Selection, select, variants
 from generator.stages.packages import BuildOptions, build_variants
 from generator.stages.project import Project
+from tests import own_feedstock
 
 pytestmark = pytest.mark.e2e
-ROOT = Path(__file__).parents[2]
 GLOBS = ("2.10/torchaudio/*python3.12*", "2.10/torchaudio/*python3.11*")
 
 
 def checkout(folder: Path) -> Project:
-    for name in ("feedstock.yaml", "feedstock.lock.yaml"):
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(ROOT / name, folder / name)
-    for name in ("recipes", ".ci_support"):
-        shutil.copytree(ROOT / name, folder / name)
-    return Project(feedstock=folder / "feedstock.yaml", narrator=Silent())
+    folder.mkdir(parents=True)
+    return own_feedstock.write(folder)
 
 
 def test_two_checkouts_give_the_same_bytes(tmp_path: Path) -> None:

@@ -19,7 +19,6 @@ from generator.stages.packages import BuildOptions, RunOptions, build_variants, 
 from generator.testing import create, solve
 from generator.testing.runner import clean_environment
 from tests import forge
-from tests.conftest import ROOT
 
 pytestmark = [pytest.mark.e2e]
 
@@ -186,7 +185,7 @@ def test_building_again_elsewhere_gives_the_same_bytes(
     copy = tmp_path / "elsewhere"
     copy.mkdir()
     for name in ("feedstock.yaml", "feedstock.lock.yaml", "recipes", ".ci_support"):
-        subprocess.run(["cp", "-r", str(ROOT / name), str(copy)], check=True)
+        subprocess.run(["cp", "-r", str(project.root / name), str(copy)], check=True)
     again = LocalChannel(tmp_path / "channel")
     moved = type(project)(feedstock=copy / "feedstock.yaml", narrator=Silent())
     options = BuildOptions(channel=again, jobs=1, level=1)

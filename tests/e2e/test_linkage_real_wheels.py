@@ -27,10 +27,10 @@ from generator.model import Cell, PythonBuild
 from generator.naming import bundled, library_depends, virtual_packages
 from generator.stages.project import Project
 from generator.stages.upstream import wheel_locator
+from tests import own_feedstock
 
 pytestmark = pytest.mark.e2e
-REPOSITORY = Path(__file__).parents[2]
-LOCK = read_lock(REPOSITORY / "feedstock.lock.yaml")
+LOCK = read_lock(own_feedstock.LOCK)
 PACKAGES = ("torchvision", "torchaudio")
 CELLS = [
     cell
@@ -54,7 +54,7 @@ def wheels() -> dict[tuple[str, str], Path]:
         for project in PACKAGES
         if (wheel := cell.wheel(project, python_of(cell))) is not None
     }
-    project = Project(feedstock=REPOSITORY / "feedstock.yaml", narrator=Silent())
+    project = Project(feedstock=own_feedstock.DECLARED, narrator=Silent())
     with wheel_locator(project, read_feedstock(project.feedstock)) as locate:
         paths = fetch(
             wanted.values(), locate=locate, root=project.wheelhouse, narrator=Silent(), jobs=2

@@ -11,7 +11,8 @@ from generator.commands import cli
 from generator.errors import ArmtorchError
 from generator.testing import create, solve
 from tests import servers
-from tests.conftest import ROOT, missing
+from tests.conftest import missing
+from tests.own_feedstock import DECLARED
 from tests.published import assert_consistent, folder_reader, s3_reader
 
 pytestmark = pytest.mark.e2e
@@ -19,7 +20,7 @@ TRIO = ("pytorch", "torchvision", "torchaudio")
 
 
 def publish(channel, to, env=None):
-    arguments = ["--feedstock", str(ROOT / "feedstock.yaml"), "-q", "publish", "--json"]
+    arguments = ["--feedstock", str(DECLARED), "-q", "publish", "--json"]
     done = CliRunner(env=env or {}).invoke(
         cli, [*arguments, "--from", str(channel.root), "--to", to], standalone_mode=False
     )
@@ -71,7 +72,7 @@ def test_a_quetz_server(cpu_channel, base, machine, tmp_path):
 
 
 def dry_run(channel, to, env):
-    arguments = ["--feedstock", str(ROOT / "feedstock.yaml"), "-q", "publish", "--json"]
+    arguments = ["--feedstock", str(DECLARED), "-q", "publish", "--json"]
     done = CliRunner(env=env).invoke(
         cli,
         [*arguments, "--from", str(channel.root), "--to", to, "--dry-run"],

@@ -15,8 +15,8 @@ from generator.console import Silent
 from generator.stages.project import Project
 from generator.stages.upstream import fetch_wheels
 from tests import forge
-from tests.conftest import ROOT
 from tests.index_server import IndexServer
+from tests.own_feedstock import DECLARED
 from tests.replaying import Replay, git
 
 pytestmark = [pytest.mark.e2e, pytest.mark.emulated]
@@ -36,8 +36,8 @@ policies: {{compression_level: 1}}
 
 
 def offer(folder: Path, line: str, abi: str) -> None:
-    """Let the index have the real wheel of a line that the committed lock knows."""
-    project = Project(feedstock=ROOT / "feedstock.yaml", narrator=Silent())
+    """Let the index have the real wheel of a line of the tests' own lock."""
+    project = Project(feedstock=DECLARED, narrator=Silent())
     cell = next(c for c in project.known().cells if c.line == line and c.subdir == "linux-aarch64")
     wheel = next(w for w in cell.wheels if w.project == "torch" and f"-{abi}-{abi}-" in w.filename)
     fetch_wheels(project, project.declared(), (wheel,), jobs=1)

@@ -22,7 +22,6 @@ from generator.channel import LocalChannel
 from generator.matrix import Selection, select
 from generator.stages.packages import BuildOptions, build_variants
 from generator.stages.upstream import fetch_wheels
-from tests.conftest import ROOT
 from tests.installing import pip
 
 pytestmark = pytest.mark.e2e
@@ -71,7 +70,7 @@ def contents(package: Path) -> tuple[dict[str, object], dict[str, str], str]:
 def test_plain_rattler_build_makes_the_same_package(project, cpu_variants, tmp_path):
     (variant,) = select(cpu_variants, Selection(packages=("torchaudio",), lines=("2.10",)))
     fetch_wheels(project, project.declared(), variant.wheels, jobs=1)
-    link_wheelhouse(ROOT, project.wheelhouse, variant.wheels)
+    link_wheelhouse(project.root, project.wheelhouse, variant.wheels)
     ours = LocalChannel(tmp_path / "channel")
     build_variants(project, [variant], BuildOptions(channel=ours, jobs=1)).raise_for_failures()
 
@@ -87,8 +86,8 @@ def test_plain_rattler_build_makes_the_same_package(project, cpu_variants, tmp_p
             "-I",
             "-c",
             PLAIN,
-            ROOT / variant.recipe_path,
-            ROOT / variant.config_path,
+            project.root / variant.recipe_path,
+            project.root / variant.config_path,
             tmp_path / "plain",
         ],
         check=True,

@@ -134,8 +134,11 @@ def _interrupted(repo: TinyRepo, channel: Path) -> tuple[int, str]:
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=PATIENCE)
+    try:
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=PATIENCE)
+    finally:
+        process.kill()  # what did not hear it is not to be in the way of other tests
     return process.returncode, err
 
 

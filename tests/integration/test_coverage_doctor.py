@@ -21,6 +21,7 @@ from generator.stages.explaining import (
 from tests import computers, transcripts
 from tests.command_line import armtorch
 from tests.conftest import ROOT
+from tests.own_feedstock import DECLARED
 
 pytestmark = pytest.mark.integration
 
@@ -100,7 +101,7 @@ def test_doctor_on(name, cell, words, warnings, cached, recorded_alias, tmp_path
 def test_doctor_reads_the_board_jetpack_and_glibc(cached, recorded_alias, tmp_path):
     tree = computers.write("jetson-orin-jetpack-6", tmp_path)
     computer = check_machine(cached, Reach(alias=recorded_alias, root=tree.root)).computer
-    assert (computer.l4t, computer.jetpack) == ("36.4.3", "6.1")
+    assert (computer.l4t, computer.jetpack) == ("36.4.3", "6.2")
     assert computer.board == "NVIDIA Jetson AGX Orin Developer Kit"
     assert "__glibc=2.35" in computer.virtual_packages
     assert "__cuda=12.6" in computer.virtual_packages
@@ -126,7 +127,7 @@ def test_doctor_says_when_a_command_could_not_be_verified(cached, tmp_path):
 )
 def test_json_fits_its_schema(arguments, schema, recorded_alias, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    feedstock = ["--feedstock", str(ROOT / "feedstock.yaml")]
+    feedstock = ["--feedstock", str(DECLARED)]
     done = CliRunner().invoke(
         cli, [*feedstock, *arguments, "--channel-alias", recorded_alias, "--json"]
     )
@@ -162,7 +163,7 @@ def test_explain_reads_a_message_from_standard_input(recorded_alias, tmp_path, m
 
 def told(alias, folder, *words, **variables):
     """Run a command as a person does; returns what it wrote and its exit code."""
-    feedstock = ["--feedstock", ROOT / "feedstock.yaml"]
+    feedstock = ["--feedstock", DECLARED]
     environment = {**os.environ, "XDG_CACHE_HOME": str(folder), **variables}
     done = armtorch(
         *feedstock, *words, "--channel-alias", alias, "--timeout", "2", cwd=folder, env=environment

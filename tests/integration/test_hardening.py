@@ -12,6 +12,7 @@ import pytest
 from generator import errors
 from generator.channel import LocalChannel
 from tests.command_line import armtorch
+from tests.surroundings import heard
 
 pytestmark = pytest.mark.integration
 
@@ -114,15 +115,25 @@ def test_a_signal_ends_the_workers_too(feedstock_copy, name):
     assert not left
 
 
-def signalled(feedstock_copy, number):
+def test_nohup_outlives_its_terminal(feedstock_copy):
+    said = signalled(feedstock_copy, signal.SIGHUP, "nohup")
+    assert "stopped" not in said
+    assert list((feedstock_copy / "channel").glob("noarch/*.conda"))
+
+
+def signalled(feedstock_copy, number, *before):
     """Send a signal as soon as a worker is at work; return what was said."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "generator", "-q", "build", "metapackages/*", "--force"],
-        cwd=feedstock_copy,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    command = [sys.executable, "-m", "generator", "-q", "build", "metapackages/*", "--force"]
+    with (
+        heard(number),
+        subprocess.Popen(
+            [*before, *command],
+            cwd=feedstock_copy,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):
         builds = feedstock_copy / ".armtorch" / "build"
         deadline = time.monotonic() + 300
         while process.poll() is None and not list(builds.glob("run-*/armtorch-*")):

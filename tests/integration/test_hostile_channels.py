@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from generator.channel import LocalChannel
 from generator.commands import cli
 from generator.errors import ConflictError, IntegrityError, SelectionError, StorageError
-from tests.conftest import ROOT
+from tests.own_feedstock import DECLARED
 from tests.published import SUBDIR, assert_consistent, folder_reader, make_packages
 
 pytestmark = pytest.mark.integration
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.integration
 @pytest.fixture
 def feedstock(tmp_path: Path) -> Path:
     path = tmp_path / "feedstock.yaml"
-    path.write_text((ROOT / "feedstock.yaml").read_text())
+    path.write_text(DECLARED.read_text())
     return path
 
 

@@ -12,7 +12,7 @@ from generator.channel import LocalChannel
 from generator.commands import cli
 from generator.errors import RefusedError
 from tests import servers
-from tests.conftest import ROOT
+from tests.own_feedstock import DECLARED
 from tests.published import SUBDIR, make_packages
 
 pytestmark = pytest.mark.integration
@@ -22,7 +22,7 @@ TOKEN = "secret-token"  # noqa: S105 - of no server
 @pytest.fixture
 def feedstock(tmp_path: Path) -> Path:
     path = tmp_path / "feedstock.yaml"
-    path.write_text((ROOT / "feedstock.yaml").read_text())
+    path.write_text(DECLARED.read_text())
     return path
 
 

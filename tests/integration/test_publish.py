@@ -23,7 +23,7 @@ from generator.errors import (
     UnreachableError,
 )
 from tests import servers
-from tests.conftest import ROOT
+from tests.own_feedstock import DECLARED
 from tests.published import (
     SUBDIR,
     Read,
@@ -49,7 +49,7 @@ def source(tmp_path: Path) -> LocalChannel:
 def feedstock(tmp_path: Path) -> Path:
     """A feedstock with nothing but a declaration, since publishing needs no recipes."""
     path = tmp_path / "feedstock.yaml"
-    path.write_text((ROOT / "feedstock.yaml").read_text())
+    path.write_text(DECLARED.read_text())
     return path
 
 

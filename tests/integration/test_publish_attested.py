@@ -27,7 +27,7 @@ from generator.errors import (
     SelectionError,
 )
 from tests import servers
-from tests.conftest import ROOT
+from tests.own_feedstock import DECLARED
 from tests.published import SUBDIR, make_packages
 
 pytestmark = pytest.mark.integration
@@ -60,7 +60,7 @@ def publish(
     source: LocalChannel, to: str, *arguments: str, oidc: str = "", key: str = ""
 ) -> Result:
     feedstock = source.root.parent / "feedstock.yaml"
-    feedstock.write_text((ROOT / "feedstock.yaml").read_text())
+    feedstock.write_text(DECLARED.read_text())
     environment: dict[str, str | None] = {
         "PREFIX_API_KEY": key,
         "GITHUB_ACTIONS": "true" if oidc else None,

@@ -15,8 +15,9 @@ import pytest
 
 from generator.channel import LocalChannel
 from tests import servers
-from tests.conftest import ROOT, missing
+from tests.conftest import missing
 from tests.counts import count
+from tests.own_feedstock import DECLARED
 from tests.published import (
     SUBDIR,
     Read,
@@ -34,7 +35,7 @@ NAMES = tuple(f"pkg{number:02}" for number in range(12))
 @pytest.fixture(scope="module")
 def feedstock(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("feedstock") / "feedstock.yaml"
-    path.write_text((ROOT / "feedstock.yaml").read_text())
+    path.write_text(DECLARED.read_text())
     return path
 
 

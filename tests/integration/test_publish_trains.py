@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from generator.channel import LocalChannel
 from generator.commands import cli
-from tests.conftest import ROOT
+from tests.own_feedstock import DECLARED
 from tests.published import make_packages
 
 pytestmark = pytest.mark.integration
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.integration
 
 def test_a_label_gets_the_packages_of_its_train(tmp_path: Path) -> None:
     feedstock = tmp_path / "feedstock.yaml"
-    feedstock.write_text((ROOT / "feedstock.yaml").read_text())
+    feedstock.write_text(DECLARED.read_text())
     channel = LocalChannel(tmp_path / "channel")
     make_packages(channel, ("stable-one",))
     make_packages(channel.labelled("nightly"), ("nightly-one",))

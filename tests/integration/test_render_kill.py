@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import random
-import shutil
 import subprocess
 import sys
 import time
 
 import pytest
 
-from tests.conftest import ROOT
+from tests import own_feedstock
 from tests.counts import count
 
 pytestmark = pytest.mark.integration
@@ -37,10 +36,7 @@ def spoil(root, names):
 
 
 def test_kill_9_at_any_moment_leaves_whole_files_and_the_next_run_goes_on(tmp_path):
-    for name in ("feedstock.yaml", "feedstock.lock.yaml"):
-        shutil.copy(ROOT / name, tmp_path)
-    for folder in FOLDERS:
-        shutil.copytree(ROOT / folder, tmp_path / folder)
+    own_feedstock.write(tmp_path)
     right = contents(tmp_path)
     spoil(tmp_path, right)
     started = time.monotonic()

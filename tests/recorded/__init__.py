@@ -1,8 +1,8 @@
 """Recorded channels: the real `pytorch` channel and conda-forge's trio, rebuilt from compact rows.
 
-``write`` makes a folder with `pytorch`, `conda-forge`, `main` (what Anaconda's `defaults` is known
-to have: Python and what goes with it) and `armtorch` (all our rendered variants), which serves as a
-channel alias.
+``write`` makes a folder with `pytorch`, `nvidia`, `conda-forge`, `main` (what Anaconda's `defaults`
+is known to have: Python and what goes with it) and `armtorch` (all our rendered variants), which
+serves as a channel alias.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ class Recorded:
 
 
 def write(project: Project, folder: Path) -> Recorded:
-    """Write all four channels."""
+    """Write all five channels."""
     base = _base()
     standins.write(folder / "conda-forge", _with(base, _rows("conda-forge")))
-    standins.write(
-        folder / "pytorch",
-        standins.Rows(pythons=base.pythons, packages=_rows("pytorch"), python_subdirs=()),
-    )
+    for name in ("pytorch", "nvidia"):
+        packages = _rows(name)
+        rows = standins.Rows(pythons=base.pythons, packages=packages, python_subdirs=())
+        standins.write(folder / name, rows)
     kept = tuple(row for row in base.packages if row.name in _MAIN or row.name.startswith("lib"))
     standins.write(folder / "main", base.model_copy(update={"packages": kept}))
     records = tree_records(render(project.declared(), project.locked()))

@@ -49,11 +49,13 @@ def pe(
     delayed: Sequence[str] = (),
     program: bool = False,
     body: bytes = b"",
+    asks: Mapping[str, Sequence[str]] | None = None,
 ) -> bytes:
     """Write a PE32+ file.
 
     `imports` and `delayed` are the DLLs it asks for at once and at first use; `name` is its own in
-    the export table, which every DLL with `exports` has.
+    the export table, which every DLL with `exports` has. `asks` maps a DLL of `imports` to what is
+    imported from it, DllMain where it is not said.
     """
     section = _Section()
     section.add(body)
@@ -61,7 +63,7 @@ def pe(
     if name is not None:
         directories[_EXPORT] = _export_table(section, name, sorted(exports))
     if imports:
-        directories[_IMPORT] = _import_table(section, imports)
+        directories[_IMPORT] = _import_table(section, imports, asks or {})
     if delayed:
         directories[_DELAY] = _delay_table(section, delayed)
     content = section.content or bytes(8)
@@ -101,13 +103,16 @@ def _headers(
     return head + bytes(_FILE * 2 - len(head))
 
 
-def _import_table(section: _Section, names: Sequence[str]) -> tuple[int, int]:
-    """Write lookup and address tables, then their directory; one function per DLL."""
+def _import_table(
+    section: _Section, names: Sequence[str], asks: Mapping[str, Sequence[str]]
+) -> tuple[int, int]:
+    """Write lookup and address tables, then their directory."""
     rows = b""
     for name in names:
-        hint = section.add(struct.pack("<H", 0) + _BY_NAME + b"\0")
-        lookup = section.add(struct.pack("<QQ", hint, 0))
-        address = section.add(struct.pack("<QQ", hint, 0))
+        functions = [each.encode() for each in asks.get(name, ())] or [_BY_NAME]
+        hints = [section.add(struct.pack("<H", 0) + each + b"\0") for each in functions]
+        table = struct.pack(f"<{len(hints) + 1}Q", *hints, 0)
+        lookup, address = section.add(table), section.add(table)
         rows += struct.pack("<IIIII", lookup, 0, 0, section.text(name), address)
     rows += bytes(20)
     return section.add(rows), len(rows)

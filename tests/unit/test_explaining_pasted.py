@@ -134,8 +134,9 @@ def test_conda_env_create_reads_environment_yml(tmp_path):
     assert found.command() == "conda create -n e pytorch pip"
 
 
-def test_what_pypi_is_asked_for_is_said_not_to_be_looked_at(tmp_path):
-    assert "--pypi" in read_request("pixi add --pypi torch", folder=tmp_path).notes[0]
+def test_what_pypi_is_asked_for_is_no_request_to_channels(tmp_path):
+    with pytest.raises(SelectionError, match="neither a command"):
+        read_request("pixi add --pypi torch", folder=tmp_path)
 
 
 @pytest.mark.parametrize(

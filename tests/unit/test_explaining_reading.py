@@ -73,7 +73,6 @@ def test_an_environment_file_by_path_and_in_a_command(tmp_path):
         assert found.specs == ("python=3.9", "pytorch>=2.0")
         assert found.searched == ("pytorch",)
         assert found.target == ("-n", "torch")
-        assert found.notes == ("what the file gives to pip is not looked at",)
         assert found.command() == (
             "conda create -n torch python=3.9 'pytorch>=2.0' -c pytorch --override-channels"
         )
@@ -154,7 +153,6 @@ def test_messages(text, client, specs, channels, tmp_path):
     ("text", "says"),
     [
         ("", "nothing to explain"),
-        ("pip install torch", "neither a command"),
         ("conda list", "not a command that installs"),
         ("conda install", "no package is asked for"),
         ("conda install -c", "-c takes a value"),

@@ -9,9 +9,10 @@ from generator.errors import FeedstockError
 from generator.feedstock import IndexSource, read_feedstock, schema_text
 from generator.model import PythonBuild
 from generator.upstream.claims import claims_of
+from tests.own_feedstock import DECLARED
 
 ROOT = Path(__file__).parents[2]
-GOOD = (ROOT / "feedstock.yaml").read_text(encoding="utf-8")
+GOOD = DECLARED.read_text(encoding="utf-8")
 
 
 def read(folder, text):
@@ -20,11 +21,15 @@ def read(folder, text):
     return read_feedstock(path)
 
 
-def test_the_committed_declaration_is_valid_and_typed():
-    feedstock = read_feedstock(ROOT / "feedstock.yaml")
+def test_a_declaration_is_valid_and_typed():
+    feedstock = read_feedstock(DECLARED)
     assert set(feedstock.subdirs) >= {"linux-aarch64", "osx-arm64"}
     legacy = next(line for line in feedstock.lines if line.name == "legacy-2.8")
     assert legacy.pythons == (PythonBuild(3, 9),)
+
+
+def test_the_committed_declaration_is_valid(committed):
+    assert read_feedstock(committed / "feedstock.yaml").subdirs
 
 
 def test_the_committed_schema_is_the_models():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
@@ -21,8 +20,8 @@ from generator.upstream.fill import choose_fill
 from generator.upstream.offers import Offer, parse_offer
 from tests.golden_trees import golden_tree
 from tests.locks import Shelf, cuda_cell, feedstock
+from tests.own_feedstock import DECLARED
 
-ROOT = Path(__file__).parents[2]
 ARM = subdirs()["linux-aarch64"]
 PYTHONS = tuple(map(PythonBuild.parse, ("3.11", "3.12", "3.13", "3.14t")))
 TAGS = ("cp311-cp311", "cp312-abi3", "cp314-cp314t")
@@ -135,11 +134,11 @@ def test_the_stable_abi_is_selected_by_every_later_python(python, expected) -> N
 
 
 def _committed():
-    return Project(feedstock=ROOT / "feedstock.yaml", narrator=Silent()).known()
+    return Project(feedstock=DECLARED, narrator=Silent()).known()
 
 
 def test_the_package_of_the_stable_abi_asks_for_a_gil() -> None:
-    project = Project(feedstock=ROOT / "feedstock.yaml", narrator=Silent())
+    project = Project(feedstock=DECLARED, narrator=Silent())
     tree = render(project.declared(), project.known())
     records = tree_records(tree)
     (abi3,) = [v for v in tree.variants if v.package == "triton" and v.abi3 and v.line == "2.15"]

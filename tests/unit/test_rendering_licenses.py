@@ -12,7 +12,7 @@ from generator.naming import sonames
 from generator.rendering import render, templates
 from generator.rendering.licenses import LicensesFile, with_bundled
 from generator.stages.project import Project
-from tests.conftest import ROOT
+from tests.own_feedstock import DECLARED
 
 ROWS = load_data("licenses.yaml", LicensesFile).bundled
 
@@ -48,7 +48,7 @@ def test_their_licences_are_added_to_the_expression(expression, wanted):
 
 
 def test_the_real_recipes_carry_them():
-    project = Project(feedstock=ROOT / "feedstock.yaml", narrator=Silent())
+    project = Project(feedstock=DECLARED, narrator=Silent())
     tree = render(project.declared(), project.known())
     texts = {"OpenBLAS.txt", "LAPACK.txt", "ComputeLibrary.txt", "KleidiAI.txt"}
     for line, wanted in (

@@ -1,0 +1,110 @@
+"""How a suggested command differs from what was asked, computed from the two requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from rattler import RepoDataRecord
+
+from generator.explaining.facts import facts
+from generator.explaining.records import accelerator_of
+from generator.explaining.request import Request, channel_of, name_of, parsed
+
+
+def differences(asked: Request, given: Request) -> tuple[str, ...]:
+    """Return everything that the second request does not ask as the first one did."""
+    return (*_machine(asked, given), *_packages(asked, given), *_channels(asked, given))
+
+
+def wants_gpu(request: Request) -> bool:
+    """Whether a request asks for CUDA: by a package of it, or by a build's name."""
+    marks = facts().gpu_names
+    return any(
+        name_of(spec) in marks
+        or name_of(spec).startswith(facts().gpu_prefixes)
+        or any(mark in (parsed(spec).build or "") for mark in ("cuda", "cu1", "gpu"))
+        for spec in request.specs
+    )
+
+
+def accelerator(records: Iterable[RepoDataRecord]) -> str:
+    """Return what torch computes on in an environment, ``cpu`` or ``cuda130``; "" without torch."""
+    by_name = {record.name.normalized: record for record in records}
+    torch = next((by_name[name] for name in ("pytorch", "libtorch") if name in by_name), None)
+    return accelerator_of(torch) if torch is not None else ""
+
+
+def _machine(asked: Request, given: Request) -> Iterator[str]:
+    if given.subdir and given.subdir != asked.subdir:
+        slow = (
+            ", under emulation, which is slow"
+            if given.subdir in sum(facts().emulated_on.values(), ())
+            else ""
+        )
+        yield f"in an environment for {given.subdir}{slow}"
+    elif given.verb != asked.verb:
+        yield "in an environment of its own"
+    if cuda := [text.split("=")[1] for text in given.overrides if text not in asked.overrides]:
+        yield f"for a machine with a driver for CUDA {cuda[0]}, prepared on this one"
+
+
+def _packages(asked: Request, given: Request) -> Iterator[str]:
+    theirs = {name_of(spec): spec for spec in given.specs}
+    taken, gone = set(), []
+    changed: dict[str, list[str]] = {"version": [], "build": [], "channel": []}
+    for spec in (*asked.specs, *(s for s in asked.beside if s not in given.beside)):
+        name = name_of(spec)
+        others = (facts().renames.get(name), facts().cpu_instead.get(name))
+        new = next((each for each in (name, *others) if each and each in theirs), None)
+        if new is None:
+            if spec in asked.specs:
+                gone.append(name)
+            continue
+        taken.add(new)
+        if name == "python" and theirs[new] != spec:
+            yield f"with {theirs[new].replace('=', ' ').replace('python', 'Python')}"
+            continue
+        if new != name:
+            called = facts().renames.get(name) == new
+            yield f"{name} is called {new}" if called else f"with {new} instead of {name}"
+        for part in _lost(spec, theirs[new]):
+            changed[part].append(new)
+    if gone:
+        yield f"without {_all(gone)}"
+    if added := [spec for name, spec in theirs.items() if name not in taken]:
+        yield f"with {_all(added)}"
+    if names := changed["version"]:
+        yield f"with {'other versions' if names[1:] else 'another version'} of {_all(names)}"
+    if names := changed["build"]:
+        yield f"with any {'builds' if names[1:] else 'build'} of {_all(names)}"
+    if names := changed["channel"]:
+        yield f"{_all(names)} from any channel"
+
+
+def _lost(spec: str, given: str) -> Iterator[str]:
+    """Return which parts of a spec are not as they were."""
+    if spec == given:
+        return
+    one, other = parsed(spec), parsed(given)
+    if str(one.version or "*") != str(other.version or "*"):
+        yield "version"
+    if (one.build, one.build_number) != (other.build, other.build_number):
+        yield "build"
+    if channel_of(spec) and not channel_of(given):
+        yield "channel"
+
+
+def _channels(asked: Request, given: Request) -> Iterator[str]:
+    if added := [name for name in given.searched if name not in asked.searched]:
+        yield f"from {_all(added)}"
+    named = (*asked.channels, *(channel for spec in asked.specs if (channel := channel_of(spec))))
+    if gone := [name for name in dict.fromkeys(named) if name not in given.searched]:
+        yield f"without the channel{'s' if gone[1:] else ''} {_all(gone)}"
+    if asked.strict and not given.strict:
+        yield "without strict channel priority"
+
+
+def _all(parts: Iterable[str]) -> str:
+    """``a, b and c``: all of them, since nothing may change without a word."""
+    found = list(dict.fromkeys(parts))
+    return f"{', '.join(found[:-1])} and {found[-1]}" if found[1:] else "".join(found)

@@ -1,0 +1,97 @@
+"""Files that a text names: found where it says, where it was copied from, or beside it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import requests
+
+from generator.errors import SelectionError, UnreachableError
+from generator.explaining.reading_text import decoded
+from generator.explaining.shell import EXAMPLE
+from generator.urls import masked
+
+#: bytes of an environment file at an address, and seconds for it
+_LARGEST, _PATIENCE = 1 << 20, 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Files:
+    """The files around a text; ``closed`` for one from elsewhere, which means none that is here."""
+
+    folder: Path
+    variables: Mapping[str, str] = field(default_factory=dict)
+    closed: bool = False
+    #: path in a container to the path beside the Dockerfile or definition
+    copied: dict[str, str] = field(default_factory=dict)
+
+    def content(self, name: str) -> str:
+        """Return the text of a file that a command names.
+
+        Raises:
+            SelectionError: it is not here.
+            UnreachableError: its address did not answer.
+
+        """
+        name = self.expanded(name)
+        if re.match(r"https?://", name):
+            return _fetched(name)
+        if self.closed:
+            raise SelectionError(
+                f"the command reads {name}, which is not in this text",
+                where=name,
+                next_step=f"give that file: armtorch explain {PurePosixPath(name).name}",
+            )
+        for path in self._places(name):
+            if path.is_file():
+                try:
+                    return decoded(path.read_bytes())
+                except OSError as error:
+                    raise _unreadable(path, error.strerror or str(error)) from error
+        raise _unreadable(self.folder / name, "no such file")
+
+    def expanded(self, text: str) -> str:
+        """Put in the variables that are known: ``$NAME``, ``${NAME}``, ``${NAME:-other}``."""
+
+        def value(match: re.Match[str]) -> str:
+            name = match["name"] or match["plain"]
+            return self.variables.get(name, match["other"] or match[0])
+
+        return re.sub(
+            r"\$(?:\{(?P<name>\w+)(?::?-(?P<other>[^}]*))?\}|(?P<plain>\w+))", value, text
+        )
+
+    def _places(self, name: str) -> list[Path]:
+        base = PurePosixPath(name).name
+        copied = self.copied.get(name) or self.copied.get(f"{PurePosixPath(name).parent}/")
+        if copied and (self.folder / copied).is_dir():
+            copied = f"{copied}/{base}"
+        names = [name, copied or "", base if self.copied or os.path.isabs(name) else ""]  # noqa: PTH117
+        return [self.folder / each for each in names if each]
+
+
+def _unreadable(path: Path, why: str) -> SelectionError:
+    return SelectionError(
+        f"cannot be read: {why}", where=str(path), next_step="run it in the folder of the file"
+    )
+
+
+def _fetched(url: str) -> str:
+    try:
+        with requests.get(url, timeout=_PATIENCE, stream=True) as answer:
+            answer.raise_for_status()
+            return decoded(answer.raw.read(_LARGEST, decode_content=True))
+    except requests.HTTPError as error:
+        raise SelectionError(
+            f"HTTP {error.response.status_code}", where=masked(url), next_step=EXAMPLE
+        ) from error
+    except (requests.RequestException, OSError) as error:
+        raise UnreachableError(
+            f"the file did not come ({type(error).__name__})",
+            where=masked(url),
+            next_step="download it, and give the file",
+        ) from error

@@ -1,0 +1,106 @@
+"""Bytes and pastes as plain text: encodings, quoting, builders' prefixes, and lines that go on."""
+
+from __future__ import annotations
+
+import ast
+import codecs
+import json
+import re
+import shlex
+from typing import Any
+
+from generator.explaining.facts import facts
+
+#: byte order marks (Unicode 15, section 23.8); UTF-16's is a part of UTF-32's
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+#: colours and cursor movements (ECMA-48), and the titles that terminals take (xterm's OSC)
+_ESCAPES = re.compile(r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[\[(][0-9;?]*[ -/]*[@-~]")
+#: a byte order mark and zero bytes, and the space of web pages
+_UNSEEN = {0xFEFF: None, 0: None, 0xA0: " "}
+#: lines of nothing but a comment do not end a line that goes on (Dockerfile reference, "Format")
+_COMMENTS = re.compile(r"(\\[ \t]*\n)(?:[ \t]*#[^\n]*\n)+")
+#: a line's end that is none; "```" is markdown
+_CONTINUED = re.compile(r"[ \t]*(?:\\|(?<=[ \t])[\^`])[ \t]*\n[ \t]*(?:>{1,2}[ \t])?[ \t]*")
+#: markdown's and mail's quoting
+_QUOTED = re.compile(r"(?m)^(?:[ \t]{0,3}>[ \t]?)+(?=\S|$)")
+#: a command as Python writes a list
+_LISTS = re.compile(r"(?m)^.*?(?:[Cc]ommand|arguments|args)\W*?\s*(\[(?:'[^'\n]*'(?:, )?)+\])")
+
+
+def decoded(content: bytes) -> str:
+    """Return a file's text: by its byte order mark, as UTF-8, or else as Latin-1 (never fails)."""
+    for mark, encoding in _MARKS:
+        if content.startswith(mark):
+            return content.decode(encoding, errors="replace")
+    half = content[:400]
+    if half[1::2].count(0) > len(half) // 4:
+        return content.decode("utf-16-le", errors="replace")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
+def plain(text: str) -> str:
+    r"""Return a paste without colours, quoting, other systems' line ends, and builders' prefixes.
+
+    A line that goes on (``\`` of shells, ``^`` of cmd, a backquote of PowerShell) becomes one.
+    """
+    text = _ESCAPES.sub("", text).replace("\r\n", "\n").translate(_UNSEEN)
+    # a progress bar writes over its own line
+    text = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
+    text = re.sub(facts().pasted.in_front, "", text, flags=re.MULTILINE)
+    text = re.sub(facts().pasted.steps, _step, text, flags=re.MULTILINE)
+    # with the sign that shells show on such lines
+    text = _CONTINUED.sub(" ", _COMMENTS.sub(r"\1", text))
+    return _QUOTED.sub("", text)
+
+
+def unfolded(text: str) -> str:
+    """Write what clients print as JSON, or as lists of Python, in the lines of their messages."""
+    found = [_lines_of(document) for document in _documents(text)]
+    found += [f"$ {shlex.join(ast.literal_eval(m[1]))}" for m in _LISTS.finditer(text)]
+    return "\n".join([*found, text])
+
+
+def _step(match: re.Match[str]) -> str:
+    """Leave a builder's step as the instruction that it runs."""
+    return match["line"].removesuffix(":")
+
+
+def _documents(text: str) -> list[dict[str, Any]]:
+    """Return the JSON objects, or Python's dictionaries, that stand in a text by themselves."""
+    found: list[dict[str, Any]] = []
+    candidates = [text, *re.findall(r"(?m)^\s*(\{.*\})\s*$", text)]
+    begin, end = text.find("{"), text.rfind("}")
+    if 0 <= begin < end:
+        candidates.append(text[begin : end + 1])
+    for candidate in candidates[:20]:
+        for read in (json.loads, ast.literal_eval):
+            try:
+                value = read(candidate)
+            except (ValueError, SyntaxError, MemoryError, RecursionError):
+                continue
+            if isinstance(value, dict) and value not in found:
+                found.append(value)
+            break
+    return found
+
+
+def _lines_of(document: dict[str, Any]) -> str:
+    parts = [str(document[key]) for key in ("error", "message") if document.get(key)]
+    problems = document.get("solver_problems")
+    parts += [f"  - {each}" for each in problems] if isinstance(problems, list) else []
+    urls = document.get("channel_urls")
+    parts += (
+        ["Current channels:", *(f"  - {url}" for url in urls)] if isinstance(urls, list) else []
+    )
+    cells = document.get("cells")  # a notebook (nbformat)
+    for cell in cells if isinstance(cells, list) else ():
+        source = cell.get("source", "") if isinstance(cell, dict) else ""
+        parts.append("".join(source) if isinstance(source, list) else str(source))
+    return "\n".join(parts)

@@ -1,0 +1,274 @@
+"""The command that keeps most of what was asked for: relax everything, then tighten it again.
+
+First all wishes but the packages' names are given up: if that has no solution, nothing has. Then
+they are taken back, the most important first, whole halves at a time (QuickXplain, Junker 2004),
+so that n wishes of which k cannot be had cost some k log n solves. What is kept is maximal: none of
+the wishes that were dropped can be added to it.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from rattler import RepoDataRecord
+
+from generator.explaining.facts import facts
+from generator.explaining.probing import Prober, Setting, Solution
+from generator.explaining.records import minor_of
+from generator.explaining.request import Request, name_of
+from generator.explaining.wishes import Wish, composed
+
+#: turns a request into where it is solved
+SettingOf = Callable[[Request], Setting]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suggestion:
+    """A command that has a solution, and what it installs."""
+
+    request: Request
+    solution: Solution
+    #: which of the wishes it keeps, the most important first
+    keeps: tuple[bool, ...]
+
+    @property
+    def installs(self) -> tuple[RepoDataRecord, ...]:
+        """The records of what is asked for, in the order of the request."""
+        found = {record.name.normalized: record for record in self.solution}
+        return tuple(found[name_of(s)] for s in self.request.specs if name_of(s) in found)
+
+
+class Search:
+    """One search, within one budget of seconds."""
+
+    def __init__(
+        self, setting_of: SettingOf, prober: Prober, *, refused: Callable[[Solution], bool]
+    ) -> None:
+        self._setting_of = setting_of
+        self._prober = prober
+        self._refused = refused
+        self._deadline = time.monotonic() + facts().search_seconds
+
+    @property
+    def late(self) -> bool:
+        """Whether the budget is spent: what was kept until then counts."""
+        return time.monotonic() > self._deadline
+
+    @property
+    def impatient(self) -> bool:
+        """Whether so much was solved already that a second command is not worth it."""
+        return self.late or self._prober.impatient
+
+    def refuses(self, solution: Solution) -> bool:
+        """Whether a solution would not run on the machine."""
+        return self._refused(solution)
+
+    def visible(self, name: str, room: Request) -> list[RepoDataRecord]:
+        """Return the records of a name that the solver may take."""
+        return self._prober.visible(name, self._setting_of(room))
+
+    def best(
+        self,
+        rooms: Sequence[Request],
+        wanted: Sequence[Wish],
+        *,
+        first: Sequence[Wish] = (),
+        hard: Sequence[str] = (),
+    ) -> Suggestion | None:
+        """Return what keeps most of a request in one of several rooms, that is: channels.
+
+        Args:
+            rooms: the same request on several channels, in the order of preference.
+            wanted: its wishes.
+            first: wishes that come before all but the names.
+            hard: specs that are no wish: what would not run without them.
+
+        """
+        found: list[tuple[tuple[bool, ...], int, Request, list[Wish]]] = []
+        widest = [room for room in rooms if not room.strict]
+        widest = [max(widest, key=lambda room: len(room.searched))] if widest else []
+        # where channels do not hide each other, more of them never have less
+        for room in widest or rooms:
+            kept = self._tightened(room, wanted, first, hard)
+            if kept:
+                keeps = tuple(wish in kept for wish in wanted)
+                found.append((keeps, -rooms.index(room), room, kept))
+        if not found:
+            return None
+        keeps, _, room, kept = max(found, key=lambda each: each[:2])
+        specs = [*(wish.spec for wish in kept), *hard]
+        if widest:
+            able = [each for each in rooms if self._solve(specs, each) is not None]
+            runs = (each for each in able if not self._refused(self._solve(specs, each) or ()))
+            room = next(runs, able[0])
+        return self._finished(room, kept, hard, keeps)
+
+    def _tightened(
+        self, room: Request, wanted: Sequence[Wish], first: Sequence[Wish], hard: Sequence[str]
+    ) -> list[Wish]:
+        """Return the wishes that go together; [] where not even the names do."""
+        base = [Wish(kind="name", name="", spec=spec, of="") for spec in hard]
+        names = [wish for wish in wanted if wish.kind == "name" and self._there(wish.name, room)]
+        kept = self._kept(base, names, room)
+        swaps = {w.name: self._instead(w, room) for w in wanted if w.kind == "name"}
+        swaps = {name: new for name, new in swaps.items() if new and name not in _names(kept)}
+        stand_ins = [_renamed(w, swaps) for w in wanted if w.kind == "name" and w.name in swaps]
+        kept = self._kept(kept, stand_ins, room)
+        if not _worth(wanted, kept):
+            return []
+        rest = [_renamed(wish, swaps) for wish in wanted if wish.kind != "name"]
+        rest = [w for w in rest if w.name in _names(kept) or self._switches(w, room)]
+        kept = self._kept(kept, [wish for wish in first if wish in rest], room)
+        python = [wish for wish in rest if wish.kind == "python" and wish not in first]
+        kept = self._kept(kept, python, room)
+        if lost := [wish for wish in python if wish not in kept]:
+            kept = self._nearest(kept, lost[0], room)
+        rest = [wish for wish in rest if wish.kind != "python" and wish not in first]
+        return self._kept(kept, rest, room)[len(base) :]
+
+    def _switches(self, wish: Wish, room: Request) -> bool:
+        return wish.kind == "switch" and self._there(wish.name, room)
+
+    def _kept(self, kept: list[Wish], more: list[Wish], room: Request) -> list[Wish]:
+        """Return ``kept`` and as many of ``more`` as go with it, the first ones first."""
+        if not more or self.late:
+            return kept
+        if self._goes([*kept, *more], room):
+            return [*kept, *more]
+        if len(more) == 1:
+            return kept
+        half = len(more) // 2
+        return self._kept(self._kept(kept, more[:half], room), more[half:], room)
+
+    def _nearest(self, kept: list[Wish], python: Wish, room: Request) -> list[Wish]:
+        """Keep the Python that is nearest to the one that cannot be had."""
+        asked = minor_of(python.spec)
+        there = {minor_of(text) for text in self._prober.pythons(self._setting_of(room))}
+        for minor in sorted(there, key=lambda each: (abs(each - asked), -each)):
+            wish = replace(python, spec=f"python 3.{minor}.*")
+            if self._goes([*kept, wish], room):
+                return [*kept, wish]
+        return kept
+
+    def _instead(self, gone: Wish, room: Request) -> str:
+        """Return what stands for a package that cannot be had: the same on the CPU; "" for none."""
+        other = facts().cpu_instead.get(gone.name, "")
+        return other if other and self._there(other, room) else ""
+
+    def _there(self, name: str, room: Request) -> bool:
+        """Whether a name is on some channel: without that a solve is not worth its time."""
+        return bool(self.visible(name, room))
+
+    def _goes(self, kept: Sequence[Wish], room: Request) -> bool:
+        return self._solve([wish.spec for wish in kept], room) is not None
+
+    def _solve(self, specs: Sequence[str], room: Request) -> Solution | None:
+        return self._prober.solve(tuple(dict.fromkeys(specs)), self._setting_of(room))
+
+    def _finished(
+        self, room: Request, kept: Sequence[Wish], hard: Sequence[str], keeps: tuple[bool, ...]
+    ) -> Suggestion | None:
+        """Write the command: as short as it can be without bringing anything else."""
+        request = composed(room, kept)
+        if request.beside != room.beside:
+            pythons = tuple(spec for spec in request.beside if name_of(spec) == "python")
+            request = replace(request.anew(), specs=(*pythons, *request.specs))
+        request = answering(request, self._setting_of(request))
+        solution = self._solve([*request.solved, *hard], request)
+        if solution is None:
+            return None
+        found = Suggestion(
+            request=_hardened(request, hard, solution), solution=solution, keeps=keeps
+        )
+        asked = {name_of(spec): spec for spec in room.specs}
+        for spec in found.request.specs:
+            name = name_of(spec)
+            if re.fullmatch(rf"{re.escape(name)}=\d+", spec) and spec != asked.get(name):
+                found = self._if_the_same(found, found.request.swap(spec, name))
+        for channel in found.request.channels:
+            left = tuple(each for each in found.request.channels if each != channel)
+            found = self._if_the_same(found, replace(found.request, channels=left))
+        return found
+
+    def _if_the_same(self, found: Suggestion, shorter: Request) -> Suggestion:
+        """Take a shorter command where it brings the same of what was asked for."""
+        solution = self._solve(shorter.solved, shorter)
+        if solution is None or self.late:
+            return found
+        other = replace(found, request=shorter, solution=solution)
+        gone = set(found.request.channels) - set(shorter.channels)
+        same = [str(r.url) for r in other.installs] == [str(r.url) for r in found.installs]
+        # a channel that the client asks anyway needs no naming, whichever comes first
+        return other if same or (gone and gone <= set(shorter.defaults)) else found
+
+
+def rooms(request: Request, ours: str, base: Sequence[str]) -> list[Request]:
+    """Return where a request may be solved: its own channels, ours, base; then not so strictly."""
+    missing = tuple(name for name in base if name not in request.searched)
+    found = [request]
+    if ours and ours not in request.searched:
+        found.append(replace(request, channels=(ours, *request.channels, *missing)))
+    if missing:
+        found.append(replace(request, channels=(*request.channels, *missing)))
+    if request.strict and request.client == "pixi":
+        # a workspace's priority is no part of a pixi command, but the order of channels is
+        found += [replace(each, channels=(*base, *each.channels)) for each in found if base]
+    elif request.strict:
+        found += [replace(each, strict=False) for each in found]
+    return list(dict.fromkeys(found))
+
+
+def answering(request: Request, setting: Setting) -> Request:
+    """Leave out channels that did not answer: the command would fail for them alone."""
+    silent = {source.name for source in setting.sources if not source.usable}
+    kept = tuple(name for name in request.channels if name not in silent)
+    if silent & set(request.defaults):
+        rest = tuple(name for name in request.defaults if name not in silent)
+        channels = tuple(dict.fromkeys((*kept, *rest)))
+        return replace(request, channels=channels, defaults=(), override=True)
+    return replace(request, channels=kept)
+
+
+def _worth(wanted: Sequence[Wish], kept: Sequence[Wish]) -> bool:
+    """Whether what the request is about is left: torch itself, or any package that is no switch."""
+    core = facts().core
+    names = [wish.name for wish in wanted if wish.kind == "name" and wish.name != "python"]
+    left = {wish.of for wish in kept}
+    if torch := [wish for wish in wanted if wish.name in core and wish.kind == "name"]:
+        return torch[0].of in left
+    if not names:
+        return any(wish.name == "python" for wish in kept) or not any(
+            wish.kind == "name" for wish in wanted
+        )
+    return any(wish.name in names or wish.of in left for wish in kept if wish.name != "python")
+
+
+def _names(kept: Sequence[Wish]) -> set[str]:
+    return {wish.name for wish in kept if wish.kind == "name"}
+
+
+def _renamed(wish: Wish, swaps: Mapping[str, str]) -> Wish:
+    """Ask the same of the package that stands for another one."""
+    if (new := swaps.get(wish.name)) is None:
+        return wish
+    spec = wish.spec.replace(wish.name, new, 1) if "::" not in wish.spec else wish.spec
+    return replace(wish, name=new, spec=spec)
+
+
+def _hardened(request: Request, hard: Sequence[str], solution: Solution) -> Request:
+    """Say in the command what must hold: the build, or the version that was found."""
+    found = {record.name.normalized: record for record in solution}
+    for text in hard:
+        name, version, *build = text.split(" ")
+        spec = next((each for each in request.specs if name_of(each) == name), None)
+        if spec is None or name not in found:
+            continue
+        if build and "=" not in spec:
+            request = request.swap(spec, f"{spec}=*={build[0]}")
+        elif "!=" in version:
+            parts = str(found[name].version).split(".")
+            request = request.swap(spec, f"{name}={'.'.join(parts[:2])}")
+    return request

@@ -1,0 +1,222 @@
+"""Judges what pip is asked for by the wheels there are for a subdir and a Python."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Literal
+
+from packaging.requirements import Requirement
+from packaging.specifiers import Specifier
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+from pydantic import BaseModel, ConfigDict
+
+from generator.datafiles import load_data, subdirs
+from generator.errors import AbsentError, ArmtorchError
+from generator.explaining.facts import facts
+from generator.explaining.reading_pip import PipRequest
+from generator.explaining.records import minor_of
+from generator.model import PythonBuild
+from generator.upstream import Offer
+
+#: what an index has of a project; raises ArmtorchError, AbsentError where it has no wheel
+Ask = Callable[[str, str], Sequence[Offer]]
+#: upstream's labels of accelerators in local versions and in its indexes' addresses
+_LABEL = re.compile(r"(?:cu\d{2,3}|rocm[\d.]*|xpu|cpu)$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wheel:
+    """What was found of one requirement of pip."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    requirement: str
+    #: ``unseen``: nobody looked, or nobody could
+    state: Literal["works", "fails", "unseen"]
+    detail: str
+
+
+class Known(BaseModel):
+    """A channel that cannot change any more, in the snapshot."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    newest: str
+    subdirs: tuple[str, ...]
+    says: str
+
+
+class Snapshot(BaseModel):
+    """All of snapshot.yaml: what was seen on one day."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    day: str
+    channels: dict[str, Known]
+    #: project, release, subdir: the Pythons with a wheel, or ``any``
+    wheels: dict[str, dict[str, dict[str, str]]]
+
+
+@cache
+def snapshot() -> Snapshot:
+    """Return snapshot.yaml; raises DataError."""
+    return load_data("snapshot.yaml", Snapshot)
+
+
+def judge(request: PipRequest, *, subdir: str, python: str, ask: Ask | None) -> tuple[Wheel, ...]:
+    """Judge each requirement by the wheels of the indexes that pip would ask.
+
+    Args:
+        request: what pip is asked for; what its packages depend on is not looked at.
+        subdir: where it is installed.
+        python: the Python of the environment, "" for one that is not known.
+        ask: returns the wheels of a project on an index, "" for pip's own; None asks nobody.
+
+    """
+    found = [_judged(text, request, subdir, python, ask) for text in request.requirements]
+    unread = [
+        Wheel(requirement=name, state="unseen", detail="a file or an address: not looked at")
+        for name in request.unread
+    ]
+    return (*(each for each in found if each is not None), *unread)
+
+
+def plainly(request: PipRequest) -> PipRequest:
+    """Ask for the same releases without another machine's labels, on pip's own index."""
+    texts = (re.sub(r"(?<=\d)\+[\w.]+", "", text) for text in request.requirements)
+    elsewhere = [url for url in (request.index, *request.extra) if _label_of_index(url)]
+    return replace(
+        request,
+        requirements=tuple(texts),
+        index="" if request.index in elsewhere else request.index,
+        extra=tuple(url for url in request.extra if url not in elsewhere),
+    )
+
+
+def _judged(
+    text: str, request: PipRequest, subdir: str, python: str, ask: Ask | None
+) -> Wheel | None:
+    wanted = Requirement(text)
+    if wanted.marker is not None and not wanted.marker.evaluate(_environment(subdir, python)):
+        return None  # not for this platform
+    project = canonicalize_name(wanted.name)
+
+    def wheel(state: Literal["works", "fails", "unseen"], detail: str) -> Wheel:
+        return Wheel(requirement=text, state=state, detail=detail)
+
+    label = _label(wanted) or _label_of_index(request.index)
+    there = facts().wheel_labels.get(subdir)
+    if project in facts().torch_projects and label and there is not None and label not in there:
+        own = "of another platform" if label == "cpu" else "for x86 alone"
+        return wheel("fails", f"wheels of {project} with {label} are {own}: none is for {subdir}")
+    offers, silent = _asked(project, request, ask)
+    fitting = [each for each in offers if _fits(each, wanted, subdir, python)]
+    if fitting:
+        newest = max(each.version for each in fitting)
+        return wheel("works", f"{project} {newest} has a wheel for {subdir}")
+    for_python = f" and Python {python}" if python else ""
+    if not silent and offers:
+        there_are = _versions(e.version for e in offers if _fits(e, None, subdir, python))
+        return wheel("fails", f"no wheel of {text} for {subdir}{for_python}; there is {there_are}")
+    if not request.index and (seen := _seen(project, wanted, subdir, python)) is not None:
+        return wheel("works" if seen[0] else "fails", seen[1])
+    return wheel("unseen", silent or "it has no wheel, and pip would build it from source")
+
+
+def _asked(project: str, request: PipRequest, ask: Ask | None) -> tuple[list[Offer], str]:
+    """Return the wheels of all indexes, and why one of them told nothing."""
+    offers: list[Offer] = []
+    if ask is None:
+        return offers, "no index was asked"
+    silent = ""
+    for index in (request.index, *request.extra):
+        try:
+            offers += ask(index, project)
+        except AbsentError:
+            continue
+        except ArmtorchError:
+            silent = "the index did not answer"
+    return offers, silent
+
+
+def _fits(offer: Offer, wanted: Requirement | None, subdir: str, python: str) -> bool:
+    row = subdirs().get(subdir)
+    patterns = list(row.wheel_platforms) if row else facts().wheel_platforms.get(subdir, ())
+    able = any(
+        each == "any" or any(re.fullmatch(pattern, each) for pattern in patterns)
+        for each in offer.platforms
+    )
+    if not able or offer.yanked is not None:
+        return False
+    if python and not offer.serves(PythonBuild.parse(python)):
+        return False
+    named = any(Version(part.version.rstrip(".*")).is_prerelease for part in specifiers(wanted))
+    if offer.version.is_prerelease and not named:
+        return False
+    return wanted is None or wanted.specifier.contains(offer.version, prereleases=True)
+
+
+def _seen(project: str, wanted: Requirement, subdir: str, python: str) -> tuple[bool, str] | None:
+    """Judge by the snapshot; None where it does not tell."""
+    releases = snapshot().wheels.get(project)
+    if releases is None or subdir not in subdirs():
+        return None
+    dated = f"(seen on {snapshot().day})"
+    versions = [Version(text) for text in releases]
+    fitting = [
+        version
+        for version in versions
+        if wanted.specifier.contains(version)
+        and _has(releases[str(version)].get(subdir, ""), python)
+    ]
+    for_python = f" and Python {python}" if python else ""
+    if fitting:
+        return True, f"{project} {max(fitting)} has a wheel for {subdir}{for_python} {dated}"
+    newest = max(versions)
+    if wanted.specifier.contains(Version(f"{newest.major}.{newest.minor + 50}")):
+        return None  # a newer release may have one
+    able = (v for v in versions if _has(releases[str(v)].get(subdir, ""), python))
+    there = _versions(able)
+    return False, f"no wheel of {wanted} for {subdir}{for_python}; there is {there} {dated}"
+
+
+def specifiers(wanted: Requirement | None) -> list[Specifier]:
+    """Return the parts of a requirement's version specifier that name a version (PEP 440)."""
+    return [part for part in wanted.specifier if part.operator != "==="] if wanted else []
+
+
+def _has(pythons: str, python: str) -> bool:
+    return bool(pythons) and (not python or pythons == "any" or python in pythons.split())
+
+
+def _versions(versions: Iterable[Version]) -> str:
+    found = sorted(set(versions), reverse=True)
+    return ", ".join(map(str, found[:5])) + (" ..." if found[5:] else "") if found else "none"
+
+
+def _label(wanted: Requirement) -> str:
+    for part in wanted.specifier:
+        _, plus, local = part.version.partition("+")
+        if plus and _LABEL.match(local):
+            return local
+    return ""
+
+
+def _label_of_index(url: str) -> str:
+    last = url.rstrip("/").rsplit("/", 1)[-1]
+    return last if _LABEL.match(last) and last != "cpu" else ""
+
+
+def _environment(subdir: str, python: str) -> Mapping[str, str]:
+    row = subdirs().get(subdir)
+    known = dict(row.markers) if row else dict(facts().markers.get(subdir, {}))
+    minor = minor_of(python) or 12
+    return known | {
+        "python_version": f"3.{minor}",
+        "python_full_version": f"3.{minor}.0",
+        "extra": "",
+    }

@@ -1,0 +1,123 @@
+"""What judging an input needs beside it: the machine, its conda's configuration, the channels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from generator.explaining import (
+    ALIAS,
+    TIMEOUT,
+    Access,
+    Channels,
+    Computer,
+    Condarc,
+    System,
+    look,
+    read_condarc,
+    with_overrides,
+)
+from generator.stages.packages import base_channels
+from generator.stages.project import Project
+
+_BASE = ("conda-forge",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reach:
+    """How channels are reached, and which one is ours."""
+
+    #: None for the person's own channel_alias, or conda's
+    alias: str | None = None
+    offline: bool = False
+    timeout: int = TIMEOUT
+    #: None for the feedstock's own
+    ours: str | None = None
+    #: files of the machine; None for the one that armtorch runs on
+    root: Path | None = None
+    #: what runs there; None to look at this machine, or with ``root`` to go by its files alone
+    system: System | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplainOptions:
+    """For which machine a request is explained."""
+
+    subdir: str | None = None
+    #: ``__cuda=12.6``
+    virtual: tuple[str, ...] = ()
+    #: the Python that is in the environment already
+    python: str | None = None
+    #: what the client asks when nobody says otherwise; () for the usual
+    default_channels: tuple[str, ...] = ()
+    reach: Reach = Reach()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Desk:
+    """One input's surroundings."""
+
+    project: Project
+    options: ExplainOptions
+    computer: Computer
+    condarc: Condarc
+    channels: Channels
+
+
+def open_desk(project: Project, options: ExplainOptions) -> Desk:
+    """Look at the machine and its configuration."""
+    condarc = condarc_of(project, options.reach)
+    return Desk(
+        project=project,
+        options=options,
+        computer=computer_of(project, options.reach),
+        condarc=condarc,
+        channels=channels_of(project, options.reach, condarc),
+    )
+
+
+def computer_of(project: Project, reach: Reach, virtual: tuple[str, ...] = ()) -> Computer:
+    """Look at the machine; ``virtual`` and CONDA_OVERRIDE_* set what packages may ask of it."""
+    system = reach.system
+    if system is None and reach.root is None:
+        system = System.running(project.environment)
+    found = look(reach.root or Path("/"), project.environment, system)
+    by_name = {text.partition("=")[0]: text for text in (*found.virtual_packages, *virtual)}
+    packages = with_overrides(tuple(by_name.values()), project.environment)
+    return replace(found, virtual_packages=packages)
+
+
+def native_of(subdir: str, computer: Computer | None) -> str:
+    """Return the subdir of the hardware where another one is asked for, which runs translated.
+
+    macOS and Windows run both; 64-bit programs do not run on a 32-bit Linux.
+    """
+    if computer is None or computer.hardware == subdir or subdir.startswith("linux-"):
+        return ""
+    return computer.hardware
+
+
+def ours_of(project: Project, reach: Reach, subdir: str) -> tuple[str, tuple[str, ...]]:
+    """Return our channel and its base channels; without a feedstock what is usual."""
+    if not project.feedstock.exists():
+        return reach.ours or "", _BASE
+    feedstock = project.declared()
+    return reach.ours or feedstock.channel, base_channels(feedstock, subdir) or _BASE
+
+
+def condarc_of(project: Project, reach: Reach) -> Condarc:
+    """Read the configuration of the conda on the machine."""
+    return read_condarc(reach.root or Path("/"), project.environment)
+
+
+def channels_of(project: Project, reach: Reach, condarc: Condarc) -> Channels:
+    """Return what asks channels, where that machine's conda would."""
+    return Channels(
+        Access(
+            cache=project.cache / "repodata",
+            alias=(reach.alias or condarc.alias or ALIAS).rstrip("/"),
+            condarc=condarc,
+            offline=reach.offline,
+            timeout=reach.timeout,
+        )
+    )

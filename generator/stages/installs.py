@@ -1,0 +1,252 @@
+"""Judges the installs of one input in order, each in the environment that those before it leave."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import get_args
+
+from rattler.platform import SubdirLiteral
+
+from generator.errors import ArmtorchError, SelectionError
+from generator.explaining import (
+    Answer,
+    Command,
+    Context,
+    Explanation,
+    PipRequest,
+    Request,
+    Step,
+    Unread,
+    Wheel,
+    conda_names,
+    corrected_file,
+    explain,
+    judge,
+    name_of,
+    plainly,
+    read_request,
+)
+from generator.stages.desk import Desk, native_of, ours_of
+from generator.stages.pip_indexes import asking
+
+
+@dataclass(frozen=True)
+class _Environment:
+    """What is in an environment already."""
+
+    specs: tuple[str, ...] = ()
+    python: str = ""
+
+
+def judged(steps: Sequence[Step], desk: Desk) -> Answer:
+    """Judge each install; one that fails leaves what the first command that works would.
+
+    Raises:
+        SelectionError: a subdir is none.
+        SolveError: the solver did not finish.
+        UnreachableError: a channel that had answered stopped answering.
+
+    """
+    environments: dict[tuple[str, ...], _Environment] = {}
+    found: list[Explanation] = []
+    asked: Request | None = None
+    pip: PipRequest | None = None
+    for step in steps:
+        if isinstance(step, Unread):
+            found.append(_unread(step, desk))
+            continue
+        before = environments.get(step.target, _Environment(python=desk.options.python or ""))
+        if isinstance(step, PipRequest):
+            found.append(_pip(step, before, desk))
+            pip = pip or step
+            continue
+        for request in _platforms(step, desk):
+            explanation = _conda(request, before, desk)
+            found.append(explanation)
+            given = _given(request, explanation)
+            if request.document and asked is None:
+                asked = given
+            kept = () if request.verb in {"create", "env create"} else before.specs
+            environments[step.target] = _Environment(
+                tuple(dict.fromkeys((*kept, *given.specs))), explanation.python or before.python
+            )
+    wheels = [wheel for each in found for wheel in each.wheels]
+    answer = Answer(installs=tuple(found))
+    if asked is None or all(each.outcome == "works" and not each.dies for each in found):
+        return answer
+    return replace(answer, file=corrected_file(asked, pip, wheels))
+
+
+def _given(request: Request, explanation: Explanation) -> Request:
+    """Return what works instead of a request, or itself."""
+    if not explanation.commands:
+        return request
+    found = read_request(explanation.commands[0].command, folder=Path())
+    listed = [state.name for state in explanation.channels]
+    return replace(found, defaults=tuple(n for n in found.defaults if n in listed))
+
+
+def _platforms(request: Request, desk: Desk) -> Iterator[Request]:
+    """Yield a request for each platform that its file is for, the machine's own first."""
+    own = desk.options.subdir or request.subdir or desk.computer.subdir
+    listed = request.platforms if not desk.options.subdir and not request.subdir else ()
+    others = [name for name in listed if name != own]
+    if own in listed or not listed:
+        yield request
+    for name in others:
+        yield replace(request, subdir=name)
+
+
+def _conda(request: Request, before: _Environment, desk: Desk) -> Explanation:
+    """Explain one request to conda, mamba, micromamba or pixi."""
+    options, computer = desk.options, desk.computer
+    request = _configured(request, desk)
+    if request.verb not in {"create", "env create"}:
+        python = options.python or before.python
+        beside = [spec for spec in before.specs if name_of(spec) != "python"]
+        own = {name_of(spec) for spec in request.specs}
+        beside = [spec for spec in beside if name_of(spec) not in own]
+        if python and "python" not in own:
+            beside.insert(0, f"python={python}")
+        request = replace(request, beside=tuple(dict.fromkeys((*request.beside, *beside))))
+    subdir = options.subdir or request.subdir
+    if request.origin == "command" or request.typed_subdir:
+        subdir = request.subdir or options.subdir  # CONDA_SUBDIR in the command is what happens
+    if not request.typed_subdir:
+        # it says where it was met, and no command needs to say that
+        request = replace(request, subdir=None)
+    if subdir is not None and subdir not in get_args(SubdirLiteral):
+        raise SelectionError(
+            "not a conda subdir", where=subdir, next_step="for example --subdir linux-aarch64"
+        )
+    # another subdir is another machine, but for the other one that this hardware can run
+    own_machine = subdir in {None, computer.subdir, computer.hardware}
+    machine = computer.machine(subdir=subdir, added=options.virtual)
+    ours, base = ours_of(desk.project, options.reach, machine.subdir)
+    context = Context(
+        channels=desk.channels,
+        machine=machine,
+        computer=replace(computer, conda=machine.subdir) if own_machine else None,
+        ours=ours,
+        base=base,
+        lock=desk.project.locked if desk.project.feedstock.exists() else None,
+        native=native_of(machine.subdir, computer if own_machine else None),
+        others={name: computer.machine(subdir=name) for name in get_args(SubdirLiteral)},
+    )
+    machine.records()  # refuses what is no virtual package
+    return explain(request, context)
+
+
+def _configured(request: Request, desk: Desk) -> Request:
+    """Give a request the channels that its client asks on its own: as said, or as configured."""
+    options, condarc = desk.options, desk.condarc
+    if request.override or not (request.defaults or request.listed):
+        return request
+    defaults, strict, notes = request.defaults, request.strict, request.notes
+    if options.default_channels:
+        defaults = options.default_channels
+    elif not (request.listed or request.client == "pixi" or options.subdir is not None):
+        strict = strict or bool(condarc.strict)
+        named = condarc.channels
+        if named is not None:
+            defaults = tuple(name for name in named if name != "nodefaults")
+            if "nodefaults" in named:
+                defaults = tuple(name for name in defaults if name != "defaults")
+        elif desk.computer.conda_from and request.client != "micromamba":
+            defaults = (desk.computer.conda_from,)
+            notes = (
+                *notes,
+                f"the conda here is from {desk.computer.conda_from}, which it asks on its own",
+            )
+    if request.shuts_out:
+        defaults = tuple(name for name in defaults if name != "defaults")
+    return replace(request, defaults=defaults, strict=strict, notes=notes)
+
+
+def _unread(step: Unread, desk: Desk) -> Explanation:
+    error: ArmtorchError = step.why
+    return _empty(desk, step.line, "unknown", unseen=(f"{step.line}: {error}",))
+
+
+def _pip(request: PipRequest, before: _Environment, desk: Desk) -> Explanation:
+    """Judge what pip is asked for, and say which command gives torch where it fails."""
+    subdir = desk.options.subdir or request.subdir or desk.computer.subdir
+    python = before.python or desk.options.python or ""
+    ask = asking(desk)
+
+    def wheels(asked: PipRequest) -> tuple[Wheel, ...]:
+        return judge(asked, subdir=subdir, python=python, ask=ask)
+
+    found = wheels(request)
+    states = {wheel.state for wheel in found}
+    commands: list[Command] = []
+    if "fails" in states:
+        other = plainly(request)
+        if other != request and not any(wheel.state == "fails" for wheel in wheels(other)):
+            commands.append(
+                Command(
+                    command=other.command(),
+                    differs=("without what is for other machines",),
+                    accelerator="",
+                    installs=(),
+                )
+            )
+        commands += _instead(request, found, before, desk)
+    return replace(
+        _empty(desk, request.command(), "works"),
+        subdir=subdir,
+        outcome="fails" if "fails" in states else "unknown" if "unseen" in states else "works",
+        wheels=found,
+        commands=tuple(commands[:2]),
+        python=python,
+        notes=request.notes,
+    )
+
+
+def _instead(
+    request: PipRequest, found: Sequence[Wheel], before: _Environment, desk: Desk
+) -> list[Command]:
+    """Return the command that installs from channels what pip cannot."""
+    specs = conda_names([wheel.requirement for wheel in found if wheel.state == "fails"])
+    if not specs:
+        return []
+    target = request.target
+    asked = Request(
+        client="conda",
+        verb="install",
+        specs=specs,
+        target=target if target[:1] == ("-n",) and before.specs else (),
+        defaults=("conda-forge",),
+        subdir=request.subdir,
+    )
+    explanation = _conda(asked, before, desk)
+    if explanation.outcome != "works":
+        return list(explanation.commands[:1])
+    return [
+        Command(
+            command=explanation.command,
+            differs=("with conda instead of pip",),
+            accelerator="",
+            installs=explanation.installs,
+        )
+    ]
+
+
+def _empty(desk: Desk, command: str, outcome: str, unseen: tuple[str, ...] = ()) -> Explanation:
+    machine = desk.computer.machine(subdir=desk.options.subdir, added=desk.options.virtual)
+    return Explanation(
+        command=command,
+        subdir=machine.subdir,
+        virtual_packages=machine.virtual_packages,
+        channels=(),
+        outcome="works" if outcome == "works" else "unknown",
+        installs=(),
+        findings=(),
+        commands=(),
+        missing_upstream=(),
+        warnings=(),
+        notes=(),
+        unseen=unseen,
+    )

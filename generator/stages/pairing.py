@@ -1,0 +1,257 @@
+"""Proves by symbols that a companion goes with a torch, before a pairing is locked (design D14)."""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import BinaryIO, Final, cast, get_args
+
+from pydantic import TypeAdapter
+
+from generator.errors import LinkageError, MalformedError
+from generator.inspecting import (
+    Asking,
+    Symbols,
+    Unmet,
+    limits,
+    pack_defined,
+    pairing_names,
+    read_binary,
+    read_symbols,
+    unmet,
+    unpack_defined,
+)
+from generator.model.held import Finding
+from generator.model.python_build import PythonBuild
+from generator.model.subdir import Subdir
+from generator.model.wheel import Fill
+from generator.naming import bundled
+from generator.upstream import MemberFile, Offer, Prospect, WheelReader, sharing_rules
+
+#: raised when what is kept of symbols changes its meaning
+_FORMAT: Final = "symbols-1"
+_SUFFIXES: Final = frozenset({".so", ".dylib", ".dll", ".pyd"})
+#: where torch's wheels have the libraries that others are linked against
+_TORCH: Final = "torch/lib"
+#: folders that auditwheel, delvewheel and delocate copy other projects' libraries into
+_COPIES: Final = (".libs", ".dylibs")
+_ASKING: Final = TypeAdapter(tuple[Asking, ...])
+_UNMET: Final = TypeAdapter(tuple[Unmet, ...])
+#: symbols that a finding names, and characters of each; the lock is read by people
+_SHOWN: Final = 3
+_LONGEST: Final = 80
+
+
+@dataclass(frozen=True)
+class PairingJudge:
+    """Holds a companion's undefined symbols against what the torch of the cell exports.
+
+    What both sides have is read by range, once for libraries that RECORD says are the same in the
+    wheels for several Pythons.
+    """
+
+    reader: WheelReader
+
+    def __call__(self, prospect: Prospect) -> tuple[Finding, ...]:
+        """Return the symbols that nobody has, per wheel, or once where all wheels lack some.
+
+        Raises:
+            AbsentError, MalformedError, IntegrityError: of the companion's wheels.
+            UnreachableError: of any wheel.
+
+        """
+        if prospect.project == "torch" or prospect.project in get_args(Fill):
+            return ()
+        found = []
+        both = [python for python in sorted(prospect.wheels) if python in prospect.torch]
+        with ExitStack() as stack:
+            shelves = _Shelves(self.reader, prospect.subdir, stack)
+            for python in both:
+                why = _lacking(shelves, prospect.wheels[python], prospect.torch[python])
+                if why:
+                    found.append(_finding(prospect, python, why))
+        if found and len(found) == len(both) and len({each.detail for each in found}) == 1:
+            return (_of_all(found[0]),)
+        return tuple(found)
+
+
+def _lacking(shelves: _Shelves, companion: Offer, torch: Offer) -> str:
+    """Say what a wheel lacks beside a torch, or why that cannot be told; "" where all is there."""
+    key = _key("unmet", companion, torch, repr(pairing_names()))
+    cache = shelves.reader.cache
+    if key and (kept := cache.symbols(key)) is not None:
+        return _in_words(_UNMET.validate_json(kept), torch)
+    own = _Shelf(shelves, companion, lambda _: True)
+    try:
+        asking = own.asking()
+    except LinkageError as error:
+        raise MalformedError(
+            error.what, where=error.where, next_step="report it upstream"
+        ) from error
+    subdir = shelves.subdir.name
+
+    def is_torchs(path: str) -> bool:
+        return (
+            posixpath.dirname(path) == _TORCH
+            and bundled(path, subdir, str(torch.version.public)) is None
+        )
+
+    try:
+        found = unmet(asking, own, _Shelf(shelves, torch, is_torchs))
+    except (LinkageError, MalformedError) as error:
+        # whichever of the two it is: they cannot be shown to go together
+        return f"{posixpath.basename(error.where)}: {error.what}"
+    if key:
+        cache.keep_symbols(key, _UNMET.dump_json(found))
+    return _in_words(found, torch)
+
+
+def _in_words(lacking: tuple[Unmet, ...], torch: Offer) -> str:
+    if not lacking:
+        return ""
+    symbols = sorted({each.symbol for each in lacking})
+    shown = ", ".join(
+        symbol if len(symbol) <= _LONGEST else f"{symbol[:_LONGEST]}..."
+        for symbol in symbols[:_SHOWN]
+    )
+    more = f" and {len(symbols) - _SHOWN} more" if len(symbols) > _SHOWN else ""
+    return (
+        f"{posixpath.basename(lacking[0].path)} needs {shown}{more}, which torch "
+        f"{torch.version.public} does not have"
+    )
+
+
+def _finding(prospect: Prospect, python: PythonBuild, why: str) -> Finding:
+    return Finding(
+        kind="symbols",
+        detail=why,
+        next_step=f"none: {prospect.name} is taken with a torch that has them",
+        python=python,
+    )
+
+
+def _of_all(found: Finding) -> Finding:
+    return Finding(kind=found.kind, detail=found.detail, next_step=found.next_step)
+
+
+@dataclass
+class _Shelves:
+    """Reads members of wheels: each archive is opened once, equal members are read once."""
+
+    reader: WheelReader
+    subdir: Subdir
+    stack: ExitStack
+    _archives: dict[tuple[str, str], zipfile.ZipFile] = field(default_factory=dict)
+    _symbols: dict[tuple[str, str], Symbols | None] = field(default_factory=dict)
+    _asking: dict[tuple[str, str], tuple[Asking, ...]] = field(default_factory=dict)
+
+    def symbols(self, offer: Offer, path: str, digest: str) -> Symbols | None:
+        """Return what a member exports; None where it is no library for this machine.
+
+        Raises:
+            LinkageError, MalformedError: it cannot be read.
+
+        """
+        if (path, digest) not in self._symbols:
+            key = _key("defined", offer, None, path)
+            kept = self.reader.cache.symbols(key) if key else None
+            if kept is not None:
+                found: Symbols | None = unpack_defined(kept, path) if kept else None
+            else:
+                file, machine = self.file(offer, path), self.subdir.binary_machine
+                found = read_symbols(file, file.size, path, machine, headers=True)  # type: ignore[arg-type]
+                if key:
+                    self.reader.cache.keep_symbols(key, pack_defined(found) if found else b"")
+            self._symbols[path, digest] = found
+        return self._symbols[path, digest]
+
+    def asking(self, offer: Offer, path: str, digest: str) -> tuple[Asking, ...]:
+        """Return what a member asks for, once; nothing where it is for another machine."""
+        if (path, digest) not in self._asking:
+            key = _key("asking", offer, None, path)
+            kept = self.reader.cache.symbols(key) if key else None
+            if kept is not None:
+                self._asking[path, digest] = _ASKING.validate_json(kept)
+            else:
+                self._asking[path, digest] = found = tuple(self._ask(offer, path))
+                if key:
+                    self.reader.cache.keep_symbols(key, _ASKING.dump_json(found))
+        return self._asking[path, digest]
+
+    def _ask(self, offer: Offer, path: str) -> Iterator[Asking]:
+        file, machine = self.file(offer, path), self.subdir.binary_machine
+        stream = cast("BinaryIO", file)
+        for binary in read_binary(stream, file.size, path, seeks=True):
+            symbols = read_symbols(stream, file.size, path, machine)
+            if binary.machine == machine and symbols is not None:
+                yield Asking.of(path, binary, symbols)
+
+    def file(self, offer: Offer, path: str) -> MemberFile:
+        """Open a member."""
+        key = offer.index, offer.filename
+        if key not in self._archives:
+            self._archives[key] = self.stack.enter_context(self.reader.opened(offer))[0]
+        archive = self._archives[key]
+        if archive.fp is None:
+            raise MalformedError("the archive is closed", where=offer.filename)
+        return MemberFile(archive.fp, archive.getinfo(path), limits().inflated)
+
+
+@dataclass
+class _Shelf:
+    """The libraries of one wheel, by file name."""
+
+    shelves: _Shelves
+    offer: Offer
+    counts: Callable[[str], bool]
+
+    @cached_property
+    def _libraries(self) -> tuple[tuple[str, str], ...]:
+        """Paths, and what they are the same by in several wheels; the smallest first."""
+        rules = sharing_rules()
+        members = self.shelves.reader.members(self.offer)
+        return tuple(
+            (path, "" if rules.rule_for(path) else member.sha256)
+            for path, member in sorted(members.items(), key=lambda row: (row[1].size, row[0]))
+            if _is_library(path) and self.counts(path)
+        )
+
+    @cached_property
+    def _by_name(self) -> dict[str, tuple[str, str]]:
+        return {posixpath.basename(path): (path, same) for path, same in self._libraries}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All file names."""
+        return tuple(self._by_name)
+
+    def symbols(self, name: str) -> Symbols | None:
+        """Return what a library exports; raises as `_Shelves.symbols`."""
+        return self.shelves.symbols(self.offer, *self._by_name[name])
+
+    def asking(self) -> tuple[Asking, ...]:
+        """Return what the wheel's own libraries ask for; raises as `_Shelves.symbols`."""
+        return tuple(
+            each
+            for path, digest in self._libraries
+            if not any(part.endswith(_COPIES) for part in path.split("/"))
+            for each in self.shelves.asking(self.offer, path, digest)
+        )
+
+
+def _is_library(path: str) -> bool:
+    name = posixpath.basename(path)
+    return any(name.endswith(suffix) or f"{suffix}." in name for suffix in _SUFFIXES)
+
+
+def _key(what: str, offer: Offer, torch: Offer | None, more: str) -> str:
+    """Name what is kept of wheels that the index promises a sha256 for; "" for others."""
+    sums = [offer.sha256, *((torch.sha256,) if torch is not None else ())]
+    if None in sums:
+        return ""
+    return hashlib.sha256("\n".join([_FORMAT, what, *map(str, sums), more]).encode()).hexdigest()

@@ -1,0 +1,151 @@
+"""`armtorch up` builds the committed lock, looks up what that lacks, and commits nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from generator.channel import LocalChannel
+from generator.errors import AbsentError, SelectionError, UnreachableError
+from generator.matrix import Selection
+from generator.stages.packages import BuildOptions, RunOptions
+from generator.stages.project import Project
+from generator.stages.rendering import render_feedstock
+from generator.stages.upstream import update_lock
+from generator.stages.whole import UpResult, up
+from tests.integration.index_worlds import World, trio, world
+from tests.integration.updating import Heard
+from tests.replaying import git
+
+pytestmark = pytest.mark.integration
+
+FEEDSTOCK = """\
+indexes:
+  here: {kind: simple, url: "{root}/pypi"}
+trains:
+  stable: {keep: [newest], indexes: [here]}
+subdirs:
+  linux-aarch64: {accelerators: [cpu]}
+  osx-arm64: {accelerators: [cpu]}
+policies: {compression_level: 1}
+"""
+LINUX, MAC = Selection(subdirs=("linux-aarch64",)), Selection(subdirs=("osx-arm64",))
+
+
+@dataclass
+class Clone:
+    """A feedstock with a committed lock, whose index has moved on since."""
+
+    upstream: World
+    project: Project
+
+    def up(self, wanted: Selection = LINUX, torch: str | None = None, **more: bool) -> UpResult:
+        channel = LocalChannel(self.upstream.folder / "channel")
+        return up(
+            self.project,
+            wanted=wanted,
+            torch=torch,
+            build=BuildOptions(channel=channel, jobs=1),
+            run=RunOptions(channel=channel, base=(channel.url,), must_run=False),
+            **more,
+        )
+
+    def changed(self) -> str:
+        return git(self.project.root, "status", "--porcelain")
+
+    def said(self) -> str:
+        assert isinstance(self.project.narrator, Heard)
+        return "\n".join(self.project.narrator.said)
+
+    def built(self) -> set[str]:
+        folder = self.upstream.folder / "channel"
+        return {path.name for path in folder.glob("*/*.conda")}
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Iterator[Clone]:
+    with world(tmp_path) as upstream:
+        upstream.put("pypi", *trio("2.10.0", "0.25.0", "2.10.0"))
+        project = upstream.project(FEEDSTOCK.replace("{root}/pypi", "{root}/simple"))
+        update_lock(project)
+        render_feedstock(project)
+        (project.root / ".gitignore").write_text("/.armtorch/\n/wheelhouse\n")
+        for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "Start"]):
+            git(project.root, *words)
+        upstream.put("pypi", *trio("2.11.0", "0.26.0", "2.11.0"))
+        upstream.put("pypi", *trio("2.11.0", "0.26.0", "2.11.0", subdir="osx-arm64"))
+        upstream.pages.forget()
+        yield Clone(upstream, project)
+
+
+def test_the_committed_lock_is_built_whatever_upstream_has_since(clone: Clone) -> None:
+    result = clone.up()
+    assert {v.wheels[0].version for v in result.chosen if v.package == "pytorch"} == {"2.10.0"}
+    assert any(name.startswith("pytorch-2.10.0-") for name in clone.built())
+    assert clone.changed() == ""
+    assert "0 days old; newer releases: make update, or armtorch update" in clone.said()
+
+
+def test_no_index_is_read_where_the_wheels_are_at_hand(clone: Clone) -> None:
+    clone.up()
+    clone.upstream.pages.stop()
+    again = clone.up()
+    assert {row.status for row in again.report.rows} == {"skipped"}
+    assert clone.changed() == ""
+
+
+@pytest.mark.parametrize("wanted", [MAC, replace(MAC, accelerators=("cpu",))])
+def test_a_cell_that_the_lock_lacks_is_looked_up_beside_it(clone: Clone, wanted: Selection) -> None:
+    before = clone.project.lock.read_bytes()
+    result = clone.up(wanted)
+    assert {v.line for v in result.chosen if v.package == "pytorch"} == {"torch-2.11.0"}
+    assert clone.changed() == ""
+    assert clone.project.lock.read_bytes() == before
+    assert "asking upstream" in clone.said()
+    # what is locked keeps its recipes, and so its packages
+    names = clone.built()
+    clone.up()
+    assert {name for name in clone.built() - names if name.startswith("pytorch-2.10.0-")}
+
+
+@pytest.mark.parametrize("torch", ["2.11.0", "2.11"])
+def test_a_torch_that_the_lock_lacks_is_looked_up(clone: Clone, torch: str) -> None:
+    result = clone.up(torch=torch)
+    assert {v.wheels[0].version for v in result.chosen if v.package == "pytorch"} == {"2.11.0"}
+    assert clone.changed() == ""
+
+
+def test_what_nobody_has_is_absent_and_what_does_not_answer_is_unreachable(clone: Clone) -> None:
+    with pytest.raises(AbsentError, match="no index of the train has a torch"):
+        clone.up(torch="9.9.0")
+    with pytest.raises(SelectionError, match="no cell with torch 9"):
+        clone.up(torch="9.9.0", offline=True)
+    with pytest.raises(SelectionError, match="not a version"):
+        clone.up(torch="newest")
+    clone.upstream.pages.stop()
+    clone.upstream.forget_cache()
+    with pytest.raises(UnreachableError):
+        clone.up(MAC)
+    assert clone.changed() == ""
+    assert not (clone.project.root / ".armtorch/up").exists()
+
+
+def test_recipes_that_are_not_what_the_lock_gives_stay_as_they_are(clone: Clone) -> None:
+    (recipe,) = clone.project.root.glob("recipes/*/pytorch/recipe.yaml")
+    recipe.write_text("# mine\n" + recipe.read_text())
+    git(clone.project.root, "commit", "-qam", "Edit")
+    clone.up()
+    assert recipe.read_text().startswith("# mine\n")
+    assert clone.changed() == ""
+    assert "see armtorch render --check" in clone.said()
+
+
+def test_without_a_lock_there_is_one_for_the_run(clone: Clone) -> None:
+    clone.project.lock.unlink()
+    git(clone.project.root, "commit", "-qam", "Forget")
+    clone.up()
+    assert any(name.startswith("pytorch-2.11.0-") for name in clone.built())
+    assert clone.changed() == ""
