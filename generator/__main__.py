@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import atexit
+import io
+import logging
 import os
 import signal
 import sys
+import warnings
 from typing import NoReturn
 
 import click
 
 from generator.commands import cli
 from generator.errors import ArmtorchError, StorageError
-from generator.urls import masked
+from generator.printing import write, write_error
 
 INTERRUPTED = 130
 
@@ -28,6 +31,10 @@ def main() -> NoReturn:
 
 def _run() -> int:
     debug = "--debug" in sys.argv[1:]
+    if not debug:
+        # libraries' own words for what servers and files of others have: armtorch says it itself
+        logging.getLogger().addHandler(logging.NullHandler())
+        warnings.simplefilter("ignore")
     # what CI, a service or a closed terminal send: end the workers and clean up, as on Ctrl-C;
     # who had one ignored (nohup) meant it
     for name in ("SIGTERM", "SIGHUP"):
@@ -39,7 +46,9 @@ def _run() -> int:
     except click.exceptions.Abort:
         return _fail("stopped; run the same command again to go on", INTERRUPTED)
     except click.ClickException as error:
-        error.show()
+        said = io.StringIO()
+        error.show(said)
+        write(said.getvalue(), nl=False, err=True)
         return error.exit_code
     except ArmtorchError as error:
         if debug:
@@ -79,8 +88,7 @@ def _leave(code: int) -> NoReturn:
 
 
 def _fail(text: str, code: int) -> int:
-    click.secho("error: ", fg="red", bold=True, nl=False, err=True)
-    click.echo(masked(text), err=True)
+    write_error(text)
     return code
 
 

@@ -13,6 +13,7 @@ from threading import Lock
 from typing import Protocol
 
 from rich.console import Console, RenderableType
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -25,6 +26,8 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 from rich.progress import Task as RichTask
+
+from generator.printing import shown
 
 
 class Task(Protocol):
@@ -107,7 +110,7 @@ class Plain:
 
     def say(self, text: str) -> None:
         """Print ``text``."""
-        sys.stderr.write(f"{text}\n")
+        sys.stderr.write(f"{shown(text)}\n")
         sys.stderr.flush()
 
     def warn(self, text: str) -> None:
@@ -169,11 +172,11 @@ class Bars:
 
     def say(self, text: str) -> None:
         """Print ``text`` above the bars."""
-        self._console.print(text, markup=False)
+        self._console.print(shown(text), markup=False)
 
     def warn(self, text: str) -> None:
         """Print ``text`` in yellow above the bars."""
-        self._console.print(f"warning: {text}", style="yellow", markup=False)
+        self._console.print(f"warning: {shown(text)}", style="yellow", markup=False)
 
     @contextmanager
     def task(self, text: str, *, total: int | None = None, unit: str = "steps") -> Iterator[Task]:
@@ -182,7 +185,7 @@ class Bars:
             self._open += 1
             if self._open == 1:
                 self._progress.start()
-        row = self._progress.add_task(text, total=total, unit=unit)
+        row = self._progress.add_task(escape(shown(text)), total=total, unit=unit)
         try:
             yield _BarTask(self._progress, row)
         finally:

@@ -27,12 +27,20 @@ def masked(text: str) -> str:
 
 def public_url(url: str) -> str:
     """Return ``url`` as it may be printed: without user, password, query and fragment."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # brackets that are no IPv6 address
+        return masked(re.split(r"[?#]", url, maxsplit=1)[0])
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit((parts.scheme, host, parts.path, "", ""))
 
 
 def local_path(url: str) -> Path | None:
     """Return the path of a ``file:`` URL, None for any other."""
-    parts = urlsplit(url)
+    if url[:5].lower() != "file:":
+        return None
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
     return Path(url2pathname(parts.path)) if parts.scheme == "file" else None

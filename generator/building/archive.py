@@ -7,7 +7,6 @@ files of the package and ``info-<stem>.tar.zst`` with its metadata.
 from __future__ import annotations
 
 import io
-import json
 import tarfile
 import time
 import zipfile
@@ -20,6 +19,7 @@ from typing import IO, Any, Final
 import zstandard
 
 from generator.building.policy import SealPolicy
+from generator.documents import load_json
 from generator.errors import IntegrityError
 
 BLOCK: Final = 1 << 20
@@ -66,10 +66,7 @@ def read_json(info: dict[str, InfoFile], name: str, path: Path) -> dict[str, Any
     """Parse one metadata file of ``path``; IntegrityError when it is missing or no JSON object."""
     if name not in info:
         raise _damaged(path, f"it has no {name}")
-    try:
-        value = json.loads(info[name].content)
-    except ValueError as error:
-        raise _damaged(path, f"{name}: {error}") from error
+    value = load_json(info[name].content, str(path), refuse=IntegrityError, next_step=_NEXT)
     if not isinstance(value, dict):
         raise _damaged(path, f"{name} is not a JSON object")
     return value

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import requests
 
 from generator.atomic import write_text
 from generator.building.policy import FetchPolicy
 from generator.console import Narrator, Task
-from generator.errors import AbsentError, IntegrityError, UnreachableError
+from generator.documents import load_json, read_bytes
+from generator.errors import AbsentError, IntegrityError, MalformedError, UnreachableError
+from generator.transport import typed
 from generator.urls import public_url
 
 BLOCK: Final = 1 << 20
+#: bytes of the note beside a part at most
+_NOTE: Final = 1 << 16
 #: read from a connection at a time; what a broken one sent since the last whole one is lost
 _PACKET: Final = 1 << 16
 #: answers that say "later" and not "no": RFC 9110, 15.5.9 and 15.6; RFC 6585, 4
@@ -78,8 +83,9 @@ def download(url: str, wheel: Wanted, target: Path, source: Source) -> str:
             try:
                 transfer.go_on(session)
             except _Interrupted as stop:
-                # starting over and coming as far as before is no progress
-                failures = 1 if transfer.have > furthest else failures + 1
+                # starting over and coming as far as before is no progress, nor is a drip
+                enough = min(source.rules.progress, wheel.size - furthest)
+                failures = 1 if transfer.have - furthest >= max(1, enough) else failures + 1
                 furthest = max(furthest, transfer.have)
                 if failures >= source.rules.attempts or source.stop.is_set():
                     raise UnreachableError(
@@ -89,7 +95,13 @@ def download(url: str, wheel: Wanted, target: Path, source: Source) -> str:
                         next_step="run the same command again later; it resumes",
                     ) from stop
                 wanted = source.rules.delay(failures) if stop.wait is None else stop.wait
-                source.stop.wait(min(wanted, source.rules.longest_delay))
+                if wanted > source.rules.longest_pause:
+                    raise UnreachableError(
+                        f"{stop.why}, and asks to be asked again in {wanted:.0f} s",
+                        where=public_url(url),
+                        next_step="run the same command again later; it resumes",
+                    ) from stop
+                source.stop.wait(wanted)
             else:
                 if transfer.verified():
                     break
@@ -157,13 +169,11 @@ class _Transfer:
             if etag := self._etag():
                 headers["If-Range"] = etag
         try:
-            with session.get(
-                self.url, headers=headers, stream=True, timeout=self._source.rules.timeout
-            ) as answer:
+            with typed(self.url), session.get(self.url, headers=headers, stream=True) as answer:
                 self._check(answer)
                 self._receive(answer)
-        except requests.RequestException as error:
-            raise _Interrupted(f"the connection failed ({type(error).__name__})") from error
+        except UnreachableError as error:
+            raise _Interrupted(error.what) from error
         if self.have < self.wheel.size:
             raise _Interrupted("the answer ended early")
 
@@ -237,10 +247,11 @@ class _Transfer:
 
     def _etag(self) -> str:
         try:
-            note: Any = json.loads(self.note.read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
+            note = load_json(read_bytes(self.note, _NOTE), str(self.note))
+        except (OSError, MalformedError):
             return ""
-        return str(note.get("etag", "")) if note.get("url") == _key(self.url) else ""
+        known = isinstance(note, dict) and note.get("url") == _key(self.url)
+        return str(note.get("etag", "")) if known else ""
 
     def _remember(self, answer: requests.Response) -> None:
         etag = answer.headers.get("ETag", "")
@@ -255,4 +266,4 @@ def _key(url: str) -> str:
 
 def _retry_after(answer: requests.Response) -> float | None:
     value = answer.headers.get("Retry-After", "")
-    return float(value) if value.isdecimal() else None
+    return float(value) if re.fullmatch("[0-9]+", value) else None

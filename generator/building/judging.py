@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from generator.building.archive import InfoFile
+from generator.documents import load_json
 from generator.model import RaisedFloor, Variant
 
 #: what build.py wrote about the package's files
@@ -61,7 +62,7 @@ class Judgement:
         if self.floor is None:
             return index
         if (manifest := info.get(_MANIFEST)) is not None:
-            account = {**json.loads(manifest.content), "floor": asdict(self.floor)}
+            account = {**load_json(manifest.content, _MANIFEST), "floor": asdict(self.floor)}
             text = json.dumps(account, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
             info[_MANIFEST] = replace(manifest, content=text.encode("utf-8"))
         return {**index, "depends": list(self.floor.raise_in(index.get("depends", ())))}

@@ -22,10 +22,12 @@ class FetchPolicy:
     attempts: int
     #: seconds before the second try, doubled for each further one
     first_delay: float
-    #: seconds; also the most that a Retry-After header is obeyed
+    #: seconds
     longest_delay: float
-    #: seconds without a byte
-    timeout: float
+    #: the most that a Retry-After header is obeyed, in seconds
+    longest_pause: float
+    #: bytes that a try must bring to count as progress
+    progress: int
 
     def delay(self, attempt: int) -> float:
         """Seconds to wait after the ``attempt``-th try (from 1) without progress."""

@@ -16,6 +16,7 @@ from rattler_build import (
 )
 
 from generator.errors import BuildError
+from generator.evaluating import evaluating
 from generator.model import Variant
 
 _NEXT = "run `armtorch render`, which brings recipes and variant configs up to date"
@@ -63,9 +64,10 @@ def render(inputs: Inputs) -> RenderedVariant:
         host_platform=inputs.target_platform,
     )
     try:
-        found = Stage0Recipe.from_file(inputs.recipe).render(
-            VariantConfig.from_file(inputs.config), RenderConfig(platform)
-        )
+        with evaluating():
+            found = Stage0Recipe.from_file(inputs.recipe).render(
+                VariantConfig.from_file(inputs.config), RenderConfig(platform)
+            )
     except RattlerBuildError as error:
         raise BuildError(
             f"rattler-build refuses it: {error}", where=inputs.variant_id, next_step=_NEXT

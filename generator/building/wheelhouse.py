@@ -25,14 +25,22 @@ from generator.atomic import write_text
 from generator.building.download import BLOCK, Source, download
 from generator.building.policy import FetchPolicy, policy
 from generator.console import Narrator, Task
-from generator.errors import AbsentError, IntegrityError, StorageError
+from generator.documents import load_json, read_bytes
+from generator.errors import AbsentError, IntegrityError, MalformedError, StorageError
 from generator.model import Wheel
+from generator.transport import open_session
 from generator.urls import local_path
 
 #: where a wheel is to be had: a URL, or the path of a file
 Locate = Callable[[Wheel], str]
+#: bytes of a note at most
+_NOTE: Final = 1 << 16
 #: kept free beside the wheels themselves
 _RESERVE: Final = 64 << 20
+
+
+def _connect() -> requests.Session:
+    return open_session(files=True)
 
 
 def default_root() -> Path:
@@ -54,7 +62,7 @@ def fetch(
     jobs: int,
     rehash: bool = False,
     rules: FetchPolicy | None = None,
-    connect: Callable[[], requests.Session] = requests.Session,
+    connect: Callable[[], requests.Session] = _connect,
 ) -> dict[str, Path]:
     """Bring every wheel into the wheelhouse and return its path by sha256.
 
@@ -114,7 +122,7 @@ def fetch_unhashed(
     root: Path,
     narrator: Narrator,
     rules: FetchPolicy | None = None,
-    connect: Callable[[], requests.Session] = requests.Session,
+    connect: Callable[[], requests.Session] = _connect,
 ) -> tuple[str, Path]:
     """Bring a file whose index promises no sha256 into the wheelhouse; return sha256 and path.
 
@@ -239,10 +247,9 @@ def _copy(file: Path, wheel: Wheel, target: Path, task: Task) -> None:
 def _is_noted(path: Path, wheel: Wheel) -> bool:
     """Whether ``path`` was verified before, and has had the same size and time since."""
     try:
-        return bool(
-            json.loads(_note(path).read_text(encoding="utf-8")) == _state(path, wheel.sha256)
-        )
-    except (FileNotFoundError, ValueError):
+        note = load_json(read_bytes(_note(path), _NOTE), str(_note(path)))
+        return bool(note == _state(path, wheel.sha256))
+    except (OSError, MalformedError):
         return False
 
 

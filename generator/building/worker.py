@@ -12,7 +12,6 @@ import os
 import shutil
 import sys
 import time
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,7 +27,9 @@ from generator.building.policy import policy
 from generator.building.recipe import Inputs, render
 from generator.building.seal import Sealed, seal
 from generator.building.wheelhouse import forget
+from generator.documents import open_zip
 from generator.errors import ArmtorchError, BuildError, IntegrityError, StorageError
+from generator.evaluating import forget_environment
 from generator.model import Variant
 from generator.model.provenance import Provenance
 
@@ -84,6 +85,7 @@ def run(job: Job, answer: Connection[Any, Any]) -> None:
 
 def _build(job: Job, log: TextIO) -> Sealed:
     rules = policy().seal
+    forget_environment()  # whatever a recipe or a script does, it finds no secret
     # a machine may have no `python` beside python3; rattler-build looks for one on PATH
     os.environ["PATH"] = (
         f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
@@ -145,7 +147,7 @@ def timestamp(wheels: tuple[Path, ...], without: int) -> int:
     """
     newest = without
     for wheel in wheels:
-        with zipfile.ZipFile(wheel) as archive:
+        with wheel.open("rb") as file, open_zip(file, wheel.name) as archive:
             for date in {member.date_time for member in archive.infolist()}:
                 try:
                     seconds = datetime(*date, tzinfo=UTC).timestamp()

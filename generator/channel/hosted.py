@@ -6,17 +6,16 @@ there is read from the repodata that clients read.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 import requests
@@ -27,6 +26,7 @@ from generator.channel.attesting import Attesting
 from generator.channel.destinations import Address
 from generator.channel.repodata import REPODATA, Record, parse_records
 from generator.channel.stores import Outgoing
+from generator.documents import limits, load_json
 from generator.errors import (
     ArmtorchError,
     ConflictError,
@@ -34,8 +34,8 @@ from generator.errors import (
     RefusedError,
     UnreachableError,
 )
+from generator.transport import open_session, read_body, typed, unanswered
 
-_TIMEOUT: Final = 60
 #: seconds in which a host's own index has to know what was uploaded
 _INDEXED_WITHIN: Final = 30.0
 _CONFLICT = re.compile(r"already exists|conflict|\b409\b", re.IGNORECASE)
@@ -109,6 +109,49 @@ class _Upload:
         return ""
 
 
+def _sent_within(upload: _Upload, size: int, url: str) -> str:
+    """Run an upload in a process of its own, and end it when its time is over.
+
+    Raises:
+        UnreachableError: it was not done within what an answer and its bytes may take.
+
+    """
+    with unanswered(url) as waited:
+        context = get_context("spawn")
+        receiver, sender = context.Pipe(duplex=False)
+        process = context.Process(target=_upload_in, args=(upload, sender))
+        process.start()
+        sender.close()
+        seconds = waited.answer_seconds + size / waited.slowest
+        try:
+            if not receiver.poll(seconds):
+                raise UnreachableError(
+                    f"the upload was not done within {seconds:.0f} s",
+                    where=url,
+                    next_step="try again later; what is there already is skipped",
+                )
+            return str(receiver.recv())
+        except EOFError:
+            return "the upload ended without a word"
+        finally:
+            process.kill()
+            process.join()
+
+
+def _upload_in(upload: _Upload, answer: Connection[Any, Any]) -> None:
+    answer.send(upload.run())
+
+
+def _labels(content: bytes, url: str) -> set[str]:
+    """Read the labels of a file; raises MalformedError."""
+    step = "look at the file there before you delete it"
+    found = load_json(content, url, next_step=step)
+    labels = found.get("labels") if isinstance(found, dict) else None
+    if not isinstance(labels, list) or not all(isinstance(each, str) for each in labels):
+        raise MalformedError("it does not say which labels the file has", where=url, next_step=step)
+    return set(labels)
+
+
 @dataclass(frozen=True, kw_only=True)
 class HostedTarget:
     """A channel at a host."""
@@ -166,8 +209,7 @@ class HostedTarget:
         )
         # rattler-build's functions hold the interpreter's lock until they are done: in processes
         # of their own several run at once, and Ctrl-C is heard
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            message = pool.submit(upload.run).result()
+        message = _sent_within(upload, package.record.size, self.address.url)
         if message:
             self._judge(package, self._redacted(message))
         advance(package.record.size)
@@ -244,14 +286,7 @@ class HostedTarget:
         content = self._asked("GET", url)
         if content is None:
             return False
-        try:
-            labels = set(json.loads(content)["labels"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise MalformedError(
-                f"it does not say which labels the file has: {error!r}",
-                where=url,
-                next_step="look at the file there before you delete it",
-            ) from error
+        labels = _labels(content, url)
         if other := labels - {self.address.label}:
             raise RefusedError(
                 f"it has the label {', '.join(sorted(other))}, too, and would go from there",
@@ -273,10 +308,12 @@ class HostedTarget:
             scheme = {"quetz": "", "anaconda": "token "}.get(self.address.kind, "Bearer ")
             headers[key] = f"{scheme}{token}"
         try:
-            answer = requests.request(method, url, headers=headers, timeout=_TIMEOUT)
-        except requests.RequestException as error:
+            with typed(url), open_session() as session:
+                answer = session.request(method, url, headers=headers, stream=True)
+                content = read_body(answer, limits().json.bytes, url)
+        except UnreachableError as error:
             raise UnreachableError(
-                self._redacted(str(error)), where=url, next_step="try again later"
+                self._redacted(error.what), where=url, next_step="try again later"
             ) from error
         if answer.status_code == requests.codes.not_found:
             return None
@@ -290,7 +327,7 @@ class HostedTarget:
             raise UnreachableError(
                 f"it answered {answer.status_code}", where=url, next_step="try again later"
             )
-        return answer.content
+        return content
 
     def _token(self) -> str:
         return self.environment.get(self.address.host.variable, "")

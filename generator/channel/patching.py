@@ -22,11 +22,10 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from rattler import MatchSpec
 from rattler.exceptions import InvalidMatchSpecError
 from rattler_build import assemble_package
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from generator.channel.repodata import Record
 from generator.datafiles import describe
+from generator.documents import limits, load_yaml, read_bytes
 from generator.errors import FeedstockError, SelectionError
 
 #: where hotfixes lie in a feedstock
@@ -101,12 +100,17 @@ def read_hotfixes(folder: Path) -> tuple[Hotfix, ...]:
 def _read(path: Path) -> Hotfix:
     next_step = "see docs/publishing.md for the shape of a hotfix"
     try:
-        raw = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        raw = load_yaml(
+            read_bytes(path, limits().yaml.bytes),
+            str(path),
+            refuse=FeedstockError,
+            next_step=next_step,
+        )
         hotfix = TypeAdapter(Hotfix).validate_python(raw)
         for text in (hotfix.match, *hotfix.depends.specs, *hotfix.constrains.specs):
             if text:
                 MatchSpec(text)
-    except (OSError, UnicodeDecodeError, YAMLError, InvalidMatchSpecError) as error:
+    except (OSError, InvalidMatchSpecError) as error:
         raise FeedstockError(str(error), where=str(path), next_step=next_step) from error
     except ValidationError as error:
         raise FeedstockError(describe(error), where=str(path), next_step=next_step) from error

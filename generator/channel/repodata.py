@@ -13,13 +13,16 @@ from rattler import BuildString, MatchSpec, PackageRecord, Version
 from rattler.exceptions import InvalidMatchSpecError, InvalidVersionError
 
 from generator.atomic import write_bytes
+from generator.documents import limits, load_json, read_bytes
 from generator.errors import IntegrityError
+from generator.model.names import ShownText
 
 REPODATA: Final = "repodata.json"
 #: the same before patches; there from the first patch on (conda-index's name)
 UNPATCHED: Final = "repodata_from_packages.json"
 #: where repodata.json keeps .conda files (CEP 36)
 _PACKAGES: Final = "packages.conda"
+_ANEW: Final = "delete it and run `armtorch build` again, which indexes the channel"
 #: the last millisecond of the year 9999, after which no date can be shown
 _END_OF_TIME: Final = 253_402_300_799_999
 
@@ -54,11 +57,11 @@ class Record:
     subdir: Annotated[str, _text(r"[a-z0-9]+(-[a-z0-9]+)?")]
     size: Annotated[int, Field(ge=0, lt=1 << 53)]
     sha256: Annotated[str, _text(r"[0-9a-f]{64}")]
-    depends: tuple[str, ...] = ()
-    constrains: tuple[str, ...] = ()
+    depends: tuple[ShownText, ...] = ()
+    constrains: tuple[ShownText, ...] = ()
     #: milliseconds since 1970, 0 where it is not known
     timestamp: Annotated[int, Field(ge=0, le=_END_OF_TIME)] = 0
-    license: str = ""
+    license: ShownText = ""
 
     @property
     def key(self) -> str:
@@ -105,7 +108,7 @@ def read_records(path: Path) -> tuple[Record, ...]:
 
     """
     try:
-        content = path.read_bytes()
+        content = read_bytes(path, limits().json.bytes)
     except FileNotFoundError:
         return ()
     return parse_records(content, str(path))
@@ -119,7 +122,7 @@ def parse_records(content: bytes, where: str) -> tuple[Record, ...]:
 
     """
     document = _parse(content, where)
-    rows = document.get(_PACKAGES, {})
+    rows = document.get(_PACKAGES) or {}
     try:
         names = sorted(rows)
         found = _READER.validate_python([_raw(name, rows[name]) for name in names])
@@ -127,11 +130,9 @@ def parse_records(content: bytes, where: str) -> tuple[Record, ...]:
         first = error.errors(include_url=False)[0]
         place, *key = first["loc"]
         raise _broken(
-            where, f"{names[int(place)]!r}, {'.'.join(map(str, key))}: {first['msg']}"
+            where, f"{names[int(place)][:200]!r}, {'.'.join(map(str, key))}: {first['msg']}"
         ) from error
-    except (AttributeError, KeyError, TypeError) as error:
-        raise _broken(where, error) from error
-    subdir = document.get("info", {}).get("subdir", "")
+    subdir = (document.get("info") or {}).get("subdir", "")
     for record in found:
         if subdir and record.subdir != subdir:
             raise _broken(where, f"{record.file_name} is for {record.subdir}")
@@ -141,7 +142,7 @@ def parse_records(content: bytes, where: str) -> tuple[Record, ...]:
 def without_records(content: bytes, names: set[str], where: str) -> bytes:
     """Return a repodata.json without the packages of these file names."""
     repodata = _parse(content, where)
-    rows = repodata.get(_PACKAGES, {})
+    rows = repodata.get(_PACKAGES) or {}
     repodata[_PACKAGES] = {name: row for name, row in rows.items() if name not in names}
     return json.dumps(repodata, separators=(",", ":")).encode()
 
@@ -157,12 +158,13 @@ def drop_records(path: Path, names: set[str]) -> None:
 
 
 def _parse(content: bytes, where: str) -> dict[str, Any]:
-    try:
-        loaded = json.loads(content)
-    except ValueError as error:
-        raise _broken(where, error) from error
-    if not isinstance(loaded, dict):
-        raise _broken(where, "not a JSON object")
+    loaded = load_json(content, where, refuse=IntegrityError, next_step=_ANEW)
+    if not isinstance(loaded, dict) or not isinstance(loaded.get("info") or {}, dict):
+        raise _broken(where, "not a JSON object, or its info is none")
+    if not isinstance(rows := loaded.get(_PACKAGES) or {}, dict) or not all(
+        isinstance(row, dict) for row in rows.values()
+    ):
+        raise _broken(where, f"{_PACKAGES} is not an object of records")
     return loaded
 
 
@@ -181,5 +183,5 @@ def _broken(where: str, why: object) -> IntegrityError:
     return IntegrityError(
         f"the repodata is not usable: {why}",
         where=where,
-        next_step="delete it and run `armtorch build` again, which indexes the channel",
+        next_step=_ANEW,
     )

@@ -6,18 +6,14 @@ of a remote one only the metadata part is read.
 
 from __future__ import annotations
 
-import io
 import json
-import tarfile
-import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import zstandard
-
 from generator.channel.stores import Store
-from generator.errors import IntegrityError
+from generator.documents import load_json, read_info_file
+from generator.errors import IntegrityError, MalformedError
 
 FILE: Final = "run_exports.json"
 _PACKAGES: Final = "packages.conda"
@@ -64,30 +60,28 @@ def update_run_exports(
 def _entries(content: bytes | None) -> dict[str, Any]:
     """Return the entries of a run_exports.json; none of one that is not usable."""
     try:
-        found: dict[str, Any] = json.loads(content or b"{}").get(_PACKAGES, {})
-    except (ValueError, AttributeError):
+        document = load_json(content or b"{}", FILE)
+    except MalformedError:
         return {}
-    return found
+    found = document.get(_PACKAGES) if isinstance(document, dict) else None
+    return found if isinstance(found, dict) else {}
 
 
 def _run_exports(package: Any, name: str) -> dict[str, Any]:
     """Read a package's info/run_exports.json; {} when it exports nothing."""
+    path = "info/run_exports.json"
     try:
-        with zipfile.ZipFile(package) as archive:
-            member = f"info-{name.removesuffix('.conda')}.tar.zst"
-            packed = archive.read(member)
-        with (
-            zstandard.ZstdDecompressor().stream_reader(io.BytesIO(packed)) as raw,
-            tarfile.open(fileobj=raw, mode="r|") as metadata,
-        ):
-            for entry in metadata:
-                if entry.name == "info/run_exports.json" and (file := metadata.extractfile(entry)):
-                    found: dict[str, Any] = json.load(file)
-                    return found
-    except (KeyError, ValueError, zipfile.BadZipFile, tarfile.TarError, zstandard.ZstdError) as err:
+        found = load_json(read_info_file(package, name, path) or b"{}", name)
+    except MalformedError as error:  # also UnsafeArchiveError
         raise IntegrityError(
-            f"its metadata cannot be read: {err}",
+            f"its metadata cannot be read: {error.what}",
             where=name,
             next_step="build the package again and publish it with --force",
-        ) from err
-    return {}
+        ) from error
+    if not isinstance(found, dict):
+        raise IntegrityError(
+            f"its {path} is not an object",
+            where=name,
+            next_step="build the package again and publish it with --force",
+        )
+    return found

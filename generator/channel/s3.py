@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,11 +17,12 @@ from typing import BinaryIO, Final
 
 import opendal
 from opendal import exceptions
-from opendal.layers import RetryLayer
+from opendal.layers import RetryLayer, TimeoutLayer
 from rattler.exceptions import CacheDirError, IoError
 from rattler.index import S3Credentials, index_s3
 
 from generator.channel.stores import Edit, Outgoing
+from generator.documents import limits, load_json, read_bytes
 from generator.errors import (
     ConflictError,
     MalformedError,
@@ -88,12 +88,12 @@ def _stored(bucket: str, environment: Mapping[str, str]) -> dict[str, str]:
     named = environment.get("RATTLER_AUTH_FILE")
     path = Path(named) if named else Path(home) / ".rattler" / "credentials.json"
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
+        rows = load_json(read_bytes(path, limits().json.bytes), str(path))
         row = rows.get(f"s3://{bucket}", rows.get(bucket, {}))
         found: dict[str, str] = row.get("S3Credentials", {})
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, AttributeError, MalformedError) as error:
         raise MalformedError(
             "not readable as rattler's file of credentials",
             where=str(path),
@@ -108,6 +108,7 @@ class S3Store:
     def __init__(self, bucket: str, prefix: str, access: S3Access) -> None:
         self._url = f"s3://{bucket}/{prefix}".rstrip("/")
         self._access = access
+        waits = limits().wait
         settings = {
             "bucket": bucket,
             "root": f"/{prefix}",
@@ -123,8 +124,10 @@ class S3Store:
             settings["session_token"] = access.session_token
         if not access.path_style:
             settings["enable_virtual_host_style"] = "true"
-        self._operator = opendal.Operator("s3", **settings).layer(
-            RetryLayer(max_times=4, factor=2, jitter=True, min_delay=0.2, max_delay=5)
+        self._operator = (
+            opendal.Operator("s3", **settings)
+            .layer(TimeoutLayer(timeout=waits.answer, io_timeout=2 * waits.answer))
+            .layer(RetryLayer(max_times=2, factor=2, jitter=True, min_delay=0.2, max_delay=5))
         )
 
     def packages(self) -> dict[str, int]:

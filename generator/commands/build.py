@@ -14,10 +14,10 @@ from generator.commands.options import (
     job_options,
     json_option,
     selection_options,
-    write_json,
 )
 from generator.commands.tables import show_failures, show_packages, show_savings
 from generator.errors import BuildError
+from generator.printing import write, write_json
 from generator.stages.packages import BuildOptions, build_variants, savings
 from generator.stages.project import Project
 
@@ -88,7 +88,7 @@ def command(
         if as_json:
             write_json(ids)
         else:
-            click.echo("\n".join(ids))
+            write("\n".join(ids))
         return
     channel = LocalChannel(out)
     options = BuildOptions(

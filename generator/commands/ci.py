@@ -8,8 +8,9 @@ from pathlib import Path
 
 import click
 
-from generator.commands.options import json_option, write_json
+from generator.commands.options import json_option
 from generator.naming import sonames
+from generator.printing import write, write_json
 from generator.provider.github import API, GitHub, write_outputs, write_summary
 from generator.stages import ci
 from generator.stages.base_exports import base_exports
@@ -94,9 +95,9 @@ def plan(
         write_json({**rounds, "blocked": made.blocked})
     elif output is None:
         for job in made.jobs.all:
-            click.echo(f"{job.name}: {len(job.variants)} packages")
+            write(f"{job.name}: {len(job.variants)} packages")
         for variant, reason in made.blocked.items():
-            click.echo(f"blocked: {variant}: {reason}")
+            write(f"blocked: {variant}: {reason}")
 
 
 @command.command("join")
@@ -135,7 +136,7 @@ def join(
     if as_json:
         write_json({"there": list(found.there), "missing": list(found.missing)})
     else:
-        click.echo(found.markdown())
+        write(found.markdown())
 
 
 @command.command("missing")
@@ -166,7 +167,7 @@ def missing(
     if as_json:
         write_json(found)
     else:
-        click.echo(text or "nothing is missing")
+        write(text or "nothing is missing")
 
 
 @command.command("merge")
@@ -188,7 +189,7 @@ def merge(
     merged = GitHub(url=api, token=token).merge(repository, number, commit)
     if output is not None:
         write_outputs(output, {"commit": merged})
-    click.echo(merged)
+    write(merged)
 
 
 @command.command("exports")
@@ -220,12 +221,12 @@ def exports(
     if as_json:
         write_json({**asdict(found), "kept": kept})
     else:
-        click.echo(
+        write(
             f"{library}: {len(found.needed)} symbols are taken from it, the base channel lacks "
             f"{len(lacking)}; the bundled copy is {'kept' if kept else 'dropped'}"
         )
         for name in lacking:
-            click.echo(f"  {name}")
+            write(f"  {name}")
     if not kept:
         found.check()
     elif not lacking:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import click
-from rich.table import Table
 
 from generator.commands.options import ManyValues, joined, json_option, reach_options
-from generator.commands.tables import table_console
 from generator.explaining import Coverage, Offer, to_json
+from generator.printing import Screen, write_json_text
 from generator.stages.explaining import Reach, compare_channels
 from generator.stages.project import Project
 from generator.urls import masked
@@ -40,33 +39,32 @@ def command(project: Project, against: tuple[str, ...], reach: Reach, *, as_json
     """
     found = compare_channels(project, against or _AGAINST, reach)
     if as_json:
-        click.echo(masked(to_json(Coverage, found)), nl=False)
+        write_json_text(to_json(Coverage, found))
     else:
         _show(found)
 
 
 def _show(found: Coverage) -> None:
-    table = Table(
-        "subdir", "accelerator", "package", "upstream",
-        *map(masked, (found.ours, *found.against)), "missing",
-        box=None, pad_edge=False,
-    )  # fmt: skip
-    for row in found.rows:
-        table.add_row(
-            row.subdir,
-            row.accelerator,
-            row.package,
-            row.upstream or "-",
-            _offer(row.ours),
-            *(_offer(offer) for offer in row.theirs),
-            "; ".join(_brief(masked(text)) for text in row.missing),
-        )
-    console = table_console()
-    console.print(table)
-    console.print(
+    screen = Screen()
+    heads = ["subdir", "accelerator", "package", "upstream", found.ours, *found.against, "missing"]
+    screen.table(
+        heads,
+        [
+            [
+                row.subdir,
+                row.accelerator,
+                row.package,
+                row.upstream or "-",
+                _offer(row.ours),
+                *(_offer(offer) for offer in row.theirs),
+                "; ".join(_brief(masked(text)) for text in row.missing),
+            ]
+            for row in found.rows
+        ],
+    )
+    screen.print(
         "\nIn brackets: Pythons. +n d: days from upstream's release to the first build there. "
-        "--json has the reasons in full.",
-        markup=False,
+        "--json has the reasons in full."
     )
 
 

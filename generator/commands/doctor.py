@@ -6,9 +6,9 @@ import click
 
 from generator.commands.options import json_option, reach_options
 from generator.explaining import Checkup, to_json
+from generator.printing import write, write_json_text
 from generator.stages.explaining import Reach, check_machine
 from generator.stages.project import Project
-from generator.urls import masked
 
 
 @click.command("doctor")
@@ -33,7 +33,7 @@ def command(project: Project, virtual: tuple[str, ...], reach: Reach, *, as_json
     """
     found = check_machine(project, reach, virtual)
     if as_json:
-        click.echo(masked(to_json(Checkup, found)), nl=False)
+        write_json_text(to_json(Checkup, found))
     else:
         _show(found)
 
@@ -50,14 +50,14 @@ def _show(found: Checkup) -> None:
     ]
     for name, value in rows:
         if value:
-            click.echo(f"{name + ':':18}{value}")
+            write(f"{name + ':':18}{value}")
     for warning in found.warnings:
-        click.echo(f"Warning: {warning.text}; {warning.advice}.")
+        write(f"Warning: {warning.text}; {warning.advice}.")
     if found.cell:
-        click.echo(f"{'cell that fits:':18}{found.cell}")
+        write(f"{'cell that fits:':18}{found.cell}")
     else:
-        click.echo("No cell of this feedstock fits this machine: see armtorch matrix")
+        write("No cell of this feedstock fits this machine: see armtorch matrix")
     if not found.command:
         return
     state = "solved on the channels" if found.verified else f"not verified: {found.detail}"
-    click.echo(masked(f"command ({state}):\n  {found.command}"))
+    write(f"command ({state}):\n  {found.command}")

@@ -10,8 +10,8 @@ from generator.commands.options import ManyValues, joined, json_option, reach_op
 from generator.errors import UnreachableError
 from generator.explaining import Answer, answer_lines, decoded, to_json
 from generator.model import PythonBuild
+from generator.printing import write, write_json_text
 from generator.stages.explaining import ExplainOptions, Reach, explain_input
-from generator.urls import masked
 
 
 @click.command("explain")
@@ -85,9 +85,9 @@ def command(
     )
     found = explain_input(ctx.obj, text, options)
     if as_json:
-        click.echo(masked(to_json(Answer, found)), nl=False)
+        write_json_text(to_json(Answer, found))
     else:
         for line in answer_lines(found):
-            click.echo(masked(line))
+            write(line)
     if check and found.outcome != "works":
         ctx.exit(UnreachableError.exit_code if found.outcome == "unknown" else 1)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from generator.printing import write
 from generator.stages.feedstock_tree import export_feedstock
 from generator.stages.project import Project
 
@@ -22,4 +23,4 @@ def command(project: Project, package: str, folder: Path) -> None:
       armtorch export-feedstock 2.10/pytorch ../pytorch-feedstock
     """
     for path in export_feedstock(project, package, folder):
-        click.echo(path)
+        write(path)

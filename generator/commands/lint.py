@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from generator.channel import LocalChannel
-from generator.commands.options import json_option, write_json
+from generator.commands.options import json_option
 from generator.errors import RenderError
 from generator.matrix import Selection, select, variants
+from generator.printing import write, write_json
 from generator.stages.binaries import BinaryLint, lint_binaries
 from generator.stages.packages import built_packages
 from generator.stages.project import Project
@@ -38,7 +39,7 @@ def command(
     conda-smithy's rules (docs/conda-smithy.md), and compared with the committed files; nothing is
     written. Where conda-smithy can be imported, what it says of each recipe is shown, too.
 
-    With it, every ELF, Mach-O and PE file of the packages is judged by the rules L-001 to L-022:
+    With it, every ELF, Mach-O and PE file of the packages is judged by the rules L-001 to L-023:
     machine, needed libraries, search paths, the system's floor, names, stacks. Packages of one
     pytorch are judged together, too. Findings that linkage_policy.yaml accepts are shown with date
     and reason; an open error gives exit code 22. A glob is over variant ids; without one the whole
@@ -82,11 +83,11 @@ def _recipes(project: Project, *, as_json: bool) -> None:
         )
     else:
         for each in found.findings:
-            click.echo(f"{each.where}: {each.rule.id}: {each.what}; {each.rule.fix}")
+            write(f"{each.where}: {each.rule.id}: {each.what}; {each.rule.fix}")
         for path, said in (found.smithy or {}).items():
-            click.echo(f"conda-smithy, {path}:\n{said}")
+            write(f"conda-smithy, {path}:\n{said}")
         kept = "break rules" if found.findings else "keep the rules"
-        click.echo(f"{files} files are what they should be, {found.recipes} recipes {kept}")
+        write(f"{files} files are what they should be, {found.recipes} recipes {kept}")
     if found.findings:
         raise RenderError(
             f"{len(found.findings)} rules are broken",
@@ -134,15 +135,15 @@ def lint_as_json(found: BinaryLint) -> dict[str, object]:
 def _show(found: BinaryLint) -> None:
     for package in found.packages:
         report = package.report
-        click.echo(f"{package.built.path.name}: {len(report.binaries)} binaries")
+        write(f"{package.built.path.name}: {len(report.binaries)} binaries")
         for finding in report.findings:
-            click.echo(f"  {finding}")
+            write(f"  {finding}")
     for trio in found.trios:
-        click.echo(f"together: {', '.join(trio.files)}")
+        write(f"together: {', '.join(trio.files)}")
         for finding in trio.findings:
-            click.echo(f"  {finding}")
+            write(f"  {finding}")
     accepted = sum(bool(finding.accepted) for _, finding in found.findings())
-    click.echo(
+    write(
         f"{len(found.packages)} packages, {len(found.trios)} trios: {len(found.errors)} errors, "
         f"{accepted} accepted findings"
     )

@@ -8,9 +8,10 @@ from pathlib import Path
 import click
 
 from generator.channel import LocalChannel
-from generator.commands.options import json_option, write_json
+from generator.commands.options import json_option
 from generator.errors import DataError
 from generator.inspecting import AcceptedFinding
+from generator.printing import write, write_json
 from generator.stages.binaries import lint_binaries, unmatched_policy
 from generator.stages.exports import compare_exports
 from generator.stages.mapping import MapCheck, check_map, locked_sources, named_source
@@ -86,16 +87,16 @@ def check(project: Project, wheels: tuple[Path, ...], channel: Path | None, as_j
 
 def _show(found: MapCheck, policy: tuple[AcceptedFinding, ...]) -> None:
     for unknown in found.unknown:
-        click.echo(f"{unknown.kind}: {unknown.name} ({unknown.subdir}, {unknown.files[0]})")
-        click.echo(unknown.row)
+        write(f"{unknown.kind}: {unknown.name} ({unknown.subdir}, {unknown.files[0]})")
+        write(unknown.row)
     for kind, rows in (("matches nothing", found.unused), ("not checked", found.inferred)):
         for row in rows:
-            click.echo(f"{kind}: {row.name} ({row.subdir}){': ' if row.note else ''}{row.note}")
+            write(f"{kind}: {row.name} ({row.subdir}){': ' if row.note else ''}{row.note}")
     for each in policy:
-        click.echo(f"policy row accepts nothing: {each.finding} {each.package} {each.files}")
+        write(f"policy row accepts nothing: {each.finding} {each.package} {each.files}")
     for text in found.not_looked_at:
-        click.echo(f"no wheel here, only its names were checked: {text}")
-    click.echo(
+        write(f"no wheel here, only its names were checked: {text}")
+    write(
         f"{len(found.looked_at)} wheels: {len(found.unknown)} libraries without a row, "
         f"{len(found.unused)} rows that match nothing, {len(found.inferred)} not checked"
     )
@@ -123,10 +124,10 @@ def exports(provider: Path, needed_by: Path, library: str | None, as_json: bool)
         write_json(asdict(found))
     else:
         lacking = len(found.missing) + len(found.missing_versions)
-        click.echo(
+        write(
             f"{found.library}: {len(found.needed)} symbols are taken from it, {lacking} of them "
             f"are missing in {provider.name}; users: {', '.join(found.users)}"
         )
         for name in (*found.missing_versions, *found.missing):
-            click.echo(f"  {name}")
+            write(f"  {name}")
     found.check()

@@ -5,13 +5,11 @@ from __future__ import annotations
 import sys
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from generator.commands.options import ManyValues, joined, json_option
-from generator.commands.tables import table_console
 from generator.errors import SelectionError, SolveError
 from generator.matrix import CellView, MatrixView, matrix_json, matrix_view
+from generator.printing import Screen, write, write_json_text
 from generator.stages.against_base import against_base
 from generator.stages.project import Project
 
@@ -74,10 +72,10 @@ def command(
     if solved:
         view = against_base(project, view, base=base, virtual_packages=virtual_packages)
     if as_json:
-        click.echo(matrix_json(view), nl=False)
+        write_json_text(matrix_json(view))
     elif ids:
         for each in (*view.metapackages, *(v for cell in view.cells for v in cell.variants)):
-            click.echo(each)
+            write(each)
     else:
         _show(view)
     if any(cell.base is not None and cell.base.blocked for cell in view.cells):
@@ -95,76 +93,74 @@ def _origin(cell: CellView) -> str:
 
 
 def _show(view: MatrixView) -> None:
-    console = table_console()
+    screen = Screen()
     solved = any(cell.base is not None for cell in view.cells)
     heads = ["cell", "trio", "Pythons", "variants", "wheels from"]
     heads += ["on the base"] if solved else []
-    table = Table(*heads, box=None, pad_edge=False)
+    rows = []
     for cell in view.cells:
         versions = {**cell.trio, **cell.fill}
         trio = ", ".join(f"{name} {version}" for name, version in versions.items())
         row = [cell.name, trio, " ".join(cell.pythons), str(len(cell.variants)), _origin(cell)]
-        table.add_row(*row, *([_verdict(cell)] if solved else []))
-    console.print(table)
+        rows.append([*row, *([_verdict(cell)] if solved else [])])
+    screen.table(heads, rows)
     total = sum(len(cell.variants) for cell in view.cells) + len(view.metapackages)
-    console.print(
+    screen.print(
         f"\n{total} variants, {len(view.metapackages)} of them metapackages for every platform"
     )
-    _show_subdirs(console, view)
-    _show_absent(console, view)
-    _show_held(console, view)
-    _show_blocked(console, view)
+    _show_subdirs(screen, view)
+    _show_absent(screen, view)
+    _show_held(screen, view)
+    _show_blocked(screen, view)
 
 
-def _show_subdirs(console: Console, view: MatrixView) -> None:
-    console.print()
+def _show_subdirs(screen: Screen, view: MatrixView) -> None:
+    screen.print()
     for subdir in view.subdirs:
         counts = f"{subdir.cells} cells, {subdir.variants} variants"
         why = f"; {subdir.note}" if subdir.note and not subdir.cells else ""
-        console.print(f"{subdir.name}: {counts}{why}", markup=False)
+        screen.print(f"{subdir.name}: {counts}{why}")
 
 
-def _show_absent(console: Console, view: MatrixView) -> None:
+def _show_absent(screen: Screen, view: MatrixView) -> None:
     missing = [(cell.name, row) for cell in view.cells for row in cell.missing]
     if missing or view.absent:
-        console.print("\nnot there:")
+        screen.print("\nnot there:")
     for name, row in missing:
         what = row.package or "everything"
         python = f" for Python {row.python}" if row.python else ""
-        console.print(f"  {name}: {what}{python}: {row.reason}: {row.detail}", markup=False)
+        screen.print(f"  {name}: {what}{python}: {row.reason}: {row.detail}")
     for each in view.absent:
-        console.print(
+        screen.print(
             f"  {each.train}/{each.subdir}/{each.accelerator}: {each.reason}: {each.detail}",
-            markup=False,
         )
 
 
-def _show_held(console: Console, view: MatrixView) -> None:
+def _show_held(screen: Screen, view: MatrixView) -> None:
     rows = [(cell.name, row) for cell in view.cells for row in cell.held]
     rows += [(row.place, row) for row in view.held]
     if rows:
-        console.print("\nheld back:")
+        screen.print("\nheld back:")
     for name, row in rows:
-        console.print(f"  {name}: {row} (since {row.since})", markup=False)
-        console.print(f"    next: {row.next_step}", markup=False)
+        screen.print(f"  {name}: {row} (since {row.since})")
+        screen.print(f"    next: {row.next_step}")
 
 
-def _show_blocked(console: Console, view: MatrixView) -> None:
+def _show_blocked(screen: Screen, view: MatrixView) -> None:
     for cell in view.cells:
         if cell.base is None or not cell.base.blocked:
             continue
-        console.print(
+        screen.print(
             f"\n{cell.name}, on {', '.join(cell.base.channels)} with "
             f"{', '.join(cell.base.virtual_packages)}:",
-            markup=False,
         )
         by_reason: dict[tuple[str, ...], list[str]] = {}
         for each in cell.base.blocked:
             by_reason.setdefault(each.by, []).append(each.id)
         for reason, ids in by_reason.items():
-            console.print(f"  blocked by base: {', '.join(reason)}", markup=False)
+            screen.print(f"  blocked by base: {', '.join(reason)}")
             for name in ids:
-                console.print(f"    {name}", markup=False)
+                screen.print(f"    {name}")
 
 
 def _verdict(cell: CellView) -> str:

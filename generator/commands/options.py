@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -171,8 +170,3 @@ def json_option(command: _F) -> _F:
     return click.option(
         "--json", "as_json", is_flag=True, help="Write the result as JSON to standard output."
     )(command)
-
-
-def write_json(value: Any) -> None:
-    """Write one JSON document to standard output."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))

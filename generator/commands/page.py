@@ -8,6 +8,7 @@ import click
 
 from generator.channel import LocalChannel
 from generator.page.site import size_text
+from generator.printing import write
 from generator.stages.explaining import Reach, compare_channels
 from generator.stages.page import solvability, write_page
 from generator.stages.project import Project
@@ -74,7 +75,7 @@ def command(
     check = solvability(project.declared(), channel, base) if solves or base else None
     others = compare_channels(project, against, Reach()) if against else None
     content = write_page(project, channel, folder, url, check, others)
-    click.echo(
+    write(
         f"{len(content.offers)} combinations, {len(content.packages)} packages, "
         f"{size_text(content.sizes.packages)}: {(folder / 'index.html').absolute().as_uri()}"
     )

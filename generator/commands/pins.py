@@ -6,8 +6,9 @@ from dataclasses import asdict
 
 import click
 
-from generator.commands.options import json_option, write_json
+from generator.commands.options import json_option
 from generator.errors import IntegrityError, StaleError
+from generator.printing import write, write_json
 from generator.provider.github import API, GitHub
 from generator.stages.pins import outdated, pins_diff, write_pins
 
@@ -38,7 +39,7 @@ def command(*, check: bool, update: bool, api: str, token: str, as_json: bool) -
             [{"now": asdict(c.now), "newest": asdict(c.newest), "moved": c.moved} for c in changes]
         )
     else:
-        click.echo(diff or "every action is pinned to its newest release", nl=not diff)
+        write(diff or "every action is pinned to its newest release", nl=not diff)
     if moved:
         raise IntegrityError(
             f"{moved[0].now.tag} now is {moved[0].newest.commit}, not {moved[0].now.commit}",

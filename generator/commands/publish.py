@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any, get_args
 
 import click
-from rich.table import Table
 
 from generator.channel import LocalChannel
 from generator.channel.attesting import SUFFIX, Attest
-from generator.commands.options import json_option, write_json
-from generator.commands.tables import megabytes, table_console
+from generator.commands.options import json_option
+from generator.commands.tables import megabytes
+from generator.printing import Screen, write, write_json
 from generator.stages.project import Project
 from generator.stages.publishing import (
     Publication,
@@ -111,7 +111,7 @@ def command(
     if not dry_run:
         publish(project, planned, jobs=jobs)
         if not as_json:
-            click.echo(f"published: {planned.place.address}")
+            write(f"published: {planned.place.address}")
     if as_json:
         write_json(_as_json(project, planned, dry_run=dry_run))
 
@@ -129,27 +129,29 @@ def _wheels(project: Project, planned: Publication) -> tuple[int, int]:
 
 
 def _show(project: Project, planned: Publication) -> None:
-    console, plan = table_console(), planned.plan
-    table = Table("package", "size", "", "", box=None, pad_edge=False)
-    table.columns[1].justify = "right"
-    for row in plan.rows:
-        table.add_row(row.package.key, megabytes(row.package.record.size), row.action, row.reason)
-    console.print(table)
+    screen, plan = Screen(), planned.plan
+    screen.table(
+        ["package", "size", "", ""],
+        [
+            [row.package.key, megabytes(row.package.record.size), row.action, row.reason]
+            for row in plan.rows
+        ],
+        right=[1],
+    )
     after = megabytes(plan.bytes_after)
     limit = (
         f", {plan.bytes_after / plan.budget:.0%} of its {megabytes(plan.budget)}"
         if plan.budget
         else ""
     )
-    console.print(
+    screen.print(
         f"\n{len(plan.chosen('upload', 'replace'))} to send, {megabytes(plan.bytes_to_send)}; "
         f"{len(plan.chosen('skip'))} there already. {planned.place.address} then holds "
-        f"{after}{limit}.",
-        markup=False,
+        f"{after}{limit}."
     )
     packages, wheels = _wheels(project, planned)
     if wheels > packages:
-        console.print(
+        screen.print(
             f"{megabytes(packages)} of packages stand for {megabytes(wheels)} of wheels "
             f"({packages / wheels:.0%})."
         )

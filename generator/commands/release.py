@@ -8,9 +8,10 @@ from pathlib import Path
 import click
 
 from generator import atomic
-from generator.commands.options import json_option, strict_option, write_json
+from generator.commands.options import json_option, strict_option
 from generator.commands.tables import held_as_json, show_held
 from generator.errors import HeldError
+from generator.printing import write, write_json
 from generator.provider.github import write_outputs, write_summary
 from generator.stages.project import Project
 from generator.stages.releasing import Release, release
@@ -67,7 +68,7 @@ def command(
     if as_json:
         write_json(_as_json(found))
     else:
-        click.echo(said.markdown() if said.changed else "nothing is new")
+        write(said.markdown() if said.changed else "nothing is new")
     for finding in said.findings:
         project.narrator.warn(str(finding))
     show_held(project.narrator, said.held)

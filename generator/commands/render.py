@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
-from generator.commands.options import json_option, write_json
+from generator.commands.options import json_option
 from generator.errors import StaleError
+from generator.printing import write, write_json
 from generator.stages.project import Project
 from generator.stages.rendering import render_feedstock, renumber
 
@@ -50,14 +51,14 @@ def command(project: Project, *, check: bool, number: bool, as_json: bool) -> No
         )
     elif check:
         for each in result.differences:
-            click.echo(f"{each.kind}: {each.path}")
-            click.echo(each.diff, nl=False)
+            write(f"{each.kind}: {each.path}")
+            write(each.diff, nl=False)
     else:
         for key in numbered:
-            click.echo(f"renumbered: {key}")
+            write(f"renumbered: {key}")
         for each in result.differences:
-            click.echo(f"{'removed' if each.kind == 'stray' else 'written'}: {each.path}")
-        click.echo(f"{result.files} files, {len(result.differences)} of them changed")
+            write(f"{'removed' if each.kind == 'stray' else 'written'}: {each.path}")
+        write(f"{result.files} files, {len(result.differences)} of them changed")
     if check and result.differences:
         raise StaleError(
             f"{len(result.differences)} of {result.files} generated files are not what the lock "

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import click
-from rich.table import Table
 
-from generator.commands.options import json_option, write_json
-from generator.commands.tables import megabytes, table_console
+from generator.commands.options import json_option
+from generator.commands.tables import megabytes
+from generator.printing import Screen, write_json
 from generator.stages.project import Project
 from generator.stages.publishing import open_place, retirable
 from generator.stages.retention import remove
@@ -55,13 +55,13 @@ def command(
             }
         )
         return
-    console = table_console()
-    table = Table("package", "size", "why", box=None, pad_edge=False)
-    table.columns[1].justify = "right"
-    for each in chosen:
-        table.add_row(each.record.key, megabytes(each.record.size), each.reason)
+    screen = Screen()
     if chosen:
-        console.print(table)
+        screen.table(
+            ["package", "size", "why"],
+            [[each.record.key, megabytes(each.record.size), each.reason] for each in chosen],
+            right=[1],
+        )
     freed = megabytes(sum(each.record.size for each in chosen))
     verb = "would go" if dry_run else "gone"
-    console.print(f"{len(chosen)} packages {verb}, {freed}", markup=False)
+    screen.print(f"{len(chosen)} packages {verb}, {freed}")

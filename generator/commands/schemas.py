@@ -12,6 +12,7 @@ from generator.feedstock import schema_text
 from generator.inspecting import manifest_schema_text
 from generator.lock import lock_schema_text
 from generator.matrix import matrix_schema
+from generator.printing import write
 from generator.stages.project import Project
 
 
@@ -36,4 +37,4 @@ def command(project: Project) -> None:
         path = Path(project.root, name)
         path.parent.mkdir(exist_ok=True)
         write_text(path, text)
-        click.echo(name)
+        write(name)

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict
 
-import click
-from rich.console import Console
-from rich.table import Table
-
 from generator.building import BuildReport, Savings
 from generator.console import Narrator
 from generator.model import Held
+from generator.printing import Screen, write_error
 from generator.testing import PackageReport
 
 #: columns from which a whole sha256 fits beside the other columns
@@ -40,27 +37,28 @@ def held_as_json(held: Iterable[tuple[str, Held]]) -> list[dict[str, str]]:
 
 def show_packages(report: BuildReport) -> None:
     """Print one line per package: name, size, sha256, seconds, what was done."""
-    console = table_console()
-    digits = 64 if console.width >= _WIDE else 12
-    table = Table("package", "size", "sha256", "seconds", "", box=None, pad_edge=False)
-    for column in (1, 3):
-        table.columns[column].justify = "right"
-    for row in report.rows:
-        table.add_row(
-            row.file_name or row.id,
-            megabytes(row.size) if row.size else "",
-            row.sha256[:digits],
-            f"{row.seconds:.1f}" if row.status == "built" else "",
-            row.status if row.floor is None else f"{row.status}, {row.floor}",
-        )
-    console.print(table)
+    screen = Screen()
+    digits = 64 if screen.width >= _WIDE else 12
+    screen.table(
+        ["package", "size", "sha256", "seconds", ""],
+        [
+            [
+                row.file_name or row.id,
+                megabytes(row.size) if row.size else "",
+                row.sha256[:digits],
+                f"{row.seconds:.1f}" if row.status == "built" else "",
+                row.status if row.floor is None else f"{row.status}, {row.floor}",
+            ]
+            for row in report.rows
+        ],
+        right=[1, 3],
+    )
 
 
 def show_failures(report: BuildReport) -> None:
     """Print the error of every variant that was not built."""
     for row in report.failed:
-        click.secho("error: ", fg="red", bold=True, nl=False, err=True)
-        click.echo(f"{row.id}: {row.error}", err=True)
+        write_error(f"{row.id}: {row.error}")
 
 
 def show_savings(savings: Savings) -> None:
@@ -68,7 +66,7 @@ def show_savings(savings: Savings) -> None:
     # a selection without the per-Python packages stands for no set of wheels
     if savings.wheels > savings.packages:
         saved = savings.wheels - savings.packages
-        table_console().print(
+        Screen().print(
             f"\n{megabytes(savings.packages)} of packages stand for "
             f"{megabytes(savings.wheels)} of wheels: {megabytes(saved)} saved "
             f"({1 - savings.ratio:.0%})"
@@ -77,17 +75,13 @@ def show_savings(savings: Savings) -> None:
 
 def show_tests(reports: Iterable[PackageReport]) -> None:
     """Print one line per test step, and the output of what failed."""
-    console = table_console()
+    screen = Screen()
     for report in reports:
-        console.print(f"{report.package} ({report.how})", markup=False)
+        screen.print(f"{report.package} ({report.how})")
         for step in report.steps:
-            console.print(
-                f"  {_MARKS[step.outcome]:8} {step.name} ({step.seconds:.1f} s)", markup=False
-            )
+            screen.print(f"  {_MARKS[step.outcome]:8} {step.name} ({step.seconds:.1f} s)")
             if step.output:
-                console.print(
-                    "\n".join(f"    {line}" for line in step.output.splitlines()), markup=False
-                )
+                screen.print("\n".join(f"    {line}" for line in step.output.splitlines()))
 
 
 def tests_as_json(reports: Iterable[PackageReport]) -> list[dict[str, object]]:
@@ -110,10 +104,3 @@ def tests_as_json(reports: Iterable[PackageReport]) -> list[dict[str, object]]:
         }
         for report in reports
     ]
-
-
-def table_console() -> Console:
-    """Return a console for results: as wide as the terminal, or wide enough where there is none."""
-    # a pipe or a log gets long lines instead of words broken at 80 columns
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=200)

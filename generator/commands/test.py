@@ -16,10 +16,10 @@ from generator.commands.options import (
     joined,
     json_option,
     selection_options,
-    write_json,
 )
 from generator.commands.tables import show_tests, tests_as_json
 from generator.errors import TestError
+from generator.printing import write, write_json
 from generator.stages.packages import RunOptions, run_tests
 from generator.stages.project import Project
 
@@ -93,6 +93,6 @@ def command(
         write_json({"passed": not failed, "packages": tests_as_json(reports)})
     else:
         show_tests(reports)
-        click.echo(f"{len(reports) - len(failed)} of {len(reports)} packages passed")
+        write(f"{len(reports) - len(failed)} of {len(reports)} packages passed")
     if failed:
         sys.exit(TestError.exit_code)

@@ -15,7 +15,6 @@ from generator.commands.options import (
     json_option,
     selection,
     selection_options,
-    write_json,
 )
 from generator.commands.tables import (
     show_failures,
@@ -25,6 +24,7 @@ from generator.commands.tables import (
     tests_as_json,
 )
 from generator.errors import BuildError, TestError
+from generator.printing import write, write_json
 from generator.stages.packages import BuildOptions, RunOptions, savings
 from generator.stages.project import Project
 from generator.stages.whole import UpResult, up
@@ -130,13 +130,13 @@ def _show(result: UpResult, channel: LocalChannel) -> None:
     show_savings(savings(result.chosen, result.report))
     for title, lines in (("verified", result.verified), ("not verified", result.unverified)):
         if lines:
-            click.echo(f"\n{title}:")
+            write(f"\n{title}:")
             for line in lines:
-                click.echo(f"  {line}")
+                write(f"  {line}")
     show_failures(result.report)
     failed = result.report.failed or any(not report.passed for report in result.tests)
     if not failed and (line := _install_command(result, channel)):
-        click.echo(f"\n{line}")
+        write(f"\n{line}")
 
 
 def _install_command(result: UpResult, channel: LocalChannel) -> str:

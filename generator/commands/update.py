@@ -7,9 +7,10 @@ from dataclasses import asdict
 
 import click
 
-from generator.commands.options import json_option, strict_option, write_json
+from generator.commands.options import json_option, strict_option
 from generator.commands.tables import held_as_json, show_held
 from generator.errors import HeldError
+from generator.printing import write, write_json
 from generator.stages.project import Project
 from generator.stages.upstream import UpdateResult, update_lock
 
@@ -48,9 +49,9 @@ def command(project: Project, *, dry_run: bool, strict: bool, as_json: bool) -> 
             if result.renewed
             else "is up to date"
         )
-        click.echo(result.diff.text() or f"feedstock.lock.yaml: {unchanged}")
+        write(result.diff.text() or f"feedstock.lock.yaml: {unchanged}")
         if dry_run and not result.diff.empty:
-            click.echo("nothing was written (--dry-run)", err=True)
+            write("nothing was written (--dry-run)", err=True)
     for finding in result.findings:
         project.narrator.warn(str(finding))
     project.narrator.say(

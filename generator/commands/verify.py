@@ -9,9 +9,10 @@ from typing import Any
 
 import click
 
-from generator.commands.options import json_option, write_json
-from generator.commands.tables import megabytes, table_console
+from generator.commands.options import json_option
+from generator.commands.tables import megabytes
 from generator.inspecting import Proof
+from generator.printing import Screen, write_json
 from generator.stages.project import Project
 from generator.stages.verifying import VerifyOptions, find_packages, raise_for, verify_packages
 
@@ -103,29 +104,28 @@ def proof_json(proof: Proof) -> dict[str, Any]:
 
 
 def _show(proof: Proof) -> None:
-    console = table_console()
+    screen = Screen()
     colour = _COLOURS.get(proof.verdict, "yellow")
-    console.print(f"[{colour}]{proof.verdict}[/] {proof.package}")
+    screen.print(f" {proof.package}", lead=proof.verdict, colour=colour)
     if counts := {kind: number for kind, number in proof.counts.items() if number}:
         text = ", ".join(f"{number} {kind}" for kind, number in counts.items())
-        console.print(f"  {text}", markup=False)
+        screen.print(f"  {text}")
     if proof.binaries.files and proof.purl:
         known = proof.binaries
-        console.print(
+        screen.print(
             f"  {known.files} binaries, {megabytes(known.bytes)}: "
             f"{known.share:.2%} of their bytes are upstream's unchanged",
-            markup=False,
         )
     if proof.purl:
         commit = f", commit {proof.commit}" if proof.commit else ""
-        console.print(f"  from {proof.purl}{commit}", markup=False)
+        screen.print(f"  from {proof.purl}{commit}")
     for path, patch in proof.patches.items():
-        console.print(f"  patched {path}: {patch}", markup=False)
+        screen.print(f"  patched {path}: {patch}")
     if proof.floor is not None:
-        console.print(f"  {proof.floor}", markup=False)
+        screen.print(f"  {proof.floor}")
     for flaw in proof.flaws[:_SHOWN]:
-        console.print(f"  FLAW {flaw}", markup=False)
+        screen.print(f"  FLAW {flaw}")
     if len(proof.flaws) > _SHOWN:
-        console.print(f"  and {len(proof.flaws) - _SHOWN} more; --json lists them", markup=False)
+        screen.print(f"  and {len(proof.flaws) - _SHOWN} more; --json lists them")
     for note in proof.notes:
-        console.print(f"  note: {note}", markup=False)
+        screen.print(f"  note: {note}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from generator.channel.patching import yank_text
+from generator.printing import write
 from generator.stages.project import Project
 from generator.stages.publishing import open_place
 from generator.stages.retention import apply_hotfixes, write_yank
@@ -37,11 +38,11 @@ def command(
         --reason 'decodes some JPEGs upside down' --to mirror
     """
     if dry_run:
-        click.echo(yank_text(packages, reason), nl=False)
+        write(yank_text(packages, reason), nl=False)
         return
     place = open_place(project, to, label) if to else None
     path = write_yank(project, place, packages, reason)
-    click.echo(f"wrote {path.relative_to(project.root)}: commit it")
+    write(f"wrote {path.relative_to(project.root)}: commit it")
     if place is not None:
         apply_hotfixes(project, place)
-        click.echo(f"applied: {place.address}")
+        write(f"applied: {place.address}")

@@ -16,16 +16,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
-import requests
 from rattler import Channel, ChannelConfig, Config, RepoDataRecord
 from rattler.exceptions import GatewayError, InvalidChannelError
 from rattler.networking.client import Client
 from rattler.platform import Subdir as RattlerSubdir
-from rattler.repo_data.gateway import Gateway, GatewayQueryResult, SourceConfig
+from rattler.repo_data.gateway import Gateway, GatewayQueryResult
 
-from generator.errors import SelectionError, StorageError
+from generator.errors import SelectionError, StorageError, UnreachableError
 from generator.explaining.condarc import Condarc
 from generator.explaining.facts import facts
+from generator.transport import HttpPolicy, open_session, typed
+from generator.transport.gateway import open_client, open_gateway
 from generator.urls import local_path, public_url
 
 #: conda's default for names without a host (conda config channel_alias)
@@ -92,11 +93,7 @@ class Channels:
                 where=str(self._access.cache),
                 next_step="give yourself the right to write there",
             ) from error
-        return Gateway(
-            cache_dir=self._access.cache,
-            default_config=SourceConfig(cache_action=action),
-            client=self._client,
-        )
+        return open_gateway(cache=self._access.cache, action=action, client=self._client)
 
     def gateway(self, source: Source) -> Gateway:
         """Return the gateway that has the records of a usable source."""
@@ -231,19 +228,20 @@ class Channels:
             return "unreachable", "nothing of it is cached, and --offline was asked for"
         try:
             statuses = [self._status(f"{url}{place}/repodata.json") for place in ("noarch", subdir)]
-        except requests.RequestException as error:
-            return "unreachable", f"{type(error).__name__} at {public_url(url)}"
+        except UnreachableError as error:
+            return "unreachable", f"{error.what} at {public_url(url)}"
         return _meaning(statuses, said)
 
     def _status(self, address: str) -> int:
         condarc = self._access.condarc
-        with requests.get(
-            address,
-            timeout=self._access.timeout,
-            stream=True,
-            proxies=dict(condarc.proxies),
-            verify=condarc.verify,
-        ) as answer:
+        policy = HttpPolicy(answer_seconds=self._access.timeout)
+        with (
+            typed(address),
+            open_session(policy) as session,
+            session.get(
+                address, stream=True, proxies=dict(condarc.proxies), verify=condarc.verify
+            ) as answer,
+        ):
             return answer.status_code
 
 
@@ -255,9 +253,9 @@ def _client(access: Access) -> Client:
     if proxies:
         lines += ["[proxy-config]", *(f"{key} = {json.dumps(url)}" for key, url in proxies.items())]
     if not lines:
-        return Client.default_client(max_retries=1, timeout=access.timeout)
+        return open_client(access.timeout)
     config = Config.from_toml("\n".join(lines))
-    return Client.from_config(config, max_retries=1, timeout=access.timeout)
+    return Client.from_config(config, max_retries=0, timeout=access.timeout)
 
 
 def _meaning(statuses: Sequence[int], said: str) -> tuple[State, str]:

@@ -6,7 +6,6 @@ can give trees of files.
 
 from __future__ import annotations
 
-import json
 import platform
 import re
 import struct
@@ -20,7 +19,8 @@ from pydantic import ConfigDict
 from rattler import Subdir as RattlerSubdir
 
 from generator.datafiles import subdirs
-from generator.errors import SelectionError
+from generator.documents import limits, load_json, read_bytes
+from generator.errors import MalformedError, SelectionError
 from generator.explaining.facts import common_virtual_packages, jetpacks
 from generator.testing import Machine
 
@@ -257,8 +257,8 @@ def _conda(root: Path, environment: Mapping[str, str]) -> tuple[str, str]:
         for pattern in ("conda-[0-9]*.json", "python-[0-9]*.json"):
             for path in sorted((below / "conda-meta").glob(pattern)):
                 try:
-                    record = json.loads(path.read_text(encoding="utf-8"))
-                except (OSError, ValueError):
+                    record = load_json(read_bytes(path, limits().json.bytes), str(path))
+                except (OSError, MalformedError):
                     continue
                 if not isinstance(record, dict):
                     continue

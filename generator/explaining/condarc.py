@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
+from generator.documents import limits, load_yaml, read_bytes
+from generator.errors import MalformedError
 from generator.explaining.reading_text import decoded
 
 #: places in ascending priority (conda docs, "Using the .condarc conda configuration file",
@@ -95,8 +94,9 @@ def _load(root: Path, place: str) -> Iterator[dict[str, Any]]:
     paths = sorted(path.parent.glob(path.name)) if "*" in path.name else [path]
     for each in paths:
         try:
-            loaded = YAML(typ="safe").load(decoded(each.read_bytes()))
-        except (OSError, ValueError, YAMLError):
+            content = read_bytes(each, limits().yaml.bytes)
+            loaded = load_yaml(decoded(content), str(each))
+        except (OSError, ValueError, MalformedError):
             continue
         if isinstance(loaded, dict):
             yield loaded

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from rattler import RepoDataRecord
 
@@ -54,7 +54,9 @@ def _packages(asked: Request, given: Request) -> Iterator[str]:
     changed: dict[str, list[str]] = {"version": [], "build": [], "channel": []}
     for spec in (*asked.specs, *(s for s in asked.beside if s not in given.beside)):
         name = name_of(spec)
-        others = (facts().renames.get(name), facts().cpu_instead.get(name))
+        known = facts()
+        others = [known.renames.get(name), known.cpu_instead.get(name)]
+        others.append(_compiler(name, asked.exported, theirs))
         new = next((each for each in (name, *others) if each and each in theirs), None)
         if new is None:
             if spec in asked.specs:
@@ -73,12 +75,27 @@ def _packages(asked: Request, given: Request) -> Iterator[str]:
         yield f"without {_all(gone)}"
     if added := [spec for name, spec in theirs.items() if name not in taken]:
         yield f"with {_all(added)}"
+    yield from _changed(changed, asked.exported)
+
+
+def _changed(changed: Mapping[str, Sequence[str]], exported: str) -> Iterator[str]:
+    """Say of which packages the version, the build or the channel is another one."""
     if names := changed["version"]:
         yield f"with {'other versions' if names[1:] else 'another version'} of {_all(names)}"
-    if names := changed["build"]:
+    if changed["build"] and exported:
+        yield f"without the builds of {exported}"
+    elif names := changed["build"]:
         yield f"with any {'builds' if names[1:] else 'build'} of {_all(names)}"
     if names := changed["channel"]:
         yield f"{_all(names)} from any channel"
+
+
+def _compiler(name: str, exported: str, theirs: Iterable[str]) -> str | None:
+    """Return what stands for another platform's compiler package, ``gcc_linux-aarch64``."""
+    stem = name.removesuffix(f"_{exported}")
+    if not exported or stem == name:
+        return None
+    return next((each for each in theirs if each.startswith(f"{stem}_")), None)
 
 
 def _lost(spec: str, given: str) -> Iterator[str]:

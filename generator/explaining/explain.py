@@ -181,6 +181,7 @@ def _offer(request: Request, found: tuple[Finding, ...], context: Context) -> Of
     ]
     cuda = [finding for finding in found if finding.virtual == "__cuda"]
     return Offer(
+        subdir=machine.subdir,
         ours="" if _silence(context) else context.ours,
         base=tuple(name for name in context.base if _answers(name, context)),
         native=context.native if request.subdir != context.native else "",
@@ -227,6 +228,11 @@ def _notes(
     """Say what no virtual package and no cause tells, where it is about this request."""
     if outcome != "works" and context.ours not in request.searched and (why := _silence(context)):
         yield f"{why}, so nothing of it is suggested; --channel names another"
+    if request.exported not in {"", context.machine.subdir}:
+        yield (
+            f"it is an export of {request.exported}: its prefix, its builds and its compilers' "
+            "names are of that platform, and are left out"
+        )
     if outcome != "works" and only_switches(request):
         needless = [name_of(spec) for spec in request.specs if is_switch(name_of(spec))]
         yield (

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from generator.documents import limits, read_bytes
 from generator.errors import SelectionError
 from generator.explaining.facts import facts
 from generator.explaining.reading_commands import read_command, specs_of
@@ -57,7 +58,7 @@ class Reader:
                 return tuple(self._file(stripped, files.content(stripped), files))
             if (path := _path(stripped, self.folder)) is not None:
                 around = replace(files, folder=path.parent)
-                return tuple(self._file(str(path), decoded(path.read_bytes()), around))
+                return tuple(self._file(str(path), decoded(_content(path)), around))
             found = list(typed(stripped, anywhere=True))
             if found and not is_message(stripped):
                 steps = [each for line in found for each in read_command(line, files=files)]
@@ -169,6 +170,15 @@ def _refuse_other_commands(line: str) -> None:
             where=line,
             next_step=EXAMPLE,
         )
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return read_bytes(path, limits().yaml.bytes)
+    except OSError as error:
+        raise SelectionError(
+            f"cannot be read: {error.strerror}", where=str(path), next_step=EXAMPLE
+        ) from error
 
 
 def _path(text: str, folder: Path) -> Path | None:

@@ -6,9 +6,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
+from generator.documents import load_yaml
 from generator.errors import SelectionError
 from generator.explaining.facts import facts
 from generator.explaining.reading_files import Files
@@ -22,10 +20,7 @@ PIP_SECTION = "the pip section"
 
 def loaded(content: str, where: str) -> dict[str, Any]:
     """Return a YAML document's mapping; raises SelectionError."""
-    try:
-        document = YAML(typ="safe").load(content.lstrip("\ufeff"))
-    except (YAMLError, ValueError) as error:
-        raise SelectionError(f"not YAML: {error}", where=where, next_step=EXAMPLE) from error
+    document = load_yaml(content.lstrip("\ufeff"), where, refuse=SelectionError, next_step=EXAMPLE)
     return document if isinstance(document, dict) else {}
 
 

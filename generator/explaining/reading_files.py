@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-import requests
-
-from generator.errors import SelectionError, UnreachableError
+from generator.documents import read_bytes
+from generator.errors import SelectionError, UnreachableError, UnsafeArchiveError
 from generator.explaining.reading_text import decoded
 from generator.explaining.shell import EXAMPLE
+from generator.transport import HttpPolicy, open_session, read_body, typed
 from generator.urls import masked
 
 #: bytes of an environment file at an address, and seconds for it
@@ -49,7 +49,7 @@ class Files:
         for path in self._places(name):
             if path.is_file():
                 try:
-                    return decoded(path.read_bytes())
+                    return decoded(read_bytes(path, _LARGEST))
                 except OSError as error:
                     raise _unreadable(path, error.strerror or str(error)) from error
         raise _unreadable(self.folder / name, "no such file")
@@ -82,16 +82,16 @@ def _unreadable(path: Path, why: str) -> SelectionError:
 
 def _fetched(url: str) -> str:
     try:
-        with requests.get(url, timeout=_PATIENCE, stream=True) as answer:
-            answer.raise_for_status()
-            return decoded(answer.raw.read(_LARGEST, decode_content=True))
-    except requests.HTTPError as error:
-        raise SelectionError(
-            f"HTTP {error.response.status_code}", where=masked(url), next_step=EXAMPLE
-        ) from error
-    except (requests.RequestException, OSError) as error:
+        policy = HttpPolicy(answer_seconds=_PATIENCE)
+        with typed(url), open_session(policy) as session:
+            answer = session.get(url, stream=True)
+            content = read_body(answer, _LARGEST, url)
+    except (UnreachableError, UnsafeArchiveError) as error:
         raise UnreachableError(
-            f"the file did not come ({type(error).__name__})",
+            f"the file did not come: {error.what}",
             where=masked(url),
             next_step="download it, and give the file",
         ) from error
+    if not answer.ok:
+        raise SelectionError(f"HTTP {answer.status_code}", where=masked(url), next_step=EXAMPLE)
+    return decoded(content)

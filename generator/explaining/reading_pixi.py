@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from generator.documents import load_toml
 from generator.errors import SelectionError
 from generator.explaining.reading_pip import PipRequest
 from generator.explaining.request import Request, spec_of
@@ -21,10 +21,7 @@ def read_manifest(content: str, *, where: str, subdir: str) -> list[Request | Pi
         SelectionError: it is no TOML, or no manifest of pixi.
 
     """
-    try:
-        document = tomllib.loads(content)
-    except tomllib.TOMLDecodeError as error:
-        raise SelectionError(f"not TOML: {error}", where=where, next_step=EXAMPLE) from error
+    document = load_toml(content, where, refuse=SelectionError, next_step=EXAMPLE)
     tool = document.get("tool")
     manifest = tool.get("pixi", {}) if isinstance(tool, dict) else document
     workspace = manifest.get("workspace") or manifest.get("project")

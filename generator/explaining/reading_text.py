@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 import codecs
-import json
 import re
 import shlex
 from typing import Any
 
+from generator.documents import load_json
+from generator.errors import MalformedError
 from generator.explaining.facts import facts
 
 #: byte order marks (Unicode 15, section 23.8); UTF-16's is a part of UTF-32's
@@ -80,15 +81,19 @@ def _documents(text: str) -> list[dict[str, Any]]:
     if 0 <= begin < end:
         candidates.append(text[begin : end + 1])
     for candidate in candidates[:20]:
-        for read in (json.loads, ast.literal_eval):
+        for read in (_json, ast.literal_eval):
             try:
                 value = read(candidate)
-            except (ValueError, SyntaxError, MemoryError, RecursionError):
+            except (MalformedError, ValueError, SyntaxError, MemoryError, RecursionError):
                 continue
             if isinstance(value, dict) and value not in found:
                 found.append(value)
             break
     return found
+
+
+def _json(text: str) -> Any:
+    return load_json(text, "the text")
 
 
 def _lines_of(document: dict[str, Any]) -> str:

@@ -213,10 +213,8 @@ def rooms(request: Request, ours: str, base: Sequence[str]) -> list[Request]:
         found.append(replace(request, channels=(ours, *request.channels, *missing)))
     if missing:
         found.append(replace(request, channels=(*request.channels, *missing)))
-    if request.strict and request.client == "pixi":
-        # a workspace's priority is no part of a pixi command, but the order of channels is
-        found += [replace(each, channels=(*base, *each.channels)) for each in found if base]
-    elif request.strict:
+    # a workspace's priority is no part of a pixi command
+    if request.strict and request.client != "pixi":
         found += [replace(each, strict=False) for each in found]
     return list(dict.fromkeys(found))
 

@@ -11,7 +11,7 @@ from generator.explaining.differing import accelerator, wants_gpu
 from generator.explaining.facts import facts
 from generator.explaining.findings import Finding
 from generator.explaining.records import accelerator_of
-from generator.explaining.request import Request, name_of
+from generator.explaining.request import Request, name_of, parsed
 from generator.explaining.searching import Search, Suggestion, rooms
 from generator.explaining.wishes import Wish, is_switch, wishes
 
@@ -23,6 +23,8 @@ SHOWN: Final = 3
 class Offer:
     """What may be suggested beside the request's own channels and machine."""
 
+    #: where it is installed
+    subdir: str
     #: our channel, "" where it cannot be suggested
     ours: str
     #: the channels that ours needs beside it
@@ -44,7 +46,7 @@ def suggestions(
 
     Beside them, for who asked for a GPU and is given none: the command with a driver that has one.
     """
-    asked = _meant(_called(request, found))
+    asked = _meant(_called(_of_here(request, offer.subdir), found))
     wanted = wishes(asked)
     shown = _best(asked, wanted, offer, search)
     best = shown[0] if shown else None
@@ -82,6 +84,21 @@ def with_driver(request: Request, offer: Offer, search: Search) -> Suggestion | 
         if found is not None and accelerator(found.solution).startswith("cuda"):
             return found
     return None
+
+
+def _of_here(request: Request, subdir: str) -> Request:
+    """Leave out of another platform's export what is that platform's: builds, compilers' names."""
+    if request.exported in {"", subdir}:
+        return request
+    mark = f"_{request.exported}"
+    specs = []
+    for spec in request.specs:
+        name, wanted = name_of(spec), parsed(spec)
+        version = str(wanted.version or "*").removesuffix(".*").removeprefix("==")
+        head, separator, _ = spec.rpartition("::")
+        plain = spec if wanted.build is None else f"{head}{separator}{name}={version}"
+        specs.append(plain.replace(mark, f"_{subdir}") if name.endswith(mark) else plain)
+    return replace(request, specs=tuple(specs))
 
 
 def _called(request: Request, found: tuple[Finding, ...]) -> Request:

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import TypeAdapter, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
+from generator.documents import limits, load_yaml, read_bytes
 from generator.errors import FeedstockError
 from generator.feedstock.declaration import Feedstock, SubdirName
 
@@ -29,17 +28,18 @@ def read_feedstock(path: Path) -> Feedstock:
 
     """
     try:
-        raw = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        raw = load_yaml(
+            read_bytes(path, limits().yaml.bytes), str(path), refuse=FeedstockError, next_step=_NEXT
+        )
     except FileNotFoundError as error:
         raise FeedstockError(
             "there is no such file",
             where=str(path),
             next_step="run armtorch in the folder of a feedstock, or name it with --feedstock",
         ) from error
-    except (OSError, YAMLError, RecursionError, ValueError, KeyError) as error:
-        # ruamel lets through what Python says of a date like 2026-13-01 or of `!!int x`
+    except OSError as error:
         raise FeedstockError(
-            f"not readable as YAML: {error}", where=str(path), next_step=_NEXT
+            f"cannot be read: {error}", where=str(path), next_step=_NEXT
         ) from error
     try:
         feedstock = _ADAPTER.validate_python(raw)

@@ -23,7 +23,8 @@ from generator.inspecting.properties import (
     judge_properties,
     judge_text,
 )
-from generator.inspecting.reading import read_binary
+from generator.inspecting.reading import read_binary, read_library
+from generator.inspecting.symbols import Symbols
 from generator.inspecting.windows import WindowsLoader
 from generator.model.floor import FLOORS, RaisedFloor
 from generator.model.python_build import PythonBuild
@@ -49,7 +50,14 @@ class PackageAudit:
     >>> audit.finish(["libstdcxx >=13", "__glibc >=2.28"]).check()  # doctest: +SKIP
     """
 
-    def __init__(self, package: str, *, subdir: Subdir, python: PythonBuild | None = None) -> None:
+    def __init__(
+        self,
+        package: str,
+        *,
+        subdir: Subdir,
+        python: PythonBuild | None = None,
+        symbols: bool = False,
+    ) -> None:
         self._package, self._subdir, self._python = package, subdir, python
         self._table: SonameTable = sonames(subdir.name)
         self._files: dict[str, Binary | None] = {}
@@ -57,6 +65,8 @@ class PackageAudit:
         #: installed path -> path in the package
         self._packaged: dict[str, str] = {}
         self._findings: list[Finding] = []
+        #: by installed path; None where they are not to be read
+        self._symbols: dict[str, Symbols] | None = {} if symbols else None
 
     def file(
         self, path: str, size: int, opener: Callable[[], AbstractContextManager[BinaryIO]]
@@ -77,7 +87,7 @@ class PackageAudit:
                     content = stream.read(_LONGEST_TEXT)
                     self._findings += filter(None, [judge_text(place, content)])
                     return
-                slices = read_binary(stream, size, path)
+                slices = self._read(stream, size, path)
         except LinkageError as error:
             self._find(rules.CORRUPT, place, error.what)
             return
@@ -90,6 +100,14 @@ class PackageAudit:
             self._files[place] = ours
         elif foreign:
             self._find(rules.MACHINE, place, f"it is for {', '.join(foreign)}, not {wanted}")
+
+    def _read(self, stream: BinaryIO, size: int, path: str) -> tuple[Binary, ...]:
+        if self._symbols is None:
+            return read_binary(stream, size, path)
+        slices, symbols = read_library(stream, size, path, self._subdir.binary_machine)
+        if symbols is not None:
+            self._symbols[self._place(path)] = symbols
+        return slices
 
     def link(self, path: str, target: str) -> None:
         """Take one symbolic link: its path in the package, and its target as it is written."""
@@ -152,6 +170,7 @@ class PackageAudit:
                 Provider(one.library, one.package or self._package, one.path)
                 for one in judging.providers
             ),
+            symbols=MappingProxyType(self._symbols or {}),
         )
 
     def _place(self, path: str) -> str:

@@ -16,6 +16,7 @@ from generator.datafiles import DATA, load_data, subdirs
 from generator.errors import DataError, LinkageError
 from generator.inspecting.binary import Binary
 from generator.inspecting.rules import RULES, Rule, Severity
+from generator.inspecting.symbols import Symbols
 
 _FILE: Final = "linkage_policy.yaml"
 _CLOSED: Final = ConfigDict(extra="forbid")
@@ -82,6 +83,8 @@ class AuditReport:
     paths: frozenset[str] = field(repr=False)
     #: who provides what its binaries ask for
     providers: frozenset[Provider] = field(default=frozenset(), repr=False)
+    #: what its libraries export and ask for, where that was read; installed path -> symbols
+    symbols: Mapping[str, Symbols] = field(default_factory=dict, repr=False)
 
     @property
     def errors(self) -> tuple[Finding, ...]:

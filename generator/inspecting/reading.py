@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import BinaryIO, Final
 
 from generator.inspecting import elf, macho, pe
@@ -38,14 +40,26 @@ def read_binary(
 
     """
     magic = stream.read(4)
-    if not (magic == elf.MAGIC or magic in macho.MAGICS or magic.startswith(pe.MAGIC)):
+    if not _begins_like_one(magic):
         return ()
-    if seeks or isinstance(stream, io.BytesIO) or _is_file(stream):
-        return _read(magic, Window(stream, size, path))
-    with tempfile.TemporaryFile() as copy:
-        copy.write(magic)
-        shutil.copyfileobj(stream, copy, _CHUNK)
-        return _read(magic, Window(copy, size, path))
+    with _window(magic, stream, size, path, seeks=seeks) as window:
+        return _read(magic, window)
+
+
+def read_library(
+    stream: BinaryIO, size: int, path: str, machine: str
+) -> tuple[tuple[Binary, ...], Symbols | None]:
+    """Read a file's loader headers and its symbols for one machine, from any stream.
+
+    Raises:
+        LinkageError: as `read_binary` and `read_symbols`.
+
+    """
+    magic = stream.read(4)
+    if not _begins_like_one(magic):
+        return (), None
+    with _window(magic, stream, size, path) as window:
+        return _read(magic, window), _symbols(magic, window, machine)
 
 
 def read_symbols(
@@ -67,12 +81,35 @@ def read_symbols(
     """
     stream.seek(0)
     magic = stream.read(4)
-    window = Window(stream, size, path)
+    return _symbols(magic, Window(stream, size, path), machine, headers=headers)
+
+
+def _symbols(
+    magic: bytes, window: Window, machine: str, *, headers: bool = False
+) -> Symbols | None:
     if magic == elf.MAGIC:
         return read_elf_symbols(window, headers=headers)
     if magic in macho.MAGICS:
         return read_macho_symbols(window, machine)
     return read_pe_symbols(window) if magic.startswith(pe.MAGIC) else None
+
+
+def _begins_like_one(magic: bytes) -> bool:
+    return magic == elf.MAGIC or magic in macho.MAGICS or magic.startswith(pe.MAGIC)
+
+
+@contextmanager
+def _window(
+    magic: bytes, stream: BinaryIO, size: int, path: str, *, seeks: bool = False
+) -> Iterator[Window]:
+    """Give a window over a stream whose first bytes were read."""
+    if seeks or isinstance(stream, io.BytesIO) or _is_file(stream):
+        yield Window(stream, size, path)
+        return
+    with tempfile.TemporaryFile() as copy:
+        copy.write(magic)
+        shutil.copyfileobj(stream, copy, _CHUNK)
+        yield Window(copy, size, path)
 
 
 def _read(magic: bytes, window: Window) -> tuple[Binary, ...]:

@@ -154,6 +154,12 @@ TWO_RUNTIMES: Final = Rule(
     title="packages installed together load two of what there may be only one",
     fix="drop the bundled copy and link to the dependency's (design D3)",
 )
+UNMET: Final = Rule(
+    id="L-023",
+    severity="error",
+    title="a library needs symbols that the torch beside it does not have",
+    fix="pair it with a torch that has them: run armtorch update, which reads both (design D14)",
+)
 
 RULES: Final = (
     MACHINE,
@@ -178,4 +184,5 @@ RULES: Final = (
     ABSOLUTE_NAME,
     BUILD_FOLDER,
     TWO_RUNTIMES,
+    UNMET,
 )

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+import posixpath
 from collections.abc import Iterable, Iterator, Sequence
 
 from generator.inspecting import rules
 from generator.inspecting.findings import AuditReport, Finding, linkage_policy
+from generator.inspecting.pairing import Asking, unmet
 from generator.inspecting.properties import copy_of, library_names
+from generator.inspecting.symbols import Symbols
+from generator.matrix import PROJECTS
 from generator.model.subdir import Subdir
 from generator.naming import SonameTable, sonames
 
@@ -26,7 +31,7 @@ def audit_together(reports: Iterable[AuditReport], *, subdir: Subdir) -> tuple[F
     those = tuple(reports)
     table = sonames(subdir.name)
     policy = linkage_policy()
-    found = [*_names(those, table), *_only_one(those, table)]
+    found = [*_names(those, table), *_only_one(those, table), *_unmet(those)]
     return tuple(
         policy.judge(one, package=package, subdir=subdir.name)
         for package, one in sorted(found, key=lambda row: (row[1].rule.id, row[1].name))
@@ -81,6 +86,43 @@ def _only_one(reports: Sequence[AuditReport], table: SonameTable) -> Iterator[tu
                     what=f"{len(places)} of {group.what}: {_places(sorted(places))}",
                 ),
             )
+
+
+class _Installed:
+    """The libraries of some packages by file name, all of them read."""
+
+    def __init__(self, reports: Iterable[AuditReport]) -> None:
+        self._symbols = {
+            posixpath.basename(path): symbols
+            for report in reports
+            for path, symbols in sorted(report.symbols.items())
+        }
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._symbols)
+
+    def symbols(self, name: str) -> Symbols | None:
+        return self._symbols.get(name)
+
+
+def _unmet(reports: Sequence[AuditReport]) -> Iterator[tuple[str, Finding]]:
+    """Find what companions ask of torch's libraries in vain, by all of their bytes (D14)."""
+    torch = _Installed(r for r in reports if PROJECTS.get(r.package) == "torch")
+    for report in reports if torch.names else ():
+        if PROJECTS.get(report.package) == "torch":
+            continue
+        asking = [
+            Asking.of(path, report.binaries[path], symbols)
+            for path, symbols in sorted(report.symbols.items())
+            if path in report.binaries
+        ]
+        lacking = unmet(asking, _Installed([report]), torch)
+        for path, those in itertools.groupby(lacking, key=lambda each: each.path):
+            symbols = [each.symbol for each in those]
+            more = f" and {len(symbols) - 5} more" if len(symbols) > 5 else ""
+            what = f"no library of torch's has {', '.join(symbols[:5])}{more}"
+            yield report.package, Finding(rule=rules.UNMET, file=path, what=what)
 
 
 def _places(places: Iterable[tuple[str, str]]) -> str:

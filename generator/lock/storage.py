@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from generator import atomic
 from generator.datafiles import describe
+from generator.documents import limits, load_yaml, read_text
 from generator.errors import LockError
+from generator.lock.consistency import inconsistencies
 from generator.lock.document import SCHEMA, digest_of, to_text
 from generator.model.cell import Lock
 
@@ -29,7 +29,7 @@ def read_lock(path: Path) -> Lock:
 
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path, limits().yaml.bytes)
     except FileNotFoundError:
         return Lock()
     except (OSError, UnicodeDecodeError) as error:
@@ -39,11 +39,7 @@ def read_lock(path: Path) -> Lock:
 
 def parse_lock(text: str, *, where: str) -> Lock:
     """Read a lock's text; raises as :func:`read_lock` does."""
-    try:
-        raw = YAML(typ="safe").load(text)
-    except (YAMLError, RecursionError, ValueError, KeyError) as error:
-        # ruamel lets through what Python says of a date like 2026-13-01 or of `!!int x`
-        raise LockError(f"not YAML: {error}", where=where, next_step=_ANEW) from error
+    raw = load_yaml(text, where, refuse=LockError, next_step=_ANEW)
     if not isinstance(raw, dict) or type(raw.get("schema")) is not int:
         raise LockError("not a lock: there is no schema number", where=where, next_step=_ANEW)
     if raw["schema"] > SCHEMA:
@@ -69,14 +65,8 @@ def parse_lock(text: str, *, where: str) -> Lock:
         lock = _ADAPTER.validate_python(content)
     except ValidationError as error:
         raise LockError(describe(error), where=where, next_step=_ANEW) from error
-    for cell in lock.cells:
-        for wheel in cell.wheels:
-            if wheel.metadata not in lock.metadata:
-                raise LockError(
-                    f"{wheel.filename} refers to METADATA that the lock does not have",
-                    where=where,
-                    next_step=_ANEW,
-                )
+    if (why := next(inconsistencies(lock), None)) is not None:
+        raise LockError(why, where=where, next_step=_ANEW)
     return lock
 
 

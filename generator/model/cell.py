@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from generator.model.fields import AcceleratorText
 from generator.model.held import Held
+from generator.model.names import (
+    BuildKey,
+    Day,
+    FileName,
+    LineName,
+    MemberPath,
+    PackageText,
+    Sha256,
+    ShownText,
+    Size,
+    VersionText,
+    one_line,
+)
 from generator.model.python_build import PythonBuild
 from generator.model.wheel import Fill, Metadata, Project, Wheel
 
+#: a Python build as text
+PythonText = Annotated[str, Field(pattern=r"^[0-9]{1,2}\.[0-9]{1,3}t?$")]
 TrainName = Literal["stable", "rc", "nightly"]
 #: why something is not in a cell (design D7 keeps the three apart): upstream does not serve it,
 #: upstream does not answer, upstream's answer makes no sense, it cannot work beside the rest
@@ -28,10 +43,10 @@ class Equivalent:
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    member: str
+    member: MemberPath
     rule: EquivalenceRule
     #: sha256 of the member with what the rule ignores blanked out; equal for every Python
-    normalised_sha256: str
+    normalised_sha256: Sha256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,15 +56,15 @@ class Sharing:
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     #: the Python whose wheel ``libtorch`` is taken from (the lowest ordinary one)
-    reference: str
+    reference: PythonText
     #: members with one sha256 in every wheel
-    members: int
+    members: Size
     #: their uncompressed bytes
-    bytes: int
+    bytes: Size
     #: sha256 over ``path,sha256,size`` lines of the shared members, sorted
-    digest: str
+    digest: Sha256
     #: members that differ or exist for one Python only, ``{abi}``-free literal paths, sorted
-    per_python: tuple[str, ...]
+    per_python: tuple[MemberPath, ...]
     equivalent: tuple[Equivalent, ...] = ()
 
 
@@ -60,12 +75,16 @@ class Absence:
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     #: conda package name, or "" for the whole cell
-    package: str
+    package: PackageText | Literal[""]
     reason: AbsenceReason
     #: plain words with the evidence
-    detail: str
+    detail: ShownText
     #: the Python it is missing for; "" for all
-    python: str = ""
+    python: PythonText | Literal[""] = ""
+
+    def __post_init__(self) -> None:
+        """Keep what others say of themselves to one line."""
+        object.__setattr__(self, "detail", one_line(self.detail))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,9 +97,9 @@ class Candidate:
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     #: 1 for the first one seen of this version, one more each time a file's bytes changed
-    number: int
+    number: Annotated[int, Field(ge=1)]
     #: the day (UTC) of its newest wheel, by the index, else the day it was first seen
-    date: str
+    date: Day
 
     def __str__(self) -> str:
         return f"candidate {self.number} of {self.date}"
@@ -93,26 +112,26 @@ class Cell:
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     #: ``2.10``, ``legacy-2.8``, ``nightly``
-    line: str
+    line: LineName
     train: TrainName
-    subdir: str
+    subdir: LineName
     accelerator: AcceleratorText
     #: project -> version; a project that is left out has an Absence
-    trio: dict[Project, str]
+    trio: dict[Project, VersionText]
     #: what the base channel lacks and torch asks for -> version
-    fill: dict[Fill, str] = field(default_factory=dict)
+    fill: dict[Fill, VersionText] = field(default_factory=dict)
     wheels: tuple[Wheel, ...] = ()
     sharing: Sharing | None = None
     absent: tuple[Absence, ...] = ()
     #: newer releases of its projects that are not served here, and wheels that are left out
     held: tuple[Held, ...] = ()
     #: torch's own libraries in the wheel that C++ consumers link, sorted file names
-    libraries: tuple[str, ...] = field(default=())
+    libraries: tuple[FileName, ...] = field(default=())
     #: rc and nightly only
     candidate: Candidate | None = None
     #: the day (UTC) since which an index of the cell does not answer; what stands here is what it
     #: had before
-    unreachable_since: str = ""
+    unreachable_since: Day = ""
 
     @property
     def torch(self) -> str:
@@ -173,9 +192,9 @@ class BuildNumber:
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    number: int
+    number: Annotated[int, Field(ge=0, lt=10_000)]
     #: sha256 over recipe, build.py, map rows and wheel hashes, the number itself left out
-    digest: str
+    digest: Sha256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,10 +204,14 @@ class CellAbsence:
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     train: TrainName
-    subdir: str
-    accelerator: str
+    subdir: LineName
+    accelerator: LineName
     reason: AbsenceReason
-    detail: str
+    detail: ShownText
+
+    def __post_init__(self) -> None:
+        """Keep what others say of themselves to one line."""
+        object.__setattr__(self, "detail", one_line(self.detail))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,9 +241,9 @@ class Lock:
 
     cells: tuple[Cell, ...] = ()
     #: sha256 of a METADATA file -> what it says
-    metadata: dict[str, Metadata] = field(default_factory=dict)
+    metadata: dict[Sha256, Metadata] = field(default_factory=dict)
     #: ``<line>/<package>`` -> build number
-    builds: dict[str, BuildNumber] = field(default_factory=dict)
+    builds: dict[BuildKey, BuildNumber] = field(default_factory=dict)
     #: whole cells that the feedstock asks for and upstream does not serve
     absent: tuple[CellAbsence, ...] = ()
     #: torch releases that are held back, by the place they would have been for

@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import ConfigDict
 
 from generator.model.fields import PythonBuildText
+from generator.model.names import Day, PackageText, Sha256, ShownText, VersionText, one_line
 
 #: what a finding is about. Seen by `update`:
 #: ``patch``: a text patch that the release still needs finds nothing to patch
@@ -53,11 +54,16 @@ class Finding:
 
     kind: FindingKind
     #: plain words with the evidence; stands in the lock, so it names no host and no local path
-    detail: str
+    detail: ShownText
     #: what a person can do about it, or what is waited for
-    next_step: str
+    next_step: ShownText
     #: the Python whose wheel it is about; None for the release as a whole
     python: PythonBuildText | None = None
+
+    def __post_init__(self) -> None:
+        """Keep what others say of themselves to one line."""
+        object.__setattr__(self, "detail", one_line(self.detail))
+        object.__setattr__(self, "next_step", one_line(self.next_step))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,16 +73,16 @@ class Held(Finding):
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     #: upstream's project
-    project: str
+    project: PackageText
     #: the release that is held back
-    version: str
+    version: VersionText
     #: the day (UTC) it was first held back on, ISO 8601
-    since: str
+    since: Day
     #: the version that is served in its place; "" where none is
-    instead: str = ""
+    instead: VersionText | Literal[""] = ""
     #: digest of armtorch's code and data that a build was judged with: it is tried again when that
     #: changes. "" for what `update` sees itself, and so looks at each time
-    judged_by: str = ""
+    judged_by: Sha256 | Literal[""] = ""
 
     @property
     def order(self) -> tuple[str, ...]:

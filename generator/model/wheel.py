@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from generator.model.fields import PythonBuildText
+from generator.model.names import (
+    ConsoleScript,
+    Glibc,
+    IndexName,
+    MemberPath,
+    Moment,
+    PackageText,
+    PlainText,
+    PlatformTag,
+    RequirementText,
+    Sha256,
+    ShownText,
+    Size,
+    SpecifierText,
+    VersionText,
+    WheelName,
+)
 from generator.model.python_build import PythonBuild
 
 #: upstream's name on PyPI of the three packages, which is also the key of a trio
@@ -27,34 +44,34 @@ class Wheel:
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     #: normalised project name on the index
-    project: str
-    version: str
-    filename: str
+    project: PackageText
+    version: VersionText
+    filename: WheelName
     #: ``pkg:pypi/torch@2.10.0?file_name=...``
-    purl: str
+    purl: ShownText
     #: bytes
-    size: int
-    sha256: str
+    size: Size
+    sha256: Sha256
     hash_origin: HashOrigin = "index"
     #: name of the index in feedstock.yaml
-    index: str
+    index: IndexName
     #: rc and nightly: when the index got it (ISO 8601), where it says so
-    uploaded: str = ""
+    uploaded: Moment = ""
     #: the Python it was built for; None for ``py3-none``
     python: PythonBuildText | None
     #: built for the stable ABI (PEP 384): serves ``python`` and all later ones with a GIL
     abi3: bool = False
     #: platform tags, ``manylinux_2_28_aarch64``
-    platforms: tuple[str, ...]
+    platforms: tuple[PlatformTag, ...]
     #: glibc it needs at least by its index in feedstock.yaml; "" for what the tags say
-    glibc: str = ""
+    glibc: Glibc = ""
     #: sha256 of METADATA, the key into the lock's ``metadata``
-    metadata: str
+    metadata: Sha256
     metadata_origin: MetadataOrigin
     #: sha256 of RECORD, read by range request
-    record: str
+    record: Sha256
     #: ``torchrun = torch.distributed.run:main``, sorted
-    console_scripts: tuple[str, ...] = ()
+    console_scripts: tuple[ConsoleScript, ...] = ()
 
     def serves(self, python: PythonBuild) -> bool:
         """Whether this wheel is one for ``python``."""
@@ -77,13 +94,13 @@ class Metadata:
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    name: str
-    version: str
-    summary: str = ""
-    requires_python: str = ""
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$")]
+    version: VersionText
+    summary: ShownText = ""
+    requires_python: SpecifierText = ""
     #: PEP 508, unevaluated, in the file's order without repeats
-    requires_dist: tuple[str, ...] = ()
-    license: str = ""
+    requires_dist: tuple[RequirementText, ...] = ()
+    license: PlainText = ""
     #: member paths of licence files inside the wheel, from License-File (PEP 639) and RECORD
-    license_files: tuple[str, ...] = ()
-    home: str = ""
+    license_files: tuple[MemberPath, ...] = ()
+    home: PlainText = ""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
 from typing import Final, Literal
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import SpecifierSet
+from packaging.requirements import Requirement
 from packaging.version import Version
 
 from generator.datafiles import DATA
+from generator.documents import holds, parse_requirement, parse_specifiers
 from generator.errors import DependencyError, MalformedError
 from generator.model.accelerator import Accelerator, ArmVariant
 from generator.model.python_build import PythonBuild
@@ -149,21 +148,8 @@ def unique(found: Iterable[RunDependency]) -> tuple[RunDependency, ...]:
     return tuple(kept.values())
 
 
-@cache
-def _requirement(text: str) -> Requirement:
-    """Every Python's wheel has the same few texts, and a recipe reads them for each variant."""
-    return Requirement(text)
-
-
 def _parse(text: str, metadata: Metadata) -> Requirement:
-    try:
-        return _requirement(text)
-    except InvalidRequirement as error:
-        raise MalformedError(
-            f"Requires-Dist {text!r} is not a requirement (PEP 508): {error}",
-            where=f"METADATA of {metadata.name} {metadata.version}",
-            next_step="report it upstream; until then leave the release out in feedstock.yaml",
-        ) from error
+    return parse_requirement(text, f"METADATA of {metadata.name} {metadata.version}")
 
 
 def _holds(
@@ -177,7 +163,10 @@ def _holds(
     if requirement.marker is None:
         return True
     pythons = [python] if python is not None else _admitted(metadata)
-    answers = {build: requirement.marker.evaluate(_environment(subdir, build)) for build in pythons}
+    answers = {
+        build: holds(requirement, _environment(subdir, build), f"METADATA of {metadata.name}")
+        for build in pythons
+    }
     if len(set(answers.values())) == 1:
         return next(iter(answers.values()))
     wanted = ", ".join(str(build) for build, holds in answers.items() if holds)
@@ -191,7 +180,7 @@ def _holds(
 
 def _admitted(metadata: Metadata) -> list[PythonBuild]:
     """List the Pythons that Requires-Python admits; each minor stands as its last micro."""
-    admitted = SpecifierSet(metadata.requires_python)
+    admitted = parse_specifiers(metadata.requires_python, f"METADATA of {metadata.name}")
     minors = [m for m in name_map().python_minors if f"3.{m}.99" in admitted]
     return [PythonBuild(3, minor) for minor in minors]
 

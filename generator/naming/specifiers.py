@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from packaging.specifiers import InvalidSpecifier, Specifier, SpecifierSet
+from packaging.specifiers import Specifier
 from packaging.version import Version
 
-from generator.errors import MalformedError
+from generator.documents import parse_specifiers
 
 #: lower bounds first, then upper ones, then holes: how people write ranges
 _ORDER: Final = {"===": 0, "==": 0, "~=": 0, ">=": 1, ">": 1, "<": 2, "<=": 2, "!=": 3}
@@ -30,14 +30,7 @@ def conda_version_spec(specifier: str) -> str:
     '>=5.3.0,!=8.3.*'
 
     """
-    try:
-        parts = SpecifierSet(specifier)
-    except InvalidSpecifier as error:
-        raise MalformedError(
-            f"{specifier!r} is not a version specifier",
-            where="Requires-Dist or Requires-Python",
-            next_step="report it upstream; until then leave the release out in feedstock.yaml",
-        ) from error
+    parts = parse_specifiers(specifier, "Requires-Dist or Requires-Python")
     ordered = sorted(parts, key=lambda part: (_ORDER[part.operator], str(part)))
     return ",".join(_conda_part(part) for part in ordered)
 

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from generator.atomic import write_bytes, write_text
 from generator.errors import StorageError
 from generator.page.content import PageContent
+from generator.printing import shown, shown_json
 
 _PACKAGE: Final = Path(__file__).parents[1]
 _ASSETS: Final = ("style.css", "page.js", "icon.svg")
@@ -60,6 +61,8 @@ def _render(content: PageContent) -> dict[str, str]:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        # escaped for HTML after that; a Markup is ours
+        finalize=lambda value: shown(value) if type(value) is str else value,
     )
     environment.filters["size"] = size_text
     index = environment.get_template("index.html.jinja")
@@ -82,7 +85,7 @@ def _offers(content: PageContent) -> Markup:
         }
         for offer in content.offers
     ]
-    return htmlsafe_json_dumps(rows)
+    return Markup(shown_json(str(htmlsafe_json_dumps(rows))))  # noqa: S704 - escaped before
 
 
 def size_text(amount: int) -> str:

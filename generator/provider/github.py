@@ -13,15 +13,18 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-import requests
-
+from generator.documents import load_json
 from generator.errors import AbsentError, IntegrityError, MalformedError, UnreachableError
+from generator.model.names import one_line
+from generator.printing import append
+from generator.transport import open_session, read_body, typed
 
 API: Final = "https://api.github.com"
 _GONE: Final = (404, 410, 422)
 #: merging: the head moved, or the rules of the branch forbid it
 _REFUSED: Final = (405, 409)
-_SECONDS: Final = 30.0
+#: bytes of an answer at most
+_LONGEST: Final = 4 << 20
 
 
 def write_outputs(path: Path, values: Mapping[str, str]) -> None:
@@ -38,8 +41,7 @@ def write_outputs(path: Path, values: Mapping[str, str]) -> None:
 
 def write_summary(path: Path, text: str) -> None:
     """Append Markdown to the file that ``GITHUB_STEP_SUMMARY`` names."""
-    with path.open("a", encoding="utf-8", newline="\n") as file:
-        file.write(text.rstrip("\n") + "\n\n")
+    append(path, text.rstrip("\n") + "\n\n")
 
 
 def has_identity(environment: Mapping[str, str]) -> bool:
@@ -99,32 +101,28 @@ class GitHub:
         headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
-        try:
-            answer = requests.request(method, url, json=body, headers=headers, timeout=_SECONDS)
-        except requests.RequestException as error:
-            raise UnreachableError(str(error), where=url, next_step="try again later") from error
+        with typed(url), open_session() as session:
+            answer = session.request(method, url, json=body, headers=headers, stream=True)
+            content = read_body(answer, _LONGEST, url)
         if answer.status_code in _GONE:
             raise AbsentError(f"{answer.status_code}", where=url, next_step="check the name")
         if answer.status_code in _REFUSED:
             raise IntegrityError(
-                f"it is not merged: {_said(answer)}",
+                f"it is not merged: {_said(content)}",
                 where=url,
                 next_step="look at the pull request; the next run of update tries again",
             )
         if not answer.ok:
             raise UnreachableError(
-                f"{answer.status_code}: {_said(answer)}",
+                f"{answer.status_code}: {_said(content)}",
                 where=url,
                 next_step="try again later; GITHUB_TOKEN raises the limit of requests",
             )
-        try:
-            return answer.json()
-        except ValueError as error:
-            raise MalformedError("it is not JSON", where=url, next_step="try again") from error
+        return load_json(content, url, next_step="try again")
 
 
-def _said(answer: requests.Response) -> str:
-    return " ".join(answer.text.split())[:200]
+def _said(content: bytes) -> str:
+    return one_line(content.decode("utf-8", "replace"), 200)
 
 
 def _is_merged(found: Any, commit: str) -> bool:

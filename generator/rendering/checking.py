@@ -25,6 +25,7 @@ from ruamel.yaml.error import YAMLError
 
 from generator.datafiles import DATA
 from generator.errors import RenderError
+from generator.evaluating import evaluating
 from generator.model import Variant
 from generator.rendering.tree import RenderedTree
 from generator.rendering.workflow_checks import check_workflow, is_workflow
@@ -113,7 +114,8 @@ def _render(
         target_platform=subdir, build_platform=str(Subdir.current()), host_platform=subdir
     )
     try:
-        return recipe.render(config, RenderConfig(platform))
+        with evaluating():
+            return recipe.render(config, RenderConfig(platform))
     except RattlerBuildError as error:
         raise RenderError(
             f"rattler-build refuses it: {error}", where=where, next_step=_NEXT
@@ -160,7 +162,8 @@ def _check_alone(recipe: Stage0Recipe, path: Path, subdir: str, names: Iterable[
     beside = path.parent / "variants.yaml"
     jinja = JinjaConfig(PlatformConfig(target_platform=subdir, host_platform=subdir))
     try:
-        config = VariantConfig.from_file_with_context(beside, jinja)
+        with evaluating():
+            config = VariantConfig.from_file_with_context(beside, jinja)
     except RattlerBuildError as error:
         raise RenderError(
             f"rattler-build refuses it: {error}", where=str(beside), next_step=_NEXT

@@ -5,11 +5,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Literal
 
 from generator import atomic
-from generator.errors import StorageError
+from generator.errors import RenderError, StorageError
 from generator.rendering.tree import GENERATED, RenderedTree
 
 #: stale: other content than would be rendered; stray: nothing renders a file of that name
@@ -58,6 +58,7 @@ def write_tree(tree: RenderedTree, root: Path) -> tuple[Difference, ...]:
         StorageError: the folder cannot be written; the message names the file.
 
     """
+    _refuse_leaving(tree)
     _refuse_links(tree, root)
     changed = compare_tree(tree, root)
     for difference in changed:
@@ -67,6 +68,18 @@ def write_tree(tree: RenderedTree, root: Path) -> tuple[Difference, ...]:
         if difference.kind == "stray":
             _remove(root, difference.path)
     return changed
+
+
+def _refuse_leaving(tree: RenderedTree) -> None:
+    """Raise RenderError for a name that leads out of the folder; none can, as names are read."""
+    for name in tree.files:
+        parts = PurePosixPath(name).parts
+        if ".." in parts or PurePosixPath(name).is_absolute() or PureWindowsPath(name).drive:
+            raise RenderError(
+                "it would be written outside of the feedstock's folder",
+                where=name,
+                next_step="do not use this lock: somebody wrote it to do harm",
+            )
 
 
 def _refuse_links(tree: RenderedTree, root: Path) -> None:

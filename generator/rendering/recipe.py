@@ -15,6 +15,7 @@ from generator.rendering import templates
 from generator.rendering.conditions import Place, Row, condition, rows
 from generator.rendering.licenses import bundled_licenses, with_bundled
 from generator.rendering.requirements import constraint_specs, run_specs
+from generator.rendering.values import literal
 
 _HEAD = (
     "# yaml-language-server: $schema="
@@ -98,7 +99,7 @@ def _line_facts(inputs: RecipeInputs) -> dict[str, object]:
     cells, lock = inputs.cells, inputs.lock
     run = {Place.of(v): run_specs(v, cells[v.id], lock) for v in variants}
     constraints = {Place.of(v): constraint_specs(v) for v in variants}
-    scripts = {Place.of(v): v.wheels[0].console_scripts for v in variants}
+    scripts = {Place.of(v): [literal(s) for s in v.wheels[0].console_scripts] for v in variants}
     metadata = [lock.metadata[variant.wheels[0].metadata] for variant in variants]
     licences = {licence_of(each) for each in metadata}
     expression = one({licence.expression for licence in licences}, inputs, "licences")
@@ -108,11 +109,10 @@ def _line_facts(inputs: RecipeInputs) -> dict[str, object]:
         "run": list_lines(rows(run)),
         "run_constraints": list_lines(rows(constraints)),
         "entry_points": list_lines(rows(scripts)),
-        "license": with_bundled(expression, bundled_licenses(inputs.package, variants)),
+        "license": literal(with_bundled(expression, bundled_licenses(inputs.package, variants))),
         "license_unknown": next((repr(each.unknown)[:80] for each in licences if each.unknown), ""),
         "license_file": license_file(inputs, metadata),
-        "summary": metadata[0].summary,
-        "home": metadata[0].home,
+        "summary": literal(metadata[0].summary),
         "files": files,
         "site_packages": site_packages,
     }
@@ -165,7 +165,10 @@ def _sources(inputs: RecipeInputs) -> list[Row]:
     return [
         Row(
             condition(places, every),
-            (f"path: {_ROOT}/wheelhouse/{sha256[:16]}/{filename}", f"sha256: {sha256}"),
+            (
+                f"path: {literal(f'{_ROOT}/wheelhouse/{sha256[:16]}/{filename}')}",
+                f"sha256: {sha256}",
+            ),
         )
         for (sha256, filename), places in users.items()
     ]

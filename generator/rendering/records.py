@@ -24,6 +24,7 @@ from rattler_build import (
 
 from generator.atomic import write_text
 from generator.errors import RenderError
+from generator.evaluating import evaluating
 from generator.model import Variant
 from generator.rendering.tree import RenderedTree
 
@@ -84,7 +85,8 @@ def _record(recipe: Stage0Recipe, config: VariantConfig, variant: Variant) -> Na
     platform = PlatformConfig(
         target_platform=target, build_platform=str(Subdir.current()), host_platform=target
     )
-    (rendered,) = recipe.render(config, RenderConfig(platform))
+    with evaluating():
+        (rendered,) = recipe.render(config, RenderConfig(platform))
     said = rendered.recipe.to_dict()
     package, build, wanted = said["package"], said["build"], said.get("requirements", {})
     name = f"{package['name']}-{package['version']}-{build['string']}.conda"

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from rattler import Gateway
-
 from generator.datafiles import subdirs
 from generator.feedstock import Feedstock
 from generator.matrix import BaseVerdict, BlockedVariant, CellView, MatrixView
@@ -17,6 +15,7 @@ from generator.rendering import NamedRecord, render, tree_records, write_record_
 from generator.stages.packages import base_channels
 from generator.stages.project import Project
 from generator.testing import Machine, Prober, lacking
+from generator.transport.gateway import open_gateway
 
 
 def against_base(
@@ -49,7 +48,7 @@ def against_base(
     channels = tuple(
         Path(each).resolve().as_uri() if Path(each).is_dir() else each for each in base
     )
-    gateway = Gateway()
+    gateway = open_gateway()
     with tempfile.TemporaryDirectory(prefix="armtorch-records-") as folder:
         own = write_record_channel(records.values(), Path(folder))
         judge = _Judge({variant.id: variant for variant in tree.variants}, records)

@@ -6,21 +6,21 @@ import hashlib
 import tempfile
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
-import requests
 from packaging.version import Version
 
 from generator.datafiles import subdirs
-from generator.errors import AbsentError, IntegrityError, UnreachableError
+from generator.errors import AbsentError, IntegrityError
 from generator.matrix import reference_wheel
 from generator.stages.exports import Exports, compare_exports
 from generator.stages.project import Project
 from generator.stages.upstream import fetch_wheels
 from generator.testing import Machine, solve
+from generator.transport import open_session, read_body, typed
+from generator.urls import local_path
 
-_SECONDS: Final = 60.0
+#: bytes of a package at most
+_LONGEST: Final = 1 << 30
 
 
 def base_exports(project: Project, *, base: str, spec: str, library: str, subdir: str) -> Exports:
@@ -45,7 +45,7 @@ def base_exports(project: Project, *, base: str, spec: str, library: str, subdir
     record = next(each for each in records if each.name.normalized == name)
     with tempfile.TemporaryDirectory(prefix="armtorch-exports-") as folder:
         package = Path(folder) / record.file_name
-        package.write_bytes(_read(str(record.url)))
+        package.write_bytes(_read(str(record.url), record.size or _LONGEST))
         digest = hashlib.sha256(package.read_bytes()).hexdigest()
         if record.sha256 is not None and digest != record.sha256.hex():
             raise IntegrityError(
@@ -76,12 +76,10 @@ def _against_torch(project: Project, package: Path, library: str, subdir: str) -
     )
 
 
-def _read(url: str) -> bytes:
-    if url.startswith("file://"):
-        return Path(url2pathname(urlsplit(url).path)).read_bytes()
-    try:
-        answer = requests.get(url, timeout=_SECONDS)
+def _read(url: str, size: int) -> bytes:
+    if (path := local_path(url)) is not None:
+        return path.read_bytes()
+    with typed(url), open_session(files=True, retries=True) as session:
+        answer = session.get(url, stream=True)
         answer.raise_for_status()
-    except requests.RequestException as error:
-        raise UnreachableError(str(error), where=url, next_step="try again later") from error
-    return answer.content
+        return read_body(answer, min(size, _LONGEST), url)

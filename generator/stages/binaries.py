@@ -182,7 +182,7 @@ class _Auditor:
                 next_step=f"name packages for {', '.join(subdirs())}",
             )
         with self._narrator.task(f"auditing {built.path.name}"):
-            audit = PackageAudit(built.name, subdir=subdir, python=built.python)
+            audit = PackageAudit(built.name, subdir=subdir, python=built.python, symbols=True)
             with open_payload(built.path) as tar:
                 for entry in tar:
                     if entry.issym():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, Final, cast
 
 from generator.building import open_payload
-from generator.errors import AbsentError, IntegrityError
+from generator.documents import open_zip
+from generator.errors import AbsentError, IntegrityError, MalformedError
 from generator.inspecting import Binary, read_binary
 
 #: how names of binaries end, besides programs in a folder called bin
@@ -52,12 +54,12 @@ def binary_members(path: Path) -> Iterator[BinaryMember]:
 
 def _of_wheel(path: Path) -> Iterator[BinaryMember]:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with path.open("rb") as file, open_zip(file, path.name) as archive:
             for info in archive.infolist():
                 if _may_be_binary(info.filename):
                     with archive.open(info) as packed, _copied(packed) as stream:
                         yield from _read(info.filename, stream, info.file_size)
-    except zipfile.BadZipFile as error:
+    except (MalformedError, zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise IntegrityError(
             f"not a usable wheel: {error}", where=str(path), next_step="fetch it again"
         ) from error

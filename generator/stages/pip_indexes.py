@@ -8,7 +8,8 @@ from typing import Final
 
 from generator.errors import ArmtorchError, UnreachableError
 from generator.stages.desk import Desk
-from generator.upstream import HttpPolicy, Offer, open_web, read_pip_configuration
+from generator.transport import HttpPolicy
+from generator.upstream import Offer, open_web, read_pip_configuration
 from generator.upstream.indexes import FolderIndex, Index, SimpleIndex
 from generator.urls import local_path, public_url
 

@@ -18,9 +18,9 @@ from generator.model import Lock, Wheel
 from generator.rendering import number_builds
 from generator.stages.judging import judges, proven
 from generator.stages.project import Project
+from generator.transport import HttpPolicy, open_session
 from generator.upstream import (
     FactsCache,
-    HttpPolicy,
     Index,
     Outcome,
     PipConfiguration,
@@ -29,7 +29,6 @@ from generator.upstream import (
     WheelReader,
     open_index,
     open_web,
-    plain_session,
     read_pip_configuration,
     update,
     with_old_days,
@@ -119,7 +118,7 @@ def _obtain(
         size,
         root=project.wheelhouse,
         narrator=project.narrator,
-        connect=partial(plain_session, policy),
+        connect=partial(open_session, policy, files=True),
     )
 
 
@@ -140,7 +139,7 @@ def fetch_wheels(
             root=project.wheelhouse,
             narrator=project.narrator,
             jobs=jobs,
-            connect=partial(plain_session, policy),
+            connect=partial(open_session, policy, files=True),
         )
 
 

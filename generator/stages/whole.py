@@ -10,7 +10,8 @@ from pathlib import Path
 
 from generator.atomic import write_text
 from generator.building import BuildReport
-from generator.errors import ArmtorchError, UnreachableError
+from generator.documents import limits, load_json, read_bytes
+from generator.errors import ArmtorchError, MalformedError, UnreachableError
 from generator.matrix import METAPACKAGES, Selection, newest_lines, select, variants
 from generator.model import Variant
 from generator.stages.grounding import ground
@@ -169,8 +170,8 @@ class _Tested:
 
     def known(self) -> dict[str, str]:
         try:
-            found = json.loads(self.path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            found = load_json(read_bytes(self.path, limits().json.bytes), str(self.path))
+        except (OSError, MalformedError):
             return {}  # forgetting costs a test run, nothing else
         return found if isinstance(found, dict) else {}
 

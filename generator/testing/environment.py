@@ -40,6 +40,7 @@ from rattler.platform import SubdirLiteral
 
 from generator.errors import SelectionError, SolveError, StorageError, UnreachableError
 from generator.model import Subdir
+from generator.transport.gateway import open_gateway
 
 #: conda's settings of that name; Miniforge comes with strict
 Priority = Literal["strict", "flexible", "disabled"]
@@ -129,7 +130,7 @@ def solve(
                 virtual_packages=machine.records(),
                 channel_priority=_PRIORITIES[priority],
                 locked_packages=list(installed),
-                gateway=gateway,
+                gateway=gateway or open_gateway(),
             )
         )
     except (InvalidMatchSpecError, InvalidChannelError) as error:

@@ -13,6 +13,7 @@ from rattler import Gateway
 
 from generator.errors import SolveError
 from generator.testing.environment import Machine, solve
+from generator.transport.gateway import open_gateway
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +23,7 @@ class Prober:
     channels: tuple[str, ...]
     machine: Machine
     #: keeps the channels' repodata
-    gateway: Gateway = field(default_factory=Gateway, repr=False)
+    gateway: Gateway = field(default_factory=open_gateway, repr=False)
     _asked: dict[frozenset[str], bool] = field(default_factory=dict, repr=False)
 
     def solvable(self, specs: Sequence[str]) -> bool:

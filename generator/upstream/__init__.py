@@ -9,7 +9,7 @@ from generator.upstream.member_file import MemberFile
 from generator.upstream.offers import Offer
 from generator.upstream.pip_configuration import PipConfiguration, read_pip_configuration
 from generator.upstream.policy import sharing_rules
-from generator.upstream.session import HttpPolicy, Web, open_web, plain_session
+from generator.upstream.session import Web, open_web
 from generator.upstream.traffic import Traffic
 from generator.upstream.updating import Outcome, update
 from generator.upstream.wheel_reader import WheelReader
@@ -19,7 +19,6 @@ from generator.urls import public_url
 __all__ = [
     "AGAINST",
     "FactsCache",
-    "HttpPolicy",
     "Index",
     "Judge",
     "MemberFile",
@@ -34,7 +33,6 @@ __all__ = [
     "of_train",
     "open_index",
     "open_web",
-    "plain_session",
     "public_url",
     "read_pip_configuration",
     "sharing_rules",

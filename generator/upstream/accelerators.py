@@ -11,8 +11,10 @@ from generator.model.subdir import Subdir
 from generator.upstream.claims import may_be
 from generator.upstream.offers import Offer
 from generator.upstream.policy import CudaRequirement
-from generator.upstream.targets import accelerator_of, active, environment
+from generator.upstream.targets import accelerator_of, active, environment, known_line
 from generator.upstream.wheel_reader import WheelReader
+
+_VERSION_FILE = "its torch/version.py"
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def built_for(
     declares = offer.claim == "cpu" or all(p.startswith("manylinux") for p in offer.platforms)
     silent = thorough or offer.claim.startswith("cuda") or not declares
     if found.cuda is None and silent and target.subdir.os != "osx":
-        found = Accelerator(reader.bundled_cuda(offer))
+        found = known_line(Accelerator(reader.bundled_cuda(offer)), _VERSION_FILE, offer.filename)
     if found.cuda is not None and offer.claim.endswith("-tegra"):
         return Accelerator(found.cuda, tegra=True)
     return found

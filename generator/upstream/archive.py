@@ -14,15 +14,12 @@ import io
 import re
 import stat
 import zipfile
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
 
 from generator.errors import IntegrityError, MalformedError, UnsafeArchiveError
+from generator.model.names import bad_path
 
-#: nobody's METADATA, WHEEL, RECORD or entry_points.txt is this long
-MAXIMUM_TEXT: Final = 64 * 1024 * 1024
 #: signatures of RECORD are not listed in it (PEP 427)
 _UNLISTED = ("RECORD", "RECORD.jws", "RECORD.p7s")
 _DRIVE = re.compile(r"[A-Za-z]:")
@@ -82,29 +79,7 @@ def unsafe_name(name: str) -> str | None:
         return "has a backslash or a control character"
     if any(part in {"", ".", ".."} for part in name.removesuffix("/").split("/")):
         return "leaves the archive's folder or is not in its plainest form"
-    return None
-
-
-def read_text(archive: zipfile.ZipFile, name: str, where: str) -> bytes:
-    """Read a small member whole.
-
-    Raises:
-        MalformedError: it is not there, or it cannot be decompressed.
-        UnsafeArchiveError: it is larger than any text has reason to be.
-
-    """
-    try:
-        if archive.getinfo(name).file_size > MAXIMUM_TEXT:
-            raise _unsafe(f"member {name!r} declares more than {MAXIMUM_TEXT:,} bytes", where)
-        return archive.read(name)
-    except KeyError as error:
-        raise MalformedError(
-            f"there is no member {name!r}", where=where, next_step="report it upstream"
-        ) from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise MalformedError(
-            f"member {name!r} cannot be read: {error}", where=where, next_step="report it upstream"
-        ) from error
+    return bad_path(name.removesuffix("/"))
 
 
 def parse_record(text: bytes, where: str) -> dict[str, Member | None]:
@@ -172,6 +147,9 @@ def _member(digest: str, size: str) -> Member:
     raw = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
     if len(raw) != 32:
         msg = "a sha256 of the wrong length"
+        raise ValueError(msg)
+    if not re.fullmatch("[0-9]{1,15}", size):
+        msg = f"a size of {size[:40]!r}"
         raise ValueError(msg)
     return Member(raw.hex(), int(size))
 

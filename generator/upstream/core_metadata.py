@@ -6,15 +6,21 @@ import configparser
 import re
 from collections.abc import Iterable
 
-from packaging.metadata import InvalidMetadata, RawMetadata, parse_email
 from packaging.metadata import Metadata as CoreMetadata
-from packaging.requirements import InvalidRequirement
+from packaging.metadata import RawMetadata, parse_email
 from packaging.utils import canonicalize_name
+from pydantic import TypeAdapter, ValidationError
 
+from generator.datafiles import describe
 from generator.errors import MalformedError
+from generator.model.names import ConsoleScript, one_line
 from generator.model.wheel import Metadata
 from generator.upstream.offers import Offer
 
+_ADAPTER = TypeAdapter(Metadata)
+_SCRIPT: TypeAdapter[str] = TypeAdapter(ConsoleScript)
+#: characters of a summary that are kept
+_SUMMARY = 500
 #: those that data/layout.yaml packages
 _LICENSE_FILE = re.compile(
     r"(licenses/.+|(LICEN[CS]E|COPYING|NOTICE|licen[cs]e|copying|notice)[^/]*)"
@@ -39,26 +45,30 @@ def parse_metadata(text: bytes, offer: Offer, members: Iterable[str] = ()) -> Me
         requires = tuple(dict.fromkeys(str(r) for r in core.requires_dist or ()))
         requires_python = str(core.requires_python or "")
         summary = core.summary or ""
-    except (InvalidMetadata, InvalidRequirement, UnicodeDecodeError, ExceptionGroup) as error:
-        raise MalformedError(
-            f"not core metadata: {error}", where=where, next_step="report it upstream"
-        ) from error
+    except (ExceptionGroup, ValueError, RecursionError, LookupError, TypeError) as error:
+        # InvalidMetadata and InvalidRequirement are ValueErrors; the email parser raises the others
+        raise _malformed(f"not core metadata: {one_line(str(error), 300)}", where) from error
     if canonicalize_name(name) != offer.project or version.public != offer.version.public:
         raise MalformedError(
             f"it is about {name} {version}",
             where=where,
             next_step="do not use this file; report it upstream",
         )
-    return Metadata(
-        name=name,
-        version=str(version),
-        summary=summary,
-        requires_python=requires_python,
-        requires_dist=requires,
-        license=_license(raw),
-        home=_home(raw),
-        license_files=license_files(members),
-    )
+    try:
+        return _ADAPTER.validate_python(
+            {
+                "name": name,
+                "version": str(version),
+                "summary": one_line(summary, _SUMMARY),
+                "requires_python": requires_python,
+                "requires_dist": requires,
+                "license": _license(raw),
+                "home": _home(raw),
+                "license_files": license_files(members),
+            }
+        )
+    except ValidationError as error:
+        raise _malformed(one_line(describe(error), 300), where) from error
 
 
 def license_files(members: Iterable[str]) -> tuple[str, ...]:
@@ -83,11 +93,18 @@ def parse_console_scripts(text: bytes, where: str) -> tuple[str, ...]:
     try:
         parser.read_string(text.decode("utf-8"))
         scripts = parser.items("console_scripts") if parser.has_section("console_scripts") else []
-    except (configparser.Error, UnicodeDecodeError) as error:
-        raise MalformedError(
-            f"entry_points.txt cannot be read: {error}", where=where, next_step="report it upstream"
+        return tuple(sorted(_SCRIPT.validate_python(f"{n} = {target}") for n, target in scripts))
+    except (
+        configparser.Error,
+        ValueError,
+    ) as error:  # ValidationError is one, and what is no UTF-8
+        raise _malformed(
+            f"entry_points.txt cannot be read: {one_line(str(error), 300)}", where
         ) from error
-    return tuple(sorted(f"{name} = {target}" for name, target in scripts))
+
+
+def _malformed(what: str, where: str) -> MalformedError:
+    return MalformedError(what, where=where, next_step="report it upstream")
 
 
 def _license(raw: RawMetadata) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,15 @@ from typing import TypeVar
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from generator import atomic
+from generator.documents import limits, read_bytes
 from generator.model.wheel import Metadata, MetadataOrigin
 from generator.upstream.sharing import Comparison
 
 T = TypeVar("T")
 #: raised when the meaning of a cached fact changes, so that old ones are read anew
-_FORMAT = "facts-2"
+_FORMAT = "facts-3"
+#: bytes of the sha256 that stands before what is kept
+_DIGEST = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +69,8 @@ class ComputedHash:
 class FactsCache:
     """Facts by the sha256 of the wheel they are of; what never changes needs no expiry.
 
-    A file that cannot be read as what it should be is read from upstream again.
+    Each file begins with the sha256 of its name and content: what was damaged, or moved under
+    another name, is read from upstream again.
     """
 
     folder: Path
@@ -85,7 +90,7 @@ class FactsCache:
     def keep_wheel(self, sha256: str, facts: WheelFacts, record: bytes) -> None:
         """Keep the facts and the RECORD of the wheel ``sha256``."""
         self.keep_metadata(sha256, facts.metadata)
-        atomic.write_bytes(self._path("records", sha256, "z"), zlib.compress(record), durable=False)
+        self._pack("records", sha256, record)
         self._store("wheels", sha256, WheelFacts, facts)
 
     def record(self, sha256: str) -> bytes | None:
@@ -98,9 +103,7 @@ class FactsCache:
 
     def keep_directory(self, sha256: str, directory: bytes) -> None:
         """Keep the end of the wheel ``sha256``, so that one member can be read alone later."""
-        atomic.write_bytes(
-            self._path("directories", sha256, "z"), zlib.compress(directory), durable=False
-        )
+        self._pack("directories", sha256, directory)
 
     def comparison(self, key: str) -> Comparison | None:
         """Return how the wheels that ``key`` stands for compare, if known."""
@@ -124,7 +127,7 @@ class FactsCache:
 
     def keep_symbols(self, key: str, content: bytes) -> None:
         """Keep what was read of symbols; ``key`` stands for all that it depends on."""
-        atomic.write_bytes(self._path("symbols", key, "z"), zlib.compress(content), durable=False)
+        self._pack("symbols", key, content)
 
     def computed(self, key: str) -> ComputedHash | None:
         """Return the sha256 that was computed of what a URL gave, ``key`` being its name."""
@@ -134,22 +137,36 @@ class FactsCache:
         """Keep the sha256 of what a URL gave."""
         self._store("computed", key, ComputedHash, found)
 
-    def _path(self, kind: str, key: str, suffix: str = "json") -> Path:
-        return self.folder / _FORMAT / kind / key[:2] / f"{key}.{suffix}"
-
-    def _unpacked(self, kind: str, key: str) -> bytes | None:
-        try:
-            return zlib.decompress(self._path(kind, key, "z").read_bytes())
-        except (FileNotFoundError, zlib.error):
-            return None
+    def _path(self, kind: str, key: str) -> Path:
+        return self.folder / _FORMAT / kind / key[:2] / f"{key}.z"
 
     def _load(self, kind: str, key: str, shape: type[T]) -> T | None:
+        content = self._unpacked(kind, key)
+        if content is None:
+            return None
         try:
-            return TypeAdapter(shape).validate_json(self._path(kind, key).read_bytes())
-        except (FileNotFoundError, ValidationError):
+            return TypeAdapter(shape).validate_json(content)
+        except ValidationError:
             return None
 
     def _store(self, kind: str, key: str, shape: type[T], value: T) -> None:
-        atomic.write_bytes(
-            self._path(kind, key), TypeAdapter(shape).dump_json(value), durable=False
-        )
+        self._pack(kind, key, TypeAdapter(shape).dump_json(value))
+
+    def _pack(self, kind: str, key: str, content: bytes) -> None:
+        packed = zlib.compress(_digest(kind, key, content) + content)
+        atomic.write_bytes(self._path(kind, key), packed, durable=False)
+
+    def _unpacked(self, kind: str, key: str) -> bytes | None:
+        """Return what was packed under this name; None for what was not, or was damaged since."""
+        try:
+            packed = read_bytes(self._path(kind, key), limits().zip.directory)
+            decompressor = zlib.decompressobj()
+            whole = decompressor.decompress(packed, 2 * limits().zip.directory)
+        except (OSError, zlib.error):
+            return None
+        digest, content = whole[:_DIGEST], whole[_DIGEST:]
+        return content if digest == _digest(kind, key, content) else None
+
+
+def _digest(kind: str, key: str, content: bytes) -> bytes:
+    return hashlib.sha256(f"{kind} {key}\n".encode() + content).digest()

@@ -5,32 +5,44 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-import requests
 from packaging.utils import canonicalize_name
 from pydantic import ValidationError
 from pypi_simple import (
     ACCEPT_ANY,
     DistributionPackage,
+    Link,
     ProjectPage,
     RepositoryPage,
-    UnsupportedContentTypeError,
     UnsupportedRepoVersionError,
 )
 
-from generator.errors import AbsentError, FeedstockError, MalformedError, UnreachableError
+from generator.documents import limits, load_json, read_bytes
+from generator.errors import (
+    AbsentError,
+    FeedstockError,
+    MalformedError,
+    UnreachableError,
+    UnsafeArchiveError,
+)
+from generator.model.names import one_line
 from generator.upstream.claims import Claims, IndexSource, claims_of
 from generator.upstream.offers import Offer, parse_offer
+from generator.upstream.page_store import Page
 from generator.upstream.pip_configuration import PipConfiguration
-from generator.upstream.session import Web, typed
+from generator.upstream.session import Web
 from generator.urls import local_path, public_url
 
 _CHUNK = 1 << 20
+#: characters of the reason of a yank that are kept
+_REASON = 300
 _SHA256 = re.compile("[0-9a-f]{64}")
 _HTML = ("text/html", "application/vnd.pypi.simple.v1+html")
+_JSON = ("application/vnd.pypi.simple.v1+json",)
 #: what devpi appends to an index's URL for installers
 _DEVPI_SIMPLE = "/+simple"
 #: how the refusal of such a file begins
@@ -78,26 +90,12 @@ class SimpleIndex:
     def _ask(self, project: str) -> tuple[Offer, ...]:
         url = f"{self.url.rstrip('/')}/{canonicalize_name(project)}/"
         try:
-            with typed(url):
-                # a cached page is asked about every time, by its ETag or its time (RFC 9111)
-                headers = {"Accept": ACCEPT_ANY, "Cache-Control": "max-age=0"}
-                response = self.web.pages.get(
-                    url, timeout=self.web.policy.timeout_seconds, headers=headers
-                )
-                if response.status_code == requests.codes.not_found:
-                    raise _no_wheels(project, url)
-                response.raise_for_status()
-            page = _parse(project, response)
-        except (
-            UnsupportedContentTypeError,
-            UnsupportedRepoVersionError,
-            ValidationError,
-            requests.exceptions.JSONDecodeError,
-            ValueError,  # bytes that are no text, URLs that are none
-            RecursionError,  # JSON in JSON without end
-        ) as error:
-            raise _not_an_index(url, _in_short(error)) from error
-        return _offers_of_page(page, self, project, url)
+            page = self.web.page(url, ACCEPT_ANY)
+        except AbsentError as error:
+            raise _no_wheels(project, url) from error
+        except UnsafeArchiveError as error:
+            raise _not_an_index(url, error.what) from error
+        return _offers_of_page(_parse(project, page, url), self, project, url)
 
 
 @dataclass(frozen=True)
@@ -134,8 +132,9 @@ class FolderIndex:
             )
         page = folder / "index.html"
         if page.is_file():
-            parsed = ProjectPage.from_html(project, page.read_bytes(), page.absolute().as_uri())
-            listed = _Page(parsed.packages, parsed.repository_version, {})
+            listed = _parse_html(
+                project, _read(page, limits().page.html), page.absolute().as_uri(), None, str(page)
+            )
             found = _offers_of_page(listed, self, project, str(page))
             return tuple(_hashed(offer) for offer in found)
         offers = (
@@ -223,21 +222,78 @@ class _Page:
     uploaded: Mapping[str, str]
 
 
-def _parse(project: str, response: requests.Response) -> _Page:
-    """Read a page, JSON or HTML; raises what pypi_simple raises."""
-    kind = response.headers.get("content-type", "text/html").lower()
-    if kind.partition(";")[0].strip() in _HTML:
-        charset = response.encoding if "charset" in kind else None
-        page = RepositoryPage.from_html(response.content, response.url, charset)
+def _parse(project: str, page: Page, where: str) -> _Page:
+    """Read a page, JSON or HTML; raises MalformedError."""
+    kind = (page.kind or "text/html").lower().partition(";")[0].strip()
+    if kind not in {*_HTML, *_JSON}:
+        raise _not_an_index(where, f"its type is {kind[:80]!r}")
+    if kind in _HTML:
+        return _parse_html(project, page.content, page.url, page.charset or None, where)
+    try:
+        found = load_json(page.content, where)
+    except MalformedError as error:
+        raise _not_an_index(where, error.what) from error
+    rows = found.get("files") if isinstance(found, dict) else None
+    if not isinstance(rows, list):
+        raise _not_an_index(where, "it has no list of files")
+    listed = _read_rows({**found, "files": []}, [], page.url, where)
+    try:
+        packages = _read_rows(found, rows, page.url, where).packages
+    except MalformedError:  # a row that makes no sense costs that file
+        packages = [each for row in rows for each in _read_row(found, row, page.url, where)]
+    times = {p.filename: p.upload_time.isoformat() for p in packages if p.upload_time}
+    return _Page(packages, listed.repository_version, times)
+
+
+def _read_rows(page: Mapping[str, Any], rows: Sequence[Any], url: str, where: str) -> ProjectPage:
+    with _sensible(where):
+        return ProjectPage.from_json_data({**page, "files": rows}, url)
+
+
+def _read_row(page: Mapping[str, Any], row: Any, url: str, where: str) -> list[DistributionPackage]:
+    try:
+        return _read_rows(page, [row], url, where).packages
+    except MalformedError:
+        return []
+
+
+def _parse_html(project: str, content: bytes, url: str, charset: str | None, where: str) -> _Page:
+    if len(content) > limits().page.html:
+        raise _not_an_index(where, f"HTML of {len(content):,} bytes")
+    with _sensible(where):
+        page = RepositoryPage.from_html(content, url, charset)
         return _Page(
-            [DistributionPackage.from_link(link, project) for link in page.links],
+            [package for link in page.links for package in _of_link(link, project, where)],
             page.repository_version,
             # an attribute of download.pytorch.org (test-infra, s3_management/manage_v2.py)
             {link.text: link.get_str_attrib("data-upload-time") or "" for link in page.links},
         )
-    found = ProjectPage.from_response(response, project)
-    times = {p.filename: p.upload_time.isoformat() for p in found.packages if p.upload_time}
-    return _Page(found.packages, found.repository_version, times)
+
+
+def _of_link(link: Link, project: str, where: str) -> list[DistributionPackage]:
+    """Read one link; one that makes no sense costs that file."""
+    try:
+        with _sensible(where):
+            return [DistributionPackage.from_link(link, project)]
+    except MalformedError:
+        return []
+
+
+@contextmanager
+def _sensible(where: str) -> Iterator[None]:
+    """Turn what pypi_simple and its parsers raise at pages of others into MalformedError."""
+    try:
+        yield
+    except (
+        UnsupportedRepoVersionError,
+        ValidationError,
+        ValueError,  # bytes that are no text, URLs that are none
+        LookupError,  # a charset nobody knows
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ) as error:
+        raise _not_an_index(where, _in_short(error)) from error
 
 
 def _offers_of_page(page: _Page, index: Index, project: str, url: str) -> tuple[Offer, ...]:
@@ -267,14 +323,19 @@ def _wheels(page: _Page, index: Index, project: str) -> Iterator[Offer]:
             size=package.size,
             sha256=sha256 if _SHA256.fullmatch(sha256) else None,
             requires_python=package.requires_python or "",
-            yanked=(package.yanked_reason or "") if package.is_yanked else None,
+            yanked=one_line(package.yanked_reason or "", _REASON) if package.is_yanked else None,
             has_metadata=bool(package.has_metadata),
             metadata_sha256=copy if _SHA256.fullmatch(copy) else None,
-            uploaded=page.uploaded.get(package.filename, ""),
+            uploaded=_moment(page.uploaded.get(package.filename, "")),
             refused=_unusable(package.url, sha256, index),
         )
         if offer is not None and offer.project == project:
             yield offer
+
+
+def _moment(text: str) -> str:
+    """Return when the index got a file; "" where what it says is no time."""
+    return text if re.fullmatch(r"[0-9T:.+Z -]{0,40}", text) else ""
 
 
 def _unusable(url: str, sha256: str, index: Index) -> str:
@@ -313,6 +374,13 @@ def _once_each(offers: Iterable[Offer]) -> tuple[Offer, ...]:
     return tuple(found.values())
 
 
+def _read(path: Path, limit: int) -> bytes:
+    try:
+        return read_bytes(path, limit)
+    except OSError as error:
+        raise _not_an_index(str(path), error.strerror or str(error)) from error
+
+
 def _hashed(offer: Offer) -> Offer:
     """Fill in what a folder does not say about a local file: its size and sha256."""
     path = local_path(offer.url)
@@ -332,9 +400,7 @@ def _hashed(offer: Offer) -> Offer:
 
 def _in_short(error: Exception) -> str:
     """Say what is wrong with a page in a line, without its URL, which may have credentials."""
-    if isinstance(error, UnsupportedContentTypeError):
-        return f"its type is {error.content_type}"
-    return str(error).splitlines()[0]
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
 def _no_wheels(project: str, where: str) -> AbsentError:

@@ -10,16 +10,18 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.tags import Tag
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import Version
+from pydantic import TypeAdapter, ValidationError
 
 from generator.errors import MalformedError
 from generator.model.cell import TrainName
+from generator.model.names import WheelName
 from generator.model.python_build import PythonBuild
 from generator.model.wheel import serves
 from generator.urls import public_url
 
-#: bytes of a file's name (NAME_MAX of Linux, macOS and Windows): no index has a longer one, and a
-#: short list of tags multiplies to millions (PEP 425, compressed tag sets)
-_LONGEST_NAME: Final = 255
+#: what can be a path and a value everywhere; its length bounds what its tags multiply to (PEP 425,
+#: compressed tag sets)
+_NAME: Final = TypeAdapter(WheelName)
 #: patch releases that are tried when a Requires-Python is asked about a minor version
 _PATCHES = range(50)
 
@@ -111,11 +113,10 @@ def parse_offer(filename: str, **facts: object) -> Offer | None:
 
     The name is read by PEP 427 through packaging.
     """
-    if len(filename.encode()) > _LONGEST_NAME:
-        return None
     try:
+        _NAME.validate_python(filename)
         name, version, build, tags = parse_wheel_filename(filename)
-    except InvalidWheelFilename:
+    except (ValidationError, InvalidWheelFilename):
         return None
     return Offer(
         project=canonicalize_name(name),

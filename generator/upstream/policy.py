@@ -39,9 +39,10 @@ class CompanionRow:
     __pydantic_config__ = _CLOSED
 
     project: Project
-    #: PEP 440 specifiers
+    #: PEP 440 specifier
     versions: str
-    torch: str
+    #: PEP 440 specifier of torch's version; empty for what METADATA and the symbols allow
+    torch: str = ""
     subdirs: tuple[str, ...]
     #: PEP 440 specifier of torch's CUDA line as ``13.0``; empty for any
     cuda: str = ""

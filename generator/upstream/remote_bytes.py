@@ -16,7 +16,8 @@ from typing import Final, Protocol
 import requests
 
 from generator.errors import IntegrityError, MalformedError, UnreachableError, UnsafeArchiveError
-from generator.upstream.session import Web, from_status, typed
+from generator.transport import from_status, typed
+from generator.upstream.session import Web
 from generator.urls import public_url
 
 #: bytes of the first read, which for a small wheel is the only one
@@ -166,9 +167,10 @@ def save_whole(
             done += len(chunk)
             if done > limit:
                 raise UnsafeArchiveError(
-                    f"{filename} is larger than policies.maximum_wheel_bytes ({limit:,})",
+                    f"{filename} is larger than its index says, or than "
+                    f"policies.maximum_wheel_bytes ({limit:,})",
                     where=public_url(response.url),
-                    next_step="raise the limit if you trust it",
+                    next_step="report it to the index, or raise the limit if you trust it",
                 )
             file.write(chunk)
     web.traffic.count_wheel(filename, done)
@@ -180,7 +182,6 @@ def _range(web: Web, url: str, filename: str, wanted: str) -> tuple[bytes, int]:
         url,
         headers={"Range": wanted, "Accept-Encoding": "identity"},
         stream=True,
-        timeout=web.policy.timeout_seconds,
     )
     if response.status_code == requests.codes.ok:
         raise NoRangesError(response)
@@ -233,7 +234,8 @@ def _cut_out(
             if done >= last:
                 break
     web.traffic.count_wheel(filename, done)
-    return bytes(kept), int(length[:20]) or size
+    said = int(length) if re.fullmatch("[0-9]{1,18}", length) else 0
+    return bytes(kept), said or size
 
 
 def _bounded(response: requests.Response, length: int) -> bytes:

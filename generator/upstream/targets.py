@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from packaging.version import Version
 
+from generator.documents import holds, parse_requirement, parse_version
 from generator.errors import CudaLineError
 from generator.model.accelerator import Accelerator
 from generator.model.python_build import PythonBuild
@@ -29,9 +29,9 @@ def environment(subdir: Subdir, python: PythonBuild) -> dict[str, str]:
 
 
 def active(requires: Iterable[str], target: dict[str, str]) -> tuple[Requirement, ...]:
-    """Return the requirements whose marker holds on ``target``."""
-    parsed = (Requirement(text) for text in requires)
-    return tuple(r for r in parsed if r.marker is None or r.marker.evaluate(dict(target)))
+    """Return the requirements whose marker holds on ``target``; raises MalformedError."""
+    parsed = (parse_requirement(text, "METADATA") for text in requires)
+    return tuple(each for each in parsed if holds(each, target, "METADATA"))
 
 
 def accelerator_of(
@@ -54,8 +54,8 @@ def accelerator_of(
             if s.operator in {"==", "~="}
         ]
         if row.says_version and pins:
-            major, minor = Version(pins[0]).release[0], Version(pins[0]).minor
-            return _line(Accelerator((major, minor)), requirement, where)
+            pinned = parse_version(pins[0], where)
+            return known_line(Accelerator((pinned.major, pinned.minor)), requirement, where)
     found = ", ".join(sorted({str(r) for _, r in marks}))
     raise CudaLineError(
         f"it needs {found}, and nothing says which CUDA that is",
@@ -64,13 +64,13 @@ def accelerator_of(
     )
 
 
-def _line(found: Accelerator, requirement: Requirement, where: str) -> Accelerator:
+def known_line(found: Accelerator, said: object, where: str) -> Accelerator:
     """Return a CUDA line; CudaLineError for one that has no name, such as 13.99."""
     try:
-        return Accelerator.parse(str(found))
+        return found if found.cuda is None else Accelerator.parse(str(found))
     except ValueError as error:
         raise CudaLineError(
-            f"it needs {requirement}, and there is no such CUDA line",
+            f"{said} names CUDA {found.cuda_compiler_version}, and there is no such line",
             where=where,
             next_step="report it upstream",
         ) from error

@@ -71,10 +71,12 @@ def judge(
         known = None if release.claim == str(torch.accelerator) else torch.accelerator
         if (why := row.refusal(torch.version, known)) is not None:
             return Verdict(f"{project} {version} {why}: {row.evidence} ({row.source})")
-    if not said and not applying:
+    if not said and not applying and version.release[:2] > torch.version.release[:2]:
+        # companions that follow torch's numbers are made beside the torch of that number; whether
+        # its symbols are there says the judge of pairings (design D14)
         return Verdict(
-            f"{project} {version} does not say which torch it needs, and no row of "
-            "generator/data/trio_policy.yaml does"
+            f"{project} {version} does not say which torch it needs, and torch {torch.version} is "
+            "older by its number"
         )
     return Verdict(None)
 

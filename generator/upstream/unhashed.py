@@ -8,6 +8,7 @@ wheel's size and RECORD, tell whether it is still the same file.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -17,10 +18,10 @@ from typing import Final
 from generator.errors import ArmtorchError
 from generator.model.cell import Lock, TrainName
 from generator.model.wheel import Wheel
+from generator.transport import from_status, typed
 from generator.upstream.facts import ComputedHash
 from generator.upstream.offers import Offer, promised
 from generator.upstream.reading import key_of
-from generator.upstream.session import from_status, typed
 from generator.upstream.wheel_reader import WheelReader
 from generator.urls import local_path
 
@@ -87,13 +88,12 @@ class Identifier:
                 offer.url,
                 headers={"Accept-Encoding": "identity"},
                 allow_redirects=True,
-                timeout=web.policy.timeout_seconds,
             )
         if not response.ok:
             raise from_status(response.status_code, offer.url)
         etag = response.headers.get("ETag", "")
         length = response.headers.get("Content-Length", "")
-        size = int(length) if length.isdecimal() else self.reader.wheel(offer).size
+        size = int(length) if re.fullmatch("[0-9]{1,18}", length) else self.reader.wheel(offer).size
         return "" if etag.startswith("W/") else etag, size
 
 

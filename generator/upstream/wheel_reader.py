@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Final, Protocol, cast
 
 from generator.console import Narrator
+from generator.documents import open_zip, read_member
 from generator.errors import AbsentError, IntegrityError, MalformedError, UnsafeArchiveError
 from generator.model.wheel import MetadataOrigin
 from generator.upstream.archive import (
@@ -23,7 +24,6 @@ from generator.upstream.archive import (
     check_directory,
     check_record,
     parse_record,
-    read_text,
 )
 from generator.upstream.core_metadata import parse_console_scripts, parse_metadata
 from generator.upstream.facts import FactsCache, MetadataFacts, WheelFacts
@@ -44,6 +44,8 @@ from generator.urls import local_path, public_url
 _LOCAL_HEADER: Final = 30
 #: libraries that make a torch a CUDA build, per platform
 _CUDA_LIBRARIES: Final = frozenset({"libtorch_cuda.so", "torch_cuda.dll"})
+#: bytes that the beginning of a member may unpack to
+_UNPACKED_HEAD: Final = 1 << 22
 _VERSION_FILE: Final = "torch/version.py"
 #: ``cuda: Optional[str] = '12.6'`` (pytorch, torch/version.py.tpl)
 _CUDA_LINE: Final = re.compile(r"^cuda\b[^=\n]*=\s*['\"](\d+)\.(\d+)", re.MULTILINE)
@@ -127,7 +129,8 @@ class WheelReader:
         text = self.cache.version_file(offer.sha256) if offer.sha256 else None
         if text is None:
             member = self.members(offer).get(_VERSION_FILE)
-            text = self.member(offer, _VERSION_FILE, member).decode() if member else ""
+            content = self.member(offer, _VERSION_FILE, member) if member else b""
+            text = content.decode("utf-8", "replace")
             if offer.sha256:
                 self.cache.keep_version_file(offer.sha256, text)
         if (match := _CUDA_LINE.search(text)) is None:
@@ -145,13 +148,18 @@ class WheelReader:
         time only, the beginning of the member is enough to know all of it.
         """
         with self.opened(offer) as (archive, _):
-            info = archive.NameToInfo[path]
+            if (info := archive.NameToInfo.get(path)) is None:
+                raise IntegrityError(
+                    f"its RECORD lists {path}, which it does not have",
+                    where=offer.filename,
+                    next_step="run update again; if it stays so, report it upstream",
+                )
             if twin and isinstance(archive.fp, RangedFile):
                 content = rebuild(twin, _head(archive.fp, info), info.CRC)
                 if content is not None and _sha256(content) == expected.sha256:
                     return content
             _prefetch(archive, [info])
-            content = read_text(archive, path, offer.filename)
+            content = read_member(archive, path, offer.filename)
         if _sha256(content) != expected.sha256:
             raise IntegrityError(
                 f"member {path} does not have the sha256 that RECORD promises",
@@ -206,8 +214,9 @@ class WheelReader:
         )
         with tempfile.TemporaryDirectory(prefix="armtorch-") as folder:
             path = Path(folder) / "wheel"
+            most = self.policies.maximum_wheel_bytes
             save_whole(
-                self.web, whole.response, offer.filename, path, self.policies.maximum_wheel_bytes
+                self.web, whole.response, offer.filename, path, min(most, offer.size or most)
             )
             with path.open("rb") as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()
@@ -241,7 +250,7 @@ class WheelReader:
             [archive.NameToInfo[path] for path in wanted.values() if path in archive.NameToInfo],
         )
         texts = {
-            name: read_text(archive, path, where)
+            name: read_member(archive, path, where)
             for name, path in wanted.items()
             if name != "entry_points.txt" or path in archive.NameToInfo
         }
@@ -292,13 +301,13 @@ def _archive(
     file: IO[bytes] | RangedFile, offer: Offer, policies: ArchivePolicies
 ) -> Iterator[zipfile.ZipFile]:
     size = file.seek(0, io.SEEK_END)
-    try:
-        archive = zipfile.ZipFile(file)
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise MalformedError(
-            f"not a zip archive: {error}", where=offer.filename, next_step="report it upstream"
-        ) from error
-    with archive:
+    if offer.size is not None and size != offer.size:
+        raise IntegrityError(
+            f"it has {size:,} bytes, the index says {offer.size:,}",
+            where=offer.filename,
+            next_step="run update again; if it stays so, report it to the index",
+        )
+    with open_zip(cast("IO[bytes]", file), offer.filename) as archive:
         check_directory(
             archive.infolist(),
             archive_size=size,
@@ -340,12 +349,12 @@ def _head(file: RangedFile, info: zipfile.ZipInfo) -> bytes:
     length = min(HEAD, info.compress_size)
     file.seek(info.header_offset)
     start = file.read(_LOCAL_HEADER + len(info.orig_filename.encode()) + length)
-    names, extra = struct.unpack_from("<HH", start, _LOCAL_HEADER - 4)
     try:
+        names, extra = struct.unpack_from("<HH", start, _LOCAL_HEADER - 4)
         return zlib.decompressobj(-zlib.MAX_WBITS).decompress(
-            start[_LOCAL_HEADER + names + extra :]
+            start[_LOCAL_HEADER + names + extra :], _UNPACKED_HEAD
         )
-    except zlib.error:
+    except (zlib.error, struct.error):
         return b""
 
 
@@ -356,16 +365,18 @@ def _directory_start(archive: zipfile.ZipFile) -> int:
 
 @contextmanager
 def _local(path: Path) -> Iterator[IO[bytes]]:
+    if not path.is_file():  # a pipe in a wheel's place would be waited for
+        raise _not_here(path, "there is no such file")
     try:
         file = path.open("rb")
     except OSError as error:
-        raise AbsentError(
-            f"cannot be read: {error.strerror}",
-            where=str(path),
-            next_step="put the file back, or update again",
-        ) from error
+        raise _not_here(path, f"cannot be read: {error.strerror}") from error
     with file:
         yield file
+
+
+def _not_here(path: Path, what: str) -> AbsentError:
+    return AbsentError(what, where=str(path), next_step="put the file back, or update again")
 
 
 def _sha256(content: bytes) -> str:

@@ -85,12 +85,9 @@ def tried(request: Request, urls, virtual, gateway):
 def keeps_most(explanation, request, ours, urls, virtual, gateway):
     """Hold the first command to what trying all there is finds, with rattler alone."""
     everywhere = replace(request, channels=(*request.channels, *([ours] if ours else [])))
-    rooms = [everywhere] if request.client == "pixi" else [replace(everywhere, strict=False)]
-    if request.client == "pixi":  # a later channel may be hidden by an earlier one
-        rooms += [
-            request,
-            *([replace(request, channels=(ours, *request.channels))] if ours else []),
-        ]
+    rooms = [replace(everywhere, strict=False)]
+    if request.client == "pixi":  # an earlier channel hides a later one, and ours comes first
+        rooms = [request, *([replace(request, channels=(ours, *request.channels))] if ours else [])]
     names = replace(request, specs=tuple(dict.fromkeys(map(name_of, request.specs))))
     relaxed = [replace(room, specs=names.specs) for room in rooms]
     if any(tried(each, urls, virtual, gateway) for each in relaxed):

@@ -30,7 +30,9 @@ pytestmark = pytest.mark.integration
 NAME = "tiny-1.0-cp312-cp312-manylinux_2_28_aarch64.whl"
 CONTENT = random.Random(1).randbytes(5_000_000)
 WHEEL = wheel_of(NAME, CONTENT)
-IMPATIENT = FetchPolicy(attempts=3, first_delay=0.01, longest_delay=0.05, timeout=60)
+IMPATIENT = FetchPolicy(
+    attempts=3, first_delay=0.01, longest_delay=0.05, longest_pause=2, progress=1
+)
 
 
 class Heard(Silent):
@@ -193,7 +195,7 @@ def test_a_server_that_cuts_at_the_same_byte_is_unreachable(
     tmp_path: Path, server: FaultyServer
 ) -> None:
     server.ranges, server.cut = False, (1_000_000, 99)
-    with pytest.raises(UnreachableError, match=r"ended early|connection failed") as caught:
+    with pytest.raises(UnreachableError, match=r"ended early|Connection broken") as caught:
         get(tmp_path, server)
     assert " of 5000000 bytes are kept" in caught.value.what
     assert not place_of(WHEEL, tmp_path).exists()
@@ -201,7 +203,7 @@ def test_a_server_that_cuts_at_the_same_byte_is_unreachable(
 
 def test_no_server_is_unreachable(tmp_path: Path, server: FaultyServer) -> None:
     gone = FaultyServer({}, url="http://127.0.0.1:9")  # discard: nothing listens
-    with pytest.raises(UnreachableError, match="connection failed"):
+    with pytest.raises(UnreachableError, match="no usable answer"):
         get(tmp_path, gone)
 
 

@@ -14,9 +14,9 @@ from generator.console import Silent
 from generator.datafiles import subdirs
 from generator.feedstock import Feedstock, IndexSource, Line, Selection, TrainPolicy
 from generator.model import Lock
+from generator.transport import HttpPolicy
 from generator.upstream import (
     FactsCache,
-    HttpPolicy,
     Judge,
     Offer,
     Outcome,
@@ -163,7 +163,9 @@ def obtain(root: Path, url: str, filename: str, size: int) -> tuple[str, Path]:
         size,
         root=root,
         narrator=Heard(),
-        rules=FetchPolicy(attempts=2, timeout=60, first_delay=0.01, longest_delay=0.02),
+        rules=FetchPolicy(
+            attempts=2, first_delay=0.01, longest_delay=0.02, longest_pause=2, progress=1
+        ),
     )
 
 

@@ -31,7 +31,7 @@ def audit(
     subdir=ARM,
     python=PY311,
 ) -> AuditReport:
-    found = PackageAudit(package, subdir=subdir, python=python)
+    found = PackageAudit(package, subdir=subdir, python=python, symbols=True)
     for path, content in files.items():
         found.file(path, len(content), opener(content))
     for path, target in (links or {}).items():

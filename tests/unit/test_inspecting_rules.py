@@ -1,4 +1,4 @@
-"""Rules L-014 to L-022: for each an example that fails it and one that does not."""
+"""Rules L-014 to L-023: for each an example that fails it and one that does not."""
 
 from __future__ import annotations
 
@@ -220,3 +220,23 @@ def test_packages_of_one_environment_have_one_file_of_each_name() -> None:
     assert (twice.rule.id, twice.name) == ("L-017", "libtorch_cpu.so")
     assert "lib/libtorch_cpu.so of libtorch" in twice.what
     assert audit_together(trio(other=elf(soname="libother.so")), subdir=ARM) == ()
+
+
+def test_packages_of_one_environment_have_the_symbols_they_ask_each_other_for() -> None:
+    exports = ["aoti_torch_empty", "_ZN2at6Tensor1fEv"]
+    libtorch = audit(
+        {"lib/libtorch_cpu.so": elf(soname="libtorch_cpu.so", defines=exports)},
+        declared=["_openmp_mutex >=4.5"],
+    )
+
+    def audio(*asks: str) -> AuditReport:
+        content = elf(["libtorch_cpu.so"], asks=dict.fromkeys(("jpeg_start", *asks), ""))
+        return audit({"site-packages/torchaudio/lib/_a.so": content}, package="torchaudio")
+
+    assert audit_together([libtorch, audio(*exports)], subdir=ARM) == ()
+    (found,) = audit_together([libtorch, audio(*exports, "torch_new", "_ZN3c101fEv")], subdir=ARM)
+    assert (found.rule.id, found.severity) == ("L-023", "error")
+    assert found.file.endswith("torchaudio/lib/_a.so")
+    assert found.what == "no library of torch's has _ZN3c101fEv, torch_new"
+    # without a torch beside it nothing can be said
+    assert audit_together([audio("torch_new")], subdir=ARM) == ()

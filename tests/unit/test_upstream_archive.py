@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from generator.documents import read_member
 from generator.errors import IntegrityError, MalformedError, UnsafeArchiveError
 from generator.upstream.archive import (
     check_directory,
     check_record,
     parse_record,
-    read_text,
     unsafe_name,
 )
 from tests.counts import count
@@ -62,7 +62,7 @@ def test_names_that_leave_the_folder_are_refused(tmp_path: Path, name: str) -> N
 
 @given(
     st.lists(
-        st.text(alphabet="ab._- äö", min_size=1).filter(lambda s: s not in {".", ".."}),
+        st.text(alphabet="ab._- äö", min_size=1).filter(lambda s: s[-1] not in ". "),
         min_size=1,
         max_size=5,
     )
@@ -109,7 +109,7 @@ def test_a_text_that_declares_gigabytes_is_not_read(tmp_path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         archive.NameToInfo["x.dist-info/RECORD"].file_size = 1 << 40
         with pytest.raises(UnsafeArchiveError):
-            read_text(archive, "x.dist-info/RECORD", "bad.whl")
+            read_member(archive, "x.dist-info/RECORD", "bad.whl")
 
 
 def _records(wheel: TinyWheel, folder: Path) -> tuple[bytes, list[zipfile.ZipInfo], str]:

@@ -1,0 +1,36 @@
+"""The one door for documents of others: bytes, within limits, parsed, or a typed refusal.
+
+Nothing outside this room opens JSON, YAML or zip files of others; tests/unit/test_doors.py lists
+who calls a parser, and why.
+"""
+
+from generator.documents.conda_info import read_info_file
+from generator.documents.files import read_bytes, read_text
+from generator.documents.json_text import load_json
+from generator.documents.limits import Limits, limits
+from generator.documents.python_packaging import (
+    holds,
+    parse_requirement,
+    parse_specifiers,
+    parse_version,
+)
+from generator.documents.toml_text import load_toml
+from generator.documents.yaml_text import load_yaml
+from generator.documents.zips import open_zip, read_member
+
+__all__ = [
+    "Limits",
+    "holds",
+    "limits",
+    "load_json",
+    "load_toml",
+    "load_yaml",
+    "open_zip",
+    "parse_requirement",
+    "parse_specifiers",
+    "parse_version",
+    "read_bytes",
+    "read_info_file",
+    "read_member",
+    "read_text",
+]

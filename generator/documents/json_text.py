@@ -1,0 +1,60 @@
+"""JSON of others, read by pydantic's own parser: strict, in Rust, and never deeper than it says.
+
+Python's json takes lone surrogates, NaN, and as much nesting as the interpreter's stack.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic_core import from_json
+
+from generator.documents.limits import limits
+from generator.errors import ArmtorchError, MalformedError
+
+
+def load_json(
+    content: bytes | str,
+    where: str,
+    *,
+    refuse: type[ArmtorchError] = MalformedError,
+    next_step: str = "report it to who serves it",
+) -> Any:
+    """Return what a JSON document holds.
+
+    Raises:
+        ArmtorchError: of the kind ``refuse``: it is not JSON (RFC 8259), not UTF-8, too long, or
+            nested too deeply.
+
+    """
+    allowed = limits().json
+    if len(content) > allowed.bytes:
+        raise refuse(
+            f"it has {len(content):,} bytes, {allowed.bytes:,} are read",
+            where=where,
+            next_step=next_step,
+        )
+    try:
+        value = from_json(content, allow_inf_nan=False)
+    except ValueError as error:
+        raise refuse(f"not JSON: {error}", where=where, next_step=next_step) from error
+    if _is_deeper(value, allowed.depth):
+        raise refuse(
+            f"it is nested more than {allowed.depth} deep", where=where, next_step=next_step
+        )
+    return value
+
+
+def _is_deeper(value: Any, depth: int) -> bool:
+    level = [value]
+    for _ in range(depth):
+        level = [
+            inner
+            for each in level
+            if isinstance(each, dict | list)
+            for inner in (each.values() if isinstance(each, dict) else each)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return False
+    return True

@@ -1,0 +1,101 @@
+"""How much of outside is read and how long it is waited for: ``generator/data/limits.yaml``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+from pydantic import ConfigDict
+
+from generator.datafiles import load_data
+
+_CLOSED = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, kw_only=True)
+class JsonLimits:
+    """Of one JSON document."""
+
+    __pydantic_config__ = _CLOSED
+
+    bytes: int
+    #: lists and objects within each other
+    depth: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class YamlLimits:
+    """Of one YAML document."""
+
+    __pydantic_config__ = _CLOSED
+
+    bytes: int
+    depth: int
+    #: scalars, lists and mappings, with every alias written out
+    nodes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageLimits:
+    """Bytes of an index's page, by how it is written."""
+
+    __pydantic_config__ = _CLOSED
+
+    json: int
+    html: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZipLimits:
+    """Of a zip file; bytes but for ``members`` and ``ratio``."""
+
+    __pydantic_config__ = _CLOSED
+
+    members: int
+    directory: int
+    text: int
+    #: unpacked by packed bytes of one member that is read whole
+    ratio: int
+    always: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaitLimits:
+    """Patience with servers; seconds, where nothing else is said. The data file explains them."""
+
+    __pydantic_config__ = _CLOSED
+
+    connect: float
+    idle: float
+    answer: float
+    #: bytes a second
+    slowest: int
+    #: a number
+    retries: int
+    backoff: float
+    longest_pause: float
+    #: a number
+    redirects: int
+    host: float
+    repodata: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """The whole of ``limits.yaml``."""
+
+    __pydantic_config__ = _CLOSED
+
+    format: Literal[1]
+    json: JsonLimits
+    yaml: YamlLimits
+    page: PageLimits
+    zip: ZipLimits
+    wait: WaitLimits
+
+
+@cache
+def limits() -> Limits:
+    """Read data/limits.yaml; DataError when a row does not fit."""
+    return load_data("limits.yaml", Limits)

@@ -1,0 +1,1 @@
+"""Where a person is when it fails: `conda armtorch ...` and `pixi armtorch ...`."""

@@ -1,0 +1,53 @@
+"""Runs armtorch in a process of its own, for what another client's door was asked."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from generator.doors.notes import folder, noted, switch
+
+_HELP = """\
+usage: {door} COMMAND ...
+
+  why [OPTIONS]         explain the last install, create, update or env command
+  explain|doctor|coverage ...   as the armtorch command: {door} explain --help
+  notes on|off          whether commands are noted for `why` (ARMTORCH_NO_NOTES=1 for one session)
+"""
+
+
+def ask(arguments: Sequence[str], *, door: str) -> int:
+    """Run what stands behind ``conda armtorch`` or ``pixi armtorch``; returns the exit code."""
+    where = folder(os.environ)
+    command, *rest = arguments or ("--help",)
+    if command in {"-h", "--help"}:
+        sys.stdout.write(_HELP.format(door=door))
+        return 0
+    if command == "notes":
+        switch(where, on=rest[:1] == ["on"])
+        return 0
+    if command != "why":
+        return _run([command, *rest], {}, Path.cwd())
+    words, variables, place = noted(where)
+    if not words:
+        sys.stderr.write(f"error: no command was noted: run the one that fails, then {door} why\n")
+        return 1
+    # an override or subdir is a part of the command; the other variables are its surroundings
+    typed = {k: v for k, v in variables.items() if k == "CONDA_SUBDIR" or "OVERRIDE" in k}
+    text = " ".join(
+        [*(f"{key}={shlex.quote(value)}" for key, value in typed.items()), shlex.join(words)]
+    )
+    sys.stdout.write(f"$ {text}\n")
+    there = Path(place) if Path(place).is_dir() else Path.cwd()
+    return _run(["explain", text, *rest], variables, there)
+
+
+def _run(arguments: Sequence[str], variables: dict[str, str], there: Path) -> int:
+    environment = {**os.environ, **variables}
+    return subprocess.call(
+        [sys.executable, "-m", "generator", *arguments], cwd=there, env=environment
+    )

@@ -1,0 +1,69 @@
+"""What has to agree within a lock: one in a pull request was written by whoever sent it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, get_args
+
+from packageurl import PackageURL
+from packaging.utils import canonicalize_name, parse_wheel_filename
+from packaging.version import Version
+
+from generator.datafiles import subdirs
+from generator.model.cell import Cell, Lock
+from generator.model.wheel import Fill, Project, Wheel
+
+_PROJECTS: Final = (*get_args(Project), *get_args(Fill))
+
+
+def inconsistencies(lock: Lock) -> Iterator[str]:
+    """Yield what does not agree, in words; what stages build on holds in a lock that has none."""
+    seen: set[tuple[str, str, str]] = set()
+    for cell in lock.cells:
+        place = (cell.line, cell.subdir, str(cell.accelerator))
+        if place in seen:
+            yield f"it has {cell.name} twice"
+        seen.add(place)
+        yield from (f"{cell.name}: {why}" for why in _of_cell(cell, lock))
+    for absent in lock.absent:
+        if absent.subdir not in subdirs():
+            yield f"there is no subdir {absent.subdir}"
+
+
+def _of_cell(cell: Cell, lock: Lock) -> Iterator[str]:
+    if "torch" not in cell.trio:
+        yield "its trio has no torch"
+        return
+    if cell.subdir not in subdirs():
+        yield f"there is no subdir {cell.subdir}"
+        return
+    torch = cell.wheels_of("torch")
+    if not torch or any(wheel.python is None for wheel in torch):
+        yield "it has no wheel of torch, or one for no Python"
+        return
+    if len({wheel.python for wheel in torch}) != len(torch):
+        yield "it has two wheels of torch for one Python"
+    if cell.sharing is not None and cell.sharing.reference not in map(str, cell.pythons()):
+        yield f"its libtorch is of Python {cell.sharing.reference}, which it has no torch for"
+    for wheel in cell.wheels:
+        yield from (f"{wheel.filename}: {why}" for why in _of_wheel(wheel, cell, lock))
+
+
+def _of_wheel(wheel: Wheel, cell: Cell, lock: Lock) -> Iterator[str]:
+    name, version, _, tags = parse_wheel_filename(wheel.filename)
+    if (project := canonicalize_name(name)) not in _PROJECTS or project != wheel.project:
+        yield f"it is a wheel of {project}, and stands for {wheel.project}"
+    if str(version) != wheel.version:
+        yield f"its name says version {version}, and it stands for {wheel.version}"
+    wanted = cell.versions.get(wheel.project, "")
+    if not wanted or Version(wanted).public != version.public:
+        yield f"the cell has {wheel.project} {wanted or 'left out'}"
+    if set(wheel.platforms) != {tag.platform for tag in tags}:
+        yield f"it stands for the platforms {', '.join(wheel.platforms)}"
+    purl = PackageURL("pypi", None, wheel.project, wheel.version, {"file_name": wheel.filename})
+    if wheel.purl != purl.to_string():
+        yield f"its purl is {wheel.purl}"
+    if (metadata := lock.metadata.get(wheel.metadata)) is None:
+        yield "it refers to METADATA that the lock does not have"
+    elif canonicalize_name(metadata.name) != wheel.project:
+        yield f"its METADATA is of {metadata.name}"

@@ -1,0 +1,21 @@
+"""How servers are asked: within a time in all, with every failure typed."""
+
+from generator.transport.policy import HttpPolicy
+from generator.transport.session import (
+    forget_hosts,
+    from_status,
+    open_session,
+    read_body,
+    typed,
+    unanswered,
+)
+
+__all__ = [
+    "HttpPolicy",
+    "forget_hosts",
+    "from_status",
+    "open_session",
+    "read_body",
+    "typed",
+    "unanswered",
+]
