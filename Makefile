@@ -22,6 +22,9 @@ PYTHON3 := $(or $(PYTHON3),$(shell for p in python3.13 python3.12 python3.11 pyt
   $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done))
 ROOT := $(filter 0,$(shell id -u))
 APT := $(shell command -v apt-get)
+# Who may install what the tests want of the system: root, and in CI who may become it unasked.
+SUDO := $(if $(ROOT),,$(and $(filter true,$(CI)),$(shell sudo -n true 2>/dev/null && echo sudo -n)))
+MAY_INSTALL := $(and $(APT),$(or $(ROOT),$(SUDO)))
 # What a network may break off is tried again: Debian's lock may be held, and the pip of a new venv
 # gives a download up in the middle.
 APT_GET := apt-get -o Acquire::Retries=5 -o DPkg::Lock::Timeout=600
@@ -34,7 +37,7 @@ again = for pause in 5 30 stop; do $(1) && break; test $$pause != stop && sleep 
 # what a person has set for their own Python or pytest is not for the programs that run here
 unexport $(filter PYTHON% PYTEST%,$(.VARIABLES))
 
-.PHONY: help channel update test prove lint format docs schemas constraints emulator servers clean
+.PHONY: help channel update test prove lint format docs schemas constraints emulator servers browser clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -48,11 +51,11 @@ update: $(VENV)/.installed ## look for newer releases; writes the lock and what 
 	$(BIN)/armtorch update
 	$(BIN)/armtorch render
 
-test: $(VENV)/.test-installed emulator servers ## unit, integration and emulated end-to-end tests
+test: $(VENV)/.test-installed emulator servers browser ## unit, integration and emulated end-to-end tests
 	@$(MAKE) --no-print-directory lint
 	$(PYTEST)
 
-prove: $(VENV)/.test-installed emulator servers ## the full counts, and the benchmarks whose figures are committed
+prove: $(VENV)/.test-installed emulator servers browser ## the full counts, and the benchmarks whose figures are committed
 	ARMTORCH_TEST_COUNTS=prove $(PYTEST)
 	$(BIN)/python -m benchmarks --out benchmarks/results.json
 	$(BIN)/python -m benchmarks backtest
@@ -103,13 +106,18 @@ constraints: $(VENV)/.installed ## take the newest versions for make test, into 
 # ARM binaries run under qemu-user. Without root or apt the tests that need it are skipped with the
 # reason, and the summary counts them; with CI=true its absence is a failure.
 emulator: ## install qemu-user, registered with the kernel, and a cross compiler (root, Debian)
-	@if test -n '$(ROOT)' -a -n '$(APT)'; then bash tests/emulator.sh; \
+	@if test -n '$(MAY_INSTALL)'; then $(SUDO) bash tests/emulator.sh; \
 	else echo 'emulator: not root on Debian, so emulated tests run only where qemu is there'; fi
 
 # nginx serves published channels and Chromium opens their page; without them those tests are skipped.
 servers: ## install nginx and Chromium for the tests (root, Debian)
-	@if test -n '$(ROOT)' -a -n '$(APT)'; then bash tests/servers.sh; \
+	@if test -n '$(MAY_INSTALL)'; then $(SUDO) bash tests/servers.sh; \
 	else echo 'servers: not root on Debian, so tests with nginx and Chromium run only where they are there'; fi
+
+# Ubuntu has Chromium as a snap only, so in CI playwright brings its own.
+browser: $(VENV)/.test-installed servers ## install Chromium for the tests where the system has none (CI)
+	@test '$(CI)' != true || command -v chromium >/dev/null \
+	  || $(BIN)/python -m playwright install $(if $(MAY_INSTALL),--with-deps) chromium
 
 clean: ## remove what the targets made, but not the caches
 	rm -rf $(VENV) channel output .armtorch wheelhouse

@@ -32,7 +32,7 @@ from benchmarks.measuring import run_module
 @click.option(
     "--only",
     multiple=True,
-    type=click.Choice(["update", "render", "build", "publish", "copies", "explain"]),
+    type=click.Choice(["update", "render", "build", "publish", "copies", "explain", "forged"]),
 )
 @click.pass_context
 def main(
@@ -58,7 +58,7 @@ def main(
         "python": platform.python_version(),
         "py-rattler-build": version("py-rattler-build"),
     }
-    wanted = only or ("update", "render", "build", "publish", "copies", "explain")
+    wanted = only or ("update", "render", "build", "publish", "copies", "explain", "forged")
     if "update" in wanted:
         cost, figures = run_module("benchmarks.update_bytes", feedstock)
         figures["ratio"] = round(figures["bytes_read"] / figures["wheel_bytes"], 5)
@@ -80,6 +80,8 @@ def main(
         found["explain"] = {**figures, "peak_mib": round(cost.peak_mib)}
     if "build" in wanted:
         found["build"] = _build(feedstock, line, subdir, accelerator, str(level))
+    if "forged" in wanted:
+        _, found["forged"] = run_module("benchmarks.forged_packages", "5000")
     if "copies" in wanted:
         _, found["copies"] = run_module("benchmarks.mapped_copies", feedstock)
     out.write_text(json.dumps(found, indent=2) + "\n")
@@ -94,6 +96,7 @@ def _build(*cell: str) -> dict[str, Any]:
         ours, built = run_module(
             "benchmarks.build_cell", feedstock, line, subdir, accelerator, f"{folder}/split", level
         )
+        _, verified = run_module("benchmarks.verify_cell", feedstock, f"{folder}/split")
         theirs, whole = run_module(
             "benchmarks.build_whole", feedstock, line, subdir, accelerator, f"{folder}/whole", level
         )
@@ -103,6 +106,7 @@ def _build(*cell: str) -> dict[str, Any]:
         "level": int(level),
         "armtorch": {**built, **ours.to_json(), "cpu_seconds": round(cpu, 2)},
         "each_wheel_whole": {**whole, **theirs.to_json()},
+        "verify": verified,
         "bytes_over_wheels": round(built["package_bytes"] / built["wheel_bytes"], 4),
         "bytes_over_whole": round(built["package_bytes"] / whole["package_bytes"], 4),
         "cpu_over_whole": round(cpu / theirs.cpu_seconds, 3),

@@ -24,10 +24,11 @@ from urllib.parse import unquote, urljoin
 
 import requests
 from packaging.utils import canonicalize_name
+from requests.adapters import HTTPAdapter
+from urllib3.util.retry import Retry
 
 from generator import atomic
 from generator.upstream import PipConfiguration
-from generator.upstream.session import HttpPolicy, open_web
 
 _JSON = "application/vnd.pypi.simple.v1+json"
 #: bytes that are asked for and kept at once
@@ -36,6 +37,7 @@ _BLOCK = 1 << 17
 _FRESH = 20 * 3600
 #: requests to the real index at one time
 _AT_ONCE = 4
+_BUSY = (429, 500, 502, 503, 504)
 
 
 def moment(text: str) -> dt.datetime:
@@ -56,8 +58,13 @@ class RealIndex:
     _slots: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(_AT_ONCE))
 
     def __post_init__(self) -> None:
-        web = open_web(self.folder / "http", HttpPolicy(ca_bundle=self.pip.cert))
-        self._session = web.wheels
+        self._session = requests.Session()
+        self._session.verify = self.pip.cert or True
+        if self.pip.proxy:
+            self._session.proxies = {"http": self.pip.proxy, "https": self.pip.proxy}
+        patient = HTTPAdapter(max_retries=Retry(total=5, backoff_factor=1, status_forcelist=_BUSY))
+        self._session.mount("https://", patient)
+        self._session.mount("http://", patient)
 
     def page(self, project: str) -> dict[str, Any]:
         """Return a project's page (PEP 691), at most a day old."""

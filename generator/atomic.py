@@ -46,6 +46,24 @@ def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def move(path: Path, target: Path) -> None:
+    """Move a file, or a link as it is, within one file system.
+
+    Raises:
+        StorageError: there is no right to, or no room.
+
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(target)
+    except OSError as error:
+        raise StorageError(
+            f"cannot be moved: {error.strerror or error}",
+            where=str(path),
+            next_step="name a folder on the same disk that you may write to",
+        ) from error
+
+
 def write_text(path: Path, text: str, *, durable: bool = True) -> None:
     r"""Write ``text`` as UTF-8 with ``\n`` line ends; see :func:`write_bytes`."""
     write_bytes(path, text.encode("utf-8"), durable=durable)

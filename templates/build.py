@@ -332,8 +332,9 @@ def write_provenance(package: Package, wheel: Wheel, source: dict[str, Any],
 
     # upstream's own, so that RECORD's digest alone proves what is said here
     evidence = {"record": f"{wheel.dist_info}/RECORD", "metadata": f"{wheel.dist_info}/METADATA"}
-    if commit := find_commit(wheel, cell.get("commit")):
-        evidence["commit"] = cell["commit"]["member"]
+    commit, stated = find_commit(wheel, cell.get("commit")), cell.get("commit")
+    if stated is not None and stated["member"] in wheel.members:
+        evidence["commit"] = stated["member"]
     account = {
         "schema": 1,
         "package": package.name,

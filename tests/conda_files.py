@@ -38,11 +38,13 @@ def write_conda(
         )
         with writer.tar("pkg") as tar:
             for path, content in sorted((files or {}).items()):
-                tar.add_bytes(path, content, 0o755)
+                tar.add(path, (content,), len(content))
             for path, link in sorted((links or {}).items()):
                 tar.add_link(path, link)
         with writer.tar("info") as tar:
-            tar.add_bytes("info/index.json", json.dumps(index).encode(), 0o644)
+            text = json.dumps(index).encode()
+            tar.add("info/index.json", (text,), len(text))
             if installable:
-                tar.add_bytes("info/paths.json", b'{"paths": [], "paths_version": 1}', 0o644)
+                text = b'{"paths": [], "paths_version": 1}'
+                tar.add("info/paths.json", (text,), len(text))
     return target

@@ -4,7 +4,9 @@
 set -euo pipefail
 
 wanted=()
-command -v qemu-aarch64-static >/dev/null || wanted+=(qemu-user-static)
+# on ARM itself nothing is emulated, and registered there qemu would be given every program
+native=$(test "$(uname -m)" = aarch64 && echo yes || true)
+test -n "$native" || command -v qemu-aarch64-static >/dev/null || wanted+=(qemu-user-static)
 command -v aarch64-linux-gnu-g++ >/dev/null || wanted+=(g++-aarch64-linux-gnu)
 command -v aarch64-linux-gnu-gcc >/dev/null || wanted+=(gcc-aarch64-linux-gnu)
 command -v cmake >/dev/null || wanted+=(cmake)
@@ -17,6 +19,7 @@ if test ${#wanted[@]} -gt 0; then
   apt-get "${patient[@]}" install -qy --no-install-recommends "${wanted[@]}"
 fi
 
+test -z "$native" || exit 0
 formats=/proc/sys/fs/binfmt_misc
 if ! test -e "$formats/register"; then
   mount -t binfmt_misc none "$formats" 2>/dev/null || true

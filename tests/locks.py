@@ -7,6 +7,8 @@ do not stand on the code they check.
 from __future__ import annotations
 
 import hashlib
+import io
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +24,7 @@ from generator.model import (
     Sharing,
     Wheel,
 )
+from generator.upstream.archive import newest
 from tests.tiny_wheels import TinyWheel, tiny_companion, tiny_elf, tiny_torch
 
 LINUX, OSX = "manylinux_2_28_aarch64", "macosx_14_0_arm64"
@@ -103,6 +106,7 @@ class Shelf:
             metadata=metadata,
             metadata_origin="range",
             record=hashlib.sha256(tiny.record_bytes()).hexdigest(),
+            timestamp=newest(zipfile.ZipFile(io.BytesIO(content)).infolist()),
             console_scripts=tuple(sorted(tiny.console_scripts)),
         )
 

@@ -17,6 +17,8 @@ import zstandard
 from tests.packages import Parts, pack, tar_of, write_conda
 from tests.tiny_wheels import TinyWheel, record_hash, write_zip
 
+#: seconds, 2 Jan 2026
+WHEN = 1767323046
 FOLDER = Path(__file__).with_name("corpus")
 
 
@@ -34,7 +36,7 @@ def write_wheels(folder: Path) -> None:
     write_zip(folder / "sound.whl", wheel(("x/__init__.py", b"x = 1\n")))
     write_zip(folder / "upwards.whl", wheel(("../x", b"x")))
     write_zip(folder / "quoted.whl", wheel(record=b'"a,\n"b",,\n'))
-    write_zip(folder / "nul.whl", wheel(record=b"a\0,,\n"))
+    write_zip(folder / "nul-byte.whl", wheel(record=b"a\0,,\n"))
     write_zip(folder / "bomb.whl", wheel(("x/zeros", bytes(1 << 20))))
     write_zip(folder / "no-utf8.whl", wheel(record=b"\xff,,\n"))
     with zipfile.ZipFile(folder / "lzma.whl", "w", zipfile.ZIP_LZMA) as archive:
@@ -65,19 +67,21 @@ def write_packages(folder: Path) -> None:
         "info/index.json": b'{"name": "x", "version": "1", "build": "0"}',
         "info/paths.json": b'{"paths": [], "paths_version": 1}',
     }
-    Parts("x-1-0.conda", {}, info).write(folder).replace(folder / "sound.conda")
+    Parts("x-1-0.conda", {}, info, WHEN).write(folder).replace(folder / "sound.conda")
     empty = tar_of([])
     deep = b"[" * 100_000
     many = b"[" + b"{}," * 50_000 + b"{}]"
-    for name, pkg, about in (
-        ("deep-json.conda", empty, tar_of([("info/paths.json", deep)])),
-        ("many-json.conda", empty, tar_of([("info/paths.json", many)])),
+    for name, more in (
+        ("deep-json.conda", {"info/paths.json": deep}),
+        ("many-json.conda", {"info/paths.json": many}),
         (
             "deep-manifest.conda",
-            empty,
-            tar_of([("info/armtorch/manifest.json", deep), ("info/armtorch/RECORD", b"")]),
+            {"info/armtorch/manifest.json": deep, "info/armtorch/RECORD": b""},
         ),
-        ("numbers.conda", empty, tar_of([("info/paths.json", b'{"paths": [1e999, NaN, -0]}')])),
+        ("numbers.conda", {"info/paths.json": b'{"paths": [1e999, NaN, -0]}'}),
+    ):
+        Parts(name, {}, {**info, **more}, WHEN).write(folder)
+    for name, pkg, about in (
         ("long-name.conda", header(1 << 33, tarfile.GNUTYPE_LONGNAME), empty),
         (
             "endless-pax.conda",

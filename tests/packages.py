@@ -1,6 +1,7 @@
 """Takes .conda files apart and puts them together again, sound or spoilt, for tests of `verify`.
 
-It goes by tarfile and zipfile, not by the readers under test.
+It takes apart by tarfile and zipfile, not by the readers under test. It puts together as a forger
+would who has armtorch at hand: by the writer of the seal.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ from typing import Any
 
 import zstandard
 
-from generator.building import Settings, build, expected_metadata
+from generator.building import Expected, Settings, build
+from generator.building.archive import CondaWriter
+from generator.building.policy import policy
+from generator.building.seal import DIGESTS, digests_text
 from generator.channel import LocalChannel
 from generator.console import Silent
-from generator.inspecting import Evidence, Manifest
-from generator.model import Lock, Variant, Wheel
+from generator.inspecting import Evidence
+from generator.model import Lock, Wheel
 from generator.rendering import RenderedTree, number_builds, render, write_tree
 from tests.locks import Shelf, cpu_cell, feedstock, osx_cell
 
@@ -36,23 +40,47 @@ class Parts:
     name: str
     payload: dict[str, bytes | str]
     info: dict[str, bytes]
+    #: of every entry
+    seconds: int = 0
 
     @classmethod
     def read(cls, path: Path) -> Parts:
         found: dict[str, dict[str, bytes | str]] = {}
+        seconds = 0
         with zipfile.ZipFile(path) as archive:
             for name in archive.namelist():
                 if name.endswith(".tar.zst"):
                     packed = io.BytesIO(archive.read(name))
                     content = zstandard.ZstdDecompressor().stream_reader(packed).read()
                     found[name.partition("-")[0]] = untar(content)
+                    seconds = max(seconds, int(content[136:147].strip(b"\0") or b"0", 8))
         info = {path: content for path, content in found["info"].items() if content != ""}
-        return cls(path.name, found["pkg"], info)  # type: ignore[arg-type]
+        return cls(path.name, found["pkg"], info, seconds)  # type: ignore[arg-type]
 
     def write(self, folder: Path) -> Path:
-        return write_conda(
-            folder / self.name, tar_of(self.payload.items()), tar_of(self.info.items())
-        )
+        """Seal the package, at this level whatever it was sealed at."""
+        path = folder / self.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(path, "w") as archive:
+            writer = CondaWriter(
+                archive,
+                self.name.removesuffix(".conda"),
+                level=1,
+                cores=1,
+                seconds=self.seconds,
+                rules=policy().seal,
+            )
+            with writer.tar("pkg") as tar:
+                for name in sorted(self.payload, key=lambda each: each.split("/")):
+                    content = self.payload[name]
+                    if isinstance(content, str):
+                        tar.add_link(name, content)
+                    else:
+                        tar.add(name, (content,), len(content))
+            with writer.tar("info") as tar:
+                for name, content in sorted(self.info.items()):
+                    tar.add(name, (content,), len(content))
+        return path
 
     def file(self, path: str) -> bytes:
         content = self.payload[path]
@@ -61,6 +89,10 @@ class Parts:
 
     def json(self, file: str) -> dict[str, Any]:
         return dict(json.loads(self.info[file]))
+
+    def seal_info(self) -> None:
+        """Make the digests of the metadata agree, as the seal does last."""
+        self.info[DIGESTS] = digests_text(self.info)
 
     def put_json(self, file: str, value: object) -> None:
         """Write JSON as its own writer would."""
@@ -75,9 +107,10 @@ class Parts:
         content = self.file(path)
         digest = hashlib.sha256(content).hexdigest()
         paths = self.json(PATHS)
-        for row in paths["paths"]:
-            if row["_path"] == path:
-                row |= {"sha256": digest, "size_in_bytes": len(content)}
+        row = {"sha256": digest, "size_in_bytes": len(content)}
+        rows = {row["_path"]: row for row in paths["paths"]}
+        rows[path] = {"_path": path, "path_type": "hardlink", **row}
+        paths["paths"] = sorted(rows.values(), key=lambda each: each["_path"].split("/"))
         self.put_json(PATHS, paths)
         if MANIFEST in self.info:
             manifest = self.json(MANIFEST)
@@ -148,66 +181,39 @@ class TinyChannel:
     tree: RenderedTree
     lock: Lock
     packages: tuple[Path, ...] = ()
-    _known: dict[str, tuple[Variant, Mapping[str, Mapping[str, object]]]] = field(
-        default_factory=dict
-    )
+    _known: dict[str, Expected] = field(default_factory=dict)
 
-    def wheel_of(self, manifest: Manifest) -> Wheel:
+    def wheel_of(self, manifest: Mapping[str, Any]) -> Wheel:
         return next(
             wheel
             for cell in self.lock.cells
             for wheel in cell.wheels
-            if wheel.filename == manifest.source.purl.rpartition("file_name=")[2]
+            if wheel.sha256 == manifest["source"]["sha256"]
         )
 
-    def wheel_path(self, wheel: Wheel) -> Path:
-        return self.root / "wheelhouse" / wheel.sha256[:16] / wheel.filename
-
-    def record(self, manifest: Manifest | None, *_: object) -> Evidence:
+    def record(self, info: Mapping[str, bytes]) -> Evidence:
         """The lock's digest of RECORD and nothing else."""
-        if manifest is None:
+        if MANIFEST not in info:
             return Evidence()
-        return Evidence(record_sha256=self.wheel_of(manifest).record)
-
-    def wheel(self, manifest: Manifest | None, *_: object) -> Evidence:
-        """The wheel and nothing else."""
-        if manifest is None:
-            return Evidence()
-        return Evidence(wheel=self.wheel_path(self.wheel_of(manifest)))
+        return Evidence(records={"the lock's": self.wheel_of(json.loads(info[MANIFEST])).record})
 
     def everything(self, name: str) -> Callable[..., Evidence]:
         """The lock and the recipes, as the command has them, for a package of that file name."""
-        variant, metadata = self._variant(name)
-        folder = variant.recipe_path.rpartition("/")[0] + "/"
-        recipe = {
-            path.removeprefix(folder): content
-            for path, content in self.tree.files.items()
-            if path.startswith(folder)
-        }
+        expected = self.expected(name)
+        records = {f"the lock's {n}": w.record for n, w in enumerate(expected.variant.wheels)}
+        return lambda _: Evidence(expected=expected, records=records)
 
-        def witness(manifest: Manifest | None, *_: object) -> Evidence:
-            if manifest is None:
-                return Evidence(recipe=recipe, metadata=metadata)
-            wheel = variant.wheels[0]
-            return Evidence(
-                record_sha256=wheel.record,
-                wheel_sha256=wheel.sha256,
-                wheel_size=wheel.size,
-                purl=wheel.purl,
-                recipe=recipe,
-                metadata=metadata,
-            )
-
-        return witness
-
-    def _variant(self, name: str) -> tuple[Variant, Mapping[str, Mapping[str, object]]]:
+    def expected(self, name: str) -> Expected:
         if not self._known:
             for variant in self.tree.variants:
-                metadata = expected_metadata(variant, self.root)
-                index = metadata["info/index.json"]
-                file = f"{index['name']}-{index['version']}-{index['build']}.conda"
-                self._known[f"{variant.subdir}/{file}"] = variant, metadata
-                self._known[file] = variant, metadata
+                folder = variant.recipe_path.rpartition("/")[0] + "/"
+                recipe = {
+                    path.removeprefix(folder): content
+                    for path, content in self.tree.files.items()
+                    if path.startswith(folder)
+                }
+                found = Expected.of(variant, recipe, self.tree.files[variant.config_path])
+                self._known[found.file_name] = found
         return self._known[name]
 
 

@@ -103,6 +103,8 @@ class Replay:
     environment: dict[str, str]
     #: every command as it stands in its workflow, in order
     ran: list[str] = field(default_factory=list)
+    #: names of files that an attestation was made for
+    signed: set[str] = field(default_factory=set)
     _jobs: int = 0
     #: artifacts of this run; no two may have one name
     _artifacts: set[str] = field(default_factory=set)
@@ -233,6 +235,8 @@ class Replay:
             for artifact in sorted(store.glob("*")):
                 if any(fnmatch.fnmatchcase(artifact.name, p) for p in _braces(given["pattern"])):
                     shutil.copytree(artifact, clone / given["path"], dirs_exist_ok=True)
+        elif name == "actions/attest-build-provenance":
+            self.signed |= {path.name for path in clone.glob(given["subject-path"])}
         elif name == "peter-evans/create-pull-request":
             git(clone, "switch", "-qC", given["branch"])
             git(clone, "add", "-A")

@@ -5,7 +5,10 @@ set -euo pipefail
 
 missing=()
 command -v nginx >/dev/null || test -x /usr/sbin/nginx || missing+=(nginx-light)
-command -v chromium >/dev/null || missing+=(chromium fonts-dejavu-core)
+# Ubuntu has no such package, only a snap: there playwright brings a Chromium of its own
+if ! command -v chromium >/dev/null && ! grep -qs '^ID=ubuntu' /etc/os-release; then
+  missing+=(chromium fonts-dejavu-core)
+fi
 # the node that comes with playwright, which drives the browser, is linked against it
 test -n "$(find /usr/lib /lib -name 'libatomic.so.1' -print -quit 2>/dev/null)" || missing+=(libatomic1)
 if test "${#missing[@]}" -gt 0; then

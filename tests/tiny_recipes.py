@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from generator.atomic import write_bytes, write_text
@@ -160,7 +160,7 @@ def tiny_wheel(wheelhouse: Path, filename: str, members: dict[str, str]) -> Whee
             date = NEWEST if number == 0 else (2020, 5, 6, 7, 8, 10)
             archive.writestr(zipfile.ZipInfo(name, date), text)
     content = draft.getvalue()
-    wheel = wheel_of(filename, content)
+    wheel = replace(wheel_of(filename, content), timestamp=NEWEST_MS)
     target = place_of(wheel, wheelhouse)
     write_bytes(target, content, durable=False)
     return wheel

@@ -2,7 +2,7 @@
 
 from generator.building.archive import open_payload, read_info, read_json
 from generator.building.driver import Settings, build
-from generator.building.expecting import expected_metadata
+from generator.building.expecting import Expected
 from generator.building.judging import Audit, Contents, Judgement
 from generator.building.planning import Destination, file_name
 from generator.building.report import BuildReport, Row, Savings
@@ -20,6 +20,7 @@ __all__ = [
     "BuildReport",
     "Contents",
     "Destination",
+    "Expected",
     "Judgement",
     "Row",
     "Savings",
@@ -27,7 +28,6 @@ __all__ = [
     "Settings",
     "build",
     "default_root",
-    "expected_metadata",
     "fetch",
     "fetch_unhashed",
     "file_name",

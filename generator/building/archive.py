@@ -10,9 +10,10 @@ import io
 import tarfile
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -23,6 +24,18 @@ from generator.documents import load_json
 from generator.errors import IntegrityError
 
 BLOCK: Final = 1 << 20
+#: two empty blocks end a tar
+TAR_END: Final = bytes(2 * tarfile.BLOCKSIZE)
+#: the first four bytes of ELF and Mach-O files (64 and 32 bits in both byte orders, fat ones)
+_BINARY: Final = frozenset(
+    {
+        b"\x7fELF",
+        *(b"\xcf\xfa\xed\xfe", b"\xfe\xed\xfa\xcf", b"\xce\xfa\xed\xfe", b"\xfe\xed\xfa\xce"),
+        *(b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf"),
+    }
+)
+#: PE files: only the first two bytes are fixed
+_BINARY_PE: Final = b"MZ"
 #: metadata of a package; real ones have less than 2 MiB
 MAXIMUM_INFO: Final = 256 << 20
 _DAMAGED: Final = (zipfile.BadZipFile, tarfile.TarError, zstandard.ZstdError, KeyError, EOFError)
@@ -34,8 +47,6 @@ class InfoFile:
     """One metadata file of a package."""
 
     content: bytes
-    #: permission bits
-    mode: int = 0o644
 
 
 def read_info(path: Path) -> dict[str, InfoFile]:
@@ -53,11 +64,7 @@ def read_info(path: Path) -> dict[str, InfoFile]:
         ):
             content = reader.read(MAXIMUM_INFO)
         with tarfile.open(fileobj=io.BytesIO(content)) as tar:
-            return {
-                entry.name: InfoFile(_content(tar, entry), entry.mode)
-                for entry in tar
-                if entry.isfile()
-            }
+            return {entry.name: InfoFile(_content(tar, entry)) for entry in tar if entry.isfile()}
     except _DAMAGED as error:
         raise _damaged(path, error) from error
 
@@ -92,58 +99,80 @@ def open_payload(path: Path) -> Iterator[tarfile.TarFile]:
         raise _damaged(path, error) from error
 
 
-class TarZst:
-    """A tar member of a .conda file that is being written: sorted by the caller, normalised here.
+def is_binary(head: bytes) -> bool:
+    """Whether a file that begins so is an ELF, Mach-O or PE file."""
+    return head[:4] in _BINARY or head[:2] == _BINARY_PE
 
-    Owner, group and time are fixed, of the mode only the executable bit is kept, so that the bytes
-    depend on names, contents and links alone.
+
+def tar_header(
+    name: str, seconds: int, *, head: bytes = b"", size: int = 0, link: str | None = None
+) -> bytes:
+    """Return the one header that the seal writes for an entry.
+
+    Owner, group and time are fixed, and what a file begins with says whether it is executable, so
+    that the bytes depend on names, contents and links alone: a wheel's own bits are in no RECORD.
+
+    Args:
+        name: of the entry.
+        seconds: the package's time.
+        head: what a file begins with, two bytes of it at least.
+        size: of a file.
+        link: the target of a link.
+
     """
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mtime = size, seconds
+    if link is not None:
+        entry.type, entry.linkname, entry.mode = tarfile.SYMTYPE, link, 0o777
+    else:
+        entry.mode = 0o755 if is_binary(head) or head.startswith(b"#!") else 0o644
+    return entry.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")
+
+
+class TarZst:
+    """A tar member of a .conda file that is being written, sorted by the caller."""
 
     def __init__(self, target: IO[bytes], seconds: int) -> None:
         self._target, self._seconds = target, seconds
 
-    def add_bytes(self, name: str, content: bytes, mode: int) -> None:
-        """Write one small file."""
-        self._target.write(self._header(name, mode, size=len(content)))
-        self._target.write(content)
-        self._pad(len(content))
-
-    def add_stream(self, name: str, blocks: Iterator[bytes], size: int, mode: int) -> None:
+    def add(self, name: str, blocks: Iterable[bytes], size: int) -> None:
         """Write one file of ``size`` bytes from its blocks."""
-        self._target.write(self._header(name, mode, size=size))
-        for block in blocks:
+        rest = iter(blocks)
+        first = next(rest, b"")
+        self._target.write(tar_header(name, self._seconds, head=first, size=size))
+        for block in chain((first,), rest):
             self._target.write(block)
-        self._pad(size)
+        self._target.write(bytes(-size % tarfile.BLOCKSIZE))
 
     def add_link(self, name: str, link: str) -> None:
         """Write a symbolic link."""
-        self._target.write(self._header(name, 0o777, kind=tarfile.SYMTYPE, link=link))
-
-    def add_directory(self, name: str) -> None:
-        """Write an empty folder."""
-        self._target.write(self._header(name, 0o755, kind=tarfile.DIRTYPE))
+        self._target.write(tar_header(name, self._seconds, link=link))
 
     def finish(self) -> None:
         """Write the two empty blocks that end a tar."""
-        self._target.write(bytes(2 * tarfile.BLOCKSIZE))
-
-    def _header(
-        self, name: str, mode: int, *, size: int = 0, kind: bytes = tarfile.REGTYPE, link: str = ""
-    ) -> bytes:
-        entry = tarfile.TarInfo(name)
-        entry.size, entry.type, entry.linkname, entry.mtime = size, kind, link, self._seconds
-        if kind == tarfile.REGTYPE:
-            entry.mode = 0o755 if mode & 0o111 else 0o644
-        else:
-            entry.mode = mode
-        return entry.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")
-
-    def _pad(self, size: int) -> None:
-        if rest := size % tarfile.BLOCKSIZE:
-            self._target.write(bytes(tarfile.BLOCKSIZE - rest))
+        self._target.write(TAR_END)
 
 
-class CondaWriter:
+class CondaZip:
+    """The outer archive: stored members side by side, their times the package's."""
+
+    def __init__(self, archive: zipfile.ZipFile, stem: str, seconds: int) -> None:
+        self._archive, self._stem, self._seconds = archive, stem, seconds
+        archive.writestr(self._entry("metadata.json"), b'{"conda_pkg_format_version":2}')
+
+    def member(self, kind: str) -> IO[bytes]:
+        """Open the ``pkg`` or ``info`` member for writing; a reader that streams needs no more."""
+        entry = self._entry(f"{kind}-{self._stem}.tar.zst")
+        return self._archive.open(entry, "w", force_zip64=True)
+
+    def _entry(self, name: str) -> zipfile.ZipInfo:
+        entry = zipfile.ZipInfo(name, time.gmtime(self._seconds)[:6])
+        entry.create_system = 3  # Unix, whatever this runs on
+        entry.external_attr = 0o100644 << 16
+        return entry
+
+
+class CondaWriter(CondaZip):
     """Writes a .conda file whose bytes depend on its entries, the level and the policy alone."""
 
     def __init__(
@@ -156,14 +185,13 @@ class CondaWriter:
         seconds: int,
         rules: SealPolicy,
     ) -> None:
-        self._archive, self._stem, self._seconds = archive, stem, seconds
+        super().__init__(archive, stem, seconds)
         self._parameters = zstandard.ZstdCompressionParameters.from_level(
             level,
             threads=rules.threads_for(level, cores),
             window_log=rules.window_log,
             job_size=rules.job_mib << 20,
         )
-        archive.writestr(self._entry("metadata.json"), b'{"conda_pkg_format_version":2}')
 
     @contextmanager
     def tar(self, kind: str) -> Iterator[TarZst]:
@@ -171,20 +199,12 @@ class CondaWriter:
         # a context per member: one that was used before allocates anew all the same
         compressor = zstandard.ZstdCompressor(compression_params=self._parameters)
         with (
-            self._archive.open(
-                self._entry(f"{kind}-{self._stem}.tar.zst"), "w", force_zip64=True
-            ) as member,
+            self.member(kind) as member,
             compressor.stream_writer(member, closefd=False) as target,
         ):
             tar = TarZst(target, self._seconds)
             yield tar
             tar.finish()
-
-    def _entry(self, name: str) -> zipfile.ZipInfo:
-        entry = zipfile.ZipInfo(name, time.gmtime(self._seconds)[:6])
-        entry.create_system = 3  # Unix, whatever this runs on
-        entry.external_attr = 0o100644 << 16
-        return entry
 
 
 def _member(archive: zipfile.ZipFile, prefix: str, path: Path) -> str:

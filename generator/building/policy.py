@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
 from pydantic import ConfigDict
 
 from generator.datafiles import load_data
+from generator.model import Wheel
 
 _CLOSED = ConfigDict(extra="forbid")
 
@@ -58,6 +60,10 @@ class SealPolicy:
     draft_level: int
     #: milliseconds since 1970
     timestamp_without_wheel: int
+
+    def timestamp(self, wheels: Iterable[Wheel]) -> int:
+        """Return the milliseconds that a package made from ``wheels`` is stamped with."""
+        return max((self.timestamp_without_wheel, *(wheel.timestamp for wheel in wheels)))
 
     def threads_for(self, level: int, cores: int) -> int:
         """Compression threads for ``level`` on a machine of ``cores``; never 0.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +58,25 @@ def render(inputs: Inputs) -> RenderedVariant:
     for path in (inputs.recipe, inputs.config):
         if not path.is_file():
             raise BuildError("there is no such file", where=str(path), next_step=_NEXT)
+    return _evaluated(
+        inputs,
+        lambda: Stage0Recipe.from_file(inputs.recipe),
+        lambda: VariantConfig.from_file(inputs.config),
+    )
+
+
+def evaluate(variant: Variant, recipe: str, config: str) -> RenderedVariant:
+    """Evaluate the text of a recipe for that of its variant config; raises as `render` does."""
+    return _evaluated(
+        Inputs.of(variant, Path()),
+        lambda: Stage0Recipe.from_yaml(recipe),
+        lambda: VariantConfig.from_yaml(config),
+    )
+
+
+def _evaluated(
+    inputs: Inputs, recipe: Callable[[], Stage0Recipe], config: Callable[[], VariantConfig]
+) -> RenderedVariant:
     # rattler-build's host is where the package is to run
     platform = PlatformConfig(
         target_platform=inputs.target_platform,
@@ -65,9 +85,7 @@ def render(inputs: Inputs) -> RenderedVariant:
     )
     try:
         with evaluating():
-            found = Stage0Recipe.from_file(inputs.recipe).render(
-                VariantConfig.from_file(inputs.config), RenderConfig(platform)
-            )
+            found = recipe().render(config(), RenderConfig(platform))
     except RattlerBuildError as error:
         raise BuildError(
             f"rattler-build refuses it: {error}", where=inputs.variant_id, next_step=_NEXT
@@ -78,8 +96,8 @@ def render(inputs: Inputs) -> RenderedVariant:
             where=inputs.variant_id,
             next_step=_NEXT,
         )
-    recipe = found[0].recipe
-    said = (str(recipe.package.version), recipe.build.number)
+    made = found[0].recipe
+    said = (str(made.package.version), made.build.number)
     if said != (wanted := (inputs.version, inputs.build_number)):
         raise BuildError(
             f"the recipe says {_release(said)}, the lock {_release(wanted)}",

@@ -11,7 +11,7 @@ import hashlib
 import json
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -21,6 +21,7 @@ from generator.building.archive import (
     CondaWriter,
     InfoFile,
     TarZst,
+    is_binary,
     open_payload,
     read_info,
     read_json,
@@ -33,17 +34,7 @@ from generator.model.provenance import Provenance
 
 _ABOUT: Final = "info/about.json"
 _RENDERED: Final = "info/recipe/rendered_recipe.yaml"
-#: the first four bytes of ELF, Mach-O (64 bit, fat in both orders) files
-_BINARY: Final = frozenset(
-    {
-        b"\x7fELF",
-        # Mach-O: 64 and 32 bits in both byte orders, and the two fat forms
-        *(b"\xcf\xfa\xed\xfe", b"\xfe\xed\xfa\xcf", b"\xce\xfa\xed\xfe", b"\xfe\xed\xfa\xce"),
-        *(b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf"),
-    }
-)
-#: PE files: only the first two bytes are fixed
-_BINARY_PE: Final = b"MZ"
+DIGESTS: Final = "info/armtorch/digests.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,9 +106,9 @@ def seal(
             judgement = judge(index, content.files, tuple(content.binaries))
             index = judgement.apply(info, index)
             with writer.tar("info") as tar:
-                for name, file in _final_info(info, index, milliseconds, level):
+                for name, file in _final_info(info, index, milliseconds):
                     content.refuse_token(name, file.content)
-                    tar.add_bytes(name, file.content, file.mode)
+                    tar.add(name, (file.content,), len(file.content))
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
@@ -169,11 +160,8 @@ class _Content:
         self.files[entry.name.rstrip("/")] = entry.linkname if entry.issym() else None
         if entry.issym() and kind == "softlink":
             tar.add_link(entry.name, entry.linkname)
-        elif entry.isdir() and kind == "directory":
-            tar.add_directory(entry.name)
         elif entry.isreg() and kind == "hardlink":
-            blocks = self._checked(payload, entry, row)
-            tar.add_stream(entry.name, blocks, entry.size, entry.mode)
+            tar.add(entry.name, self._checked(payload, entry, row), entry.size)
         else:
             raise self._broken(entry.name, f"is not the {kind} that paths.json has")
 
@@ -183,7 +171,7 @@ class _Content:
         stream = payload.extractfile(entry)
         digest, keep, tail = hashlib.sha256(), len(self._token) - 1, b""
         while stream is not None and (block := stream.read(BLOCK)):
-            if not tail and (block[:4] in _BINARY or block[:2] == _BINARY_PE):
+            if not tail and is_binary(block):
                 self.binaries.append(entry.name)
             # the token may lie across two blocks
             self.refuse_token(entry.name, block)
@@ -226,15 +214,27 @@ def _stated(about: dict[str, Any], provenance: Provenance) -> InfoFile:
 
 
 def _final_info(
-    info: dict[str, InfoFile], index: dict[str, Any], milliseconds: int, level: int
+    info: dict[str, InfoFile], index: dict[str, Any], milliseconds: int
 ) -> Iterator[tuple[str, InfoFile]]:
     """Yield the metadata files as they are to be, sorted by path."""
-    for name, file in sorted(info.items()):
-        if name == "info/index.json":
-            # rattler-build's own layout: sorted keys, two spaces
-            text = json.dumps(index, indent=2, sort_keys=True, ensure_ascii=False)
-            yield name, InfoFile(text.encode())
-        elif name == _RENDERED:
-            yield name, InfoFile(normalise(file.content, milliseconds=milliseconds, level=level))
-        else:
-            yield name, file
+    # rattler-build's own layout: sorted keys, two spaces
+    text = json.dumps(index, indent=2, sort_keys=True, ensure_ascii=False)
+    final = {name: file.content for name, file in info.items()} | {"info/index.json": text.encode()}
+    if _RENDERED in final:
+        final[_RENDERED] = normalise(final[_RENDERED], milliseconds=milliseconds)
+    final[DIGESTS] = digests_text(final)
+    yield from ((name, InfoFile(content)) for name, content in sorted(final.items()))
+
+
+def digests_text(info: Mapping[str, bytes]) -> bytes:
+    """Return what DIGESTS holds: the sha256 of every other metadata file.
+
+    paths.json has the packaged files' own; by both a package can be seen to be whole where nothing
+    else is known of it.
+    """
+    found = {
+        name: hashlib.sha256(content).hexdigest()
+        for name, content in sorted(info.items())
+        if name != DIGESTS
+    }
+    return (json.dumps(found, indent=1, ensure_ascii=False) + "\n").encode("utf-8", "replace")

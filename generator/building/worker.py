@@ -15,7 +15,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final, TextIO
@@ -27,7 +26,6 @@ from generator.building.policy import policy
 from generator.building.recipe import Inputs, render
 from generator.building.seal import Sealed, seal
 from generator.building.wheelhouse import forget
-from generator.documents import open_zip
 from generator.errors import ArmtorchError, BuildError, IntegrityError, StorageError
 from generator.evaluating import forget_environment
 from generator.model import Variant
@@ -111,7 +109,7 @@ def _build(job: Job, log: TextIO) -> Sealed:
         return seal(
             draft,
             job.folder / draft.name,
-            milliseconds=timestamp(job.wheels, rules.timestamp_without_wheel),
+            milliseconds=rules.timestamp(job.variant.wheels),
             level=job.level,
             cores=job.cores,
             rules=rules,
@@ -138,23 +136,6 @@ def _draft(job: Job, log: TextIO, level: int) -> Path:
     except RattlerBuildError as error:
         raise _failure(job, error) from error
     return Path(result.packages[0])
-
-
-def timestamp(wheels: tuple[Path, ...], without: int) -> int:
-    """Milliseconds of the newest member of ``wheels``, read as UTC; ``without`` when none.
-
-    The package's time is then a property of its input. A date that is none (month 0) is skipped.
-    """
-    newest = without
-    for wheel in wheels:
-        with wheel.open("rb") as file, open_zip(file, wheel.name) as archive:
-            for date in {member.date_time for member in archive.infolist()}:
-                try:
-                    seconds = datetime(*date, tzinfo=UTC).timestamp()
-                except ValueError:
-                    continue
-                newest = max(newest, int(seconds) * 1000)
-    return newest
 
 
 def _prefix(job: Job) -> Path:

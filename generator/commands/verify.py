@@ -14,11 +14,17 @@ from generator.commands.tables import megabytes
 from generator.inspecting import Proof
 from generator.printing import Screen, write_json
 from generator.stages.project import Project
-from generator.stages.verifying import VerifyOptions, find_packages, raise_for, verify_packages
+from generator.stages.verifying import (
+    VerifyOptions,
+    find_packages,
+    raise_for,
+    set_aside,
+    verify_packages,
+)
 
 #: flaws of one package that are printed; --json has all
 _SHOWN = 10
-_COLOURS = {"proven (wheel)": "green", "proven (RECORD)": "green", "refuted": "red"}
+_COLOURS = {"proven": "green", "refuted": "red"}
 
 
 def _hexadecimal(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
@@ -42,6 +48,19 @@ def _hexadecimal(_: click.Context, __: click.Parameter, value: str | None) -> st
     metavar="HEX",
     help="sha256 of the wheel's RECORD, instead of the lock's.",
 )
+@click.option(
+    "--provenance",
+    default="",
+    metavar="URL",
+    help="The repository that they were built to state (build --provenance URL).",
+)
+@click.option(
+    "--set-aside",
+    "aside",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Move what is not proven there, out of the one channel folder that is named.",
+)
 @json_option
 @click.pass_obj
 def command(
@@ -50,25 +69,35 @@ def command(
     packages: tuple[str, ...],
     wheels: tuple[Path, ...],
     record_sha256: str | None,
+    provenance: str,
+    aside: Path | None,
     as_json: bool,
 ) -> None:
-    """Prove that packages are made of upstream's bytes, and say of each file what it is.
+    """Prove that packages are what the lock beside feedstock.yaml renders, byte for byte.
 
-    PACKAGE is a .conda file, a glob or a channel folder. With the wheel every file is compared
-    byte by byte; without it by the RECORD whose sha256 stands in feedstock.lock.yaml. Where
-    neither is at hand a package can only be found self-consistent.
+    PACKAGE is a .conda file, a glob or a channel folder. All of a package follows from the lock,
+    the recipes and upstream's RECORD, whose sha256 the lock has; it is made anew and compared.
+    Without a lock that knows it, a package can only be found self-consistent: --wheel and
+    --record-sha256 then say whether its RECORD is upstream's.
+
+    With --set-aside, what is not proven is moved out of the channel with what needs it, and the
+    rest stays: exit code 0. Index the channel again then.
 
     \b
-    Exit codes: 0 proven, or nothing to prove; 16 refuted; 17 not provable (no manifest);
+    Exit codes: 0 proven; 16 refuted; 17 not provable (not made by armtorch);
     18 only self-consistent.
     \b
     Examples:
       armtorch verify channel
       armtorch verify 'channel/linux-aarch64/pytorch-2.10*' --json
+      armtorch verify channel --provenance https://github.com/me/armtorch --set-aside refused
       armtorch verify libtorch-2.10.0-*.conda --wheel torch-2.10.0-cp310-*.whl
     """
+    options = VerifyOptions(wheels=wheels, record_sha256=record_sha256, provenance=provenance)
+    if aside is not None:
+        _set_aside(project, packages, options, aside, as_json=as_json)
+        return
     found = find_packages(packages)
-    options = VerifyOptions(wheels=wheels, record_sha256=record_sha256)
     proofs = []
     with project.narrator.task("verifying", total=len(found)) as task:
         for proof in verify_packages(project, found, options):
@@ -79,6 +108,26 @@ def command(
     if as_json:
         write_json([proof_json(proof) for proof in proofs])
     raise_for(proofs)
+
+
+def _set_aside(
+    project: Project,
+    packages: tuple[str, ...],
+    options: VerifyOptions,
+    aside: Path,
+    *,
+    as_json: bool,
+) -> None:
+    if len(packages) != 1 or Path(packages[0]).is_file():
+        raise click.UsageError("--set-aside takes one channel folder")
+    proofs = set_aside(project, Path(packages[0]), options, aside)
+    if as_json:
+        write_json([proof_json(proof) for proof in proofs])
+        return
+    for proof in proofs:
+        _show(proof)
+    gone = sum(proof.verdict != "proven" or bool(proof.notes) for proof in proofs)
+    click.echo(f"{len(proofs) - gone} of {len(proofs)} packages stay, {gone} are in {aside}")
 
 
 def proof_json(proof: Proof) -> dict[str, Any]:

@@ -9,7 +9,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from generator.doors.notes import folder, noted, switch
+from generator.documents import load_json
+from generator.doors.notes import folder, switch
+from generator.errors import MalformedError
+from generator.printing import write, write_error
 
 _HELP = """\
 usage: {door} COMMAND ...
@@ -25,7 +28,7 @@ def ask(arguments: Sequence[str], *, door: str) -> int:
     where = folder(os.environ)
     command, *rest = arguments or ("--help",)
     if command in {"-h", "--help"}:
-        sys.stdout.write(_HELP.format(door=door))
+        write(_HELP.format(door=door), nl=False)
         return 0
     if command == "notes":
         switch(where, on=rest[:1] == ["on"])
@@ -34,16 +37,26 @@ def ask(arguments: Sequence[str], *, door: str) -> int:
         return _run([command, *rest], {}, Path.cwd())
     words, variables, place = noted(where)
     if not words:
-        sys.stderr.write(f"error: no command was noted: run the one that fails, then {door} why\n")
+        write_error(f"no command was noted: run the one that fails, then {door} why")
         return 1
     # an override or subdir is a part of the command; the other variables are its surroundings
     typed = {k: v for k, v in variables.items() if k == "CONDA_SUBDIR" or "OVERRIDE" in k}
     text = " ".join(
         [*(f"{key}={shlex.quote(value)}" for key, value in typed.items()), shlex.join(words)]
     )
-    sys.stdout.write(f"$ {text}\n")
+    write(f"$ {text}")
     there = Path(place) if Path(place).is_dir() else Path.cwd()
     return _run(["explain", text, *rest], variables, there)
+
+
+def noted(where: Path) -> tuple[list[str], dict[str, str], str]:
+    """Return the words, variables and folder of the last command; [] for none."""
+    path = where / "last-command.json"
+    try:
+        found = load_json(path.read_bytes(), str(path))
+        return list(found["words"]), dict(found["variables"]), str(found["folder"])
+    except (OSError, MalformedError, KeyError, TypeError, ValueError):
+        return [], {}, ""
 
 
 def _run(arguments: Sequence[str], variables: dict[str, str], there: Path) -> int:

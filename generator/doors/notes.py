@@ -55,15 +55,6 @@ def note(arguments: Sequence[str], environment: Mapping[str, str], where: Path) 
         return
 
 
-def noted(where: Path) -> tuple[list[str], dict[str, str], str]:
-    """Return the words, variables and folder of the last command; [] for none."""
-    try:
-        found = json.loads((where / "last-command.json").read_text(encoding="utf-8"))
-        return list(found["words"]), dict(found["variables"]), str(found["folder"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return [], {}, ""
-
-
 def switch(where: Path, *, on: bool) -> None:
     """Turn noting on, or off with what was noted taken away; raises OSError."""
     mark = where / "notes-off"

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Literal
 
+from generator.building import Expected
 from generator.model import RaisedFloor
 
-#: proven (wheel): every file is accounted for, and upstream's bytes are those of the wheel at hand
-#: proven (RECORD): the same, by a RECORD whose sha256 was known beforehand
-#: self-consistent: everything fits together, and nothing from outside the package was at hand
-#: nothing to prove: the package has no files
-#: not provable: it carries no manifest of armtorch's
-#: refuted: a file is not what the package says, or the package cannot be read safely
-Verdict = Literal[
-    "proven (wheel)",
-    "proven (RECORD)",
-    "self-consistent",
-    "nothing to prove",
-    "not provable",
-    "refuted",
-]
+#: proven: it is to the byte what the lock renders, but for how zstd packed it
+#: self-consistent: everything fits together, and no lock with its recipe was at hand
+#: not provable: armtorch did not make it
+#: refuted: something is not what it has to be, or the file is not as armtorch seals packages
+Verdict = Literal["proven", "self-consistent", "not provable", "refuted"]
 
 
 @dataclass(frozen=True)
@@ -60,10 +51,10 @@ class Proof:
     purl: str = ""
     commit: str = ""
     #: files by kind: unchanged, patched, linked, generated; members dropped, elsewhere, replaced
-    counts: Mapping[str, int]
+    counts: Mapping[str, int] = field(default_factory=dict)
     binaries: Binaries = Binaries()
     #: patched files, and what was replaced by what
-    patches: Mapping[str, str]
+    patches: Mapping[str, str] = field(default_factory=dict)
     #: where it asks for a newer system than its recipe, by a binary that was seen to need it
     floor: RaisedFloor | None = None
     #: whether the recipe in the package is that of this feedstock's lock, where that is known
@@ -76,14 +67,7 @@ class Proof:
 class Evidence:
     """What is known from outside the package."""
 
-    wheel: Path | None = None
-    #: of upstream's RECORD
-    record_sha256: str | None = None
-    #: of the wheel, and its bytes, as the lock has them
-    wheel_sha256: str | None = None
-    wheel_size: int | None = None
-    purl: str | None = None
-    #: files of the recipe folder that the package says it was made from, by name
-    recipe: Mapping[str, bytes] | None = None
-    #: fields that files below info/ have to have by that recipe, by file
-    metadata: Mapping[str, Mapping[str, object]] | None = None
+    #: the package that the lock renders under this name
+    expected: Expected | None = None
+    #: whose word -> sha256 of upstream's RECORD
+    records: Mapping[str, str] = field(default_factory=dict)

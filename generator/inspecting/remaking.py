@@ -1,174 +1,328 @@
-"""Makes generated and patched files anew and compares them, and follows links."""
+"""Makes anew what follows from a recipe's layout and upstream's RECORD: files, links, manifest.
+
+Upstream's bytes are known by their sha256 alone. Texts of theirs that are needed whole (METADATA, a
+patched file) come out of the package and count once they have RECORD's sha256.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
+import posixpath
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-from generator.inspecting.contents import Contents, resolve
-from generator.inspecting.deriving import SITE, Account, metadata_without, record_text
-from generator.inspecting.manifest import Generated, Manifest, Patched
+from generator.inspecting.contents import Contents
+from generator.inspecting.deriving import (
+    SITE,
+    Account,
+    dist_info,
+    metadata_without,
+    record_text,
+)
+from generator.inspecting.manifest import NAME, Manifest, Patched
 from generator.inspecting.proof import Flaw
 from generator.inspecting.read_wheel import decode, encode
+from generator.model.floor import RaisedFloor
 
+RECORD: Final = "info/armtorch/RECORD"
+METADATA: Final = "info/armtorch/METADATA"
+PATHS: Final = "info/paths.json"
+_RECIPE: Final = "info/recipe/"
 _INSTALLER: Final = b"conda\n"
+_EMPTY: Final = hashlib.sha256().hexdigest()
+#: where every client puts site-packages, as far as relative links can tell
+_PLACED: Final = f"lib/python/{SITE}"
+#: parts of a manifest that are the account's as they are
+_OWN: Final = (
+    "unchanged",
+    "unpatched",
+    "linked",
+    "generated",
+    "licenses",
+    "dropped",
+    "elsewhere",
+    "replaced",
+)
 
 
-def check_files(
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """What a package is made from."""
+
+    #: layout.json
+    layout: Mapping[str, Any]
+    #: whether it is known from outside the package, so that its regular expressions may run
+    trusted: bool
+    #: of the wheel
+    sha256: str
+    #: upstream's RECORD, and what it says: member -> (urlsafe base64 sha256, bytes)
+    record_bytes: bytes
+    record: Mapping[str, tuple[str, int]]
+    account: Account
+
+    @property
+    def wheel(self) -> Mapping[str, Any]:
+        """What the layout says of the wheel."""
+        found: Mapping[str, Any] = self.layout["wheels"][self.sha256]
+        return found
+
+    @property
+    def cell(self) -> Mapping[str, Any]:
+        """What the layout says of the wheel's cell."""
+        found: Mapping[str, Any] = self.layout["cells"][self.wheel["cell"]]
+        return found
+
+
+@dataclass
+class Remade:
+    """A package as it has to be."""
+
+    #: path -> sha256 and bytes
+    files: dict[str, tuple[str, int]] = field(default_factory=dict)
+    #: path -> target
+    links: dict[str, str] = field(default_factory=dict)
+    #: below info/: the manifest, paths.json, and what of upstream's is there
+    info: dict[str, bytes] = field(default_factory=dict)
+    flaws: list[Flaw] = field(default_factory=list)
+
+
+def remake(
+    known: Known,
     manifest: Manifest,
-    layout: Mapping[str, Any],
-    account: Account,
     contents: Contents,
     info: Mapping[str, bytes],
-    record: Mapping[str, tuple[str, int]],
-    *,
-    trusted: bool,
-) -> Iterator[Flaw]:
-    """Yield every generated, patched or linked file that is not what it has to be.
+    floor: RaisedFloor | None,
+) -> Remade:
+    """Make everything anew.
 
     Args:
-        manifest: what every file is.
-        layout: of the recipe; it knows the manifest's wheel.
-        account: what follows from the layout.
-        contents: what was seen.
+        known: what the package is made from.
+        manifest: the package's own, which says where upstream's text was patched.
+        contents: what was seen, with the texts that were patched.
         info: the metadata files.
-        record: of the wheel.
-        trusted: the layout is known from outside the package, so its regular expressions may run.
+        floor: what a binary needs beyond what the recipe states.
 
     """
-    for path, link in manifest.linked.items():
-        target = contents.links.get(path)
-        if target is not None and (reached := resolve(path, target)) != link.to:
-            yield Flaw(path, f"leads to {reached or target}, and the manifest says {link.to}")
-    yield from _check_patches(manifest, layout, account, contents, record, trusted=trusted)
-    for path, made in manifest.generated.items():
-        seen = contents.files.get(path)
-        if seen is None:
-            continue
-        rules = layout["wheels"][manifest.source.sha256]["dist_info"] or {}
-        if made.how == "record":
-            rows = _rows(manifest, account, contents, record) | {path: ("", "")}
-            wanted: bytes | None = _record(rows, rules)
+    account, made = known.account, Remade()
+    for path, member in account.unchanged.items():
+        made.files[path] = _row(known, member)
+    for path, row in account.linked.items():
+        made.links[path] = _target(path, row["to"])
+    patched = _patched(known, manifest, contents, made)
+    made.flaws += _needless(known, contents)
+    evidence, commit = _evidence(known, manifest, info, made)
+    _licenses(known, info, made)
+    _generated(known, info, made)
+    value: dict[str, Any] = {
+        "schema": 1,
+        "package": known.layout["package"],
+        "source": {
+            **{key: known.wheel[key] for key in ("purl", "size", "hash_origin")},
+            "sha256": known.sha256,
+            "record_sha256": hashlib.sha256(known.record_bytes).hexdigest(),
+            "commit": commit,
+        },
+        "evidence": evidence,
+        "patched": patched,
+        "shared": known.cell.get("shared"),
+        **{key: vars(account)[key] for key in _OWN},
+        **({"floor": asdict(floor)} if floor is not None else {}),
+    }
+    text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    made.info[NAME] = text.encode("utf-8")
+    made.info[PATHS] = paths_text(made)
+    return made
+
+
+def paths_text(made: Remade) -> bytes:
+    """Return paths.json (CEP 34) of these files and links, as rattler-build writes it."""
+    rows = []
+    for path in sorted((*made.files, *made.links), key=lambda each: each.split("/")):
+        if path in made.files:
+            kind, (sha256, size) = "hardlink", made.files[path]
         else:
-            wanted = _made(made, rules, info)
-        if wanted is None:
-            yield Flaw(path, f"cannot be made anew: {made.from_} is missing")
-        elif seen.sha256 != hashlib.sha256(wanted).hexdigest():
-            where = _first_difference(wanted, seen.content or b"")
-            what = f"is not what {made.how} gives: it differs from byte {where} on"
-            yield Flaw(path, what)
+            target = made.links[path]
+            kind, size = "softlink", len(target.encode())
+            sha256 = made.files.get(_reached(path, made.links), (_EMPTY, 0))[0]
+        rows.append({"_path": path, "path_type": kind, "sha256": sha256, "size_in_bytes": size})
+    value = {"paths": rows, "paths_version": 1}
+    return json.dumps(value, indent=2, ensure_ascii=False).encode()
 
 
-def _check_patches(
-    manifest: Manifest,
-    layout: Mapping[str, Any],
-    account: Account,
-    contents: Contents,
-    record: Mapping[str, tuple[str, int]],
-    *,
-    trusted: bool,
-) -> Iterator[Flaw]:
-    for path, patch in manifest.patched.items():
+def _reached(path: str, links: Mapping[str, str]) -> str:
+    """Return what a link leads to where rattler-build packs it, which is not yet site-packages."""
+    for _ in links:
+        if path not in links:
+            break
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(path), links[path]))
+    return path
+
+
+def _target(path: str, to: str) -> str:
+    """Return the relative link at one package path to another."""
+    start = posixpath.dirname(_swap(path, SITE, _PLACED))
+    return posixpath.relpath(_swap(to, SITE, _PLACED), start)
+
+
+def _swap(path: str, head: str, by: str) -> str:
+    return f"{by}{path.removeprefix(head)}" if path.startswith(f"{head}/") else path
+
+
+def _row(known: Known, member: str) -> tuple[str, int]:
+    digest, size = known.record[member]
+    return decode(digest), size
+
+
+def _is_member(known: Known, content: bytes, member: str) -> bool:
+    row = known.record.get(member)
+    return row is not None and hashlib.sha256(content).hexdigest() == decode(row[0])
+
+
+def _patched(
+    known: Known, manifest: Manifest, contents: Contents, made: Remade
+) -> dict[str, dict[str, object]]:
+    """Patch upstream's texts again; the manifest's rows for them."""
+    rows: dict[str, dict[str, object]] = {}
+    for path, rule in known.account.patched.items():
+        seen, said = contents.files.get(path), manifest.patched.get(path)
+        content = seen.content if seen is not None else None
+        original = _undone(said, content) if said is not None and content is not None else None
+        if original is None or not _is_member(known, original, rule["member"]):
+            what = f"with its patch undone it is not upstream's {rule['member']}"
+            made.flaws.append(Flaw(path, what))
+            made.files[path] = (seen.sha256, seen.size) if seen is not None else ("", 0)
+            continue
+        place = _place(known, rule, original, said)
+        if place is None:
+            what = "was patched in another place than the recipe's pattern finds"
+            made.flaws.append(Flaw(path, what))
+            continue
+        at, before = place
+        rest = original[at + len(before) :]
+        anew = original[:at] + rule["with"].encode() + rest
+        digest = hashlib.sha256(anew).hexdigest()
+        made.files[path] = digest, len(anew)
+        rows[path] = {
+            **{key: rule[key] for key in ("member", "with", "why")},
+            "at": at,
+            "before": before.decode(),
+            "sha256": digest,
+        }
+    return rows
+
+
+def _needless(known: Known, contents: Contents) -> Iterator[Flaw]:
+    """Check that texts which stay upstream's do not have what a patch looks for, or its reason."""
+    for path, patch in known.account.unpatched.items() if known.trusted else ():
         seen = contents.files.get(path)
-        if seen is not None and (what := _unlike_patch(patch, seen.content, record)):
-            yield Flaw(path, what)
-        elif seen is not None and trusted and not _found_once(patch, seen.content or b"", layout):
-            yield Flaw(path, "was patched in another place than the recipe's pattern finds")
-    for path, needless in account.unpatched.items():
-        seen = contents.files.get(path)
-        if seen is not None and trusted and _wants(needless, seen.content):
+        text = (seen.content or b"").decode("utf-8", "replace") if seen is not None else ""
+        if seen is not None and any(re.search(patch[key], text) for key in ("pattern", "probe")):
             yield Flaw(path, "is upstream's, and has what it is to be patched for")
 
 
-def _unlike_patch(
-    patch: Patched, content: bytes | None, record: Mapping[str, tuple[str, int]]
-) -> str:
-    """Undo the patch and compare with upstream's digest; empty when all is well."""
-    if content is None or (row := record.get(patch.member)) is None:
-        return f"cannot be compared with upstream's {patch.member}"
-    if hashlib.sha256(content).hexdigest() != patch.sha256:
-        return "its content has another sha256 than the manifest says"
-    original = _undo(patch, content)
-    if original is None:
-        return f"does not have the patch's text at byte {patch.at}"
-    if hashlib.sha256(original).hexdigest() != decode(row[0]):
-        return f"with its patch undone it is not upstream's {patch.member}"
-    return ""
-
-
-def _undo(patch: Patched, content: bytes) -> bytes | None:
-    new = patch.with_.encode("utf-8")
-    if content[patch.at : patch.at + len(new)] != new:
+def _undone(said: Patched, content: bytes) -> bytes | None:
+    new = said.with_.encode("utf-8", "surrogatepass")
+    if content[said.at : said.at + len(new)] != new:
         return None
-    return content[: patch.at] + patch.before.encode("utf-8") + content[patch.at + len(new) :]
+    before = said.before.encode("utf-8", "surrogatepass")
+    return content[: said.at] + before + content[said.at + len(new) :]
 
 
-def _found_once(patch: Patched, content: bytes, layout: Mapping[str, Any]) -> bool:
-    """Whether a pattern of the layout with this replacement finds that place and no other."""
-    text = (_undo(patch, content) or b"").decode("utf-8", "replace")
-    for cell in layout["cells"].values():
-        for rule in cell["rules"]:
-            if "patch" in rule and rule["patch"]["with"] == patch.with_:
-                found = list(re.finditer(rule["patch"]["pattern"], text))
-                if len(found) == 1 and len(text[: found[0].start()].encode()) == patch.at:
-                    return found[0][0] == patch.before
-    return False
+def _place(
+    known: Known, rule: Mapping[str, Any], original: bytes, said: Patched | None
+) -> tuple[int, bytes] | None:
+    """Return where the recipe's pattern finds what is to be replaced, and what that is."""
+    if not known.trusted:
+        return (said.at, said.before.encode()) if said is not None else None
+    try:
+        text = original.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    found = list(re.finditer(rule["pattern"], text))
+    if len(found) != 1:
+        return None
+    return len(text[: found[0].start()].encode()), found[0][0].encode()
 
 
-def _wants(patch: Mapping[str, str], content: bytes | None) -> bool:
-    """Whether a text has what a patch looks for, or the reason for it; too long a one may."""
-    if content is None:
-        return True
-    text = content.decode("utf-8", "replace")
-    return any(re.search(patch[key], text) for key in ("pattern", "probe"))
+def _evidence(
+    known: Known, manifest: Manifest, info: Mapping[str, bytes], made: Remade
+) -> tuple[dict[str, str], str]:
+    """Return upstream's own files below info/armtorch, and the commit that one of them states."""
+    folder = dist_info(known.record)
+    members = {RECORD: f"{folder}/RECORD", METADATA: f"{folder}/METADATA"}
+    made.info[RECORD] = known.record_bytes
+    rule, commit = known.cell.get("commit"), ""
+    if rule is not None and rule["member"] in known.record:
+        file = f"info/armtorch/{rule['member'].rpartition('/')[2]}"
+        members[file] = rule["member"]
+        text = info.get(file, b"").decode("utf-8", "replace")
+        if known.trusted:
+            found = re.search(rule["pattern"], text, re.MULTILINE)
+            commit = found[1] if found is not None else ""
+        elif manifest.source.commit in text:
+            commit = manifest.source.commit
+    for file, member in members.items():
+        if file != RECORD:
+            _take(known, info, file, member, made)
+    return members, commit
 
 
-def _made(made: Generated, rules: Mapping[str, Any], info: Mapping[str, bytes]) -> bytes | None:
-    """Return the bytes that a generated file has to have, None when what it is made from lacks."""
-    if made.how == "installer":
-        return _INSTALLER
-    source = info.get(made.from_)
-    if made.how == "test-file" or source is None:
-        return source
-    return metadata_without(source, set(rules.get("drop_requirements", ())))
+def _licenses(known: Known, info: Mapping[str, bytes], made: Remade) -> None:
+    for file, origin in known.account.licenses.items():
+        if "member" in origin:
+            _take(known, info, file, origin["member"], made)
+        else:
+            made.info[file] = info.get(f"{_RECIPE}{origin['recipe']}", b"")
 
 
-def _rows(
-    manifest: Manifest,
-    account: Account,
-    contents: Contents,
-    record: Mapping[str, tuple[str, int]],
-) -> dict[str, tuple[str, str]]:
-    """Return what RECORD says of every file of the distribution, by package path."""
-    upstreams = dict(manifest.unchanged)
-    upstreams |= {
-        f"{SITE}/{name}": name for name, kind in account.recorded.items() if kind == "file"
-    }
+def _take(known: Known, info: Mapping[str, bytes], file: str, member: str, made: Remade) -> None:
+    """Take over a file below info/ that is a copy of a member."""
+    if file not in info:
+        made.flaws.append(Flaw(file, f"is missing: it has to be upstream's {member}"))
+    elif not _is_member(known, info[file], member):
+        made.flaws.append(Flaw(file, f"is not upstream's {member}"))
+    made.info[file] = info.get(file, b"")
+
+
+def _generated(known: Known, info: Mapping[str, bytes], made: Remade) -> None:
+    """Make what no wheel has in this form; RECORD comes last, since it is about the others."""
+    rules = known.wheel["dist_info"] or {}
+    dropped = set(rules.get("drop_requirements", ()))
+    record = ""
+    for path, row in known.account.generated.items():
+        if row["how"] == "record":
+            record = path
+            continue
+        if row["how"] == "installer":
+            content = _INSTALLER
+        elif row["how"] == "test-file":
+            content = info.get(row["from"], b"")
+        else:
+            content = metadata_without(info.get(METADATA, b""), dropped)
+        made.files[path] = hashlib.sha256(content).hexdigest(), len(content)
+    if record:
+        content = record_text(
+            _rows(known, made, record) | dict.fromkeys(rules.get("commands", ()), ("", ""))
+        )
+        made.files[record] = hashlib.sha256(content).hexdigest(), len(content)
+
+
+def _rows(known: Known, made: Remade, record: str) -> dict[str, tuple[str, str]]:
+    """Return what the new RECORD says of each file of the distribution."""
     rows = {
-        path: (f"sha256={record[member][0]}", str(record[member][1]))
-        for path, member in upstreams.items()
-        if member in record
+        path: (f"sha256={encode(bytes.fromhex(sha256))}" if sha256 else "", str(size))
+        for path, (sha256, size) in made.files.items()
     }
-    for path in (*manifest.patched, *manifest.generated):
-        if path in contents.files:
-            seen = contents.files[path]
-            rows[path] = (f"sha256={encode(bytes.fromhex(seen.sha256))}", str(seen.size))
-    links = [f"{SITE}/{name}" for name, kind in account.recorded.items() if kind == "link"]
-    return rows | dict.fromkeys((*manifest.linked, *links), ("", ""))
-
-
-def _record(rows: Mapping[str, tuple[str, str]], rules: Mapping[str, Any]) -> bytes:
-    """Write RECORD: what is in site-packages, and the commands that the client makes."""
+    rows |= dict.fromkeys((*made.links, record), ("", ""))
     inside = {
         path.removeprefix(f"{SITE}/"): row
         for path, row in rows.items()
         if path.startswith(f"{SITE}/")
     }
-    return record_text(inside | dict.fromkeys(rules.get("commands", ()), ("", "")))
-
-
-def _first_difference(one: bytes, other: bytes) -> int:
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((n for n, (a, b) in pairs if a != b), min(len(one), len(other)))
+    for member, kind in known.account.recorded.items():
+        digest, size = known.record[member]
+        inside[member] = (f"sha256={digest}", str(size)) if kind == "file" else ("", "")
+    return inside

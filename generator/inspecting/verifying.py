@@ -1,45 +1,57 @@
-"""Proves what a package says of itself (design D9), from what is known outside of it."""
+"""Proves a package by remaking it from what is known outside of it (designs D9 and D16)."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from jsonschema import Draft202012Validator
 
-from generator.datafiles import DATA
+from generator.building.seal import DIGESTS, digests_text
+from generator.datafiles import DATA, subdirs
+from generator.documents import load_json, read_info_file
 from generator.errors import ArmtorchError, MalformedError
-from generator.inspecting.conda_file import CondaFile, OldFormatError, open_package
+from generator.inspecting.audit import PackageAudit
+from generator.inspecting.container import Container, open_package
 from generator.inspecting.contents import Contents, read_contents
-from generator.inspecting.deriving import Account, derive, dist_info, read_record
+from generator.inspecting.deriving import derive, read_record
 from generator.inspecting.limits import Limits, limits
 from generator.inspecting.manifest import NAME, Manifest, parse_manifest
-from generator.inspecting.metadata import check_metadata
-from generator.inspecting.proof import Evidence, Flaw, Proof, Verdict
-from generator.inspecting.read_wheel import RefusedError, Wheel
-from generator.inspecting.remaking import check_files
-from generator.inspecting.sharing import check_shared
+from generator.inspecting.proof import Binaries, Evidence, Flaw, Proof, Verdict
+from generator.inspecting.remaking import PATHS, RECORD, Known, Remade, paths_text, remake
+from generator.model.floor import FLOORS, RaisedFloor
 
-_LAYOUT = "info/recipe/layout.json"
-_RECORD = "info/armtorch/RECORD"
+_LAYOUT: Final = "info/recipe/layout.json"
+_INDEX: Final = "info/index.json"
+_ABOUT: Final = "info/about.json"
+#: below info/, of a package of which no recipe is known: what says of itself what it is
+_STATED: Final = frozenset(
+    {
+        *(f"info/{name}.json" for name in ("index", "about", "link", "run_exports", "hash_input")),
+        "info/tests/tests.yaml",
+    }
+)
+_RECIPE: Final = "info/recipe/"
+_LICENSES: Final = "info/licenses/"
 #: stars in a glob of the layout; each makes matching slower by the length of a path
-_WILDCARDS = 6
-#: parts of a manifest about members that the package does not have
-_LEFT = ("dropped", "elsewhere", "replaced")
-_NO_MANIFEST = (
-    "it carries no info/armtorch/manifest.json: that its files are upstream's cannot be proven, "
-    "only that they are those of its own paths.json"
+_WILDCARDS: Final = 6
+#: letters of a message
+_LONG: Final = 300
+#: how a package in conda's old format begins
+_BZIP2: Final = b"BZh"
+_OLD: Final = (
+    "a .tar.bz2, conda's old format: it cannot be proven; get the .conda, or transmute makes one, "
+    "with other bytes"
 )
-_NO_RECIPE = (
-    "where files stand, what links lead to and what was patched follows from the recipe in the "
-    "package, and no recipe was at hand to compare it with"
+_FOREIGN: Final = "armtorch did not make it: it says of no file where that is from"
+_NO_RECIPE: Final = (
+    "no lock with its recipe was at hand: what it is called, depends on and runs is its own word"
 )
-#: finds what is known of a package; gets the manifest, None where there is none, and about.json
-Witness = Callable[[Manifest | None, dict[str, bytes]], Evidence]
+#: finds what is known of a package; gets its metadata files
+Witness = Callable[[Mapping[str, bytes]], Evidence]
 
 
 def verify_package(path: Path, witness: Witness) -> Proof:
@@ -53,252 +65,269 @@ def verify_package(path: Path, witness: Witness) -> Proof:
     try:
         with open_package(path, bounds) as package:
             return _Check(package, path.name, witness, bounds).run()
-    except OldFormatError as error:
-        return _unread(path, "not provable", (), (error.what,))
     except ArmtorchError as error:
-        return _unread(path, "refuted", (Flaw(error.where or path.name, error.what),), ())
+        if note := _foreign(path):
+            return Proof(package=path.name, verdict="not provable", notes=(note,))
+        flaw = Flaw(error.where or path.name, error.what)
+        return Proof(package=path.name, verdict="refuted", flaws=(flaw,))
 
 
-def _unread(path: Path, verdict: Verdict, flaws: tuple[Flaw, ...], notes: tuple[str, ...]) -> Proof:
-    return Proof(
-        package=path.name, verdict=verdict, flaws=flaws, notes=notes, counts={}, patches={}
-    )
+def _foreign(path: Path) -> str:
+    """Say why a package that the seal did not write is not armtorch's at all; "" where it is."""
+    with path.open("rb") as file:
+        if file.read(3) == _BZIP2:
+            return _OLD
+    info: dict[str, bytes] = {}
+    try:
+        with path.open("rb") as file:
+            for name in (NAME, _ABOUT, _INDEX):
+                if (content := read_info_file(file, path.name, name)) is not None:
+                    info[name] = content
+    except ArmtorchError:
+        return ""
+    extra = json_object(info, _ABOUT).get("extra")
+    marked = NAME in info or (isinstance(extra, dict) and "armtorch" in extra)
+    return "" if marked or not json_object(info, _INDEX) else _FOREIGN
 
 
 class _Check:
     """One run over one package."""
 
-    def __init__(self, package: CondaFile, name: str, witness: Witness, bounds: Limits) -> None:
+    def __init__(self, package: Container, name: str, witness: Witness, bounds: Limits) -> None:
         self._package, self._name, self._bounds = package, name, bounds
         self._info = package.info()
         self._flaws: list[Flaw] = []
-        self._manifest: Manifest | None = None
-        if NAME in self._info:
-            self._manifest = parse_manifest(self._info[NAME], NAME)
-        self._evidence = witness(self._manifest, self._info)
+        self._evidence = witness(self._info)
+        self._expected = self._evidence.expected
 
     def run(self) -> Proof:
-        if self._manifest is None:
-            return self._without_manifest()
-        manifest = self._manifest
-        record = self._record()
-        wheel = self._wheel(manifest)
-        with nullcontext() if wheel is None else wheel.archive:
-            return self._judged(manifest, record, wheel)
+        expected = self._expected
+        if NAME in self._info:
+            return self._with_files()
+        contents = read_contents(self._package, self._bounds)
+        there = bool(contents.files or contents.links)
+        if expected is None:
+            extra = json_object(self._info, _ABOUT).get("extra")
+            if there or not (isinstance(extra, dict) and "armtorch" in extra):
+                return Proof(package=self._name, verdict="not provable", notes=(_FOREIGN,))
+        self._compare_files(Remade(), contents)
+        self._compare_info({PATHS: paths_text(Remade())}, None)
+        return self._proof(contents)
 
-    def _judged(
-        self, manifest: Manifest, record: dict[str, tuple[str, int]], wheel: Wheel | None
-    ) -> Proof:
-        contents = read_contents(self._package, manifest, record, self._bounds, wheel)
-        self._flaws += contents.flaws
-        self._flaws += self._account(manifest, contents)
-        layout = self._layout(manifest)
-        if layout is not None and (account := self._derive(manifest, layout, record)):
-            trusted = self._evidence.recipe is not None
-            self._flaws += check_files(
-                manifest, layout, account, contents, self._info, record, trusted=trusted
-            )
-        self._flaws += check_shared(manifest, record, wheel)
-        self._flaws += check_metadata(
-            self._name, self._info, contents, self._evidence, manifest, record
+    def _with_files(self) -> Proof:
+        manifest = parse_manifest(self._info[NAME], NAME)
+        known = self._known(manifest)
+        if known is None:
+            return self._proof(Contents(), manifest)
+        account = known.account
+        audit = self._audit()
+        contents = read_contents(
+            self._package, self._bounds, whole={*account.patched, *account.unpatched}, audit=audit
         )
-        return self._proof(contents, wheel, manifest)
+        floor = manifest.floor
+        if self._expected is not None:
+            floor = audit.raised_floor(self._expected.depends) if audit is not None else None
+        made = remake(known, manifest, contents, self._info, floor)
+        self._flaws += made.flaws
+        self._compare_files(made, contents)
+        self._compare_info(made.info, floor)
+        return self._proof(contents, manifest, known)
 
-    def _without_manifest(self) -> Proof:
-        contents = read_contents(self._package, None, {}, self._bounds)
-        self._flaws += contents.flaws
-        self._flaws += check_metadata(self._name, self._info, contents, self._evidence)
-        empty = not contents.files and not contents.links
-        return Proof(
-            package=self._name,
-            verdict="refuted" if self._flaws else ("nothing to prove" if empty else "not provable"),
-            flaws=tuple(self._flaws),
-            counts={"without account": len(contents.files) + len(contents.links)},
-            binaries=contents.binaries,
-            patches={},
-            recipe="unknown" if self._evidence.recipe is None else "the lock's",
-            notes=() if empty else (_NO_MANIFEST,),
-        )
-
-    def _record(self) -> dict[str, tuple[str, int]]:
-        if _RECORD not in self._info:
-            raise MalformedError("it carries a manifest and not upstream's RECORD", where=_RECORD)
+    def _known(self, manifest: Manifest) -> Known | None:
+        """Return what the package is made from, None where that makes no sense."""
+        if RECORD not in self._info:
+            raise MalformedError("it carries a manifest and not upstream's RECORD", where=RECORD)
+        content, sha256 = self._info[RECORD], manifest.source.sha256
+        digest = hashlib.sha256(content).hexdigest()
+        for whose, wanted in self._evidence.records.items():
+            if digest != wanted:
+                self._flaw(RECORD, f"has sha256 {digest}, and {whose} is {wanted}")
+                return None
+        if self._expected is not None:
+            wheels = self._expected.variant.wheels
+            sha256 = wheels[0].sha256 if wheels else ""
         try:
-            return read_record(self._info[_RECORD], self._bounds.entries)
-        except ValueError as error:
-            raise MalformedError(str(error), where=_RECORD) from error
-
-    def _wheel(self, manifest: Manifest) -> Wheel | None:
-        """Compare the manifest's source with what is known, and open the wheel if it is the one."""
-        known, source = self._evidence, manifest.source
-        digest = hashlib.sha256(self._info[_RECORD]).hexdigest()
-        self._same(NAME, "source.record_sha256", source.record_sha256, digest)
-        self._same(_RECORD, "sha256", digest, known.record_sha256)
-        self._same(NAME, "source.sha256", source.sha256, known.wheel_sha256)
-        self._same(NAME, "source.size", source.size, known.wheel_size)
-        self._same(NAME, "source.purl", source.purl, known.purl)
-        if known.wheel is None:
-            return None
-        with known.wheel.open("rb") as file:
-            bytes_of_wheel = hashlib.file_digest(file, "sha256").hexdigest()
-        if not self._same(NAME, "source.sha256", source.sha256, bytes_of_wheel):
-            return None
-        self._same(NAME, "source.size", source.size, known.wheel.stat().st_size)
-        try:
-            wheel = Wheel(known.wheel, self._bounds.wheel_ratio)
-        except RefusedError as error:
-            raise MalformedError(str(error), where=known.wheel.name) from error
-        self._same(_RECORD, "content", self._info[_RECORD] == wheel.record_bytes, True)
-        return wheel
-
-    def _same(self, file: str, what: str, found: object, wanted: object | None) -> bool:
-        if wanted is None or found == wanted:
-            return True
-        self._flaws.append(Flaw(file, f"{what} is {found}, and should be {wanted}"))
-        return False
-
-    def _account(self, manifest: Manifest, contents: Contents) -> list[Flaw]:
-        """Check that every file is of exactly one kind, and every one that is named is there."""
-        kinds: dict[str, Iterable[str]] = {
-            "unchanged": manifest.unchanged,
-            "patched": manifest.patched,
-            "generated": manifest.generated,
-            "linked": manifest.linked,
-        }
-        there = {**contents.files, **contents.links}
-        flaws = [
-            Flaw(folder, "is an empty folder that the manifest does not account for")
-            for folder in contents.folders
-            if not any(path.startswith(f"{folder}/") for path in there)
-        ]
-        named: dict[str, str] = {}
-        for kind, paths in kinds.items():
-            for path in paths:
-                if path in named:
-                    flaws.append(Flaw(path, f"is said to be both {named[path]} and {kind}"))
-                named[path] = kind
-                if path not in there:
-                    flaws.append(Flaw(path, f"is said to be {kind}, and is not in the package"))
-                elif (path in contents.links) != (kind == "linked"):
-                    is_one = "a link" if path in contents.links else "a file"
-                    flaws.append(Flaw(path, f"is said to be {kind}, and is {is_one}"))
-        flaws += [
-            Flaw(path, "is in the package, and the manifest does not account for it")
-            for path in there
-            if path not in named
-        ]
-        return flaws
-
-    def _layout(self, manifest: Manifest) -> dict[str, Any] | None:
-        """Read the recipe's layout.json, which has to fit its schema and know the wheel."""
-        try:
-            layout = json.loads(self._info.get(_LAYOUT, b""))
-        except (ValueError, RecursionError) as error:
-            self._flaws.append(Flaw(_LAYOUT, f"is not there, or no JSON: {error}"))
-            return None
-        schema = json.loads((DATA / "schemas" / "layout.schema.json").read_text("utf-8"))
-        if any(glob.count("*") > _WILDCARDS for glob in _globs(layout)):
-            self._flaws.append(Flaw(_LAYOUT, f"has a glob of more than {_WILDCARDS} stars"))
-            return None
-        if flaw := next(Draft202012Validator(schema).iter_errors(layout), None):
-            self._flaws.append(Flaw(_LAYOUT, f"{flaw.json_path}: {flaw.message[:300]}"))
-            return None
-        wheel = layout["wheels"].get(manifest.source.sha256)
-        if wheel is None or wheel["cell"] not in layout["cells"]:
-            what = f"knows no wheel of sha256 {manifest.source.sha256}, the manifest's source"
-            self._flaws.append(Flaw(_LAYOUT, what))
-            return None
-        return dict(layout)
-
-    def _derive(
-        self, manifest: Manifest, layout: dict[str, Any], record: dict[str, tuple[str, int]]
-    ) -> Account | None:
-        """Compare the manifest with what follows from the layout and RECORD."""
-        sha256 = manifest.source.sha256
-        sizes = {member: size for member, (_, size) in record.items()}
-        wheel = layout["wheels"][sha256]
-        cell = layout["cells"][wheel["cell"]]
-        try:
+            record = read_record(content, self._bounds.entries)
+            layout = self._layout(sha256)
+            sizes = {member: size for member, (_, size) in record.items()}
             account = derive(layout, sha256, sizes, manifest.unpatched)
-            evidence = _evidence(dist_info(sizes), cell, manifest)
         except ValueError as error:
-            self._flaws.append(Flaw(_LAYOUT, str(error)))
+            self._flaw(_LAYOUT, str(error))
             return None
-        self._same(NAME, "package", manifest.package, layout["package"])
-        self._rows("evidence", manifest.raw["evidence"], evidence)
-        self._same(NAME, "source.purl", manifest.source.purl, wheel["purl"])
-        self._same(NAME, "source.size", manifest.source.size, wheel["size"])
-        self._rows("shared", {"rows": manifest.raw["shared"]}, {"rows": cell.get("shared")})
-        for kind, wanted in vars(account).items():
-            if kind not in {"patched", "recorded", *_LEFT}:
-                self._rows(kind, manifest.raw[kind], wanted)
-        self._rows(
-            "patched",
-            {
-                path: {"member": row.member, "with": row.with_, "why": row.why}
-                for path, row in manifest.patched.items()
-            },
-            {
-                path: {key: row[key] for key in ("member", "with", "why")}
-                for path, row in account.patched.items()
-            },
+        return Known(
+            layout=layout,
+            trusted=self._expected is not None,
+            sha256=sha256,
+            record_bytes=content,
+            record=record,
+            account=account,
         )
-        for kind in _LEFT:
-            self._rows(
-                kind,
-                {str(row["match"]): row for row in manifest.raw[kind]},
-                {str(row["match"]): row for row in vars(account)[kind]},
-            )
-            self._same(NAME, f"rows of {kind}", len(manifest.raw[kind]), len(vars(account)[kind]))
-        return account
 
-    def _rows(self, kind: str, found: dict[str, Any], wanted: dict[str, Any]) -> None:
-        for key in sorted(found.keys() | wanted.keys()):
-            if found.get(key) != wanted.get(key):
-                what = f"{kind}, {key}: says {found.get(key)}, and should say {wanted.get(key)}"
-                self._flaws.append(Flaw(NAME, what))
+    def _layout(self, sha256: str) -> Mapping[str, Any]:
+        """Read layout.json: the recipe's, or the package's own where it fits its schema."""
+        if self._expected is not None:
+            layout: dict[str, Any] = json.loads(self._expected.recipe.get("layout.json", b"{}"))
+        else:
+            layout = json_object(self._info, _LAYOUT)
+            schema = json.loads((DATA / "schemas" / "layout.schema.json").read_text("utf-8"))
+            if any(glob.count("*") > _WILDCARDS for glob in _globs(layout)):
+                raise ValueError(f"has a glob of more than {_WILDCARDS} stars")
+            if flaw := next(Draft202012Validator(schema).iter_errors(layout), None):
+                raise ValueError(f"{flaw.json_path}: {flaw.message}")
+        wheel = layout.get("wheels", {}).get(sha256)
+        if wheel is None or wheel["cell"] not in layout["cells"]:
+            raise ValueError(f"knows no wheel of sha256 {sha256}")
+        return layout
 
-    def _proof(self, contents: Contents, wheel: Wheel | None, manifest: Manifest) -> Proof:
-        verdict: Verdict = "self-consistent"
-        if self._flaws:
-            verdict = "refuted"
-        elif wheel is not None:
-            verdict = "proven (wheel)"
-        elif self._evidence.record_sha256 is not None:
-            verdict = "proven (RECORD)"
-        known = self._evidence.recipe is not None
+    def _audit(self) -> PackageAudit | None:
+        """Return what looks at binaries, where they can ask for a newer system."""
+        expected = self._expected
+        if expected is None or expected.variant.subdir not in subdirs():
+            return None
+        subdir, variant = subdirs()[expected.variant.subdir], expected.variant
+        if subdir.os not in FLOORS:
+            return None
+        return PackageAudit(variant.package, subdir=subdir, python=variant.python)
+
+    def _compare_files(self, made: Remade, contents: Contents) -> None:
+        for path in contents.paths:
+            seen = contents.files.get(path)
+            if path not in made.files and path not in made.links:
+                self._flaw(path, "is in the package, and nothing accounts for it")
+            elif seen is None and contents.links[path] != made.links.get(path):
+                self._flaw(path, f"leads to {contents.links[path]!r}, and should not")
+            elif seen is not None and path in made.links:
+                self._flaw(path, f"is a file, and should be a link to {made.links[path]!r}")
+            elif seen is not None and (seen.sha256, seen.size) != (row := made.files[path]):
+                what = f"has sha256 {seen.sha256} and {seen.size} bytes, and should have"
+                self._flaw(path, f"{what} {row[0]} and {row[1]}")
+        for path in (*made.files, *made.links):
+            if path not in contents.files and path not in contents.links:
+                self._flaw(path, "is missing")
+
+    def _compare_info(self, made: Mapping[str, bytes], floor: RaisedFloor | None) -> None:
+        """Compare every metadata file, byte for byte."""
+        wanted = {**made, DIGESTS: digests_text(self._info)}
+        if self._expected is not None:
+            wanted |= self._expected.info(floor)
+            if self._package.seconds != self._expected.milliseconds // 1000:
+                self._flaw(_INDEX, "its files have another time than its wheel gives it")
+        else:
+            self._stated()
+        for file in sorted(self._info.keys() | wanted.keys()):
+            if file not in self._info:
+                self._flaw(file, "is missing")
+            elif file in wanted:
+                if self._info[file] != wanted[file]:
+                    self._flaw(file, difference(self._info[file], wanted[file]))
+            elif self._expected is not None or not self._is_stated(file):
+                self._flaw(file, "is no file that the recipe gives")
+
+    def _is_stated(self, file: str) -> bool:
+        own = NAME not in self._info and file.startswith(_LICENSES)
+        return own or file in _STATED or file.startswith(_RECIPE)
+
+    def _stated(self) -> None:
+        """Check what a package says of itself against its name and its time."""
+        index = json_object(self._info, _INDEX)
+        said = "-".join(str(index.get(key)) for key in ("name", "version", "build"))
+        if f"{said}.conda" != self._name:
+            self._flaw(_INDEX, f"says that it is {said}, and the file is called {self._name}")
+        when = index.get("timestamp")
+        if not isinstance(when, int) or when // 1000 != self._package.seconds:
+            self._flaw(_INDEX, f"its timestamp is {when}, and its files have another")
+
+    def _flaw(self, file: str, what: str) -> None:
+        self._flaws.append(Flaw(file, what[: 2 * _LONG]))
+
+    def _proof(
+        self, contents: Contents, manifest: Manifest | None = None, known: Known | None = None
+    ) -> Proof:
+        verdict: Verdict = "proven" if self._expected is not None else "self-consistent"
+        account = known.account if known is not None else None
+        unchanged = account.unchanged if account is not None else {}
+        wrong = {flaw.file for flaw in self._flaws}
+        binaries = {path: seen.size for path, seen in contents.files.items() if seen.binary}
+        notes = [] if self._expected is not None else [_NO_RECIPE]
+        notes += [
+            f"its RECORD is {whose}: the files that are upstream's are those"
+            for whose in (self._evidence.records if self._expected is None else ())
+        ]
         return Proof(
             package=self._name,
-            verdict=verdict,
+            verdict="refuted" if self._flaws else verdict,
             flaws=tuple(self._flaws),
-            purl=manifest.source.purl,
-            commit=manifest.source.commit,
-            counts={
-                "unchanged": len(manifest.unchanged),
-                "linked": len(manifest.linked),
-                "patched": len(manifest.patched),
-                "patches that upstream made needless": len(manifest.unpatched),
-                "generated": len(manifest.generated),
-                "dropped": sum(row.members for row in manifest.dropped),
-                "elsewhere": sum(row.members for row in manifest.elsewhere),
-                "replaced": sum(row.members for row in manifest.replaced),
-            },
-            binaries=contents.binaries,
+            purl=manifest.source.purl if manifest is not None else "",
+            commit=manifest.source.commit if manifest is not None else "",
+            counts=_counts(manifest),
+            binaries=Binaries(
+                files=len(binaries),
+                bytes=sum(binaries.values()),
+                unchanged_bytes=sum(
+                    size for path, size in binaries.items() if path in unchanged.keys() - wrong
+                ),
+            ),
             patches={
-                path: f"{row.before!r} -> {row.with_!r}" for path, row in manifest.patched.items()
+                path: f"{row.before!r} -> {row.with_!r}"
+                for path, row in (manifest.patched if manifest is not None else {}).items()
             },
-            floor=manifest.floor,
-            recipe="the lock's" if known else "unknown",
-            notes=() if known else (_NO_RECIPE,),
+            floor=manifest.floor if manifest is not None else None,
+            recipe="the lock's" if self._expected is not None else "unknown",
+            notes=tuple(notes),
         )
 
 
-def _evidence(folder: str, cell: dict[str, Any], manifest: Manifest) -> dict[str, str]:
-    """Return the copies of upstream's own files that have to be below info/armtorch."""
-    members = [f"{folder}/RECORD", f"{folder}/METADATA"]
-    if manifest.source.commit:
-        members.append(cell["commit"]["member"])
-    return {f"info/armtorch/{member.rpartition('/')[2]}": member for member in members}
+def _counts(manifest: Manifest | None) -> dict[str, int]:
+    if manifest is None:
+        return {}
+    return {
+        **{
+            kind: len(getattr(manifest, kind))
+            for kind in ("unchanged", "linked", "patched", "generated")
+        },
+        "patches that upstream made needless": len(manifest.unpatched),
+        **{
+            kind: sum(row.members for row in getattr(manifest, kind))
+            for kind in ("dropped", "elsewhere", "replaced")
+        },
+    }
+
+
+def difference(found: bytes, wanted: bytes) -> str:
+    """Say where a metadata file is not what it has to be."""
+    try:
+        one, other = load_json(found, ""), load_json(wanted, "")
+    except ArmtorchError:
+        one = other = None
+    for place, said, due in _differences(one, other, ""):
+        return f"{place}: says {_shown(said)}, and should say {_shown(due)}"
+    pairs = enumerate(zip(found, wanted, strict=False))
+    byte = next((n for n, (a, b) in pairs if a != b), min(len(found), len(wanted)))
+    return f"is not what the recipe gives, from byte {byte} on"
+
+
+def _differences(found: object, wanted: object, place: str) -> Iterator[tuple[str, object, object]]:
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        for key in sorted(found.keys() | wanted.keys()):
+            yield from _differences(found.get(key), wanted.get(key), f"{place}.{key}".lstrip("."))
+    elif isinstance(found, list) and isinstance(wanted, list) and len(found) == len(wanted):
+        for number, (one, other) in enumerate(zip(found, wanted, strict=True)):
+            yield from _differences(one, other, f"{place}.{number}".lstrip("."))
+    elif found != wanted:
+        yield place, found, wanted
+
+
+def _shown(value: object) -> str:
+    return str(value)[:_LONG]
+
+
+def json_object(info: Mapping[str, bytes], file: str) -> dict[str, Any]:
+    """Return a metadata file that is a JSON object; an empty one where it is none."""
+    try:
+        value = load_json(info.get(file, b"null"), file)
+    except ArmtorchError:
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def _globs(value: object) -> Iterator[str]:

@@ -70,6 +70,9 @@ class Wheel:
     metadata_origin: MetadataOrigin
     #: sha256 of RECORD, read by range request
     record: Sha256
+    #: milliseconds since 1970 of the newest member, read as UTC since a zip knows no zone: the time
+    #: of packages made from it; 0 where the lock does not have it
+    timestamp: int = 0
     #: ``torchrun = torch.distributed.run:main``, sorted
     console_scripts: tuple[ConsoleScript, ...] = ()
 

@@ -12,6 +12,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from generator.errors import RenderError
 
 _PACKAGE: Final = Path(__file__).parents[1]
+#: modules of armtorch that build.py imports, too: they lie beside it in recipes. (A link in the
+#: templates folder would be a text file in a checkout on Windows.)
+SHARED: Final = {
+    "read_wheel.py": _PACKAGE / "inspecting/read_wheel.py",
+    "equivalence.py": _PACKAGE / "upstream/equivalence.py",
+}
 
 
 def folder() -> Path:
@@ -21,18 +27,19 @@ def folder() -> Path:
 
 
 def read(name: str) -> bytes:
-    """Return a file of the templates folder as it is.
+    """Return a file of the templates folder, or a shared module, as it is.
 
     Raises:
         RenderError: there is none of that name.
 
     """
+    path = SHARED.get(name) or folder() / name
     try:
-        return (folder() / name).read_bytes()
+        return path.read_bytes()
     except FileNotFoundError as error:
         raise RenderError(
             "there is no such template",
-            where=str(folder() / name),
+            where=str(path),
             next_step="restore it from the repository",
         ) from error
 

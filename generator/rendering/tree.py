@@ -19,7 +19,7 @@ from generator.rendering.variant_files import ci_support_text, variants_text, zi
 from generator.rendering.workflows import workflow_files
 
 #: files of a recipe that unpacks a wheel; the same in every one
-SCRIPTS: Final = ("build.py", "read_wheel.py", "equivalence.py")
+SCRIPTS: Final = ("build.py", *templates.SHARED)
 #: folders that hold generated files only: anything else in them is a stray
 GENERATED: Final = ("recipes", ".ci_support")
 

@@ -50,7 +50,7 @@ def ground(
     findings: tuple[ArmtorchError, ...] = ()
     lacking = [] if offline else _lacking(feedstock, lock, wanted, torch)
     if lacking:
-        lock, findings = _looked_up(project, lacking, torch)
+        lock, findings = _looked_up(project, lacking, wanted, torch)
     else:
         project.narrator.say(f"lock: {_age(project)}; {_NEWER}")
     newest_lines(lock.cells, wanted, torch=torch)  # nothing is written for what nobody has
@@ -100,14 +100,17 @@ def _lacking(
 
 
 def _looked_up(
-    project: Project, lacking: list[tuple[SubdirName, str]], torch: str | None
+    project: Project, lacking: list[tuple[SubdirName, str]], wanted: Selection, torch: str | None
 ) -> tuple[Lock, tuple[ArmtorchError, ...]]:
     """Ask upstream for what the lock lacks; everything else stays as it is locked."""
     feedstock, old = project.declared(), project.locked()
     names = ", ".join(" ".join(pair) for pair in lacking)
     release = f"torch {torch}" if torch else "torch"
     project.narrator.say(f"the lock has no {release} for {names}: asking upstream")
-    outcome = look_up(project, _narrowed(feedstock, lacking, torch), Lock())
+    # of the Pythons that are wanted, since not all that are served need share a libtorch
+    pythons = wanted.pythons or feedstock.pythons
+    asked = _narrowed(replace(feedstock, pythons=pythons), lacking, torch)
+    outcome = look_up(project, asked, Lock())
     new = tuple(_in_a_line_of_its_own(cell) for cell in outcome.lock.cells)
     if not new:
         if outcome.findings:

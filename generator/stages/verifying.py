@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+import hashlib
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from glob import glob
 from pathlib import Path
-from typing import Any
 
-from generator.building import expected_metadata
+from generator.atomic import move
+from generator.building import Expected
+from generator.datafiles import subdirs
 from generator.errors import (
     AbsentError,
     ArmtorchError,
-    BuildError,
     IntegrityError,
+    MalformedError,
     RefutedError,
     UnprovableError,
     UnwitnessedError,
 )
-from generator.inspecting import Evidence, Manifest, Proof, Verdict, verify_package
-from generator.model import Lock, Wheel
+from generator.feedstock import Feedstock
+from generator.inspecting import Evidence, Flaw, Proof, Verdict, verify_package
+from generator.inspecting.limits import limits
+from generator.inspecting.manifest import NAME as MANIFEST
+from generator.inspecting.read_wheel import RefusedError, Wheel
+from generator.inspecting.verifying import json_object
+from generator.model import Variant
+from generator.model.provenance import Provenance
 from generator.rendering import RenderedTree, render
 from generator.stages.project import Project
+from generator.stages.provenance import provenances
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +41,8 @@ class VerifyOptions:
 
     wheels: tuple[Path, ...] = ()
     record_sha256: str | None = None
+    #: address of the repository that packages have to state (``build --provenance``)
+    provenance: str = ""
 
 
 def find_packages(names: Sequence[str]) -> tuple[Path, ...]:
@@ -68,16 +79,17 @@ def verify_packages(
 
     Raises:
         FeedstockError, LockError: the project's files are there and cannot be used.
+        MalformedError: a wheel at hand is none.
         IntegrityError: a wheel at hand is not that of any package.
 
     """
     known = _Known(project, options)
-    for path in packages:
-        yield verify_package(path, known.witness)
-    if unused := [wheel.name for wheel in options.wheels if wheel.name not in known.used]:
+    for package in packages:
+        yield verify_package(package, partial(known.witness, package))
+    if unused := [path for sha256, path in known.wheels.items() if sha256 not in known.used]:
         raise IntegrityError(
             "no package names this wheel as its source",
-            where=unused[0],
+            where=unused[0].name,
             next_step="give the wheel that `source.purl` of info/armtorch/manifest.json names",
         )
 
@@ -88,96 +100,195 @@ class _Known:
 
     project: Project
     options: VerifyOptions
-    #: file names of wheels that a package named
+    #: sha256 of wheels that a package named
     used: set[str] = field(default_factory=set)
+    #: what the lock renders to the places of packages
+    found: dict[Path, Expected] = field(default_factory=dict)
 
-    def witness(self, manifest: Manifest | None, info: Mapping[str, bytes]) -> Evidence:
+    def witness(self, package: Path, info: Mapping[str, bytes]) -> Evidence:
         """Return what is known of a package from outside of it."""
-        digest, name = _digest(info), _stem(_json(info, "info/index.json"))
-        recipe = self._recipes.get(digest)
-        metadata = self._metadata(digest, name) if recipe is not None else None
-        if manifest is None:
-            return Evidence(recipe=recipe, metadata=metadata)
-        locked = self._wheels.get(manifest.source.sha256)
-        given = {path.name: path for path in self.options.wheels}
-        wheel = given.get(manifest.source.purl.rpartition("file_name=")[2])
-        if wheel is not None:
-            self.used.add(wheel.name)
-        record = self.options.record_sha256
-        return Evidence(
-            wheel=wheel,
-            record_sha256=record or (locked.record if locked is not None else None),
-            wheel_sha256=locked.sha256 if locked is not None else None,
-            wheel_size=locked.size if locked is not None else None,
-            purl=locked.purl if locked is not None else None,
-            recipe=recipe,
-            metadata=metadata,
+        if (expected := self._expected(package, info)) is not None:
+            self.found[package] = expected
+        source = json_object(info, MANIFEST).get("source")
+        sha256 = str(source.get("sha256")) if isinstance(source, dict) else ""
+        records = {}
+        if sha256 in self.wheels:
+            self.used.add(sha256)
+            records["the wheel's"] = hashlib.sha256(self._record(self.wheels[sha256])).hexdigest()
+        if self.options.record_sha256 is not None:
+            records["the one given"] = self.options.record_sha256
+        if expected is not None and expected.variant.wheels:
+            records["the lock's"] = expected.variant.wheels[0].record
+        return Evidence(expected=expected, records=records)
+
+    @cached_property
+    def wheels(self) -> dict[str, Path]:
+        """The wheels at hand, by their sha256."""
+        found = {}
+        for path in self.options.wheels:
+            with path.open("rb") as file:
+                found[hashlib.file_digest(file, "sha256").hexdigest()] = path
+        return found
+
+    def _record(self, path: Path) -> bytes:
+        try:
+            return Wheel(path, limits().wheel_ratio).record_bytes
+        except RefusedError as error:
+            raise MalformedError(str(error), where=path.name) from error
+
+    def _expected(self, package: Path, info: Mapping[str, bytes]) -> Expected | None:
+        """Return the package that the lock renders to this place.
+
+        In a channel, whose folders are called as subdirs are, that is its label, its subdir and its
+        name; of a file alone, its subdir is what it says.
+        """
+        folder = package.absolute().parent
+        placed = folder.name in {*subdirs(), "noarch"}
+        subdir = folder.name if placed else json_object(info, "info/index.json").get("subdir")
+        label = folder.parent.name if folder.parent.parent.name == "label" else ""
+        found = [
+            self._made(variant)
+            for variant in self._by_release.get(package.name.rpartition("-")[0], ())
+            if variant.subdir == subdir
+            and (not placed or self._feedstock.label(variant.train) == label)
+        ]
+        named = [each for each in found if each.file_name == package.name]
+        # two candidates of a release can have one name
+        return next((each for each in named if each.variant.digest == _digest(info)), None) or (
+            named[0] if named else None
         )
 
-    @cached_property
-    def _lock(self) -> Lock:
-        return self.project.locked()
+    def _made(self, variant: Variant) -> Expected:
+        if variant.id not in self._cache:
+            assert self._tree is not None  # noqa: S101 - it gave the variant
+            folder = variant.recipe_path.rpartition("/")[0] + "/"
+            recipe = {
+                path.removeprefix(folder): content
+                for path, content in self._tree.files.items()
+                if path.startswith(folder)
+            }
+            self._cache[variant.id] = Expected.of(
+                variant,
+                recipe,
+                self._tree.files[variant.config_path],
+                self._provenances.get(variant.id),
+            )
+        return self._cache[variant.id]
 
     @cached_property
-    def _wheels(self) -> dict[str, Wheel]:
-        return {wheel.sha256: wheel for cell in self._lock.cells for wheel in cell.wheels}
+    def _cache(self) -> dict[str, Expected]:
+        return {}
+
+    @cached_property
+    def _feedstock(self) -> Feedstock:
+        return self.project.declared()
 
     @cached_property
     def _tree(self) -> RenderedTree | None:
-        if not self._lock.cells or not self.project.feedstock.is_file():
+        lock = self.project.locked()
+        if not lock.cells or not self.project.feedstock.is_file():
             return None
-        return render(self.project.declared(), self._lock)
+        return render(self._feedstock, lock)
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """The lock's variants, each after those it depends on."""
+        return self._tree.variants if self._tree is not None else ()
 
     @cached_property
-    def _folders(self) -> dict[str, str]:
-        """Digest -> folder of the recipe, for the recipes as they are rendered now."""
-        return {
-            each.digest: each.recipe_path.rpartition("/")[0]
-            for each in (self._tree.variants if self._tree is not None else ())
-        }
+    def by_id(self) -> Mapping[str, Variant]:
+        """The lock's variants by their ids."""
+        return {variant.id: variant for variant in self.variants}
 
     @cached_property
-    def _recipes(self) -> dict[str, dict[str, bytes]]:
-        """Digest -> the files of its recipe folder by name."""
-        return {
-            digest: {
-                path.removeprefix(f"{folder}/"): content
-                for path, content in self._tree.files.items()
-                if path.startswith(f"{folder}/")
-            }
-            for digest, folder in self._folders.items()
-            if self._tree is not None
-        }
+    def _by_release(self) -> dict[str, list[Variant]]:
+        """The lock's variants by ``<name>-<version>``."""
+        found: dict[str, list[Variant]] = {}
+        for variant in self.variants:
+            found.setdefault(f"{variant.package}-{variant.version}", []).append(variant)
+        return found
 
-    def _metadata(self, digest: str, name: str) -> Mapping[str, Mapping[str, object]] | None:
-        """Return what rattler-build makes of the recipe for the variant of that file name."""
-        for variant in self._tree.variants if self._tree is not None else ():
-            if variant.digest == digest:
-                try:
-                    found = expected_metadata(variant, self.project.tree)
-                except BuildError:  # the recipe on disk is not as rendered
-                    return None
-                if _stem(found["info/index.json"]) == name:
-                    return found
-        return None
+    @cached_property
+    def _provenances(self) -> Mapping[str, Provenance]:
+        if not self.options.provenance or self._tree is None:
+            return {}
+        lock, url = self.project.locked(), self.options.provenance
+        return provenances(self.project, lock, self._tree.variants, url)
 
 
 def _digest(info: Mapping[str, bytes]) -> str:
-    extra = _json(info, "info/about.json").get("extra")
+    extra = json_object(info, "info/about.json").get("extra")
     ours = extra.get("armtorch") if isinstance(extra, dict) else None
     return str(ours.get("digest")) if isinstance(ours, dict) else ""
 
 
-def _stem(index: Mapping[str, object]) -> str:
-    return "-".join(str(index.get(key)) for key in ("name", "version", "build"))
+def set_aside(
+    project: Project, channel: Path, options: VerifyOptions, folder: Path
+) -> tuple[Proof, ...]:
+    """Move out of a channel folder what is not proven, and what cannot be installed without it.
+
+    Whatever else lies there goes, too, an index among it: it is about other packages.
+
+    Args:
+        project: the feedstock whose lock renders the packages.
+        channel: the folder; nothing in it is trusted, its names included.
+        options: what is at hand beside the lock.
+        folder: where the packages are moved to; they keep their places in the channel.
+
+    Returns:
+        The proofs of all of them. Of a package that is sound and goes with one that is not, a note
+        says with which.
+
+    Raises:
+        FeedstockError, LockError: the project's files cannot be used.
+        StorageError: a package cannot be moved.
+
+    """
+    there = [
+        Path(folder) / name
+        for folder, folders, files in os.walk(channel)
+        for name in (*files, *folders)
+        if name in files or (Path(folder) / name).is_symlink()
+    ]
+    known = _Known(project, options)
+    packages = [path for path in sorted(there) if path.name.endswith((".conda", ".tar.bz2"))]
+    proofs = {path: _prove(path, known) for path in packages}
+    sound = {
+        known.found[path].variant.id: path
+        for path, proof in proofs.items()
+        if proof.verdict == "proven"
+    }
+    refused = {
+        expected.variant.id
+        for path, expected in known.found.items()
+        if proofs[path].verdict != "proven"
+    } - sound.keys()
+    for variant in known.variants:  # each after those it depends on
+        if variant.id in sound and (lost := _lost(variant, refused, known)):
+            refused.add(variant.id)
+            path = sound.pop(variant.id)
+            note = f"set aside with {lost}, which it needs"
+            proofs[path] = replace(proofs[path], notes=(*proofs[path].notes, note))
+    kept = set(sound.values())
+    for path in there:
+        if path not in kept:
+            move(path, folder / path.relative_to(channel))
+    return tuple(proofs.values())
 
 
-def _json(info: Mapping[str, bytes], file: str) -> dict[str, Any]:
-    try:
-        value = json.loads(info.get(file, b"null"))
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
+def _prove(path: Path, known: _Known) -> Proof:
+    if path.is_symlink() or not path.is_file():
+        flaw = Flaw(path.name, "is a link, or no file at all")
+        return Proof(package=path.name, verdict="refuted", flaws=(flaw,))
+    return verify_package(path, partial(known.witness, path))
+
+
+def _lost(variant: Variant, refused: Collection[str], known: _Known) -> str:
+    """Return a package that is needed and of which every build was refused; "" for none."""
+    packages: dict[str, list[str]] = {}
+    for needed in variant.depends:
+        packages.setdefault(known.by_id[needed].package, []).append(needed)
+    return next((name for name, ids in packages.items() if set(ids) <= set(refused)), "")
 
 
 def raise_for(proofs: Sequence[Proof]) -> None:
@@ -195,7 +306,7 @@ def raise_for(proofs: Sequence[Proof]) -> None:
         (
             "self-consistent",
             UnwitnessedError,
-            "run it beside the feedstock.lock.yaml, or give --wheel or --record-sha256",
+            "run it beside the feedstock.lock.yaml that they were built from",
         ),
     )
     for verdict, error, next_step in kinds:

@@ -109,18 +109,25 @@ def _verify(
 ) -> tuple[tuple[PackageReport, ...], tuple[str, ...], tuple[str, ...]]:
     """Test what is new or was never tested, and say what was proven and what was not."""
     done = [row for row in report.rows if row.status != "failed"]
-    wheels = {sha256 for row in done for sha256 in row.wheels}
+    built = [row for row in done if row.status == "built"]
+    wheels = {sha256 for row in built for sha256 in row.wheels}
     verified = [
         f"{len(wheels)} wheels have the sha256 of the lock",
-        f"every file of {len(done)} packages has its sha256 of RECORD, or the reason why not in "
+        f"every file of {len(built)} packages has its sha256 of RECORD, or the reason why not in "
         + _MANIFEST,
-        _LINKAGE,
+        f"of those, {_LINKAGE}",
     ]
+    if not built:
+        verified = []
     memory = _Tested(project.root / ".armtorch" / "tested.json")
     fresh = {row.id for row in done if row.sha256 not in memory.known()}
     todo = [variant for variant in chosen if variant.id in fresh]
     tests: tuple[PackageReport, ...] = ()
     unverified: list[str] = []
+    if there := len(done) - len(built):
+        unverified.append(
+            f"{there} packages were there under their names, and were not opened: armtorch verify"
+        )
     if todo:
         try:
             tests = run_tests(project, todo, run)

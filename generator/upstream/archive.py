@@ -15,7 +15,9 @@ import re
 import stat
 import zipfile
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from generator.errors import IntegrityError, MalformedError, UnsafeArchiveError
 from generator.model.names import bad_path
@@ -34,6 +36,18 @@ class Member:
     sha256: str
     #: bytes unpacked
     size: int
+
+
+def newest(infos: Iterable[zipfile.ZipInfo]) -> int:
+    """Return the milliseconds since 1970 of the newest member, read as UTC.
+
+    A package's time is then a property of its input. A date that is none (month 0) is skipped.
+    """
+    found = 0
+    for date in {info.date_time for info in infos}:
+        with suppress(ValueError):
+            found = max(found, int(datetime(*date, tzinfo=UTC).timestamp()) * 1000)
+    return found
 
 
 def check_directory(

@@ -221,6 +221,7 @@ def wheel_row(offer: Offer, facts: WheelFacts, train: TrainName) -> Wheel:
         metadata=facts.metadata.sha256,
         metadata_origin=facts.metadata.origin,
         record=facts.record,
+        timestamp=facts.timestamp,
         console_scripts=facts.console_scripts,
         hash_origin="computed" if offer.hash_computed else "index",
         # a released wheel is known by its version, a candidate by its day

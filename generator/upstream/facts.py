@@ -42,6 +42,8 @@ class WheelFacts:
     metadata: MetadataFacts
     #: sha256 of RECORD
     record: str
+    #: milliseconds of the newest member
+    timestamp: int
     #: ``torchrun = torch.distributed.run:main``, sorted
     console_scripts: tuple[str, ...]
     #: file names directly under ``<top>/lib/`` and ``<top>.libs/``, sorted

@@ -23,6 +23,7 @@ from generator.upstream.archive import (
     Member,
     check_directory,
     check_record,
+    newest,
     parse_record,
 )
 from generator.upstream.core_metadata import parse_console_scripts, parse_metadata
@@ -273,6 +274,7 @@ class WheelReader:
         return WheelFacts(
             metadata=metadata,
             record=_sha256(texts["RECORD"]),
+            timestamp=newest(infos),
             console_scripts=parse_console_scripts(texts.get("entry_points.txt", b""), where),
             libraries=_libraries(members, offer.project),
             size=_size(archive),

@@ -38,7 +38,7 @@ rendered, = Stage0Recipe.from_file(recipe).render(
 rendered.run_build(ToolConfiguration(test_strategy="skip"), output_dir=out, channels=[])
 """
 #: what rattler-build stamps with the time and the machine of the build
-STAMPED = {"info/recipe/rendered_recipe.yaml"}
+STAMPED = {"info/recipe/rendered_recipe.yaml", "info/armtorch/digests.json"}
 
 
 def contents(package: Path) -> tuple[dict[str, object], dict[str, str], str]:

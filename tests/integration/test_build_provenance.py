@@ -87,11 +87,13 @@ def test_it_states_what_brought_the_inputs_and_later_commits_give_the_same_bytes
         assert {row.action for row in planned.plan.rows} == {action}
         publish(line.project, planned)
 
-    for proof in verify_packages(
-        line.project, sorted(first.root.glob("*/*.conda")), VerifyOptions()
-    ):
-        assert proof.verdict in {"proven (RECORD)", "nothing to prove"}, proof.flaws
+    made = sorted(first.root.glob("*/*.conda"))
+    for proof in verify_packages(line.project, made, VerifyOptions(provenance=URL)):
+        assert proof.verdict == "proven", proof.flaws
         assert proof.recipe == "the lock's"
+    for options in (VerifyOptions(), VerifyOptions(provenance=f"{URL}2")):
+        for proof in verify_packages(line.project, made, options):
+            assert {flaw.file for flaw in proof.flaws} == {"info/about.json"}
 
     # made before without it: built again with it, and left alone without it
     plain = {status for status, _ in build(line, line.channel, provenance="").values()}

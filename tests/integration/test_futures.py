@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from generator.model import Cell, Lock
 from generator.stages.project import Project
@@ -57,7 +58,12 @@ def test_there_are_forty_futures_of_different_names() -> None:
     assert len({future.name for future in futures()}) == len(futures()) >= 40
 
 
-@pytest.mark.parametrize("future", futures(), ids=lambda future: future.name.replace(" ", "-"))
+def _param(future: Future) -> ParameterSet:
+    marks = [pytest.mark.xfail(reason=future.not_yet, strict=True)] if future.not_yet else []
+    return pytest.param(future, id=re.sub(r"\W+", "-", future.name), marks=marks)
+
+
+@pytest.mark.parametrize("future", [_param(each) for each in futures()])
 def test_the_future(future: Future, yesterdays: dict[str, Path], tmp_path: Path) -> None:
     folder = tmp_path / "world"
     shutil.copytree(yesterdays[future.cell], folder)

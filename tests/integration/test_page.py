@@ -70,9 +70,9 @@ def site(moving, tmp_path_factory, recorded_alias):
 def browser(site):
     """Chromium; after the site, since playwright keeps an event loop running in this thread."""
     program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
-        missing("chromium is not installed: apt-get install chromium")
     with sync_playwright() as playwright:
+        if program is None and not Path(playwright.chromium.executable_path).exists():
+            missing("Chromium is not installed: apt-get install chromium, or playwright install")
         launched = playwright.chromium.launch(
             executable_path=program, args=["--no-sandbox"], timeout=PATIENCE
         )

@@ -15,7 +15,6 @@ import pytest
 
 from generator.channel import LocalChannel
 from tests import servers
-from tests.conftest import missing
 from tests.counts import count
 from tests.own_feedstock import DECLARED
 from tests.published import (
@@ -196,13 +195,13 @@ def test_a_full_disk_leaves_the_channel_as_it_was(feedstock, sources, tmp_path, 
     """On a small file system of its own: nobody's disk is filled."""
     small = tmp_path / "small"
     small.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1500k", "tmpfs", str(small)],
-        capture_output=True,
-        check=False,
-    )
-    if mounted.returncode != 0:
-        missing(f"no small file system: mount says {mounted.stderr.decode().strip()}")
+    as_root = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    options = f"size=1500k,uid={os.geteuid()},gid={os.getegid()}"
+    mount = [*as_root, "mount", "-t", "tmpfs", "-o", options, "tmpfs", str(small)]
+    # the shell says it where there is no sudo
+    mounted = subprocess.run(["sh", "-c", '"$@"', "sh", *mount], capture_output=True, check=False)
+    if mounted.returncode != 0:  # a right that no installation gives
+        pytest.skip(f"no small file system: {mounted.stderr.decode().strip()}")
     try:
         root = small / "channel"
         read = folder_reader(root)
@@ -212,11 +211,11 @@ def test_a_full_disk_leaves_the_channel_as_it_was(feedstock, sources, tmp_path, 
         assert "space" in err
         first = held(read)
         assert first < files(NAMES[::2])
-        enlarged = ["mount", "-o", "remount,size=20m", str(small)]
+        enlarged = [*as_root, "mount", "-o", "remount,size=20m", str(small)]
         subprocess.run(enlarged, check=True)
         finish(publisher(feedstock, sources[0], str(root), {}))
         assert held(read) == files(NAMES[::2])
         assert_solves(root.as_uri(), NAMES[::2])
         say(f"a full disk after {len(first)} of {len(NAMES) // 2} packages, then all of them")
     finally:
-        subprocess.run(["umount", str(small)], check=True)
+        subprocess.run([*as_root, "umount", str(small)], check=True)

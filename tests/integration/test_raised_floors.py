@@ -56,7 +56,7 @@ def floors(package: Path) -> list[str]:
 def test_the_package_says_why_it_asks_for_more_than_its_recipe(line, libtorch):
     assert json.loads(Built.open(libtorch).info[MANIFEST])["floor"] == FLOOR
     found = proof(line, libtorch)
-    assert (found.verdict, found.flaws) == ("proven (RECORD)", ())
+    assert (found.verdict, found.flaws) == ("proven", ())
     assert found.floor is not None
     assert str(found.floor) == ("__glibc raised from 2.28 to 2.39, which lib/libtorch_cpu.so needs")
 
@@ -132,27 +132,35 @@ def of_another_system(index: dict[str, Any], manifest: dict[str, Any]) -> None:
     manifest["floor"] = {**FLOOR, "package": "__osx", "stated": ""}
 
 
+def lowered_and_forgotten(index: dict[str, Any], manifest: dict[str, Any]) -> None:
+    """As if nothing needed more than the tag says: what only the binaries can contradict."""
+    lowered(index, manifest)
+    forgotten(index, manifest)
+
+
 @pytest.mark.parametrize(
-    ("spoil", "file", "said"),
+    ("spoil", "file"),
     [
-        (lowered, INDEX, "depends says something else"),
-        (forgotten, INDEX, "the recipe gives"),
-        (invented, MANIFEST, "in that file is 2.39"),
-        (of_another_file, MANIFEST, "in that file is 2.17"),
-        (not_raised, MANIFEST, "that is no higher"),
-        (stated_otherwise, MANIFEST, "the recipe states something else"),
-        (of_another_system, MANIFEST, "the package is for linux-aarch64"),
+        (lowered, INDEX),
+        (forgotten, MANIFEST),
+        (lowered_and_forgotten, INDEX),
+        (invented, MANIFEST),
+        (of_another_file, MANIFEST),
+        (not_raised, MANIFEST),
+        (stated_otherwise, MANIFEST),
+        (of_another_system, MANIFEST),
     ],
 )
-def test_verify_refutes_a_floor_that_is_not_so(line, libtorch, tmp_path, spoil, file, said):
+def test_verify_refutes_a_floor_that_is_not_so(line, libtorch, tmp_path, spoil, file):
     parts = Parts.read(libtorch)
     index, manifest = parts.json(INDEX), parts.json(MANIFEST)
     spoil(index, manifest)
     parts.put_json(INDEX, index)
     parts.put_json(MANIFEST, manifest)
+    parts.seal_info()
     found = proof(line, parts.write(tmp_path))
     assert found.verdict == "refuted"
-    assert any(flaw.file == file and said in flaw.what for flaw in found.flaws), found.flaws
+    assert file in {flaw.file for flaw in found.flaws}, found.flaws
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,8 @@ from generator.errors import SolveError
 from generator.model import PythonBuild
 from generator.testing import Machine, solve
 from tests.conda_files import write_conda
+from tests.counts import count
+from tests.forgeries import FORGERIES
 from tests.index_formats import PytorchSite
 from tests.index_server import Failure, IndexServer
 from tests.integration.small_base import COMPILED, NOARCH
@@ -305,14 +307,13 @@ def test_what_was_not_published_is_built_and_published_at_night(
     context = {"github.sha": "main", "needs.missing.outputs.cells": "2.10/win-arm64/cpu"}
     shutil.copy(audio, given / "python-3.99.0-0.conda")
     refused = running.job("nightly", "publish", **context)
-    assert "no job was to make this package" in refused.said
-    assert refused.said.endswith("exit code 13\n"), refused.said
+    assert "python-3.99.0-0.conda" in refused.said
+    assert refused.said.endswith("exit code 16\n"), refused.said
     (given / "python-3.99.0-0.conda").unlink()
     shutil.copy(torch, running.folder / torch.name)
     shutil.copy(audio, torch)
     refused = running.job("nightly", "publish", **context)
-    assert "what it holds is torchaudio" in refused.said
-    assert refused.said.endswith("exit code 13\n"), refused.said
+    assert refused.said.endswith("exit code 16\n"), refused.said
     forged = Parts.read(running.folder / torch.name)
     code = next(path for path, held in sorted(forged.payload.items()) if isinstance(held, bytes))
     forged.payload[code] = b"import os"
@@ -320,6 +321,31 @@ def test_what_was_not_published_is_built_and_published_at_night(
     refused = running.job("nightly", "publish", **context)
     assert refused.said.endswith("exit code 16\n"), refused.said
     assert contents(running) == whole
+
+
+def test_what_a_build_job_forged_is_neither_signed_nor_published_and_the_rest_is(
+    running: Replay, index: IndexServer
+) -> None:
+    cell = "2.10/win-arm64/cpu"
+    for path in running.channel.glob("win-arm64/*.conda"):
+        path.unlink()
+    LocalChannel(running.channel).index()
+    assert all(each.ok for each in running.nightly().values())
+    given, sound = running.folder / "artifacts", running.folder / "sound"
+    for artifact in given.iterdir():
+        shutil.copytree(artifact, sound, dirs_exist_ok=True)
+    honest = {path.relative_to(sound).as_posix() for path in sound.rglob("*.conda")}
+    for forge in FORGERIES[: count("forgeries")]:
+        shutil.rmtree(given)
+        shutil.copytree(sound, given / "packages-all")
+        shutil.rmtree(running.channel)
+        running.signed.clear()
+        bad = set(forge(given / "packages-all"))
+        context = {"github.sha": "main", "needs.missing.outputs.cells": cell}
+        done = running.job("nightly", "publish", **context)
+        assert done.said.endswith("exit code 16\n"), done.said
+        assert set(contents(running)) == honest - bad, forge
+        assert running.signed == {key.rpartition("/")[2] for key in honest - bad}, forge
 
 
 def test_a_cell_that_fails_does_not_stop_the_others(running: Replay, index: IndexServer) -> None:

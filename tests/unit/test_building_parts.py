@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from generator.building import BuildReport, Row, Savings
 from generator.building.policy import policy
-from generator.building.worker import timestamp
 from generator.errors import AbsentError, BuildError, StorageError
+from generator.upstream.archive import newest
+from tests.tiny_recipes import wheel_of
 
 
 def wheel(path: Path, *dates: tuple[int, int, int, int, int, int]) -> Path:
@@ -20,19 +22,30 @@ def wheel(path: Path, *dates: tuple[int, int, int, int, int, int]) -> Path:
     return path
 
 
+def timestamp(path: Path) -> int:
+    with zipfile.ZipFile(path) as archive:
+        return newest(archive.infolist())
+
+
 def test_the_timestamp_is_the_newest_members(tmp_path: Path) -> None:
     old = wheel(tmp_path / "a", (2020, 1, 1, 0, 0, 0), (2019, 5, 5, 5, 5, 4))
     new = wheel(tmp_path / "b", (1980, 1, 1, 0, 0, 0), (2026, 1, 2, 3, 4, 6))
-    assert timestamp((old,), 7) == 1577836800000
-    assert timestamp((old, new), 7) == 1767323046000
-    assert timestamp((), 7) == 7
+    assert timestamp(old) == 1577836800000
+    assert timestamp(new) == 1767323046000
+    locked = [
+        replace(wheel_of(f"a-1-cp312-cp312-any{number}.whl", b""), timestamp=timestamp(path))
+        for number, path in enumerate((old, new))
+    ]
+    rules = policy().seal
+    assert rules.timestamp(locked) == 1767323046000
+    assert rules.timestamp(()) == rules.timestamp_without_wheel
 
 
 def test_a_date_that_is_none_is_skipped(tmp_path: Path) -> None:
     path = wheel(tmp_path / "a", (1980, 1, 1, 0, 0, 0), (2020, 1, 1, 0, 0, 0))
     content = path.read_bytes().replace(b"\x21\x50", b"\x00\x50")  # 1 Jan 2020 -> month 0, day 0
     path.write_bytes(content)
-    assert timestamp((path,), 7) == 315532800000
+    assert timestamp(path) == 315532800000
 
 
 def test_the_fetch_policy_backs_off_to_a_limit() -> None:

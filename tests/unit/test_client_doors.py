@@ -16,7 +16,7 @@ def test_a_command_is_noted_with_what_its_answer_depends_on(tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     variables = {"CONDA_SUBDIR": "linux-aarch64", "CONDA_OVERRIDE_CUDA": "13.0", "TOKEN": "x"}
     notes.note(WORDS[:3], variables, tmp_path / "notes")
-    words, kept, folder = notes.noted(tmp_path / "notes")
+    words, kept, folder = asking.noted(tmp_path / "notes")
     assert words == WORDS[:3]
     assert kept == {"CONDA_SUBDIR": "linux-aarch64", "CONDA_OVERRIDE_CUDA": "13.0"}
     assert folder == str(tmp_path)
@@ -33,15 +33,15 @@ def test_no_password_or_token_is_noted(tmp_path):
 
 def test_it_can_be_switched_off_for_a_session_and_for_good(tmp_path):
     notes.note(WORDS, {notes.OFF: "1"}, tmp_path)
-    assert notes.noted(tmp_path) == ([], {}, "")
+    assert asking.noted(tmp_path) == ([], {}, "")
     notes.note(WORDS, {}, tmp_path)
     notes.switch(tmp_path, on=False)
-    assert notes.noted(tmp_path)[0] == []
+    assert asking.noted(tmp_path)[0] == []
     notes.note(WORDS, {}, tmp_path)
-    assert notes.noted(tmp_path)[0] == []
+    assert asking.noted(tmp_path)[0] == []
     notes.switch(tmp_path, on=True)
     notes.note(WORDS, {}, tmp_path)
-    assert notes.noted(tmp_path)[0]
+    assert asking.noted(tmp_path)[0]
 
 
 def test_a_folder_that_cannot_be_written_stops_no_install(tmp_path):

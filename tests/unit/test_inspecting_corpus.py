@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from generator.building.seal import _BINARY, _BINARY_PE
+from generator.building.archive import _BINARY, _BINARY_PE
 from generator.errors import LinkageError
 from generator.inspecting import elf as elf_reader
 from generator.inspecting import macho as macho_reader

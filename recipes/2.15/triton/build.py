@@ -61,6 +61,8 @@ class Package:
     #: package path -> wheel member, for files taken over byte for byte
     unchanged: dict[str, str] = field(default_factory=dict)
     patched: dict[str, dict[str, Any]] = field(default_factory=dict)
+    #: package path -> the patch that upstream has made needless, for files that stay upstream's
+    unpatched: dict[str, dict[str, str]] = field(default_factory=dict)
     linked: dict[str, dict[str, str]] = field(default_factory=dict)
     #: package path -> how it is made and from what
     generated: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -196,13 +198,21 @@ def link_to_base(package: Package, rule: dict[str, Any], member: str) -> None:
             package.link(at, rule["to"], {"of": rule["of"], "instead_of": member})
 
 
-def patch(package: Package, wheel: Wheel, member: str, path: str, change: dict[str, str]) -> None:
-    """Mend a text member; the pattern must be found exactly once."""
+def patch(package: Package, wheel: Wheel, member: str, path: str, change: dict[str, Any]) -> None:
+    """Mend a text member; the pattern must be found exactly once.
+
+    Not in a version that nobody has read and in which the reason for the patch is gone.
+    """
     before = wheel.text(member)
     found = list(re.finditer(change["pattern"], before))
+    if not found and not change["read"] and not re.search(change["probe"], before):
+        package.unpack(wheel, member, path)
+        package.unpatched[path] = {key: change[key] for key in ("pattern", "probe", "why")}
+        return
     if len(found) != 1:
         refuse(f"{wheel.name}: {member} has {len(found)} places that match {change['pattern']!r}, "
-               "not 1", "look at the member, then mend the patch in generator/data/layout.yaml")
+               f"not 1, and is patched because {change['why']}",
+               "look at the member, then mend the patch in generator/data/layout.yaml")
     place = found[0]
     content = (before[:place.start()] + change["with"] + before[place.end():]).encode("utf-8")
     package.write(path, content, member_time(wheel.members[member]))
@@ -322,8 +332,9 @@ def write_provenance(package: Package, wheel: Wheel, source: dict[str, Any],
 
     # upstream's own, so that RECORD's digest alone proves what is said here
     evidence = {"record": f"{wheel.dist_info}/RECORD", "metadata": f"{wheel.dist_info}/METADATA"}
-    if commit := find_commit(wheel, cell.get("commit")):
-        evidence["commit"] = cell["commit"]["member"]
+    commit, stated = find_commit(wheel, cell.get("commit")), cell.get("commit")
+    if stated is not None and stated["member"] in wheel.members:
+        evidence["commit"] = stated["member"]
     account = {
         "schema": 1,
         "package": package.name,
@@ -333,7 +344,8 @@ def write_provenance(package: Package, wheel: Wheel, source: dict[str, Any],
                    "commit": commit},
         "evidence": {f"info/armtorch/{member.rpartition('/')[2]}": member
                      for member in evidence.values()},
-        "unchanged": package.unchanged, "patched": package.patched, "linked": package.linked,
+        "unchanged": package.unchanged, "patched": package.patched,
+        "unpatched": package.unpatched, "linked": package.linked,
         "generated": package.generated, "licenses": package.licenses,
         "shared": cell.get("shared"),
         "dropped": [amount(rule, members) for rule, members in sorted_members
@@ -404,7 +416,8 @@ def build(environment: dict[str, str]) -> str:
     copy_licenses(package, wheel, layout, work, Path(environment["RECIPE_DIR"]))
     write_provenance(package, wheel, source, cell, sorted_members, newest)
     return (f"{layout['package']}: {len(package.unchanged)} files unchanged, "
-            f"{len(package.patched)} patched, {len(package.linked)} links, "
+            f"{len(package.patched)} patched, {len(package.unpatched)} patches that upstream made "
+            f"needless, {len(package.linked)} links, "
             f"{len(package.generated)} generated")
 
 

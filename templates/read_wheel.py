@@ -1,1 +1,0 @@
-../generator/inspecting/read_wheel.py

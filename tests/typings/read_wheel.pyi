@@ -1,0 +1,1 @@
+from generator.inspecting.read_wheel import *
