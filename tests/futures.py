@@ -109,8 +109,6 @@ class Future(BaseModel):
     why: str = ""
     #: what comes of it today instead; the test expects that, and fails on the day it is mended
     not_yet: str = ""
-    #: the module that sees to it, where it may not have landed yet
-    needs: str = ""
 
 
 @cache

@@ -24,6 +24,7 @@ from generator.model import (
     Sharing,
     Wheel,
 )
+from generator.naming import is_bundled_place
 from generator.upstream.archive import newest
 from tests.tiny_wheels import TinyWheel, tiny_companion, tiny_elf, tiny_torch
 
@@ -128,6 +129,20 @@ class Shelf:
             accelerator=Accelerator.parse(accelerator),
             trio=trio,  # type: ignore[arg-type]
             wheels=wheels,
+            bundled={
+                project: tuple(
+                    sorted(
+                        {
+                            member
+                            for tiny in tinies
+                            if tiny.project == project
+                            for member in tiny.contents()
+                            if is_bundled_place(member)
+                        }
+                    )
+                )
+                for project in trio
+            },
             sharing=sharing([tiny for tiny in tinies if tiny.project == "torch"]),
         )
 

@@ -12,7 +12,7 @@ import click
 from generator.commands.options import json_option
 from generator.commands.tables import megabytes
 from generator.inspecting import Proof
-from generator.printing import Screen, write_json
+from generator.printing import Screen, write, write_json
 from generator.stages.project import Project
 from generator.stages.verifying import (
     VerifyOptions,
@@ -127,7 +127,7 @@ def _set_aside(
     for proof in proofs:
         _show(proof)
     gone = sum(proof.verdict != "proven" or bool(proof.notes) for proof in proofs)
-    click.echo(f"{len(proofs) - gone} of {len(proofs)} packages stay, {gone} are in {aside}")
+    write(f"{len(proofs) - gone} of {len(proofs)} packages stay, {gone} are in {aside}")
 
 
 def proof_json(proof: Proof) -> dict[str, Any]:

@@ -15,13 +15,14 @@ from generator.inspecting.pairing import Asking, Shelf, Unmet, pairing_names, un
 from generator.inspecting.prefix import Sibling
 from generator.inspecting.proof import Evidence, Flaw, Proof, Verdict
 from generator.inspecting.reading import read_binary, read_symbols
-from generator.inspecting.rules import RULES, Rule
+from generator.inspecting.rules import RULES, UNMET, Rule
 from generator.inspecting.symbols import Symbols
-from generator.inspecting.together import audit_together
+from generator.inspecting.together import audit_together, unmet_beside
 from generator.inspecting.verifying import Witness, verify_package
 
 __all__ = [
     "RULES",
+    "UNMET",
     "AcceptedFinding",
     "Asking",
     "AuditReport",
@@ -48,6 +49,7 @@ __all__ = [
     "read_binary",
     "read_symbols",
     "unmet",
+    "unmet_beside",
     "unpack_defined",
     "verify_package",
 ]

@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-import fnmatch
 import posixpath
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Final
 
 from generator.inspecting import rules
 from generator.inspecting.binary import Binary, Load
 from generator.inspecting.findings import Finding, linkage_policy
-from generator.naming import Library, SonameTable
-
-#: $PREFIX's own folders of libraries, as `SonameTable.fold` writes them
-_LIBRARIES: Final = frozenset({"lib", "library/bin"})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Copy:
-    """A library of sonames.yaml that lies in a package."""
-
-    library: Library
-    #: what is to be done about this copy: ``unvendor``, ``keep`` ...
-    action: str
+from generator.naming import DELOCATED, Library, SonameTable, is_tools_work, without_hash
 
 
 def judge_properties(files: Mapping[str, Binary | None], table: SonameTable) -> Iterator[Finding]:
@@ -81,39 +66,39 @@ def _nameless(files: Mapping[str, Binary | None]) -> Iterator[Finding]:
 
 
 def _copies(path: str, binary: Binary, table: SonameTable) -> Iterator[Finding]:
-    copy = copy_of(path, binary, table)
-    if copy is None:
-        return
-    name = copy.library.name
-    if copy.action == "unvendor":
-        what = f"a copy of {name}, which {copy.library.package} provides"
-        yield Finding(rule=rules.BUNDLED, file=path, name=name, what=what)
-    elif copy.action == "keep":
-        what = f"upstream's own {name}: {copy.library.note}"
-        yield Finding(rule=rules.KEPT, file=path, name=name, what=what)
+    row = copy_of(path, binary, table)
+    if row is None:
+        if not binary.executable and is_tools_work(path) and not _is_known(path, binary, table):
+            name = without_hash(binary.name or path)
+            what = f"no row of sonames.yaml knows {name}, so the copy stays"
+            yield Finding(rule=rules.UNKNOWN, file=path, name=name, what=what)
+    elif row.action == "unvendor":
+        what = f"a copy of {row.name}, which {row.package} provides"
+        yield Finding(rule=rules.BUNDLED, file=path, name=row.name, what=what)
+    else:
+        what = f"upstream's own {row.name}: {row.note}"
+        yield Finding(rule=rules.KEPT, file=path, name=row.name, what=what)
 
 
-def copy_of(path: str, binary: Binary, table: SonameTable) -> Copy | None:
-    """Say which third-party library an installed file is, by its name or where wheels have it."""
-    row = table.find(binary.name) if binary.name else None
-    if row is not None and row.action in {"unvendor", "keep"}:
-        return Copy(library=row, action=row.action)
-    _, _, member = table.fold(path).rpartition("/site-packages/")
-    folder, _, file = table.fold(path).rpartition("/")
-    for bundled, library in table.bundled:
-        glob = table.fold(bundled.files)
-        if folder in _LIBRARIES:  # design D2: what torch/lib holds lies there
-            matches = fnmatch.fnmatchcase(file, posixpath.basename(glob))
-        else:
-            matches = fnmatch.fnmatchcase(member, glob)
-        if matches:
-            return Copy(library=library, action=bundled.action or library.action)
+def copy_of(path: str, binary: Binary, table: SonameTable) -> Library | None:
+    """Return the row of the third-party library that an installed file is a copy of.
+
+    By the library's own name; by the file's where it has none or one that no row knows.
+    """
+    for name in (binary.name, path):
+        row = table.identify(name) if name else None
+        if row is not None and row.action in {"unvendor", "keep"}:
+            return row
     return None
+
+
+def _is_known(path: str, binary: Binary, table: SonameTable) -> bool:
+    return any(name and table.identify(name) for name in (binary.name, path))
 
 
 def is_absolute(name: str, table: SonameTable) -> bool:
     """Whether a needed name or a library's own is a path outside environment and system."""
-    if not name.startswith("/"):
+    if not name.startswith("/") or name.startswith(DELOCATED):
         return False
     known = table.find(name)
     return known is None or known.action != "system"

@@ -160,6 +160,13 @@ UNMET: Final = Rule(
     title="a library needs symbols that the torch beside it does not have",
     fix="pair it with a torch that has them: run armtorch update, which reads both (design D14)",
 )
+UNKNOWN: Final = Rule(
+    id="L-024",
+    severity="note",
+    title="a bundled library that nobody has looked at stays in the package",
+    fix="nothing as long as no package of the environment has it too; a row in "
+    "generator/data/sonames.yaml says what stands for it",
+)
 
 RULES: Final = (
     MACHINE,
@@ -185,4 +192,5 @@ RULES: Final = (
     BUILD_FOLDER,
     TWO_RUNTIMES,
     UNMET,
+    UNKNOWN,
 )

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from generator.inspecting import rules
 from generator.inspecting.findings import AuditReport, Finding, linkage_policy
-from generator.inspecting.pairing import Asking, unmet
+from generator.inspecting.pairing import Asking, Shelf, Unmet, unmet
 from generator.inspecting.properties import copy_of, library_names
 from generator.inspecting.symbols import Symbols
 from generator.matrix import PROJECTS
@@ -73,7 +73,7 @@ def _only_one(reports: Sequence[AuditReport], table: SonameTable) -> Iterator[tu
                     places.update((report.package, path) for path in paths)
             for path, binary in report.binaries.items():
                 copy = copy_of(path, binary, table)
-                if copy is not None and copy.library.name in group.names:
+                if copy is not None and copy.name in group.names:
                     places.add((report.package, path))
         if len(places) > 1:
             first = min(places)
@@ -88,8 +88,8 @@ def _only_one(reports: Sequence[AuditReport], table: SonameTable) -> Iterator[tu
             )
 
 
-class _Installed:
-    """The libraries of some packages by file name, all of them read."""
+class InstalledLibraries:
+    """The libraries of some packages by file name, all of them read; a `Shelf`."""
 
     def __init__(self, reports: Iterable[AuditReport]) -> None:
         self._symbols = {
@@ -100,24 +100,31 @@ class _Installed:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """All file names."""
         return tuple(self._symbols)
 
     def symbols(self, name: str) -> Symbols | None:
+        """Return what a library exports."""
         return self._symbols.get(name)
+
+
+def unmet_beside(report: AuditReport, torch: Shelf) -> tuple[Unmet, ...]:
+    """Return what an audited companion, its symbols read, asks of a torch in vain."""
+    asking = [
+        Asking.of(path, report.binaries[path], symbols)
+        for path, symbols in sorted(report.symbols.items())
+        if path in report.binaries
+    ]
+    return unmet(asking, InstalledLibraries([report]), torch)
 
 
 def _unmet(reports: Sequence[AuditReport]) -> Iterator[tuple[str, Finding]]:
     """Find what companions ask of torch's libraries in vain, by all of their bytes (D14)."""
-    torch = _Installed(r for r in reports if PROJECTS.get(r.package) == "torch")
+    torch = InstalledLibraries(r for r in reports if PROJECTS.get(r.package) == "torch")
     for report in reports if torch.names else ():
         if PROJECTS.get(report.package) == "torch":
             continue
-        asking = [
-            Asking.of(path, report.binaries[path], symbols)
-            for path, symbols in sorted(report.symbols.items())
-            if path in report.binaries
-        ]
-        lacking = unmet(asking, _Installed([report]), torch)
+        lacking = unmet_beside(report, torch)
         for path, those in itertools.groupby(lacking, key=lambda each: each.path):
             symbols = [each.symbol for each in those]
             more = f" and {len(symbols) - 5} more" if len(symbols) > 5 else ""

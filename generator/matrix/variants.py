@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from generator.datafiles import subdirs
+from generator.errors import LockError
 from generator.feedstock import Feedstock
 from generator.matrix.lines import (
     FILL,
@@ -37,9 +38,10 @@ def variants(feedstock: Feedstock, lock: Lock) -> tuple[Variant, ...]:
     """Return every variant, metapackages first, each after those it depends on.
 
     Raises:
-        LockError: the lock has two cells for one place.
+        LockError: the lock has two cells for one place, or one that the feedstock does not ask for.
 
     """
+    _refuse_unasked(feedstock, lock)
     found: list[Variant] = list(_metapackages(feedstock, lock))
     for line in lines(lock):
         packages = [
@@ -66,6 +68,16 @@ def variants(feedstock: Feedstock, lock: Lock) -> tuple[Variant, ...]:
                 drafts = _not_yet(drafts, found)
             found += [_named(draft, drafts, feedstock) for draft in drafts]
     return tuple(_with_depends(found))
+
+
+def _refuse_unasked(feedstock: Feedstock, lock: Lock) -> None:
+    declared = {str(subdir) for subdir in feedstock.subdirs}
+    if unasked := sorted({cell.subdir for cell in lock.cells} - declared):
+        raise LockError(
+            f"the lock has cells for {', '.join(unasked)}, which feedstock.yaml does not declare",
+            where="feedstock.lock.yaml",
+            next_step="run armtorch update, or declare it under subdirs",
+        )
 
 
 def _not_yet(drafts: list[_Draft], found: list[Variant]) -> list[_Draft]:

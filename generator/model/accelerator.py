@@ -64,6 +64,11 @@ class Accelerator:
         return "None" if self.cuda is None else f"{self.cuda[0]}.{self.cuda[1]}"
 
     @property
+    def driver(self) -> tuple[str, ...]:
+        """The virtual packages of a machine it is meant for, beside its subdir's (CEP 30)."""
+        return () if self.cuda is None else (f"__cuda={self.cuda_compiler_version}",)
+
+    @property
     def arm_variant_type(self) -> str:
         """conda-forge's variant key of that name: ``None``, ``sbsa`` or ``tegra``."""
         if self.cuda is None:

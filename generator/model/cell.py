@@ -127,6 +127,9 @@ class Cell:
     held: tuple[Held, ...] = ()
     #: torch's own libraries in the wheel that C++ consumers link, sorted file names
     libraries: tuple[FileName, ...] = field(default=())
+    #: project -> paths in its wheels where libraries for others to load lie, its own and bundled
+    #: ones, sorted; every project of the cell has its row
+    bundled: dict[PackageText, tuple[MemberPath, ...]] = field(default_factory=dict)
     #: rc and nightly only
     candidate: Candidate | None = None
     #: the day (UTC) since which an index of the cell does not answer; what stands here is what it
@@ -175,6 +178,9 @@ class Cell:
             ),
             held=tuple(sorted(self.held, key=lambda h: h.order)),
             libraries=tuple(sorted(self.libraries)),
+            bundled={
+                name: tuple(sorted(self.bundled[name])) for name in projects if name in self.bundled
+            },
         )
 
     def wheels_of(self, project: str) -> tuple[Wheel, ...]:

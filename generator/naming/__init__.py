@@ -1,6 +1,13 @@
 """PyPI names, SONAMEs and wheel tags in conda's terms; every fact stands in generator/data."""
 
 from generator.naming.licensing import Licence, licence_of
+from generator.naming.mangling import (
+    DELOCATED,
+    is_bundled_place,
+    is_tools_work,
+    plain_names,
+    without_hash,
+)
 from generator.naming.projects import conda_name
 from generator.naming.requirements import (
     RunDependency,
@@ -22,6 +29,7 @@ from generator.naming.specifiers import conda_version_spec
 from generator.naming.virtual_packages import floor, virtual_packages
 
 __all__ = [
+    "DELOCATED",
     "Bundled",
     "Library",
     "Licence",
@@ -33,11 +41,15 @@ __all__ = [
     "conda_version_spec",
     "dropped_requirements",
     "floor",
+    "is_bundled_place",
+    "is_tools_work",
     "library_depends",
     "licence_of",
     "needed_libraries",
+    "plain_names",
     "sonames",
     "torch_requirement",
     "unique",
     "virtual_packages",
+    "without_hash",
 ]

@@ -7,6 +7,7 @@ by its file name in any case; all are called its name here. Rows for Windows are
 from __future__ import annotations
 
 import fnmatch
+import posixpath
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -19,6 +20,7 @@ from pydantic import ConfigDict
 from generator.datafiles import DATA, load_data, subdirs
 from generator.errors import DataError
 from generator.model.accelerator import Accelerator
+from generator.naming.mangling import is_bundled_place, is_tools_work, plain_names
 from generator.naming.projects import check_spec
 from generator.naming.requirements import RunDependency, unique
 
@@ -29,17 +31,14 @@ _CLOSED: Final = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True, kw_only=True)
-class BundledAs:
-    """Under which file names wheels carry a copy of a library."""
+class Copies:
+    """What is done about the copies in some releases, where it is not what the row says."""
 
     __pydantic_config__ = _CLOSED
 
-    #: glob over the member's path in the wheel
-    files: str
     #: PEP 440 specifier of the wheel's version
-    versions: str = ""
-    #: what is done about this copy, where it is not what is done about the library
-    action: Action | None = None
+    versions: str
+    action: Action
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +64,9 @@ class Library:
     note: str
     spec: str | None = None
     file: str = ""
-    bundled: tuple[BundledAs, ...] = ()
+    #: globs over file names that have neither this name nor one that begins with it
+    real_names: tuple[str, ...] = ()
+    copies: tuple[Copies, ...] = ()
     needed_as: tuple[str, ...] = ()
     compatibility: tuple[Compatibility, ...] = ()
     prefix: bool = False
@@ -88,6 +89,11 @@ class Library:
         """The run dependency that provides it."""
         return RunDependency(spec=self.spec, why=f"needs {self.name}") if self.spec else None
 
+    def action_in(self, version: str) -> Action:
+        """Return what is done about a copy in a wheel of this version."""
+        found = (copies.action for copies in self.copies if version in _specifier(copies.versions))
+        return next(found, self.action)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Need:
@@ -106,14 +112,18 @@ class Need:
 
 @dataclass(frozen=True, kw_only=True)
 class Bundled:
-    """What becomes of one library file of a wheel."""
+    """What becomes of a wheel's copy of one library."""
 
-    library: str
+    library: Library
+    #: ``unvendor``, ``keep`` or ``drop``
     action: Action
-    #: what the link in its place leads to, under $PREFIX; None unless the action is unvendor
-    link_target: str | None
-    dependency: RunDependency | None
-    reason: str
+    #: where the wheel has it
+    member: str
+
+    @property
+    def dependency(self) -> RunDependency | None:
+        """The package whose library stands in its place."""
+        return self.library.dependency if self.action == "unvendor" else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +133,6 @@ class SonameTable:
     subdir: str
     libraries: Mapping[str, Library]
     prefixes: tuple[Library, ...]
-    bundled: tuple[tuple[BundledAs, Library], ...] = field(repr=False)
     needs: tuple[Need, ...] = field(repr=False)
 
     def find(self, name: str) -> Library | None:
@@ -138,6 +147,20 @@ class SonameTable:
         if system := next((p for p in self.prefixes if name.startswith(p.name)), None):
             return system
         return self.libraries.get(name.rsplit("/", 1)[-1])
+
+    def identify(self, name: str) -> Library | None:
+        """Return the row for a file's name or a library's own, whatever a wheel tool made of it.
+
+        Not for names that a binary asks for: those the loader takes as they are (`find`).
+        """
+        plain = [self.fold(each) for each in plain_names(name)]
+        for each in plain:
+            if (row := self.libraries.get(each)) is not None:
+                return row
+        for row in self.libraries.values():
+            if any(fnmatch.fnmatchcase(plain[0], glob) for glob in row.real_names):
+                return row
+        return next((row for row in self.prefixes if plain[0].startswith(row.name)), None)
 
     def fold(self, name: str) -> str:
         """Return a file name as this platform compares it: Windows ignores case."""
@@ -161,27 +184,35 @@ def sonames(subdir: str) -> SonameTable:
     return _tables()[subdir]
 
 
-def bundled(member: str, subdir: str, version: str) -> Bundled | None:
-    """Say what becomes of a wheel's member, if it is a library sonames.yaml knows as bundled.
+def bundled(members: Iterable[str], subdir: str, version: str) -> tuple[Bundled, ...]:
+    """Say what becomes of a wheel's copies of libraries that sonames.yaml knows.
+
+    A copy of the system's (glibc's loader) goes with those it was bundled for, and stays when one
+    of them stays: that one asks for it by its mangled name.
 
     Args:
-        member: its path in the wheel, ``torchvision.libs/libjpeg.9664032d.so.8``.
+        members: the wheel's paths where libraries for others lie, ``torchvision.libs/libjpeg...``.
         subdir: conda's name of the platform.
         version: the wheel's version, since releases differ.
 
     """
-    for copy, library in sonames(subdir).bundled:
-        if fnmatch.fnmatchcase(member, copy.files) and version in _specifier(copy.versions):
-            action = copy.action or library.action
-            link = action == "unvendor"
-            return Bundled(
-                library=library.name,
-                action=action,
-                reason=library.note,
-                link_target=library.target if link else None,
-                dependency=library.dependency if link else None,
-            )
-    return None
+    table = sonames(subdir)
+    there = sorted(member for member in members if is_bundled_place(member))
+    known = {member: table.identify(member) for member in there}
+    actions = {
+        member: row.action_in(version) if row is not None else "keep"
+        for member, row in known.items()
+        if row is not None or is_tools_work(member)
+    }
+    stays = {posixpath.dirname(member) for member, action in actions.items() if action == "keep"}
+    found = []
+    for member, row in known.items():
+        if row is None or (action := actions[member]) in {"in-package", "unneeded"}:
+            continue
+        if action == "system":
+            action = "keep" if posixpath.dirname(member) in stays else "drop"
+        found.append(Bundled(library=row, action=action, member=member))
+    return tuple(found)
 
 
 def needed_libraries(
@@ -211,20 +242,18 @@ def library_depends(
     version: str,
     subdir: str,
     accelerator: Accelerator,
+    copies: Iterable[Bundled] = (),
     known: Iterable[RunDependency] = (),
 ) -> tuple[RunDependency, ...]:
-    """Return the run dependencies that provide a package's `needed_libraries`.
+    """Return the run dependencies that provide a package's libraries.
 
-    Packages that ``known`` names are left out: what Requires-Dist says of them is the narrower.
+    Those that stand in for the wheel's ``copies``, and its `needed_libraries`. Packages that
+    ``known`` names are left out: what Requires-Dist says of them is the narrower.
     """
     there = {dependency.name for dependency in known}
-    return unique(
-        dependency
-        for library in needed_libraries(
-            package, version=version, subdir=subdir, accelerator=accelerator
-        )
-        if (dependency := library.dependency) is not None and dependency.name not in there
-    )
+    needed = needed_libraries(package, version=version, subdir=subdir, accelerator=accelerator)
+    found = (*(copy.dependency for copy in copies), *(library.dependency for library in needed))
+    return unique(each for each in found if each is not None and each.name not in there)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,7 +289,6 @@ def _tables() -> Mapping[str, SonameTable]:
             subdir=subdir,
             libraries=MappingProxyType({n: row for n, row in named.items() if not row.prefix}),
             prefixes=tuple(row for row in rows if row.prefix),
-            bundled=tuple((copy, row) for row in rows for copy in row.bundled),
             needs=tuple(need for need in content.needs if need.subdir == subdir),
         )
     _check_needs(content.needs, tables)
@@ -275,8 +303,8 @@ def _check_libraries(rows: tuple[Library, ...]) -> None:
             raise _bad(f"{row.name}: spec goes with the action unvendor and with no other")
         if row.spec is not None:
             check_spec(row.spec, row.name)
-        for copy in row.bundled:
-            _check_versions(copy.versions, f"{row.name}: {copy.files}")
+        for copies in row.copies:
+            _check_versions(copies.versions, f"{row.name}: copies")
 
 
 def _check_needs(needs: tuple[Need, ...], tables: Mapping[str, SonameTable]) -> None:

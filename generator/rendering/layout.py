@@ -13,11 +13,12 @@ from packaging.utils import canonicalize_name
 from pydantic import ConfigDict
 
 from generator.datafiles import load_data, subdirs
-from generator.model import Cell, Metadata, Wheel
+from generator.model import Accelerator, Cell, Metadata, Wheel
 from generator.model.subdir import OsName
-from generator.naming import dropped_requirements, needed_libraries, sonames
+from generator.naming import Bundled, dropped_requirements, needed_libraries
 from generator.rendering.licenses import bundled_licenses
 from generator.rendering.recipe import RecipeInputs
+from generator.rendering.requirements import bundled_copies
 
 _CLOSED = ConfigDict(extra="forbid")
 _SITE = "site-packages"
@@ -39,6 +40,10 @@ class Patch:
     #: regular expression that finds the reason for the patch in a member
     probe: str
 
+    def was_read_for(self, version: str) -> bool:
+        """Whether the member of that version of the wheel was read when the patch was written."""
+        return version.partition("+")[0] in self.read_for
+
     def said(self, version: str) -> dict[str, Any]:
         """Return it in the words of build.py, for a wheel of this version."""
         return {
@@ -46,7 +51,7 @@ class Patch:
             "with": self.replacement,
             "why": self.why,
             "probe": self.probe,
-            "read": version.partition("+")[0] in self.read_for,
+            "read": self.was_read_for(version),
         }
 
 
@@ -74,16 +79,15 @@ class Rule:
     #: the folder that is cut off the member's path
     source: str = ""
 
-    def applies(self, wheel: Wheel, cell: Cell) -> bool:
-        """Whether the rule is for this wheel in this cell."""
-        if self.os and subdirs()[cell.subdir].os not in self.os:
+    def fits(self, version: str, subdir: str, accelerator: Accelerator) -> bool:
+        """Whether the rule is for a wheel of that version in a cell of that kind."""
+        if self.os and subdirs()[subdir].os not in self.os:
             return False
-        accelerator = cell.accelerator
         if self.cuda is not None and (
             accelerator.cuda is None or accelerator.cuda_compiler_version not in _set(self.cuda)
         ):
             return False
-        return wheel.version.partition("+")[0] in _set(self.versions)
+        return version.partition("+")[0] in _set(self.versions)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,7 +214,7 @@ def _cell(package: str, wheel: Wheel, cell: Cell) -> dict[str, Any]:
     os = subdirs()[cell.subdir].os
     rules: list[dict[str, Any]] = []
     for rule in layout.rules:
-        if not rule.applies(wheel, cell):
+        if not rule.fits(wheel.version, cell.subdir, cell.accelerator):
             continue
         if rule.bundled:
             rules += _bundled_rules(layout, wheel, cell, package)
@@ -333,43 +337,44 @@ def _leave(
 def _bundled_rules(
     layout: ProjectLayout, wheel: Wheel, cell: Cell, package: str
 ) -> list[dict[str, Any]]:
-    """Write rules for the third-party libraries that wheels of this version bundle."""
-    found: list[dict[str, Any]] = []
-    shared = package == layout.shared_package
-    windows = _on_windows(cell.subdir)
-    tops = (f"{wheel.project}/", f"{wheel.project}.", "*/")
-    for copy, library in sonames(cell.subdir).bundled:
-        if not copy.files.startswith(tops) or wheel.version not in SpecifierSet(
-            copy.versions, prereleases=True
-        ):
-            continue
-        action = copy.action or library.action
-        said: dict[str, Any] = {"match": [copy.files]}
-        folder = copy.files.rpartition("/")[0]
-        if action == "drop":
-            found.append({**said, "do": "drop", "why": library.note})
-        elif package == layout.common_package:
-            found.append({**said, "do": "leave", "of": layout.package})
-        elif action == "unvendor" and windows:
-            # Windows looks for a DLL by its name in Library/bin: no link is needed
+    """Write rules for the third-party libraries that the wheels bundle."""
+    grouped: dict[tuple[str, str, str], list[Bundled]] = {}
+    for copy in bundled_copies(cell, wheel.project):
+        place = (copy.library.name, copy.action, copy.member.rpartition("/")[0])
+        grouped.setdefault(place, []).append(copy)
+    return [_bundled_rule(layout, copies, cell, package) for copies in grouped.values()]
+
+
+def _bundled_rule(
+    layout: ProjectLayout, copies: list[Bundled], cell: Cell, package: str
+) -> dict[str, Any]:
+    """Write the rule for the copies of one library in one folder."""
+    library, action = copies[0].library, copies[0].action
+    said: dict[str, Any] = {"match": [copy.member for copy in copies]}
+    shared, windows = package == layout.shared_package, _on_windows(cell.subdir)
+    if action == "drop":
+        return {**said, "do": "drop", "why": library.note}
+    if package == layout.common_package:
+        return {**said, "do": "leave", "of": layout.package}
+    if action == "unvendor":
+        if windows:  # which looks for a DLL by its name in Library/bin: no link is needed
             why = f"{library.package} has {library.target}: {library.note}"
-            found.append({**said, "do": "drop", "why": why})
-        elif action == "unvendor":
-            base = {
-                **said,
-                "do": "base",
-                "to": library.target,
-                "of": library.package,
-                "why": library.note,
-            }
-            found.append({**base, "at": "lib"} if shared else base)
-        elif layout.shared_package is None:
-            found.append({**said, "do": "unpack", "to": _SITE, "why": library.note})
-        elif windows and not shared:
-            found.append({**said, "do": "leave", "of": layout.shared_package})
-        else:
-            place = f"{_LIBRARY}/bin" if windows else "lib"
-            how = {"do": "unpack"} if shared else {"do": "link", "of": layout.shared_package}
-            moved = {"shared": True, "from": folder, "to": place, "why": library.note}
-            found.append({**said, **how, **moved})
-    return found
+            return {**said, "do": "drop", "why": why}
+        to = {"do": "base", "to": library.target, "of": library.package, "why": library.note}
+        return {**said, **to, **({"at": "lib"} if shared else {})}
+    if layout.shared_package is None:
+        return {**said, "do": "unpack", "to": _SITE, "why": library.note}
+    return {**said, **_kept(layout, copies[0], package, windows=windows)}
+
+
+def _kept(layout: ProjectLayout, copy: Bundled, package: str, *, windows: bool) -> dict[str, Any]:
+    """Say where a copy stays that the shared package has."""
+    if package == layout.shared_package:
+        how: dict[str, Any] = {"do": "unpack"}
+    elif windows:
+        return {"do": "leave", "of": layout.shared_package}
+    else:
+        how = {"do": "link", "of": layout.shared_package}
+    place = f"{_LIBRARY}/bin" if windows else "lib"
+    folder = copy.member.rpartition("/")[0]
+    return {**how, "shared": True, "from": folder, "to": place, "why": copy.library.note}

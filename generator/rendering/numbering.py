@@ -53,7 +53,10 @@ def number_builds(feedstock: Feedstock, lock: Lock, old: Lock | None) -> Lock:
 
     """
     builds: dict[str, BuildNumber] = {}
-    now, before = _releases(feedstock, lock), _releases(feedstock, old) if old else {}
+    now, before = _releases(feedstock, lock), {}
+    if old is not None:  # it may have what the feedstock has ceased to ask for
+        asked = tuple(cell for cell in old.cells if cell.subdir in {*map(str, feedstock.subdirs)})
+        before = _releases(feedstock, replace(old, cells=asked))
     for name, digest in digests(feedstock, lock).items():
         known = _known(name, now[name], before, old)
         if known is None:

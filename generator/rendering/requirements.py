@@ -14,7 +14,9 @@ from generator.errors import RenderError
 from generator.matrix import FILL, reference_wheel
 from generator.model import Accelerator, Cell, Lock, Metadata, Variant
 from generator.naming import (
+    Bundled,
     RunDependency,
+    bundled,
     conda_depends,
     conda_version_spec,
     library_depends,
@@ -89,6 +91,8 @@ def run_specs(variant: Variant, cell: Cell, lock: Lock) -> tuple[str, ...]:
         version=wheel.version,
         subdir=variant.subdir,
         accelerator=variant.accelerator,
+        # whose place the shared package's libraries take; the others depend on its exact build
+        copies=() if variant.package == "pytorch" else bundled_copies(cell, wheel.project),
     )
     # what METADATA asks for has the better bounds
     stated = {dependency.name: dependency for dependency in (*native, *mapped)}
@@ -105,6 +109,23 @@ def run_specs(variant: Variant, cell: Cell, lock: Lock) -> tuple[str, ...]:
         glibc=wheel.glibc,
     )
     return (*found, *_ordered((*mapped, *more)), *virtual)
+
+
+def bundled_copies(cell: Cell, project: str) -> tuple[Bundled, ...]:
+    """Return what becomes of the libraries that a cell's wheels of one project bundle.
+
+    Raises:
+        RenderError: the lock does not list them: an older armtorch wrote it.
+
+    """
+    version = cell.versions[project]
+    if project not in cell.bundled:
+        raise RenderError(
+            f"the lock does not say which libraries {project} {version} bundles",
+            where=cell.name,
+            next_step="run `armtorch update`, since an older armtorch wrote the lock",
+        )
+    return bundled(cell.bundled[project], cell.subdir, version)
 
 
 def _libtorch_build(variant: Variant, cell: Cell) -> str:

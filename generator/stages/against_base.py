@@ -67,9 +67,8 @@ def against_base(
 
 def _machine(cell: CellView, added: tuple[str, ...]) -> Machine:
     """Describe a machine that the cell is meant for."""
-    line = Accelerator.parse(cell.accelerator)
-    driver = [] if line.cuda is None else [f"__cuda={line.cuda_compiler_version}"]
-    return Machine.of(subdirs()[cell.subdir], native=False, added=[*driver, *added])
+    driver = Accelerator.parse(cell.accelerator).driver
+    return Machine.of(subdirs()[cell.subdir], native=False, driver=driver, added=added)
 
 
 class _Judge:

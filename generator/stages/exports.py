@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import fnmatch
 import io
-import posixpath
 from dataclasses import dataclass
 from pathlib import Path
 
 from generator.errors import AbsentError, LinkageError
 from generator.inspecting import Binary, Symbols, read_symbols
-from generator.naming import sonames
+from generator.naming import plain_names, sonames
 from generator.stages.members import BinaryMember, binary_members
 
 
@@ -57,15 +55,14 @@ def compare_exports(provider: Path, needed_by: Path, *, library: str | None = No
 
     """
     library, offered = _offered(provider, library)
-    names = _names(library)
     copy: frozenset[str] | None = None
     undefined: set[str] = set()
     versions: set[str] = set()
     users = []
     for member in binary_members(needed_by):
         found = member.binary
-        asked = [load.name for load in found.needs if _is(load.name, names)]
-        if found.format != "elf" or not (asked or _is_copy(found, member.path, library, names)):
+        asked = [load.name for load in found.needs if _is(load.name, library)]
+        if found.format != "elf" or not (asked or _is_copy(found, member.path, library)):
             continue
         symbols = _symbols(member, needed_by)
         if asked:
@@ -104,6 +101,12 @@ def _offered(provider: Path, library: str | None) -> tuple[str, Symbols]:
     )
 
 
+def _is(name: str, library: str) -> bool:
+    """Whether a file's name or a needed one is a library's, whatever a wheel tool made of it."""
+    row = sonames("linux-aarch64").identify(name)
+    return library in plain_names(name) or (row is not None and row.name == library)
+
+
 def _symbols(member: BinaryMember, archive: Path) -> Symbols:
     path, machine = f"{archive}: {member.path}", member.binary.machine
     size = member.stream.seek(0, io.SEEK_END)
@@ -113,16 +116,5 @@ def _symbols(member: BinaryMember, archive: Path) -> Symbols:
     return symbols
 
 
-def _names(library: str) -> tuple[str, ...]:
-    """Return globs over the file names that wheels bundle a library under."""
-    row = sonames("linux-aarch64").find(library)
-    bundled = row.bundled if row is not None else ()
-    return (library, *(posixpath.basename(copy.files) for copy in bundled))
-
-
-def _is(name: str, globs: tuple[str, ...]) -> bool:
-    return any(fnmatch.fnmatchcase(name, glob) for glob in globs)
-
-
-def _is_copy(binary: Binary, path: str, library: str, globs: tuple[str, ...]) -> bool:
-    return binary.name == library or (binary.name is None and _is(posixpath.basename(path), globs))
+def _is_copy(binary: Binary, path: str, library: str) -> bool:
+    return _is(binary.name or path, library)

@@ -11,13 +11,28 @@ from generator.matrix import FILL, PROJECTS, variants
 from generator.model import Cell, Finding, Held, HeldCell, Lock, PythonBuild, Sharing, Wheel
 from generator.model.wheel import Metadata
 from generator.rendering import check_tree, recipe_files, recipe_tree, recipes
+from generator.stages.judging_members import MemberJudge
 from generator.stages.pairing import PairingJudge
-from generator.upstream import AGAINST, Judge, Offer, Prospect, WheelReader, finding_of, wheel_row
+from generator.upstream import (
+    AGAINST,
+    Judge,
+    Offer,
+    Prospect,
+    WheelFacts,
+    WheelReader,
+    bundled_by,
+    finding_of,
+    wheel_row,
+)
 
 
 def judges(feedstock: Feedstock, reader: WheelReader) -> tuple[Judge, ...]:
     """Return the judges of an update, the cheap ones first."""
-    return (RecipeJudge(feedstock=feedstock, reader=reader), PairingJudge(reader))
+    return (
+        MemberJudge(reader=reader),
+        RecipeJudge(feedstock=feedstock, reader=reader),
+        PairingJudge(reader),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,36 +47,44 @@ class RecipeJudge:
         if any(offer.sha256 is None for offer in prospect.wheels.values()):
             return ()  # it is identified once it is chosen, and the whole lock is proven then
         metadata: dict[str, Metadata] = {}
-        torch = self._rows(prospect, prospect.torch, metadata)
-        own = self._rows(prospect, prospect.wheels, metadata)
+        facts = self._facts(prospect.torch), self._facts(prospect.wheels)
+        torch, own = (self._rows(prospect, each, metadata) for each in facts)
+        bundled = bundled_by((o.project, f) for each in facts for o, f in each.values())
         # the usual answer in one rendering; which Python it is takes one for each
-        if self._refusal(prospect.project, _cell(prospect, torch, own), metadata) is None:
+        whole = replace(_cell(prospect, torch, own), bundled=bundled)
+        if self._refusal(prospect.project, whole, metadata) is None:
             return ()
         kept: dict[PythonBuild, Wheel] = {}
         found: list[Finding] = []
         for python in sorted(own, key=lambda each: (each.freethreading, each)):
             tried = {**kept, python: own[python]}
-            cell = _cell(prospect, torch, tried)
+            cell = replace(_cell(prospect, torch, tried), bundled=bundled)
             if (error := self._refusal(prospect.project, cell, metadata)) is None:
                 kept = tried
             else:
                 found.append(finding_of(error, python))
         return tuple(found)
 
+    def _facts(
+        self, offers: Mapping[PythonBuild, Offer]
+    ) -> dict[PythonBuild, tuple[Offer, WheelFacts]]:
+        return {
+            python: (offer, self.reader.wheel(offer))
+            for python, offer in offers.items()
+            if offer.sha256 is not None
+        }
+
+    @staticmethod
     def _rows(
-        self,
         prospect: Prospect,
-        offers: Mapping[PythonBuild, Offer],
+        wheels: Mapping[PythonBuild, tuple[Offer, WheelFacts]],
         metadata: dict[str, Metadata],
     ) -> dict[PythonBuild, Wheel]:
-        found: dict[PythonBuild, Wheel] = {}
-        for python, offer in offers.items():
-            if offer.sha256 is None:
-                continue
-            facts = self.reader.wheel(offer)
-            metadata[facts.metadata.sha256] = facts.metadata.metadata
-            found[python] = wheel_row(offer, facts, prospect.train)
-        return found
+        metadata |= {facts.metadata.sha256: facts.metadata.metadata for _, facts in wheels.values()}
+        return {
+            python: wheel_row(offer, facts, prospect.train)
+            for python, (offer, facts) in wheels.items()
+        }
 
     def _refusal(
         self, project: str, cell: Cell, metadata: Mapping[str, Metadata]

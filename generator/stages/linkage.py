@@ -5,14 +5,17 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import BinaryIO
 
-from generator.building import Contents, Judgement
+from generator.building import Contents, Judgement, place_of
 from generator.datafiles import subdirs
-from generator.inspecting import PackageAudit, Sibling, linkage_policy
-from generator.matrix import FILL
+from generator.errors import LinkageError
+from generator.inspecting import UNMET, AuditReport, PackageAudit, Sibling, linkage_policy
+from generator.matrix import FILL, PROJECTS
 from generator.model import Cell, Lock, Variant
-from generator.naming import bundled
+from generator.rendering.requirements import bundled_copies
+from generator.stages.pairing import unmet_in_wheel
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,8 @@ class LinkageCheck:
 
     #: what the cells' torch wheels bring, for the packages that depend on libtorch and pytorch
     lock: Lock
+    #: verified wheels: where the torch of a cell is among them, its companions are held against it
+    wheelhouse: Path | None = None
 
     def __call__(self, contents: Contents) -> Judgement:
         """Return the audit's notes, and the floor where the wheel's tag says too little.
@@ -33,7 +38,10 @@ class LinkageCheck:
         if variant.subdir == "noarch":
             return Judgement()
         audit = PackageAudit(
-            variant.package, subdir=subdirs()[variant.subdir], python=variant.python
+            variant.package,
+            subdir=subdirs()[variant.subdir],
+            python=variant.python,
+            symbols=_is_companion(variant),
         )
         for path, target in contents.files.items():
             if target is not None:
@@ -48,32 +56,57 @@ class LinkageCheck:
             depends = floor.raise_in(depends)
         report = audit.finish(depends, siblings=siblings(variant, self.lock))
         report.check()
+        self._pair(variant, report)
         return Judgement(notes=tuple(str(note) for note in report.notes), floor=floor)
+
+    def _pair(self, variant: Variant, report: AuditReport) -> None:
+        """Raise LinkageError where a companion lacks symbols that its torch should have (D14)."""
+        if self.wheelhouse is None or not _is_companion(variant):
+            return
+        cell = _cell(variant, self.lock)
+        here = [
+            (wheel, path)
+            for wheel in cell.wheels_of("torch")
+            if wheel.python == variant.python or variant.python is None
+            if (path := place_of(wheel, self.wheelhouse)).is_file()
+        ]
+        subdir = subdirs()[variant.subdir]
+        for wheel, path in here[:1]:
+            lacking = unmet_in_wheel(report, path, subdir=subdir, version=cell.torch)
+            if lacking:
+                raise LinkageError(
+                    f"{UNMET.id} {lacking[0].path}: torch {wheel.version} has no "
+                    f"{', '.join(each.symbol for each in lacking[:5])}",
+                    where=variant.package,
+                    next_step=f"{UNMET.id}: {UNMET.fix}",
+                )
+
+
+def _is_companion(variant: Variant) -> bool:
+    return PROJECTS.get(variant.package, "torch") not in {"torch", *FILL}
+
+
+def _cell(variant: Variant, lock: Lock) -> Cell:
+    place = (variant.line, variant.subdir, variant.accelerator)
+    return next(c for c in lock.cells if (c.line, c.subdir, c.accelerator) == place)
 
 
 def siblings(variant: Variant, lock: Lock) -> tuple[Sibling, ...]:
     """Describe libtorch and pytorch to the audit of a package that depends on one exact build."""
     if variant.package in {"libtorch", "pytorch-cpu", "pytorch-gpu", *FILL}:
         return ()
-    place = (variant.line, variant.subdir, variant.accelerator)
-    cell = next(c for c in lock.cells if (c.line, c.subdir, c.accelerator) == place)
-    own = [name for name in cell.libraries if _stays(name, cell)]
+    cell = _cell(variant, lock)
+    copies = bundled_copies(cell, "torch")
+    gone = {copy.member.rpartition("/")[2] for copy in copies if copy.action != "keep"}
+    own = [name for name in cell.libraries if name not in gone]
     python = [name for name in own if name.removeprefix("lib").startswith("torch_python.")]
     folder = "Library/bin" if subdirs()[variant.subdir].os == "win" else "lib"
     shared = [name for name in own if name not in python]
-    found = [Sibling.named("libtorch", shared, folder=folder)]
+    depends = [copy.dependency.spec for copy in copies if copy.dependency is not None]
+    found = [Sibling.named("libtorch", shared, depends=depends, folder=folder)]
     if variant.package != "pytorch":
         found.append(Sibling.named("pytorch", python, folder=folder, depends=["libtorch"]))
     return tuple(found)
-
-
-def _stays(library: str, cell: Cell) -> bool:
-    """Whether libtorch carries a library of the wheel, and it is not the base channel's."""
-    copies = (
-        bundled(f"{folder}/{library}", cell.subdir, cell.torch)
-        for folder in ("torch/lib", "torch.libs")
-    )
-    return all(copy is None or copy.action == "keep" for copy in copies)
 
 
 def _open(contents: Contents, path: str) -> AbstractContextManager[BinaryIO]:

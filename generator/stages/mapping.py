@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from ruamel.yaml import YAML
@@ -21,13 +21,8 @@ from generator.errors import SelectionError
 from generator.inspecting import Binary, linkage_policy
 from generator.inspecting.rules import NOBODY
 from generator.model import Cell, Lock
-from generator.naming import Library, SonameTable, bundled, sonames
+from generator.naming import Library, SonameTable, is_bundled_place, sonames, without_hash
 from generator.stages.members import binary_members
-
-#: what auditwheel and delvewheel put into a file name: 8 hex digits of a hash, or 32
-_MANGLE: Final = re.compile(r"[.-][0-9a-f]{8}(?:[0-9a-f]{24})?(?=\.)")
-#: folders of wheels that hold bundled libraries
-_FOLDERS: Final = re.compile(r"(^|/)(lib|[^/]+\.libs|\.dylibs)$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,24 +205,20 @@ class _Gathered:
         """Take the file names of torch's libraries in a cell whose wheels are not there."""
         self.subdirs.add(cell.subdir)
         table = sonames(cell.subdir)
-        for name in cell.libraries:
-            places = (f"torch/lib/{name}", f"torch.libs/{name}")
-            known = any(bundled(place, cell.subdir, cell.torch) for place in places)
-            if table.find(name) is None and not known:
-                seen = self._bundled.setdefault((cell.subdir, name), _Seen())
-                seen.add(f"torch {cell.torch}", places[0], None)
+        for project, members in cell.bundled.items():
+            for member in members:
+                name = without_hash(member)
+                if table.identify(member) is None and name.startswith("lib"):
+                    seen = self._bundled.setdefault((cell.subdir, name), _Seen())
+                    seen.add(f"{project} {cell.versions[project]}", member, None)
 
     def _take_member(self, source: Source, path: str, binary: Binary, table: SonameTable) -> None:
-        copy = bundled(path, source.subdir, source.version)
-        if copy is not None:
-            self._used.add((source.subdir, copy.library))
-            return
         file = posixpath.basename(path)
-        row = (table.find(binary.name) if binary.name else None) or table.find(file)
+        row = (table.identify(binary.name) if binary.name else None) or table.identify(file)
         if row is not None:
             self._used.add((source.subdir, row.name))
         elif not binary.executable and _is_library(path, binary):
-            name = binary.name if binary.format == "elf" and binary.name else file
+            name = without_hash(binary.name if binary.format == "elf" and binary.name else file)
             seen = self._bundled.setdefault((source.subdir, name), _Seen())
             seen.add(source.release, path, binary)
 
@@ -289,10 +280,9 @@ def _accepted(name: str, subdir: str) -> bool:
 
 def _is_library(path: str, binary: Binary) -> bool:
     """Whether others may load a file by its name: no extension module of Python."""
-    folder, _, file = path.rpartition("/")
-    if binary.format == "pe":
-        return file.lower().endswith(".dll")
-    return _FOLDERS.search(folder) is not None and file.startswith("lib")
+    return is_bundled_place(path) and (
+        binary.format == "pe" or posixpath.basename(path).startswith("lib")
+    )
 
 
 def _rows(subdir: str) -> list[Library]:
@@ -311,8 +301,7 @@ def _row(kind: str, name: str, subdir: str, seen: _Seen) -> str:
         row["action"] = "in-package"
         note = f"{files[0]} of {releases}: needs torch's own libraries, so it is upstream's."
     else:
-        globs = sorted({_MANGLE.sub("*", path) for path in files})
-        row |= {"action": "keep", "bundled": [{"files": glob} for glob in globs]}
+        row["action"] = "keep"
         note = f"Bundled in {releases}."
     text = io.StringIO()
     yaml = YAML()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from generator.building import (
@@ -79,7 +79,7 @@ def build_variants(
         level=options.level or feedstock.policies.compression_level,
         jobs=options.jobs,
         force=options.force,
-        audit=LinkageCheck(lock),
+        audit=LinkageCheck(lock, project.wheelhouse),
         provenance=stated,
     )
     rows: dict[str, Row] = {}
@@ -138,27 +138,45 @@ def run_tests(
             name = variant.subdir if variant.subdir != "noarch" else next(iter(feedstock.subdirs))
             subdir = subdirs()[name]
             runner = _runner(subdir, options)
-            reports.append(
-                run_package_tests(
-                    paths[variant.id],
-                    channels=list(
-                        dict.fromkeys(
-                            [
-                                channels[variant.id].url,
-                                options.channel.url,  # the metapackages, of every train
-                                *(options.base or base_channels(feedstock, name)),
-                            ]
-                        )
-                    ),
-                    machine=Machine.of(
-                        subdir, native=runner.mode == "native", added=_virtual_packages(options)
-                    ),
-                    runner=runner,
-                    package_cache=Path(cache),
-                    narrator=project.narrator,
-                )
+            machine = machine_of(variant, subdir, options, native=runner.mode == "native")
+            report = run_package_tests(
+                paths[variant.id],
+                channels=list(
+                    dict.fromkeys(
+                        [
+                            channels[variant.id].url,
+                            options.channel.url,  # the metapackages, of every train
+                            *(options.base or base_channels(feedstock, name)),
+                        ]
+                    )
+                ),
+                machine=machine,
+                runner=runner,
+                package_cache=Path(cache),
+                narrator=project.narrator,
             )
+            reports.append(replace(report, how=f"{report.how}{_not_on_a_gpu(variant, machine)}"))
     return tuple(reports)
+
+
+def machine_of(variant: Variant, subdir: Subdir, options: RunOptions, *, native: bool) -> Machine:
+    """Return the machine that a variant is installed for: the one its cell is planned for.
+
+    `armtorch matrix --against-base` and `ci plan` solve for the same driver, so that what is
+    planned can be tested where there is no GPU (design D19).
+    """
+    return Machine.of(
+        subdir,
+        native=native,
+        driver=variant.accelerator.driver,
+        added=_virtual_packages(options),
+    )
+
+
+def _not_on_a_gpu(variant: Variant, machine: Machine) -> str:
+    """Say what was only taken to be there."""
+    assumed = [each for each in variant.accelerator.driver if each in machine.virtual_packages]
+    return f"; as if {' '.join(assumed)} were there, so not run on a GPU" if assumed else ""
 
 
 def _virtual_packages(options: RunOptions) -> tuple[str, ...]:

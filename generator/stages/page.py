@@ -19,7 +19,7 @@ from generator.errors import SolveError
 from generator.explaining import Coverage, package_notices
 from generator.feedstock import Feedstock
 from generator.matrix import matrix_view
-from generator.model import Variant
+from generator.model import Accelerator, Variant
 from generator.model.cell import TrainName
 from generator.page import (
     Build,
@@ -84,8 +84,7 @@ def solvability(feedstock: Feedstock, source: LocalChannel, base: Sequence[str] 
 
     def check(offer: Offer) -> str:
         declared = {str(name): row.base for name, row in feedstock.subdirs.items()}
-        cuda = offer.accelerator.removeprefix("cuda")
-        added = [] if cuda == "cpu" else [f"__cuda={cuda[:2]}.{cuda[2]}"]
+        driver = Accelerator.parse(offer.accelerator).driver
         try:
             solve(
                 list(offer.specs),
@@ -93,7 +92,7 @@ def solvability(feedstock: Feedstock, source: LocalChannel, base: Sequence[str] 
                     *dict.fromkeys((source.labelled(offer.label).url, source.url)),
                     *(base or declared.get(offer.machine, ())),
                 ],
-                machine=Machine.of(subdirs()[offer.machine], native=False, added=added),
+                machine=Machine.of(subdirs()[offer.machine], native=False, driver=driver),
             )
         except SolveError as error:
             return "blocked by base: " + error.what.splitlines()[0].rpartition(": ")[2]

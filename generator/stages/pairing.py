@@ -8,14 +8,16 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import BinaryIO, Final, cast, get_args
+from functools import cached_property, partial
+from pathlib import Path
+from typing import IO, BinaryIO, Final, cast, get_args
 
 from pydantic import TypeAdapter
 
 from generator.errors import LinkageError, MalformedError
 from generator.inspecting import (
     Asking,
+    AuditReport,
     Symbols,
     Unmet,
     limits,
@@ -24,6 +26,7 @@ from generator.inspecting import (
     read_binary,
     read_symbols,
     unmet,
+    unmet_beside,
     unpack_defined,
 )
 from generator.model.held import Finding
@@ -93,14 +96,7 @@ def _lacking(shelves: _Shelves, companion: Offer, torch: Offer) -> str:
         raise MalformedError(
             error.what, where=error.where, next_step="report it upstream"
         ) from error
-    subdir = shelves.subdir.name
-
-    def is_torchs(path: str) -> bool:
-        return (
-            posixpath.dirname(path) == _TORCH
-            and bundled(path, subdir, str(torch.version.public)) is None
-        )
-
+    is_torchs = partial(_is_torchs, subdir=shelves.subdir, version=torch.version.public)
     try:
         found = unmet(asking, own, _Shelf(shelves, torch, is_torchs))
     except (LinkageError, MalformedError) as error:
@@ -109,6 +105,51 @@ def _lacking(shelves: _Shelves, companion: Offer, torch: Offer) -> str:
     if key:
         cache.keep_symbols(key, _UNMET.dump_json(found))
     return _in_words(found, torch)
+
+
+def _is_torchs(path: str, *, subdir: Subdir, version: str) -> bool:
+    """Whether a member of a torch wheel is a library that others are linked against."""
+    if not _is_library(path) or posixpath.dirname(path) != _TORCH:
+        return False
+    return bundled(path, subdir.name, version) is None
+
+
+def unmet_in_wheel(
+    report: AuditReport, wheel: Path, *, subdir: Subdir, version: str
+) -> tuple[Unmet, ...]:
+    """Return what an audited companion asks of a torch in vain, whose verified wheel is here.
+
+    Raises:
+        LinkageError: a library's tables are corrupt.
+        MalformedError: a member cannot be read.
+
+    """
+    with zipfile.ZipFile(wheel) as archive:
+        paths = (n for n in archive.namelist() if _is_torchs(n, subdir=subdir, version=version))
+        return unmet_beside(report, _Local(archive, subdir, tuple(paths)))
+
+
+@dataclass(frozen=True)
+class _Local:
+    """Torch's libraries in a wheel that is here."""
+
+    archive: zipfile.ZipFile
+    subdir: Subdir
+    paths: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All file names."""
+        return tuple(posixpath.basename(path) for path in self.paths)
+
+    def symbols(self, name: str) -> Symbols | None:
+        """Return what a library exports."""
+        path = self.paths[self.names.index(name)]
+        file = MemberFile(
+            cast("IO[bytes]", self.archive.fp), self.archive.getinfo(path), limits().inflated
+        )
+        machine = self.subdir.binary_machine
+        return read_symbols(cast("BinaryIO", file), file.size, path, machine, headers=True)
 
 
 def _in_words(lacking: tuple[Unmet, ...], torch: Offer) -> str:

@@ -60,17 +60,25 @@ class Machine:
     virtual_packages: tuple[str, ...]
 
     @classmethod
-    def of(cls, subdir: Subdir, *, native: bool, added: Sequence[str] = ()) -> Machine:
+    def of(
+        cls,
+        subdir: Subdir,
+        *,
+        native: bool,
+        driver: Sequence[str] = (),
+        added: Sequence[str] = (),
+    ) -> Machine:
         """Describe this machine when ``native``, else a common one.
 
-        ``added`` replaces by name, and of two with one name the last one holds.
+        ``driver`` is taken to be there where the machine does not tell of its own (a CI's runner
+        has no GPU); ``added`` replaces by name, and of two with one name the last one holds.
         """
         if native:
             found = [package.into_generic() for package in VirtualPackage.detect()]
             base = [f"{p.name.normalized}={p.version}={p.build_string}" for p in found]
         else:
             base = list(subdir.virtual_packages)
-        found_by_name = {text.split("=")[0]: text for text in (*base, *added)}
+        found_by_name = {text.split("=")[0]: text for text in (*driver, *base, *added)}
         return cls(subdir=subdir.name, virtual_packages=tuple(found_by_name.values()))
 
     def records(self) -> list[GenericVirtualPackage]:

@@ -1,7 +1,7 @@
 """Upstream indexes and wheels: what is offered, what it says of itself, which trio is chosen."""
 
-from generator.upstream.cells import wheel_row
-from generator.upstream.facts import FactsCache
+from generator.upstream.cells import bundled_by, wheel_row
+from generator.upstream.facts import FactsCache, WheelFacts
 from generator.upstream.holding import with_old_days
 from generator.upstream.indexes import Index, open_index
 from generator.upstream.judging import AGAINST, Judge, Prospect, finding_of
@@ -28,7 +28,9 @@ __all__ = [
     "Prospect",
     "Traffic",
     "Web",
+    "WheelFacts",
     "WheelReader",
+    "bundled_by",
     "finding_of",
     "of_train",
     "open_index",

@@ -176,3 +176,21 @@ def _unsafe(what: str, where: str) -> UnsafeArchiveError:
 
 def _bad_record(what: str, where: str) -> MalformedError:
     return MalformedError(f"RECORD {what}", where=where, next_step="report it upstream")
+
+
+def check_wheel_file(text: bytes, where: str) -> None:
+    """Refuse a wheel of a major version that this reader does not know (PEP 427).
+
+    Raises:
+        MalformedError: it is of another, or does not say so.
+
+    """
+    for line in text.decode("utf-8", "replace").splitlines():
+        key, _, value = line.partition(":")
+        if key == "Wheel-Version" and value.strip().split(".")[0] == "1":
+            return
+    raise MalformedError(
+        "WHEEL does not say Wheel-Version 1.x",
+        where=where,
+        next_step="update armtorch, or report it upstream",
+    )

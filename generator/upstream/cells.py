@@ -134,6 +134,7 @@ class CellMaker:
                 absent=tuple(missing),
                 held=tuple(held),
                 libraries=_libraries(kept, found),
+                bundled=bundled_by((pick.project, facts) for pick, facts in kept),
             ),
             {facts.metadata.sha256: facts.metadata.metadata for _, facts in kept},
             tuple(silent),
@@ -239,6 +240,14 @@ def _libraries(kept: list[tuple[Pick, WheelFacts]], found: Comparison | None) ->
         ),
         (),
     )
+
+
+def bundled_by(read: Iterable[tuple[str, WheelFacts]]) -> dict[str, tuple[str, ...]]:
+    """Collect by project what its wheels have for others to load; Pythons differ in hashes only."""
+    found: dict[str, set[str]] = {}
+    for project, facts in read:
+        found.setdefault(project, set()).update(facts.bundled)
+    return {project: tuple(sorted(members)) for project, members in found.items()}
 
 
 def _not_served(project: str, draft: Draft, python: PythonBuild, catalogue: Catalogue) -> Absence:

@@ -12,12 +12,13 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from generator import atomic
 from generator.documents import limits, read_bytes
+from generator.model.held import Finding
 from generator.model.wheel import Metadata, MetadataOrigin
 from generator.upstream.sharing import Comparison
 
 T = TypeVar("T")
 #: raised when the meaning of a cached fact changes, so that old ones are read anew
-_FORMAT = "facts-3"
+_FORMAT = "facts-4"
 #: bytes of the sha256 that stands before what is kept
 _DIGEST = 32
 
@@ -48,6 +49,8 @@ class WheelFacts:
     console_scripts: tuple[str, ...]
     #: file names directly under ``<top>/lib/`` and ``<top>.libs/``, sorted
     libraries: tuple[str, ...]
+    #: paths where libraries for others to load lie (`is_bundled_place`), sorted
+    bundled: tuple[str, ...]
     #: bytes of the wheel, for indexes that do not say it
     size: int
     #: bytes of all members
@@ -115,13 +118,21 @@ class FactsCache:
         """Keep how the wheels that ``key`` stands for compare."""
         self._store("comparisons", key, Comparison, comparison)
 
-    def version_file(self, sha256: str) -> str | None:
-        """Return the text of torch/version.py of the wheel ``sha256``, if kept."""
-        return self._load("versions", sha256, str)
+    def member(self, sha256: str) -> bytes | None:
+        """Return the member of any wheel that has this sha256, if kept."""
+        return self._unpacked("members", sha256)
 
-    def keep_version_file(self, sha256: str, text: str) -> None:
-        """Keep the text of torch/version.py of the wheel ``sha256``."""
-        self._store("versions", sha256, str, text)
+    def keep_member(self, sha256: str, content: bytes) -> None:
+        """Keep a small member, by its own sha256."""
+        self._pack("members", sha256, content)
+
+    def verdict(self, key: str) -> tuple[Finding, ...] | None:
+        """Return what was found in the wheel and by the rules that ``key`` stands for, if known."""
+        return self._load("verdicts", key, tuple[Finding, ...])
+
+    def keep_verdict(self, key: str, found: tuple[Finding, ...]) -> None:
+        """Keep what was found in a wheel."""
+        self._store("verdicts", key, tuple[Finding, ...], found)
 
     def symbols(self, key: str) -> bytes | None:
         """Return what was read of symbols under ``key``, if kept."""

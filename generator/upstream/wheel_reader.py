@@ -19,10 +19,12 @@ from generator.console import Narrator
 from generator.documents import open_zip, read_member
 from generator.errors import AbsentError, IntegrityError, MalformedError, UnsafeArchiveError
 from generator.model.wheel import MetadataOrigin
+from generator.naming import is_bundled_place
 from generator.upstream.archive import (
     Member,
     check_directory,
     check_record,
+    check_wheel_file,
     newest,
     parse_record,
 )
@@ -127,13 +129,8 @@ class WheelReader:
         """
         if not _CUDA_LIBRARIES & set(self.wheel(offer).libraries):
             return None
-        text = self.cache.version_file(offer.sha256) if offer.sha256 else None
-        if text is None:
-            member = self.members(offer).get(_VERSION_FILE)
-            content = self.member(offer, _VERSION_FILE, member) if member else b""
-            text = content.decode("utf-8", "replace")
-            if offer.sha256:
-                self.cache.keep_version_file(offer.sha256, text)
+        there = _VERSION_FILE in self.members(offer)
+        text = self.small_member(offer, _VERSION_FILE).decode("utf-8", "replace") if there else ""
         if (match := _CUDA_LINE.search(text)) is None:
             raise MalformedError(
                 f"it has CUDA libraries, and {_VERSION_FILE} does not say which CUDA that is",
@@ -141,6 +138,22 @@ class WheelReader:
                 next_step="report it upstream",
             )
         return int(match[1]), int(match[2])
+
+    def small_member(self, offer: Offer, path: str) -> bytes:
+        """Return a member that RECORD lists, from the cache where any wheel had it before.
+
+        Raises:
+            MalformedError: RECORD does not list it; else as :meth:`metadata` does.
+
+        """
+        if (expected := self.members(offer).get(path)) is None:
+            what = f"it has no {path}"
+            raise MalformedError(what, where=offer.filename, next_step="report it upstream")
+        content = self.cache.member(expected.sha256)
+        if content is None or _sha256(content) != expected.sha256:
+            content = self.member(offer, path, expected)
+            self.cache.keep_member(expected.sha256, content)
+        return content
 
     def member(self, offer: Offer, path: str, expected: Member, twin: bytes = b"") -> bytes:
         """Return one member, held against RECORD; raises as :meth:`metadata` does.
@@ -264,7 +277,7 @@ class WheelReader:
                     where=where,
                     next_step="report it upstream",
                 )
-        _check_wheel_file(texts["WHEEL"], where)
+        check_wheel_file(texts["WHEEL"], where)
         metadata = MetadataFacts(
             sha256=_sha256(texts["METADATA"]),
             origin=origin,
@@ -277,6 +290,7 @@ class WheelReader:
             timestamp=newest(infos),
             console_scripts=parse_console_scripts(texts.get("entry_points.txt", b""), where),
             libraries=_libraries(members, offer.project),
+            bundled=tuple(sorted(filter(is_bundled_place, members))),
             size=_size(archive),
             unpacked=sum(info.file_size for info in infos),
         ), texts["RECORD"]
@@ -383,19 +397,6 @@ def _not_here(path: Path, what: str) -> AbsentError:
 
 def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def _check_wheel_file(text: bytes, where: str) -> None:
-    """Refuse a wheel of a major version that this reader does not know (PEP 427)."""
-    for line in text.decode("utf-8", "replace").splitlines():
-        key, _, value = line.partition(":")
-        if key == "Wheel-Version" and value.strip().split(".")[0] == "1":
-            return
-    raise MalformedError(
-        "WHEEL does not say Wheel-Version 1.x",
-        where=where,
-        next_step="update armtorch, or report it upstream",
-    )
 
 
 def _libraries(members: dict[str, Member], project: str) -> tuple[str, ...]:

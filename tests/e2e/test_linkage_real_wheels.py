@@ -122,11 +122,14 @@ def audit(
     version = cell.trio[project]  # type: ignore[index]
     found = PackageAudit(project, subdir=subdir, python=python)
     site = f"lib/python{python}/site-packages"
+    copies = bundled(cell.bundled[project], cell.subdir, version)
+    by_member = {copy.member: copy for copy in copies}
     for member, content in members(wheel):
-        copy = bundled(member, cell.subdir, version)
-        if copy is not None and copy.link_target is not None:
+        copy = by_member.get(member)
+        if copy is not None and copy.action == "unvendor":
             folder = posixpath.dirname(f"{site}/{member}")
-            found.link(f"site-packages/{member}", posixpath.relpath(copy.link_target, folder))
+            target = posixpath.relpath(copy.library.target, folder)
+            found.link(f"site-packages/{member}", target)
         elif copy is None or copy.action != "drop":
             if swap is not None and member.endswith(".so"):
                 content, swap = swap, None  # noqa: PLW2901
@@ -136,7 +139,11 @@ def audit(
         *(
             row.spec
             for row in library_depends(
-                project, version=version, subdir=cell.subdir, accelerator=cell.accelerator
+                project,
+                version=version,
+                subdir=cell.subdir,
+                accelerator=cell.accelerator,
+                copies=copies,
             )
         ),
         *virtual_packages(platforms, subdir=subdir, accelerator=cell.accelerator),

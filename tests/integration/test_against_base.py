@@ -7,8 +7,16 @@ import json
 import jsonschema
 import pytest
 
+from generator.channel import LocalChannel
+from generator.datafiles import subdirs
 from generator.errors import SolveError
+from generator.matrix import matrix_view
+from generator.rendering import render, tree_records, write_record_channel
+from generator.stages.against_base import against_base
+from generator.stages.ci import plan
+from generator.stages.packages import RunOptions, machine_of
 from generator.testing import Machine, Prober, lacking
+from generator.transport.gateway import open_gateway
 from tests.command_line import armtorch
 from tests.conftest import ROOT
 from tests.forge import standins
@@ -47,6 +55,37 @@ def test_what_the_base_lacks_is_named_and_what_it_has_is_not(seen):
     # triton is filled in, so the line before is whole
     assert cells["2.14/linux-aarch64/cuda130"]["base"]["blocked"] == []
     assert cells["legacy-2.8/linux-aarch64/cpu"]["base"]["blocked"] == []
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_what_is_planned_for_cuda_can_be_installed_where_there_is_no_gpu(project, tmp_path, native):
+    """A runner of a CI is native and has no driver; nothing of a cell's plan is lost to that."""
+    tree = render(project.declared(), project.locked())
+    records = tree_records(tree)
+    base = standins.write(tmp_path / "base")
+    own = write_record_channel(records.values(), tmp_path / "own")
+    planned = [
+        variant
+        for job in plan(project).jobs.all
+        for variant in job.variants
+        if variant.accelerator.cuda is not None and variant.subdir == "linux-aarch64"
+    ]
+    assert {variant.line for variant in planned} == {"2.14", "2.15"}
+    assert len(planned) > 30
+    options, gateway = RunOptions(channel=LocalChannel(tmp_path / "none")), open_gateway()
+    unsolvable = set()
+    for variant in planned:
+        machine = machine_of(variant, subdirs()["linux-aarch64"], options, native=native)
+        record = records[variant.id][1]
+        prober = Prober(channels=(own, base), machine=machine, gateway=gateway)
+        if not prober.solvable([f"{record['name']} =={record['version']} {record['build']}"]):
+            unsolvable.add(variant.id)
+    view = matrix_view(project.declared(), project.locked())
+    judged = against_base(project, view, base=(str(tmp_path / "base"),))
+    blocked = {row.id for cell in judged.cells if cell.base for row in cell.base.blocked}
+    assert unsolvable == {variant.id for variant in planned} & blocked
+    # a base channel without that Python
+    assert all("python3.15" in each for each in unsolvable)
 
 
 def test_a_machine_that_lacks_something_is_told_that_and_nothing_else(seen):

@@ -13,6 +13,7 @@ from generator.errors import IntegrityError, LinkageError
 from generator.rendering import number_builds, render, write_tree
 from generator.stages.linkage import LinkageCheck
 from tests.locks import Shelf, cpu_cell, feedstock
+from tests.synthetic_wheels.elf import elf
 from tests.tiny_wheels import record_hash, tiny_companion, tiny_elf
 
 pytestmark = pytest.mark.integration
@@ -49,7 +50,7 @@ def build_torchaudio(tmp_path, library: bytes, change=None):
         wheelhouse=tmp_path / "wheelhouse",
         level=1,
         jobs=1,
-        audit=LinkageCheck(lock),
+        audit=LinkageCheck(lock, tmp_path / "wheelhouse"),
     )
     return build([variant], channel=channel, settings=settings, narrator=Silent()).rows[0]
 
@@ -62,6 +63,15 @@ def test_a_library_for_another_machine_is_named(tmp_path):
     row = build_torchaudio(tmp_path, tiny_elf(machine=X86_64))
     assert isinstance(row.error, LinkageError)
     assert "torchaudio/_C.so" in str(row.error)
+    assert not list((tmp_path / "channel").rglob("*.conda"))
+
+
+def test_a_library_that_needs_what_its_torch_has_not_is_named(tmp_path):
+    """METADATA goes with that torch, and so does all that can be read without the whole wheels."""
+    row = build_torchaudio(tmp_path, elf(asks={"dlopen": "", "torch_new_stable_ivalue": ""}))
+    assert isinstance(row.error, LinkageError)
+    assert row.error.what.startswith("L-023 ")
+    assert row.error.what.endswith("torch 9.1.0 has no torch_new_stable_ivalue")
     assert not list((tmp_path / "channel").rglob("*.conda"))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fnmatch
 import re
 import shutil
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -61,8 +60,6 @@ def test_there_are_forty_futures_of_different_names() -> None:
 
 def _param(future: Future) -> ParameterSet:
     marks = [pytest.mark.xfail(reason=future.not_yet, strict=True)] if future.not_yet else []
-    if future.needs and find_spec(future.needs) is None:
-        marks = [pytest.mark.xfail(reason=f"{future.needs} is not there yet", strict=True)]
     return pytest.param(future, id=re.sub(r"\W+", "-", future.name), marks=marks)
 
 

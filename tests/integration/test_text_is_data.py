@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 
 import pytest
 
 from generator.errors import LockError
 from generator.lock import lock_text, parse_lock, read_lock
-from generator.lock.document import HEAD, digest_of
+from generator.lock.document import HEAD, digest_of, to_document
+from generator.stages.rendering import render_feedstock
+from generator.stages.upstream import update_lock
 from tests.index_server import IndexServer
 from tests.integration.synthetic import open_project, updated
 from tests.integration.test_recipe_builds import Built
@@ -30,8 +33,6 @@ EXPRESSIONS = (
 
 
 def audio(**changes: object) -> TinyWheel:
-    from dataclasses import replace  # noqa: PLC0415
-
     plain = tiny_companion("torchaudio", "2.10.0", "cp312", torch="torch==2.10.0")
     return replace(plain, **changes)  # type: ignore[arg-type]
 
@@ -103,8 +104,6 @@ REFUSED = {
 def test_what_has_no_place_for_it_costs_the_wheel_and_no_more(tmp_path, changes):
     for wheel in (tiny_torch("2.10.0", "cp312"), audio(**changes)):
         wheel.write(tmp_path / "index")
-    from generator.stages.rendering import render_feedstock  # noqa: PLC0415
-    from generator.stages.upstream import update_lock  # noqa: PLC0415
 
     with IndexServer(tmp_path / "index") as server:
         project = open_project(tmp_path, server, ARM)
@@ -127,7 +126,6 @@ MEMBERS = {
 
 @pytest.mark.parametrize("name", MEMBERS.values(), ids=MEMBERS)
 def test_members_that_some_system_cannot_have_cost_the_wheel(tmp_path, name):
-    from generator.stages.upstream import update_lock  # noqa: PLC0415
 
     bad = audio(members={"torchaudio/__init__.py": b"", name: b"x", "torchaudio/_C.so": tiny_elf()})
     for wheel in (tiny_torch("2.10.0", "cp312"), bad):
@@ -177,8 +175,6 @@ LOCKS = {
 @pytest.fixture(scope="module")
 def lock(tmp_path_factory):
     """A true lock as plain data."""
-    from generator.lock.document import to_document  # noqa: PLC0415
-    from generator.stages.upstream import update_lock  # noqa: PLC0415
 
     folder = tmp_path_factory.mktemp("lock")
     for abi in ("cp311", "cp312"):
@@ -211,3 +207,18 @@ def test_the_lock_itself_is_read(lock):
     text = HEAD + json.dumps({"schema": 1, "digest": digest_of(content), **content})
     read = parse_lock(text, where="feedstock.lock.yaml")
     assert parse_lock(lock_text(read), where="x") == read
+
+
+def test_a_subdir_that_is_asked_for_no_more_goes_with_the_next_update(tmp_path):
+    for platform in ("manylinux_2_28_aarch64", "macosx_11_0_arm64"):
+        tiny_torch("2.10.0", "cp312", platform=platform).write(tmp_path / "index")
+    with IndexServer(tmp_path / "index") as server:
+        project = open_project(tmp_path, server, ARM)
+        text = project.feedstock.read_text()
+        project.feedstock.write_text(text + "  osx-arm64: {accelerators: [cpu]}\n")
+        assert len(update_lock(project).lock.cells) == 2
+        project.feedstock.write_text(text)
+        with pytest.raises(LockError, match=r"osx-arm64, which feedstock\.yaml"):
+            render_feedstock(project)
+        assert len(update_lock(project).lock.cells) == 1
+        render_feedstock(project)

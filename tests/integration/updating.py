@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -117,6 +117,7 @@ def run_update(
     urls: Mapping[str, str] | None = None,
     today: str = TODAY,
     trios: TrioPolicy | None = None,
+    judge: Callable[[WheelReader], Judge] | None = None,
     judges: Iterable[Judge] = (),
 ) -> Outcome:
     """One `armtorch update` whose pip is configured to use ``server``."""
@@ -125,10 +126,11 @@ def run_update(
     heard = heard or Heard()
     pip = PipConfiguration(indexes=(server.url if server else (urls or {})["pip"],))
     with opened(cache, policy) as web:
+        reader = reader_of(web, cache, heard)
         return update(
             asked,
             old or Lock(),
-            reader=reader_of(web, cache, heard),
+            reader=reader,
             indexes={
                 name: open_index(name, source, web=web, pip=pip, base=cache)
                 for name, source in asked.indexes.items()
@@ -138,7 +140,7 @@ def run_update(
             policy=trios,
             obtain=partial(obtain, cache / "wheelhouse"),
             today=today,
-            judges=tuple(judges),
+            judges=(*judges, *(() if judge is None else (judge(reader),))),
         )
 
 

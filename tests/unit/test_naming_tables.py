@@ -14,6 +14,7 @@ from generator.naming import (
     floor,
     library_depends,
     needed_libraries,
+    plain_names,
     soname_table,
     sonames,
     virtual_packages,
@@ -90,16 +91,82 @@ def test_a_tag_of_another_platform_is_refused() -> None:
     ],
 )
 def test_real_members_are_recognised(member, subdir, version, action, target) -> None:
-    found = bundled(member, subdir.name, version)
-    assert found is not None
-    assert (found.action, found.link_target) == (action, target)
+    (found,) = bundled([member], subdir.name, version)
+    assert (found.member, found.action) == (member, action)
     assert (found.dependency is not None) == (action == "unvendor")
-    assert found.reason or target
+    assert target in {None, found.library.target}
+    assert found.library.note or target
 
 
 def test_torchs_own_libraries_are_not_bundled_ones() -> None:
-    assert bundled("torch/lib/libtorch_cpu.so", "linux-aarch64", "2.10.0") is None
-    assert bundled("torch/lib/libomp.dylib", "linux-aarch64", "2.10.0") is None
+    own = ["torch/lib/libtorch_cpu.so", "torch/lib/libomp.dylib", "torchvision/_C.so"]
+    assert bundled(own, "linux-aarch64", "2.10.0") == ()
+
+
+def test_the_systems_loader_stays_with_those_that_ask_for_it_by_its_mangled_name() -> None:
+    loader = "torchvision.libs/ld-linux-aarch64.514b5772.so.1"
+    image = ["torchvision.libs/libjpeg.37fe311b.so.8", "torchvision.libs/libz.c86ac46c.so.1"]
+    actions = {copy.member: copy.action for copy in bundled([loader, *image], ARM.name, "0.18.1")}
+    assert actions == {loader: "drop", **dict.fromkeys(image, "unvendor")}
+    # FFmpeg 4 of torchvision 0.16 to 0.20, which no row knows: it stays, and needs the loader
+    ffmpeg = "torchvision.libs/libavcodec.2aeefbb0.so.58"
+    found = bundled([loader, *image, ffmpeg], ARM.name, "0.18.1")
+    actions = {copy.member: copy.action for copy in found}
+    assert actions == {loader: "keep", **dict.fromkeys(image, "unvendor")}
+
+
+@pytest.mark.parametrize(
+    ("name", "plain"),
+    [
+        (
+            "torch.libs/libgomp-d22c30c5.so.1.0.0",
+            ("libgomp.so.1.0.0", "libgomp.so.1.0", "libgomp.so.1"),
+        ),
+        ("torch.libs/libarm_compute-7b943f51.so", ("libarm_compute.so",)),
+        ("torchvision.libs/libjpeg.9664032d.so.8", ("libjpeg.so.8",)),
+        ("torchvision/.dylibs/libc++.1.0.dylib", ("libc++.1.0.dylib", "libc++.1.dylib")),
+        ("/DLC/functorch/.dylibs/libomp.dylib", ("libomp.dylib",)),
+        ("msvcp140-d64049c6e3865410a7dda6a7e9f0c575.dll", ("msvcp140.dll",)),
+        # another number of the ABI is another library
+        ("libwebp.4a54d2c8.so.4", ("libwebp.so.4",)),
+        ("libjpeg.9.dylib", ("libjpeg.9.dylib",)),
+        # eight letters that are no digits of a hash, and fewer
+        ("libarm_compute_graph.so", ("libarm_compute_graph.so",)),
+        ("libfoo-abc.so", ("libfoo-abc.so",)),
+    ],
+)
+def test_what_wheel_tools_did_to_names_is_undone(name, plain) -> None:
+    assert plain_names(name) == plain
+    assert plain_names(plain[0]) == plain
+
+
+def test_one_row_serves_every_release() -> None:
+    arm, mac = sonames("linux-aarch64"), sonames("osx-arm64")
+    for names, table, row in (
+        # torch 2.0.1, 2.5.1, 2.9.1 and 2.10.0
+        (
+            ["libgomp-d22c30c5.so.1.0.0", "libgomp-f3febf51.so.1.0.0", "libgomp.so.1"],
+            arm,
+            "libgomp.so.1",
+        ),
+        (
+            ["libopenblasp-r0-85d5f42e.3.25.so", "libopenblas-24fd393f.so.0"],
+            arm,
+            "libopenblas.so.0",
+        ),
+        # torch 2.2.2, 2.5.1 and 2.9.1: install names
+        (["/DLC/functorch/.dylibs/libomp.dylib", "@rpath/libomp.dylib"], mac, "libomp.dylib"),
+        (["/opt/homebrew/opt/libomp/lib/libomp.dylib"], mac, "libomp.dylib"),
+        (["/DLC/torchvision/.dylibs/libz.1.2.13.dylib", "libz.1.3.2.dylib"], mac, "libz.1.dylib"),
+    ):
+        for name in names:
+            found = table.identify(name)
+            assert found is not None, name
+            assert found.name == row
+    assert arm.identify("torchvision.libs/libwebp.4a54d2c8.so.4") is None
+    assert mac.identify("torchvision/.dylibs/libjpeg.9.dylib") is None
+    # what a binary asks for the loader takes as it is
+    assert arm.find("libgomp-d22c30c5.so.1.0.0") is None
 
 
 def test_names_are_found_as_binaries_write_them() -> None:
@@ -126,15 +193,28 @@ def test_what_packages_need_is_known_without_their_binaries() -> None:
             )
         ]
 
-    assert depends("libtorch", "2.10.0", CPU) == [
-        "_openmp_mutex >=4.5",
+    assert depends("libtorch", "2.10.0", CPU) == ["libstdcxx >=13", "libgcc >=13"]
+    copies = bundled(["torch/lib/libgomp.so.1", "torch/lib/libgfortran.so.5"], ARM.name, "2.10.0")
+    found = library_depends(
+        "libtorch", version="2.10.0", subdir=ARM.name, accelerator=CPU, copies=copies
+    )
+    assert [each.spec for each in found] == [
         "libgfortran5",
+        "_openmp_mutex >=4.5",
         "libstdcxx >=13",
         "libgcc >=13",
     ]
     assert depends("torchaudio", "2.10.0", CPU) == ["libstdcxx >=13", "libgcc >=13"]
     assert depends("torchaudio", "2.8.0", CPU)[0] == "_openmp_mutex >=4.5"
-    assert depends("torchvision", "0.25.0", CPU).count("libwebp-base >=1.6.0,<2") == 1
+    images = [f"torchvision.libs/{name}" for name in ("libwebp.so.7", "libsharpyuv.so.0")]
+    found = library_depends(
+        "torchvision",
+        version="0.25.0",
+        subdir=ARM.name,
+        accelerator=CPU,
+        copies=bundled(images, ARM.name, "0.25.0"),
+    )
+    assert [each.spec for each in found].count("libwebp-base >=1.6.0,<2") == 1
     assert "cuda-cudart >=13.0,<14" in depends("torchaudio", "2.11.0", CUDA)
     assert needed_libraries("cpuonly", version="1", subdir="linux-aarch64", accelerator=CPU) == ()
     # release candidates count as their release's line
@@ -165,7 +245,7 @@ def _library(content, name):
         (lambda c: _library(c, "libz.so.1").pop("spec"), "spec goes with the action unvendor"),
         (lambda c: _library(c, "libz.so.1").update(colour="red"), "colour"),
         (
-            lambda c: _library(c, "libz.so.1")["bundled"][0].update(versions="2.x"),
+            lambda c: _library(c, "libgfortran.so.5")["copies"][0].update(versions="2.x"),
             "version specifier",
         ),
         (

@@ -157,7 +157,12 @@ def test_a_licence_that_nobody_knows_is_published_under_a_reference_and_said_to_
         key: replace(value, license="Whatever: it says") if value.name == "triton" else value
         for key, value in shelf.metadata.items()
     }
-    filled = replace(cell, fill={"triton": "3.8.0"}, wheels=(*cell.wheels, wheel))
+    filled = replace(
+        cell,
+        fill={"triton": "3.8.0"},
+        wheels=(*cell.wheels, wheel),
+        bundled={**cell.bundled, "triton": ()},
+    )
     declared = replace(feedstock(), fill=("triton",))
     tree = render(declared, replace(shelf.lock(filled), metadata=metadata))
     recipe = tree.files["recipes/9.1/triton/recipe.yaml"].decode()

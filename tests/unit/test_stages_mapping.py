@@ -69,7 +69,7 @@ def test_an_unknown_bundled_library_comes_with_a_row_that_loads(tmp_path: Path) 
     bundled, own = found.unknown
     assert (bundled.kind, bundled.name) == ("bundled", "libnew.so.3")
     (row,) = YAML(typ="safe").load(bundled.row)
-    assert (row["action"], row["bundled"]) == ("keep", [{"files": "torch.libs/libnew*.so.3.1"}])
+    assert row["action"] == "keep"
     assert YAML(typ="safe").load(own.row)[0]["action"] == "in-package"
     load_with(bundled.row + own.row, tmp_path)
 
