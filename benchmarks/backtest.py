@@ -196,6 +196,7 @@ def backtest(
     before = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {}
     content = {
         "built": before.get("built", []),
+        "code": "",
         "day": dt.datetime.now(dt.UTC).date().isoformat(),
         "events": [{**asdict(e), "when": e.when.isoformat(), "name": e.name} for e in chosen],
         "with_rows": [asdict(v) for v in with_rows],

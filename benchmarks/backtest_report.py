@@ -87,7 +87,7 @@ def _figures(content: Mapping[str, Any], known: Mapping[str, Any], new: Mapping[
             "98 %, 85 % without rows",
         ),
         (
-            "served with a libtorch, torch 2.0 and later",
+            "served with a libtorch that the recipes can split by RECORD, torch 2.0 and later",
             *(_percent(each["with_libtorch"]) for each in (known, new)),
             "90 %",
         ),
@@ -100,7 +100,7 @@ def _figures(content: Mapping[str, Any], known: Mapping[str, Any], new: Mapping[
     ]
     lines = [
         f"## What came of it ({content['day']})",
-        f"{len(content['events'])} events, {known['cells']} times a cell.",
+        f"{len(content['events'])} events, {known['cells']} times a cell. {content['code']}",
         "",
         "| | today's rows | without rows | target |",
         "|---|---|---|---|",
