@@ -39,12 +39,13 @@ from generator.stages.upstream import update_lock
 from generator.transport import forget_hosts
 from tests.index_server import HTML, JSON, Behaviour, IndexServer
 from tests.integration.synthetic import open_project
-from tests.synthetic_wheels.archive import TinyWheel, zip_bytes
-from tests.tiny_wheels import tiny_companion, tiny_torch
+from tests.synthetic_wheels import Release, TinyWheel
+from tests.synthetic_wheels.archive import zip_bytes
 
 SECONDS: Final = 30.0
 BYTES: Final = 1 << 30
 ARM: Final = "linux-aarch64"
+RELEASE: Final = Release(subdir=ARM, torch="2.10.0", torchaudio="2.10.0")
 TEXTS: Final = (
     "",
     " ",
@@ -163,9 +164,9 @@ class Result:
 def wheel(chance: random.Random) -> TinyWheel | tuple[str, bytes]:
     """A torchaudio, now and then a torch, that is not what it should be."""
     sound = (
-        tiny_companion("torchaudio", "2.10.0", "cp312", torch="torch==2.10.0")
+        RELEASE.wheel("torchaudio", "cp312")
         if chance.random() < 0.8
-        else tiny_torch("2.10.0", "cp312")
+        else RELEASE.wheel("torch", "cp312")
     )
     match chance.randrange(5):
         case 0:
@@ -374,8 +375,8 @@ class Line:
 def opened(root: Path, server: IndexServer) -> Line:
     """Make a sound feedstock, three folders down."""
     for abi in _TORCH:
-        tiny_torch("2.10.0", abi).write(server.folder)
-        tiny_companion("torchaudio", "2.10.0", abi, torch="torch==2.10.0").write(server.folder)
+        RELEASE.wheel("torch", abi).write(server.folder)
+        RELEASE.wheel("torchaudio", abi).write(server.folder)
     project = open_project(root / "a/b/c", server, ARM)
     lock = update_lock(project).lock
     render_feedstock(project)

@@ -14,7 +14,7 @@ from rattler.exceptions import InvalidMatchSpecError, InvalidVersionError
 
 from generator.atomic import write_bytes
 from generator.documents import limits, load_json, read_bytes
-from generator.errors import IntegrityError
+from generator.errors import IntegrityError, MalformedError
 from generator.model.names import ShownText
 
 REPODATA: Final = "repodata.json"
@@ -158,7 +158,10 @@ def drop_records(path: Path, names: set[str]) -> None:
 
 
 def _parse(content: bytes, where: str) -> dict[str, Any]:
-    loaded = load_json(content, where, refuse=IntegrityError, next_step=_ANEW)
+    try:
+        loaded = load_json(content, where)
+    except MalformedError as error:
+        raise _broken(where, error.what) from error
     if not isinstance(loaded, dict) or not isinstance(loaded.get("info") or {}, dict):
         raise _broken(where, "not a JSON object, or its info is none")
     if not isinstance(rows := loaded.get(_PACKAGES) or {}, dict) or not all(

@@ -26,7 +26,7 @@ from generator.errors import SelectionError, StorageError, UnreachableError
 from generator.explaining.condarc import Condarc
 from generator.explaining.facts import facts
 from generator.transport import HttpPolicy, open_session, typed
-from generator.transport.gateway import open_client, open_gateway
+from generator.transport.gateway import open_client, open_gateway, storage
 from generator.urls import local_path, public_url
 
 #: conda's default for names without a host (conda config channel_alias)
@@ -255,7 +255,8 @@ def _client(access: Access) -> Client:
     if not lines:
         return open_client(access.timeout)
     config = Config.from_toml("\n".join(lines))
-    return Client.from_config(config, max_retries=0, timeout=access.timeout)
+    with storage():
+        return Client.from_config(config, max_retries=0, timeout=access.timeout)
 
 
 def _meaning(statuses: Sequence[int], said: str) -> tuple[State, str]:

@@ -103,7 +103,7 @@ class Prober:
             SolveError: the solver did not finish.
 
         """
-        key = (setting, tuple(sorted(specs)))
+        key = (setting, _same_asked(specs))
         if key not in self._known:
             started = time.process_time()
             wanted = key[1]
@@ -200,6 +200,14 @@ class Prober:
         if not separator or "://" in channel:
             return MatchSpec(spec)
         return MatchSpec(f"{self.channels.urls(channel)[0]}::{rest}")
+
+
+def _same_asked(specs: Sequence[str]) -> tuple[str, ...]:
+    """Write requests that ask for the same alike: a bare name says nothing beside more of it."""
+    found = {str(read) if (read := readable(spec)) else spec for spec in specs if "::" not in spec}
+    named = {text.split(maxsplit=1)[0] for text in found if " " in text}
+    plain = {text for text in found if text not in named}
+    return tuple(sorted(plain | {spec for spec in specs if "::" in spec}))
 
 
 def spec_name(spec: str) -> str:

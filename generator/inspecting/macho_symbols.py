@@ -28,8 +28,9 @@ _SELF, _WEAK_LOOKUP = 0, -3
 #: DYLD_CHAINED_IMPORT, _ADDEND, _ADDEND64: form of an entry
 _IMPORTS: Final = {1: "I", 2: "Ii", 3: "QQ"}
 _MOST_IMPORTS: Final = 1 << 22
-#: bytes of a trie that are looked at: 500 names of libtorch_cpu.dylib's take 1 MB, and a trie can
-#: be made to lead through all of itself for each letter
+#: bytes of a trie that are looked at for one name, and for all: real ones take 5 kB a name, and one
+#: can be made to lead through all of itself for each letter
+_MOST_LOOKED: Final = 1 << 18
 _MOST_WALKED: Final = 1 << 24
 #: ULEB128 of 64 bits
 _MOST_LEB: Final = 10
@@ -57,21 +58,24 @@ class ExportTrie:
 
     def __contains__(self, name: object) -> bool:
         """Whether the library exports a name."""
-        rest = name.encode() if isinstance(name, str) else b""
-        node = 0
-        while self.content:
+        wanted = name.encode() if isinstance(name, str) else b""
+        self._left = _MOST_LOOKED
+        # older linkers end a name that others go on from with an edge without a text
+        todo, seen = [(0, 0)] if self.content else [], set()
+        while todo:
+            node, done = place = todo.pop()
+            if place in seen:
+                continue
+            seen.add(place)
             terminal, children = self._node(node)
-            if not rest:
-                return terminal
-            # an edge without a text gets nobody further
-            found = next(((t, p) for t, p in children if t and rest.startswith(t)), None)
-            if found is None:
-                return False
-            rest, node = rest[len(found[0]) :], found[1]
+            if terminal and done == len(wanted):
+                return True
+            todo += [(p, done + len(t)) for t, p in children if wanted.startswith(t, done)]
         return False
 
     def __iter__(self) -> Iterator[str]:
         """Yield all names."""
+        self._left = _MOST_WALKED
         todo = [(b"", 0)] if self.content else []
         # one edge leads to each node, which takes two bytes or more
         left = len(self.content) // 2 + 1

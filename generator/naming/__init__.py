@@ -15,6 +15,7 @@ from generator.naming.requirements import (
     dropped_requirements,
     torch_requirement,
     unique,
+    unmapped,
 )
 from generator.naming.soname_table import (
     Bundled,
@@ -50,6 +51,7 @@ __all__ = [
     "sonames",
     "torch_requirement",
     "unique",
+    "unmapped",
     "virtual_packages",
     "without_hash",
 ]

@@ -60,9 +60,15 @@ class NameMap:
 
     format: Literal[1]
     projects: dict[str, ProjectRow]
+    same_name: tuple[str, ...]
     without_dist: tuple[str, ...]
     accelerators: dict[ArmVariant | Literal["linux"], tuple[str, ...]]
     python_minors: tuple[int, ...]
+
+    def knows(self, project: str) -> bool:
+        """Whether a row or the list of equal names says what a project is called in conda."""
+        name = canonicalize_name(project)
+        return name in self.projects or name in self.same_name
 
     def row(self, project: str) -> ProjectRow:
         """Return the row of a project, or one that says: same name, an ordinary package."""

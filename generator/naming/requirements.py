@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from generator.datafiles import DATA
@@ -118,6 +119,26 @@ def torch_requirement(metadata: Metadata) -> str | None:
         if requirement.name == "torch":
             return str(requirement.specifier)
     return None
+
+
+def unmapped(metadata: Metadata, *, subdir: Subdir, python: PythonBuild | None) -> tuple[str, ...]:
+    """Return the projects that are required on the target and of which no row says anything.
+
+    They are taken to be called the same in conda, which the base channel can tell.
+
+    Raises:
+        MalformedError: as `conda_depends` does.
+
+    """
+    names = name_map()
+    found = {
+        canonicalize_name(requirement.name): None
+        for text in metadata.requires_dist
+        for requirement in (_parse(text, metadata),)
+        if not names.knows(requirement.name)
+        and _holds(requirement, text, metadata, subdir=subdir, python=python)
+    }
+    return tuple(sorted(found))
 
 
 def dropped_requirements(metadata: Metadata) -> tuple[str, ...]:

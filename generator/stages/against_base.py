@@ -12,8 +12,7 @@ from generator.feedstock import Feedstock
 from generator.matrix import BaseVerdict, BlockedVariant, CellView, MatrixView
 from generator.model import Accelerator, Variant
 from generator.rendering import NamedRecord, render, tree_records, write_record_channel
-from generator.stages.packages import base_channels
-from generator.stages.project import Project
+from generator.stages.project import Project, base_channels
 from generator.testing import Machine, Prober, lacking
 from generator.transport.gateway import open_gateway
 

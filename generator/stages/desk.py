@@ -17,8 +17,7 @@ from generator.explaining import (
     read_condarc,
     with_overrides,
 )
-from generator.stages.packages import base_channels
-from generator.stages.project import Project
+from generator.stages.project import Project, base_channels
 
 _BASE = ("conda-forge",)
 

@@ -111,8 +111,8 @@ def _symbols(member: BinaryMember, archive: Path) -> Symbols:
     path, machine = f"{archive}: {member.path}", member.binary.machine
     size = member.stream.seek(0, io.SEEK_END)
     symbols = read_symbols(member.stream, size, path, machine)
-    if symbols is None:
-        raise LinkageError("it has no symbols", where=path, next_step="name an ELF library")
+    if symbols is None or not (symbols.undefined or any(True for _ in symbols.defined)):
+        raise LinkageError("it has no dynamic symbols", where=path, next_step="name an ELF library")
     return symbols
 
 

@@ -12,6 +12,7 @@ from generator.model import Cell, Finding, Held, HeldCell, Lock, PythonBuild, Sh
 from generator.model.wheel import Metadata
 from generator.rendering import check_tree, recipe_files, recipe_tree, recipes
 from generator.stages.judging_members import MemberJudge
+from generator.stages.judging_names import NameJudge
 from generator.stages.pairing import PairingJudge
 from generator.upstream import (
     AGAINST,
@@ -29,6 +30,7 @@ from generator.upstream import (
 def judges(feedstock: Feedstock, reader: WheelReader) -> tuple[Judge, ...]:
     """Return the judges of an update, the cheap ones first."""
     return (
+        NameJudge(feedstock=feedstock, reader=reader, narrator=reader.narrator),
         MemberJudge(reader=reader),
         RecipeJudge(feedstock=feedstock, reader=reader),
         PairingJudge(reader),

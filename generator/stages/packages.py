@@ -23,7 +23,7 @@ from generator.feedstock import Feedstock
 from generator.matrix import SHARED
 from generator.model import Subdir, Variant
 from generator.stages.linkage import LinkageCheck
-from generator.stages.project import Project
+from generator.stages.project import Project, base_channels
 from generator.stages.provenance import provenances
 from generator.stages.rendering import refuse_edited
 from generator.stages.upstream import fetch_wheels
@@ -192,11 +192,6 @@ def _runner(subdir: Subdir, options: RunOptions) -> Runner:
         if options.must_run:
             raise
         return Runner(mode="none", description=f"not run: {error.what}")
-
-
-def base_channels(feedstock: Feedstock, subdir: str) -> tuple[str, ...]:
-    """Return the base channels that feedstock.yaml names for a subdir."""
-    return next((wanted.base for name, wanted in feedstock.subdirs.items() if name == subdir), ())
 
 
 def built_packages(

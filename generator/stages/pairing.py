@@ -14,6 +14,7 @@ from typing import IO, BinaryIO, Final, cast, get_args
 
 from pydantic import TypeAdapter
 
+from generator.documents import open_zip
 from generator.errors import LinkageError, MalformedError
 from generator.inspecting import (
     Asking,
@@ -37,7 +38,7 @@ from generator.naming import bundled
 from generator.upstream import MemberFile, Offer, Prospect, WheelReader, sharing_rules
 
 #: raised when what is kept of symbols changes its meaning
-_FORMAT: Final = "symbols-1"
+_FORMAT: Final = "symbols-3"
 _SUFFIXES: Final = frozenset({".so", ".dylib", ".dll", ".pyd"})
 #: where torch's wheels have the libraries that others are linked against
 _TORCH: Final = "torch/lib"
@@ -111,7 +112,7 @@ def _is_torchs(path: str, *, subdir: Subdir, version: str) -> bool:
     """Whether a member of a torch wheel is a library that others are linked against."""
     if not _is_library(path) or posixpath.dirname(path) != _TORCH:
         return False
-    return bundled(path, subdir.name, version) is None
+    return not any(row.member == path for row in bundled((path,), subdir.name, version))
 
 
 def unmet_in_wheel(
@@ -124,7 +125,7 @@ def unmet_in_wheel(
         MalformedError: a member cannot be read.
 
     """
-    with zipfile.ZipFile(wheel) as archive:
+    with wheel.open("rb") as file, open_zip(file, wheel.name) as archive:
         paths = (n for n in archive.namelist() if _is_torchs(n, subdir=subdir, version=version))
         return unmet_beside(report, _Local(archive, subdir, tuple(paths)))
 

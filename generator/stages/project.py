@@ -67,3 +67,8 @@ class Project:
     def locked(self) -> Lock:
         """Read the lock, an empty one where there is none yet; raises LockError."""
         return read_lock(self.lock)
+
+
+def base_channels(feedstock: Feedstock, subdir: str) -> tuple[str, ...]:
+    """Return the base channels that feedstock.yaml names for a subdir."""
+    return next((wanted.base for name, wanted in feedstock.subdirs.items() if name == subdir), ())

@@ -18,12 +18,11 @@ from generator.stages.grounding import ground
 from generator.stages.packages import (
     BuildOptions,
     RunOptions,
-    base_channels,
     build_variants,
     labels,
     run_tests,
 )
-from generator.stages.project import Project
+from generator.stages.project import Project, base_channels
 from generator.testing import PackageReport
 
 _MANIFEST = "info/armtorch/manifest.json"

@@ -16,11 +16,12 @@ from generator.stages.upstream import update_lock
 from tests.index_server import IndexServer
 from tests.integration.synthetic import open_project, updated
 from tests.integration.test_recipe_builds import Built
-from tests.tiny_wheels import TinyWheel, tiny_companion, tiny_elf, tiny_torch
+from tests.synthetic_wheels import Release, TinyWheel
 
 pytestmark = pytest.mark.integration
 
 ARM = "linux-aarch64"
+RELEASE = Release(subdir=ARM, torch="2.10.0", torchaudio="2.10.0")
 SECRET = "s3cret-of-the-publishing-job"  # noqa: S105 - the test's own
 #: what reads the environment, what fills the memory, what is another template's
 EXPRESSIONS = (
@@ -33,7 +34,7 @@ EXPRESSIONS = (
 
 
 def audio(**changes: object) -> TinyWheel:
-    plain = tiny_companion("torchaudio", "2.10.0", "cp312", torch="torch==2.10.0")
+    plain = RELEASE.wheel("torchaudio", "cp312")
     return replace(plain, **changes)  # type: ignore[arg-type]
 
 
@@ -73,7 +74,7 @@ def test_every_free_text_of_metadata_is_itself_in_the_package(tmp_path, secrets)
             Author_email=EXPRESSIONS[1],
         )
     )
-    line = updated(tmp_path, [tiny_torch("2.10.0", "cp312"), wheel], ARM, packages=["torchaudio"])
+    line = updated(tmp_path, [RELEASE.wheel("torch", "cp312"), wheel], ARM, packages=["torchaudio"])
     built = Built.open(line.packages("torchaudio")[0])
     assert json.loads(built.info["info/about.json"])["summary"] == text
     for name, content in (built.info | built.files).items():
@@ -102,7 +103,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("changes", REFUSED.values(), ids=REFUSED)
 def test_what_has_no_place_for_it_costs_the_wheel_and_no_more(tmp_path, changes):
-    for wheel in (tiny_torch("2.10.0", "cp312"), audio(**changes)):
+    for wheel in (RELEASE.wheel("torch", "cp312"), audio(**changes)):
         wheel.write(tmp_path / "index")
 
     with IndexServer(tmp_path / "index") as server:
@@ -127,8 +128,8 @@ MEMBERS = {
 @pytest.mark.parametrize("name", MEMBERS.values(), ids=MEMBERS)
 def test_members_that_some_system_cannot_have_cost_the_wheel(tmp_path, name):
 
-    bad = audio(members={"torchaudio/__init__.py": b"", name: b"x", "torchaudio/_C.so": tiny_elf()})
-    for wheel in (tiny_torch("2.10.0", "cp312"), bad):
+    bad = audio(members={**audio().members, name: b"x"})
+    for wheel in (RELEASE.wheel("torch", "cp312"), bad):
         wheel.write(tmp_path / "index")
     with IndexServer(tmp_path / "index") as server:
         result = update_lock(open_project(tmp_path, server, ARM))
@@ -178,7 +179,7 @@ def lock(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("lock")
     for abi in ("cp311", "cp312"):
-        tiny_torch("2.10.0", abi).write(folder / "index")
+        RELEASE.wheel("torch", abi).write(folder / "index")
     with IndexServer(folder / "index") as server:
         project = open_project(folder, server, ARM, accelerators=("cpu", "cuda130"))
         return to_document(update_lock(project).lock)
@@ -210,8 +211,8 @@ def test_the_lock_itself_is_read(lock):
 
 
 def test_a_subdir_that_is_asked_for_no_more_goes_with_the_next_update(tmp_path):
-    for platform in ("manylinux_2_28_aarch64", "macosx_11_0_arm64"):
-        tiny_torch("2.10.0", "cp312", platform=platform).write(tmp_path / "index")
+    for subdir in (ARM, "osx-arm64"):
+        Release(subdir=subdir, torch="2.10.0").wheel("torch", "cp312").write(tmp_path / "index")
     with IndexServer(tmp_path / "index") as server:
         project = open_project(tmp_path, server, ARM)
         text = project.feedstock.read_text()

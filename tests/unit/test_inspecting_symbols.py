@@ -188,6 +188,15 @@ def test_an_export_trie_that_leads_to_itself_is_refused() -> None:
         list(found)
 
 
+def test_a_name_may_end_with_an_edge_without_a_text() -> None:
+    """As older linkers write "_a" and "_ab": behind "_a" the edges "b" and "" lead on."""
+    head, _, _ = pack_defined(read(a_macho(exports=["_a"]), "arm64")).partition(b"\n")
+    root, branch, end = b"\0\1_a\0\6", b"\0\2b\0\x0d\0\x0d", b"\2\0\20\0"
+    names = unpack_defined(head + b"\n" + root + branch + end, "lib/x.dll").defined
+    assert sorted(names) == ["_a", "_ab"]
+    assert [n for n in ("_", "_a", "_ab", "_abb", "") if n in names] == ["_a", "_ab"]
+
+
 def test_names_that_overlap_to_more_than_the_file_are_refused() -> None:
     many = [f"{'x' * 1000}{number}" for number in range(300)]
     content = elf(defines=many)
