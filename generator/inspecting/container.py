@@ -147,17 +147,18 @@ class Container:
 
     def _files(self, tar: _Tar) -> Iterator[tuple[Entry, Iterator[bytes]]]:
         taken: set[str] = set()
+        folders: set[str] = set()
         while (found := tar.next(self._seconds, self._limits)) is not None:
             entry, seconds = found
             self._seconds = seconds
-            self._admit(entry, taken)
+            self._admit(entry, taken, folders)
             blocks = tar.content(entry.size)
             yield entry, blocks
             for _ in blocks:  # what was not asked for
                 pass
             tar.padding(entry.size)
 
-    def _admit(self, entry: Entry, taken: set[str]) -> None:
+    def _admit(self, entry: Entry, taken: set[str], folders: set[str]) -> None:
         path = entry.path
         parts = path.split("/")
         if (
@@ -168,9 +169,13 @@ class Container:
             or len(path) > 4096
         ):
             self._unsafe(f"the unsafe path {path[:200]!r}")
-        for end in range(1, len(parts)):
-            if (above := "/".join(parts[:end])) in taken:
-                self._unsafe(f"{path!r}, which leads through the file {above!r}")
+        folder = path.rpartition("/")[0]
+        if folder not in folders:
+            for end in range(1, len(parts)):
+                if (above := "/".join(parts[:end])) in taken:
+                    self._unsafe(f"{path!r}, which leads through the file {above!r}")
+            # in the order that entries have, no file can take a folder's place later
+            folders.add(folder)
         if len(taken) > self._limits.entries:
             self._unsafe(f"more than {self._limits.entries} entries")
         if entry.size > self._limits.file:

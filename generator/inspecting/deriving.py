@@ -94,19 +94,23 @@ def derive(
 
 
 def _sorted(rules: list[dict[str, Any]], sizes: Mapping[str, int]) -> list[list[str]]:
-    compiled = [[pattern(glob) for glob in rule["match"]] for rule in rules]
+    # one alternative for each rule, of which the first that matches counts
+    compiled = re.compile(
+        "|".join(
+            f"({'|'.join(pattern(glob).pattern for glob in rule['match']) or '(?!)'})"
+            for rule in rules
+        )
+    )
     taken: list[list[str]] = [[] for _ in rules]
     for member in sorted(sizes):
         folder, _, name = member.rpartition("/")
         if folder.endswith(".dist-info") and "/" not in folder and name in _NOT_SORTED:
             continue
-        for number, globs in enumerate(compiled):
-            if any(glob.fullmatch(member) for glob in globs):
-                taken[number].append(member)
-                break
-        else:
+        found = compiled.fullmatch(member)
+        if found is None or found.lastindex is None:
             message = f"no rule of layout.json says what to do with {member}"
             raise ValueError(message)
+        taken[found.lastindex - 1].append(member)
     return taken
 
 
