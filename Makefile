@@ -58,6 +58,8 @@ test: $(VENV)/.test-installed emulator servers browser ## unit, integration and 
 prove: $(VENV)/.test-installed emulator servers browser ## the full counts, and the benchmarks whose figures are committed
 	ARMTORCH_TEST_COUNTS=prove $(PYTEST)
 	$(BIN)/python -m benchmarks --out benchmarks/results.json
+	$(BIN)/python -m benchmarks backtest
+	$(BIN)/python -m benchmarks backtest-table
 
 lint: $(VENV)/.test-installed ## ruff, mypy strict, import-linter, the workflows' schema and zizmor
 	$(BIN)/ruff check --quiet .

@@ -11,10 +11,13 @@ from typing import Any
 
 import click
 
+from benchmarks.backtest import backtest
+from benchmarks.backtest_build import backtest_build
+from benchmarks.backtest_report import backtest_table
 from benchmarks.measuring import run_module
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option("--feedstock", default="feedstock.yaml", show_default=True)
 @click.option("--line", default="2.10", show_default=True, help="The cell that is built.")
 @click.option("--subdir", default="linux-aarch64", show_default=True)
@@ -31,7 +34,9 @@ from benchmarks.measuring import run_module
     multiple=True,
     type=click.Choice(["update", "render", "build", "publish", "copies", "explain", "forged"]),
 )
+@click.pass_context
 def main(
+    context: click.Context,
     feedstock: str,
     line: str,
     subdir: str,
@@ -44,6 +49,8 @@ def main(
 
     Downloads the wheels of one cell (1 GB for the default) where the cache does not have them.
     """
+    if context.invoked_subcommand is not None:
+        return
     found: dict[str, Any] = json.loads(out.read_text()) if out.exists() else {}
     found["machine"] = {
         "system": platform.platform(terse=True),
@@ -106,6 +113,10 @@ def _build(*cell: str) -> dict[str, Any]:
         "wall_over_whole": round(ours.wall_seconds / theirs.wall_seconds, 3),
     }
 
+
+main.add_command(backtest)
+main.add_command(backtest_table)
+main.add_command(backtest_build)
 
 if __name__ == "__main__":
     main()

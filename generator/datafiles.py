@@ -31,7 +31,7 @@ def load_data(name: str, kind: type[T]) -> T:
     """
     path = DATA / name
     try:
-        raw = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        raw = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
         return TypeAdapter(kind).validate_python(raw)
     except (OSError, YAMLError) as error:
         raise DataError(str(error), where=str(path), next_step="reinstall armtorch") from error

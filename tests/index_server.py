@@ -68,6 +68,10 @@ class Behaviour:
     yanked: dict[str, str] = field(default_factory=dict)
     #: file name -> Requires-Python on the index
     requires_python: dict[str, str] = field(default_factory=dict)
+    #: file name -> when it was uploaded (PEP 700), ISO 8601
+    uploaded: dict[str, str] = field(default_factory=dict)
+    #: names of files that are listed and not there
+    lost: set[str] = field(default_factory=set)
     #: given to the next requests, one each, before anything is answered
     failures: deque[Failure] = field(default_factory=deque)
     #: fail only requests whose path matches
@@ -228,6 +232,8 @@ class _Handler(BaseHTTPRequestHandler):
         }
         if name in behaviour.yanked:
             row["yanked"] = behaviour.yanked[name]
+        if name in behaviour.uploaded:
+            row["upload-time"] = behaviour.uploaded[name]
         if name in behaviour.requires_python:
             row["requires-python"] = behaviour.requires_python[name]
         if behaviour.metadata:
@@ -238,7 +244,7 @@ class _Handler(BaseHTTPRequestHandler):
         behaviour = self.server.behaviour
         # a site says itself, in its pages, which files have METADATA beside them
         offered = behaviour.metadata or not path.is_relative_to(self.server.folder)
-        if not path.is_file() or (metadata and not offered):
+        if not path.is_file() or path.name in behaviour.lost or (metadata and not offered):
             self._send(404, b"no such file", "text/plain")
             return
         content = metadata_of(path) if metadata else path.read_bytes()

@@ -33,7 +33,7 @@ def check_workflow(path: str, content: bytes) -> None:
 
     """
     try:
-        found = YAML(typ="safe").load(content.decode("utf-8"))
+        found = YAML(typ="safe", pure=True).load(content.decode("utf-8"))
     except YAMLError as error:
         raise RenderError(f"does not parse: {error}", where=path, next_step=_NEXT) from error
     for finding in _findings(found):

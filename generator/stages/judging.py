@@ -54,6 +54,10 @@ class RecipeJudge:
         facts = self._facts(prospect.torch), self._facts(prospect.wheels)
         torch, own = (self._rows(prospect, each, metadata) for each in facts)
         bundled = bundled_by((o.project, f) for each in facts for o, f in each.values())
+        # the usual answer in one rendering; which Python it is takes one for each
+        whole = replace(_cell(prospect, torch, own), bundled=bundled)
+        if self._refusal(prospect.project, whole, metadata) is None:
+            return ()
         kept: dict[PythonBuild, Wheel] = {}
         found: list[Finding] = []
         for python in sorted(own, key=lambda each: (each.freethreading, each)):

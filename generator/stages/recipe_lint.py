@@ -49,7 +49,7 @@ def recipe_folder(path: str, files: dict[str, bytes]) -> RecipeFolder:
     """Read a recipe's files as the rules want them."""
     text = files["recipe.yaml"].decode("utf-8")
     return RecipeFolder(
-        path=path, text=text, recipe=YAML(typ="safe").load(text), files=frozenset(files)
+        path=path, text=text, recipe=YAML(typ="safe", pure=True).load(text), files=frozenset(files)
     )
 
 
