@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import sys
@@ -15,8 +16,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from tempfile import mkdtemp
-from typing import Any, TypeAlias, cast
+from tempfile import TemporaryDirectory, mkdtemp
+from typing import Any, Final, TypeAlias, cast
 
 from filelock import FileLock, Timeout
 
@@ -29,6 +30,12 @@ from generator.console import Narrator
 from generator.errors import AbsentError, ArmtorchError, BuildError, StorageError
 from generator.model import Variant
 from generator.model.provenance import Provenance
+
+#: paths that a shell and PATH take for one name
+_PLAIN_PATH: Final = re.compile(r"([A-Za-z]:)?[A-Za-z0-9_.,+@=~/\\-]*")
+
+#: what a shell and recipes give a meaning between double quotes
+_EXPANDED: Final = re.compile(r'["$`{}]')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,8 +237,22 @@ def _end(process: BaseProcess) -> None:
 def _private_folder(repo: Path) -> Iterator[Path]:
     """Make a folder for this run, and clear those of runs that were killed.
 
-    Each run holds a lock in its folder for as long as it lives, whatever ends it.
+    Each run holds a lock in its folder for as long as it lives, whatever ends it. rattler-build
+    writes the folder's path into shell scripts and PATH, so one with a name that a shell or PATH
+    takes apart is not used: the system's temporary folder is, which is not cleared of killed runs.
+    The recipe's own folder stands in those scripts, too, between double quotes.
     """
+    if (bad := _EXPANDED.search(str(repo.resolve()))) is not None:
+        raise StorageError(
+            f"packages cannot be built in a folder with {bad[0]!r} in its path: rattler-build "
+            "writes it into shell scripts",
+            where=str(repo.resolve()),
+            next_step="move the feedstock to a folder with another name",
+        )
+    if _PLAIN_PATH.fullmatch(str(repo.resolve())) is None:
+        with TemporaryDirectory(prefix="armtorch-run-", ignore_cleanup_errors=True) as folder:
+            yield Path(folder)
+        return
     parent = repo / ".armtorch" / "build"
     try:
         parent.mkdir(parents=True, exist_ok=True)
