@@ -58,7 +58,7 @@ class Project:
     def known(self) -> Lock:
         """Read a lock that is there and knows something; raises LockError."""
         lock = self.locked()
-        if not lock.cells and not lock.absent:
+        if not (lock.cells or lock.absent or lock.held):
             raise LockError(
                 "there is no lock yet", where=str(self.lock), next_step="run armtorch update"
             )
