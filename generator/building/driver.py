@@ -250,8 +250,8 @@ def _private_folder(repo: Path) -> Iterator[Path]:
             next_step="move the feedstock to a folder with another name",
         )
     if _PLAIN_PATH.fullmatch(str(repo.resolve())) is None:
-        with TemporaryDirectory(prefix="armtorch-run-", ignore_cleanup_errors=True) as folder:
-            yield Path(folder)
+        with TemporaryDirectory(prefix="armtorch-run-", ignore_cleanup_errors=True) as elsewhere:
+            yield Path(elsewhere)
         return
     parent = repo / ".armtorch" / "build"
     try:
