@@ -31,19 +31,19 @@ class _Guard:
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
         if not self.on or self.lifted:
             return
-        # os.open, which has no mode, is given names within a folder by rmtree
-        if event == "os.listdir" or (event == "open" and arguments[1] is not None):
-            self._read(arguments[0])
+        if event in {"os.listdir", "open"}:
+            # os.open, which has no mode, is given names of folders within a folder by rmtree
+            self._read(arguments[0], folders=event == "os.listdir" or arguments[1] is not None)
         elif event == "subprocess.Popen":
             self._started([os.fsdecode(each) for each in arguments[1]], arguments[2])
 
-    def _read(self, place: object) -> None:
+    def _read(self, place: object, *, folders: bool) -> None:
         if not isinstance(place, str | bytes | os.PathLike):
             return
         path = os.fsdecode(place)
         if any(name in path for name in _NAMES):
             path = os.path.abspath(path)  # noqa: PTH100 - Path would be heard of again
-            if path in _FILES or path.startswith(_FOLDERS):
+            if path in _FILES or (folders and path.startswith(_FOLDERS)):
                 raise AssertionError(_message(path))
 
     def _started(self, command: list[str], folder: object) -> None:

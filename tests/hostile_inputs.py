@@ -13,7 +13,6 @@ from __future__ import annotations
 import io
 import json
 import random
-import resource
 import shutil
 import struct
 import sys
@@ -37,6 +36,7 @@ from generator.stages.project import Project
 from generator.stages.rendering import render_feedstock
 from generator.stages.upstream import update_lock
 from generator.transport import forget_hosts
+from tests.fuzz_archives import peak
 from tests.index_server import HTML, JSON, Behaviour, IndexServer
 from tests.integration.synthetic import open_project
 from tests.synthetic_wheels import Release, TinyWheel
@@ -152,7 +152,7 @@ class Result:
     @property
     def peak(self) -> int:
         """Bytes of this process at most, so far."""
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        return peak() << 20
 
     def __str__(self) -> str:
         return (

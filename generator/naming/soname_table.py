@@ -27,6 +27,7 @@ from generator.naming.requirements import RunDependency, unique
 #: what is done about a library; sonames.yaml explains the words
 Action = Literal["unvendor", "keep", "drop", "in-package", "system", "unneeded"]
 _FILE: Final = "sonames.yaml"
+_SUBDIRS: Final = "subdirs.yaml"
 _CLOSED: Final = ConfigDict(extra="forbid")
 
 
@@ -298,7 +299,7 @@ def _tables() -> Mapping[str, SonameTable]:
 def _check_libraries(rows: tuple[Library, ...]) -> None:
     for row in rows:
         if unknown := set(row.subdirs) - set(subdirs()):
-            raise _bad(f"{row.name}: unknown subdir {', '.join(sorted(unknown))}")
+            raise _bad(f"{row.name}: unknown subdir {', '.join(sorted(unknown))}", _SUBDIRS)
         if (row.action == "unvendor") != (row.spec is not None):
             raise _bad(f"{row.name}: spec goes with the action unvendor and with no other")
         if row.spec is not None:
@@ -311,7 +312,7 @@ def _check_needs(needs: tuple[Need, ...], tables: Mapping[str, SonameTable]) -> 
     for need in needs:
         where = f"needs of {need.package} {need.versions} on {need.subdir}"
         if need.subdir not in tables:
-            raise _bad(f"{where}: unknown subdir")
+            raise _bad(f"{where}: unknown subdir", _SUBDIRS)
         _check_versions(need.versions, where)
         _check_versions(need.cuda, where)
         for name in need.libraries:
@@ -327,5 +328,6 @@ def _check_versions(text: str, where: str) -> None:
         raise _bad(f"{where}: {text!r} is not a version specifier") from error
 
 
-def _bad(what: str) -> DataError:
-    return DataError(what, where=str(DATA / _FILE), next_step="mend the row")
+def _bad(what: str, *others: str) -> DataError:
+    files = ", ".join(str(DATA / name) for name in (_FILE, *others))
+    return DataError(what, where=files, next_step="mend the row")

@@ -12,15 +12,14 @@ from generator.errors import ArmtorchError
 from generator.testing import create, solve
 from tests import servers
 from tests.conftest import missing
-from tests.own_feedstock import DECLARED
 from tests.published import assert_consistent, folder_reader, s3_reader
 
 pytestmark = pytest.mark.e2e
 TRIO = ("pytorch", "torchvision", "torchaudio")
 
 
-def publish(channel, to, env=None):
-    arguments = ["--feedstock", str(DECLARED), "-q", "publish", "--json"]
+def publish(own, channel, to, env=None):
+    arguments = ["--feedstock", str(own / "feedstock.yaml"), "-q", "publish", "--json"]
     done = CliRunner(env=env or {}).invoke(
         cli, [*arguments, "--from", str(channel.root), "--to", to], standalone_mode=False
     )
@@ -41,8 +40,8 @@ def assert_installs(url, base, machine, tmp_path):
     assert next(prefix.glob("lib/python3.11/site-packages/torch/lib/libtorch_cpu.so")).exists()
 
 
-def test_a_folder_behind_nginx(cpu_channel, base, machine, tmp_path):
-    report = publish(cpu_channel, str(tmp_path / "mirror"))
+def test_a_folder_behind_nginx(own, cpu_channel, base, machine, tmp_path):
+    report = publish(own, cpu_channel, str(tmp_path / "mirror"))
     assert report["wheel_bytes"] > report["package_bytes"] > 50_000_000
     assert_consistent(folder_reader(tmp_path / "mirror"))
     try:
@@ -52,27 +51,27 @@ def test_a_folder_behind_nginx(cpu_channel, base, machine, tmp_path):
         missing(str(error))
 
 
-def test_a_bucket(cpu_channel, base, machine, tmp_path):
+def test_a_bucket(own, cpu_channel, base, machine, tmp_path):
     with servers.s3() as bucket:
-        publish(cpu_channel, "s3://bucket/torch", bucket.environment)
+        publish(own, cpu_channel, "s3://bucket/torch", bucket.environment)
         assert_consistent(s3_reader(bucket.operator("torch")))
         assert_installs(bucket.url("torch"), base, machine, tmp_path)
 
 
-def test_a_quetz_server(cpu_channel, base, machine, tmp_path):
+def test_a_quetz_server(own, cpu_channel, base, machine, tmp_path):
     with servers.quetz(tmp_path) as quetz:
         quetz.make_channel("torch")
         to, env = f"quetz+{quetz.url}/torch", {"QUETZ_API_KEY": quetz.api_key}
-        first = publish(cpu_channel, to, env)
+        first = publish(own, cpu_channel, to, env)
         assert {row["action"] for row in first["packages"]} == {"upload"}
         servers.wait_until(
-            lambda: {row["action"] for row in dry_run(cpu_channel, to, env)} == {"skip"}
+            lambda: {row["action"] for row in dry_run(own, cpu_channel, to, env)} == {"skip"}
         )
         assert_installs(f"{quetz.url}/get/torch", base, machine, tmp_path)
 
 
-def dry_run(channel, to, env):
-    arguments = ["--feedstock", str(DECLARED), "-q", "publish", "--json"]
+def dry_run(own, channel, to, env):
+    arguments = ["--feedstock", str(own / "feedstock.yaml"), "-q", "publish", "--json"]
     done = CliRunner(env=env).invoke(
         cli,
         [*arguments, "--from", str(channel.root), "--to", to, "--dry-run"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -28,6 +28,7 @@ from tests.integration.small_base import write_base
 from tests.integration.test_recipe_builds import Built
 from tests.integration.test_update_formats import NIGHTLY, STABLE, WINDOWS, quiet
 from tests.integration.test_update_identity import DAY, RC
+from tests.integration.test_update_members import SAME
 
 pytestmark = pytest.mark.integration
 
@@ -97,7 +98,11 @@ def jetson(upstream: World) -> None:
 def nvidia(upstream: World) -> None:
     parts = ("2.14.0", "0.29.0", "2.11.0")
     facts = {"label": "cu134", "accelerator": "cuda134", "subdir": "win-arm64"}
-    upstream.put("nvtorch_oot", *trio(*parts, **facts))
+    torch, vision, audio = trio(*parts, **facts)
+    # upstream's own check of CUDA's version, which a row of layout.yaml knows (torchaudio 2.11.0)
+    check = {"torchaudio/_extension/utils.py": SAME.encode()}
+    audio = replace(audio, members={**audio.members, **check})
+    upstream.put("nvtorch_oot", torch, vision, audio)
 
 
 def both(upstream: World) -> None:

@@ -13,7 +13,7 @@ from generator.stages.project import Project
 from generator.stages.releasing import CHANGELOG, release
 from generator.stages.rendering import check_rendered
 from tests.integration.updating import Heard
-from tests.tiny_wheels import tiny_companion, tiny_torch
+from tests.synthetic_wheels import Release
 
 pytestmark = pytest.mark.integration
 
@@ -28,9 +28,7 @@ subdirs: {linux-aarch64: {accelerators: [cpu]}}
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    tiny_torch("2.10.0", "cp312").write(tmp_path / "wheels")
-    for name, version in (("torchvision", "0.25.0"), ("torchaudio", "2.10.0")):
-        wheel = tiny_companion(name, version, "cp312", torch="torch==2.10.0")
+    for wheel in Release(subdir="linux-aarch64", torch="2.10.0").wheels(["cp312"]):
         wheel.write(tmp_path / "wheels")
     declared = tmp_path / "feedstock" / "feedstock.yaml"
     declared.parent.mkdir()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -175,23 +176,30 @@ def test_explain_says_how_a_channel_failed(trap, tmp_path):
     assert time.monotonic() - started < HOST + 4 * ANSWER + SLACK
 
 
-@pytest.mark.parametrize("name", ["silence", "a drip of headers", "silence after the headers"])
-def test_an_upload_to_a_host_ends(name, tmp_path, forged_package):
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("silence", UnreachableError),
+        ("a drip of headers", UnreachableError),
+        # the status has come, and rattler-build waits for no more than that
+        ("silence after the headers", None),
+    ],
+)
+def test_an_upload_to_a_host_ends(name, kind, forged_package):
     with tarpit(TRAPS[name]) as url:
         target = HostedTarget(
             address=parse_destination(f"quetz+{url}/me"),
             subdirs=("noarch",),
             environment={"QUETZ_API_KEY": "x"},
         )
-        # the process in which rattler-build uploads takes some seconds to start
-        within(
-            HOST + 2 * ANSWER + 30,
-            lambda: Retries(times=5, first_pause=0.05).run(
+        started = time.monotonic()
+        with pytest.raises(kind) if kind else suppress(UnreachableError):
+            Retries(times=5, first_pause=0.05).run(
                 lambda: target.put(forged_package, replace=False, advance=lambda _: None),
                 lambda _: None,
-            ),
-            UnreachableError,
-        )
+            )
+        # the process in which rattler-build uploads takes some seconds to start
+        assert time.monotonic() - started < HOST + 2 * ANSWER + 30 + SLACK
 
 
 def test_a_host_that_cost_too_much_is_not_asked_again():
