@@ -142,11 +142,7 @@ def _other(
 
 
 def _unusable(
-    spec: str,
-    source: Source,
-    fitting: Sequence[RepoDataRecord],
-    setting: Setting,
-    prober: Prober,
+    spec: str, source: Source, fitting: Sequence[RepoDataRecord], setting: Setting, prober: Prober
 ) -> Finding:
     """Explain records that fit the request and cannot be installed."""
     name = name_of(spec)

@@ -17,13 +17,7 @@ from generator.explaining.facts import facts
 from generator.explaining.findings import Finding
 from generator.explaining.notices import excluded, fatal, notices
 from generator.explaining.probing import Prober, Setting, Solution
-from generator.explaining.report import (
-    Explanation,
-    Outcome,
-    channel_state,
-    command_of,
-    installed,
-)
+from generator.explaining.report import Explanation, Outcome, channel_state, command_of, installed
 from generator.explaining.request import Request, channel_of, name_of
 from generator.explaining.searching import Search, Suggestion
 from generator.explaining.suggesting import Offer, only_switches, suggestions

@@ -13,13 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from rattler import (
-    BuildString,
-    ChannelPriority,
-    MatchSpec,
-    PackageRecord,
-    RepoDataRecord,
-)
+from rattler import BuildString, ChannelPriority, MatchSpec, PackageRecord, RepoDataRecord
 from rattler import solve as rattler_solve
 from rattler.exceptions import (
     GatewayError,

@@ -130,10 +130,7 @@ def installed(records: Any, sources: tuple[Source, ...]) -> tuple[Installed, ...
 
 
 def command_of(
-    suggestion: Suggestion,
-    asked: Request,
-    told: Suggestion | None,
-    sources: tuple[Source, ...],
+    suggestion: Suggestion, asked: Request, told: Suggestion | None, sources: tuple[Source, ...]
 ) -> Command:
     """Describe a suggestion; ``told`` is one with a driver, for who asked for a GPU."""
     computes = accelerator(suggestion.solution)

@@ -137,9 +137,7 @@ def parsed(spec: str) -> MatchSpec:
         return MatchSpec(spec)
     except (InvalidMatchSpecError, InvalidPackageNameError) as error:
         raise SelectionError(
-            f"not a package: {str(error).splitlines()[0]}",
-            where=spec,
-            next_step=_WRITE,
+            f"not a package: {str(error).splitlines()[0]}", where=spec, next_step=_WRITE
         ) from error
 
 

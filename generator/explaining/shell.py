@@ -71,11 +71,7 @@ def typed(line: str, *, anywhere: bool) -> Iterator[Typed]:
             for m in re.finditer(facts().pasted.variables, before)
         }
         yield Typed(
-            client=_client(match),
-            verb=verb,
-            words=tuple(others),
-            variables=variables,
-            line=line,
+            client=_client(match), verb=verb, words=tuple(others), variables=variables, line=line
         )
 
 
