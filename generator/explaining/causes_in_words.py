@@ -4,41 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Final
 
 from generator.explaining.facts import VirtualFacts, facts
-from generator.explaining.findings import Cause, Finding
+from generator.explaining.findings import Finding
 
-#: {packages}, {are}, {have} agree with how many there are
-_LEADS: Final[dict[Cause, str]] = {
-    "no-channel": "there is no channel {channel}",
-    "python": "there is no {packages} for {against}",
-    "conflict": "{spec} and {against} do not go together",
-    "priority": "strict channel priority hides {hidden}",
-    "dependencies": "{packages} {are} there, and something needed for {it} is not",
-    "build": "there is no such build of {packages}",
-    "version": "there is no such version of {packages}",
-    "elsewhere": "{packages} {are} there for other platforms only",
-    "absent": "none of the channels has {packages}",
-    "malformed": "{channel} cannot be read as a channel",
-    "unreachable": "{channel} did not answer",
-    "denied": "{channel} is not asked",
-    "locked": "what is locked is for {offered} alone",
-}
-_SENTENCES: Final[dict[Cause, str]] = {
-    "absent": "{where}no {packages}, for any platform{meant}",
-    "elsewhere": "{where}{packages} {are} there for {offered} only, not for {subdir}",
-    "python": "{where}{packages} {are} there for Python {offered}{not_for}",
-    "version": "{where}{packages} {are} there as {offered}; none of them is {spec}",
-    "build": "{where}{packages} has the builds {offered}; none of them is {spec}",
-    "priority": "{where}{packages} {offered} is hidden: {hidden_by} comes first and has the name, "
-    "and channel priority is strict",
-    "no-channel": "channel {channel}: there is none of that name ({detail})",
-    "unreachable": "channel {channel}: did not answer ({detail}), which tells nothing of it",
-    "denied": "channel {channel}: it is not asked: {detail}",
-    "locked": "a lock names packages by their addresses, and these are for {offered} alone",
-    "malformed": "channel {channel}: what it answered is no repodata ({detail})",
-}
 _OFFERED = 5
 #: names in one list
 _LISTED = 7
@@ -51,15 +20,19 @@ def lead(finding: Finding, packages: Iterable[str]) -> str:
         need = "need" if len(names) > 1 else "needs"
         wanted = f"{_name(finding)} {finding.needed}".strip()
         return f"{listed(names)} {need} {wanted}, and {_have(finding)}"
-    return _LEADS[finding.cause].format(
-        packages=listed(names, word="or" if finding.cause in {"absent", "python"} else "and"),
-        are="are" if len(names) > 1 else "is",
-        it="them" if len(names) > 1 else "it",
-        hidden=f"what {listed(names)} needs" if finding.chain else listed(names),
-        spec=finding.spec.replace(" ", " and "),
-        against=listed(finding.against) or "that Python",
-        channel=finding.channel,
-        offered=listed(finding.offered),
+    return (
+        facts()
+        .causes[finding.cause]
+        .lead.format(
+            packages=listed(names, word="or" if finding.cause in {"absent", "python"} else "and"),
+            are="are" if len(names) > 1 else "is",
+            it="them" if len(names) > 1 else "it",
+            hidden=f"what {listed(names)} needs" if finding.chain else listed(names),
+            spec=finding.spec.replace(" ", " and "),
+            against=listed(finding.against) or "that Python",
+            channel=finding.channel,
+            offered=listed(finding.offered),
+        )
     )
 
 
@@ -74,18 +47,22 @@ def sentence(finding: Finding, subdir: str) -> str:
         return where + _chain(finding)
     several = "," in finding.package or " and " in finding.package
     more = " ..." if len(finding.offered) > _OFFERED else ""
-    return _SENTENCES[finding.cause].format(
-        where=where,
-        packages=finding.package,
-        are="are" if several else "is",
-        offered=", ".join(finding.offered[:_OFFERED]) + more,
-        meant=f"; perhaps you meant {finding.meant}" if finding.meant else "",
-        not_for=f", not for {listed(finding.against)}" if finding.against else "",
-        spec=finding.spec,
-        subdir=subdir,
-        channel=finding.channel,
-        hidden_by=finding.hidden_by,
-        detail=finding.detail,
+    return (
+        facts()
+        .causes[finding.cause]
+        .says.format(
+            where=where,
+            packages=finding.package,
+            are="are" if several else "is",
+            offered=", ".join(finding.offered[:_OFFERED]) + more,
+            meant=f"; perhaps you meant {finding.meant}" if finding.meant else "",
+            not_for=f", not for {listed(finding.against)}" if finding.against else "",
+            spec=finding.spec,
+            subdir=subdir,
+            channel=finding.channel,
+            hidden_by=finding.hidden_by,
+            detail=finding.detail,
+        )
     )
 
 

@@ -83,7 +83,7 @@ class _Walk:
             elif self._prober.solve([spec], self._setting) is None:
                 yield self._from_spec(spec, depth - 1)
         for spec in record.constrains:
-            there = spec.startswith("__") and self._setting.virtual(spec.split()[0]) is not None
+            there = spec.startswith("__") and bool(self._setting.virtual(spec.split()[0]))
             if there and not satisfied(spec, self._setting):
                 yield Chain(links=(spec,), cause="virtual")
 
@@ -130,7 +130,7 @@ def _tried(records: Sequence[RepoDataRecord], setting: Setting) -> list[RepoData
     """Choose what to look into: the newest that the machine can take, one of each kind."""
     records = [r for r in records if not foreign(r, setting)] or records
     able = [r for r in records if all(satisfied(spec, setting) for spec in virtual_specs(r))]
-    if setting.virtual("__cuda") is None:
+    if not setting.virtual("__cuda"):
         # what computes on a GPU may say so only further down
         able = [r for r in able if not str(r.build).startswith("cuda")] or able
     kinds: dict[tuple[str, str], RepoDataRecord] = {}

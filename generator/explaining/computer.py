@@ -10,18 +10,17 @@ import platform
 import re
 import struct
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pydantic import ConfigDict
 from rattler import Subdir as RattlerSubdir
 
 from generator.datafiles import subdirs
 from generator.documents import limits, load_json, read_bytes
 from generator.errors import MalformedError, SelectionError
-from generator.explaining.facts import common_virtual_packages, jetpacks
+from generator.explaining.facts import common_virtual_packages, facts, jetpacks
 from generator.testing import Machine
 
 _L4T: Final = re.compile(r"#\s*R(?P<major>\d+)\s*\(release\),\s*REVISION:\s*(?P<minor>[\d.]+)")
@@ -29,24 +28,11 @@ _L4T: Final = re.compile(r"#\s*R(?P<major>\d+)\s*\(release\),\s*REVISION:\s*(?P<
 _ELF: Final = {(183, 2): "linux-aarch64", (40, 1): "linux-armv7l", (62, 2): "linux-64"}
 _GLIBC: Final = re.compile(rb"GNU C Library [^\n]*?release version (\d+\.\d+)")
 _LIBC: Final = ("lib/*/libc.so.6", "lib64/libc.so.6", "usr/lib/*/libc.so.6", "lib/libc.so.6")
-#: uname -m by kernel, to the subdir of the hardware
-_HARDWARE: Final = {
-    ("Linux", "aarch64"): "linux-aarch64",
-    ("Linux", "armv7l"): "linux-armv7l",
-    ("Linux", "armv6l"): "linux-armv6l",
-    ("Linux", "x86_64"): "linux-64",
-    ("Darwin", "arm64"): "osx-arm64",
-    ("Darwin", "x86_64"): "osx-64",
-    ("Windows", "ARM64"): "win-arm64",
-    ("Windows", "AMD64"): "win-64",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Computer:
     """One machine: its hardware, its userland, its conda, and what packages may ask of it."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
 
     #: subdir that the hardware could run
     hardware: str
@@ -78,8 +64,7 @@ class Computer:
         same_system = wanted.split("-")[0] == self.subdir.split("-")[0]
         own = wanted == self.subdir or (same_system and wanted == self.hardware)
         base = self.virtual_packages if own else common_virtual_packages(wanted)
-        by_name = {text.partition("=")[0]: text for text in (*base, *added)}
-        return Machine(subdir=wanted, virtual_packages=tuple(by_name.values()))
+        return Machine(subdir=wanted, virtual_packages=replaced(base, added))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,8 +113,23 @@ def overrides(variables: Mapping[str, str]) -> tuple[str, ...]:
 
 def with_overrides(packages: tuple[str, ...], variables: Mapping[str, str]) -> tuple[str, ...]:
     """Return virtual packages as clients see them with these variables."""
-    by_name = {text.partition("=")[0]: text for text in (*packages, *overrides(variables))}
+    return replaced(packages, overrides(variables))
+
+
+def replaced(packages: Iterable[str], added: Iterable[str]) -> tuple[str, ...]:
+    """Return virtual packages with others of their names; ``__cuda=`` takes one away."""
+    by_name = {text.partition("=")[0]: text for text in (*packages, *added)}
     return tuple(text for text in by_name.values() if text.partition("=")[2] or "=" not in text)
+
+
+def virtual_of(packages: Iterable[str], name: str) -> str:
+    """Return a virtual package's version, and its build where that says more; "" for none."""
+    for text in packages:
+        found, _, rest = text.partition("=")
+        if found == name:
+            version, _, build = rest.partition("=")
+            return f"{version} {build}" if build not in {"", "0"} else version
+    return ""
 
 
 def look(root: Path, environment: Mapping[str, str], system: System | None) -> Computer:
@@ -152,7 +152,7 @@ def look(root: Path, environment: Mapping[str, str], system: System | None) -> C
         )
     hardware = userland
     if system is not None:
-        hardware = _HARDWARE.get((system.kernel, system.processor), userland)
+        hardware = facts().hardware.get(f"{system.kernel} {system.processor}", userland)
     l4t = _l4t(root)
     # /proc is the running system's, as root is
     board = _text(root / "proc/device-tree/model").strip("\0 \n")

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pydantic import ConfigDict
 from rattler import RepoDataRecord
 
 from generator.datafiles import subdirs
@@ -17,7 +16,6 @@ from generator.explaining.records import accelerator_of, newest_first, pythons
 from generator.matrix import PROJECTS
 from generator.model import Lock
 
-_CLOSED = ConfigDict(extra="forbid")
 #: what cells are made of; libtorch and the metapackages come with them
 _PACKAGES: Final = ("pytorch", "torchvision", "torchaudio")
 
@@ -25,8 +23,6 @@ _PACKAGES: Final = ("pytorch", "torchvision", "torchaudio")
 @dataclass(frozen=True, kw_only=True)
 class Offer:
     """What one channel has of a package in a cell; "" and () where it has nothing."""
-
-    __pydantic_config__ = _CLOSED
 
     channel: str
     state: State
@@ -42,8 +38,6 @@ class Offer:
 class CoverageRow:
     """One package of one cell."""
 
-    __pydantic_config__ = _CLOSED
-
     subdir: str
     accelerator: str
     package: str
@@ -58,8 +52,6 @@ class CoverageRow:
 @dataclass(frozen=True, kw_only=True)
 class Coverage:
     """All of ``armtorch coverage``, and the data of the page."""
-
-    __pydantic_config__ = _CLOSED
 
     ours: str
     against: tuple[str, ...]

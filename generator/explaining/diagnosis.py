@@ -185,7 +185,7 @@ def _virtual(
         spec=spec,
         channel=source.name,
         virtual=name,
-        found=setting.virtual(name) or "",
+        found=setting.virtual(name),
         needed=needed,
         chain=chain,
     )

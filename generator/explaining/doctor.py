@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pydantic import ConfigDict
-
 from generator.datafiles import subdirs
-from generator.explaining.computer import Computer
-from generator.explaining.facts import jetpacks
-from generator.explaining.notices import Notice, dies
+from generator.explaining.computer import Computer, is_tegra, virtual_of
+from generator.explaining.notices import Notice, built, fatal
 from generator.model import Cell, Lock
 from generator.naming.virtual_packages import floor
-
-_CLOSED = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checkup:
     """All of ``armtorch doctor``."""
-
-    __pydantic_config__ = _CLOSED
 
     computer: Computer
     #: ``2.10/linux-aarch64/cpu``; "" when no cell fits
@@ -42,7 +35,7 @@ def fitting_cell(lock: Lock, computer: Computer) -> Cell | None:
         and len(cell.trio) == 3
         and _computes(cell, computer)
         and _old_enough(cell, computer)
-        and not dies(computer, "pytorch", cell.torch)
+        and not fatal(computer.machine(), computer, [built(cell.subdir, "pytorch", cell.torch)])
     ]
     return max(
         cells,
@@ -59,8 +52,7 @@ def _computes(cell: Cell, computer: Computer) -> bool:
     if needed is None:
         return True
     cuda = _version(computer, "__cuda")
-    row = next((r for r in jetpacks() if computer.jetpack and r.jetpack == computer.jetpack), None)
-    board_takes = cell.accelerator.tegra if row and not row.sbsa else not cell.accelerator.tegra
+    board_takes = cell.accelerator.tegra == is_tegra(computer)
     # a driver serves every minor of its major (CUDA minor version compatibility)
     return bool(cuda) and cuda[0] >= needed[0] and board_takes
 
@@ -77,9 +69,5 @@ def _old_enough(cell: Cell, computer: Computer) -> bool:
 
 
 def _version(computer: Computer, name: str) -> tuple[int, ...]:
-    for text in computer.virtual_packages:
-        found, _, version = text.partition("=")
-        if found == name:
-            parts = version.split("=")[0].split(".")
-            return tuple(int(part) for part in parts if part.isdigit())
-    return ()
+    version = virtual_of(computer.virtual_packages, name).partition(" ")[0]
+    return tuple(int(part) for part in version.split(".") if part.isdigit())

@@ -11,7 +11,7 @@ from rattler import RepoDataRecord
 
 from generator.datafiles import subdirs
 from generator.explaining.channels import Channels, Source
-from generator.explaining.computer import Computer, is_tegra
+from generator.explaining.computer import Computer, is_tegra, virtual_of
 from generator.explaining.diagnosis import diagnose
 from generator.explaining.facts import facts
 from generator.explaining.findings import Finding
@@ -127,9 +127,7 @@ def _setting(request: Request, context: Context) -> Setting:
         by_name=facts().clients[request.client].by_name,
         arm_variant=_arm_variant(request, machine, context.computer),
     )
-    for virtual in request.overrides:
-        setting = setting.with_virtual(virtual)
-    return setting
+    return setting.with_virtual(*request.overrides)
 
 
 def _arm_variant(request: Request, machine: Machine, computer: Computer | None) -> str:
@@ -244,17 +242,13 @@ def _notes(
             "(--python), with other channels (--default-channels), or before they came"
         )
     asked = suggested[0].request if suggested else request
+    driver = virtual_of(context.machine.virtual_packages, "__cuda") or facts().override_cuda
     needs_driver = any(each.split()[0] == "__cuda" for record in shown for each in record.depends)
     if asked.client == "pixi" and asked.verb == "add" and needs_driver and not asked.overrides:
         yield (
             "pixi solves for what the workspace says, not for this machine: "
-            f"pixi workspace system-requirements add cuda {_cuda(context.machine)}"
+            f"pixi workspace system-requirements add cuda {driver}"
         )
-
-
-def _cuda(machine: Machine) -> str:
-    found = [each.split("=")[1] for each in machine.virtual_packages if each[:7] == "__cuda="]
-    return found[-1] if found else facts().override_cuda
 
 
 def _asked(request: Request, solution: Solution | None) -> list[RepoDataRecord]:

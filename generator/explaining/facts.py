@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from generator.datafiles import load_data, subdirs
+from generator.explaining.findings import Cause
 
 Client = Literal["conda", "mamba", "micromamba", "pixi"]
 OptionMeaning = Literal["channel", "name", "prefix", "file", "subdir", "priority", "other"]
@@ -79,6 +80,13 @@ class PastedFacts(_Row):
     clients: dict[Client, tuple[str, ...]]
 
 
+class CauseFacts(_Row):
+    """A cause in words; "" where it is written by its kind."""
+
+    lead: str = ""
+    says: str = ""
+
+
 class Facts(_Row):
     """All of explaining.yaml."""
 
@@ -106,6 +114,7 @@ class Facts(_Row):
     multichannels: dict[str, tuple[str, ...]]
     subdirs: tuple[str, ...]
     machines: dict[str, tuple[str, ...]]
+    hardware: dict[str, str]
     virtual_packages: dict[str, VirtualFacts]
     without_lse: tuple[str, ...]
     override_cuda: str
@@ -122,6 +131,7 @@ class Facts(_Row):
     emulated_on: dict[str, tuple[str, ...]]
     #: seconds that one search for a command may take
     search_seconds: float
+    causes: dict[Cause, CauseFacts]
     pasted: PastedFacts
 
 

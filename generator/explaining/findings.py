@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import ConfigDict
-
 #: why a package cannot be had:
 #: ``absent``: the channel has nothing of this name, for no subdir
 #: ``elsewhere``: the channel has it for other subdirs only
@@ -17,30 +15,16 @@ from pydantic import ConfigDict
 #: ``conflict``: it is there, and not together with something else that is asked for
 #: ``denied``: the client does not ask the channel; ``locked``: it names packages of other subdirs
 #: ``no-channel``, ``unreachable``, ``malformed``: the channel itself (design D7)
+#: the most telling first: the verdict names that
 Cause = Literal[
-    "absent",
-    "elsewhere",
-    "python",
-    "version",
-    "build",
-    "dependencies",
-    "priority",
-    "virtual",
-    "conflict",
-    "no-channel",
-    "unreachable",
-    "malformed",
-    "denied",
-    "locked",
-]
-_CLOSED = ConfigDict(extra="forbid")
+    "locked", "no-channel", "denied", "virtual", "python", "conflict", "priority", "dependencies",
+    "build", "version", "elsewhere", "absent", "malformed", "unreachable",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
     """One cause for one package on one channel."""
-
-    __pydantic_config__ = _CLOSED
 
     cause: Cause
     #: "" where the channel itself is what was found out about

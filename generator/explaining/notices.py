@@ -6,19 +6,18 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pydantic import ConfigDict
 from rattler import BuildString, MatchSpec, PackageRecord, RepoDataRecord
 
-from generator.explaining.computer import Computer
+from generator.explaining.computer import Computer, virtual_of
 from generator.explaining.facts import Warn, facts, warnings
 from generator.testing import Machine
+
+Record = RepoDataRecord | PackageRecord
 
 
 @dataclass(frozen=True, kw_only=True)
 class Notice:
     """One warning that holds, or may hold where the machine is not known well enough."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
 
     id: str
     text: str
@@ -28,21 +27,19 @@ class Notice:
 
 
 def notices(
-    machine: Machine, computer: Computer | None, records: Iterable[RepoDataRecord]
+    machine: Machine, computer: Computer | None, records: Iterable[Record]
 ) -> tuple[Notice, ...]:
     """Return the warnings about a machine and about ``records`` on it.
 
     ``computer`` is None for a machine that nobody could look at.
     """
     known = list(records)
-    found = []
-    for warning in warnings():
-        certain = _holds(warning, machine, computer)
-        version = _affected(warning, known)
-        if certain is None or (warning.package and not version):
-            continue
-        found.append(_notice(warning, version, certain=certain))
-    return tuple(found)
+    return tuple(
+        _notice(warning, version, certain=certain)
+        for warning in warnings()
+        if (certain := _holds(warning, machine, computer)) is not None
+        and ((version := _affected(warning, known)) or not warning.package)
+    )
 
 
 def machine_notices(computer: Computer) -> tuple[Notice, ...]:
@@ -62,29 +59,18 @@ def package_notices(offered: Iterable[tuple[str, str, str]]) -> tuple[Notice, ..
         offered: subdir, name and version of our own packages.
 
     """
-    known = [
-        PackageRecord(name, version, BuildString("0"), 0, subdir)
-        for subdir, name, version in sorted(set(offered))
-    ]
+    rows = sorted(set(offered))
     return tuple(
-        _notice(warning, str(record.version), certain=False)
+        _notice(warning, version, certain=False)
         for warning in warnings()
-        for record in known
-        if warning.package == record.name.normalized
-        and warning.when.subdir == record.subdir
-        and MatchSpec(f"{warning.package} {warning.versions}").matches(record)
+        for subdir, name, version in rows
+        if warning.when.subdir == subdir and _affected(warning, [built(subdir, name, version)])
     )
 
 
-def dies(computer: Computer, package: str, version: str) -> bool:
-    """Whether a version of our package installs on the machine and then does not work."""
-    record = PackageRecord(package, version, BuildString("0"), 0, computer.subdir)
-    return any(
-        warning.package == package
-        and _holds(warning, computer.machine(), computer)
-        and MatchSpec(f"{package} {warning.versions}").matches(record)
-        for warning in warnings()
-    )
+def built(subdir: str, name: str, version: str) -> PackageRecord:
+    """Return a record as our own packages have it."""
+    return PackageRecord(name, version, BuildString("0"), 0, subdir)
 
 
 def excluded(machine: Machine, computer: Computer | None) -> dict[str, str]:
@@ -96,7 +82,7 @@ def excluded(machine: Machine, computer: Computer | None) -> dict[str, str]:
     }
 
 
-def fatal(machine: Machine, computer: Computer | None, records: Iterable[RepoDataRecord]) -> bool:
+def fatal(machine: Machine, computer: Computer | None, records: Iterable[Record]) -> bool:
     """Whether one of ``records`` certainly does not run on the machine."""
     known = list(records)
     return any(
@@ -134,19 +120,17 @@ def _holds(warning: Warn, machine: Machine, computer: Computer | None) -> bool |
 
 def _lse(machine: Machine) -> bool | None:
     """Return what ``__archspec`` tells of ARMv8.1's atomics; None for CPUs that nobody listed."""
-    for text in machine.virtual_packages:
-        if text.startswith("__archspec=") and text.split("=")[-1] in facts().without_lse:
-            return False
-    return None
+    name = virtual_of(machine.virtual_packages, "__archspec").rpartition(" ")[2]
+    return False if name in facts().without_lse else None
 
 
-def _affected(warning: Warn, records: Iterable[RepoDataRecord]) -> str:
+def _affected(warning: Warn, records: Iterable[Record]) -> str:
     """Return the version of the record that a warning is about, "" for none."""
     if not warning.package:
         return ""
     spec = MatchSpec(f"{warning.package} {warning.versions}")
     for record in records:
-        channel = str(record.channel or "").rstrip("/").rsplit("/", 1)[-1]
-        if spec.matches(record) and channel not in warning.not_from:
+        channel = str(record.channel or "") if isinstance(record, RepoDataRecord) else ""
+        if spec.matches(record) and channel.rstrip("/").rsplit("/", 1)[-1] not in warning.not_from:
             return str(record.version)
     return ""

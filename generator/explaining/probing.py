@@ -26,6 +26,7 @@ from rattler.repo_data.gateway import Gateway
 
 from generator.errors import SolveError, UnreachableError
 from generator.explaining.channels import Channels, Source
+from generator.explaining.computer import replaced, virtual_of
 from generator.testing import Machine
 
 #: seconds after which a solve says nothing, neither yes nor no
@@ -57,21 +58,14 @@ class Setting:
         """Where records that the machine can take lie."""
         return (self.machine.subdir, "noarch")
 
-    def virtual(self, name: str) -> str | None:
-        """Return the version, and the build where that says more, of a virtual package."""
-        for text in self.machine.virtual_packages:
-            found, _, rest = text.partition("=")
-            if found == name:
-                version, _, build = rest.partition("=")
-                return f"{version} {build}".strip() if build not in {"", "0"} else version
-        return None
+    def virtual(self, name: str) -> str:
+        """Return the version of a virtual package; "" for one that the machine does not have."""
+        return virtual_of(self.machine.virtual_packages, name)
 
-    def with_virtual(self, text: str) -> Setting:
+    def with_virtual(self, *texts: str) -> Setting:
         """Return the setting with ``__cuda=13.0`` replaced, or for ``__cuda=`` taken away."""
-        name, _, value = text.partition("=")
-        kept = [each for each in self.machine.virtual_packages if each.partition("=")[0] != name]
-        machine = replace(self.machine, virtual_packages=(*kept, text) if value else tuple(kept))
-        return replace(self, machine=machine)
+        packages = replaced(self.machine.virtual_packages, texts)
+        return replace(self, machine=replace(self.machine, virtual_packages=packages))
 
 
 class Prober:

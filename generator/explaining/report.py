@@ -6,7 +6,9 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import ConfigDict, TypeAdapter
+from pydantic import TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core.core_schema import DataclassSchema
 
 from generator.explaining.channels import Source, State
 from generator.explaining.differing import accelerator, differences, wants_gpu
@@ -16,7 +18,6 @@ from generator.explaining.request import Request
 from generator.explaining.searching import Suggestion
 from generator.explaining.wheels import Wheel
 
-_CLOSED = ConfigDict(extra="forbid")
 #: ``unknown``: a channel did not answer, so that nothing can be said
 Outcome = Literal["works", "fails", "unknown"]
 
@@ -24,8 +25,6 @@ Outcome = Literal["works", "fails", "unknown"]
 @dataclass(frozen=True, kw_only=True)
 class Installed:
     """One package that a command brings."""
-
-    __pydantic_config__ = _CLOSED
 
     name: str
     version: str
@@ -36,8 +35,6 @@ class Installed:
 @dataclass(frozen=True, kw_only=True)
 class Command:
     """A command that was solved."""
-
-    __pydantic_config__ = _CLOSED
 
     command: str
     #: everything in which it differs from what was asked
@@ -51,8 +48,6 @@ class Command:
 class ChannelState:
     """One channel and how it answered."""
 
-    __pydantic_config__ = _CLOSED
-
     name: str
     url: str
     state: State
@@ -64,8 +59,6 @@ class ChannelState:
 @dataclass(frozen=True, kw_only=True)
 class Explanation:
     """All of ``armtorch explain``."""
-
-    __pydantic_config__ = _CLOSED
 
     #: as read
     command: str
@@ -98,8 +91,6 @@ class Explanation:
 @dataclass(frozen=True, kw_only=True)
 class Answer:
     """All of ``armtorch explain``: every install of an input, in order."""
-
-    __pydantic_config__ = _CLOSED
 
     installs: tuple[Explanation, ...]
     #: the corrected environment file, "" where the input is none or nothing is to be mended
@@ -164,8 +155,15 @@ def to_json(kind: type[Any], value: Any) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
+class _Closed(GenerateJsonSchema):
+    """Has nothing in a report that its schema does not name."""
+
+    def dataclass_schema(self, schema: DataclassSchema) -> JsonSchemaValue:
+        return {"additionalProperties": False, **super().dataclass_schema(schema)}
+
+
 def schema_of(kind: type[Any]) -> str:
     """Return the JSON Schema of a report."""
-    schema = TypeAdapter(kind).json_schema(mode="serialization")
+    schema = TypeAdapter(kind).json_schema(mode="serialization", schema_generator=_Closed)
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"

@@ -32,8 +32,6 @@ _LABEL = re.compile(r"(?:cu\d{2,3}|rocm[\d.]*|xpu|cpu)$")
 class Wheel:
     """What was found of one requirement of pip."""
 
-    __pydantic_config__ = ConfigDict(extra="forbid")
-
     requirement: str
     #: ``unseen``: nobody looked, or nobody could
     state: Literal["works", "fails", "unseen"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from typing import Final, get_args
 
 from generator.explaining.causes_in_words import lead, listed, merged, sentence
 from generator.explaining.findings import Cause
@@ -15,23 +15,6 @@ from generator.explaining.wheels import Wheel
 _WHY, _MISSING, _WARNINGS, _NOTES = 5, 3, 2, 2
 #: characters of a command above its explanation
 _SHOWN: Final = 160
-#: the cause that the verdict names, the most telling first
-_WEIGHT: Final[tuple[Cause, ...]] = (
-    "locked",
-    "no-channel",
-    "denied",
-    "virtual",
-    "python",
-    "conflict",
-    "priority",
-    "dependencies",
-    "build",
-    "version",
-    "elsewhere",
-    "absent",
-    "malformed",
-    "unreachable",
-)
 
 
 def answer_lines(answer: Answer) -> list[str]:
@@ -99,7 +82,7 @@ def _of_channels(explanation: Explanation) -> str:
         )
     if not findings:
         return f"This does not work on {subdir}: the packages do not go together."
-    first = min(findings, key=lambda finding: _WEIGHT.index(finding.cause))
+    first = min(findings, key=lambda finding: get_args(Cause).index(finding.cause))
     same = [f for f in findings if f.cause == first.cause and f.package]
     return f"This does not work on {subdir}: {lead(first, [f.package for f in same])}."
 

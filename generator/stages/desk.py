@@ -81,8 +81,7 @@ def computer_of(project: Project, reach: Reach, virtual: tuple[str, ...] = ()) -
     if system is None and reach.root is None:
         system = System.running(project.environment)
     found = look(reach.root or Path("/"), project.environment, system)
-    by_name = {text.partition("=")[0]: text for text in (*found.virtual_packages, *virtual)}
-    packages = with_overrides(tuple(by_name.values()), project.environment)
+    packages = with_overrides((*found.virtual_packages, *virtual), project.environment)
     return replace(found, virtual_packages=packages)
 
 
