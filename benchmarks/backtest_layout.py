@@ -9,31 +9,35 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import IO, Any, Final, cast
+from typing import IO, Any, cast
 
 from benchmarks.past_index import PastIndex
 from generator.model import Cell, Wheel
+from generator.rendering import templates
+from generator.rendering.tree import SCRIPTS
 from generator.stages.project import Project
 from generator.upstream import FactsCache
 from generator.upstream.archive import parse_record
 from generator.upstream.remote_bytes import TAIL, RangedFile
 
-_TEMPLATES: Final = Path(__file__).parents[1] / "templates"
-
 
 @cache
 def _recipe_script() -> ModuleType:
-    """Load templates/build.py, which imports its neighbours by name."""
-    sys.path.insert(0, str(_TEMPLATES))
-    try:
-        return importlib.import_module("build")
-    finally:
-        sys.path.remove(str(_TEMPLATES))
+    """Load build.py with the modules that lie beside it in a recipe, which it imports by name."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name in SCRIPTS:
+            Path(folder, name).write_bytes(templates.read(name))
+        sys.path.insert(0, folder)
+        try:
+            return importlib.import_module("build")
+        finally:
+            sys.path.remove(folder)
 
 
 def refusals(project: Project, cell: Cell, wheels: set[str], index: PastIndex) -> Iterator[str]:

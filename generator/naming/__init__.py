@@ -8,7 +8,7 @@ from generator.naming.mangling import (
     plain_names,
     without_hash,
 )
-from generator.naming.projects import conda_name
+from generator.naming.projects import conda_name, python_builds
 from generator.naming.requirements import (
     RunDependency,
     conda_depends,
@@ -48,6 +48,7 @@ __all__ = [
     "licence_of",
     "needed_libraries",
     "plain_names",
+    "python_builds",
     "sonames",
     "torch_requirement",
     "unique",

@@ -50,16 +50,16 @@ def licence_of(metadata: Metadata) -> Licence:
     """Return the licence of a wheel; that nobody knows it is an answer, too.
 
     In this order: METADATA's own License-Expression (PEP 639), its License in other words
-    (data/license_names.yaml), the project's row, which somebody read the text for, a classifier
-    that means one licence. What then is unknown is a ``LicenseRef`` of the project (SPDX 2.3, D):
-    the wheel's own texts, which are packaged, say what it is.
+    (data/license_names.yaml), the project's row for these words, which somebody read the text for,
+    a classifier that means one licence. What then is unknown is a ``LicenseRef`` of the project
+    (SPDX 2.3, D): the wheel's own texts, which are packaged, say what it is.
 
     Raises:
         DataError: data/license_names.yaml does not fit.
 
     """
     stated = metadata.license.strip()
-    row = name_map().row(metadata.name).license
+    row = name_map().row(metadata.name).license.get(stated, "")
     known = _expression(stated) or _in_other_words(stated) or row
     known = known or license_names().classifiers.get(stated, "")
     if known:

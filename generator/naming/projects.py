@@ -15,6 +15,7 @@ from rattler.exceptions import InvalidMatchSpecError
 from generator.datafiles import DATA, load_data
 from generator.errors import DataError
 from generator.model.accelerator import ArmVariant
+from generator.model.python_build import PythonBuild
 
 _FILE: Final = "pypi_names.yaml"
 _CLOSED: Final = ConfigDict(extra="forbid")
@@ -40,7 +41,8 @@ class ProjectRow:
 
     conda: str
     trio: bool = False
-    license: str = ""
+    #: what METADATA states -> SPDX expression, where somebody read the text
+    license: dict[str, str] = field(default_factory=dict)
     native: bool = False
     dist: bool = True
     pin: Pin | None = None
@@ -102,6 +104,11 @@ def name_map() -> NameMap:
         for spec in specs:
             check_spec(spec.format(cuda="13.0", next="14"), f"accelerators.{variant}")
     return names
+
+
+def python_builds() -> tuple[PythonBuild, ...]:
+    """Return the Pythons that are known, without free-threading."""
+    return tuple(PythonBuild(3, minor) for minor in name_map().python_minors)
 
 
 def check_spec(spec: str, where: str) -> None:

@@ -17,7 +17,7 @@ from generator.model.accelerator import Accelerator, ArmVariant
 from generator.model.python_build import PythonBuild
 from generator.model.subdir import Subdir
 from generator.model.wheel import Metadata
-from generator.naming.projects import ProjectRow, name_map
+from generator.naming.projects import ProjectRow, name_map, python_builds
 from generator.naming.specifiers import bounded, conda_version_spec
 
 #: ``native``: libraries that binaries need, which libtorch depends on; ``python``: the rest
@@ -59,13 +59,19 @@ def conda_depends(
     Raises:
         MalformedError: a requirement is not PEP 508, or depends on the Python of a package that
             has none.
-        DependencyError: data/pypi_names.yaml has no row for an extra.
+        DependencyError: data/pypi_names.yaml has no row for an extra, or a requirement is a URL.
 
     """
     found: list[RunDependency] = []
     for text in metadata.requires_dist:
         requirement = _parse(text, metadata)
         row = name_map().row(requirement.name)
+        if requirement.url and _holds(requirement, text, metadata, subdir=subdir, python=python):
+            raise DependencyError(
+                f"it requires {requirement.name} from a URL, and what is there is no conda package",
+                where=f"METADATA of {metadata.name} {metadata.version}",
+                next_step="wait for a release that requires a version of it",
+            )
         if row.trio and not trio:
             continue
         if part != "all" and row.native != (part == "native"):
@@ -202,8 +208,7 @@ def _holds(
 def _admitted(metadata: Metadata) -> list[PythonBuild]:
     """List the Pythons that Requires-Python admits; each minor stands as its last micro."""
     admitted = parse_specifiers(metadata.requires_python, f"METADATA of {metadata.name}")
-    minors = [m for m in name_map().python_minors if f"3.{m}.99" in admitted]
-    return [PythonBuild(3, minor) for minor in minors]
+    return [build for build in python_builds() if f"{build.version}.99" in admitted]
 
 
 def _environment(subdir: Subdir, python: PythonBuild) -> dict[str, str]:

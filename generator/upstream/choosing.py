@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
+from typing import Final
 
 from packaging.requirements import Requirement
 from packaging.version import Version
@@ -16,6 +17,7 @@ from generator.model.held import Finding, Held
 from generator.model.python_build import PythonBuild
 from generator.model.subdir import Subdir
 from generator.model.wheel import Fill
+from generator.naming import python_builds
 from generator.upstream.accelerators import Target, built_for, held_to_claim
 from generator.upstream.catalogue import Catalogue, Release
 from generator.upstream.claims import may_be
@@ -29,6 +31,12 @@ from generator.upstream.targets import active, environment
 from generator.upstream.trio import TorchChoice, companions
 from generator.upstream.wheel_reader import WheelReader
 from generator.upstream.wishes import Wish, of_train
+
+_FOR_ALL: Final = Finding(
+    kind="tag",
+    detail="it is one wheel for all Pythons, and what of it is libtorch is known by comparing them",
+    next_step="give a torch of this kind rules of its own (docs/architecture.md)",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,14 +125,20 @@ class Chooser:
             if not may_be(release.claim, wish.accelerator):
                 continue
             served = self.catalogue.pythons("torch", release, wish.subdir)
-            pythons = tuple(p for p in served if wish.pythons is None or p in wish.pythons)
+            pythons = tuple(
+                p for p in served or python_builds() if wish.pythons is None or p in wish.pythons
+            )
             wheels = self._wheels("torch", release, wish, pythons)
             accelerator = self._accelerator(wish, wheels)
             if isinstance(accelerator, Finding):
                 if (accelerator.kind, wish.accelerator) == ("cuda", "cpu"):
                     continue  # whatever line that is, it is CUDA
                 held += held_rows("torch", [(release, (accelerator,))], since=self.today)
-            elif accelerator is not None and wish.fits(accelerator):
+            elif accelerator is None or not wish.fits(accelerator):
+                continue
+            elif not served:
+                held += held_rows("torch", [(release, (_FOR_ALL,))], since=self.today)
+            else:
                 said = self._said(wish, wheels)
                 yield _Torch(
                     wish=wish,

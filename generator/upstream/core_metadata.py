@@ -12,6 +12,7 @@ from packaging.utils import canonicalize_name
 from pydantic import TypeAdapter, ValidationError
 
 from generator.datafiles import describe
+from generator.documents import parse_version
 from generator.errors import MalformedError
 from generator.model.names import ConsoleScript, one_line
 from generator.model.wheel import Metadata
@@ -26,6 +27,8 @@ _LICENSE_FILE = re.compile(
     r"(licenses/.+|(LICEN[CS]E|COPYING|NOTICE|licen[cs]e|copying|notice)[^/]*)"
 )
 _LICENSE_CLASSIFIER = "License :: "
+#: the major version of core metadata that is read here
+_MAJOR = 2
 _HOME_LABELS = ("homepage", "home", "repository", "source", "sourcecode")
 
 
@@ -33,13 +36,15 @@ def parse_metadata(text: bytes, offer: Offer, members: Iterable[str] = ()) -> Me
     """Read METADATA of ``offer``; ``members`` are the wheel's files, for its licence texts.
 
     Raises:
-        MalformedError: it is not core metadata, a requirement is not PEP 508, or it is about
+        MalformedError: it is not core metadata, or of a major version that is not known (which
+            must not be read, says the specification), a requirement is not PEP 508, or it is about
             another project or version than the file name.
 
     """
     where = f"{offer.filename}, METADATA"
     try:
         raw, _ = parse_email(text)
+        major = parse_version(raw.get("metadata_version", "1.0"), where).major
         core = CoreMetadata.from_raw(raw, validate=False)
         name, version = core.name, core.version
         requires = tuple(dict.fromkeys(str(r) for r in core.requires_dist or ()))
@@ -48,6 +53,10 @@ def parse_metadata(text: bytes, offer: Offer, members: Iterable[str] = ()) -> Me
     except (ExceptionGroup, ValueError, RecursionError, LookupError, TypeError) as error:
         # InvalidMetadata and InvalidRequirement are ValueErrors; the email parser raises the others
         raise _malformed(f"not core metadata: {one_line(str(error), 300)}", where) from error
+    if major > _MAJOR:
+        raise _malformed(
+            f"it is core metadata {raw['metadata_version']}, read is {_MAJOR}.x", where
+        )
     if canonicalize_name(name) != offer.project or version.public != offer.version.public:
         raise MalformedError(
             f"it is about {name} {version}",

@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.backtest_events import Event, Upload, events, expected, uploads
 from benchmarks.backtest_judging import judge
+from benchmarks.backtest_layout import refusals
 from benchmarks.backtest_report import PAGE, RESULTS, page
 from benchmarks.backtest_rows import without_rows_for
 from benchmarks.past_index import PastIndex, RealIndex, moment
@@ -62,6 +63,7 @@ def test_an_event_is_met_with_the_index_as_it_stood(tmp_path: Path) -> None:
     assert wanted is not None
     place = ("linux-aarch64", "cpu")
     assert judge(event, place, wanted, lock_of(project), ran, {}).outcome == "complete"
+    assert list(refusals(project, cell, {wheel.sha256 for wheel in cell.wheels}, index)) == []
     refused = {cell.name: ("torch-2.0.1: nothing matches",)}
     verdict = judge(event, place, wanted, lock_of(project), ran, refused)
     assert (verdict.outcome, verdict.libtorch) == ("refused", False)

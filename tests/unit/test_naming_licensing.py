@@ -77,6 +77,7 @@ def test_what_nobody_knows_is_a_reference_and_no_stop(text, expression):
 
 def test_a_row_overrules_what_means_several():
     assert licence("BSD", "torchvision").expression == "BSD-3-Clause"
+    assert licence("Terms 3", "torchvision").expression == "LicenseRef-torchvision-Terms-3"
 
 
 @settings(max_examples=count("fuzz"), deadline=None)

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from email.parser import Parser
 from pathlib import Path
 
 from generator.model import Metadata
+from generator.upstream.core_metadata import parse_metadata
+from generator.upstream.offers import parse_offer
 
 FOLDER = Path(__file__).parent / "metadata"
 
 
 def wheel_metadata(stem: str) -> Metadata:
     """Read ``<stem>.metadata`` as the lock would hold it."""
-    message = Parser().parsestr((FOLDER / f"{stem}.metadata").read_text(encoding="utf-8"))
-    return Metadata(
-        name=message["Name"],
-        version=message["Version"],
-        requires_python=message["Requires-Python"] or "",
-        requires_dist=tuple(dict.fromkeys(message.get_all("Requires-Dist") or ())),
-        license=message["License-Expression"] or message["License"] or "",
-    )
+    offer = parse_offer(f"{stem}.whl", index="pypi", url="", sha256=None, size=None)
+    assert offer is not None
+    return parse_metadata((FOLDER / f"{stem}.metadata").read_bytes(), offer)
