@@ -27,6 +27,8 @@ _LICENSE_FILE = re.compile(
     r"(licenses/.+|(LICEN[CS]E|COPYING|NOTICE|licen[cs]e|copying|notice)[^/]*)"
 )
 _LICENSE_CLASSIFIER = "License :: "
+#: what older setuptools writes into a field that nobody filled in (torchaudio 2.0.1 for Linux)
+_UNKNOWN = "UNKNOWN"
 #: the major version of core metadata that is read here
 _MAJOR = 2
 _HOME_LABELS = ("homepage", "home", "repository", "source", "sourcecode")
@@ -124,7 +126,7 @@ def _license(raw: RawMetadata) -> str:
     if expression := raw.get("license_expression"):
         return expression
     text = (raw.get("license") or "").strip()
-    if text and "\n" not in text:
+    if text not in {"", _UNKNOWN} and "\n" not in text:
         return text
     classifiers = [c for c in raw.get("classifiers") or () if c.startswith(_LICENSE_CLASSIFIER)]
     return "; ".join(c.rsplit(" :: ", 1)[1] for c in classifiers)

@@ -18,7 +18,7 @@ from generator.upstream.sharing import Comparison
 
 T = TypeVar("T")
 #: raised when the meaning of a cached fact changes, so that old ones are read anew
-_FORMAT = "facts-4"
+_FORMAT = "facts-5"
 #: bytes of the sha256 that stands before what is kept
 _DIGEST = 32
 

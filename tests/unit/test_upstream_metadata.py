@@ -53,6 +53,8 @@ def test_what_upstream_writes_is_read() -> None:
         ("License-Expression: Apache-2.0 AND MIT\n", "Apache-2.0 AND MIT"),
         ("License: BSD\nClassifier: License :: OSI Approved :: MIT License\n", "BSD"),
         ("Classifier: License :: OSI Approved :: BSD License\n", "BSD License"),
+        ("License: UNKNOWN\nClassifier: License :: OSI Approved :: BSD License\n", "BSD License"),
+        ("License: UNKNOWN\n", ""),
         ("", ""),
     ],
 )
