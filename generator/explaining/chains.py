@@ -15,7 +15,6 @@ from generator.explaining.probing import (
     foreign,
     readable,
     satisfied,
-    smallest_failing,
 )
 from generator.explaining.records import matching, newest_first, text_of, versions, virtual_specs
 
@@ -68,8 +67,8 @@ class _Walk:
         if found is not None:
             return found.below(link)
         plain = [spec for spec in record.depends if not spec.startswith("__")]
-        if plain and self._prober.solve(plain, self._setting) is None:
-            core = smallest_failing(plain, self._setting, self._prober)
+        if plain and not self._prober.goes(plain, self._setting):
+            core = self._prober.smallest_failing(plain, self._setting)
             return Chain(links=(link,), cause="conflict", against=core)
         # what is left is a constraint on something that it also needs
         return Chain(links=(link,), cause="conflict", against=tuple(record.constrains[:2]))

@@ -8,7 +8,7 @@ from itertools import combinations
 from rattler import RepoDataRecord
 
 from generator.explaining.findings import Finding
-from generator.explaining.probing import Prober, Setting, smallest_failing
+from generator.explaining.probing import Prober, Setting
 from generator.explaining.records import matching, pythons
 from generator.explaining.request import name_of, parsed
 
@@ -22,9 +22,9 @@ def conflicts(specs: Sequence[str], setting: Setting, prober: Prober) -> Iterato
     for number in range(_ROUNDS):
         if number and prober.impatient:
             return
-        if len(left) < 2 or prober.solve(left, setting) is not None:
+        if len(left) < 2 or prober.goes(left, setting):
             return
-        core = smallest_failing(left, setting, prober)
+        core = prober.smallest_failing(left, setting)
         if len(core) < 2:
             return
         yield _conflict(core, setting, prober)
@@ -77,7 +77,7 @@ def _disagreements(
             for right in _needs(other, chosen[other]):
                 if left[1] == right[1] and left[2] != right[2]:
                     pair = [left[2], right[2]]
-                    if prober.solve(pair, setting) is None:
+                    if not prober.goes(pair, setting):
                         yield (f"{left[0]} {left[2]}".strip(), f"{right[0]} {right[2]}".strip())
 
 

@@ -11,7 +11,7 @@ from rattler import MatchSpec, RepoDataRecord
 from generator.explaining.chains import shortest_chain
 from generator.explaining.channels import Source
 from generator.explaining.conflicts import conflicts
-from generator.explaining.facts import facts
+from generator.explaining.facts import aside, facts
 from generator.explaining.findings import Cause, Finding
 from generator.explaining.probing import Prober, Setting, foreign, satisfied
 from generator.explaining.records import (
@@ -47,13 +47,23 @@ def diagnose(specs: Sequence[str], setting: Setting, prober: Prober) -> tuple[Fi
     found = list({(each.cause, each.channel): each for each in found}.values())
     if prober.solve(specs, setting) is not None:
         return tuple(found)
+    names = [name_of(spec) for spec in specs]
+    if len(specs) > 1 and all(prober.visible(name, setting) for name in names):
+        prober.goes(names, setting)  # where they do, each alone does
     healthy = []
     for spec in specs:
-        if prober.solve([spec], setting) is not None:
+        if prober.goes([spec], setting):
             healthy.append(spec)
         else:
             found += _single(spec, setting, prober)
-    return (*found, *conflicts(healthy, setting, prober))
+    causes = [*found, *conflicts(healthy, setting, prober)]
+    return tuple(sorted(causes, key=_about))
+
+
+def _about(finding: Finding) -> int:
+    """Return where a cause stands: channels first, then torch, then what chooses its build."""
+    names = [name_of(spec) for spec in (finding.spec, *finding.against) if spec]
+    return min((aside(name) for name in names if name != "python"), default=-1)
 
 
 def _single(spec: str, setting: Setting, prober: Prober) -> list[Finding]:

@@ -13,7 +13,7 @@ from generator.datafiles import subdirs
 from generator.explaining.channels import Channels, Source
 from generator.explaining.computer import Computer, is_tegra, virtual_of
 from generator.explaining.diagnosis import diagnose
-from generator.explaining.facts import facts
+from generator.explaining.facts import facts, is_switch
 from generator.explaining.findings import Finding
 from generator.explaining.notices import excluded, fatal, notices
 from generator.explaining.probing import Prober, Setting, Solution
@@ -21,7 +21,6 @@ from generator.explaining.report import Explanation, Outcome, channel_state, com
 from generator.explaining.request import Request, channel_of, name_of
 from generator.explaining.searching import Search, Suggestion
 from generator.explaining.suggesting import Offer, only_switches, suggestions
-from generator.explaining.wishes import is_switch
 from generator.matrix import PROJECTS
 from generator.model import Lock
 from generator.testing import Machine

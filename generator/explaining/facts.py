@@ -196,6 +196,18 @@ def releases() -> dict[str, dict[str, dt.date]]:
     return load_data("releases.yaml", dict[str, dict[str, dt.date]])
 
 
+def is_switch(name: str) -> bool:
+    """Whether a package only chooses a build, or means nothing beside a CPU of Intel's."""
+    known = facts()
+    return name in (*known.switches, *known.x86_only) or name.startswith(known.gpu_prefixes)
+
+
+def aside(name: str) -> int:
+    """Return where a package stands among others: torch first, then what chooses its build."""
+    core, name = facts().core, facts().renames.get(name, name)
+    return core.index(name) if name in core else len(core) + (not is_switch(name))
+
+
 def common_virtual_packages(subdir: str) -> tuple[str, ...]:
     """Return what a common machine of a subdir has; () for one that nobody described."""
     if subdir in subdirs():

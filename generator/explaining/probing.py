@@ -27,6 +27,7 @@ from rattler.repo_data.gateway import Gateway
 from generator.errors import SolveError, UnreachableError
 from generator.explaining.channels import Channels, Source
 from generator.explaining.computer import replaced, virtual_of
+from generator.explaining.facts import aside, facts
 from generator.testing import Machine
 
 #: seconds after which a solve says nothing, neither yes nor no
@@ -62,6 +63,11 @@ class Setting:
         """Return the version of a virtual package; "" for one that the machine does not have."""
         return virtual_of(self.machine.virtual_packages, name)
 
+    def within(self, other: Setting) -> bool:
+        """Whether all that is there is in another setting, too, on the same machine."""
+        alike = replace(self, sources=other.sources) == other
+        return alike and not self.strict and set(self.usable) <= set(other.usable)
+
     def with_virtual(self, *texts: str) -> Setting:
         """Return the setting with ``__cuda=13.0`` replaced, or for ``__cuda=`` taken away."""
         packages = replaced(self.machine.virtual_packages, texts)
@@ -75,6 +81,8 @@ class Prober:
         self.channels = channels
         self._spent = 0.0
         self._known: dict[tuple[Setting, tuple[str, ...]], Solution | None] = {}
+        #: what was asked for in a setting, and whether it can be had
+        self._told: list[tuple[Setting, frozenset[str], bool]] = []
 
     @property
     def impatient(self) -> bool:
@@ -98,12 +106,59 @@ class Prober:
             if setting.strict and setting.by_name:
                 # beside its bare name a spec gets all records of the name, and the first channel's
                 wanted = (*wanted, *(spec_name(spec) for spec in wanted))
-            found = self._solve(wanted, setting, ChannelPriority.Strict)
-            if found is None and not setting.strict and len(setting.usable) > 1:
+            part = self._fails_in_part(key[1], setting)
+            found = None if part else self._solve(wanted, setting, ChannelPriority.Strict)
+            if found is None and not part and not setting.strict and len(setting.usable) > 1:
                 found = self._solve(key[1], setting, ChannelPriority.Disabled)
             self._known[key] = found
+            self._told.append((setting, _asked_in_all(key[1]), found is not None))
             self._spent += time.process_time() - started
         return self._known[key]
+
+    def goes(self, specs: Sequence[str], setting: Setting) -> bool:
+        """Whether there is a solution; solved only where nothing that was solved already tells.
+
+        Without strict priority who asks for less, or of more channels, has no less.
+
+        Raises:
+            SolveError: the solver did not finish.
+
+        """
+        key = (setting, _same_asked(specs))
+        if key in self._known or setting.strict:
+            return self.solve(specs, setting) is not None
+        asked = _asked_in_all(key[1])
+        for where, told, goes in self._told:
+            if goes and asked <= told and where.within(setting):
+                return True
+            if not goes and told <= asked and setting.within(where):
+                return False
+        if self._fails_in_part(key[1], setting):
+            return False
+        if len(setting.usable) < 2:
+            return self.solve(specs, setting) is not None
+        started = time.process_time()
+        found = self._solve(key[1], setting, ChannelPriority.Disabled) is not None
+        self._told.append((setting, asked, found))
+        self._spent += time.process_time() - started
+        return found
+
+    def _fails_in_part(self, specs: Sequence[str], setting: Setting) -> bool:
+        """Whether what is asked of torch and Python alone fails: that is known soonest."""
+        part = [spec for spec in specs if _aside(spec) < len(facts().core)]
+        return 0 < len(part) < len(specs) and not setting.strict and not self.goes(part, setting)
+
+    def smallest_failing(self, specs: Sequence[str], setting: Setting) -> tuple[str, ...]:
+        """Return a smallest subset without a solution, leaving out one after the other."""
+        core = list(specs)
+        # torch and its Python stay longest, and what brings most with it goes first: the rest is
+        # quick to solve without it
+        known = {spec: self._known.get((setting, _same_asked([spec]))) or () for spec in specs}
+        for spec in sorted(specs, key=lambda s: (-_aside(s), -len(known[s]))):
+            without = [each for each in core if each != spec]
+            if without and not self.goes(without, setting):
+                core = without
+        return tuple(core)
 
     def visible(self, name: str, setting: Setting) -> list[RepoDataRecord]:
         """Return the records of a name that the solver may take, by channel priority."""
@@ -198,6 +253,16 @@ def _same_asked(specs: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(plain | {spec for spec in specs if "::" in spec}))
 
 
+def _aside(spec: str) -> int:
+    name = spec_name(spec)
+    return -1 if name == "python" else aside(name)
+
+
+def _asked_in_all(specs: Sequence[str]) -> frozenset[str]:
+    """Return specs with the bare names that they ask for, too."""
+    return frozenset((*specs, *(spec_name(spec) for spec in specs)))
+
+
 def spec_name(spec: str) -> str:
     """Return the name of a package that a spec is about."""
     return str(MatchSpec(spec.rpartition("::")[2]).name.normalized)
@@ -232,15 +297,3 @@ def foreign(record: RepoDataRecord, setting: Setting) -> bool:
     """Whether a build is for the other kind of ARM machine, a Jetson or a server."""
     wanted = [text.split()[-1] for text in record.depends if text.startswith("arm-variant ")]
     return bool(setting.arm_variant and wanted) and setting.arm_variant not in wanted[0]
-
-
-def smallest_failing(specs: Sequence[str], setting: Setting, prober: Prober) -> tuple[str, ...]:
-    """Return a smallest subset without a solution, found by leaving out one after the other."""
-    core = list(specs)
-    # what brings most with it goes first: the rest is quick to solve without it
-    sizes = {spec: len(prober.solve([spec], setting) or ()) for spec in specs}
-    for spec in sorted(specs, key=lambda each: sizes[each], reverse=True):
-        without = [each for each in core if each != spec]
-        if without and prober.solve(without, setting) is None:
-            core = without
-    return tuple(core)

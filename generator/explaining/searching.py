@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import tee
 
 from rattler import RepoDataRecord
 
@@ -50,6 +51,7 @@ class Search:
         self._setting_of = setting_of
         self._prober = prober
         self._refused = refused
+        self._narrow: list[Request] = []
         self._deadline = time.monotonic() + facts().search_seconds
 
     @property
@@ -88,9 +90,10 @@ class Search:
 
         """
         found: list[tuple[tuple[bool, ...], int, Request, list[Wish]]] = []
-        widest = [room for room in rooms if not room.strict]
-        widest = [max(widest, key=lambda room: len(room.searched))] if widest else []
+        loose = [room for room in rooms if not room.strict]
         # where channels do not hide each other, more of them never have less
+        widest = [max(loose, key=lambda room: len(room.searched))] if loose else []
+        self._narrow = loose[:1]
         for room in widest or rooms:
             kept = self._tightened(room, wanted, first, hard)
             if kept:
@@ -101,9 +104,9 @@ class Search:
         keeps, _, room, kept = max(found, key=lambda each: each[:2])
         specs = [*(wish.spec for wish in kept), *hard]
         if widest:
-            able = [each for each in rooms if self._solve(specs, each) is not None]
+            able, others = tee(each for each in rooms if self._solve(specs, each) is not None)
             runs = (each for each in able if not self._refused(self._solve(specs, each) or ()))
-            room = next(runs, able[0])
+            room = next(runs, None) or next(others)
         return self._finished(room, kept, hard, keeps)
 
     def _tightened(
@@ -163,7 +166,10 @@ class Search:
         return bool(self.visible(name, room))
 
     def _goes(self, kept: Sequence[Wish], room: Request) -> bool:
-        return self._solve([wish.spec for wish in kept], room) is not None
+        specs = tuple(dict.fromkeys(wish.spec for wish in kept))
+        # in the request's own channels first: what is found there is mostly what is shown
+        places = self._narrow if room not in self._narrow and not room.strict else []
+        return any(self._prober.goes(specs, self._setting_of(each)) for each in (*places, room))
 
     def _solve(self, specs: Sequence[str], room: Request) -> Solution | None:
         return self._prober.solve(tuple(dict.fromkeys(specs)), self._setting_of(room))

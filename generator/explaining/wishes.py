@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from generator.explaining.facts import facts
+from generator.explaining.facts import aside, is_switch
 from generator.explaining.request import Request, channel_of, name_of, parsed
 
 #: in the order in which they are kept; the last is dropped first
@@ -39,7 +39,7 @@ def wishes(request: Request) -> tuple[Wish, ...]:
     """
     found = [(wish, place) for place, spec in enumerate(request.specs) for wish in _of(spec)]
     found += [(wish, len(found)) for spec in request.beside for wish in _of(spec)]
-    found.sort(key=lambda pair: (_KINDS.index(pair[0].kind), _aside(pair[0].name), pair[1]))
+    found.sort(key=lambda pair: (_KINDS.index(pair[0].kind), aside(pair[0].name), pair[1]))
     return tuple(wish for wish, _ in found)
 
 
@@ -51,18 +51,6 @@ def composed(request: Request, kept: Iterable[Wish]) -> Request:
     specs = [_written(groups[spec], spec) for spec in request.specs if spec in groups]
     beside = [_written(groups[spec], spec) for spec in request.beside if spec in groups]
     return replace(request, specs=tuple(dict.fromkeys(specs)), beside=tuple(beside))
-
-
-def is_switch(name: str) -> bool:
-    """Whether a package only chooses a build, or means nothing beside a CPU of Intel's."""
-    known = facts()
-    return name in (*known.switches, *known.x86_only) or name.startswith(known.gpu_prefixes)
-
-
-def _aside(name: str) -> int:
-    """Where a package stands among others: torch's own first, in the order of the table."""
-    core = facts().core
-    return core.index(name) if name in core else len(core)
 
 
 def _of(spec: str) -> Iterator[Wish]:
