@@ -137,6 +137,7 @@ class Expected:
             "name": name,
             "noarch": "python" if python.get("version_independent") else build.get("noarch"),
             "platform": None if subdir == "noarch" else system,
+            "purls": list(self.variant.purls) or None,
             "subdir": subdir,
             "timestamp": self.milliseconds,
             "track_features": " ".join(f"{name}-p-{number}" for number in range(down)) or None,

@@ -52,6 +52,8 @@ class SealPolicy:
 
     __pydantic_config__ = _CLOSED
 
+    #: one more whenever the seal writes other bytes of the same draft
+    format: int
     window_log: int
     #: MiB of input per compression job
     job_mib: int

@@ -11,7 +11,7 @@ import hashlib
 import json
 import tarfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -64,6 +64,7 @@ def seal(
     token: bytes = b"",
     judge: Judge = accept,
     provenance: Provenance | None = None,
+    purls: Sequence[str] = (),
 ) -> Sealed:
     """Write ``target`` from rattler-build's ``draft``.
 
@@ -77,6 +78,7 @@ def seal(
         token: a part of the build folder's path that no file of the package may hold.
         judge: looks at the package before its metadata are written, and may raise its floor.
         provenance: what about.json is to say of the recipe's repository.
+        purls: the projects of PyPI that the package installs.
 
     Raises:
         LinkageError: ``judge`` refuses the package.
@@ -87,6 +89,8 @@ def seal(
     info = read_info(draft)
     paths = _read_paths(info, draft)
     index = {**read_json(info, "info/index.json", draft), "timestamp": milliseconds}
+    if purls:
+        index["purls"] = list(purls)
     if provenance is not None:
         info = {**info, _ABOUT: _stated(read_json(info, _ABOUT, draft), provenance)}
     content = _Content(draft, paths, token)

@@ -116,6 +116,7 @@ def _build(job: Job, log: TextIO) -> Sealed:
             token=job.folder.name.encode(),
             judge=judge,
             provenance=job.provenance,
+            purls=job.variant.purls,
         )
 
 

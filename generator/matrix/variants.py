@@ -21,6 +21,7 @@ from generator.matrix.lines import (
 from generator.matrix.smithy import smithy
 from generator.model import Accelerator, BuildNumber, Cell, Lock, PythonBuild, Variant, Wheel
 from generator.model.stem import stem
+from generator.naming import conda_name
 
 Config = dict[str, tuple[str, ...]]
 
@@ -165,6 +166,11 @@ def _draft(
             stem="",
             config={},
             wheels=wheels,
+            purls=tuple(
+                sorted(
+                    {w.purl.partition("?")[0] for w in wheels if conda_name(w.project) == package}
+                )
+            ),
         ),
     )
 

@@ -55,6 +55,9 @@ class Variant:
     config: dict[str, tuple[str, ...]]
     #: the upstream wheels its recipe unpacks
     wheels: tuple[Wheel, ...] = ()
+    #: the projects of PyPI that it installs (``purls`` of rattler's PackageRecord): pixi takes from
+    #: there what a conda package is on PyPI
+    purls: tuple[str, ...] = ()
     #: ids of the variants that must be on the channel before this one is tested
     depends: tuple[str, ...] = ()
 

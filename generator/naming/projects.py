@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Annotated, Final, Literal
 
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from pydantic import ConfigDict, Field
 from rattler import MatchSpec
@@ -34,6 +35,28 @@ class Pin:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Unstated:
+    """What a project imports though its METADATA does not ask for it."""
+
+    __pydantic_config__ = _CLOSED
+
+    #: a MatchSpec
+    spec: str
+    why: str
+    #: PEP 440 specifiers of the project's version and of Python's minor; empty: all of them
+    versions: str = ""
+    pythons: str = ""
+
+    def holds(self, version: str, python: PythonBuild | None) -> bool:
+        """Whether a release needs it on a Python; without a Python, whether every Python does."""
+        if version not in SpecifierSet(self.versions, prereleases=True):
+            return False
+        return not self.pythons or (
+            python is not None and python.version in SpecifierSet(self.pythons)
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class ProjectRow:
     """One PyPI project in conda's terms."""
 
@@ -49,8 +72,7 @@ class ProjectRow:
     floors: dict[str, str] = field(default_factory=dict)
     #: major.minor of the requirement -> extra -> spec, None where nothing is needed
     extras: dict[str, dict[str, str | None]] = field(default_factory=dict)
-    #: spec -> why: what the project imports and its METADATA does not ask for
-    unstated: dict[str, str] = field(default_factory=dict)
+    unstated: tuple[Unstated, ...] = ()
     note: str = ""
 
 
@@ -98,8 +120,10 @@ def name_map() -> NameMap:
             for extra, spec in extras.items():
                 if spec is not None:
                     check_spec(spec, f"projects.{project}.extras.{line}.{extra}")
-        for spec in row.unstated:
-            check_spec(spec, f"projects.{project}.unstated")
+        for each in row.unstated:
+            check_spec(each.spec, f"projects.{project}.unstated")
+            for text in (each.versions, each.pythons):
+                _check_specifier(text, f"projects.{project}.unstated")
     for variant, specs in names.accelerators.items():
         for spec in specs:
             check_spec(spec.format(cuda="13.0", next="14"), f"accelerators.{variant}")
@@ -117,6 +141,13 @@ def check_spec(spec: str, where: str) -> None:
         MatchSpec(spec, strict=True)
     except InvalidMatchSpecError as error:
         raise _bad(f"{where}: {spec!r} is not a MatchSpec: {error}") from error
+
+
+def _check_specifier(text: str, where: str) -> None:
+    try:
+        SpecifierSet(text)
+    except InvalidSpecifier as error:
+        raise _bad(f"{where}: {text!r} is not a version specifier (PEP 440)") from error
 
 
 def conda_name(project: str) -> str:

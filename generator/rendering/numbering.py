@@ -7,6 +7,7 @@ import posixpath
 from dataclasses import replace
 from typing import Final
 
+from generator.building.policy import policy
 from generator.errors import StaleError
 from generator.feedstock import Feedstock
 from generator.matrix import variants
@@ -22,13 +23,13 @@ _Release = tuple[str, str, str, str]
 def digests(feedstock: Feedstock, lock: Lock) -> dict[str, str]:
     """Return the digest of every recipe of the lock, by ``<line>/<package>``.
 
-    sha256 over the recipe folder's files with every build number and digest left out, and over the
-    digests of the packages whose build numbers the recipe pins.
+    sha256 over the recipe folder's files with every build number and digest left out, over the
+    seal's format, and over the digests of the packages whose build numbers the recipe pins.
     """
     bare = replace(lock, builds={})
     found: dict[str, str] = {}
     for inputs in recipes(feedstock, bare, variants(feedstock, bare)):
-        content = hashlib.sha256()
+        content = hashlib.sha256(f"seal {policy().seal.format}\n".encode())
         for path, data in sorted(recipe_files(inputs).items()):
             # not the folder: what moved to another line is still the same
             content.update(f"{posixpath.basename(path)} {len(data)}\n".encode())

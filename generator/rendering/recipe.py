@@ -93,6 +93,7 @@ def _line_facts(inputs: RecipeInputs) -> dict[str, object]:
         "boards": any("arm_variant_type" in variant.config for variant in variants),
         "abi3": next((str(v.python) for v in variants if v.abi3), ""),
         "has_python": any(variant.python is not None for variant in variants),
+        "without_gil": _without_gil(variants),
     }
     if not variants[0].wheels:
         return facts
@@ -116,6 +117,13 @@ def _line_facts(inputs: RecipeInputs) -> dict[str, object]:
         "files": files,
         "site_packages": site_packages,
     }
+
+
+def _without_gil(variants: Sequence[Variant]) -> str:
+    """Write the tuple of the free-threaded builds' variant values; empty where there are none."""
+    pythons = {variant.python for variant in variants if variant.python is not None}
+    found = "".join(f'"{p.variant_value}", ' for p in sorted(pythons) if p.freethreading)
+    return f"({found.rstrip()})" if found else ""
 
 
 def chosen(places: Mapping[Place, str]) -> str:

@@ -102,6 +102,8 @@ def _record(recipe: Stage0Recipe, config: VariantConfig, variant: Variant) -> Na
         "size": 1,
         "timestamp": 0,
     }
+    if variant.purls:
+        record["purls"] = list(variant.purls)
     if build.get("noarch"):
         record["noarch"] = build["noarch"]
     if priority := build.get("variant", {}).get("down_prioritize_variant"):

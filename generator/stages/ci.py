@@ -9,6 +9,8 @@ from pathlib import Path
 
 from generator.building import file_name
 from generator.channel import LocalChannel
+from generator.channel.serving import Served
+from generator.channel.stores import FolderStore
 from generator.errors import IntegrityError
 from generator.feedstock import Feedstock
 from generator.matrix import Job, Jobs, find_job, jobs, matrix_view, variants
@@ -170,7 +172,7 @@ def join(project: Project, folder: Path, *, train: str = "", cells: Sequence[str
     for label in labels(feedstock, wanted):
         place = channel.labelled(label)
         if place.root.is_dir():
-            place.index()
+            Served(store=FolderStore(place)).index()
     return Joined(there=tuple(there), missing=tuple(missing))
 
 

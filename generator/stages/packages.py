@@ -17,6 +17,8 @@ from generator.building import (
     link_wheelhouse,
 )
 from generator.channel import LocalChannel
+from generator.channel.serving import Served
+from generator.channel.stores import FolderStore
 from generator.datafiles import subdirs
 from generator.errors import AbsentError, MissingToolError
 from generator.feedstock import Feedstock
@@ -87,10 +89,15 @@ def build_variants(
         own = [variant for variant in chosen if feedstock.label(variant.train) == label]
         channel = options.channel.labelled(label)
         report = build(own, channel=channel, settings=settings, narrator=narrator)
-        channel.index()
+        fresh = {
+            f"{row.subdir}/{row.file_name}": channel.root / row.subdir / row.file_name
+            for row in report.rows
+            if row.status == "built"
+        }
+        Served(store=FolderStore(channel), fresh=fresh).index()
         rows |= {row.id: row for row in report.rows}
     # what a label's packages need beside them is the channel's own, and it may have come by itself
-    options.channel.index()
+    Served(store=FolderStore(options.channel)).index()
     return BuildReport(tuple(rows[variant.id] for variant in chosen))
 
 

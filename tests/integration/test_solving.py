@@ -12,6 +12,7 @@ from rattler import Gateway
 
 from generator.datafiles import subdirs
 from generator.errors import SolveError
+from generator.model import PythonBuild
 from generator.rendering import render, tree_records, write_record_channel
 from generator.testing import Machine, solve
 from tests import solver_truth
@@ -139,6 +140,31 @@ def test_packages_of_different_builds_never_mix(priority, virtual, ours, bases, 
         assert str(libtorch.build).split("_")[0] == str(pytorch.build).split("_")[0]
         if "torchvision" in found:
             assert found["torchvision"].channel == pytorch.channel
+
+
+@pytest.mark.parametrize("later", ["3.13t", "3.14", "3.14t", "3.15t"])
+def test_a_free_threaded_python_comes_only_to_who_asks_for_it(
+    later, records, bases, gateway, tmp_path
+):
+    # all else equal, a solver takes the build that was uploaded later: for any one Python in turn
+    python = PythonBuild.parse(later).python_abi_spec
+    dated = [
+        (name, {**record, "timestamp": 1_790_000_000_000 + (python in record["depends"])})
+        for name, record in records.values()
+    ]
+    channels = [write_record_channel(dated, tmp_path), bases["ahead", "pytorch"]]
+
+    def python_abi(specs, subdir="linux-aarch64", virtual=()):
+        machine = Machine.of(subdirs()[subdir], native=False, added=["__glibc=2.39", *virtual])
+        found = solve(specs, channels=channels, machine=machine, gateway=gateway)
+        return next(str(each.build) for each in found if each.name.normalized == "python_abi")
+
+    for specs in (TRIO, ["pytorch"], ["torchvision"], ["torchaudio"]):
+        assert not python_abi(specs, "osx-arm64").endswith("t"), specs
+        for virtual in ((), (GPU,)):
+            assert not python_abi(specs, virtual=virtual).endswith("t"), (specs, virtual)
+    assert not python_abi([*TRIO, "cpuonly"]).endswith("t")
+    assert python_abi(["python-freethreading", "pytorch"]).endswith("t")
 
 
 def test_every_python_build_gets_its_own_package(ours, bases, gateway):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from generator.stages.rendering import render_feedstock
 from generator.stages.upstream import update_lock
 from generator.stages.whole import UpResult, up
 from tests.integration.index_worlds import World, trio, world
+from tests.integration.test_recipe_builds import Built
 from tests.integration.updating import Heard
 from tests.replaying import git
 
@@ -149,3 +151,25 @@ def test_without_a_lock_there_is_one_for_the_run(clone: Clone) -> None:
     clone.up()
     assert any(name.startswith("pytorch-2.11.0-") for name in clone.built())
     assert clone.changed() == ""
+
+
+def test_the_channel_has_what_clients_ask_of_one(clone: Clone) -> None:
+    """run_exports.json (CEP 12), and which project of PyPI a package installs, as pixi reads it."""
+    clone.up()
+    root = clone.upstream.folder / "channel"
+    for folder in (root / "linux-aarch64", root / "noarch"):
+        known = json.loads((folder / "repodata.json").read_text())["packages.conda"]
+        exported = json.loads((folder / "run_exports.json").read_text())["packages.conda"]
+        assert exported.keys() == known.keys()
+        for name, row in exported.items():
+            said = Built.open(folder / name).info.get("info/run_exports.json", b"{}")
+            assert row == {"run_exports": json.loads(said)}
+        for name, record in known.items():
+            purls = {
+                "pytorch": ["pkg:pypi/torch@2.10.0"],
+                "torchvision": ["pkg:pypi/torchvision@0.25.0"],
+                "torchaudio": ["pkg:pypi/torchaudio@2.10.0"],
+            }.get(record["name"])
+            assert record.get("purls") == purls, name
+    records = json.loads((root / "linux-aarch64/run_exports.json").read_text())["packages.conda"]
+    assert any(row["run_exports"] for row in records.values())

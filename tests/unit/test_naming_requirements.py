@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -108,6 +110,7 @@ def test_torch_2100_on_arm_needs_nothing_of_cuda() -> None:
         "jinja2",
         "fsspec >=0.8.5",
         "setuptools",
+        "numpy",
     ]
 
 
@@ -120,6 +123,16 @@ def test_what_metadata_does_not_state_comes_from_the_projects_row() -> None:
     assert [spec for spec in specs(T2141, "3.12") if "setuptools" in spec] == [
         "setuptools >=77.0.3"
     ]
+
+
+def test_what_a_project_needs_may_depend_on_its_version_and_the_python() -> None:
+    older = replace(T2100, version="2.2.2")
+    assert [spec for spec in specs(older, "3.11") if "numpy" in spec] == ["numpy <2"]
+    legacy = replace(T2100, version="2.8.0")
+    assert "importlib-metadata" in specs(legacy, "3.9")
+    assert "importlib-metadata" not in specs(legacy, "3.10")
+    # 3.9 is not after 3.10
+    assert "importlib-metadata" not in specs(legacy, "3.13")
 
 
 def test_torch_2141_maps_its_toolkit_to_conda_packages_of_13_0() -> None:
@@ -148,6 +161,7 @@ def test_torch_2141_maps_its_toolkit_to_conda_packages_of_13_0() -> None:
         "nccl >=2.30.4,<3",
         "libnvshmem3 >=3.4.5,<4",
         "triton >=3.8.0,<3.9",
+        "numpy",
         "arm-variant * sbsa",
     ]
 
@@ -189,6 +203,7 @@ def test_markers_are_the_targets_not_this_machines() -> None:
         "networkx",
         "jinja2",
         "fsspec",
+        "numpy",
     ]
     triton = [s for s in specs(T2141, "3.15", accelerator="cuda130") if s.startswith("triton")]
     assert triton == []
