@@ -11,13 +11,14 @@ import datetime as dt
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from unittest import mock
 
 import click
@@ -77,13 +78,13 @@ def replay(
 
 def chain(
     past: Past, numbered: list[tuple[int, Event]], before: Event | None, locks: Path
-) -> list[tuple[list[Verdict], str]]:
+) -> list[list[Verdict]]:
     """Replay events one after another; the lock before each stays in ``locks``.
 
     A part of the whole begins with the lock that a first release makes at the event before it.
     """
     found = uploads(real := past.real())
-    done: list[tuple[list[Verdict], str]] = []
+    done: list[list[Verdict]] = []
     with PastIndex(real) as index, tempfile.TemporaryDirectory() as name, read_once():
         folder = Path(name)
         shutil.copy(HERE / "backtest_feedstock.yaml", folder / "feedstock.yaml")
@@ -92,8 +93,8 @@ def chain(
         for number, event in numbered:
             _keep(folder, locks / str(number))
             verdicts, ran = replay(past, index, found, event, folder)
-            done.append((verdicts, line := _line(event, verdicts, ran)))
-            click.echo(line)
+            done.append(verdicts)
+            click.echo(_line(event, verdicts, ran))
     return done
 
 
@@ -148,12 +149,16 @@ def _line(event: Event, verdicts: list[Verdict], ran: Ran) -> str:
 
 @click.command("backtest")
 @click.option("--out", type=click.Path(path_type=Path), default=RESULTS, show_default=True)
-@click.option("--only", default="", help="Only events whose name has this in it.")
-@click.option("--last", type=int, default=0, help="Only so many of the newest events.")
+@click.option(
+    "--events",
+    "chosen",
+    type=(int, int),
+    default=(0, sys.maxsize),
+    help="Only those from one number on and before another; what --out has of the others is kept.",
+)
 @click.option(
     "--jobs", default=2, show_default=True, help="Processes: parts of the chain of events."
 )
-@click.option("--rows/--no-rows", default=True, help="Also without the rows written for an event.")
 @click.option(
     "--cache",
     type=click.Path(path_type=Path),
@@ -162,7 +167,7 @@ def _line(event: Event, verdicts: list[Verdict], ran: Ran) -> str:
 )
 @click.option("--facts", type=click.Path(path_type=Path), help="Keep facts of wheels there, too.")
 def backtest(
-    *, out: Path, only: str, last: int, jobs: int, rows: bool, cache: Path, facts: Path | None
+    *, out: Path, chosen: tuple[int, int], jobs: int, cache: Path, facts: Path | None
 ) -> None:
     """Run `armtorch release` for every release of the past, as the index stood then.
 
@@ -174,32 +179,52 @@ def backtest(
         past = Past(cache=cache, facts=facts or Path(name, "facts"))
         real = past.real()
         found = uploads(real)
-        chosen = [e for e in events(found) if only in e.name][-last:]
+        every = events(found)
+        numbered = list(enumerate(every))[slice(*chosen)]
         locks = Path(name, "locks")
         with ProcessPoolExecutor(jobs) as pool:
             parts = [
-                pool.submit(
-                    chain, past, part, chosen[part[0][0] - 1] if part[0][0] else None, locks
-                )
-                for part in _parts(list(enumerate(chosen)), jobs)
+                pool.submit(chain, past, part, every[part[0][0] - 1] if part[0][0] else None, locks)
+                for part in _parts(numbered, jobs)
             ]
-            with_rows = [v for part in parts for verdicts, _ in part.result() for v in verdicts]
-            singles = [
-                pool.submit(alone, past, number, event, locks)
-                for number, event in enumerate(chosen if rows else ())
-            ]
+            with_rows = [v for part in parts for verdicts in part.result() for v in verdicts]
+            singles = [pool.submit(alone, past, number, event, locks) for number, event in numbered]
             without = [
                 verdict
-                for event, single in zip(chosen, singles, strict=False)
+                for (_, event), single in zip(numbered, singles, strict=True)
                 for verdict in single.result() or [v for v in with_rows if v.event == event.name]
             ]
+    write_results(out, every, {event.name for _, event in numbered}, with_rows, without)
+
+
+def write_results(
+    out: Path,
+    every: tuple[Event, ...],
+    done: set[str],
+    with_rows: list[Verdict],
+    without: list[Verdict],
+) -> None:
+    """Put the verdicts about some events among those that are there already about others."""
+    order = {event.name: number for number, event in enumerate(every)}
     before = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {}
+
+    def merged(key: str, found: list[Verdict]) -> list[dict[str, Any]]:
+        kept = [row for row in before.get(key, []) if row["event"] in order.keys() - done]
+        return sorted([*kept, *map(asdict, found)], key=lambda row: order[row["event"]])
+
+    known = merged("with_rows", with_rows)
+    there = {row["event"] for row in known}
     content = {
         "built": before.get("built", []),
-        "code": "",
+        # what a person has to say of how these came to be; "" where all are of one run
+        "code": before.get("code", "") if len(done) < len(every) else "",
         "day": dt.datetime.now(dt.UTC).date().isoformat(),
-        "events": [{**asdict(e), "when": e.when.isoformat(), "name": e.name} for e in chosen],
-        "with_rows": [asdict(v) for v in with_rows],
-        "without_rows": [asdict(v) for v in without],
+        "events": [
+            {**asdict(e), "when": e.when.isoformat(), "name": e.name}
+            for e in every
+            if e.name in there
+        ],
+        "with_rows": known,
+        "without_rows": merged("without_rows", without),
     }
     out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.backtest import write_results
 from benchmarks.backtest_events import Event, Upload, events, expected, uploads
-from benchmarks.backtest_judging import judge
+from benchmarks.backtest_judging import Outcome, Verdict, judge
 from benchmarks.backtest_layout import refusals
 from benchmarks.backtest_report import PAGE, RESULTS, page
 from benchmarks.backtest_rows import without_rows_for
@@ -118,3 +119,26 @@ def test_a_patch_forgets_the_versions_that_an_event_brought() -> None:
     content = {"projects": {"torchaudio": {"rules": [rule, only]}}}
     kept = without("layout.yaml", content)["projects"]["torchaudio"]["rules"]
     assert kept == [{"match": ["x"], "patch": {"read_for": ["2.10.0"], "pattern": "y"}}]
+
+
+def verdict_of(event: Event, outcome: Outcome) -> Verdict:
+    return Verdict(
+        event=event.name,
+        cell="linux-aarch64/cpu",
+        torch="2.10.0",
+        outcome=outcome,
+        libtorch=True,
+    )
+
+
+def test_what_is_known_of_other_events_is_kept(tmp_path: Path) -> None:
+    first, second = event_of("torch", "2.10.0", 1), event_of("torch", "2.11.0", 2)
+    out, every = tmp_path / "backtest.json", (first, second)
+    runs: list[tuple[Event, Outcome]] = [(second, "held"), (first, "complete")]
+    for event, outcome in [*runs, (second, "complete")]:
+        found = [verdict_of(event, outcome)]
+        write_results(out, every, {event.name}, found, found)
+    content = json.loads(out.read_text(encoding="utf-8"))
+    assert [row["name"] for row in content["events"]] == ["torch 2.10.0", "torch 2.11.0"]
+    for key in ("with_rows", "without_rows"):
+        assert [row["outcome"] for row in content[key]] == ["complete", "complete"]
