@@ -36,6 +36,8 @@ def write(name: str, root: Path) -> Tree:
     environment = {}
     if "conda" in row:
         record = {"name": "python", "subdir": row["conda"]}
+        if "conda_channel" in row:
+            record["channel"] = row["conda_channel"]
         path = root / "opt/conda/conda-meta/python-3.12.8-h1_0.json"
         _put(path, json.dumps(record).encode())
         environment = {"CONDA_EXE": "/opt/conda/bin/conda"}

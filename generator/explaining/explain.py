@@ -21,6 +21,7 @@ from generator.explaining.report import Explanation, Outcome, channel_state, com
 from generator.explaining.request import Request, channel_of, name_of
 from generator.explaining.searching import Search, Suggestion
 from generator.explaining.suggesting import Offer, only_switches, suggestions
+from generator.explaining.wheels import snapshot
 from generator.matrix import PROJECTS
 from generator.model import Lock
 from generator.testing import Machine
@@ -95,7 +96,7 @@ def explain(request: Request, context: Context) -> Explanation:
             note.replace("{subdir}", machine_subdir)
             for note in (
                 *request.notes,
-                *_notes(request, context, outcome, brought or (), shown, search),
+                *_notes(request, context, outcome, brought or (), shown, search, setting.sources),
             )
         ),
     )
@@ -215,8 +216,12 @@ def _notes(
     shown: Iterable[RepoDataRecord],
     suggested: tuple[Suggestion, ...],
     search: Search,
+    sources: Iterable[Source],
 ) -> Iterator[str]:
     """Say what no virtual package and no cause tells, where it is about this request."""
+    for source in sources:
+        if source.state == "unreachable" and (known := snapshot().channels.get(source.name)):
+            yield f"channel {source.name}, as seen on {snapshot().day}: {known}"
     if outcome != "works" and context.ours not in request.searched and (why := _silence(context)):
         yield f"{why}, so nothing of it is suggested; --channel names another"
     if request.exported not in {"", context.machine.subdir}:

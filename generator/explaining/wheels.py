@@ -38,23 +38,14 @@ class Wheel:
     detail: str
 
 
-class Known(BaseModel):
-    """A channel that cannot change any more, in the snapshot."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    newest: str
-    subdirs: tuple[str, ...]
-    says: str
-
-
 class Snapshot(BaseModel):
     """All of snapshot.yaml: what was seen on one day."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     day: str
-    channels: dict[str, Known]
+    #: what cannot change any more of a channel
+    channels: dict[str, str]
     #: project, release, subdir: the Pythons with a wheel, or ``any``
     wheels: dict[str, dict[str, dict[str, str]]]
 

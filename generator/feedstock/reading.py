@@ -44,7 +44,10 @@ def read_feedstock(path: Path) -> Feedstock:
     try:
         feedstock = _ADAPTER.validate_python(raw)
     except ValidationError as error:
-        found = "; ".join(_explain(row, raw) for row in error.errors(include_url=False))
+        rows = error.errors(include_url=False)
+        # of a list or the one word that may stand for it, the list is what was meant
+        rows = [row for row in rows if row["type"] != "literal_error" or not _is_of(row, rows)]
+        found = "; ".join(_explain(row, raw) for row in rows)
         raise FeedstockError(found, where=str(path), next_step=_NEXT) from error
     _check_references(feedstock, path)
     return feedstock
@@ -57,8 +60,20 @@ def schema_text() -> str:
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
+def _is_of(found: Any, rows: Any) -> bool:
+    """Whether an error is about one of two forms of a value, and another one about the other."""
+    place = _place(found)
+    return any(row is not found and _place(row).startswith(place) for row in rows)
+
+
+def _place(found: Any) -> str:
+    """Return the keys down to a value, without pydantic's names for the forms it may have."""
+    parts = [str(part) for part in found["loc"] if "[" not in str(part) or part == "[key]"]
+    return ".".join(parts) or "the file"
+
+
 def _explain(found: Any, raw: Any) -> str:
-    place = ".".join(str(part) for part in found["loc"]) or "the file"
+    place = _place(found)
     if found["type"] in {"unexpected_keyword_argument", "extra_forbidden"}:
         key = str(found["loc"][-1])
         near = difflib.get_close_matches(key, _siblings(found["loc"][:-1]), n=1, cutoff=0.5)
@@ -69,6 +84,10 @@ def _explain(found: Any, raw: Any) -> str:
         if raw is not None and found["type"] != "missing"
         else ""
     )
+    if found["type"] == "tuple_type":
+        return f"{place}: a list is needed; write it like [{found['input']}]{given}"
+    if found["type"] == "string_pattern_mismatch" and ".accelerators." in place:
+        return f"{place}: write cpu, cuda, or one line of CUDA like cuda130{given}"
     return f"{place}: {found['msg']}{given}"
 
 

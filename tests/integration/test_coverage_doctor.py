@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from generator.commands import cli
+from generator.explaining import look
 from generator.stages.explaining import (
     ExplainOptions,
     Reach,
@@ -73,7 +74,12 @@ def test_a_channel_that_is_not_there_is_no_gap(cached, recorded_alias):
         ("jetson-orin-jetpack-6", "2.10/linux-aarch64/cpu", "", ["orin-jetpack-6"]),
         ("jetson-orin-jetpack-7", "2.15/linux-aarch64/cuda132", "", []),
         ("jetson-thor-jetpack-7", "2.15/linux-aarch64/cuda132", "", []),
+        ("jetson-orin-jetpack-6.2.1", "2.10/linux-aarch64/cpu", "", ["orin-jetpack-6"]),
+        ("jetson-xavier-jetpack-5", "2.10/linux-aarch64/cpu", "", ["old-jetpack"]),
         ("jetson-nano-jetpack-4", "", "", []),
+        ("amazon-linux-2", "", "", []),
+        ("rhel-8", "2.10/linux-aarch64/cpu", "", []),
+        ("alpine", "", None, ["musl"]),
         ("raspberry-pi-4", "legacy-2.8/linux-aarch64/cpu", "pytorch=2.8", ["armv8.0-sigill"]),
         ("raspberry-pi-5", "2.10/linux-aarch64/cpu", "", []),
         ("raspberry-pi-32-bit", "", None, ["32-bit-userland"]),
@@ -106,6 +112,39 @@ def test_doctor_reads_the_board_jetpack_and_glibc(cached, recorded_alias, tmp_pa
     assert "__glibc=2.35" in computer.virtual_packages
     assert "__cuda=12.6" in computer.virtual_packages
     assert computer.lse is True
+
+
+@pytest.mark.parametrize(
+    ("name", "jetpack"),
+    [
+        ("jetson-orin-jetpack-6", "6.2"),
+        ("jetson-orin-jetpack-6.2.1", "6.2.1"),
+        ("jetson-xavier-jetpack-5", "5.1.2"),
+        ("rhel-8", ""),
+    ],
+)
+def test_jetpacks_have_nvidias_names(name, jetpack, tmp_path):
+    tree = computers.write(name, tmp_path)
+    assert look(tree.root, tree.environment, tree.system).jetpack == jetpack
+
+
+@pytest.mark.parametrize(("driver", "cell"), [("12.4", "cpu"), ("13.0", "cuda132")])
+def test_doctor_takes_a_driver_that_a_variable_names(
+    driver, cell, cached, recorded_alias, tmp_path
+):
+    tree = computers.write("graviton", tmp_path)
+    variables = {**tree.environment, "CONDA_OVERRIDE_CUDA": driver}
+    project = replace(cached, environment=variables)
+    # the same machine seen from itself, and as a disk that is looked at from elsewhere
+    for system in (tree.system, None):
+        reach = Reach(alias=recorded_alias, root=tree.root, system=system)
+        found = check_machine(project, reach)
+        assert found.cell.endswith(f"/{cell}")
+        assert f"__cuda={driver}" in found.computer.virtual_packages
+        told = explain_request(
+            project, "conda create -n t pytorch-gpu", ExplainOptions(reach=reach)
+        )
+        assert (told.outcome == "works") is (driver == "13.0")
 
 
 def test_doctor_says_when_a_command_could_not_be_verified(cached, tmp_path):
@@ -155,7 +194,8 @@ def test_without_a_feedstock_explain_works_with_other_channels(
 
 def test_explain_reads_a_message_from_standard_input(recorded_alias, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    words = ["explain", "-", "--channel-alias", recorded_alias, "--subdir", "linux-aarch64"]
+    words = ["--feedstock", str(DECLARED), "explain", "-"]
+    words += ["--channel-alias", recorded_alias, "--subdir", "linux-aarch64"]
     text = "PackagesNotFoundError: ...\n\n  - pytorhc\n"
     done = CliRunner().invoke(cli, words, input=text)
     assert "perhaps you meant pytorch" in done.stdout
@@ -214,6 +254,20 @@ def test_no_password_or_token_is_shown(words, recorded_alias, tmp_path):
     text, _ = told(recorded_alias, tmp_path, *words)
     assert "s3cret" not in text
     assert "tk-12" not in text
+
+
+def test_a_token_in_the_feedstocks_channel_is_not_shown(recorded_alias, tmp_path):
+    text = DECLARED.read_text(encoding="utf-8")
+    private = "channel: https://bot:SECRETTOKEN@127.0.0.1:1/conda/torch"
+    path = tmp_path / "feedstock.yaml"
+    path.write_text(text.replace("channel: armtorch", private, 1), encoding="utf-8")
+    assert private in path.read_text(encoding="utf-8")
+    words = ["explain", "conda install pytorch=99", "--subdir", "linux-aarch64"]
+    done = armtorch(
+        "--feedstock", path, *words, "--channel-alias", recorded_alias, cwd=tmp_path, env=os.environ
+    )
+    assert "127.0.0.1:1" in done.stdout
+    assert "SECRETTOKEN" not in done.stdout + done.stderr
 
 
 def test_the_variables_of_conda_set_virtual_packages(recorded_alias, tmp_path):

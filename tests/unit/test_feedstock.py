@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from generator.errors import FeedstockError
 from generator.feedstock import IndexSource, read_feedstock, schema_text
@@ -13,6 +14,7 @@ from tests.own_feedstock import DECLARED
 
 ROOT = Path(__file__).parents[2]
 GOOD = DECLARED.read_text(encoding="utf-8")
+TYPOS = YAML(typ="safe").load(ROOT / "tests" / "feedstock_typos.yaml")
 
 
 def read(folder, text):
@@ -64,6 +66,16 @@ def test_a_mistake_is_named(tmp_path, old, new, expected):
     assert expected in str(caught.value)
     assert "feedstock.yaml" in caught.value.where
     assert caught.value.next_step
+
+
+@pytest.mark.parametrize("row", TYPOS["rows"], ids=[row["text"] for row in TYPOS["rows"]])
+def test_a_refusal_says_the_key_what_was_read_and_what_to_write(tmp_path, row):
+    with pytest.raises(FeedstockError) as caught:
+        read(tmp_path, TYPOS["head"] + row["text"] + "\n")
+    for part in row["says"]:
+        assert part in str(caught.value)
+    for part in row.get("never", []):
+        assert part not in str(caught.value)
 
 
 def test_an_empty_file_and_a_missing_one_are_two_messages(tmp_path):
