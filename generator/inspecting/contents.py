@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import tempfile
-from collections.abc import Collection, Iterator
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Collection
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import BinaryIO, Final
+from typing import BinaryIO, NamedTuple, cast
 
 from generator.building.archive import is_binary
-from generator.errors import LinkageError
 from generator.inspecting.audit import PackageAudit
-from generator.inspecting.container import Container, Entry
+from generator.inspecting.container import Container
 from generator.inspecting.limits import Limits
+from generator.inspecting.pieces import MissedError, Pieces
+from generator.inspecting.tar import Entry
 
-#: bytes of a binary up to which it is looked at in memory
-_IN_MEMORY: Final = 64 << 20
 
-
-@dataclass(frozen=True)
-class Seen:
+class Seen(NamedTuple):
     """One packaged file: its digest and size, and its bytes if they are to be made anew."""
 
     sha256: str
@@ -36,11 +32,8 @@ class Contents:
 
     files: dict[str, Seen] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def paths(self) -> list[str]:
-        """Every path, sorted by its components, as the archive has them."""
-        return sorted((*self.files, *self.links), key=lambda path: path.split("/"))
+    #: of both
+    paths: list[str] = field(default_factory=list)
 
 
 def read_contents(
@@ -62,51 +55,55 @@ def read_contents(
         MalformedError, UnsafeArchiveError: the archive is not as the seal writes it.
 
     """
-    found = Contents()
+    found, missed = Contents(), set[str]()
     for entry, blocks in package.payload():
+        path = entry.path
+        found.paths.append(path)
         if entry.target is not None:
-            found.links[entry.path] = entry.target
-        else:
-            keep = entry.path in whole and entry.size <= limits.text
-            found.files[entry.path] = _read(entry, blocks, limits, keep=keep, audit=audit)
+            found.links[path] = entry.target
+            continue
+        first = next(blocks, memoryview(b""))
+        kept, binary, digest = [first], is_binary(bytes(first[:4])), hashlib.sha256(first)
+        if path in whole and entry.size <= limits.text:
+            for block in blocks:
+                digest.update(block)
+                kept.append(block)
+            found.files[path] = Seen(digest.hexdigest(), entry.size, binary, b"".join(kept))
+            continue
+        pieces: Pieces | None = None
+        if binary and audit is not None and entry.size <= limits.binary:
+            pieces = Pieces(path, entry.size)
+            pieces.write(first)
+        for block in blocks:
+            digest.update(block)
+            if pieces is not None:
+                pieces.write(block)
+        found.files[path] = Seen(digest.hexdigest(), entry.size, binary)
+        if pieces is not None and audit is not None and not _look(audit, entry, pieces):
+            missed.add(path)
+    if missed and audit is not None:
+        _look_again(package, audit, missed)
     return found
 
 
-def _read(
-    entry: Entry,
-    blocks: Iterator[bytes],
-    limits: Limits,
-    *,
-    keep: bool,
-    audit: PackageAudit | None,
-) -> Seen:
-    first = next(blocks, b"")
-    binary, digest = is_binary(first), hashlib.sha256(first)
-    kept = [first] if keep else []
-    with ExitStack() as stack:
-        copy: BinaryIO | None = None
-        if binary and audit is not None and entry.size <= limits.binary:
-            small = entry.size <= _IN_MEMORY
-            copy = io.BytesIO() if small else stack.enter_context(tempfile.TemporaryFile())
-            copy.write(first)
-        for block in blocks:
-            digest.update(block)
-            if keep:
-                kept.append(block)
-            if copy is not None:
-                copy.write(block)
-        if copy is not None and audit is not None:
-            _look(audit, entry, copy)
-    content = b"".join(kept) if keep else None
-    return Seen(digest.hexdigest(), entry.size, binary, content)
+def _look(audit: PackageAudit, entry: Entry, copy: Pieces | BinaryIO) -> bool:
+    """Let a binary be looked at; False where a part of it is needed that is not at hand."""
 
-
-def _look(audit: PackageAudit, entry: Entry, copy: BinaryIO) -> None:
     def opened() -> AbstractContextManager[BinaryIO]:
         copy.seek(0)
-        return nullcontext(copy)
+        return nullcontext(cast("BinaryIO", copy))
 
     try:
         audit.file(entry.path, entry.size, opened)
-    except LinkageError:
-        return  # says nothing of itself; what it has to be is known by RECORD
+    except MissedError:
+        return False
+    return True
+
+
+def _look_again(package: Container, audit: PackageAudit, missed: Collection[str]) -> None:
+    """Read the package once more, for binaries of another layout than linkers give them."""
+    for entry, blocks in package.payload():
+        if entry.path in missed:
+            with tempfile.TemporaryFile() as copy:
+                copy.writelines(blocks)
+                _look(audit, entry, copy)

@@ -7,7 +7,7 @@ templates/build.py writes it, and the seal adds ``floor``. Paths are those of th
 from __future__ import annotations
 
 import json
-from dataclasses import field
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -158,40 +158,53 @@ class Manifest:
     replaced: tuple[Left, ...]
     #: added when the package is sealed, and only where the wheel's platform tag says too little
     floor: RaisedFloor | None = None
-    #: as it was parsed
-    raw: dict[str, Any] = field(default_factory=dict, repr=False)
 
 
 NAME = "info/armtorch/manifest.json"
 _ADAPTER: TypeAdapter[Manifest] = TypeAdapter(Manifest)
+_text = json.encoder.encode_basestring
 
 
 def parse_manifest(content: bytes, where: str) -> Manifest:
-    """Read a manifest.
+    """Read a manifest, of which nobody knows yet that it has the one form it may have.
 
     Raises:
-        MalformedError: it is no manifest of a schema known here, or not in the form build.py
-            writes, in which no key can stand twice.
+        MalformedError: it is no manifest of a schema known here.
 
     """
     try:
-        value = json.loads(content)
-        manifest = _ADAPTER.validate_python(value)
+        return _ADAPTER.validate_python(json.loads(content))
     except ValidationError as error:
         raise _malformed(where, describe(error)) from error
     except (ValueError, RecursionError) as error:
         raise _malformed(where, str(error)) from error
-    text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-    if text.encode("utf-8", "surrogatepass") != content or "raw" in value:
-        raise _malformed(where, "not in the form that armtorch writes")
-    manifest.raw.update(value)
-    return manifest
+
+
+def manifest_text(value: Mapping[str, Any]) -> bytes:
+    """Return a manifest as build.py writes it: keys sorted, one space for each level."""
+    return f"{_indented(value, 1)}\n".encode("utf-8", "surrogatepass")
+
+
+def _indented(value: Any, depth: int) -> str:
+    """Lay out JSON; json's own layout is written in Python, and takes five times as long."""
+    pad = " " * depth
+    if isinstance(value, Mapping) and value:
+        rows = [
+            f"{_text(key)}: {_text(each) if type(each) is str else _indented(each, depth + 1)}"
+            for key, each in sorted(value.items())
+        ]
+        opening, closing = "{", "}"
+    elif isinstance(value, list | tuple) and value:
+        rows, opening, closing = [_indented(each, depth + 1) for each in value], "[", "]"
+    else:
+        return json.dumps(value, ensure_ascii=False)
+    between = f",\n{pad}"
+    return f"{opening}\n{pad}{between.join(rows)}\n{pad[1:]}{closing}"
 
 
 def manifest_schema_text() -> str:
     """Return the JSON Schema of the manifest."""
     schema = _ADAPTER.json_schema()
-    schema["properties"].pop("raw")
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 

@@ -14,6 +14,7 @@ from generator.inspecting.binary import Binary, Window
 from generator.inspecting.elf_symbols import read_elf_symbols
 from generator.inspecting.macho_symbols import read_macho_symbols
 from generator.inspecting.pe_symbols import read_pe_symbols
+from generator.inspecting.pieces import Pieces
 from generator.inspecting.symbols import Symbols
 
 #: what is copied at a time to make a stream seekable
@@ -103,7 +104,7 @@ def _window(
     magic: bytes, stream: BinaryIO, size: int, path: str, *, seeks: bool = False
 ) -> Iterator[Window]:
     """Give a window over a stream whose first bytes were read."""
-    if seeks or isinstance(stream, io.BytesIO) or _is_file(stream):
+    if seeks or isinstance(stream, io.BytesIO | Pieces) or _is_file(stream):
         yield Window(stream, size, path)
         return
     with tempfile.TemporaryFile() as copy:

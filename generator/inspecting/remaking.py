@@ -12,6 +12,7 @@ import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 
 from generator.inspecting.contents import Contents
@@ -22,7 +23,7 @@ from generator.inspecting.deriving import (
     metadata_without,
     record_text,
 )
-from generator.inspecting.manifest import NAME, Manifest, Patched
+from generator.inspecting.manifest import NAME, Manifest, Patched, manifest_text
 from generator.inspecting.proof import Flaw
 from generator.inspecting.read_wheel import decode, encode
 from generator.model.floor import RaisedFloor
@@ -131,8 +132,7 @@ def remake(
         **{key: vars(account)[key] for key in _OWN},
         **({"floor": asdict(floor)} if floor is not None else {}),
     }
-    text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-    made.info[NAME] = text.encode("utf-8")
+    made.info[NAME] = manifest_text(value)
     made.info[PATHS] = paths_text(made)
     return made
 
@@ -140,14 +140,14 @@ def remake(
 def paths_text(made: Remade) -> bytes:
     """Return paths.json (CEP 34) of these files and links, as rattler-build writes it."""
     rows = []
-    for path in sorted((*made.files, *made.links), key=lambda each: each.split("/")):
+    # by their components
+    for path in sorted((*made.files, *made.links), key=lambda each: each.replace("/", "\0")):
         if path in made.files:
             kind, (sha256, size) = "hardlink", made.files[path]
         else:
             target = made.links[path]
             kind, size = "softlink", len(target.encode())
             sha256 = made.files.get(_reached(path, made.links), (_EMPTY, 0))[0]
-        # json's own layout of nested values is written in Python, and takes five times as long
         name = json.dumps(path, ensure_ascii=False)
         rows.append(
             f'    {{\n      "_path": {name},\n      "path_type": "{kind}",\n'
@@ -162,14 +162,30 @@ def _reached(path: str, links: Mapping[str, str]) -> str:
     for _ in links:
         if path not in links:
             break
-        path = posixpath.normpath(posixpath.join(posixpath.dirname(path), links[path]))
+        (folder, name), (at, _, _) = posixpath.split(links[path]), path.rpartition("/")
+        path = posixpath.normpath(f"{_joined(at, folder)}/{name}")
     return path
 
 
 def _target(path: str, to: str) -> str:
     """Return the relative link at one package path to another."""
-    start = posixpath.dirname(_swap(path, SITE, _PLACED))
-    return posixpath.relpath(_swap(to, SITE, _PLACED), start)
+    (at, _, _), (folder, name) = path.rpartition("/"), posixpath.split(to)
+    return posixpath.normpath(f"{_between(at, folder)}/{name}")
+
+
+# links go from folder to folder, thousands of them between the same two
+
+
+@lru_cache
+def _joined(folder: str, to: str) -> str:
+    return posixpath.normpath(posixpath.join(folder, to))
+
+
+@lru_cache
+def _between(start: str, to: str) -> str:
+    return posixpath.relpath(
+        *(_swap(posixpath.join(each, "."), SITE, _PLACED) for each in (to, start))
+    )
 
 
 def _swap(path: str, head: str, by: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from generator.building import file_name
-from generator.inspecting import Proof
+from generator.inspecting import Proof, contents, pieces, tar
 from generator.stages.packages import BuildOptions, build_variants
 from generator.stages.verifying import VerifyOptions, verify_packages
 from tests.command_line import armtorch
@@ -66,6 +66,24 @@ def test_packages_that_need_no_more_than_the_tag_says_are_as_ever(line):
     assert floors(pytorch) == ["__glibc >=2.28"]
     assert "floor" not in json.loads(Built.open(pytorch).info[MANIFEST])
     assert proof(line, pytorch).floor is None
+
+
+def test_it_is_found_wherever_in_a_binary_it_stands(line, libtorch, tmp_path, monkeypatch):
+    """Of a large one its ends are kept; what needs more of it has the package read again."""
+    monkeypatch.setattr(pieces, "_FRONT", 1)
+    monkeypatch.setattr(pieces, "_END", 0)
+    monkeypatch.setattr(tar, "CHUNK", 64)
+    again: list[set[str]] = []
+    looked = contents._look_again
+
+    def look(package, audit, missed):
+        again.append(missed)
+        looked(package, audit, missed)
+
+    monkeypatch.setattr(contents, "_look_again", look)
+    found = proof(line, libtorch)
+    assert (found.verdict, found.flaws) == ("proven", ())
+    assert FLOOR["file"] in again[0]
 
 
 def test_verify_and_lint_say_it_too(line, libtorch):

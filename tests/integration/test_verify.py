@@ -277,9 +277,11 @@ def test_a_manifest_with_a_key_twice_is_refused(tiny, tmp_path):
         '{\n "dropped"', '{\n "dropped": [],\n "dropped"', 1
     ).encode()
     assert parts.info[MANIFEST] != text.encode()
-    proof = spoilt(tiny, parts, tmp_path)
-    assert proof.verdict == "refuted"
-    assert named(proof) == {MANIFEST}
+    parts.seal_info()
+    for witness in (tiny.everything(parts.name), tiny.record, nothing):
+        proof = verify_package(parts.write(tmp_path), witness)
+        assert proof.verdict == "refuted"
+        assert named(proof) == {MANIFEST}
 
 
 # ---- patches that are not needed ----------------------------------------------------------------
