@@ -3,7 +3,6 @@
 from generator.explaining.channels import ALIAS, TIMEOUT, Access, Channels
 from generator.explaining.computer import Computer, System, look, with_overrides
 from generator.explaining.condarc import Condarc, read_condarc
-from generator.explaining.correcting import conda_names, corrected_file
 from generator.explaining.coverage import Coverage, CoverageRow, Offer, coverage
 from generator.explaining.doctor import Checkup, fitting_cell
 from generator.explaining.explain import Context, explain
@@ -16,7 +15,7 @@ from generator.explaining.reading_scripts import Step, Unread
 from generator.explaining.reading_text import decoded
 from generator.explaining.report import Answer, Command, Explanation, schema_of, to_json
 from generator.explaining.request import Request, name_of
-from generator.explaining.wheels import Wheel, judge, plainly
+from generator.explaining.wheels import Wheel, conda_names, corrected_file, judge, plainly
 from generator.explaining.words import answer_lines, lines_of
 
 __all__ = [

@@ -8,9 +8,8 @@ from dataclasses import replace
 
 from rattler import MatchSpec, RepoDataRecord
 
-from generator.explaining.chains import shortest_chain
+from generator.explaining.chains import conflicts, shortest_chain
 from generator.explaining.channels import Source
-from generator.explaining.conflicts import conflicts
 from generator.explaining.facts import aside, facts
 from generator.explaining.findings import Cause, Finding
 from generator.explaining.probing import Prober, Setting, foreign, satisfied
@@ -88,16 +87,8 @@ def _single(spec: str, setting: Setting, prober: Prober) -> list[Finding]:
         if not fitting:
             found.append(_other(spec, source, records, wanted))
         elif setting.strict and (first if setting.by_name else fitted):
-            found.append(
-                Finding(
-                    cause="priority",
-                    package=name,
-                    spec=spec,
-                    channel=source.name,
-                    offered=versions(fitting)[:3],
-                    hidden_by=first if setting.by_name else fitted,
-                )
-            )
+            hidden = replace(_of(spec, source, "priority"), offered=versions(fitting)[:3])
+            found.append(replace(hidden, hidden_by=first if setting.by_name else fitted))
         else:
             found.append(_unusable(spec, source, fitting, setting, prober))
         first = first or source.name
@@ -115,16 +106,12 @@ def _not_there(spec: str, source: Source, setting: Setting, prober: Prober) -> F
         subdir for subdir in others if any(channels.records(each, [subdir], name) for each in same)
     )
     if having:
-        return Finding(
-            cause="elsewhere", package=name, spec=spec, channel=source.name, offered=having
-        )
-    return Finding(
-        cause="absent",
-        package=name,
-        spec=spec,
-        channel=source.name,
-        meant=_meant(name, source, setting, prober),
-    )
+        return replace(_of(spec, source, "elsewhere"), offered=having)
+    return replace(_of(spec, source, "absent"), meant=_meant(name, source, setting, prober))
+
+
+def _of(spec: str, source: Source, cause: Cause) -> Finding:
+    return Finding(cause=cause, package=name_of(spec), spec=spec, channel=source.name)
 
 
 def _meant(name: str, source: Source, setting: Setting, prober: Prober) -> str:
@@ -148,14 +135,13 @@ def _other(
     offered = builds(of_version) if of_version else versions(records)
     if of_version and "py3" in (wanted.build or "") and pythons(of_version):
         cause, offered = "python", pythons(of_version)
-    return Finding(cause=cause, package=name, spec=spec, channel=source.name, offered=offered)
+    return replace(_of(spec, source, cause), offered=offered)
 
 
 def _unusable(
     spec: str, source: Source, fitting: Sequence[RepoDataRecord], setting: Setting, prober: Prober
 ) -> Finding:
     """Explain records that fit the request and cannot be installed."""
-    name = name_of(spec)
     # a build for other boards is told of where there is no other
     fitting = [record for record in fitting if not foreign(record, setting)] or fitting
     refused = [
@@ -169,14 +155,11 @@ def _unusable(
     able = [record for record, bad in refused if not bad]
     chain = shortest_chain(able, setting, prober)
     if chain is None:
-        return Finding(cause="dependencies", package=name, spec=spec, channel=source.name)
+        return _of(spec, source, "dependencies")
     if chain.cause == "virtual":
         return _virtual(spec, source, chain.links[-1], setting, chain.links)
-    return Finding(
-        cause="priority" if chain.cause == "priority" else "dependencies",
-        package=name,
-        spec=spec,
-        channel=source.name,
+    return replace(
+        _of(spec, source, "priority" if chain.cause == "priority" else "dependencies"),
         chain=chain.links,
         offered=chain.offered,
         against=chain.against,
@@ -189,13 +172,5 @@ def _virtual(
     spec: str, source: Source, need: str, setting: Setting, chain: tuple[str, ...]
 ) -> Finding:
     name, _, needed = need.partition(" ")
-    return Finding(
-        cause="virtual",
-        package=name_of(spec),
-        spec=spec,
-        channel=source.name,
-        virtual=name,
-        found=setting.virtual(name),
-        needed=needed,
-        chain=chain,
-    )
+    found = replace(_of(spec, source, "virtual"), virtual=name, needed=needed, chain=chain)
+    return replace(found, found=setting.virtual(name))

@@ -10,22 +10,21 @@ from pathlib import Path
 from generator.documents import limits, read_bytes
 from generator.errors import SelectionError
 from generator.explaining.facts import facts
-from generator.explaining.reading_commands import read_command, specs_of
-from generator.explaining.reading_environment import with_environment
-from generator.explaining.reading_files import Files
-from generator.explaining.reading_locks import (
+from generator.explaining.reading_commands import read_command, specs_of, typed
+from generator.explaining.reading_environment import (
     is_explicit,
     read_conda_lock,
     read_explicit,
     read_pixi_lock,
+    with_environment,
 )
+from generator.explaining.reading_files import Files
 from generator.explaining.reading_messages import is_message, read_message
 from generator.explaining.reading_pip import PipRequest, read_requirements
 from generator.explaining.reading_pixi import read_manifest
 from generator.explaining.reading_scripts import Step, Unread, read_script
-from generator.explaining.reading_text import decoded, plain, unfolded
+from generator.explaining.reading_text import decoded, plain, refusal, unfolded
 from generator.explaining.request import Request
-from generator.explaining.shell import EXAMPLE, typed
 
 _FILES = {".yml", ".yaml", ".txt", ".log", ".toml", ".lock", ".def", ".sh", ".json", ".ipynb"}
 #: characters of what was read, in a message
@@ -51,7 +50,7 @@ class Reader:
         """
         stripped = plain(text).strip()
         if not stripped:
-            raise SelectionError("nothing to explain", where="the command", next_step=EXAMPLE)
+            raise refusal("nothing to explain", "the command")
         files = Files(folder=self.folder, variables=self.variables)
         if "\n" not in stripped:
             if re.fullmatch(r"https?://\S+\.ya?ml", stripped):
@@ -63,9 +62,7 @@ class Reader:
             if found and not is_message(stripped):
                 steps = [each for line in found for each in read_command(line, files=files)]
                 if not steps:
-                    raise SelectionError(
-                        "no package is asked for", where=stripped, next_step=EXAMPLE
-                    )
+                    raise refusal("no package is asked for", stripped)
                 return tuple(steps)
             _refuse_other_commands(stripped)
         return tuple(self._text(stripped, replace(files, closed=True)))
@@ -83,7 +80,7 @@ class Reader:
             if pip is not None:
                 steps.append(replace(pip, target=found.target))
             if not steps:
-                raise SelectionError("it asks for no conda package", where=where, next_step=EXAMPLE)
+                raise refusal("it asks for no conda package", where)
             return [_named(each) for each in steps]
         return self._other(Path(where), plain(content).strip(), request, files)
 
@@ -129,11 +126,10 @@ def read_request(text: str, *, folder: Path) -> Request:
 
 
 def _no_conda(text: str) -> SelectionError:
-    return SelectionError(
+    return refusal(
         "neither a command of conda, mamba, micromamba or pixi nor a package that one of them did "
         "not find",
-        where=text[:_SHOWN],
-        next_step=EXAMPLE,
+        text[:_SHOWN],
     )
 
 
@@ -165,10 +161,8 @@ def _refuse_other_commands(line: str) -> None:
     """Say what is the matter with a client's command that installs nothing."""
     words = line.lstrip("$ ").split()
     if len(words) > 1 and words[0] in {"conda", "mamba", "micromamba", "pixi"}:
-        raise SelectionError(
-            "not a command that installs packages with conda, mamba, micromamba or pixi",
-            where=line,
-            next_step=EXAMPLE,
+        raise refusal(
+            "not a command that installs packages with conda, mamba, micromamba or pixi", line
         )
 
 
@@ -176,9 +170,7 @@ def _content(path: Path) -> bytes:
     try:
         return read_bytes(path, limits().yaml.bytes)
     except OSError as error:
-        raise SelectionError(
-            f"cannot be read: {error.strerror}", where=str(path), next_step=EXAMPLE
-        ) from error
+        raise refusal(f"cannot be read: {error.strerror}", str(path)) from error
 
 
 def _path(text: str, folder: Path) -> Path | None:
@@ -195,5 +187,5 @@ def _path(text: str, folder: Path) -> Path | None:
     except (OSError, ValueError):
         return None  # longer than a name can be, or with a zero byte: a command or a message
     if path.suffix in _FILES and " " not in text:
-        raise SelectionError("there is no such file", where=str(path), next_step=EXAMPLE)
+        raise refusal("there is no such file", str(path))
     return None

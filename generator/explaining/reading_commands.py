@@ -1,20 +1,25 @@
-"""A client's command as a request: its options, its files, its packages."""
+"""A client's command as a request: found behind prompts, sudo and chains; its options and files."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
-from generator.errors import SelectionError
 from generator.explaining.computer import overrides
-from generator.explaining.facts import facts
-from generator.explaining.reading_environment import with_environment
+from generator.explaining.facts import Client, facts
+from generator.explaining.reading_environment import (
+    is_explicit,
+    read_conda_lock,
+    read_explicit,
+    with_environment,
+)
 from generator.explaining.reading_files import Files
-from generator.explaining.reading_locks import is_explicit, read_conda_lock, read_explicit
 from generator.explaining.reading_pip import PipRequest, read_pip
+from generator.explaining.reading_text import refusal
 from generator.explaining.request import Request, spec_of
-from generator.explaining.shell import EXAMPLE, Typed
 
 #: conda's name for it where no file is given
 _ENVIRONMENT = "environment.yml"
@@ -134,7 +139,7 @@ def _options(typed: Typed, files: Files) -> _Words:
             continue  # -y, --quiet: no part of what is asked
         if not joined:
             if not rest:
-                raise SelectionError(f"{option} takes a value", where=typed.line, next_step=EXAMPLE)
+                raise refusal(f"{option} takes a value", typed.line)
             value = rest.pop(0)
         _note(found, option, meaning, value)
     return found
@@ -162,3 +167,106 @@ def _note(found: _Words, option: str, meaning: str, value: str) -> None:
         found.flags.add("strict" if value == "strict" else "flexible")
     elif option == "--default-channel":
         found.channels.append(value)
+
+
+#: verbs that ask for packages; the longest first
+VERBS = (
+    "env create", "env update", "global install", "global add",
+    "install", "create", "add", "update", "upgrade",
+)  # fmt: skip
+_OPERATORS = ";&|"
+_FIRST = {verb.split()[0] for verb in VERBS}
+#: characters behind a client's name in which its verb stands
+_NEAR = 300
+_REDIRECTED = re.compile(r"^\d*>{1,2}(?!=)|^<(?!=)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Typed:
+    """One command of a client, as words."""
+
+    client: Client | Literal["pip"]
+    verb: str
+    #: what stands before and behind the verb
+    words: tuple[str, ...]
+    #: variables that are set for it: CONDA_SUBDIR, CONDA_OVERRIDE_CUDA ...
+    variables: dict[str, str]
+    line: str
+
+
+def typed(line: str, *, anywhere: bool) -> Iterator[Typed]:
+    """Find the commands of clients in one line that ask for packages.
+
+    Args:
+        line: a line without colours.
+        anywhere: also behind words that are no prompt; for a line that somebody gives on purpose.
+
+    Raises:
+        SelectionError: a quote is not closed.
+
+    """
+    end: int | None = None
+    for match in re.finditer(facts().pasted.commands, line):
+        before = line[: match.start()]
+        if end is not None and not set(_OPERATORS) & set(line[end : match.start()]):
+            continue  # a word of the command before
+        if not anywhere and re.fullmatch(facts().pasted.prompts, before) is None:
+            continue
+        rest = line[match.end() :]
+        if not _FIRST & set(rest[:_NEAR].split()):
+            continue  # `conda activate`, or no command at all
+        for quote in "\"'":
+            if before.count(quote) % 2 and not match["quote"]:
+                rest = rest.split(quote)[0]  # sh -c "conda install ..."
+        words = _words(rest, line)
+        if (found := _verb(words)) is None or (match["pip"] and found[0] != "install"):
+            continue
+        verb, others = found
+        end = match.end()
+        variables = {
+            m["name"]: m["value"].strip("\"'")
+            for m in re.finditer(facts().pasted.variables, before)
+        }
+        yield Typed(
+            client=_client(match), verb=verb, words=tuple(others), variables=variables, line=line
+        )
+
+
+def _client(match: re.Match[str]) -> Client | Literal["pip"]:
+    if match["pip"]:
+        return "pip"
+    word = (match["client"] or ("mamba" if "MAMBA_EXE" in match[0] else "conda")).lower()
+    return next(client for client in facts().clients if client == word)
+
+
+def _words(rest: str, line: str) -> list[str]:
+    """Take a command apart as a shell would, up to where the next one begins."""
+    if re.search(r"\b[A-Za-z]:\\", rest):
+        rest = rest.replace("\\", "\\\\")  # a path of Windows, not an escape
+    lexer = shlex.shlex(rest, posix=True, punctuation_chars=_OPERATORS)
+    lexer.whitespace_split = True
+    found: list[str] = []
+    try:
+        for word in lexer:
+            if (word and word[0] in _OPERATORS) or _REDIRECTED.match(word):
+                break
+            if found and re.match(r"[<>=!~]=?[\d.*]", word):
+                # shells take `pytorch >=2` for something else; it is clear what was meant
+                found[-1] += word
+                continue
+            found.append(word)
+    except ValueError as error:
+        raise refusal(f"a quote is not closed: {error}", line) from error
+    return found
+
+
+def _verb(words: list[str]) -> tuple[str, list[str]] | None:
+    """Return the verb and all other words; options may stand before it (``conda -v install``)."""
+    head = 0
+    while head < len(words) and words[head].startswith("-"):
+        head += 2 if facts().options.get(words[head]) else 1
+    for verb in VERBS:
+        parts = verb.split()
+        if words[head : head + len(parts)] == parts:
+            return verb, [*words[:head], *words[head + len(parts) :]]
+    return None

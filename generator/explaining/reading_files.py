@@ -10,8 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from generator.documents import read_bytes
 from generator.errors import SelectionError, UnreachableError, UnsafeArchiveError
-from generator.explaining.reading_text import decoded
-from generator.explaining.shell import EXAMPLE
+from generator.explaining.reading_text import decoded, refusal
 from generator.transport import HttpPolicy, open_session, read_body, typed
 from generator.urls import masked
 
@@ -93,5 +92,5 @@ def _fetched(url: str) -> str:
             next_step="download it, and give the file",
         ) from error
     if not answer.ok:
-        raise SelectionError(f"HTTP {answer.status_code}", where=masked(url), next_step=EXAMPLE)
+        raise refusal(f"HTTP {answer.status_code}", masked(url))
     return decoded(content)

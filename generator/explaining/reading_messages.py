@@ -9,12 +9,12 @@ from pathlib import Path
 
 from generator.errors import ArmtorchError, SelectionError
 from generator.explaining.facts import Client, facts
-from generator.explaining.reading_commands import read_command
+from generator.explaining.reading_commands import read_command, typed
 from generator.explaining.reading_files import Files
 from generator.explaining.reading_pip import PipRequest, read_pip
 from generator.explaining.reading_scripts import TOOLS
+from generator.explaining.reading_text import EXAMPLE
 from generator.explaining.request import Request, name_of, spec_of
-from generator.explaining.shell import EXAMPLE, typed
 
 #: channels that a client asks on its own: nobody typed those
 _OWN = ("conda-forge", "defaults")

@@ -8,8 +8,8 @@ from typing import Any
 from generator.documents import load_toml
 from generator.errors import SelectionError
 from generator.explaining.reading_pip import PipRequest
+from generator.explaining.reading_text import EXAMPLE, refusal
 from generator.explaining.request import Request, spec_of
-from generator.explaining.shell import EXAMPLE
 
 _OF_PYPI = "pixi add --pypi"
 
@@ -26,11 +26,7 @@ def read_manifest(content: str, *, where: str, subdir: str) -> list[Request | Pi
     manifest = tool.get("pixi", {}) if isinstance(tool, dict) else document
     workspace = manifest.get("workspace") or manifest.get("project")
     if not isinstance(workspace, dict) or "channels" not in workspace:
-        raise SelectionError(
-            "no manifest of pixi: it has no [workspace] with channels",
-            where=where,
-            next_step=EXAMPLE,
-        )
+        raise refusal("no manifest of pixi: it has no [workspace] with channels", where)
     features = _table(manifest, "feature")
     environments = _table(manifest, "environments")
     environments.setdefault("default", [])
@@ -41,7 +37,7 @@ def read_manifest(content: str, *, where: str, subdir: str) -> list[Request | Pi
         parts = [*([] if alone else [manifest]), *(_table(features, each) for each in names)]
         found += _environment(str(name), parts, workspace, subdir, alone=len(environments) == 1)
     if not found:
-        raise SelectionError("it asks for no package", where=where, next_step=EXAMPLE)
+        raise refusal("it asks for no package", where)
     return found
 
 

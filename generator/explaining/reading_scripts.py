@@ -9,11 +9,10 @@ from dataclasses import dataclass, replace
 
 from generator.errors import ArmtorchError
 from generator.explaining.facts import facts
-from generator.explaining.reading_commands import read_command
+from generator.explaining.reading_commands import Typed, read_command, typed
 from generator.explaining.reading_files import Files
 from generator.explaining.reading_pip import PipRequest
 from generator.explaining.request import Request, name_of
-from generator.explaining.shell import Typed, typed
 
 #: what conda tells people to update in its own messages
 TOOLS = frozenset({"conda", "mamba", "micromamba", "pixi", "conda-libmamba-solver"})

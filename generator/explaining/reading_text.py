@@ -9,9 +9,10 @@ import shlex
 from typing import Any
 
 from generator.documents import load_json
-from generator.errors import MalformedError
+from generator.errors import MalformedError, SelectionError
 from generator.explaining.facts import facts
 
+EXAMPLE = 'for example: armtorch explain "conda install pytorch torchvision -c pytorch"'
 #: byte order marks (Unicode 15, section 23.8); UTF-16's is a part of UTF-32's
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -30,6 +31,11 @@ _CONTINUED = re.compile(r"[ \t]*(?:\\|(?<=[ \t])[\^`])[ \t]*\n[ \t]*(?:>{1,2}[ \
 _QUOTED = re.compile(r"(?m)^(?:[ \t]{0,3}>[ \t]?)+(?=\S|$)")
 #: a command as Python writes a list
 _LISTS = re.compile(r"(?m)^.*?(?:[Cc]ommand|arguments|args)\W*?\s*(\[(?:'[^'\n]*'(?:, )?)+\])")
+
+
+def refusal(what: str, where: str) -> SelectionError:
+    """Return the error for a text that cannot be read, with an example of one that can."""
+    return SelectionError(what, where=where, next_step=EXAMPLE)
 
 
 def decoded(content: bytes) -> str:
