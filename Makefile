@@ -42,8 +42,13 @@ unexport $(filter PYTHON% PYTEST%,$(.VARIABLES))
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
+# what nobody knows would be passed over: `make channel PYTHONS=3.12` builds for other Pythons
+KNOWN := SUBDIR ACCELERATOR PYTHON TORCH BASE OUT SYSROOT VIRTUAL PYTHON3 CI
+UNKNOWN := $(filter-out $(KNOWN),$(foreach v,$(.VARIABLES),$(if $(findstring command line,$(origin $v)),$v)))
+$(if $(UNKNOWN),$(error $(UNKNOWN): no such setting; there are $(KNOWN)))
+
 channel: $(VENV)/.installed ## build a channel folder: SUBDIR= ACCELERATOR= PYTHON= TORCH= BASE= OUT= SYSROOT= VIRTUAL=
-	@$(BIN)/armtorch up --subdir '$(SUBDIR)' --accelerator '$(ACCELERATOR)' --python '$(PYTHON)' \
+	@$(BIN)/armtorch up --subdir '$(or $(SUBDIR),linux-aarch64)' --accelerator '$(or $(ACCELERATOR),cpu)' --python '$(PYTHON)' \
 	  $(if $(TORCH),--torch '$(TORCH)') $(if $(BASE),--base '$(BASE)') --out '$(or $(OUT),channel)' \
 	  $(if $(SYSROOT),--sysroot '$(SYSROOT)') $(foreach v,$(VIRTUAL),--virtual '$(v)')
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from difflib import get_close_matches
 from pathlib import Path
 
 import click
@@ -48,6 +49,19 @@ class _Commands(click.Group):
         ).command
         assert isinstance(command, click.Command)  # noqa: S101 - narrows the type
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; of a mistyped one say which it may have been."""
+        close = get_close_matches(args[0], _COMMANDS) if args else []
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            if not close:
+                raise
+            said = f"{error.message} Did you mean {' or '.join(close)}?"
+            raise click.UsageError(said, ctx) from error
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

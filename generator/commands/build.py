@@ -16,9 +16,9 @@ from generator.commands.options import (
     json_option,
     selection_options,
 )
-from generator.commands.tables import show_failures, show_packages, show_savings
+from generator.commands.tables import show_chosen, show_failures, show_packages, show_savings
 from generator.errors import BuildError
-from generator.printing import write, write_json
+from generator.printing import write_json
 from generator.stages.ci import cell_of
 from generator.stages.holding import build_verdicts, verdicts_text
 from generator.stages.packages import BuildOptions, build_variants, savings
@@ -93,11 +93,7 @@ def command(
     """
     chosen = chosen_variants(project, globs, job, skipped, **filters)
     if dry_run:
-        ids = [variant.id for variant in chosen]
-        if as_json:
-            write_json(ids)
-        else:
-            write("\n".join(ids))
+        show_chosen(chosen, project.narrator, as_json=as_json)
         return
     channel = LocalChannel(out)
     options = BuildOptions(

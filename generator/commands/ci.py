@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from generator import atomic
-from generator.commands.options import json_option
+from generator.commands.options import VirtualPackage, json_option
 from generator.naming import sonames
 from generator.printing import write, write_json
 from generator.provider.github import API, GitHub, write_outputs, write_summary
@@ -54,6 +54,7 @@ def command() -> None:
     "virtual_packages",
     multiple=True,
     envvar="ARMTORCH_VIRTUAL",
+    type=VirtualPackage(),
     metavar="NAME=VERSION",
     help="For --against-base: a virtual package instead of a common machine's.",
 )

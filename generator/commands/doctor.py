@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from generator.commands.options import json_option, reach_options
+from generator.commands.options import VirtualPackage, json_option, reach_options
 from generator.explaining import Checkup, to_json
 from generator.printing import write, write_json_text
 from generator.stages.explaining import Reach, check_machine
@@ -15,6 +15,7 @@ from generator.stages.project import Project
 @click.option(
     "--virtual",
     multiple=True,
+    type=VirtualPackage(),
     metavar="NAME=VERSION",
     help="Set a virtual package, for example __cuda=13.0; CONDA_OVERRIDE_CUDA does the same.",
 )

@@ -6,7 +6,13 @@ import sys
 
 import click
 
-from generator.commands.options import ManyValues, joined, json_option, reach_options
+from generator.commands.options import (
+    ManyValues,
+    VirtualPackage,
+    joined,
+    json_option,
+    reach_options,
+)
 from generator.errors import UnreachableError
 from generator.explaining import Answer, answer_lines, decoded, to_json
 from generator.model import PythonBuild
@@ -20,6 +26,7 @@ from generator.stages.explaining import ExplainOptions, Reach, explain_input
 @click.option(
     "--virtual",
     multiple=True,
+    type=VirtualPackage(),
     metavar="NAME=VERSION",
     help="Set a virtual package, for example __cuda=12.6 or __glibc=2.31; can be repeated.",
 )

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from generator.commands.options import ManyValues, joined, json_option
+from generator.commands.options import ManyValues, VirtualPackage, joined, json_option
 from generator.errors import SelectionError, SolveError
 from generator.matrix import CellView, MatrixView, matrix_json, matrix_view
 from generator.printing import Screen, write, write_json_text
@@ -34,6 +34,7 @@ from generator.stages.project import Project
     "--virtual",
     "virtual_packages",
     multiple=True,
+    type=VirtualPackage(),
     metavar="NAME=VERSION",
     help="A virtual package of the machine that is solved for, for example __glibc=2.28.",
 )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import click
 
@@ -17,6 +18,7 @@ from generator.stages.ci import job_variants
 from generator.stages.desk import Reach
 from generator.stages.project import Project
 
+_VIRTUAL: Final = re.compile(r"__[a-z][a-z0-9_]*=\S*")
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
@@ -38,6 +40,18 @@ class ManyValues(click.ParamType[tuple[Any, ...]]):
             return tuple(self._parse(part) for part in str(value).replace(",", " ").split())
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class VirtualPackage(click.ParamType[str]):
+    """A virtual package and its version, ``__cuda=13.0`` (CEP 30)."""
+
+    name = "virtual package"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the text; one without a name or ``=`` is a usage error."""
+        if not _VIRTUAL.fullmatch(value):
+            self.fail(f"{value!r} is no virtual package; write it like __cuda=13.0", param, ctx)
+        return str(value)
 
 
 def joined(_: click.Context, __: click.Parameter, value: tuple[tuple[Any, ...], ...]) -> Any:

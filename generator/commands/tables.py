@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
 from generator.building import BuildReport, Savings
 from generator.console import Narrator
-from generator.model import Held
-from generator.printing import Screen, write_error
+from generator.model import Held, Variant
+from generator.printing import Screen, write, write_error, write_json
 from generator.testing import PackageReport
 
 #: columns from which a whole sha256 fits beside the other columns
@@ -33,6 +33,20 @@ def held_as_json(held: Iterable[tuple[str, Held]]) -> list[dict[str, str]]:
         {"cell": cell, **{name: str(value or "") for name, value in asdict(row).items()}}
         for cell, row in held
     ]
+
+
+def show_chosen(chosen: Sequence[Variant], narrator: Narrator, *, as_json: bool) -> None:
+    """Print the ids of what would be built, and tell what is fetched for that at most."""
+    ids = [variant.id for variant in chosen]
+    wheels = {wheel.sha256: wheel.size for variant in chosen for wheel in variant.wheels}
+    if as_json:
+        write_json(ids)
+    else:
+        write("\n".join(ids))
+    narrator.say(
+        f"{len(ids)} packages of {len(wheels)} wheels, {megabytes(sum(wheels.values()))} to fetch "
+        "at most; nothing was fetched or built"
+    )
 
 
 def show_packages(report: BuildReport) -> None:

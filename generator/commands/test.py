@@ -13,6 +13,7 @@ from generator.building import file_name
 from generator.channel import LocalChannel
 from generator.commands.options import (
     ManyValues,
+    VirtualPackage,
     chosen_variants,
     job_options,
     joined,
@@ -51,6 +52,7 @@ from generator.stages.project import Project
     "--virtual",
     "virtual_packages",
     multiple=True,
+    type=VirtualPackage(),
     metavar="NAME=VERSION",
     help="A virtual package of the machine, for example __cuda=13.0.",
 )

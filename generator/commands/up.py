@@ -11,12 +11,14 @@ import click
 from generator.channel import LocalChannel
 from generator.commands.options import (
     ManyValues,
+    VirtualPackage,
     joined,
     json_option,
     selection,
     selection_options,
 )
 from generator.commands.tables import (
+    show_chosen,
     show_failures,
     show_packages,
     show_savings,
@@ -27,12 +29,12 @@ from generator.errors import BuildError, TestError
 from generator.printing import write, write_json
 from generator.stages.packages import BuildOptions, RunOptions, savings
 from generator.stages.project import Project
-from generator.stages.whole import UpResult, up
+from generator.stages.whole import UpResult, plan, up
 
 
 @click.command("up")
 @selection_options
-@click.option("--torch", metavar="VERSION", help="This torch, not the newest locked.")
+@click.option("--torch", metavar="VERSION", help="This torch or minor (2.10), not the newest.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -58,6 +60,7 @@ from generator.stages.whole import UpResult, up
     "--virtual",
     "virtual_packages",
     multiple=True,
+    type=VirtualPackage(),
     metavar="NAME=VERSION",
     help="A virtual package of the machine, for example __cuda=13.0.",
 )
@@ -65,6 +68,7 @@ from generator.stages.whole import UpResult, up
     "--jobs", type=click.IntRange(1), default=2, show_default=True, help="Variants at once."
 )
 @click.option("--level", type=click.IntRange(1, 22), help="zstd level instead of the feedstock's.")
+@click.option("--dry-run", is_flag=True, help="List what would be built and stop.")
 @click.option("--offline", is_flag=True, help="Ask no index for what the lock lacks.")
 @json_option
 @click.pass_obj
@@ -79,6 +83,7 @@ def command(
     virtual_packages: tuple[str, ...],
     jobs: int,
     level: int | None,
+    dry_run: bool,
     offline: bool,
     as_json: bool,
     **filters: Any,
@@ -94,14 +99,16 @@ def command(
     Examples:
       armtorch up
       armtorch up --subdir linux-aarch64 --accelerator cpu --python 3.11,3.12
-      armtorch up --subdir osx-arm64 --torch 2.15.0 --out /srv/channel
+      armtorch up --subdir osx-arm64 --torch 2.15 --out /srv/channel
+      armtorch up --accelerator cuda --dry-run
     """
     channel = LocalChannel(out)
+    found = plan(project, selection((), **filters), torch, offline=offline)
+    if dry_run:
+        show_chosen(found.chosen, project.narrator, as_json=as_json)
+        return
     result = up(
-        project,
-        wanted=selection((), **filters),
-        torch=torch,
-        offline=offline,
+        found,
         build=BuildOptions(channel=channel, jobs=jobs, level=level),
         run=RunOptions(
             channel=channel,

@@ -11,7 +11,7 @@ from generator.matrix.lines import (
     reference_wheel,
     wanted_pythons,
 )
-from generator.matrix.selection import Selection, has_torch, newest_lines, select
+from generator.matrix.selection import Selection, has_torch, newest_lines, select, torch_specifier
 from generator.matrix.variants import conda_version, variants
 from generator.matrix.view import (
     AbsentCell,
@@ -51,6 +51,7 @@ __all__ = [
     "newest_lines",
     "reference_wheel",
     "select",
+    "torch_specifier",
     "variants",
     "wanted_pythons",
 ]

@@ -8,12 +8,15 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Final
 
+from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from generator.errors import SelectionError
 from generator.model import Cell, PythonBuild, Variant
 
 _MUTEX: Final = "pytorch-mutex"
+#: torch's versions: 2.10.0; fewer name a minor
+_RELEASE_PARTS: Final = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,8 +99,25 @@ def _refuse_unknown(what: str, asked: Iterable[str], known: set[str]) -> None:
             )
 
 
+def torch_specifier(torch: str) -> str:
+    """Return the PEP 440 specifier of a torch that somebody names: 2.10 is any 2.10.
+
+    Raises:
+        SelectionError: it is not a version.
+
+    """
+    try:
+        version = Version(torch)
+    except InvalidVersion as error:
+        raise SelectionError(
+            "not a version of torch", where=torch, next_step="write it like 2.10.0"
+        ) from error
+    whole = len(version.release) >= _RELEASE_PARTS or version.is_prerelease
+    return f"=={version.public}" if whole else f"=={version.public}.*"
+
+
 def has_torch(cell: Cell, torch: str | None) -> bool:
-    """Whether a cell is of this torch (2.12 is 2.12.0); None stands for any.
+    """Whether a cell is of this torch; None stands for any, and 2.10 for any 2.10.
 
     Raises:
         SelectionError: it is not a version.
@@ -105,12 +125,7 @@ def has_torch(cell: Cell, torch: str | None) -> bool:
     """
     if torch is None:
         return True
-    try:
-        return Version(cell.torch) == Version(torch)
-    except InvalidVersion as error:
-        raise SelectionError(
-            "not a version of torch", where=torch, next_step="write it like 2.10.0"
-        ) from error
+    return SpecifierSet(torch_specifier(torch)).contains(cell.torch, prereleases=True)
 
 
 def newest_lines(

@@ -17,7 +17,7 @@ from generator.errors import AbsentError, ArmtorchError
 from generator.feedstock import Feedstock, Line, SubdirName, TrainPolicy
 from generator.feedstock import Selection as Wanted
 from generator.lock import write_lock
-from generator.matrix import Selection, has_torch, newest_lines
+from generator.matrix import Selection, has_torch, newest_lines, torch_specifier
 from generator.model import Cell, Lock
 from generator.model.cell import TrainName
 from generator.rendering import number_builds
@@ -148,7 +148,7 @@ def _narrowed(
     lines = [
         Line(
             name="asked",
-            torch=f"=={torch}",
+            torch=torch_specifier(torch),
             train=train,
             subdirs=(name,),
             accelerators=wishes,

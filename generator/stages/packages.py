@@ -20,7 +20,7 @@ from generator.channel import LocalChannel
 from generator.channel.serving import Served
 from generator.channel.stores import FolderStore
 from generator.datafiles import subdirs
-from generator.errors import AbsentError, MissingToolError
+from generator.errors import AbsentError, MissingToolError, SelectionError
 from generator.feedstock import Feedstock
 from generator.matrix import SHARED
 from generator.model import Subdir, Variant
@@ -37,6 +37,7 @@ from generator.testing import (
     run_package_tests,
     sysroot_glibc,
 )
+from generator.urls import local_path
 
 #: downloads at once: enough to fill a line, few enough for a mirror
 _DOWNLOADS = 4
@@ -119,6 +120,24 @@ class RunOptions:
     sysroot: Path | None = None
     #: without an emulator: refuse, or install and check contents only
     must_run: bool = True
+
+
+def refuse_no_channel(base: Sequence[str], own: LocalChannel) -> None:
+    """Raise SelectionError for a base channel that is a folder and no channel (CEP 26).
+
+    The channel that is built, ``own``, may be its own base, and is not there yet.
+    """
+    for name in base:
+        # as conda takes it: me/label/dev is a name
+        path = local_path(name) or (Path(name) if name.startswith((".", "/", "~")) else None)
+        if path is None or name == own.url:
+            continue
+        if not any(path.expanduser().glob("*/repodata.json*")):
+            raise SelectionError(
+                "it is no channel: no folder of a subdir there has a repodata.json",
+                where=f"--base {name}",
+                next_step="name a channel, conda-forge for example, its URL, or its folder",
+            )
 
 
 def run_tests(

@@ -20,6 +20,7 @@ from generator.stages.packages import (
     RunOptions,
     build_variants,
     labels,
+    refuse_no_channel,
     run_tests,
 )
 from generator.stages.project import Project, base_channels
@@ -49,23 +50,26 @@ class UpResult:
     findings: tuple[ArmtorchError, ...]
 
 
-def up(
-    project: Project,
-    *,
-    wanted: Selection,
-    torch: str | None,
-    build: BuildOptions,
-    run: RunOptions,
-    offline: bool = False,
-) -> UpResult:
-    """Build what the lock has, or what upstream has of what it lacks, and test it.
+@dataclass(frozen=True, kw_only=True)
+class UpPlan:
+    """What a run of the whole line builds, and from where."""
+
+    #: rendered; of the run's own where the committed lock lacks something
+    project: Project
+    chosen: tuple[Variant, ...]
+    #: what upstream did not answer, survived with what the lock knew
+    findings: tuple[ArmtorchError, ...]
+
+
+def plan(
+    project: Project, wanted: Selection, torch: str | None = None, *, offline: bool = False
+) -> UpPlan:
+    """Say what would be built of the lock, or of what upstream has and the lock lacks.
 
     Args:
         project: the feedstock.
         wanted: subdirs, accelerators and Pythons; the newest line of each is taken.
-        torch: this torch version instead of the lock's newest.
-        build: how to build.
-        run: how to test.
+        torch: this torch version or minor instead of the lock's newest.
         offline: go by the lock alone, and ask no index for what it lacks.
 
     Raises:
@@ -74,6 +78,18 @@ def up(
     """
     project, findings = ground(project, wanted, torch, offline=offline)
     chosen = _choose(project, wanted, torch)
+    return UpPlan(project=project, chosen=chosen, findings=findings)
+
+
+def up(planned: UpPlan, *, build: BuildOptions, run: RunOptions) -> UpResult:
+    """Build what was planned, and test it.
+
+    Raises:
+        ArmtorchError: any stage's error that leaves nothing to go on with.
+
+    """
+    refuse_no_channel(run.base, build.channel)
+    project, chosen = planned.project, planned.chosen
     report = build_variants(project, chosen, build)
     tests, verified, unverified = _verify(project, chosen, report, run)
     subdir = next((each.subdir for each in chosen if each.subdir != "noarch"), "")
@@ -85,7 +101,7 @@ def up(
         unverified=unverified,
         labels=labels(project.declared(), chosen),
         base=run.base or base_channels(project.declared(), subdir),
-        findings=findings,
+        findings=planned.findings,
     )
 
 

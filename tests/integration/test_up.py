@@ -16,7 +16,8 @@ from generator.stages.packages import BuildOptions, RunOptions
 from generator.stages.project import Project
 from generator.stages.rendering import render_feedstock
 from generator.stages.upstream import update_lock
-from generator.stages.whole import UpResult, up
+from generator.stages.whole import UpResult, plan, up
+from tests.command_line import armtorch
 from tests.integration.index_worlds import World, trio, world
 from tests.integration.test_recipe_builds import Built
 from tests.integration.updating import Heard
@@ -47,12 +48,9 @@ class Clone:
     def up(self, wanted: Selection = LINUX, torch: str | None = None, **more: bool) -> UpResult:
         channel = LocalChannel(self.upstream.folder / "channel")
         return up(
-            self.project,
-            wanted=wanted,
-            torch=torch,
+            plan(self.project, wanted, torch, **more),
             build=BuildOptions(channel=channel, jobs=1),
             run=RunOptions(channel=channel, base=(channel.url,), must_run=False),
-            **more,
         )
 
     def changed(self) -> str:
@@ -113,7 +111,7 @@ def test_a_cell_that_the_lock_lacks_is_looked_up_beside_it(clone: Clone, wanted:
     assert {name for name in clone.built() - names if name.startswith("pytorch-2.10.0-")}
 
 
-@pytest.mark.parametrize("torch", ["2.11.0", "2.11"])
+@pytest.mark.parametrize("torch", ["2.11.0", "2.11", "v2.11.0"])
 def test_a_torch_that_the_lock_lacks_is_looked_up(clone: Clone, torch: str) -> None:
     result = clone.up(torch=torch)
     assert {v.wheels[0].version for v in result.chosen if v.package == "pytorch"} == {"2.11.0"}
@@ -173,3 +171,51 @@ def test_the_channel_has_what_clients_ask_of_one(clone: Clone) -> None:
             assert record.get("purls") == purls, name
     records = json.loads((root / "linux-aarch64/run_exports.json").read_text())["packages.conda"]
     assert any(row["run_exports"] for row in records.values())
+
+
+def test_a_minor_is_the_newest_release_of_it(clone: Clone) -> None:
+    clone.upstream.put("pypi", *trio("2.10.1", "0.25.1", "2.10.1"))
+    clone.upstream.pages.forget()
+    assert {v.version for v in plan(clone.project, LINUX, "2.10").chosen if v.wheels} >= {"2.10.0"}
+    newest = plan(clone.project, LINUX, "2.10.1").chosen
+    assert {v.version for v in newest if v.package == "pytorch"} == {"2.10.1"}
+
+
+def test_a_folder_that_is_no_channel_is_refused_before_anything_is_fetched(
+    clone: Clone, tmp_path: Path
+) -> None:
+    channel = LocalChannel(clone.upstream.folder / "channel")
+    for base in (str(tmp_path / "nothing"), tmp_path.as_uri()):
+        run = RunOptions(channel=channel, base=(base,), must_run=False)
+        with pytest.raises(SelectionError, match="no channel"):
+            up(
+                plan(clone.project, LINUX),
+                build=BuildOptions(channel=channel, jobs=1),
+                run=run,
+            )
+    assert not clone.built()
+
+
+def test_what_would_be_built_is_listed_and_nothing_is_fetched(clone: Clone) -> None:
+    done = armtorch("up", "--subdir", "linux-aarch64", "--dry-run", cwd=clone.project.root)
+    assert done.returncode == 0
+    listed = done.stdout.split()
+    chosen = plan(clone.project, LINUX).chosen
+    assert listed == [variant.id for variant in chosen]
+    assert f"{len(listed)} packages of " in done.stderr
+    assert not list(clone.project.root.glob("**/*.whl"))
+    assert not clone.built()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["tset"], "Did you mean test?"),
+        (["up", "--virtual", "cuda=13.0"], "write it like __cuda=13.0"),
+        (["test", "--virtual", "__cuda"], "write it like __cuda=13.0"),
+    ],
+)
+def test_what_is_mistyped_is_said_at_once(words: list[str], said: str, tmp_path: Path) -> None:
+    done = armtorch(*words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert said in done.stderr
