@@ -52,6 +52,8 @@ class Computer:
     musl: bool = False
     #: ARMv8.1's atomic instructions; None where that is unknown
     lse: bool | None = None
+    #: the folder of LD_LIBRARY_PATH that has another installation's libtorch; "" for none
+    shadowed: str = ""
 
     @property
     def subdir(self) -> str:
@@ -177,7 +179,21 @@ def look(root: Path, environment: Mapping[str, str], system: System | None) -> C
         l4t=l4t,
         jetpack=row.jetpack if row else "",
         lse=_lse(root),
+        shadowed=_shadowing(environment) if system is not None else "",
     )
+
+
+def _shadowing(environment: Mapping[str, str]) -> str:
+    """Return the folder of LD_LIBRARY_PATH whose libtorch is loaded before the environment's own.
+
+    Upstream's libraries have a RUNPATH, which the loader looks at after that (ld.so(8)).
+    """
+    own = environment.get("CONDA_PREFIX", "")
+    for folder in environment.get("LD_LIBRARY_PATH", "").split(":"):
+        others = folder and not (own and Path(folder).is_relative_to(own))
+        if others and (Path(folder) / "libc10.so").exists():
+            return folder
+    return ""
 
 
 def _processor(environment: Mapping[str, str]) -> str:

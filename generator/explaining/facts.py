@@ -144,6 +144,7 @@ class When(_Row):
     l4t: str | None = None
     libc: Literal["musl"] | None = None
     hardware: str | None = None
+    shadowed: bool = False
 
 
 class Warn(_Row):

@@ -101,7 +101,7 @@ def _holds(warning: Warn, machine: Machine, computer: Computer | None) -> bool |
     when = warning.when
     if when.subdir != machine.subdir:
         return None
-    if computer is None and (when.board or when.l4t or when.hardware or when.libc):
+    if computer is None and (when.board or when.l4t or when.hardware or when.libc or when.shadowed):
         return None
     if computer is not None:
         checks = (
@@ -109,6 +109,7 @@ def _holds(warning: Warn, machine: Machine, computer: Computer | None) -> bool |
             when.l4t is None or computer.l4t.split(".")[0] == when.l4t,
             when.libc is None or computer.musl,
             when.hardware is None or computer.hardware == when.hardware,
+            not when.shadowed or bool(computer.shadowed),
         )
         if not all(checks):
             return None

@@ -104,6 +104,29 @@ def test_doctor_on(name, cell, words, warnings, cached, recorded_alias, tmp_path
         assert words in found.command
 
 
+def test_doctor_sees_a_libtorch_that_is_loaded_first(cached, recorded_alias, tmp_path):
+    """A module of an HPC site that puts its own libtorch on LD_LIBRARY_PATH."""
+    tree = computers.write("graviton", tmp_path)
+    module, own = tmp_path / "module/lib", tmp_path / "env/lib"
+    for folder in (module, own):
+        folder.mkdir(parents=True)
+        (folder / "libc10.so").touch()
+    for path, warnings in (
+        (f"/nowhere:{module}", ["shadowed"]),
+        (f"{tmp_path}:{own}", []),
+        ("", []),
+    ):
+        environment = {
+            **tree.environment,
+            "LD_LIBRARY_PATH": path,
+            "CONDA_PREFIX": str(own.parent),
+        }
+        reach = Reach(alias=recorded_alias, root=tree.root, system=tree.system)
+        found = check_machine(replace(cached, environment=environment), reach)
+        assert [each.id for each in found.warnings] == warnings
+        assert found.cell == "2.10/linux-aarch64/cpu", "it is not the package's fault"
+
+
 def test_doctor_reads_the_board_jetpack_and_glibc(cached, recorded_alias, tmp_path):
     tree = computers.write("jetson-orin-jetpack-6", tmp_path)
     computer = check_machine(cached, Reach(alias=recorded_alias, root=tree.root)).computer
