@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from generator.explaining.computer import overrides
@@ -25,18 +26,6 @@ from generator.explaining.request import Request, spec_of
 _ENVIRONMENT = "environment.yml"
 
 
-@dataclass
-class _Words:
-    """What the options of a command line said."""
-
-    specs: list[str] = field(default_factory=list)
-    channels: list[str] = field(default_factory=list)
-    target: tuple[str, ...] = ()
-    files: list[str] = field(default_factory=list)
-    subdir: str | None = None
-    flags: set[str] = field(default_factory=set)
-
-
 def read_command(typed: Typed, *, files: Files) -> list[Request | PipRequest]:
     """Read a command, and the files that it names; pip's part of it comes second.
 
@@ -50,31 +39,33 @@ def read_command(typed: Typed, *, files: Files) -> list[Request | PipRequest]:
     if typed.client == "pip":
         wheels = read_pip(typed.words, tool="pip install", files=files)
         return [wheels] if wheels is not None else []
-    found = _options(typed, files)
-    if "pypi" in found.flags:
+    said = _said(typed, files)
+    if "pypi" in said:
         wheels = _of_pypi(typed, files)
         return [wheels] if wheels is not None else []
     default = facts().clients[typed.client]
-    if typed.verb.startswith("env") and not found.files:
-        found.files.append(_ENVIRONMENT)
+    if typed.verb.startswith("env") and not said["file"]:
+        said["file"].append(_ENVIRONMENT)
+    channels = [part for value in said["channel"] for part in value.split(",") if part]
+    subdir = ("", *said["subdir"])[-1] or typed.variables.get("CONDA_SUBDIR")
     request = Request(
         client=typed.client,
         verb=typed.verb
         if typed.client == "pixi"
         else re.sub("up(date|grade)$", "install", typed.verb),
-        specs=tuple(dict.fromkeys(spec_of(word) for word in found.specs)),
-        channels=tuple(name for name in dict.fromkeys(found.channels) if name != "nodefaults"),
-        defaults=() if "override" in found.flags else default.default_channels,
-        override="override" in found.flags,
-        shuts_out="nodefaults" in found.channels,
-        strict=(default.strict or "strict" in found.flags) and "flexible" not in found.flags,
-        subdir=found.subdir or typed.variables.get("CONDA_SUBDIR"),
-        typed_subdir=bool(found.subdir or typed.variables.get("CONDA_SUBDIR")),
-        target=found.target,
+        specs=tuple(dict.fromkeys(spec_of(word) for word in said["spec"])),
+        channels=tuple(name for name in dict.fromkeys(channels) if name != "nodefaults"),
+        defaults=() if "override" in said else default.default_channels,
+        override="override" in said,
+        shuts_out="nodefaults" in channels,
+        strict=(default.strict or "strict" in said) and "flexible" not in said,
+        subdir=subdir,
+        typed_subdir=bool(subdir),
+        target=tuple(said["target"]),
         overrides=overrides(typed.variables),
     )
     pip = None
-    for name in found.files:
+    for name in said["file"]:
         request, more = _with_file(request, name, typed.verb, files)
         pip = more or pip
     steps: list[Request | PipRequest] = [request] if request.specs else []
@@ -119,19 +110,20 @@ def _of_pypi(typed: Typed, files: Files) -> PipRequest | None:
     return read_pip(kept, tool="pixi add --pypi", files=files)
 
 
-def _options(typed: Typed, files: Files) -> _Words:
-    known, found = facts(), _Words()
+def _said(typed: Typed, files: Files) -> dict[str, list[str]]:
+    """Return what the words of a command say, by kind; a flag's kind is what it means."""
+    known, found = facts(), defaultdict[str, list[str]](list)
     rest = [files.expanded(word) for word in typed.words]
     client = next(each for each in known.clients if each == typed.client)
     meanings = known.options | known.options_of.get(client, {})
     while rest:
         word = rest.pop(0)
-        if not word.startswith("-"):
-            found.specs.append(word)
-            continue
         option, joined, value = word.partition("=")
+        if not word.startswith("-"):
+            found["spec"].append(word)
+            continue
         if option in known.flags:
-            found.flags.add(known.flags[option])
+            found[known.flags[option]].append("")
             continue
         if not word.startswith("--") and len(word) > 2:
             option, joined, value = _bundle(word, meanings)  # -cpytorch, -yp /x
@@ -141,7 +133,12 @@ def _options(typed: Typed, files: Files) -> _Words:
             if not rest:
                 raise refusal(f"{option} takes a value", typed.line)
             value = rest.pop(0)
-        _note(found, option, meaning, value)
+        if meaning == "priority":
+            found["strict" if value == "strict" else "flexible"].append("")
+        elif meaning in {"name", "prefix"}:
+            found["target"] = ["-n" if meaning == "name" else "-p", value]
+        else:
+            found[meaning].append(value)
     return found
 
 
@@ -152,21 +149,6 @@ def _bundle(word: str, meanings: Mapping[str, str]) -> tuple[str, str, str]:
             value = word[place:].removeprefix("=")
             return f"-{letter}", "=" if value else "", value
     return word, "", ""
-
-
-def _note(found: _Words, option: str, meaning: str, value: str) -> None:
-    if meaning == "channel":
-        found.channels += [part for part in value.split(",") if part]
-    elif meaning in {"name", "prefix"}:
-        found.target = ("-n" if meaning == "name" else "-p", value)
-    elif meaning == "file":
-        found.files.append(value)
-    elif meaning == "subdir":
-        found.subdir = value
-    elif meaning == "priority":
-        found.flags.add("strict" if value == "strict" else "flexible")
-    elif option == "--default-channel":
-        found.channels.append(value)
 
 
 #: verbs that ask for packages; the longest first

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 from packaging.requirements import InvalidRequirement, Requirement
 
@@ -40,26 +40,21 @@ class PipRequest:
         return " ".join([head, *words, *options])
 
 
-@dataclass
-class _Found:
-    requirements: list[str] = field(default_factory=list)
-    index: str = ""
-    extra: list[str] = field(default_factory=list)
-    unread: list[str] = field(default_factory=list)
-
-
 def read_pip(words: Sequence[str], *, tool: str, files: Files) -> PipRequest | None:
     """Read the words behind ``pip install``; None where they ask for nothing."""
-    found = _Found()
-    _read(words, found, files)
-    if not found.requirements and not found.unread:
+    parts = list(_parts(words, files))
+
+    def said(kind: str) -> tuple[str, ...]:
+        return tuple(value for each, value in parts if each == kind)
+
+    if not said("requirement") and not said("unread"):
         return None
     return PipRequest(
         tool=tool,
-        requirements=tuple(dict.fromkeys(found.requirements)),
-        index=found.index,
-        extra=tuple(found.extra),
-        unread=tuple(found.unread),
+        requirements=tuple(dict.fromkeys(said("requirement"))),
+        index=("", *said("index"))[-1],
+        extra=said("extra"),
+        unread=said("unread"),
     )
 
 
@@ -79,42 +74,32 @@ def _words(lines: Iterable[str]) -> Iterator[str]:
             yield text
 
 
-def _read(words: Sequence[str], found: _Found, files: Files) -> None:
+def _parts(
+    words: Iterable[str], files: Files, above: frozenset[str] = frozenset()
+) -> Iterator[tuple[str, str]]:
+    """Yield what each word says, and its kind: requirement, index, extra, unread or other."""
     rest = [files.expanded(word) for word in words]
     while rest:
         word = rest.pop(0)
+        if not word.startswith("-"):
+            text = re.sub(r"\s+", " ", word.strip())
+            yield ("requirement", text) if _is_requirement(word) else ("unread", word)
+            continue
         option, joined, value = word.partition("=")
-        if word.startswith("-"):
-            if not word.startswith("--") and len(word) > 2:
-                option, joined, value = word[:2], "=", word[2:].lstrip("=")
-            meaning = facts().pip_options.get(option)
-            if meaning is None:
+        if not word.startswith("--") and len(word) > 2:
+            option, joined, value = word[:2], "=", word[2:].lstrip("=")
+        if (meaning := facts().pip_options.get(option)) is None:
+            continue
+        value = value if joined else (rest.pop(0) if rest else "")
+        if meaning != "file":
+            yield meaning, value
+        elif value not in above:  # a file may name itself
+            try:
+                lines = files.content(value).splitlines()
+            except ArmtorchError:
+                yield "unread", value
                 continue
-            value = value if joined else (rest.pop(0) if rest else "")
-            _note(meaning, value, found, files)
-        elif _is_requirement(word):
-            found.requirements.append(re.sub(r"\s+", " ", word.strip()))
-        else:
-            found.unread.append(word)
-
-
-def _note(meaning: str, value: str, found: _Found, files: Files) -> None:
-    if meaning == "index":
-        found.index = value
-    elif meaning == "extra":
-        found.extra.append(value)
-    elif meaning == "unread":
-        found.unread.append(value)
-    elif meaning == "file":
-        try:
-            lines = files.content(value).splitlines()
-        except ArmtorchError:
-            found.unread.append(value)
-            return
-        # a file that names itself ends when its depth does
-        if len(found.requirements) < 10_000 and value not in found.unread:
-            inner = replace(files, variables=files.variables)
-            _read([w for w in _words(lines) if w != value], found, inner)
+            yield from _parts(_words(lines), files, above | {value})
 
 
 def _is_requirement(word: str) -> bool:
