@@ -147,13 +147,14 @@ class Channels:
     def _denied(self, name: str, url: str) -> str:
         """Return why the person's configuration does not let a channel be asked (conda's lists)."""
         condarc = self._access.condarc
-        listed = {part.rstrip("/") for each in condarc.denied for part in (each, *self.urls(each))}
-        if name in listed or url.rstrip("/") in listed:
+
+        def among(names: Iterable[str]) -> bool:
+            known = {part.rstrip("/") for each in names for part in (each, *self.urls(each))}
+            return name in known or url.rstrip("/") in known
+
+        if among(condarc.denied):
             return "denylist_channels of the .condarc has it"
-        allowed = {
-            part.rstrip("/") for each in condarc.allowed for part in (each, *self.urls(each))
-        }
-        if allowed and name not in allowed and url.rstrip("/") not in allowed:
+        if condarc.allowed and not among(condarc.allowed):
             return "it is not among allowlist_channels of the .condarc"
         return ""
 
@@ -188,12 +189,11 @@ class Channels:
             asked = (_asked(gateway, source.url, [subdir], name) for subdir in subdirs)
             return await asyncio.gather(*asked, return_exceptions=True)
 
-        found = []
-        for answer in asyncio.run(ask()):
+        answers = asyncio.run(ask())
+        for answer in answers:
             if isinstance(answer, BaseException) and not isinstance(answer, GatewayError):
                 raise answer
-            found.append(() if isinstance(answer, BaseException) else tuple(_flat(answer)))
-        return found
+        return [() if isinstance(a, BaseException) else tuple(_flat(a)) for a in answers]
 
     def _open(self, name: str, url: str, subdir: str) -> Source:
         note = self._access.cache / f"answered-{hashlib.sha256(url.encode()).hexdigest()[:16]}"

@@ -160,9 +160,11 @@ def look(root: Path, environment: Mapping[str, str], system: System | None) -> C
     board = _text(root / "proc/device-tree/model").strip("\0 \n")
     detected = system.virtual_packages if system else common_virtual_packages(userland)
     found = {text.partition("=")[0]: text for text in detected}
-    if system is None and (glibc := _glibc(root)):
+    glibc = _glibc(root)
+    musl = not glibc and any(root.glob("lib/ld-musl-*.so.1"))
+    if system is None and glibc:
         found["__glibc"] = f"__glibc={glibc}"
-    if system is None and not _glibc(root) and _musl(root):
+    if system is None and musl:
         found.pop("__glibc", None)
     conda, conda_from = _conda(root, environment)
     row = next((r for r in jetpacks() if l4t == r.l4t or l4t.startswith(f"{r.l4t}.")), None)
@@ -173,7 +175,7 @@ def look(root: Path, environment: Mapping[str, str], system: System | None) -> C
         userland=userland,
         conda=conda,
         conda_from=conda_from,
-        musl=not _glibc(root) and _musl(root),
+        musl=musl,
         virtual_packages=tuple(found.values()),
         board=board,
         l4t=l4t,
@@ -253,10 +255,6 @@ def _glibc(root: Path) -> str:
     return ""
 
 
-def _musl(root: Path) -> bool:
-    return any(root.glob("lib/ld-musl-*.so.1"))
-
-
 def _conda(root: Path, environment: Mapping[str, str]) -> tuple[str, str]:
     """Return the subdir of conda's own Python and the channel that conda itself is from.
 
@@ -270,20 +268,20 @@ def _conda(root: Path, environment: Mapping[str, str]) -> tuple[str, str]:
     subdir = channel = ""
     for folder in folders:
         below = root / str(folder).lstrip("/\\") if root != Path("/") else folder
-        for pattern in ("conda-[0-9]*.json", "python-[0-9]*.json"):
-            for path in sorted((below / "conda-meta").glob(pattern)):
-                try:
-                    record = load_json(read_bytes(path, limits().json.bytes), str(path))
-                except (OSError, MalformedError):
-                    continue
-                if not isinstance(record, dict):
-                    continue
-                if pattern.startswith("python") and isinstance(record.get("subdir"), str):
-                    subdir = subdir or record["subdir"]
+        meta = below / "conda-meta"
+        for path in sorted(meta.glob("conda-[0-9]*.json")) + sorted(
+            meta.glob("python-[0-9]*.json")
+        ):
+            try:
+                record = load_json(read_bytes(path, limits().json.bytes), str(path))
+            except (OSError, MalformedError):
+                continue
+            if isinstance(record, dict):
+                if path.name.startswith("python"):
+                    subdir = subdir or str(record.get("subdir") or "")
                 channel = channel or str(record.get("channel") or "")
-    if not channel:
-        return subdir, ""
-    return subdir, "defaults" if re.search(r"pkgs/|^defaults", channel) else "conda-forge"
+    known = "defaults" if re.search(r"pkgs/|^defaults", channel) else "conda-forge"
+    return subdir, known if channel else ""
 
 
 def _text(path: Path) -> str:

@@ -116,14 +116,18 @@ class Search:
         base = [Wish(kind="name", name="", spec=spec, of="") for spec in hard]
         names = [wish for wish in wanted if wish.kind == "name" and self._there(wish.name, room)]
         kept = self._kept(base, names, room)
-        swaps = {w.name: self._instead(w, room) for w in wanted if w.kind == "name"}
-        swaps = {name: new for name, new in swaps.items() if new and name not in _names(kept)}
+        # what stands for a package that cannot be had: the same on the CPU
+        gone = {w.name for w in wanted if w.kind == "name"} - _names(kept)
+        swaps = {k: v for k, v in facts().cpu_instead.items() if k in gone and self._there(v, room)}
         stand_ins = [_renamed(w, swaps) for w in wanted if w.kind == "name" and w.name in swaps]
         kept = self._kept(kept, stand_ins, room)
         if not _worth(wanted, kept):
             return []
         rest = [_renamed(wish, swaps) for wish in wanted if wish.kind != "name"]
-        rest = [w for w in rest if w.name in _names(kept) or self._switches(w, room)]
+        left = _names(kept)
+        rest = [
+            w for w in rest if w.name in left or (w.kind == "switch" and self._there(w.name, room))
+        ]
         kept = self._kept(kept, [wish for wish in first if wish in rest], room)
         python = [wish for wish in rest if wish.kind == "python" and wish not in first]
         kept = self._kept(kept, python, room)
@@ -131,9 +135,6 @@ class Search:
             kept = self._nearest(kept, lost[0], room)
         rest = [wish for wish in rest if wish.kind != "python" and wish not in first]
         return self._kept(kept, rest, room)[len(base) :]
-
-    def _switches(self, wish: Wish, room: Request) -> bool:
-        return wish.kind == "switch" and self._there(wish.name, room)
 
     def _kept(self, kept: list[Wish], more: list[Wish], room: Request) -> list[Wish]:
         """Return ``kept`` and as many of ``more`` as go with it, the first ones first."""
@@ -155,11 +156,6 @@ class Search:
             if self._goes([*kept, wish], room):
                 return [*kept, wish]
         return kept
-
-    def _instead(self, gone: Wish, room: Request) -> str:
-        """Return what stands for a package that cannot be had: the same on the CPU; "" for none."""
-        other = facts().cpu_instead.get(gone.name, "")
-        return other if other and self._there(other, room) else ""
 
     def _there(self, name: str, room: Request) -> bool:
         """Whether a name is on some channel: without that a solve is not worth its time."""
