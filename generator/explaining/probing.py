@@ -264,8 +264,9 @@ def _asked_in_all(specs: Sequence[str]) -> frozenset[str]:
 
 
 def spec_name(spec: str) -> str:
-    """Return the name of a package that a spec is about."""
-    return str(MatchSpec(spec.rpartition("::")[2]).name.normalized)
+    """Return the name of a package that a spec is about; "" for what is no package."""
+    read = readable(spec.rpartition("::")[2])
+    return str(read.name.normalized) if read is not None else ""
 
 
 def readable(spec: str) -> MatchSpec | None:
