@@ -18,6 +18,7 @@ from typing import BinaryIO, Final
 import opendal
 from opendal import exceptions
 from opendal.layers import RetryLayer, TimeoutLayer
+from opendal.types import Metadata
 from rattler.exceptions import CacheDirError, IoError
 from rattler.index import S3Credentials, index_s3
 
@@ -158,9 +159,28 @@ class S3Store:
         """Return a file's bytes, None where there is none."""
         with self._explained(path):
             try:
-                return bytes(self._operator.read(path))
+                return self._whole(path, self._operator.stat(path))
             except exceptions.NotFound:
                 return None
+
+    def _whole(self, path: str, known: Metadata) -> bytes:
+        """Read a file in the time of an answer and of its bytes at the slowest speed.
+
+        A layer's timeout is for one read, which a byte now and then keeps going for ever.
+        """
+        wait = limits().wait
+        size = min(known.content_length, limits().json.bytes)
+
+        async def read() -> bytes:
+            async with asyncio.timeout(wait.answer + size / wait.slowest):
+                operator = self._operator.to_async_operator()
+                return bytes(await operator.read(path, if_match=known.etag))
+
+        try:
+            return asyncio.run(read())
+        except TimeoutError as error:
+            msg = "the answer did not come whole within its time"
+            raise TimeoutError(msg) from error
 
     @contextmanager
     def open(self, path: str) -> Iterator[BinaryIO]:
@@ -173,8 +193,9 @@ class S3Store:
         for _ in range(_TRIES):
             with self._explained(path):
                 try:
-                    version = self._operator.stat(path).etag
-                    content = bytes(self._operator.read(path, if_match=version or ""))
+                    known = self._operator.stat(path)
+                    version = known.etag
+                    content = self._whole(path, known)
                 except exceptions.NotFound:
                     version, content = None, None
                 except exceptions.ConditionNotMatch:

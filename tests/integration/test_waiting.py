@@ -17,6 +17,7 @@ from generator.channel.destinations import parse_destination
 from generator.channel.hosted import HostedTarget
 from generator.channel.repodata import read_records
 from generator.channel.retrying import Retries
+from generator.channel.s3 import S3Access, S3Store
 from generator.channel.stores import Outgoing
 from generator.console import Silent
 from generator.datafiles import subdirs
@@ -79,6 +80,7 @@ def _impatient(monkeypatch):
         "transport.gateway",
         "upstream.session",
         "channel.hosted",
+        "channel.s3",
         "documents.json_text",
     ):
         monkeypatch.setattr(f"generator.{place}.limits", lambda: short)
@@ -154,6 +156,14 @@ def test_the_records_of_a_host_end(trap):
     within(HOST + 2 * ANSWER, target.records)
 
 
+def test_the_packages_of_a_bucket_end(trap):
+    within(9 * ANSWER, bucket(trap).packages)
+
+
+def test_a_file_of_a_bucket_ends(trap):
+    within(9 * ANSWER, lambda: bucket(trap).change("noarch/repodata.json", lambda _: b"{}"))
+
+
 def test_the_exports_of_a_base_end(trap):
     def read() -> None:
         found = base_exports._read(f"{trap}/x.conda", 1 << 20)
@@ -174,6 +184,16 @@ def test_explain_says_how_a_channel_failed(trap, tmp_path):
     (source,) = channels.open([f"{trap}/base"], "linux-aarch64")
     assert not source.usable
     assert time.monotonic() - started < HOST + 4 * ANSWER + SLACK
+
+
+@pytest.mark.parametrize("name", ["silence", "a drip of headers"])
+def test_an_upload_to_a_bucket_ends(name, forged_package):
+    with tarpit(TRAPS[name]) as url:
+        within(
+            9 * ANSWER,
+            lambda: bucket(url).put(forged_package, replace=False, advance=lambda _: None),
+            UnreachableError,
+        )
 
 
 @pytest.mark.parametrize(
@@ -263,6 +283,11 @@ def test_a_note_of_a_verified_wheel_that_is_no_note_is_none(tmp_path):
         )[wheel.sha256]
         Path(f"{place}.verified").write_bytes(note)
     assert place.read_bytes() == source.read_bytes()
+
+
+def bucket(url: str) -> S3Store:
+    access = S3Access(endpoint=url, region="x", access_key_id="x", secret_access_key=url)
+    return S3Store("me", "channel", access)
 
 
 def _policy():
