@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -24,6 +25,11 @@ class Cost:
         return {name: round(value, 2) for name, value in asdict(self).items()}
 
 
+def peak_mib(used: resource.struct_rusage) -> float:
+    """Return the most memory that was in use: kernels count it in bytes (macOS) or KiB."""
+    return used.ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+
+
 def run_module(module: str, *arguments: str) -> tuple[Cost, Any]:
     """Run ``python -m module arguments`` and return its cost and the JSON it prints."""
     started = time.monotonic()
@@ -41,6 +47,6 @@ def run_module(module: str, *arguments: str) -> tuple[Cost, Any]:
     cost = Cost(
         wall_seconds=time.monotonic() - started,
         cpu_seconds=used.ru_utime + used.ru_stime,
-        peak_mib=used.ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10),
+        peak_mib=peak_mib(used),
     )
     return cost, json.loads(output) if output.strip() else None
