@@ -9,14 +9,14 @@ from click.testing import CliRunner
 
 from generator.commands import cli
 from generator.errors import SolveError
+from tests.own_feedstock import DECLARED
 
 pytestmark = [pytest.mark.e2e]
 
 
 def test_debians_openblas_lacks_what_the_table_says(base):
     """The row of libopenblas.so.0 keeps the bundled copy for the sake of this one symbol."""
-    arguments = ["ci", "exports", "--base", base.url, "--spec", "libopenblas", "--json"]
-    done = CliRunner().invoke(cli, arguments, catch_exceptions=False)
+    done = exports(base, "libopenblas", "--json", catch_exceptions=False)
     found = json.loads(done.stdout)
     assert found["kept"]
     assert len(found["needed"]) == 99
@@ -24,5 +24,9 @@ def test_debians_openblas_lacks_what_the_table_says(base):
 
 
 def test_a_base_without_the_package_is_no_solution(base):
-    done = CliRunner().invoke(cli, ["ci", "exports", "--base", base.url, "--spec", "libnothing"])
-    assert isinstance(done.exception, SolveError)
+    assert isinstance(exports(base, "libnothing").exception, SolveError)
+
+
+def exports(base, spec, *more, **settings):
+    own = ["--feedstock", str(DECLARED), "ci", "exports", "--base", base.url, "--spec", spec]
+    return CliRunner().invoke(cli, [*own, *more], **settings)
