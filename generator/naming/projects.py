@@ -46,9 +46,13 @@ class Unstated:
     #: PEP 440 specifiers of the project's version and of Python's minor; empty: all of them
     versions: str = ""
     pythons: str = ""
+    #: subdirs that are better off without: their base channel has no such package
+    not_on: tuple[str, ...] = ()
 
-    def holds(self, version: str, python: PythonBuild | None) -> bool:
+    def holds(self, version: str, python: PythonBuild | None, subdir: str) -> bool:
         """Whether a release needs it on a Python; without a Python, whether every Python does."""
+        if subdir in self.not_on:
+            return False
         if version not in SpecifierSet(self.versions, prereleases=True):
             return False
         return not self.pythons or (

@@ -114,6 +114,12 @@ def test_torch_2100_on_arm_needs_nothing_of_cuda() -> None:
     ]
 
 
+def test_torch_asks_for_no_numpy_where_the_base_channel_has_none() -> None:
+    windows = subdirs()["win-arm64"]
+    assert "numpy" not in specs(T2100, "3.12", subdir=windows)
+    assert "setuptools" in specs(T2100, "3.12", subdir=windows)
+
+
 def test_what_metadata_does_not_state_comes_from_the_projects_row() -> None:
     """torch.utils.cpp_extension imports setuptools; METADATA of 2.10 asks for it from 3.12 on."""
     for python in ("3.11", "3.12"):
