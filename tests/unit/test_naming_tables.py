@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
@@ -249,8 +250,8 @@ def _library(content, name):
             "version specifier",
         ),
         (
-            lambda c: c["needs"][0]["libraries"].append("libnope.so"),
-            "no package provides libnope.so",
+            lambda c: c["needs"][0]["libraries"].append("libtorch.so"),
+            "no package provides libtorch.so",
         ),
         (lambda c: c["needs"][0].update(subdir="linux-arm64"), "unknown subdir"),
         (lambda c: c.update(format=2), "format"),
@@ -260,6 +261,25 @@ def test_a_broken_row_is_named(tmp_path, monkeypatch, change, message) -> None:
     subdirs()
     with pytest.raises(DataError, match=message):
         _reload(tmp_path, monkeypatch, change)
+
+
+def test_a_library_that_no_row_knows_is_left_to_the_audit(tmp_path, monkeypatch) -> None:
+    def change(content: dict[str, Any]) -> None:
+        content["needs"][0]["libraries"].append("libnope.so")
+
+    _reload(tmp_path, monkeypatch, change)
+
+
+def test_every_need_of_the_committed_table_has_its_row() -> None:
+    content = YAML(typ="safe").load((DATA / "sonames.yaml").read_text(encoding="utf-8"))
+    known = {
+        (row["name"], subdir)
+        for row in content["libraries"]
+        for subdir in row["subdirs"]
+        if "spec" in row
+    }
+    for need in content["needs"]:
+        assert {(name, need["subdir"]) for name in need["libraries"]} <= known, need
 
 
 def test_the_committed_table_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
