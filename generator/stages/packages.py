@@ -97,8 +97,9 @@ def build_variants(
         }
         Served(store=FolderStore(channel), fresh=fresh).index()
         rows |= {row.id: row for row in report.rows}
-    # what a label's packages need beside them is the channel's own, and it may have come by itself
-    Served(store=FolderStore(options.channel)).index()
+    if "" not in labels(feedstock, chosen):
+        # what a label's packages need beside them is the channel's own, and may have come by itself
+        Served(store=FolderStore(options.channel)).index()
     return BuildReport(tuple(rows[variant.id] for variant in chosen))
 
 
