@@ -20,7 +20,7 @@ from typing import IO, Any, cast
 from benchmarks.past_index import PastIndex
 from generator.model import Cell, Wheel
 from generator.rendering import templates
-from generator.rendering.tree import SCRIPTS
+from generator.rendering.unpacking import SCRIPTS
 from generator.stages.project import Project
 from generator.upstream import FactsCache
 from generator.upstream.archive import parse_record
@@ -29,7 +29,7 @@ from generator.upstream.remote_bytes import TAIL, RangedFile
 
 @cache
 def _recipe_script() -> ModuleType:
-    """Load build.py with the modules that lie beside it in a recipe, which it imports by name."""
+    """Load build.py with the modules that lie beside it, which it imports by name."""
     with tempfile.TemporaryDirectory() as folder:
         for name in SCRIPTS:
             Path(folder, name).write_bytes(templates.read(name))

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from generator.model import Lock
 from generator.rendering import RenderedTree, number_builds, render, write_tree
+from generator.rendering.unpacking import SCRIPTS
 from tests.locks import Shelf, cpu_cell, cuda_cell, feedstock, osx_cell
 
 FOLDER = Path(__file__).with_name("golden")
 #: files that are the same bytes as in templates/, so that a golden copy would say nothing
-COPIED = ("build.py", "read_wheel.py", "equivalence.py", "smoke.py", "LICENSE")
+COPIED = (*SCRIPTS, "smoke.py", "LICENSE")
 
 
 def golden_lock() -> Lock:

@@ -35,6 +35,7 @@ MORE = {
     "torch/include/c10/macros/Macros.h": b"#define C10\n",
     "torch/include/torch/script.h": b"#pragma once\n",
     "torch/include/pybind11/pybind11.h": b"#pragma once\n",
+    "torch/include/kai/kai_common.h": b"// KleidiAI\n",
     "torch/share/cmake/Torch/TorchConfig.cmake": b"# torch\n",
     "torch/bin/torch_shm_manager": b"#!shm\n",
     "torch/bin/test_api": b"#!test\n",

@@ -15,6 +15,7 @@ from typing import Any
 
 from generator.feedstock import Policies
 from generator.rendering import render
+from generator.rendering.unpacking import FOLDER as UNPACKER
 from tests.locks import Shelf, feedstock
 from tests.tiny_wheels import TinyWheel
 
@@ -39,7 +40,7 @@ class Bench:
 
     def run(self, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-W", "error", str(self.root / "recipe" / "build.py")],
+            [sys.executable, "-W", "error", str(self.root / "_unpack" / "build.py")],
             check=False,
             capture_output=True,
             text=True,
@@ -77,6 +78,11 @@ def bench(
     cell = shelf.cell("9.1", accelerator, tinies)
     tree = render(feedstock(policies=Policies(maximum_unpacked_ratio=50)), shelf.lock(cell))
     folder = f"recipes/9.1/{package}/"
+    for path, content in tree.files.items():
+        if path.startswith(f"{UNPACKER}/"):
+            place = root / "_unpack" / path.removeprefix(f"{UNPACKER}/")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(content)
     (root / "recipe").mkdir()
     (root / "work").mkdir()
     (root / "prefix").mkdir()

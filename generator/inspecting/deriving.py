@@ -188,7 +188,7 @@ def _licenses(
         if any(part[member] is not None for member in sizes):
             for name in row["texts"]:
                 place = f"info/licenses/licenses/bundled/{name}"
-                yield place, {"recipe": name, "part": row["part"]}
+                yield place, {"text": name, "part": row["part"]}
 
 
 def dist_info(members: Mapping[str, object]) -> str:

@@ -92,10 +92,10 @@ class Generated:
 
 @dataclass(frozen=True, kw_only=True, config=_CLOSED)
 class License:
-    """Where a licence text is from: a member of the wheel, or a file of the recipe."""
+    """Where a licence text is from: the wheel, or recipes/_unpack/licenses."""
 
     member: str = ""
-    recipe: str = ""
+    text: str = ""
     part: str = ""
 
 
@@ -137,8 +137,10 @@ class Shared:
 class Manifest:
     """The whole file."""
 
-    schema_: Annotated[Literal[1], Field(alias="schema")]
+    schema_: Annotated[Literal[2], Field(alias="schema")]
     package: str
+    #: sha256 of what the recipes' build.py is made of: generator/data/unpackers.yaml
+    unpacker: Sha256
     source: Source
     #: file below info/ -> the wheel's member that it is a copy of
     evidence: dict[str, str]

@@ -31,7 +31,6 @@ from generator.model.floor import RaisedFloor
 RECORD: Final = "info/armtorch/RECORD"
 METADATA: Final = "info/armtorch/METADATA"
 PATHS: Final = "info/paths.json"
-_RECIPE: Final = "info/recipe/"
 _INSTALLER: Final = b"conda\n"
 _EMPTY: Final = hashlib.sha256().hexdigest()
 #: where every client puts site-packages, as far as relative links can tell
@@ -118,8 +117,9 @@ def remake(
     _licenses(known, info, made)
     _generated(known, info, made)
     value: dict[str, Any] = {
-        "schema": 1,
+        "schema": 2,
         "package": known.layout["package"],
+        "unpacker": known.layout["unpacker"],
         "source": {
             **{key: known.wheel[key] for key in ("purl", "size", "hash_origin")},
             "sha256": known.sha256,
@@ -292,11 +292,18 @@ def _evidence(
 
 
 def _licenses(known: Known, info: Mapping[str, bytes], made: Remade) -> None:
+    texts = {
+        name: sha256
+        for row in known.layout["bundled_licenses"]
+        for name, sha256 in row["texts"].items()
+    }
     for file, origin in known.account.licenses.items():
         if "member" in origin:
             _take(known, info, file, origin["member"], made)
         else:
-            made.info[file] = info.get(f"{_RECIPE}{origin['recipe']}", b"")
+            made.info[file] = content = info.get(file, b"")
+            if hashlib.sha256(content).hexdigest() != texts[origin["text"]]:
+                made.flaws.append(Flaw(file, f"is not the recipe's {origin['text']}"))
 
 
 def _take(known: Known, info: Mapping[str, bytes], file: str, member: str, made: Remade) -> None:

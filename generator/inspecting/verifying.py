@@ -22,6 +22,7 @@ from generator.inspecting.limits import Limits, limits
 from generator.inspecting.manifest import NAME, Manifest, parse_manifest
 from generator.inspecting.proof import Binaries, Evidence, Flaw, Proof, Verdict
 from generator.inspecting.remaking import PATHS, RECORD, Known, Remade, paths_text, remake
+from generator.inspecting.unpackers import unpackers
 from generator.model.floor import FLOORS, RaisedFloor
 
 _LAYOUT: Final = "info/recipe/layout.json"
@@ -237,6 +238,14 @@ class _Check:
         if not isinstance(when, int) or when // 1000 != self._package.seconds:
             self._flaw(_INDEX, f"its timestamp is {when}, and its files have another")
 
+    def _stated_notes(self, manifest: Manifest | None) -> Iterator[str]:
+        """Say what else is known of a package whose recipe is not."""
+        for whose in self._evidence.records:
+            yield f"its RECORD is {whose}: the files that are upstream's are those"
+        known = {row.sha256 for row in unpackers()}
+        if manifest is not None and manifest.unpacker not in known:
+            yield f"no armtorch up to this one had the unpacker of sha256 {manifest.unpacker}"
+
     def _flaw(self, file: str, what: str) -> None:
         self._flaws.append(Flaw(file, what[: 2 * _LONG]))
 
@@ -248,11 +257,7 @@ class _Check:
         unchanged = account.unchanged if account is not None else {}
         wrong = {flaw.file for flaw in self._flaws}
         binaries = {path: seen.size for path, seen in contents.files.items() if seen.binary}
-        notes = [] if self._expected is not None else [_NO_RECIPE]
-        notes += [
-            f"its RECORD is {whose}: the files that are upstream's are those"
-            for whose in (self._evidence.records if self._expected is None else ())
-        ]
+        notes = [] if self._expected is not None else [_NO_RECIPE, *self._stated_notes(manifest)]
         return Proof(
             package=self._name,
             verdict="refuted" if self._flaws else verdict,

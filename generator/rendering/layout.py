@@ -19,6 +19,7 @@ from generator.naming import Bundled, dropped_requirements, needed_libraries
 from generator.rendering.licenses import bundled_licenses
 from generator.rendering.recipe import RecipeInputs
 from generator.rendering.requirements import bundled_copies
+from generator.rendering.unpacking import license_sha256, unpacker
 
 _CLOSED = ConfigDict(extra="forbid")
 _SITE = "site-packages"
@@ -166,12 +167,17 @@ def layout_text(inputs: RecipeInputs, *, smoke: bool) -> str:
             }
             places.setdefault(key, _cell(package, wheel, cell))
     content = {
-        "schema": 1,
+        "schema": 2,
         "package": package,
+        "unpacker": unpacker(),
         "maximum_unpacked_ratio": inputs.feedstock.policies.maximum_unpacked_ratio,
         "licenses": layouts().licenses,
         "bundled_licenses": [
-            {"part": row.part, "match": row.match, "texts": row.texts}
+            {
+                "part": row.part,
+                "match": row.match,
+                "texts": {name: license_sha256(name) for name in row.texts},
+            }
             for row in bundled_licenses(inputs.package, inputs.variants)
         ],
         "added_by_rattler_build": [f"etc/conda/test-files/{package}/1/smoke.py"] if smoke else [],

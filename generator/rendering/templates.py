@@ -12,8 +12,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from generator.errors import DataError
 
 _PACKAGE: Final = Path(__file__).parents[1]
-#: modules of armtorch that build.py imports, too: they lie beside it in recipes. (A link in the
-#: templates folder would be a text file in a checkout on Windows.)
+#: modules of armtorch that build.py imports, too: they lie beside it in recipes/_unpack. (A link in
+#: the templates folder would be a text file in a checkout on Windows.)
 SHARED: Final = {
     "read_wheel.py": _PACKAGE / "inspecting/read_wheel.py",
     "equivalence.py": _PACKAGE / "upstream/equivalence.py",

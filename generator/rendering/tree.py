@@ -15,11 +15,10 @@ from generator.rendering import templates
 from generator.rendering.layout import layout_text
 from generator.rendering.licenses import bundled_licenses, license_note
 from generator.rendering.recipe import RecipeInputs, recipe_text
+from generator.rendering.unpacking import unpacker_files
 from generator.rendering.variant_files import ci_support_text, variants_text, zip_groups
 from generator.rendering.workflows import workflow_files
 
-#: files of a recipe that unpacks a wheel; the same in every one
-SCRIPTS: Final = ("build.py", *templates.SHARED)
 #: folders that hold generated files only: anything else in them is a stray
 GENERATED: Final = ("recipes", ".ci_support")
 
@@ -50,11 +49,16 @@ def recipe_tree(feedstock: Feedstock, lock: Lock) -> RenderedTree:
     """Render recipes and variant configs only, which a lock can spoil; raises as `render`."""
     found = variants(feedstock, lock)
     files: dict[str, bytes] = {}
+    texts: set[str] = set()
     for inputs in recipes(feedstock, lock, found):
         files.update(recipe_files(inputs))
+        for row in bundled_licenses(inputs.package, inputs.variants):
+            texts.update(row.texts)
         zipped = zip_groups(inputs.variants)
         for variant in inputs.variants:
             files[variant.config_path] = ci_support_text(variant, zipped).encode("utf-8")
+    if any(variant.wheels for variant in found):
+        files |= unpacker_files(texts)
     return RenderedTree(MappingProxyType(files), found)
 
 
@@ -93,9 +97,6 @@ def recipe_files(inputs: RecipeInputs) -> dict[str, bytes]:
     if text := variants_text(inputs.variants):
         files["variants.yaml"] = text.encode("utf-8")
     if any(variant.wheels for variant in inputs.variants):
-        files |= {name: templates.read(name) for name in SCRIPTS}
-        for row in bundled_licenses(inputs.package, inputs.variants):
-            files |= {name: templates.read(f"licenses/{name}") for name in row.texts}
         files["layout.json"] = layout_text(inputs, smoke=smoke).encode("utf-8")
     if smoke:
         files["smoke.py"] = templates.read(f"tests/{inputs.package}.py")

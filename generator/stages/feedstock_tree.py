@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Final
 
 from generator.atomic import write_bytes
+from generator.documents import load_json
 from generator.errors import SelectionError, StorageError
-from generator.rendering import render
+from generator.rendering import RenderedTree, render
+from generator.rendering.unpacking import FOLDER as UNPACKER
 from generator.stages.project import Project
 
 _README: Final = """\
@@ -47,6 +49,8 @@ def export_feedstock(project: Project, name: str, folder: Path) -> tuple[str, ..
         if path.startswith(f"recipes/{name}/"):
             # a wheel is named by its place below the repository, which is nearer from here
             moved = content.replace(b"../../../wheelhouse/", b"../wheelhouse/")
+            # and the unpacker goes along
+            moved = moved.replace(b"file: ../../_unpack/", b"file: _unpack/")
             files[f"recipe/{path.rpartition('/')[2]}"] = moved
         elif path.startswith(f".ci_support/{name}/"):
             files[f".ci_support/{path.rpartition('/')[2]}"] = content
@@ -61,6 +65,8 @@ def export_feedstock(project: Project, name: str, folder: Path) -> tuple[str, ..
         raise StorageError(
             "the folder is not empty", where=str(folder), next_step="name a new folder"
         )
+    if b"file: _unpack/" in files["recipe/recipe.yaml"]:
+        files |= _unpacker(tree, files["recipe/layout.json"])
     line, _, package = name.partition("/")
     config = min(path for path in files if path.startswith(".ci_support/")).partition("/")[2]
     files["conda-forge.yml"] = tree.files["conda-forge.yml"]
@@ -68,3 +74,15 @@ def export_feedstock(project: Project, name: str, folder: Path) -> tuple[str, ..
     for path, content in sorted(files.items()):
         write_bytes(folder / path, content)
     return tuple(sorted(files))
+
+
+def _unpacker(tree: RenderedTree, layout: bytes) -> dict[str, bytes]:
+    """Return the unpacker inside the recipe's folder, with the texts that this recipe asks for."""
+    rows = load_json(layout, "layout.json")["bundled_licenses"]
+    texts = {name for row in rows for name in row["texts"]}
+    return {
+        path.replace(UNPACKER, "recipe/_unpack", 1): content
+        for path, content in tree.files.items()
+        if path.startswith(f"{UNPACKER}/")
+        and ("/licenses/" not in path or path.rpartition("/")[2] in texts)
+    }

@@ -34,9 +34,10 @@ def lint_recipes(project: Project) -> RecipeLint:
     """
     tree = render(project.declared(), project.known())
     folders: dict[str, dict[str, bytes]] = defaultdict(dict)
+    of_recipes = {posixpath.dirname(variant.recipe_path) for variant in tree.variants}
     for path, content in tree.files.items():
-        if path.startswith("recipes/"):
-            folders[posixpath.dirname(path)][posixpath.basename(path)] = content
+        if (folder := posixpath.dirname(path)) in of_recipes:
+            folders[folder][posixpath.basename(path)] = content
     found = [recipe_folder(path, files) for path, files in folders.items()]
     return RecipeLint(
         recipes=len(found),

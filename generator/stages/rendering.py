@@ -18,6 +18,7 @@ from generator.rendering import (
     render,
     write_tree,
 )
+from generator.rendering.unpacking import FOLDER as UNPACKER
 from generator.stages.project import Project
 
 
@@ -83,12 +84,12 @@ def check_rendered(project: Project) -> int:
 
 
 def refuse_edited(project: Project, chosen: Sequence[Variant]) -> None:
-    """Raise StaleError where a chosen variant's recipe or config is not as it is rendered.
+    """Raise StaleError where a chosen variant's recipe, unpacker or config is not as rendered.
 
     A package says in its digest what it is made from; a recipe edited by hand, or a file that
     lies beside it, would make that a lie.
     """
-    folders = {posixpath.dirname(each.recipe_path) for each in chosen}
+    folders = {UNPACKER, *(posixpath.dirname(each.recipe_path) for each in chosen)}
     configs = {each.config_path for each in chosen}
     tree = render(project.declared(), project.known())
     for found in compare_tree(tree, project.tree):

@@ -70,6 +70,29 @@ def test_every_package_is_proven_by_what_is_at_hand(tiny):
         assert empty or sum(proof.counts.values()) > 0
 
 
+def test_an_unpacker_that_nobody_released_is_noted_where_no_lock_says_better(tiny, tmp_path):
+    parts = Parts.read(package(tiny, "torchvision"))
+    known = "no armtorch up to this one had the unpacker"
+    assert known not in "".join(verify_package(package(tiny, "torchvision"), tiny.record).notes)
+    layout = parts.json("info/recipe/layout.json")
+    parts.put_json("info/recipe/layout.json", {**layout, "unpacker": "0" * 64})
+    parts.put_json(MANIFEST, {**parts.json(MANIFEST), "unpacker": "0" * 64})
+    parts.seal_info()
+    proof = verify_package(parts.write(tmp_path), tiny.record)
+    assert (proof.verdict, proof.flaws) == ("self-consistent", ())
+    assert f"{known} of sha256 {'0' * 64}" in proof.notes[-1]
+    assert {MANIFEST, "info/recipe/layout.json"} <= named(spoilt(tiny, parts, tmp_path))
+
+
+def test_a_licence_text_that_the_wheel_lacks_is_the_recipes(tiny, tmp_path):
+    parts = Parts.read(package(tiny, "libtorch"))
+    (text,) = [file for file in parts.info if file.endswith("/bundled/KleidiAI.txt")]
+    parts.info[text] += b"or any other\n"
+    parts.seal_info()
+    for witness in (tiny.record, tiny.everything(parts.name)):
+        assert named(verify_package(parts.write(tmp_path), witness)) == {text}
+
+
 def test_counts_are_those_of_the_package(tiny):
     path = package(tiny, "libtorch")
     parts = Parts.read(path)

@@ -106,7 +106,7 @@ def test_what_upstream_writes_cannot_leave_its_table_cell():
 
 def test_an_exported_feedstock_is_the_recipe_one_folder_up(project, tmp_path):
     files = export_feedstock(project, "2.10/pytorch", tmp_path / "out")
-    assert {"conda-forge.yml", "README.md", "recipe/recipe.yaml", "recipe/build.py"} <= set(files)
+    assert {"conda-forge.yml", "README.md", "recipe/recipe.yaml"} <= set(files)
     recipe = (tmp_path / "out/recipe/recipe.yaml").read_text()
     assert "path: ../wheelhouse/" in recipe
     assert "../../../" not in recipe

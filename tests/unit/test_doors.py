@@ -81,7 +81,7 @@ ALLOWED = {
     },
     "inspecting/verifying.py": {"json.loads": OWN},
     "inspecting/read_wheel.py": {
-        "zipfile.ZipFile": "lies in every recipe, so it has the standard library only; has limits"
+        "zipfile.ZipFile": "part of the unpacker, so it has the standard library only; has limits"
     },
     "upstream/wheel_reader.py": {"zlib.decompressobj": "the head of a member, bounded"},
     "upstream/facts.py": {

@@ -98,6 +98,7 @@ def test_common_holds_what_site_packages_has_whatever_the_python(common):
     assert files_of(common) == {
         "torch/__init__.py",
         "torch/version.py",
+        "torch/include/kai/kai_common.h",
         "torch/include/pybind11/pybind11.h",
     }
 
@@ -264,7 +265,7 @@ def test_memory_does_not_grow_with_the_wheel(tmp_path):
     noise = os.urandom(1 << 15) + bytes((1 << 20) - (1 << 15))
     big = {"torch/lib/libbig.so": noise * 350, "torch/big.bin": noise * 350}
     made = bench(tmp_path, [torch_wheel("9.1.0", "cp311", extra=big)], package="pytorch-common")
-    script = tmp_path / "recipe" / "build.py"
+    script = tmp_path / "_unpack" / "build.py"
     limited = (
         "import resource, runpy, sys\n"
         "resource.setrlimit(resource.RLIMIT_AS, (300 << 20, 300 << 20))\n"

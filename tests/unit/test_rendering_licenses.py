@@ -76,7 +76,7 @@ def test_the_real_recipes_carry_them():
         layout = json.loads(tree.files[f"recipes/{line}/libtorch/layout.json"])
         assert {name for row in layout["bundled_licenses"] for name in row["texts"]} == wanted
         for name in wanted:
-            assert tree.files[f"recipes/{line}/libtorch/{name}"] == templates.read(
+            assert tree.files[f"recipes/_unpack/licenses/{name}"] == templates.read(
                 f"licenses/{name}"
             )
     recipe = tree.files["recipes/2.10/libtorch/recipe.yaml"].decode()

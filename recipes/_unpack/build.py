@@ -1,9 +1,9 @@
-"""Unpacks one upstream wheel into this conda package, as layout.json beside it says.
+"""Unpacks one upstream wheel into a conda package, as layout.json of its recipe says.
 
-rattler-build runs this file (``script: {interpreter: python, file: build.py}``); it is the same in
-every recipe and uses the standard library only. No binary byte is changed: every member that is
-read must have the sha256 and size that the wheel's RECORD states, and what becomes of every member
-is written to ``info/armtorch/manifest.json`` inside the package.
+rattler-build runs this file (``script: {interpreter: python, file: ../../_unpack/build.py}``); all
+recipes have it in common, and it uses the standard library only. No binary byte is changed: every
+member that is read must have the sha256 and size that the wheel's RECORD states, and what becomes
+of every member is written to ``info/armtorch/manifest.json`` inside the package.
 
 Sources of the rules: binary distribution format and RECORD
 (packaging.python.org/specifications/binary-distribution-format, recording-installed-packages).
@@ -17,13 +17,12 @@ import io
 import json
 import os
 import re
-import shutil
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-# before the imports that would leave a __pycache__ in the recipe's folder
+# before the imports that would leave a __pycache__ beside this file
 sys.dont_write_bytecode = True
 
 from equivalence import normalise  # noqa: E402
@@ -39,6 +38,9 @@ from read_wheel import (  # noqa: E402
     refuse,
 )
 
+#: where this file lies, with the modules that it is made of and licence texts
+HERE = Path(__file__).parent
+SCRIPTS = ("build.py", "equivalence.py", "read_wheel.py")
 SITE = "site-packages"
 #: these belong to whoever installs (recording-installed-packages), so upstream's are not taken over
 INSTALLERS_OWN = ("INSTALLER", "REQUESTED", "direct_url.json")
@@ -46,6 +48,22 @@ INSTALLERS_OWN = ("INSTALLER", "REQUESTED", "direct_url.json")
 REWRITTEN = ("METADATA", "RECORD")
 #: a rule of layout.json and the members it got
 Sorted = list[tuple[dict[str, Any], list[str]]]
+
+
+# ---- what this is -------------------------------------------------------------------------------
+
+
+def check_unpacker(wanted: str) -> None:
+    """Refuse to be another unpacker than the recipe, and so the package, says.
+
+    Its digest is that of the lines that ``sha256sum build.py equivalence.py read_wheel.py`` prints.
+    """
+    lines = [f"{hashlib.sha256((HERE / name).read_bytes()).hexdigest()}  {name}\n"
+             for name in SCRIPTS]
+    found = hashlib.sha256("".join(lines).encode()).hexdigest()
+    if found != wanted:
+        refuse(f"{HERE} has sha256 {found}, and the recipe was made for {wanted}",
+               "run `armtorch render`; who changes it renders the recipes again")
 
 
 # ---- what becomes of the members ----------------------------------------------------------------
@@ -66,7 +84,7 @@ class Package:
     linked: dict[str, dict[str, str]] = field(default_factory=dict)
     #: package path -> how it is made and from what
     generated: dict[str, dict[str, str]] = field(default_factory=dict)
-    #: path below info/ -> wheel member, or the file beside the recipe, that the text is
+    #: path below info/ -> wheel member, or the text beside this file, that it is
     licenses: dict[str, dict[str, str]] = field(default_factory=dict)
     #: rows of the regenerated RECORD, site-packages relative path -> (hash, size)
     rows: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -284,12 +302,10 @@ def project_of(requirement: str) -> str:
     return re.sub(r"[-_.]+", "-", name[0] if name else "").lower()
 
 
-def copy_licenses(package: Package, wheel: Wheel, layout: dict[str, Any], work: Path,
-                  recipe: Path) -> None:
+def copy_licenses(package: Package, wheel: Wheel, layout: dict[str, Any], work: Path) -> None:
     """Put the licence files where the recipe's ``license_file: licenses/`` looks for them.
 
-    The wheel's own, and for bundled parts whose licence the wheel lacks, the text beside the
-    recipe.
+    The wheel's own, and for bundled parts whose licence the wheel lacks, the text beside this file.
     """
     compiled = [pattern(glob) for glob in layout["licenses"]]
     for member in sorted(wheel.members):
@@ -300,10 +316,13 @@ def copy_licenses(package: Package, wheel: Wheel, layout: dict[str, Any], work: 
     for row in layout["bundled_licenses"]:
         globs = [pattern(glob) for glob in row["match"]]
         if any(glob.fullmatch(member) for member in wheel.members for glob in globs):
-            for name in row["texts"]:
-                target = license_place(package, work, f"bundled/{name}",
-                                       {"recipe": name, "part": row["part"]})
-                shutil.copyfile(recipe / name, target)
+            for name, wanted in row["texts"].items():
+                content = (HERE / "licenses" / name).read_bytes()
+                if hashlib.sha256(content).hexdigest() != wanted:
+                    refuse(f"{HERE / 'licenses' / name} is not the text that the recipe means",
+                           "run `armtorch render`")
+                origin = {"text": name, "part": row["part"]}
+                license_place(package, work, f"bundled/{name}", origin).write_bytes(content)
 
 
 def license_place(package: Package, work: Path, inner: str, origin: dict[str, str]) -> Path:
@@ -323,7 +342,8 @@ def find_commit(wheel: Wheel, rule: dict[str, str] | None) -> str:
 
 
 def write_provenance(package: Package, wheel: Wheel, source: dict[str, Any],
-                     cell: dict[str, Any], sorted_members: Sorted, newest: float) -> None:
+                     cell: dict[str, Any], unpacker: str, sorted_members: Sorted,
+                     newest: float) -> None:
     """Write what every file is and where it comes from to info/armtorch (design D9)."""
     def amount(rule: dict[str, Any], members: list[str]) -> dict[str, Any]:
         size = sum(wheel.members[member].file_size for member in members)
@@ -336,8 +356,9 @@ def write_provenance(package: Package, wheel: Wheel, source: dict[str, Any],
     if stated is not None and stated["member"] in wheel.members:
         evidence["commit"] = stated["member"]
     account = {
-        "schema": 1,
+        "schema": 2,
         "package": package.name,
+        "unpacker": unpacker,
         "source": {"purl": source["purl"], "sha256": source["sha256"], "size": source["size"],
                    "hash_origin": source["hash_origin"],
                    "record_sha256": hashlib.sha256(wheel.record_bytes).hexdigest(),
@@ -392,6 +413,7 @@ def build(environment: dict[str, str]) -> str:
     """Build one package from the one wheel in SRC_DIR; return a line about it."""
     work, prefix = Path(environment["SRC_DIR"]), Path(environment["PREFIX"])
     layout = json.loads((Path(environment["RECIPE_DIR"]) / "layout.json").read_text("utf-8"))
+    check_unpacker(layout["unpacker"])
     path, source = find_wheel(work, layout["wheels"])
     cell = layout["cells"][source["cell"]]
     wheel = Wheel(path, layout["maximum_unpacked_ratio"])
@@ -413,8 +435,8 @@ def build(environment: dict[str, str]) -> str:
     for path in layout["added_by_rattler_build"]:
         package.generated[path] = {"how": "test-file",
                                    "from": f"info/recipe/{path.rpartition('/')[2]}"}
-    copy_licenses(package, wheel, layout, work, Path(environment["RECIPE_DIR"]))
-    write_provenance(package, wheel, source, cell, sorted_members, newest)
+    copy_licenses(package, wheel, layout, work)
+    write_provenance(package, wheel, source, cell, layout["unpacker"], sorted_members, newest)
     return (f"{layout['package']}: {len(package.unchanged)} files unchanged, "
             f"{len(package.patched)} patched, {len(package.unpatched)} patches that upstream made "
             f"needless, {len(package.linked)} links, "

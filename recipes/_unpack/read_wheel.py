@@ -1,8 +1,8 @@
 """Reads a wheel without trusting it: the member list is checked before anything is unpacked.
 
 A member whose path leaves the archive, a link, a repeated name, a size that grows beyond reason,
-or a byte that RECORD does not promise ends the build. Standard library only; stands beside
-build.py in every recipe.
+or a byte that RECORD does not promise ends the build. Standard library only; part of
+the unpacker, so that it lies beside build.py in recipes/_unpack, too.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Rules by which two members with different bytes are proven to mean the same.
 
-Standard library only, and nothing of armtorch: a recipe's build.py carries the same rules.
+Standard library only, and nothing of armtorch: part of the unpacker (recipes/_unpack), too.
 """
 
 from __future__ import annotations
