@@ -5,13 +5,12 @@ from __future__ import annotations
 import posixpath
 import subprocess
 import sys
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from generator.rendering import RecipeFolder, RuleFinding, judge, render
+from generator.rendering import RecipeFolder, RenderedTree, RuleFinding, judge, render
 from generator.stages.project import Project
 
 
@@ -33,17 +32,23 @@ def lint_recipes(project: Project) -> RecipeLint:
 
     """
     tree = render(project.declared(), project.known())
-    folders: dict[str, dict[str, bytes]] = defaultdict(dict)
-    of_recipes = {posixpath.dirname(variant.recipe_path) for variant in tree.variants}
-    for path, content in tree.files.items():
-        if (folder := posixpath.dirname(path)) in of_recipes:
-            folders[folder][posixpath.basename(path)] = content
-    found = [recipe_folder(path, files) for path, files in folders.items()]
+    found = [recipe_folder(path, files) for path, files in recipe_files_of(tree).items()]
     return RecipeLint(
         recipes=len(found),
         findings=judge(found),
         smithy=_smithy(project, [each.path for each in found]),
     )
+
+
+def recipe_files_of(tree: RenderedTree) -> dict[str, dict[str, bytes]]:
+    """Return the files of every recipe folder, by folder and name."""
+    found: dict[str, dict[str, bytes]] = {
+        posixpath.dirname(variant.recipe_path): {} for variant in tree.variants
+    }
+    for path, content in tree.files.items():
+        if (folder := posixpath.dirname(path)) in found:
+            found[folder][posixpath.basename(path)] = content
+    return found
 
 
 def recipe_folder(path: str, files: dict[str, bytes]) -> RecipeFolder:

@@ -6,7 +6,7 @@ import pytest
 
 from generator.rendering import judge, number_builds, render, rules_markdown
 from generator.rendering.recipe_rules import RULES
-from generator.stages.recipe_lint import recipe_folder
+from generator.stages.recipe_lint import recipe_files_of, recipe_folder
 from tests.conftest import ROOT
 from tests.golden_trees import golden_lock
 from tests.locks import feedstock
@@ -15,12 +15,7 @@ from tests.locks import feedstock
 @pytest.fixture(scope="module")
 def files() -> dict[str, dict[str, bytes]]:
     declared = feedstock()
-    tree = render(declared, number_builds(declared, golden_lock(), None))
-    found: dict[str, dict[str, bytes]] = {}
-    for path, content in tree.files.items():
-        if path.startswith("recipes/"):
-            found.setdefault(path.rpartition("/")[0], {})[path.rpartition("/")[2]] = content
-    return found
+    return recipe_files_of(render(declared, number_builds(declared, golden_lock(), None)))
 
 
 def test_rendered_recipes_keep_every_rule(files):
