@@ -22,10 +22,12 @@ def write_conda(
     links: Mapping[str, str] | None = None,
     subdir: str = "linux-aarch64",
     installable: bool = False,
+    digest: str = "",
 ) -> Path:
     """Write ``<folder>/<subdir>/<name>-<version>-<build>.conda`` and return its path.
 
-    ``installable`` adds the list of files that clients want, of a package that has none.
+    ``installable`` adds the list of files that clients want, of a package that has none; ``digest``
+    is what it says it was made from.
     """
     stem = f"{name}-{version}-{build}"
     target = folder / subdir / f"{stem}.conda"
@@ -44,6 +46,9 @@ def write_conda(
         with writer.tar("info") as tar:
             text = json.dumps(index).encode()
             tar.add("info/index.json", (text,), len(text))
+            if digest:
+                text = json.dumps({"extra": {"armtorch": {"digest": digest}}}).encode()
+                tar.add("info/about.json", (text,), len(text))
             if installable:
                 text = b'{"paths": [], "paths_version": 1}'
                 tar.add("info/paths.json", (text,), len(text))

@@ -1,12 +1,11 @@
 """Runs the `run:` commands of rendered workflows as GitHub would: job by job, in clean clones.
 
 Nothing of the commands is changed. What actions do (checkout, artifacts, the pull request, merging)
-is done here with git and folders; caches and package installs are passed over.
+is done in replayed_actions.py with git and folders; package installs are passed over.
 """
 
 from __future__ import annotations
 
-import fnmatch
 import json
 import os
 import re
@@ -24,25 +23,11 @@ from ruamel.yaml import YAML
 
 from generator.feedstock import read_feedstock
 from generator.rendering import workflow_files
+from tests.replayed_actions import Actions, git
 
 ROOT = Path(__file__).parents[1]
 _EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")
 _SAMPLE = "inputs.sample || github.event_name == 'pull_request'"
-
-
-def git(folder: Path, *arguments: str) -> str:
-    """Run git with an identity of its own, and nothing that a person has set up for theirs."""
-    who = ["-c", "user.name=replay", "-c", "user.email=replay@localhost"]
-    nobodys = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
-    done = subprocess.run(
-        ["git", *who, *arguments],
-        cwd=folder,
-        env={**os.environ, **nobodys},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stdout.strip()
 
 
 @dataclass(frozen=True)
@@ -103,11 +88,11 @@ class Replay:
     environment: dict[str, str]
     #: every command as it stands in its workflow, in order
     ran: list[str] = field(default_factory=list)
-    #: names of files that an attestation was made for
-    signed: set[str] = field(default_factory=set)
     _jobs: int = 0
-    #: artifacts of this run; no two may have one name
-    _artifacts: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        """Keep what jobs hand on in the same folder."""
+        self.actions = Actions(self.folder)
 
     @property
     def origin(self) -> Path:
@@ -143,6 +128,24 @@ class Replay:
         git(clone, "commit", "-qm", "Ask for something else")
         git(clone, "push", "-q", "origin", "main")
 
+    def change(self, path: str, old: str, new: str) -> None:
+        """Do what a person does who changes armtorch: edit it, render with new numbers, push."""
+        clone = self.folder / "changing"
+        git(self.folder, "clone", "-q", str(self.origin), str(clone))
+        text = (clone / path).read_text()
+        assert old in text, f"{path} has no {old!r}"
+        (clone / path).write_text(text.replace(old, new))
+        subprocess.run(
+            [sys.executable, "-m", "generator", "render", "--renumber"],
+            cwd=clone,
+            env={**os.environ, **self.environment, "PYTHONPATH": str(clone)},
+            capture_output=True,
+            check=True,
+        )
+        git(clone, "add", "-A")
+        git(clone, "commit", "-qm", f"Change {path}")
+        git(clone, "push", "-q", "origin", "main")
+
     def workflow(self, name: str) -> Any:
         """Read a workflow of main, whose the workflows of a schedule are."""
         text = git(self.origin, "show", f"main:.github/workflows/{name}.yml")
@@ -174,7 +177,7 @@ class Replay:
             found: dict[str, str] = {}
             if "uses" in step:
                 with_ = {k: _filled(str(v), values, outputs) for k, v in step["with"].items()}
-                found = self._action(step["uses"].partition("@")[0], with_, clone)
+                found = self.actions.run(step["uses"].partition("@")[0], with_, clone)
             else:
                 done, found = self._run(step, clone, values, outputs)
                 said += f"$ {step['run']}\n{done.stdout}{done.stderr}"
@@ -196,7 +199,7 @@ class Replay:
         for step in steps:
             if "failure()" in str(step.get("if", "")):
                 with_ = {k: _filled(str(v), values, outputs) for k, v in step["with"].items()}
-                self._action(step["uses"].partition("@")[0], with_, clone)
+                self.actions.run(step["uses"].partition("@")[0], with_, clone)
 
     def _run(
         self,
@@ -233,41 +236,6 @@ class Replay:
         )
         return done, _outputs(output.read_text())
 
-    def _action(self, name: str, given: Mapping[str, str], clone: Path) -> dict[str, str]:
-        store = self.folder / "artifacts"
-        if name == "actions/upload-artifact":
-            assert given["name"] not in self._artifacts, "GitHub answers 409"
-            self._artifacts.add(given["name"])
-            for path in clone.glob("verdicts/*.json") if "verdicts/" in given["path"] else ():
-                (store / given["name"]).mkdir(parents=True, exist_ok=True)
-                shutil.copy(path, store / given["name"])
-            wanted = given["path"].split()
-            packages = clone.glob("channel/**/*.conda") if "channel/" in given["path"] else ()
-            for path in sorted(packages):
-                text = path.relative_to(clone).as_posix()
-                if not any(fnmatch.fnmatchcase(text, w[1:]) for w in wanted if w[0] == "!"):
-                    target = store / given["name"] / path.relative_to(clone / "channel")
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copy(path, target)
-        elif name == "actions/download-artifact":
-            for artifact in sorted(store.glob("*")):
-                if any(fnmatch.fnmatchcase(artifact.name, p) for p in _braces(given["pattern"])):
-                    own = clone / given["path"]
-                    into = own if given.get("merge-multiple") else own / artifact.name
-                    shutil.copytree(artifact, into, dirs_exist_ok=True)
-        elif name == "actions/attest-build-provenance":
-            self.signed |= {path.name for path in clone.glob(given["subject-path"])}
-        elif name == "peter-evans/create-pull-request":
-            git(clone, "switch", "-qC", given["branch"])
-            git(clone, "add", "-A")
-            git(clone, "commit", "-qm", given["commit-message"])
-            git(clone, "push", "-qf", "origin", f"HEAD:{given['branch']}")
-            body = (clone.with_suffix(".temp") / "pull-request.md").read_text()
-            (self.folder / "pull-request.md").write_text(body)
-            head = git(clone, "rev-parse", "HEAD")
-            return {"pull-request-head-sha": head, "pull-request-number": "7"}
-        return {}
-
     def summary(self) -> str:
         """Return what the last job wrote for a person."""
         path = self.folder / f"job-{self._jobs}.temp" / "summary"
@@ -275,8 +243,7 @@ class Replay:
 
     def start_run(self) -> None:
         """Begin as GitHub does: a run has artifacts of its own."""
-        shutil.rmtree(self.folder / "artifacts", ignore_errors=True)
-        self._artifacts.clear()
+        self.actions.start_run()
 
     def build(self, *, train: str = "") -> dict[str, Done]:
         """Do a run of build.yml."""
@@ -387,9 +354,9 @@ def _wanted(condition: str, clone: Path, outputs: Mapping[str, Mapping[str, str]
         return False
     if match := re.search(r"hashFiles\('(.*?)'\) != ''", condition):
         return any(clone.glob(match[1]))
-    match = re.search(r"steps\.(\w+)\.outputs\.(\w+) == '(\w+)'", condition)
+    match = re.search(r"steps\.(\w+)\.outputs\.([\w-]+) (==|!=) '(\w+)'", condition)
     assert match is not None, condition
-    return outputs[match[1]][match[2]] == match[3]
+    return (outputs[match[1]].get(match[2], "") == match[4]) == (match[3] == "==")
 
 
 def _outputs(text: str) -> dict[str, str]:
@@ -397,8 +364,3 @@ def _outputs(text: str) -> dict[str, str]:
         match[1]: match[3]
         for match in re.finditer(r"^(\w+)<<(\S+)\n(.*?)\n\2$", text, re.MULTILINE | re.DOTALL)
     }
-
-
-def _braces(pattern: str) -> list[str]:
-    match = re.fullmatch(r"(.*)\{(.*)\}(.*)", pattern)
-    return [f"{match[1]}{part}{match[3]}" for part in match[2].split(",")] if match else [pattern]

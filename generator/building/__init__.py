@@ -4,7 +4,7 @@ from generator.building.archive import open_payload, read_info, read_json
 from generator.building.driver import Settings, build
 from generator.building.expecting import Expected
 from generator.building.judging import Audit, Contents, Judgement
-from generator.building.planning import Destination, file_name
+from generator.building.planning import Destination, file_name, is_there
 from generator.building.report import BuildReport, Row, Savings
 from generator.building.seal import Sealed, seal
 from generator.building.wheelhouse import (
@@ -31,6 +31,7 @@ __all__ = [
     "fetch",
     "fetch_unhashed",
     "file_name",
+    "is_there",
     "link_wheelhouse",
     "open_payload",
     "place_of",

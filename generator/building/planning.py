@@ -84,6 +84,19 @@ def plan(
     )
 
 
+def is_there(
+    variant: Variant,
+    *,
+    repo: Path,
+    channel: Destination,
+    force: bool,
+    provenance: Provenance | None = None,
+) -> bool:
+    """Whether the channel has a variant's package, so that nothing is to be done for it."""
+    found = plan(variant, repo=repo, channel=channel, force=force, provenance=provenance)
+    return isinstance(found, Row) and found.status == "skipped"
+
+
 def file_name(variant: Variant, repo: Path) -> str:
     """Return the name of a variant's package; raises BuildError as rendering does."""
     return _file_name(variant, render(Inputs.of(variant, repo)))

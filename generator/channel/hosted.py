@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 from urllib.parse import quote
 
 import requests
@@ -24,6 +25,7 @@ from rattler_build import upload as upload_to
 
 from generator.channel.attesting import Attesting
 from generator.channel.destinations import Address
+from generator.channel.inputs import TAIL, TailFile
 from generator.channel.repodata import REPODATA, Record, parse_records
 from generator.channel.stores import Outgoing
 from generator.documents import limits, load_json
@@ -185,6 +187,18 @@ class HostedTarget:
         rows = self._subdir(key.split("/", 1)[0])
         return next((record.sha256 for record in rows if record.key == key), "")
 
+    @contextmanager
+    def open(self, key: str) -> Iterator[BinaryIO]:
+        """Open the end of a package there, which has its metadata.
+
+        Raises:
+            UnreachableError: the host does not answer. RefusedError: it wants credentials.
+
+        """
+        url = f"{self.address.url}/{key}"
+        found = self._asked("GET", url, {"Range": f"bytes=-{TAIL}"}) or b""
+        yield TailFile(self.packages().get(key, len(found)), found)  # type: ignore[misc] # it only reads
+
     def put(self, package: Outgoing, *, replace: bool, advance: Callable[[int], None]) -> None:
         """Upload one package.
 
@@ -300,9 +314,11 @@ class HostedTarget:
         content = self._asked("GET", url)
         return () if content is None else parse_records(content, url)
 
-    def _asked(self, method: str, url: str) -> bytes | None:
+    def _asked(
+        self, method: str, url: str, headers: Mapping[str, str] | None = None
+    ) -> bytes | None:
         """Send a request; return what is answered, None for 404."""
-        headers = {}
+        headers = dict(headers or {})
         if token := self._token():
             key = "X-API-Key" if self.address.kind == "quetz" else "Authorization"
             scheme = {"quetz": "", "anaconda": "token "}.get(self.address.kind, "Bearer ")

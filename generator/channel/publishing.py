@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import BinaryIO, Literal, Protocol
 
 from generator.channel.destinations import Address
+from generator.channel.inputs import inputs_digest
 from generator.channel.retention import Retired
 from generator.channel.retrying import Retries
 from generator.channel.serving import Served
@@ -26,6 +28,9 @@ class Target(Protocol):
 
     def sha256(self, key: str) -> str:
         """Return the sha256 of a package there."""
+
+    def open(self, key: str) -> AbstractContextManager[BinaryIO]:
+        """Open a package there; of a remote one only the end may be read."""
 
     def put(self, package: Outgoing, *, replace: bool, advance: Callable[[int], None]) -> None:
         """Bring a package; ConflictError where another one has its name."""
@@ -94,7 +99,19 @@ def _row(target: Target, package: Outgoing, there: dict[str, int], *, force: boo
         return Row(package=package, action="skip", reason="there, with the same sha256")
     if force:
         return Row(package=package, action="replace", reason="other bytes are there", there=size)
+    if _same_inputs(target, package):
+        return Row(package=package, action="skip", reason="there, made from the same inputs")
     return Row(package=package, action="refuse", reason="other bytes are there under this name")
+
+
+def _same_inputs(target: Target, package: Outgoing) -> bool:
+    name = package.record.file_name
+    with package.path.open("rb") as file:
+        digest = inputs_digest(file, name)
+    if not digest:
+        return False
+    with target.open(package.key) as file:
+        return inputs_digest(file, name) == digest
 
 
 def refuse_conflicts(plan: Plan, destination: Address) -> None:

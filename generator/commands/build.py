@@ -14,6 +14,7 @@ from generator.commands.options import (
     chosen_variants,
     job_options,
     json_option,
+    provenance_option,
     selection_options,
 )
 from generator.commands.tables import show_chosen, show_failures, show_packages, show_savings
@@ -44,12 +45,7 @@ from generator.stages.project import Project
     help="Variants at once; each takes one to two cores and up to 500 MiB.",
 )
 @click.option("--level", type=click.IntRange(1, 22), help="zstd level instead of the feedstock's.")
-@click.option(
-    "--provenance",
-    default="",
-    metavar="URL",
-    help="State the repository, and the commit that brought a package's inputs (CEP 31).",
-)
+@provenance_option("State the repository, and the commit that brought a package's inputs (CEP 31).")
 @click.option("--force", is_flag=True, help="Build and replace what the channel has.")
 @click.option("--dry-run", is_flag=True, help="List what would be built and stop.")
 @click.option(

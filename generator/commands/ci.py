@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from generator import atomic
-from generator.commands.options import VirtualPackage, json_option
+from generator.commands.options import VirtualPackage, job_options, json_option
 from generator.naming import sonames
 from generator.printing import write, write_json
 from generator.provider.github import API, GitHub, write_outputs, write_summary
@@ -29,6 +29,10 @@ _CELLS = click.option(
     help="Only these cells; empty for all.",
 )
 
+_AGAINST_BASE = click.option(
+    "--against-base", "solved", is_flag=True, help="Leave out what the base channels block now."
+)
+
 
 @click.group("ci")
 def command() -> None:
@@ -46,9 +50,7 @@ def command() -> None:
 @_TRAIN
 @_CELLS
 @click.option("--sample", type=bool, default=False, help="One Python per cell: true or false.")
-@click.option(
-    "--against-base", "solved", is_flag=True, help="Leave out what the base channels block now."
-)
+@_AGAINST_BASE
 @click.option(
     "--virtual",
     "virtual_packages",
@@ -111,8 +113,14 @@ def plan(
     show_default=True,
     help="The folder that artifacts were unpacked into.",
 )
+@click.option(
+    "--made",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="A folder whose packages are put beside those.",
+)
 @_TRAIN
 @_CELLS
+@job_options
 @_SUMMARY
 @json_option
 @click.pass_obj
@@ -120,8 +128,11 @@ def join(
     project: Project,
     *,
     channel: Path,
+    made: Path | None,
     train: str,
     cells: str,
+    job: str,
+    skipped: tuple[str, ...],
     summary: Path | None,
     as_json: bool,
 ) -> None:
@@ -132,8 +143,10 @@ def join(
     \b
     Examples:
       armtorch ci join --channel channel
+      armtorch ci join --job 2.10-linux-aarch64-cpu-1 --made made
     """
-    found = ci.join(project, channel, train=train, cells=cells.split())
+    wanted = ci.job_variants(project, job, skipped) if job else None
+    found = ci.join(project, channel, train=train, cells=cells.split(), made=made, wanted=wanted)
     if summary is not None:
         write_summary(summary, found.markdown())
     if as_json:
@@ -201,33 +214,36 @@ def hold(
 
 @command.command("missing")
 @click.option("--to", required=True, metavar="DEST", help="As armtorch publish takes it.")
+@_AGAINST_BASE
 @_OUTPUT
 @_SUMMARY
 @json_option
 @click.pass_obj
 def missing(
-    project: Project, *, to: str, output: Path | None, summary: Path | None, as_json: bool
+    project: Project,
+    *,
+    to: str,
+    solved: bool,
+    output: Path | None,
+    summary: Path | None,
+    as_json: bool,
 ) -> None:
     """List the cells of which a channel lacks packages of the lock.
 
     \b
     Examples:
-      armtorch ci missing --to https://prefix.dev/torch
-      armtorch ci plan --cells "$(armtorch ci missing --to ./mirror --json | jq -r 'keys[]')"
+      armtorch ci missing --to https://prefix.dev/torch --against-base
+      armtorch ci plan --cells "$(armtorch ci missing --to ./mirror --json | jq -r '.cells|keys[]')"
     """
-    found = ci.missing_cells(project, to)
-    text = "\n".join(f"{cell}: {count} packages" for cell, count in found.items())
+    found = ci.missing_cells(project, to, machine=() if solved else None)
     if output is not None:
-        write_outputs(output, {"cells": " ".join(found)})
+        write_outputs(output, {"cells": " ".join(found.cells)})
     if summary is not None:
-        lines = "\n".join(f"- {line}" for line in text.splitlines())
-        write_summary(
-            summary, f"Not on the channel:\n\n{lines}" if found else "Nothing is missing."
-        )
+        write_summary(summary, found.markdown())
     if as_json:
-        write_json(found)
+        write_json({"cells": found.cells, "blocked": found.blocked})
     else:
-        write(text or "nothing is missing")
+        write(found.markdown())
 
 
 @command.command("merge")

@@ -17,6 +17,7 @@ from generator.model import Accelerator, PythonBuild, Variant
 from generator.stages.ci import job_variants
 from generator.stages.desk import Reach
 from generator.stages.project import Project
+from generator.stages.provenance import DECLARED
 
 _VIRTUAL: Final = re.compile(r"__[a-z][a-z0-9_]*=\S*")
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -98,6 +99,18 @@ def selection(
                 ) from error
     return Selection(
         globs=globs, subdirs=subdirs, accelerators=accelerators, pythons=pythons, packages=packages
+    )
+
+
+def provenance_option(text: str) -> Callable[[_F], _F]:
+    """Add the address of the repository that packages state; without one feedstock.yaml's."""
+    return click.option(
+        "--provenance",
+        is_flag=False,
+        flag_value=DECLARED,
+        default="",
+        metavar="[URL]",
+        help=f"{text} Without URL: feedstock.yaml's `repository`, and nothing where it has none.",
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from generator.commands.options import json_option
+from generator.commands.options import json_option, provenance_option
 from generator.commands.tables import megabytes
 from generator.inspecting import Proof
 from generator.printing import Screen, write, write_json
@@ -48,12 +48,7 @@ def _hexadecimal(_: click.Context, __: click.Parameter, value: str | None) -> st
     metavar="HEX",
     help="sha256 of the wheel's RECORD, instead of the lock's.",
 )
-@click.option(
-    "--provenance",
-    default="",
-    metavar="URL",
-    help="The repository that they were built to state (build --provenance URL).",
-)
+@provenance_option("The repository that they were built to state (build --provenance).")
 @click.option(
     "--set-aside",
     "aside",

@@ -35,6 +35,9 @@ _TAKEN = ("metapackages", "nightly", "rc")
 MaintainerName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]*$")]
 ChannelName = Annotated[str, Field(pattern=r"^[^\s\"'\\${}<>|]+$")]
 
+#: as CEP 31 wants it: no login, no query
+RepositoryUrl = Annotated[str, Field(pattern=r"^https?://[^\s@?#]+$")]
+
 
 def _specifier(text: str) -> str:
     try:
@@ -170,6 +173,9 @@ class Feedstock:
     """Name or URL of the channel that commands in messages and pages name."""
     maintainers: Annotated[tuple[MaintainerName, ...], Field(min_length=1)]
     """GitHub names for the recipes' extra.recipe-maintainers."""
+    repository: RepositoryUrl | None = None
+    """Where people find this feedstock, for example https://github.com/OWNER/NAME. CI's packages
+    state it (CEP 31); it stays what it is when the repository moves, so they stay the same, too."""
     indexes: dict[str, IndexSource]
     """Where wheels are looked for, by the names used below and in the lock."""
     trains: dict[TrainName, TrainPolicy]

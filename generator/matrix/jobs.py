@@ -30,12 +30,6 @@ class Job:
         made = (f"{v.id} {v.build_number} {v.digest}" for v in self.variants)
         return hashlib.sha256("\n".join(made).encode()).hexdigest()[:20]
 
-    @property
-    def wheels(self) -> str:
-        """A key over the wheels it unpacks."""
-        found = sorted({wheel.sha256 for v in self.variants for wheel in v.wheels})
-        return hashlib.sha256("\n".join(found).encode()).hexdigest()[:20]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Jobs:

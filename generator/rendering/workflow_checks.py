@@ -55,7 +55,7 @@ def _findings(workflow: Mapping[str, Any]) -> Iterator[str]:
         for row in workflow["on"].get("schedule", ())
         if not _CRON.fullmatch(row["cron"])
     )
-    pinned = {f"{pin.name}@{pin.commit}" for pin in action_pins().actions}
+    pinned = {pin.of() for pin in action_pins().actions}
     for name, job in workflow["jobs"].items():
         if "permissions" not in job:
             yield f"{name}: does not say its permissions"
@@ -66,10 +66,16 @@ def _findings(workflow: Mapping[str, Any]) -> Iterator[str]:
         if "timeout-minutes" not in job:
             yield f"{name}: has no time limit"
         for step in job["steps"]:
-            if "uses" in step and step["uses"] not in pinned:
+            if "uses" in step and _repository(step["uses"]) not in pinned:
                 yield f"{name}: {step['uses']} is not pinned in action_pins.yaml"
             if "run" in step:
                 yield from (f"{name}: {text}" for text in _command(step["run"]))
+
+
+def _repository(uses: str) -> str:
+    """Return the repository and commit of an action, which may lie in a folder of it."""
+    name, _, commit = uses.partition("@")
+    return f"{'/'.join(name.split('/')[:2])}@{commit}"
 
 
 def _command(run: str) -> Iterator[str]:

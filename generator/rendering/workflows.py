@@ -34,8 +34,9 @@ class ActionPin:
     tag: Annotated[str, Field(pattern=r"^v\d+(\.\d+)*$")]
     commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 
-    def __str__(self) -> str:
-        return f"{self.name}@{self.commit} # {self.tag}"
+    def of(self, part: str = "") -> str:
+        """Return what ``uses:`` says; ``part`` is an action in a folder of the repository."""
+        return f"{'/'.join(filter(None, (self.name, part)))}@{self.commit}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +67,6 @@ class WorkflowSettings:
     timeouts: dict[str, int]
     #: cron
     schedules: dict[str, str]
-    #: operating system -> folder
-    wheelhouses: dict[str, str]
     branch: str
     #: environment variables that `armtorch publish` takes logins from
     secrets: tuple[str, ...]
@@ -96,12 +95,12 @@ def workflow_files(feedstock: Feedstock) -> dict[str, bytes]:
     settings = workflow_settings()
     pins = {each.name: each for each in action_pins().actions}
 
-    def pin(name: str) -> str:
+    def pin(name: str, part: str = "") -> str:
         if name not in pins:
             raise DataError(
                 f"there is no pin for {name}", where=PINS_FILE, next_step="add a row for it"
             )
-        return str(pins[name])
+        return f"{pins[name].of(part)} # {pins[name].tag}"
 
     found = {}
     for name in WORKFLOWS:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from generator.building import file_name
@@ -37,10 +37,7 @@ class Plan:
         """Return the summary of the plan."""
         packages = sum(len(job.variants) for job in self.jobs.all)
         lines = [f"{packages} packages in {len(self.jobs.all)} jobs."]
-        if self.blocked:
-            lines += ["", "Not built, since the base channels lack something:", ""]
-            lines += [f"- `{variant}`: {reason}" for variant, reason in self.blocked.items()]
-        return "\n".join(lines)
+        return "\n".join(lines + _blocked_lines(self.blocked))
 
     def rows(self, found: Iterable[Job]) -> list[dict[str, str]]:
         """Return jobs as GitHub's matrix, without those that have nothing to do."""
@@ -51,7 +48,6 @@ class Plan:
     def _row(self, job: Job) -> dict[str, str]:
         settings = workflow_settings()
         noarch = job.subdir == "noarch"
-        platform = "linux" if noarch else job.subdir.partition("-")[0]
         # a run that tries a release and then builds it has two artifacts of a job
         kind = "tried" if self.sample else "packages"
         return {
@@ -60,8 +56,6 @@ class Plan:
                 settings.runner if noarch else smithy().platforms[job.subdir].github_actions_labels
             ),
             "architecture": settings.architectures.get(job.subdir, ""),
-            "wheelhouse": settings.wheelhouses[platform],
-            "wheels": job.wheels,
             "digest": job.digest,
             "artifact": f"{kind}-{job.name}",
             "needs": f"{kind}-{job.needs}" if job.needs else "",
@@ -101,22 +95,32 @@ def plan(
         maximum=settings.maximum_jobs,
         sample=sample,
     )
-    blocked = {} if machine is None else _blocked(project, made, machine)
+    planned = [variant for job in made.all for variant in job.variants]
+    blocked = {} if machine is None else _blocked(project, planned, machine)
     return Plan(jobs=made, blocked=blocked, sample=sample)
 
 
-def _blocked(project: Project, made: Jobs, machine: tuple[str, ...]) -> dict[str, str]:
+def _blocked(
+    project: Project, planned: Sequence[Variant], machine: tuple[str, ...]
+) -> dict[str, str]:
     """Ask the base channels, and say of every variant that has no solution what it lacks."""
     view = matrix_view(project.declared(), project.known())
-    view = against_base(project, view, virtual_packages=machine)
-    planned = {variant.id for job in made.all for variant in job.variants}
+    places, ids = {cell_of(each) for each in planned}, {each.id for each in planned}
+    cells = [c for c in view.cells if f"{c.line}/{c.subdir}/{c.accelerator}" in places]
+    view = against_base(project, replace(view, cells=tuple(cells)), virtual_packages=machine)
     return {
         each.id: f"the base channels lack {', '.join(each.by)}"
         for cell in view.cells
         if cell.base is not None
         for each in cell.base.blocked
-        if each.id in planned
+        if each.id in ids
     }
+
+
+def _blocked_lines(blocked: Mapping[str, str]) -> list[str]:
+    head = ["", "Not built, since the base channels lack something:", ""]
+    lines = [f"- `{variant}`: {reason}" for variant, reason in blocked.items()]
+    return head + lines if lines else []
 
 
 def job_variants(project: Project, name: str, skipped: Sequence[str] = ()) -> tuple[Variant, ...]:
@@ -148,17 +152,37 @@ class Joined:
         return "\n".join(lines)
 
 
-def join(project: Project, folder: Path, *, train: str = "", cells: Sequence[str] = ()) -> Joined:
+def join(
+    project: Project,
+    folder: Path,
+    *,
+    train: str = "",
+    cells: Sequence[str] = (),
+    made: Path | None = None,
+    wanted: Sequence[Variant] | None = None,
+) -> Joined:
     """Index a channel folder into which artifacts were unpacked, and say what it lacks.
+
+    Args:
+        project: the feedstock.
+        folder: the channel.
+        train: what is looked for is of this train only; "" for all.
+        cells: what is looked for is of these cells only; none for all.
+        made: a folder with more packages, which are put beside the others.
+        wanted: what is looked for, instead of trains and cells.
 
     Raises:
         IntegrityError: it has a package that no job was to make.
+        BuildError: two packages of one name have other bytes.
         StorageError: the folder cannot be written.
 
     """
     feedstock = project.declared()
     known = variants(feedstock, project.known())
     channel = LocalChannel(folder)
+    for path in sorted(made.rglob("*.conda")) if made is not None else ():
+        own = channel.root / path.relative_to(made or path).parent
+        LocalChannel(own.parent).place(path, own.name, replace=False, copy=True)
     places = {variant.id: _place(project, feedstock, channel, variant) for variant in known}
     for path in sorted(set(folder.rglob("*.conda")) - set(places.values())):
         raise IntegrityError(
@@ -166,7 +190,7 @@ def join(project: Project, folder: Path, *, train: str = "", cells: Sequence[str
             where=str(path),
             next_step="look at the jobs of this run: a test may have done more than testing",
         )
-    wanted = _some(known, train, cells)
+    wanted = _some(known, train, cells) if wanted is None else wanted
     there = [variant.id for variant in wanted if places[variant.id].is_file()]
     missing = [variant.id for variant in wanted if not places[variant.id].is_file()]
     for label in labels(feedstock, wanted):
@@ -176,11 +200,34 @@ def join(project: Project, folder: Path, *, train: str = "", cells: Sequence[str
     return Joined(there=tuple(there), missing=tuple(missing))
 
 
-def missing_cells(project: Project, to: str) -> dict[str, int]:
+@dataclass(frozen=True, kw_only=True)
+class Missing:
+    """What a destination lacks of the lock."""
+
+    #: cell -> packages that can be built
+    cells: dict[str, int]
+    #: id of a variant -> what blocks it
+    blocked: dict[str, str]
+
+    def markdown(self) -> str:
+        """Return the summary of what is missing."""
+        lines = [f"- {cell}: {count} packages" for cell, count in self.cells.items()]
+        lines = ["Not on the channel:", "", *lines] if lines else ["Nothing is missing."]
+        return "\n".join(lines + _blocked_lines(self.blocked))
+
+
+def missing_cells(project: Project, to: str, *, machine: tuple[str, ...] | None = None) -> Missing:
     """Return the cells of which a destination lacks packages of the lock, and how many.
 
+    Args:
+        project: the feedstock.
+        to: the destination, as ``publish`` takes it.
+        machine: leave out what the base channels cannot satisfy, as `plan` does: nothing that is
+            built again can mend it.
+
     Raises:
-        UnreachableError, RefusedError: the destination does not say what it has.
+        UnreachableError, RefusedError: the destination does not say what it has, or a base
+            channel did not answer.
         SelectionError: there is no such destination.
 
     """
@@ -190,12 +237,15 @@ def missing_cells(project: Project, to: str) -> dict[str, int]:
         label: open_place(project, to, label).target.packages()
         for label in labels(feedstock, known)
     }
-    found: Counter[str] = Counter()
-    for variant in known:
-        key = f"{variant.subdir}/{file_name(variant, project.tree)}"
-        if key not in there[feedstock.label(variant.train)]:
-            found[cell_of(variant)] += 1
-    return dict(found)
+    lacking = [
+        variant
+        for variant in known
+        if f"{variant.subdir}/{file_name(variant, project.tree)}"
+        not in there[feedstock.label(variant.train)]
+    ]
+    blocked = {} if machine is None or not lacking else _blocked(project, lacking, machine)
+    found = Counter(cell_of(each) for each in lacking if each.id not in blocked)
+    return Missing(cells=dict(found), blocked=blocked)
 
 
 def cell_of(variant: Variant) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from generator.building import (
     Settings,
     build,
     file_name,
+    is_there,
     link_wheelhouse,
 )
 from generator.channel import LocalChannel
@@ -23,7 +24,8 @@ from generator.datafiles import subdirs
 from generator.errors import AbsentError, MissingToolError, SelectionError
 from generator.feedstock import Feedstock
 from generator.matrix import SHARED
-from generator.model import Subdir, Variant
+from generator.model import Subdir, Variant, Wheel
+from generator.model.provenance import Provenance
 from generator.stages.linkage import LinkageCheck
 from generator.stages.project import Project, base_channels
 from generator.stages.provenance import provenances
@@ -73,7 +75,7 @@ def build_variants(
     refuse_edited(project, chosen)
     stated = provenances(project, lock, chosen, options.provenance) if options.provenance else {}
     narrator = project.narrator
-    wheels = tuple(wheel for variant in chosen for wheel in variant.wheels)
+    wheels = _wheels_of_what_lacks(project, chosen, options, stated)
     fetch_wheels(project, feedstock, wheels, jobs=_DOWNLOADS)
     link_wheelhouse(project.tree, project.wheelhouse, wheels)
     settings = Settings(
@@ -101,6 +103,28 @@ def build_variants(
         # what a label's packages need beside them is the channel's own, and may have come by itself
         Served(store=FolderStore(options.channel)).index()
     return BuildReport(tuple(rows[variant.id] for variant in chosen))
+
+
+def _wheels_of_what_lacks(
+    project: Project,
+    chosen: Sequence[Variant],
+    options: BuildOptions,
+    stated: Mapping[str, Provenance],
+) -> tuple[Wheel, ...]:
+    """Return the wheels of what the channel has not: the others need not be downloaded."""
+    feedstock = project.declared()
+    return tuple(
+        wheel
+        for variant in chosen
+        if not is_there(
+            variant,
+            repo=project.tree,
+            channel=options.channel.labelled(feedstock.label(variant.train)),
+            force=options.force,
+            provenance=stated.get(variant.id),
+        )
+        for wheel in variant.wheels
+    )
 
 
 def labels(feedstock: Feedstock, chosen: Sequence[Variant]) -> tuple[str, ...]:

@@ -20,6 +20,8 @@ from generator.model import Lock, Variant
 from generator.model.provenance import Provenance
 from generator.stages.project import Project
 
+#: instead of an address: feedstock.yaml's `repository`
+DECLARED: Final = "feedstock.yaml"
 #: as the lock's writer has it, on one line
 _ADDED: Final = re.compile(r"\+.*\{number: (\d+), digest: '?([0-9a-f]{64})'?\}")
 #: begins a commit's line in what git prints
@@ -35,7 +37,8 @@ def provenances(
         project: the feedstock, in a git repository with its whole history.
         lock: its lock as it is now.
         chosen: the variants.
-        remote_url: where people find the repository (CEP 31: HTTP or HTTPS, and no login in it).
+        remote_url: where people find the repository (CEP 31: HTTP or HTTPS, and no login in it),
+            or `DECLARED`: what feedstock.yaml says, and nothing is stated where it says nothing.
 
     Raises:
         SelectionError: the address is none.
@@ -44,6 +47,10 @@ def provenances(
             commit.
 
     """
+    if remote_url == DECLARED:
+        remote_url = project.declared().repository or ""
+        if not remote_url:
+            return {}
     try:
         Provenance(remote_url=remote_url, sha="0" * 40)
     except ValueError as error:

@@ -17,7 +17,8 @@ from generator.stages.upstream import fetch_wheels
 from tests import forge
 from tests.index_server import IndexServer
 from tests.own_feedstock import DECLARED
-from tests.replaying import Replay, git
+from tests.replayed_actions import git
+from tests.replaying import Replay
 
 pytestmark = [pytest.mark.e2e, pytest.mark.emulated]
 

@@ -8,13 +8,15 @@ import jsonschema
 import pytest
 
 from generator.channel import LocalChannel
+from generator.console import Silent
 from generator.datafiles import subdirs
 from generator.errors import SolveError
 from generator.matrix import matrix_view
 from generator.rendering import render, tree_records, write_record_channel
 from generator.stages.against_base import against_base
-from generator.stages.ci import plan
+from generator.stages.ci import missing_cells, plan
 from generator.stages.packages import RunOptions, machine_of
+from generator.stages.project import Project
 from generator.testing import Machine, Prober, lacking
 from generator.transport.gateway import open_gateway
 from tests.command_line import armtorch
@@ -147,3 +149,22 @@ def test_a_contradiction_is_cut_down_to_what_makes_it(tmp_path):
     assert prober.blocking(["a", "missing >=2", "c"]) == ("missing >=2",)
     assert prober.blocking(["a", "missing", "__cuda >=13"]) == ("__cuda >=13",)
     assert lacking(("x", "__osx >=14")) == ("__osx >=14",)
+
+
+def test_a_night_builds_nothing_that_the_base_blocks(seen, feedstock_copy):
+    """What no build can mend would be built again every night."""
+    path = feedstock_copy / "feedstock.yaml"
+    path.write_text(path.read_text().replace("[conda-forge]", f"[{seen.as_uri()}]"))
+    there = LocalChannel(feedstock_copy / "there")
+    there.prepare()
+    project = Project(feedstock=path, narrator=Silent())
+    every = missing_cells(project, str(there.root))
+    found = missing_cells(project, str(there.root), machine=())
+    blocked = [each for each in found.blocked if each.startswith("2.15/")]
+    assert found.blocked["2.15/libtorch/linux_aarch64_"].endswith("libcudnn >=9.26,<10")
+    assert "2.15/libtorch/linux_aarch64_" in found.markdown()
+    assert every.blocked == {}
+    counts = [{k: n for k, n in each.cells.items() if k[:4] == "2.15"} for each in (every, found)]
+    assert sum(counts[1].values()) == sum(counts[0].values()) - len(blocked)
+    whole = "legacy-2.8/linux-aarch64/cpu"
+    assert found.cells[whole] == every.cells[whole]

@@ -15,7 +15,7 @@ from generator.stages.packages import BuildOptions, build_variants
 from generator.stages.publishing import PublishOptions, plan_publication, publish
 from generator.stages.verifying import VerifyOptions, verify_packages
 from tests.integration.synthetic import Line, updated
-from tests.replaying import git
+from tests.replayed_actions import git
 from tests.synthetic_wheels import Release
 
 pytestmark = pytest.mark.integration

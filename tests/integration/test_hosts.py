@@ -12,6 +12,7 @@ from generator.channel import LocalChannel
 from generator.commands import cli
 from generator.errors import RefusedError
 from tests import servers
+from tests.conda_files import write_conda
 from tests.own_feedstock import DECLARED
 from tests.published import SUBDIR, make_packages
 
@@ -125,3 +126,27 @@ def test_quetz_deletes_and_replaces(source, feedstock, tmp_path):
         assert "other bytes" in str(refused.exception)
         ok(run(feedstock, *arguments, "--force", env=env))
         servers.wait_until(lambda: actions("--force") == {"skip"})
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_host_s_package_from_the_same_inputs_is_skipped(feedstock, tmp_path, ranges):
+    """Its metadata is read from the end of the file, where the host sends that."""
+    there, here = LocalChannel(tmp_path / "there"), LocalChannel(tmp_path / "here")
+    for channel, content in ((there, b"1" * 9), (here, b"2" * 9)):
+        write_conda(channel.root, "alpha", "1.0", "0", digest="a" * 64, files={"a": content})
+        channel.index()
+    repodata = (there.root / SUBDIR / "repodata.json").read_bytes()
+    package = (there.root / SUBDIR / "alpha-1.0-0.conda").read_bytes()
+    sent = package[-800:] if ranges else package
+
+    def answer(method: str, path: str) -> tuple[int, bytes] | None:
+        if path.endswith(".conda"):
+            return (206 if ranges else 200), sent
+        return (200, repodata) if path.endswith(f"/{SUBDIR}/repodata.json") else None
+
+    with servers.recorder(answer) as server:
+        to = f"prefix+{server.url}/owner"
+        arguments = ["publish", "--from", str(here.root), "--to", to, "--json"]
+        done = json.loads(ok(run(feedstock, *arguments, env={"PREFIX_API_KEY": TOKEN})))
+        assert {row[0] for row in server.asked} == {"GET"}
+    assert [row["reason"] for row in done["packages"]] == ["there, made from the same inputs"]

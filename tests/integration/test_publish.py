@@ -23,6 +23,7 @@ from generator.errors import (
     UnreachableError,
 )
 from tests import servers
+from tests.conda_files import write_conda
 from tests.own_feedstock import DECLARED
 from tests.published import (
     SUBDIR,
@@ -98,6 +99,27 @@ def test_packages_come_once_and_are_served(source, feedstock, place):
     again = json.loads(ok(run(feedstock, *arguments, env=env)))
     assert {row["action"] for row in again["packages"]} == {"skip"}
     assert again["bytes_sent"] == 0
+
+
+def test_what_was_made_from_the_same_inputs_is_skipped_though_its_bytes_are_others(
+    feedstock, place, tmp_path
+):
+    """As after a repository moved, or a package was built by another version of the builder."""
+    to, read, _, env = place
+    key = f"{SUBDIR}/alpha-1.0-0.conda"
+    channels = [LocalChannel(tmp_path / name) for name in ("before", "moved", "changed")]
+    for channel, digest, content in zip(channels, "aab", (b"1", b"2", b"3"), strict=True):
+        write_conda(channel.root, "alpha", "1.0", "0", digest=digest * 64, files={"a": content})
+        channel.index()
+    before, moved, changed = channels
+    ok(run(feedstock, "publish", "--from", str(before.root), "--to", to, env=env))
+    served = read(key)
+    done = ok(run(feedstock, "publish", "--from", str(moved.root), "--to", to, "--json", env=env))
+    (row,) = json.loads(done)["packages"]
+    assert (row["action"], row["reason"]) == ("skip", "there, made from the same inputs")
+    assert read(key) == served
+    refused = run(feedstock, "publish", "--from", str(changed.root), "--to", to, env=env)
+    assert isinstance(refused.exception, ConflictError)
 
 
 def test_other_bytes_under_a_name_are_refused_and_replaced_by_force(

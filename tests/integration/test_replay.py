@@ -7,6 +7,7 @@ emulator; tests/e2e/test_replay_real.py runs a real torch.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -29,7 +30,8 @@ from tests.index_formats import PytorchSite
 from tests.index_server import Failure, IndexServer
 from tests.integration.small_base import COMPILED, NOARCH
 from tests.packages import Parts
-from tests.replaying import Done, Replay, git
+from tests.replayed_actions import git
+from tests.replaying import Done, Replay
 from tests.synthetic_wheels import Release, TinyWheel, corrupt
 
 pytestmark = pytest.mark.integration
@@ -37,6 +39,7 @@ pytestmark = pytest.mark.integration
 FEEDSTOCK = """\
 channel: synthetic
 maintainers: [someone]
+repository: https://github.com/me/armtorch
 indexes:
   pypi: {{kind: pip}}
 trains:
@@ -104,7 +107,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def index(first: Path, tmp_path: Path) -> Iterator[IndexServer]:
-    for name in ("index", "cache", "origin.git", "published"):
+    for name in ("index", "cache", "caches", "origin.git", "published"):
         shutil.copytree(first / name, tmp_path / name)
     with IndexServer(tmp_path / "index") as server:
         yield server
@@ -339,13 +342,30 @@ def test_what_a_build_job_forged_is_neither_signed_nor_published_and_the_rest_is
         shutil.rmtree(given)
         shutil.copytree(sound, given / "packages-all")
         shutil.rmtree(running.channel)
-        running.signed.clear()
+        running.actions.signed.clear()
         bad = set(forge(given / "packages-all"))
         context = {"github.sha": "main", "needs.missing.outputs.cells": cell}
         done = running.job("nightly", "publish", **context)
         assert done.said.endswith("exit code 16\n"), done.said
         assert set(contents(running)) == honest - bad, forge
-        assert running.signed == {key.rpartition("/")[2] for key in honest - bad}, forge
+        assert running.actions.signed == {key.rpartition("/")[2] for key in honest - bad}, forge
+
+
+def test_a_metapackage_that_changes_is_published_and_nothing_else_is_made_again(
+    running: Replay, index: IndexServer
+) -> None:
+    before = contents(running)
+    assert set(running.actions.caches), "the jobs of the first run kept what they made"
+    running.change("templates/recipes/cpuonly.yaml.jinja", "Add it to a request", "Ask for it")
+    done = running.build()
+    assert all(each.ok for each in done.values()), every(done)
+    new = set(contents(running)) - set(before)
+    assert {Path(each).name.rsplit("-", 2)[0] for each in new} == {"cpuonly"}
+    for name, each in done.items():
+        if name.startswith("2.10"):
+            assert not re.search(r"\sbuilt$", each.said, re.MULTILINE), each.said
+    wheels = [path for path in running.folder.glob("caches/**/*") if path.suffix == ".whl"]
+    assert wheels == []
 
 
 def test_a_cell_that_fails_does_not_stop_the_others(running: Replay, index: IndexServer) -> None:

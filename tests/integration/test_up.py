@@ -21,7 +21,7 @@ from tests.command_line import armtorch
 from tests.integration.index_worlds import World, trio, world
 from tests.integration.test_recipe_builds import Built
 from tests.integration.updating import Heard
-from tests.replaying import git
+from tests.replayed_actions import git
 
 pytestmark = pytest.mark.integration
 

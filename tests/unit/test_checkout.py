@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.committed import ROOT
-from tests.replaying import git
+from tests.replayed_actions import git
 
 #: characters of a path from the repository's root: Windows has 260 for the whole
 LONGEST = 200

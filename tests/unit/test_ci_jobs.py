@@ -60,7 +60,6 @@ def test_a_job_key_changes_with_what_it_is_made_from(found):
     (job, *_) = jobs(found, pythons_per_job=1, maximum=256).variants
     other = replace(job, variants=tuple(replace(v, digest="x") for v in job.variants))
     assert job.digest != other.digest
-    assert job.wheels == other.wheels
 
 
 def test_no_text_from_upstream_can_set_another_output(tmp_path):

@@ -15,7 +15,7 @@ from generator.model import BuildNumber, Lock, Variant
 from generator.model.provenance import Provenance, provenance_of
 from generator.stages.project import Project
 from generator.stages.provenance import provenances
-from tests.replaying import git
+from tests.replayed_actions import git
 from tests.tiny_recipes import make_repo
 
 URL = "https://github.com/me/armtorch"
