@@ -194,6 +194,7 @@ def feedstock(**changes: object) -> Feedstock:
     facts: dict[str, object] = {
         "channel": "tiny",
         "maintainers": ("someone",),
+        "armtorch": "checkout",
         "indexes": {"pypi": IndexSource(kind="pip")},
         "trains": {"stable": TrainPolicy()},
         "subdirs": {

@@ -13,6 +13,7 @@ from generator.stages.project import Project
 
 #: subcommands in the order people meet them; each is loaded when it is asked for
 _COMMANDS = (
+    "init",
     "up",
     "update",
     "release",

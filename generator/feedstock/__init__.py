@@ -10,7 +10,7 @@ from generator.feedstock.declaration import (
     SubdirName,
     TrainPolicy,
 )
-from generator.feedstock.reading import read_feedstock, schema_text
+from generator.feedstock.reading import parse_feedstock, read_feedstock, schema_text
 
 __all__ = [
     "Destination",
@@ -21,6 +21,7 @@ __all__ = [
     "Selection",
     "SubdirName",
     "TrainPolicy",
+    "parse_feedstock",
     "read_feedstock",
     "schema_text",
 ]

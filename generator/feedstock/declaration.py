@@ -192,6 +192,9 @@ class Feedstock:
     repacked, too. `armtorch matrix --against-base` shows what is lacking."""
     lines: tuple[Line, ...] = ()
     """Lines kept beside the trains' own."""
+    armtorch: Literal["pinned", "checkout"] = "pinned"
+    """Where workflows get armtorch from. `pinned`: .ci/armtorch/, which `armtorch init` writes.
+    `checkout`: the repository, which is armtorch's own or a fork of it."""
     policies: Policies = field(default_factory=Policies)
     destinations: dict[str, Destination] = field(default_factory=dict)
     """Where the channel is published, by the names that `--to` takes."""

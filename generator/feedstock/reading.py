@@ -23,24 +23,34 @@ def read_feedstock(path: Path) -> Feedstock:
     """Read and validate a feedstock.yaml.
 
     Raises:
-        FeedstockError: it is missing, not YAML, has an unknown key, a wrong type or an unknown
-            value, or names an index that it does not declare.
+        FeedstockError: it is missing, or as `parse_feedstock` says.
 
     """
     try:
-        raw = load_yaml(
-            read_bytes(path, limits().yaml.bytes), str(path), refuse=FeedstockError, next_step=_NEXT
-        )
+        content = read_bytes(path, limits().yaml.bytes)
     except FileNotFoundError as error:
         raise FeedstockError(
             "there is no such file",
             where=str(path),
-            next_step="run armtorch in the folder of a feedstock, or name it with --feedstock",
+            next_step="begin one with armtorch init, run armtorch in the folder of a feedstock, or "
+            "name it with --feedstock",
         ) from error
     except OSError as error:
         raise FeedstockError(
             f"cannot be read: {error}", where=str(path), next_step=_NEXT
         ) from error
+    return parse_feedstock(content, str(path))
+
+
+def parse_feedstock(content: bytes, where: str) -> Feedstock:
+    """Validate the text of a feedstock.yaml.
+
+    Raises:
+        FeedstockError: it is not YAML, has an unknown key, a wrong type or an unknown value, or
+            names an index that it does not declare.
+
+    """
+    raw = load_yaml(content, where, refuse=FeedstockError, next_step=_NEXT)
     try:
         feedstock = _ADAPTER.validate_python(raw)
     except ValidationError as error:
@@ -48,8 +58,8 @@ def read_feedstock(path: Path) -> Feedstock:
         # of a list or the one word that may stand for it, the list is what was meant
         rows = [row for row in rows if row["type"] != "literal_error" or not _is_of(row, rows)]
         found = "; ".join(_explain(row, raw) for row in rows)
-        raise FeedstockError(found, where=str(path), next_step=_NEXT) from error
-    _check_references(feedstock, path)
+        raise FeedstockError(found, where=where, next_step=_NEXT) from error
+    _check_references(feedstock, where)
     return feedstock
 
 
@@ -110,13 +120,13 @@ def _siblings(location: tuple[Any, ...]) -> list[str]:
     return list(node.get("properties", {}))
 
 
-def _check_references(feedstock: Feedstock, path: Path) -> None:
+def _check_references(feedstock: Feedstock, path: str) -> None:
     for train, policy in feedstock.trains.items():
         for name in policy.indexes:
             if name not in feedstock.indexes:
                 raise FeedstockError(
                     f"trains.{train}.indexes names {name!r}, which indexes does not declare",
-                    where=str(path),
+                    where=path,
                     next_step=f"declare it, or use one of: {', '.join(feedstock.indexes)}",
                 )
     _check_labels(feedstock, path)
@@ -124,25 +134,25 @@ def _check_references(feedstock: Feedstock, path: Path) -> None:
         if source.kind in {"simple", "pytorch", "devpi", "folder"} and not source.url:
             raise FeedstockError(
                 f"indexes.{name} is of kind {source.kind} and has no url",
-                where=str(path),
+                where=path,
                 next_step="give it a url",
             )
         if source.kind == "pip" and source.url:
             raise FeedstockError(
                 f"indexes.{name} is of kind pip, which is what pip is configured to use, and has a "
                 "url",
-                where=str(path),
+                where=path,
                 next_step="make it kind simple, or leave the url out and set PIP_INDEX_URL",
             )
     if "torch" not in feedstock.packages:
         raise FeedstockError(
             "packages leaves torch out",
-            where=str(path),
+            where=path,
             next_step="torchvision and torchaudio need it: add torch",
         )
 
 
-def _check_labels(feedstock: Feedstock, path: Path) -> None:
+def _check_labels(feedstock: Feedstock, path: str) -> None:
     """Refuse that trains share a folder: a stable request must never meet a nightly."""
     taken: dict[str, str] = {}
     for train in feedstock.trains:
@@ -151,7 +161,7 @@ def _check_labels(feedstock: Feedstock, path: Path) -> None:
             what = f"also that of {taken[label]}" if label in taken else "a subdir's name"
             raise FeedstockError(
                 f"trains.{train}.label is {label!r}, {what}",
-                where=str(path),
+                where=path,
                 next_step="give every train a label of its own",
             )
         taken[label] = train

@@ -14,15 +14,20 @@ from generator.rendering.tree import (
     render,
 )
 from generator.rendering.workflows import (
+    ARMTORCH,
+    DEPENDENCIES,
     PINS_FILE,
     WORKFLOWS,
     ActionPin,
     action_pins,
+    is_untouched,
     workflow_files,
     workflow_settings,
 )
 
 __all__ = [
+    "ARMTORCH",
+    "DEPENDENCIES",
     "GENERATED",
     "PINS_FILE",
     "WORKFLOWS",
@@ -37,6 +42,7 @@ __all__ = [
     "check_tree",
     "compare_tree",
     "digests",
+    "is_untouched",
     "judge",
     "number_builds",
     "recipe_files",

@@ -7,6 +7,7 @@ a workflow, which may not change one, is enough to open its pull request.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Final, Literal
@@ -20,7 +21,22 @@ from generator.rendering import templates
 
 _CLOSED = ConfigDict(extra="forbid")
 WORKFLOWS: Final = ("build", "nightly", "test", "update")
+#: of them, what only a checkout of armtorch has: its tests
+_OF_A_CHECKOUT: Final = ("test",)
 FOLDER: Final = ".github/workflows"
+#: how workflows install an armtorch that is not in their repository; `armtorch init` writes both
+DEPENDENCIES: Final = ".ci/armtorch/dependencies.txt"
+ARMTORCH: Final = ".ci/armtorch/armtorch.txt"
+_INSTALLS: Final = {
+    "checkout": ("python -m pip install --editable .",),
+    "pinned": (
+        f"python -m pip install --require-hashes --requirement {DEPENDENCIES}",
+        f"python -m pip install --no-deps --no-build-isolation --requirement {ARMTORCH}",
+    ),
+}
+_PINNED: Final = (
+    "# Written by armtorch (render, init --upgrade); do not edit. sha256 of what follows: "
+)
 PINS_FILE: Final = "action_pins.yaml"
 
 
@@ -102,19 +118,41 @@ def workflow_files(feedstock: Feedstock) -> dict[str, bytes]:
             )
         return f"{pins[name].of(part)} # {pins[name].tag}"
 
+    pinned = feedstock.armtorch == "pinned"
+    facts = {
+        "installs": _INSTALLS[feedstock.armtorch],
+        "settings": settings,
+        "pin": pin,
+        "labels": sorted({feedstock.label(train) for train in feedstock.trains}),
+        "nightly": feedstock.label("nightly"),
+        "secrets": settings.secrets,
+        "subdirs": list(feedstock.subdirs),
+    }
+    names = [name for name in WORKFLOWS if not (pinned and name in _OF_A_CHECKOUT)]
     found = {}
-    for name in WORKFLOWS:
+    for name in (*names, "conda-forge"):
         template = templates.environment("workflows").get_template(f"{name}.yml.jinja")
-        text = template.render(
-            header=f"# Rendered from templates/workflows/{name}.yml.jinja; do not edit: "
-            "change that, then armtorch render",
-            settings=settings,
-            pin=pin,
-            labels=sorted({feedstock.label(train) for train in feedstock.trains}),
-            nightly=feedstock.label("nightly"),
-            secrets=settings.secrets,
+        path = "conda-forge.yml" if name == "conda-forge" else f"{FOLDER}/{name}.yml"
+        header = (
+            f"# Rendered from templates/workflows/{name}.yml.jinja; do not edit: "
+            "change that, then armtorch render"
         )
-        found[f"{FOLDER}/{name}.yml"] = text.encode("utf-8")
-    template = templates.environment("workflows").get_template("conda-forge.yml.jinja")
-    found["conda-forge.yml"] = template.render(subdirs=list(feedstock.subdirs)).encode("utf-8")
+        text = template.render(header="" if pinned else header, **facts)
+        found[path] = (_signed(text) if pinned else text).encode("utf-8")
     return found
+
+
+def _signed(text: str) -> str:
+    """Put a header before a text that says whether a person has changed it since."""
+    body = text.lstrip("\n")
+    return f"{_PINNED}{_digest(body)}\n{body}"
+
+
+def is_untouched(content: bytes) -> bool:
+    """Whether a workflow is as some armtorch wrote it: nobody's changes are lost with it."""
+    head, _, body = content.decode("utf-8", "replace").partition("\n")
+    return head == f"{_PINNED}{_digest(body)}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()

@@ -1,0 +1,117 @@
+"""``armtorch init``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from generator.commands.options import ManyValues, joined, json_option
+from generator.model import PythonBuild
+from generator.printing import Screen, write, write_json
+from generator.stages.project import Project
+from generator.stages.starting import Wishes, offered, plan_start, write_start
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def _many(name: str, parse: Callable[[str], Any], text: str) -> Callable[[_F], _F]:
+    return click.option(
+        name,
+        f"{name[2:]}s",
+        multiple=True,
+        type=ManyValues(parse),
+        callback=joined,
+        metavar="A,B",
+        help=text,
+    )
+
+
+@click.command("init")
+@click.argument(
+    "folder", required=False, type=click.Path(path_type=Path, file_okay=False), metavar="[FOLDER]"
+)
+@click.option("--channel", default="", help="Its name on a host, its URL, or file:// and a folder.")
+@click.option("--to", default="", metavar="DEST", help="Where it is published: armtorch publish.")
+@_many("--maintainer", str, "GitHub names, for the recipes.")
+@_many("--subdir", str, "conda subdirs. Default: those that upstream has wheels for.")
+@_many("--accelerator", str, "cpu, cuda, or lines such as cuda130. Default: cpu and cuda.")
+@_many("--python", PythonBuild.parse, "Python builds, 3.12 or 3.14t. Default: all.")
+@_many("--train", str, "stable, rc, nightly. Default: stable.")
+@click.option(
+    "--armtorch",
+    default="",
+    metavar="SOURCE",
+    help="What the workflows install: git+https://...@COMMIT, the path of a wheel, or a version. "
+    "Default: what this armtorch was installed from.",
+)
+@click.option("--upgrade", is_flag=True, help="Bring workflows and the pin up to this armtorch.")
+@click.option("--dry-run", is_flag=True, help="Show what would be written, and stop.")
+@json_option
+@click.pass_obj
+def command(
+    project: Project,
+    /,
+    *,
+    folder: Path | None,
+    channel: str,
+    to: str,
+    armtorch: str,
+    upgrade: bool,
+    dry_run: bool,
+    as_json: bool,
+    **wanted: tuple[Any, ...],
+) -> None:
+    """Begin a channel of your own: feedstock.yaml, a README, git's files and workflows.
+
+    In a terminal it asks for what is not said. Files that are there stay as they are; with
+    --upgrade the workflows and the pinned armtorch are renewed, but for those that somebody
+    changed. The pin is by hash: pip's index is asked for those of all that armtorch needs.
+
+    \b
+    Examples:
+      armtorch init mychannel --channel mychannel --to https://prefix.dev/mychannel
+      armtorch init --channel file:///srv/channel --accelerator cpu --python 3.12,3.13
+      armtorch init --upgrade --dry-run
+    """
+    root = folder or project.root
+    project = replace(project, feedstock=root / project.feedstock.name)
+    wishes = None
+    if not upgrade and not project.feedstock.exists():
+        wishes = _wishes(channel, to, wanted)
+    planned = plan_start(project, wishes, armtorch=armtorch, upgrade=upgrade)
+    if not dry_run:
+        write_start(project, planned)
+    if as_json:
+        write_json([{"path": each.path, "action": each.action} for each in planned])
+        return
+    Screen().table(["file", ""], [[each.path, each.action] for each in planned])
+    kept = [each for each in planned if each.action == "kept"]
+    if kept and upgrade:
+        write("\nkept: somebody changed it; to have it anew, remove it and run this again")
+    if not dry_run:
+        write(f"\nnext, in {root}: armtorch up, then armtorch publish")
+
+
+def _wishes(channel: str, to: str, wanted: dict[str, tuple[Any, ...]]) -> Wishes:
+    if not channel:
+        if not sys.stdin.isatty():
+            raise click.UsageError("a channel has a name: --channel NAME, or run it in a terminal")
+        channel = click.prompt("Name or URL of the channel")
+        to = to or click.prompt("Where is it published (--to; empty: later)", default="")
+        wanted |= {
+            name: wanted[name] or tuple(click.prompt(text, default=default).split())
+            for name, text, default in (
+                ("maintainers", "Maintainers, GitHub names (empty: as the channel)", ""),
+                ("subdirs", "Subdirs", " ".join(offered().subdirs)),
+                ("accelerators", "Accelerators", "cpu cuda"),
+                ("pythons", "Pythons (all, or 3.12 3.14t)", "all"),
+                ("trains", "Trains", "stable"),
+            )
+        }
+    pythons = tuple(str(each) for each in wanted.pop("pythons") if str(each) != "all")
+    return Wishes(channel=channel, to=to, pythons=pythons, **wanted)

@@ -1,0 +1,257 @@
+"""``init``: the files of a channel's own repository, and later a newer armtorch's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Final, Literal
+
+from pydantic import ConfigDict
+
+from generator import atomic
+from generator.channel.destinations import parse_destination
+from generator.datafiles import load_data
+from generator.errors import FeedstockError, SelectionError
+from generator.feedstock import IndexSource, Policies, parse_feedstock, schema_text
+from generator.feedstock.declaration import AcceleratorWish, SubdirName
+from generator.model.cell import TrainName
+from generator.rendering import (
+    ARMTORCH,
+    DEPENDENCIES,
+    is_untouched,
+    templates,
+    workflow_files,
+)
+from generator.rendering.workflow_checks import check_workflow, is_workflow
+from generator.stages.hashed_requirements import hashed_requirements
+from generator.stages.own_source import own_requirements, own_source
+from generator.stages.project import Project
+from generator.transport import HttpPolicy
+from generator.upstream import FactsCache, WheelReader, open_index, open_web, read_pip_configuration
+
+_SCHEMA: Final = ".ci/armtorch/feedstock.schema.json"
+#: what is the same in every channel's repository, by where it lies in templates/channel
+_FILES: Final = {".gitignore": "gitignore", ".gitattributes": "gitattributes"}
+
+#: new: it was missing. renewed: an older armtorch's. kept: a person's, whatever it says
+Action = Literal["new", "renewed", "same", "kept"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offered:
+    """The whole of data/starting.yaml."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    format: Literal[1]
+    #: subdir -> accelerators, unless it is asked for more
+    subdirs: dict[SubdirName, tuple[AcceleratorWish, ...]]
+    others: tuple[SubdirName, ...]
+    cuda: tuple[SubdirName, ...]
+    #: train -> the address above its indexes
+    trains: dict[TrainName, str]
+
+
+@cache
+def offered() -> Offered:
+    """Read data/starting.yaml; DataError when it does not fit."""
+    return load_data("starting.yaml", Offered)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wishes:
+    """What a channel is to be, as it is asked for at the beginning."""
+
+    channel: str
+    #: what `publish --to` takes; "" where that comes later
+    to: str = ""
+    maintainers: tuple[str, ...] = ()
+    subdirs: tuple[str, ...] = ()
+    accelerators: tuple[str, ...] = ()
+    #: none: all that upstream has
+    pythons: tuple[str, ...] = ()
+    trains: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """One file, and what becomes of it."""
+
+    path: str
+    action: Action
+    content: bytes = field(repr=False)
+
+
+def plan_start(
+    project: Project, wishes: Wishes | None, *, armtorch: str = "", upgrade: bool = False
+) -> tuple[Planned, ...]:
+    """Say which files a channel's repository lacks, and with ``upgrade`` which are an older one's.
+
+    Nothing of a person's is ever replaced: feedstock.yaml, README.md and git's files are written
+    where they are missing, and workflows are renewed where they are as armtorch wrote them.
+
+    Args:
+        project: the folder it is to be in.
+        wishes: what feedstock.yaml is to say; None where it is there.
+        armtorch: what workflows install; "" for where this armtorch came from.
+        upgrade: renew what armtorch wrote.
+
+    Raises:
+        FeedstockError: feedstock.yaml cannot be used, or there is none to upgrade.
+        SelectionError: a wish is none that can be had, or armtorch none that can be installed.
+        AbsentError, UnreachableError, MalformedError: of the index that pip is configured to use.
+
+    """
+    there = project.feedstock.is_file()
+    if not there and (upgrade or wishes is None):
+        raise FeedstockError(
+            "there is no channel here yet",
+            where=str(project.root),
+            next_step="begin with armtorch init --channel NAME",
+        )
+    own = {} if wishes is None else _own_files(wishes)
+    feedstock = (
+        project.declared()
+        if there
+        else parse_feedstock(own["feedstock.yaml"], "what was asked for")
+    )
+    if feedstock.armtorch == "checkout":
+        raise FeedstockError(
+            "says armtorch: checkout, so its workflows install what is in this repository",
+            where=str(project.feedstock),
+            next_step="say armtorch: pinned, or leave the workflows to armtorch render",
+        )
+    found = [
+        _renewed(project.root, path, content, upgrade=False, ours=is_untouched)
+        for path, content in own.items()
+    ]
+    for path, content in workflow_files(feedstock).items():
+        if is_workflow(path):
+            check_workflow(path, content)
+        found.append(_renewed(project.root, path, content, upgrade=upgrade, ours=is_untouched))
+    needs_pin = upgrade or not (project.root / ARMTORCH).is_file()
+    pins = _pins(project, armtorch) if needs_pin else {}
+    for path, content in {**pins, _SCHEMA: schema_text().encode("utf-8")}.items():
+        found.append(_renewed(project.root, path, content, upgrade=upgrade, ours=_any))
+    return tuple(sorted(found, key=lambda each: each.path))
+
+
+def write_start(project: Project, planned: Iterable[Planned]) -> None:
+    """Write what is new or renewed; raises StorageError."""
+    for each in planned:
+        if each.action in {"new", "renewed"}:
+            path = project.root / each.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            atomic.write_bytes(path, each.content)
+
+
+def _any(_: bytes) -> bool:
+    return True
+
+
+def _renewed(
+    root: Path, path: str, content: bytes, *, upgrade: bool, ours: Callable[[bytes], bool]
+) -> Planned:
+    place = root / path
+    if not place.exists():
+        return Planned(path=path, action="new", content=content)
+    there = place.read_bytes()
+    if there == content:
+        return Planned(path=path, action="same", content=content)
+    action: Action = "renewed" if upgrade and ours(there) else "kept"
+    return Planned(path=path, action=action, content=content)
+
+
+def _own_files(wishes: Wishes) -> dict[str, bytes]:
+    """Render what is a person's from then on."""
+    rows = offered()
+    subdirs = {
+        name: [each for each in accelerators if each == "cpu" or name in rows.cuda]
+        for name in wishes.subdirs or tuple(rows.subdirs)
+        if (accelerators := wishes.accelerators or rows.subdirs.get(_subdir(name), ("cpu",)))
+    }
+    if empty := [name for name, accelerators in subdirs.items() if not accelerators]:
+        raise SelectionError(
+            f"upstream has no wheels for {', '.join(wishes.accelerators)} on {', '.join(empty)}",
+            where="--accelerator",
+            next_step="add cpu, or leave that subdir out",
+        )
+    asked = sorted({each for accelerators in subdirs.values() for each in accelerators})
+    folders = ["cpu", *(each.replace("cuda", "cu") for each in asked if each[4:].isdigit())]
+    trains = wishes.trains or ("stable",)
+    if unknown := set(trains) - {"stable", *rows.trains}:
+        raise SelectionError(
+            f"{', '.join(sorted(unknown))}: there is no such train",
+            where="--train",
+            next_step=f"take some of: stable, {', '.join(rows.trains)}",
+        )
+    candidates = {
+        train: {f"{train}-{folder}": f"{url}/{folder}" for folder in folders}
+        for train, url in rows.trains.items()
+        if train in trains
+    }
+    address = parse_destination(wishes.to) if wishes.to else None
+    facts = {
+        "channel": wishes.channel,
+        "to": wishes.to,
+        "maintainers": wishes.maintainers or (_owner(wishes.channel),),
+        "subdirs": subdirs,
+        "pythons": wishes.pythons,
+        "trains": trains,
+        "candidates": candidates,
+        "cuda": asked != ["cpu"],
+        "variable": "" if address is None else address.host.variable,
+    }
+    made = {
+        name: templates.environment("channel").get_template(f"{name}.jinja").render(facts)
+        for name in ("feedstock.yaml", "README.md")
+    }
+    files = {name: text.encode("utf-8") for name, text in made.items()}
+    return files | {path: templates.read(f"channel/{name}") for path, name in _FILES.items()}
+
+
+def _owner(channel: str) -> str:
+    """Return a name for the maintainers: the channel's, which often is its owner's."""
+    name = re.sub(r"[^A-Za-z0-9-]+", "-", channel.rstrip("/").rpartition("/")[2]).strip("-")
+    return name or "maintainer"
+
+
+def _subdir(name: str) -> SubdirName:
+    rows = offered()
+    for known in (*rows.subdirs, *rows.others):
+        if known == name:
+            return known
+    raise SelectionError(
+        f"{name!r} is no subdir that armtorch serves",
+        where="--subdir",
+        next_step=f"take some of: {', '.join((*rows.subdirs, *rows.others))}",
+    )
+
+
+def _pins(project: Project, armtorch: str) -> dict[str, bytes]:
+    """Return what pip needs to install armtorch and all that it needs, by hash."""
+    pip = read_pip_configuration(project.environment)
+    policy = HttpPolicy(ca_bundle=pip.cert, proxy=pip.proxy)
+    with open_web(project.cache / "http", policy) as web:
+        source = IndexSource(kind="pip")
+        index = open_index("pip's index", source, web=web, pip=pip, base=project.root)
+        reader = WheelReader(
+            web=web,
+            cache=FactsCache(project.cache / "facts"),
+            policies=Policies(),
+            narrator=project.narrator,
+        )
+        own = own_source(armtorch, index)
+        needed = hashed_requirements(
+            (*own.builds_with, *own_requirements()),
+            index,
+            lambda offer: reader.metadata(offer).metadata.requires_dist,
+        )
+    return {
+        ARMTORCH: own.requirement.encode("utf-8"),
+        DEPENDENCIES: needed.encode("utf-8"),
+        **own.files,
+    }
