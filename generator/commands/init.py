@@ -37,6 +37,7 @@ def _many(name: str, parse: Callable[[str], Any], text: str) -> Callable[[_F], _
 )
 @click.option("--channel", default="", help="Its name on a host, its URL, or file:// and a folder.")
 @click.option("--to", default="", metavar="DEST", help="Where it is published: armtorch publish.")
+@click.option("--repository", default="", metavar="URL", help="Where its feedstock is found.")
 @_many("--maintainer", str, "GitHub names, for the recipes.")
 @_many("--subdir", str, "conda subdirs. Default: those that upstream has wheels for.")
 @_many("--accelerator", str, "cpu, cuda, or lines such as cuda130. Default: cpu and cuda.")
@@ -60,6 +61,7 @@ def command(
     folder: Path | None,
     channel: str,
     to: str,
+    repository: str,
     armtorch: str,
     upgrade: bool,
     dry_run: bool,
@@ -82,7 +84,7 @@ def command(
     project = replace(project, feedstock=root / project.feedstock.name)
     wishes = None
     if not upgrade and not project.feedstock.exists():
-        wishes = _wishes(channel, to, wanted)
+        wishes = _wishes(channel, to, repository, wanted)
     planned = plan_start(project, wishes, armtorch=armtorch, upgrade=upgrade)
     if not dry_run:
         write_start(project, planned)
@@ -97,12 +99,13 @@ def command(
         write(f"\nnext, in {root}: armtorch up, then armtorch publish")
 
 
-def _wishes(channel: str, to: str, wanted: dict[str, tuple[Any, ...]]) -> Wishes:
+def _wishes(channel: str, to: str, repository: str, wanted: dict[str, tuple[Any, ...]]) -> Wishes:
     if not channel:
         if not sys.stdin.isatty():
             raise click.UsageError("a channel has a name: --channel NAME, or run it in a terminal")
         channel = click.prompt("Name or URL of the channel")
         to = to or click.prompt("Where is it published (--to; empty: later)", default="")
+        repository = repository or click.prompt("URL of its repository (empty: later)", default="")
         wanted |= {
             name: wanted[name] or tuple(click.prompt(text, default=default).split())
             for name, text, default in (
@@ -114,4 +117,4 @@ def _wishes(channel: str, to: str, wanted: dict[str, tuple[Any, ...]]) -> Wishes
             )
         }
     pythons = tuple(str(each) for each in wanted.pop("pythons") if str(each) != "all")
-    return Wishes(channel=channel, to=to, pythons=pythons, **wanted)
+    return Wishes(channel=channel, to=to, repository=repository, pythons=pythons, **wanted)

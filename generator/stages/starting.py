@@ -68,6 +68,8 @@ class Wishes:
     channel: str
     #: what `publish --to` takes; "" where that comes later
     to: str = ""
+    #: the address of its feedstock, for example on GitHub; "" where that comes later
+    repository: str = ""
     maintainers: tuple[str, ...] = ()
     subdirs: tuple[str, ...] = ()
     accelerators: tuple[str, ...] = ()
@@ -197,6 +199,7 @@ def _own_files(wishes: Wishes) -> dict[str, bytes]:
     facts = {
         "channel": wishes.channel,
         "to": wishes.to,
+        "repository": wishes.repository,
         "maintainers": wishes.maintainers or (_owner(wishes.channel),),
         "subdirs": subdirs,
         "pythons": wishes.pythons,
