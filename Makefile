@@ -13,6 +13,8 @@ BASE ?=
 OUT ?= channel
 # for tests of ARM programs on another machine: a folder with their C library
 SYSROOT ?=
+# indexes of feedstock.yaml that are asked for what the lock lacks; empty for all
+INDEXES ?=
 # virtual packages of the machine the packages are solved for, __cuda=13.0
 VIRTUAL ?=
 
@@ -43,17 +45,17 @@ help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 # what nobody knows would be passed over: `make channel PYTHONS=3.12` builds for other Pythons
-KNOWN := SUBDIR ACCELERATOR PYTHON TORCH BASE OUT SYSROOT VIRTUAL PYTHON3 CI
+KNOWN := SUBDIR ACCELERATOR PYTHON TORCH BASE OUT SYSROOT VIRTUAL INDEXES PYTHON3 CI
 UNKNOWN := $(filter-out $(KNOWN),$(foreach v,$(.VARIABLES),$(if $(findstring command line,$(origin $v)),$v)))
 $(if $(UNKNOWN),$(error $(UNKNOWN): no such setting; there are $(KNOWN)))
 
-channel: $(VENV)/.installed ## build a channel folder: SUBDIR= ACCELERATOR= PYTHON= TORCH= BASE= OUT= SYSROOT= VIRTUAL=
+channel: $(VENV)/.installed ## build a channel folder: SUBDIR= ACCELERATOR= PYTHON= TORCH= BASE= OUT= SYSROOT= VIRTUAL= INDEXES=
 	@$(BIN)/armtorch up --subdir '$(or $(SUBDIR),linux-aarch64)' --accelerator '$(or $(ACCELERATOR),cpu)' --python '$(PYTHON)' \
 	  $(if $(TORCH),--torch '$(TORCH)') $(if $(BASE),--base '$(BASE)') --out '$(or $(OUT),channel)' \
-	  $(if $(SYSROOT),--sysroot '$(SYSROOT)') $(foreach v,$(VIRTUAL),--virtual '$(v)')
+	  $(if $(SYSROOT),--sysroot '$(SYSROOT)') $(if $(INDEXES),--indexes '$(INDEXES)') $(foreach v,$(VIRTUAL),--virtual '$(v)')
 
-update: $(VENV)/.installed ## look for newer releases; writes the lock and what is rendered from it
-	$(BIN)/armtorch update
+update: $(VENV)/.installed ## look for newer releases; writes the lock and what is rendered from it: INDEXES=
+	$(BIN)/armtorch update $(if $(INDEXES),--indexes '$(INDEXES)')
 	$(BIN)/armtorch render
 
 test: $(VENV)/.test-installed emulator servers browser ## unit, integration and emulated end-to-end tests

@@ -56,6 +56,11 @@ class PytorchSite:
         sub, project = posixpath.split(path.strip("/").removeprefix("whl/"))
         root = self.folder / "whl"
         listed = list(_wheels(root / sub, project))
+        if sub in {"", "test", "nightly"}:
+            # the page above the sub-indexes lists what all of them have
+            below = sorted(path for path in (root / sub).glob("cpu*") if path.is_dir())
+            below += sorted(path for path in (root / sub).glob("cu[0-9]*") if path.is_dir())
+            listed += [wheel for folder in below for wheel in _wheels(folder, project)]
         if "nightly" in sub:
             versions = sorted({p.name.split("-")[1] for p in listed}, reverse=True)
             listed = [p for p in listed if p.name.split("-")[1] in versions[:KEEP_THRESHOLD]]

@@ -185,11 +185,25 @@ def reach_options(command: _F) -> _F:
     return cast("_F", wrapped)
 
 
+def indexes_option(command: _F) -> _F:
+    """Add ``--indexes``."""
+    return click.option(
+        "--indexes",
+        multiple=True,
+        type=ManyValues(),
+        callback=joined,
+        metavar="A,B",
+        help="Ask only these indexes of feedstock.yaml; what the lock has of others stays.",
+    )(command)
+
+
 def strict_option(command: _F) -> _F:
     """Add ``--strict``."""
-    return click.option("--strict", is_flag=True, help="Exit code 19 where anything is held back.")(
-        command
-    )
+    return click.option(
+        "--strict",
+        is_flag=True,
+        help="Exit code 19 where anything is held back, 11 where an index does not answer.",
+    )(command)
 
 
 def json_option(command: _F) -> _F:

@@ -69,7 +69,7 @@ def command(
         write_json(_as_json(found))
     else:
         write(said.markdown() if said.changed else "nothing is new")
-    for finding in said.findings:
+    for finding in (*said.findings, *said.silent):
         project.narrator.warn(str(finding))
     show_held(project.narrator, said.held)
     if said.findings and not said.changed:

@@ -12,6 +12,7 @@ from generator.channel import LocalChannel
 from generator.commands.options import (
     ManyValues,
     VirtualPackage,
+    indexes_option,
     joined,
     json_option,
     selection,
@@ -70,6 +71,7 @@ from generator.stages.whole import UpResult, plan, up
 @click.option("--level", type=click.IntRange(1, 22), help="zstd level instead of the feedstock's.")
 @click.option("--dry-run", is_flag=True, help="List what would be built and stop.")
 @click.option("--offline", is_flag=True, help="Ask no index for what the lock lacks.")
+@indexes_option
 @json_option
 @click.pass_obj
 def command(
@@ -85,6 +87,7 @@ def command(
     level: int | None,
     dry_run: bool,
     offline: bool,
+    indexes: tuple[str, ...],
     as_json: bool,
     **filters: Any,
 ) -> None:
@@ -103,7 +106,7 @@ def command(
       armtorch up --accelerator cuda --dry-run
     """
     channel = LocalChannel(out)
-    found = plan(project, selection((), **filters), torch, offline=offline)
+    found = plan(project, selection((), **filters), torch, offline=offline, only=indexes)
     if dry_run:
         show_chosen(found.chosen, project.narrator, as_json=as_json)
         return

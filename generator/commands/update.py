@@ -7,9 +7,9 @@ from dataclasses import asdict
 
 import click
 
-from generator.commands.options import json_option, strict_option
-from generator.commands.tables import held_as_json, show_held
-from generator.errors import HeldError
+from generator.commands.options import indexes_option, json_option, strict_option
+from generator.commands.tables import held_as_json, show_held, show_silent
+from generator.errors import HeldError, UnreachableError
 from generator.printing import write, write_json
 from generator.stages.project import Project
 from generator.stages.upstream import UpdateResult, update_lock
@@ -17,15 +17,19 @@ from generator.stages.upstream import UpdateResult, update_lock
 
 @click.command("update")
 @click.option("--dry-run", is_flag=True, help="Show what would change and write nothing.")
+@indexes_option
 @strict_option
 @json_option
 @click.pass_obj
-def command(project: Project, *, dry_run: bool, strict: bool, as_json: bool) -> None:
+def command(
+    project: Project, *, dry_run: bool, indexes: tuple[str, ...], strict: bool, as_json: bool
+) -> None:
     """Look up what upstream has and write feedstock.lock.yaml.
 
     Reads the indexes of feedstock.yaml, and of each wheel only METADATA and RECORD, by range
-    request. What an index does not answer stays as the lock knew it. The difference to the old
-    lock is printed.
+    request. What an index does not answer stays as the lock knew it, and what it could have better
+    is taken from others until it does; only where none answers that is a failure. The difference to
+    the old lock is printed.
 
     What something speaks against (a wheel that is broken, a dependency without a conda name) is
     held back alone: the next older release is taken, or the package is left out. The last lines
@@ -36,15 +40,16 @@ def command(project: Project, *, dry_run: bool, strict: bool, as_json: bool) -> 
       armtorch update
       armtorch update --dry-run
       armtorch update --strict
+      armtorch update --indexes pypi
       PIP_INDEX_URL=https://mirror.example/simple armtorch update
     """
-    result = update_lock(project, dry_run=dry_run)
+    result = update_lock(project, dry_run=dry_run, only=indexes)
     if as_json:
         write_json(_as_json(result))
     else:
         unchanged = (
             "nothing is new in what answered"
-            if result.findings
+            if result.findings or result.silent
             else "the same wheels, and what the indexes say of them is renewed"
             if result.renewed
             else "is up to date"
@@ -54,6 +59,7 @@ def command(project: Project, *, dry_run: bool, strict: bool, as_json: bool) -> 
             write("nothing was written (--dry-run)", err=True)
     for finding in result.findings:
         project.narrator.warn(str(finding))
+    show_silent(project.narrator, result.silent, result.lock)
     project.narrator.say(
         f"read {result.traffic.bytes / 1e6:.1f} MB in {result.traffic.requests} requests"
     )
@@ -62,6 +68,8 @@ def command(project: Project, *, dry_run: bool, strict: bool, as_json: bool) -> 
         sys.exit(result.findings[0].exit_code)
     if result.lock.all_held() and (strict or not result.lock.cells):
         sys.exit(HeldError.exit_code)
+    if result.silent and strict:
+        sys.exit(UnreachableError.exit_code)
 
 
 def _as_json(result: UpdateResult) -> dict[str, object]:
@@ -72,6 +80,7 @@ def _as_json(result: UpdateResult) -> dict[str, object]:
             {"kind": found.kind, "what": found.what, "where": found.where, "next": found.next_step}
             for found in result.findings
         ],
+        "silent": {each.index: result.lock.silent[each.index] for each in result.silent},
         "held": held_as_json(result.lock.all_held()),
         "bytes_read": result.traffic.bytes,
         "requests": result.traffic.requests,

@@ -78,6 +78,7 @@ class WaitLimits:
     #: a number
     redirects: int
     host: float
+    together: float
     repodata: float
 
 

@@ -17,8 +17,9 @@ from generator.model.wheel import Fill, Project
 _CLOSED = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
 SubdirName = Literal["linux-aarch64", "osx-arm64", "win-arm64", "linux-armv7l"]
-#: ``cuda`` stands for whatever CUDA line the wheel turns out to be of; ``cuda130`` for one line
-AcceleratorWish = Annotated[str, Field(pattern=r"^(cpu|cuda|cuda\d{3}(-tegra)?)$")]
+#: ``cuda`` stands for whatever CUDA line the wheel turns out to be of, ``cuda130`` for one line,
+#: ``cuda*`` for each that upstream still makes
+AcceleratorWish = Annotated[str, Field(pattern=r"^(cpu|cuda|cuda\*|cuda\d{3}(-tegra)?)$")]
 #: what the wheels of an index are for; ``cuda`` and ``cuda-tegra``: the wheel says which line
 IndexAccelerator = Annotated[str, Field(pattern=r"^(cpu|cuda(\d{3})?(-tegra)?)$")]
 #: a PEP 440 local version, without the plus
@@ -67,7 +68,8 @@ class IndexSource:
     kind: Literal["pip", "simple", "pytorch", "devpi", "folder"]
     """`pip`: whatever pip on this machine is configured to use. `simple`: a PEP 503/691 URL.
     `pytorch`: a sub-index of download.pytorch.org, such as https://download.pytorch.org/whl/cu130;
-    only wheels with its own local version are taken. `devpi`: a devpi index, such as NVIDIA's for
+    only wheels with its own local version are taken; a url that ends in whl/cu* stands for every
+    CUDA line there, whl-cu* being its name. `devpi`: a devpi index, such as NVIDIA's for
     Jetson. `folder`: a folder of wheels. docs/indexes.md has the traps of each."""
     url: str | None = None
     """The base URL of an index on a server, or the path of a `folder`."""
@@ -81,6 +83,9 @@ class IndexSource:
     glibc: Annotated[str, Field(pattern=r"^2\.\d{2}$")] | None = None
     """The glibc that its Linux wheels need at least, "2.35", where their platform tags say none
     (linux_aarch64) or too little. A package whose binaries need more than that asks for more."""
+    subdirs: tuple[SubdirName, ...] = ()
+    """The subdirs that it can have wheels for; when it does not answer, no others are concerned.
+    Empty: for `pytorch` those that upstream serves there, else all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +132,8 @@ class Selection:
     __pydantic_config__ = _CLOSED
 
     accelerators: tuple[AcceleratorWish, ...]
+    """`cpu`; `cuda` for the newest CUDA there is, `cuda130` for one line, `cuda*` for every line
+    that one of torch's three newest minors is there for; `cuda126-tegra` for Jetson."""
     base: Annotated[tuple[ChannelName, ...], Field(min_length=1)] = ("conda-forge",)
     """Channels that python, numpy, CUDA ... come from, in order of priority."""
 

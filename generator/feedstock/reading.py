@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from generator.documents import limits, load_yaml, read_bytes
 from generator.errors import FeedstockError
-from generator.feedstock.declaration import Feedstock, SubdirName
+from generator.feedstock.declaration import Feedstock, IndexSource, SubdirName
 
 _ADAPTER = TypeAdapter(Feedstock)
 #: characters of a wrong value that a message shows
@@ -97,7 +97,7 @@ def _explain(found: Any, raw: Any) -> str:
     if found["type"] == "tuple_type":
         return f"{place}: a list is needed; write it like [{found['input']}]{given}"
     if found["type"] == "string_pattern_mismatch" and ".accelerators." in place:
-        return f"{place}: write cpu, cuda, or one line of CUDA like cuda130{given}"
+        return f"{place}: write cpu, cuda, cuda* or one line of CUDA like cuda130{given}"
     return f"{place}: {found['msg']}{given}"
 
 
@@ -137,6 +137,8 @@ def _check_references(feedstock: Feedstock, path: str) -> None:
                 where=path,
                 next_step="give it a url",
             )
+        if "*" in name or "*" in (source.url or ""):
+            _check_star(name, source, path)
         if source.kind == "pip" and source.url:
             raise FeedstockError(
                 f"indexes.{name} is of kind pip, which is what pip is configured to use, and has a "
@@ -165,3 +167,16 @@ def _check_labels(feedstock: Feedstock, path: str) -> None:
                 next_step="give every train a label of its own",
             )
         taken[label] = train
+
+
+def _check_star(name: str, source: IndexSource, path: Path) -> None:
+    """Refuse an index that stands for several where its name or kind cannot."""
+    url = (source.url or "").rstrip("/")
+    if source.kind == "pytorch" and url.endswith("/cu*") and name.count("*") == url.count("*") == 1:
+        return
+    raise FeedstockError(
+        f"indexes.{name}: a star stands for every CUDA line of an index of kind pytorch, once in "
+        "its name and once at the end of its url",
+        where=str(path),
+        next_step='write it like  whl-cu*: {kind: pytorch, url: "https://host/whl/cu*"}',
+    )

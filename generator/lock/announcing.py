@@ -41,6 +41,8 @@ class Announcement:
     numbers: dict[str, tuple[str, int]]
     #: survived: indexes that did not answer, files that are not there
     findings: tuple[ArmtorchError, ...]
+    #: the same of indexes that did not answer while others did: no failure of the run
+    silent: tuple[ArmtorchError, ...] = ()
     #: cells that went because the same subdir and accelerator has a newer torch
     superseded: frozenset[str] = frozenset()
     #: cell of the train rc -> which candidate of its version it has
@@ -102,7 +104,7 @@ class Announcement:
             count = Counter((row.cell, row.subject.partition("-")[0]) for row in wheels)
             lines = [f"{cell}: {number} of {name}" for (cell, name), number in count.items()]
             parts.append("### Wheels added\n" + _list(lines))
-        if unreachable := [f"{f.where}: {f.what}" for f in self.findings]:
+        if unreachable := [f"{f.where}: {f.what}" for f in (*self.findings, *self.silent)]:
             parts.append(
                 "### Did not answer, or not usefully; the lock keeps what it knew\n"
                 + _list(unreachable)
@@ -118,7 +120,11 @@ class Announcement:
 
 
 def announce(
-    old: Lock, new: Lock, diff: LockDiff, findings: Sequence[ArmtorchError]
+    old: Lock,
+    new: Lock,
+    diff: LockDiff,
+    findings: Sequence[ArmtorchError],
+    silent: Sequence[ArmtorchError] = (),
 ) -> Announcement:
     """Put together what changed between two locks."""
     numbers = {
@@ -141,6 +147,7 @@ def announce(
         diff=diff,
         numbers=numbers,
         findings=tuple(findings),
+        silent=tuple(silent),
         superseded=superseded,
         candidates=candidates,
         held=new.all_held(),

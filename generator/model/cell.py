@@ -12,6 +12,7 @@ from generator.model.held import Held
 from generator.model.names import (
     BuildKey,
     Day,
+    DeclaredIndex,
     FileName,
     LineName,
     MemberPath,
@@ -135,6 +136,9 @@ class Cell:
     #: the day (UTC) since which an index of the cell does not answer; what stands here is what it
     #: had before
     unreachable_since: Day = ""
+    #: indexes that may have a newer torch for it and did not answer when it was made of what others
+    #: have; since when, the lock's ``silent`` says
+    behind: tuple[DeclaredIndex, ...] = ()
 
     @property
     def torch(self) -> str:
@@ -178,6 +182,7 @@ class Cell:
             ),
             held=tuple(sorted(self.held, key=lambda h: h.order)),
             libraries=tuple(sorted(self.libraries)),
+            behind=tuple(sorted(self.behind)),
             bundled={
                 name: tuple(sorted(self.bundled[name])) for name in projects if name in self.bundled
             },
@@ -254,6 +259,8 @@ class Lock:
     absent: tuple[CellAbsence, ...] = ()
     #: torch releases that are held back, by the place they would have been for
     held: tuple[HeldCell, ...] = ()
+    #: index that does not answer -> the day (UTC) since which it does not
+    silent: dict[DeclaredIndex, Day] = field(default_factory=dict)
 
     def all_held(self) -> tuple[tuple[str, Held], ...]:
         """Return everything that is held back, with the cell or the place it is held from."""
@@ -279,4 +286,5 @@ class Lock:
                 )
             ),
             held=tuple(sorted(self.held, key=lambda h: (h.place, h.order))),
+            silent=dict(sorted(self.silent.items())),
         )

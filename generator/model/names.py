@@ -151,6 +151,8 @@ PackageText = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$"), _che
 BuildKey = Annotated[str, Field(pattern=r"^[a-z0-9._-]+/[a-z0-9._-]+$"), _checked(bad_path)]
 #: an index's name in feedstock.yaml
 IndexName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+#: one of feedstock.yaml that stands for several has a star where theirs differ
+DeclaredIndex = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._*-]{0,63}$")]
 WheelName = Annotated[str, _checked(_bad_wheel)]
 #: a platform tag (PEP 425)
 PlatformTag = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")]

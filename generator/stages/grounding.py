@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -33,7 +33,12 @@ _NEWER: Final = "newer releases: make update, or armtorch update and armtorch re
 
 
 def ground(
-    project: Project, wanted: Selection, torch: str | None, *, offline: bool
+    project: Project,
+    wanted: Selection,
+    torch: str | None,
+    *,
+    offline: bool,
+    only: Sequence[str] = (),
 ) -> tuple[Project, tuple[ArmtorchError, ...]]:
     """Return the project to build from, rendered, and what was survived on the way.
 
@@ -50,7 +55,7 @@ def ground(
     findings: tuple[ArmtorchError, ...] = ()
     lacking = [] if offline else _lacking(feedstock, lock, wanted, torch)
     if lacking:
-        lock, findings = _looked_up(project, lacking, wanted, torch)
+        lock, findings = _looked_up(project, lacking, wanted, torch, only)
     else:
         project.narrator.say(f"lock: {_age(project)}; {_NEWER}")
     newest_lines(lock.cells, wanted, torch=torch)  # nothing is written for what nobody has
@@ -100,7 +105,11 @@ def _lacking(
 
 
 def _looked_up(
-    project: Project, lacking: list[tuple[SubdirName, str]], wanted: Selection, torch: str | None
+    project: Project,
+    lacking: list[tuple[SubdirName, str]],
+    wanted: Selection,
+    torch: str | None,
+    only: Sequence[str],
 ) -> tuple[Lock, tuple[ArmtorchError, ...]]:
     """Ask upstream for what the lock lacks; everything else stays as it is locked."""
     feedstock, old = project.declared(), project.locked()
@@ -110,11 +119,13 @@ def _looked_up(
     # of the Pythons that are wanted, since not all that are served need share a libtorch
     pythons = wanted.pythons or feedstock.pythons
     asked = _narrowed(replace(feedstock, pythons=pythons), lacking, torch)
-    outcome = look_up(project, asked, Lock())
+    outcome = look_up(project, asked, Lock(), only)
     new = tuple(_in_a_line_of_its_own(cell) for cell in outcome.lock.cells)
     if not new:
-        if outcome.findings:
-            raise outcome.findings[0]
+        unanswered = any(row.reason == "unreachable" for row in outcome.lock.absent)
+        errors = [each.error for each in outcome.silent if each.error is not None and unanswered]
+        if outcome.findings or errors:
+            raise (*outcome.findings, *errors)[0]
         held = [row.detail for row in outcome.lock.held]
         why = iter(held + [row.detail for row in outcome.lock.absent])
         raise AbsentError(
@@ -124,6 +135,7 @@ def _looked_up(
         )
     lock = replace(
         old,
+        silent={**old.silent, **outcome.lock.silent},
         cells=(*old.cells, *new),
         metadata={**outcome.lock.metadata, **old.metadata},
     )

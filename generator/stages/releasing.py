@@ -41,7 +41,8 @@ def release(project: Project, *, dry_run: bool = False) -> Release:
     """
     old = project.locked()
     updated = update_lock(project, dry_run=True)
-    said = announce(old, updated.lock, updated.diff, updated.findings)
+    silent = [each.error for each in updated.silent if each.error is not None]
+    said = announce(old, updated.lock, updated.diff, updated.findings, silent)
     if dry_run:
         return Release(announcement=said, files=())
     if not said.changed:

@@ -6,12 +6,13 @@ import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
 from generator.building import fetch, fetch_unhashed
 from generator.datafiles import subdirs
-from generator.errors import AbsentError, ArmtorchError, HeldError
+from generator.errors import AbsentError, ArmtorchError, HeldError, SelectionError
 from generator.feedstock import Feedstock
 from generator.lock import LockDiff, diff_locks, write_lock
 from generator.model import Lock, Wheel
@@ -24,9 +25,12 @@ from generator.upstream import (
     Index,
     Outcome,
     PipConfiguration,
+    Silence,
     Traffic,
+    Unasked,
     Web,
     WheelReader,
+    index_called,
     open_index,
     open_web,
     read_pip_configuration,
@@ -42,13 +46,22 @@ class UpdateResult:
     lock: Lock
     diff: LockDiff
     findings: tuple[ArmtorchError, ...]
+    #: indexes that did not answer while others did
+    silent: tuple[Silence, ...]
     traffic: Traffic
     #: whether the lock differs in what the difference does not name: where a wheel was seen
     renewed: bool
 
 
-def update_lock(project: Project, *, dry_run: bool = False) -> UpdateResult:
+def update_lock(
+    project: Project, *, dry_run: bool = False, only: Sequence[str] = ()
+) -> UpdateResult:
     """Ask upstream and, unless ``dry_run``, write feedstock.lock.yaml where it changed.
+
+    Args:
+        project: the feedstock.
+        dry_run: write nothing.
+        only: names of the indexes to ask; what others had stays as it is. Empty for all.
 
     Raises:
         FeedstockError, LockError: the files cannot be used.
@@ -58,7 +71,7 @@ def update_lock(project: Project, *, dry_run: bool = False) -> UpdateResult:
 
     """
     feedstock, old = project.declared(), project.locked()
-    outcome = look_up(project, feedstock, old)
+    outcome = look_up(project, feedstock, old, only)
     lock = outcome.lock
     if old.cells and not lock.cells and not lock.held:
         raise AbsentError(
@@ -73,13 +86,20 @@ def update_lock(project: Project, *, dry_run: bool = False) -> UpdateResult:
         lock=lock,
         diff=diff_locks(old, lock),
         findings=outcome.findings,
+        silent=outcome.silent,
         traffic=outcome.traffic,
         renewed=lock != old,
     )
 
 
-def look_up(project: Project, asked: Feedstock, old: Lock) -> Outcome:
+def look_up(project: Project, asked: Feedstock, old: Lock, only: Sequence[str] = ()) -> Outcome:
     """Ask upstream for what a declaration wants, feedstock.yaml or a part of it; write nothing.
+
+    Args:
+        project: the feedstock.
+        asked: its declaration, or a part of it.
+        old: what is known.
+        only: as `update_lock` has it.
 
     Raises:
         FeedstockError, IntegrityError: as ``upstream.update`` does.
@@ -99,7 +119,7 @@ def look_up(project: Project, asked: Feedstock, old: Lock) -> Outcome:
             asked,
             old,
             reader=reader,
-            indexes=indexes,
+            indexes=_only(indexes, only),
             subdirs=subdirs(),
             narrator=project.narrator,
             obtain=partial(_obtain, project, web.policy),
@@ -115,6 +135,22 @@ def look_up(project: Project, asked: Feedstock, old: Lock) -> Outcome:
             next_step=row.next_step,
         )
     return replace(outcome, lock=lock)
+
+
+def _only(indexes: Mapping[str, Index], names: Sequence[str]) -> dict[str, Index]:
+    """Leave alone the indexes that are not named; raises SelectionError for a name of none."""
+    for name in names:
+        if name not in indexes:
+            near = get_close_matches(name, indexes, n=1, cutoff=0.4)
+            raise SelectionError(
+                f"feedstock.yaml declares no index called {name!r}",
+                where="--indexes",
+                next_step=f"{f'perhaps {near[0]}; ' if near else ''}there are {', '.join(indexes)}",
+            )
+    return {
+        name: index if not names or name in names else Unasked(name, index.claims)
+        for name, index in indexes.items()
+    }
 
 
 def _obtain(
@@ -162,7 +198,7 @@ def wheel_locator(project: Project, feedstock: Feedstock) -> Iterator[Callable[[
     with _upstream(project, feedstock) as (_, indexes):
 
         def locate(wheel: Wheel) -> str:
-            index = indexes.get(wheel.index)
+            index = index_called(indexes, wheel.index)
             if index is None:
                 raise AbsentError(
                     f"feedstock.yaml declares no index called {wheel.index!r}",

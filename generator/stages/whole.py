@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from generator.building import BuildReport
 from generator.documents import limits, load_json, read_bytes
 from generator.errors import ArmtorchError, MalformedError, UnreachableError
 from generator.matrix import METAPACKAGES, Selection, newest_lines, select, variants
-from generator.model import Variant
+from generator.model import Lock, Variant
 from generator.stages.grounding import ground
 from generator.stages.packages import (
     BuildOptions,
@@ -62,7 +62,12 @@ class UpPlan:
 
 
 def plan(
-    project: Project, wanted: Selection, torch: str | None = None, *, offline: bool = False
+    project: Project,
+    wanted: Selection,
+    torch: str | None = None,
+    *,
+    offline: bool = False,
+    only: Sequence[str] = (),
 ) -> UpPlan:
     """Say what would be built of the lock, or of what upstream has and the lock lacks.
 
@@ -71,12 +76,13 @@ def plan(
         wanted: subdirs, accelerators and Pythons; the newest line of each is taken.
         torch: this torch version or minor instead of the lock's newest.
         offline: go by the lock alone, and ask no index for what it lacks.
+        only: names of the indexes that are asked then; empty for all.
 
     Raises:
         ArmtorchError: any stage's error that leaves nothing to go on with.
 
     """
-    project, findings = ground(project, wanted, torch, offline=offline)
+    project, findings = ground(project, wanted, torch, offline=offline, only=only)
     chosen = _choose(project, wanted, torch)
     return UpPlan(project=project, chosen=chosen, findings=findings)
 
@@ -98,11 +104,27 @@ def up(planned: UpPlan, *, build: BuildOptions, run: RunOptions) -> UpResult:
         report=report,
         tests=tests,
         verified=verified,
-        unverified=unverified,
+        unverified=(*unverified, *_not_looked_at(project.known(), chosen)),
         labels=labels(project.declared(), chosen),
         base=run.base or base_channels(project.declared(), subdir),
         findings=planned.findings,
     )
+
+
+def _not_looked_at(lock: Lock, chosen: Iterable[Variant]) -> Iterator[str]:
+    """Say for which of the cells that were built upstream could not be asked for a newer one."""
+    places = {(each.line, each.subdir, each.accelerator) for each in chosen}
+    for cell in lock.cells:
+        if (cell.line, cell.subdir, cell.accelerator) not in places:
+            continue
+        for name in cell.behind:
+            since = lock.silent.get(name, "")
+            yield f"whether {name} has a newer torch than {cell.name}: no answer since {since}"
+        if cell.unreachable_since:
+            yield (
+                f"what there is now of {cell.name}: an index of it does not answer since "
+                f"{cell.unreachable_since}"
+            )
 
 
 def _choose(project: Project, wanted: Selection, torch: str | None) -> tuple[Variant, ...]:

@@ -2,6 +2,7 @@
 
 from generator.transport.policy import HttpPolicy
 from generator.transport.session import (
+    RETRIED,
     forget_hosts,
     from_status,
     open_session,
@@ -11,6 +12,7 @@ from generator.transport.session import (
 )
 
 __all__ = [
+    "RETRIED",
     "HttpPolicy",
     "forget_hosts",
     "from_status",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -10,7 +11,6 @@ from packaging.version import Version
 
 from generator.errors import (
     AbsentError,
-    ArmtorchError,
     IntegrityError,
     MalformedError,
     UnreachableError,
@@ -18,9 +18,10 @@ from generator.errors import (
 from generator.model.cell import Lock
 from generator.model.python_build import PythonBuild
 from generator.model.subdir import Subdir
-from generator.upstream.claims import Claims
+from generator.upstream.families import Family
 from generator.upstream.indexes import TWO_HASHES, Index
 from generator.upstream.offers import Offer
+from generator.upstream.silence import Silence, Unasked
 
 
 @dataclass(frozen=True)
@@ -51,16 +52,42 @@ class Catalogue:
     """Offers by project, in the order of the indexes, the smaller file first."""
 
     offers: Mapping[str, tuple[Offer, ...]]
-    #: indexes that failed: what they are for, and how they failed
-    silent: tuple[tuple[Claims, ArmtorchError], ...] = ()
+    #: indexes of the train whose offers are not among them
+    silent: tuple[Silence, ...] = ()
     _by_release: dict[tuple[str, str], dict[Release, list[Offer]]] = field(
         default_factory=dict, repr=False, compare=False
     )
 
-    def silence(self, accelerator: str) -> ArmtorchError | None:
-        """Return how an index failed that may have wheels for an accelerator, if one did."""
-        found = (error for claims, error in self.silent if claims.may_have(accelerator))
-        return next(found, None)
+    def silences(self, accelerator: str, subdir: Subdir) -> tuple[Silence, ...]:
+        """Return the silent indexes that may have wheels for an accelerator on a subdir."""
+        return tuple(s for s in self.silent if s.claims.may_have(accelerator, subdir.name))
+
+    def without(self, silent: Iterable[Silence]) -> Catalogue:
+        """Return the catalogue without what some indexes offer."""
+        gone = {each.index for each in silent} - {each.index for each in self.silent}
+        if not gone:
+            return self
+        return Catalogue(
+            {
+                project: tuple(offer for offer in offers if offer.index not in gone)
+                for project, offers in self.offers.items()
+            },
+            self.silent,
+        )
+
+    def with_companions(self, stable: Catalogue) -> Catalogue:
+        """Return the catalogue with what the stable train has beside torch.
+
+        Upstream makes no nightlies of what is in maintenance (torchaudio since 2.9): its installs
+        name torch and torchvision, and a release goes with them where its symbols do.
+        """
+        offers = dict(self.offers)
+        for project, others in stable.offers.items():
+            if project != "torch":
+                own = {(o.filename, o.claim): o for o in offers.get(project, ())}
+                more = (o for o in others if (o.filename, o.claim) not in own)
+                offers[project] = (*own.values(), *more)
+        return Catalogue(offers, self.silent)
 
     def releases(self, project: str, subdir: Subdir) -> tuple[Release, ...]:
         """Return the releases with a usable wheel for ``subdir``, newest first."""
@@ -150,16 +177,24 @@ def read_catalogue(projects: Iterable[str], indexes: Iterable[Index]) -> Catalog
     """Ask every index for every project.
 
     Of two files of one name and one claim the first index's wins. An index that fails is noted as
-    silent; a project that an index does not have is no failure.
+    silent, and so is one of several that stand under one name; a project that an index does not
+    have is no failure.
     """
     found: dict[str, dict[tuple[str, str], Offer]] = {project: {} for project in projects}
-    silent: list[tuple[Claims, ArmtorchError]] = []
-    for index in indexes:
+    silent: list[Silence] = []
+    todo = deque(indexes)
+    while todo:
+        index = todo.popleft()
         try:
+            if isinstance(index, Family):
+                todo.extendleft(reversed(index.members()))
+                continue
             answers = {project: _ask(index, project) for project in found}
         except (UnreachableError, MalformedError) as error:
-            silent.append((index.claims, error))
+            silent.append(Silence(index.name, index.claims, error))
             continue
+        if isinstance(index, Unasked):
+            silent.append(Silence(index.name, index.claims, None))
         for project, offers in answers.items():
             for offer in sorted(offers, key=lambda each: (each.size or 0, each.filename)):
                 found[project].setdefault((offer.filename, offer.claim), offer)

@@ -133,6 +133,7 @@ class CellMaker:
                 sharing=found.sharing if found else None,
                 absent=tuple(missing),
                 held=tuple(held),
+                behind=draft.behind,
                 libraries=_libraries(kept, found),
                 bundled=bundled_by((pick.project, facts) for pick, facts in kept),
             ),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Final
@@ -27,10 +28,11 @@ from generator.upstream.holding import Refused, held_rows, of_place, take_best
 from generator.upstream.judging import BROKEN, Bench, Prospect, finding_of
 from generator.upstream.offers import Offer, promised
 from generator.upstream.policy import TrioPolicy
+from generator.upstream.silence import Silence, of_index
 from generator.upstream.targets import active, environment
 from generator.upstream.trio import TorchChoice, companions
 from generator.upstream.wheel_reader import WheelReader
-from generator.upstream.wishes import Wish, of_train
+from generator.upstream.wishes import RECENT, Wish, of_train
 
 _FOR_ALL: Final = Finding(
     kind="tag",
@@ -92,11 +94,52 @@ class Chooser:
     #: versions of torch that the stable train has, per subdir: no candidates any more
     released: Callable[[Subdir], Collection[Version]] = lambda _: ()
 
+    def without(self, silent: Iterable[Silence]) -> Chooser:
+        """Return a chooser that knows nothing of what some indexes offer."""
+        catalogue = self.catalogue.without(silent)
+        return self if catalogue is self.catalogue else replace(self, catalogue=catalogue)
+
+    def lines(self, wish: Wish, known: Iterable[Version] = ()) -> set[str]:
+        """Return the CUDA lines that one of the newest minors of torch is there for.
+
+        Args:
+            wish: the train and the subdir.
+            known: versions of torch that count as minors, besides those that are offered.
+
+        Raises:
+            SilentIndexError: METADATA that says it cannot be had now.
+
+        """
+        found: set[str] = set()
+        offered = self.catalogue.releases("torch", wish.subdir)
+        versions = {each.version for each in offered if wish.admits(each.version)} | {*known}
+        minors = sorted({(each.major, each.minor) for each in versions}, reverse=True)
+        most = max(RECENT, wish.minors)
+        # minors in between may be those of an index that is silent
+        recent = {
+            (major, minor)
+            for major, minor in minors[:most]
+            if major != minors[0][0] or minors[0][1] - minor < most
+        }
+        for release in offered:
+            minor = release.version.major, release.version.minor
+            if not wish.admits(release.version) or minor not in recent:
+                continue
+            if re.fullmatch(r"cuda\d{3}", release.claim):
+                found.add(release.claim)
+            elif may_be(release.claim, "cuda"):
+                pythons = self.catalogue.pythons("torch", release, wish.subdir)
+                wheels = self._wheels("torch", release, wish, pythons)
+                accelerator = self._accelerator(wish, wheels)
+                if isinstance(accelerator, Accelerator) and wish.fits(accelerator):
+                    found.add(str(accelerator))
+        return found
+
     def choose(self, wish: Wish) -> Choice:
         """Return the releases the wish keeps, and what is held back of those it would have kept.
 
         Raises:
-            UnreachableError: METADATA that the choice needs cannot be had now.
+            SilentIndexError: METADATA that the choice needs cannot be had now.
 
         """
         kept: list[Draft] = []
@@ -122,7 +165,7 @@ class Chooser:
             version = Version(release.version.public)
             if not wish.admits(version) or version in released:
                 continue
-            if not may_be(release.claim, wish.accelerator):
+            if not may_be(release.claim, wish.accelerator.removesuffix("*")):
                 continue
             served = self.catalogue.pythons("torch", release, wish.subdir)
             pythons = tuple(
@@ -166,7 +209,8 @@ class Chooser:
             try:
                 promised(offer, wish.train)
                 target = Target(wish.subdir, python)
-                found = built_for(offer, target, self.reader, self.policy.cuda_requirements)
+                with of_index(offer):
+                    found = built_for(offer, target, self.reader, self.policy.cuda_requirements)
                 return held_to_claim(offer, found)
             except BROKEN as error:
                 first = first or finding_of(error)
@@ -247,7 +291,8 @@ class Chooser:
         for python, offer in wheels.items():
             try:
                 promised(offer, wish.train)
-                facts = self.reader.metadata(offer)
+                with of_index(offer):
+                    facts = self.reader.metadata(offer)
                 return active(facts.metadata.requires_dist, environment(wish.subdir, python))
             except BROKEN as error:
                 first = first or finding_of(error)
@@ -258,9 +303,8 @@ class Chooser:
         wish, refused = torch.wish, list[Refused]()
         wheels: dict[Release, Mapping[PythonBuild, Offer]] = {}
         for release in self.catalogue.releases(project, wish.subdir):
-            if not of_train(wish.train, release.version) or not may_be(
-                release.claim, str(torch.accelerator)
-            ):
+            own = of_train(wish.train, release.version) or of_train("stable", release.version)
+            if not own or not may_be(release.claim, str(torch.accelerator)):
                 continue
             if found := self._wheels(project, release, wish, torch.pythons):
                 wheels[release] = found

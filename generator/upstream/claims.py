@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 from urllib.parse import urlsplit
 
 from packaging.version import Version
@@ -23,6 +23,12 @@ IndexKind = Literal["pip", "simple", "pytorch", "devpi", "folder"]
 #: upstream's labels of accelerators (pytorch/test-infra, generate_binary_build_matrix.py)
 _LABEL: Final = re.compile(r"cu(\d{3})")
 _BOARD: Final = "-tegra"
+#: how the address of a `pytorch` index ends that stands for every CUDA line
+EVERY_LINE: Final = "cu*"
+#: where upstream's own sub-indexes have wheels of ARM for (pytorch/test-infra,
+#: generate_binary_build_matrix.py, August 2026): CUDA for Linux alone
+_PYTORCH_CPU: Final = ("linux-aarch64", "osx-arm64", "win-arm64")
+_PYTORCH_CUDA: Final = ("linux-aarch64",)
 
 
 class IndexSource(Protocol):
@@ -48,6 +54,10 @@ class IndexSource(Protocol):
     def glibc(self) -> str | None:
         """The glibc that its Linux wheels need at least, where their tags say less."""
 
+    @property
+    def subdirs(self) -> tuple[Any, ...]:
+        """The subdirs that it can have wheels for; empty where that is not said."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Claims:
@@ -61,10 +71,12 @@ class Claims:
     local_versions: tuple[str, ...] = ()
     #: glibc that its Linux wheels need at least; "" for what their tags say
     glibc: str = ""
+    #: the subdirs that it can have wheels for; empty for any
+    subdirs: tuple[str, ...] = ()
 
-    def may_have(self, wish: str) -> bool:
-        """Whether the index can have a wheel for an accelerator of feedstock.yaml."""
-        return not self.accelerator or may_be(self.accelerator, wish)
+    def may_have(self, wish: str, subdir: str) -> bool:
+        """Whether the index can have a wheel for a subdir and accelerator of feedstock.yaml."""
+        return (not self.subdirs or subdir in self.subdirs) and may_be(self.accelerator, wish)
 
     def of(self, version: Version, platforms: Iterable[str]) -> str:
         """Return the claim of a wheel.
@@ -111,9 +123,11 @@ def claims_of(name: str, source: IndexSource) -> Claims:
             accelerator=source.accelerator or "",
             local_versions=tuple(source.local_versions),
             glibc=source.glibc or "",
+            subdirs=tuple(source.subdirs),
         )
     label = urlsplit(source.url or "").path.rstrip("/").rpartition("/")[2]
-    accelerator = source.accelerator or accelerator_of_label(label)
+    every = label == EVERY_LINE
+    accelerator = source.accelerator or ("cuda" if every else accelerator_of_label(label))
     if accelerator is None:
         raise FeedstockError(
             f"indexes.{name}: its url ends in {label!r}, which is no accelerator",
@@ -123,8 +137,9 @@ def claims_of(name: str, source: IndexSource) -> Claims:
         )
     return Claims(
         accelerator=accelerator,
-        local_versions=tuple(source.local_versions) or (label,),
+        local_versions=tuple(source.local_versions) or (() if every else (label,)),
         glibc=source.glibc or "",
+        subdirs=tuple(source.subdirs) or (_PYTORCH_CPU if accelerator == "cpu" else _PYTORCH_CUDA),
     )
 
 

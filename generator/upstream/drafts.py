@@ -29,6 +29,8 @@ class Draft:
     absent: tuple[Absence, ...] = ()
     #: newer releases, and wheels of the chosen ones, that something speaks against
     held: tuple[Held, ...] = ()
+    #: indexes that may have a newer torch and did not answer
+    behind: tuple[str, ...] = ()
 
     @property
     def releases(self) -> dict[str, Release]:

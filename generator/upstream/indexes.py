@@ -24,16 +24,14 @@ from pypi_simple import (
 from generator.documents import limits, load_json, read_bytes
 from generator.errors import (
     AbsentError,
-    FeedstockError,
     MalformedError,
     UnreachableError,
     UnsafeArchiveError,
 )
 from generator.model.names import one_line
-from generator.upstream.claims import Claims, IndexSource, claims_of
+from generator.upstream.claims import Claims
 from generator.upstream.offers import Offer, parse_offer
 from generator.upstream.page_store import Page
-from generator.upstream.pip_configuration import PipConfiguration
 from generator.upstream.session import Web
 from generator.urls import local_path, public_url
 
@@ -43,8 +41,6 @@ _REASON = 300
 _SHA256 = re.compile("[0-9a-f]{64}")
 _HTML = ("text/html", "application/vnd.pypi.simple.v1+html")
 _JSON = ("application/vnd.pypi.simple.v1+json",)
-#: what devpi appends to an index's URL for installers
-_DEVPI_SIMPLE = "/+simple"
 #: how the refusal of such a file begins
 TWO_HASHES = "the index lists it with two hashes"
 
@@ -80,6 +76,7 @@ class SimpleIndex:
     web: Web
     claims: Claims = field(default_factory=Claims)
     _seen: dict[str, tuple[Offer, ...]] = field(default_factory=dict, repr=False, compare=False)
+    _silence: list[UnreachableError] = field(default_factory=list, repr=False, compare=False)
 
     def offers(self, project: str) -> tuple[Offer, ...]:
         """See :class:`Index`; a page is asked for once in a run."""
@@ -87,14 +84,34 @@ class SimpleIndex:
             self._seen[project] = self._ask(project)
         return self._seen[project]
 
-    def _ask(self, project: str) -> tuple[Offer, ...]:
-        url = f"{self.url.rstrip('/')}/{canonicalize_name(project)}/"
+    def page(self, project: str) -> Page:
+        """Get a project's page; raises as `offers` does."""
+        if self._silence:
+            raise self._silence[0]
+        url = self._page_of(project)
         try:
-            page = self.web.page(url, ACCEPT_ANY)
+            return self.web.page(url, ACCEPT_ANY)
         except AbsentError as error:
             raise _no_wheels(project, url) from error
         except UnsafeArchiveError as error:
             raise _not_an_index(url, error.what) from error
+
+    def knock(self, project: str, seconds: float) -> None:
+        """Ask whether there is an answer, whatever it is; without one it is not asked again."""
+        try:
+            self.web.knock(self._page_of(project), seconds)
+        except UnreachableError as error:
+            self.silenced(error)
+
+    def silenced(self, error: UnreachableError) -> None:
+        """Ask no more in this run, and say what ``error`` says."""
+        self._silence.append(error)
+
+    def _page_of(self, project: str) -> str:
+        return f"{self.url.rstrip('/')}/{canonicalize_name(project)}/"
+
+    def _ask(self, project: str) -> tuple[Offer, ...]:
+        url, page = self._page_of(project), self.page(project)
         return _offers_of_page(_parse(project, page, url), self, project, url)
 
 
@@ -175,41 +192,6 @@ class PipIndex:
             except AbsentError as error:
                 missing.append(error)
         raise missing[0]
-
-
-def open_index(
-    name: str, source: IndexSource, *, web: Web, pip: PipConfiguration, base: Path
-) -> Index:
-    """Make the index that feedstock.yaml describes; relative folders are relative to ``base``.
-
-    Raises:
-        FeedstockError: the source has no URL although its kind needs one.
-
-    """
-    claims = claims_of(name, source)
-    if source.kind == "pip":
-        found = tuple(_by_url(name, url, web, claims) for url in pip.indexes)
-        return PipIndex(name, found, claims)
-    if not source.url:
-        raise FeedstockError(
-            f"indexes.{name} is of kind {source.kind} and has no url",
-            where="feedstock.yaml",
-            next_step="give it a url",
-        )
-    if source.kind == "folder" and "://" not in source.url:
-        return FolderIndex(name, (base / source.url).absolute(), claims, declared=True)
-    url = source.url
-    if source.kind == "devpi" and not url.rstrip("/").endswith(_DEVPI_SIMPLE):
-        # <user>/<index>/ is a page for people; installers are sent on by their User-Agent only
-        url = f"{url.rstrip('/')}{_DEVPI_SIMPLE}/"
-    return _by_url(name, url, web, claims)
-
-
-def _by_url(name: str, url: str, web: Web, claims: Claims) -> Index:
-    folder = local_path(url)
-    if folder is not None:
-        return FolderIndex(name, folder, claims)
-    return SimpleIndex(name, url, web, claims)
 
 
 @dataclass(frozen=True)

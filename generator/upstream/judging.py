@@ -30,6 +30,7 @@ from generator.upstream.catalogue import Release
 from generator.upstream.facts import WheelFacts
 from generator.upstream.offers import Offer
 from generator.upstream.reading import OfferKey, key_of, read_all
+from generator.upstream.silence import of_index
 from generator.upstream.wheel_reader import WheelReader
 
 #: what makes one file unusable, while its server does answer
@@ -97,7 +98,7 @@ class Bench:
         is not judged; who makes the cell meets it again.
 
         Raises:
-            UnreachableError: a judge needed what cannot be had now.
+            SilentIndexError: a judge needed what cannot be had now.
 
         """
         key = (
@@ -116,7 +117,8 @@ class Bench:
                 break
             torch = wheels if prospect.torch is prospect.wheels else prospect.torch
             try:
-                found += judge(replace(prospect, wheels=wheels, torch=torch))
+                with of_index(next(iter(wheels.values()))):
+                    found += judge(replace(prospect, wheels=wheels, torch=torch))
             except AGAINST as error:
                 found += (finding_of(error),)
             bad = {each.python for each in found}

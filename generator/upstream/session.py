@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -11,7 +11,7 @@ import requests
 
 from generator.documents import limits
 from generator.errors import StorageError
-from generator.transport import HttpPolicy, open_session, read_body, typed
+from generator.transport import RETRIED, HttpPolicy, from_status, open_session, read_body, typed
 from generator.upstream.page_store import Page, PageStore
 from generator.upstream.traffic import Traffic
 
@@ -37,6 +37,24 @@ class Web:
     ) -> None:
         self.pages.close()
         self.wheels.close()
+
+    def knock(self, url: str, seconds: float) -> None:
+        """Find out whether a server has anything to say of a page, within some seconds.
+
+        Raises:
+            UnreachableError: it has not, or says that it cannot now.
+
+        """
+        patience = replace(
+            self.policy,
+            connect_seconds=min(self.policy.connect_seconds, seconds / 2),
+            timeout_seconds=min(self.policy.timeout_seconds, seconds / 2),
+            answer_seconds=seconds,
+        )
+        with open_session(patience, retries=True) as session, typed(url):
+            answer = session.head(url, headers={"Accept": "*/*"}, allow_redirects=True)
+        if answer.status_code in RETRIED:
+            raise from_status(answer.status_code, url)
 
     def page(self, url: str, accept: str = "*/*") -> Page:
         """Get a small file; the one that is stored where the server says that it is still that.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import get_args
+from dataclasses import dataclass, replace
+from typing import TypeVar, get_args
 
 from packaging.version import Version
 
@@ -16,33 +16,31 @@ from generator.errors import (
     UnreachableError,
 )
 from generator.model.cell import (
-    AbsenceReason,
     Cell,
-    CellAbsence,
-    HeldCell,
     Lock,
     TrainName,
 )
-from generator.model.held import Held
 from generator.model.subdir import Subdir
-from generator.model.wheel import Metadata
 from generator.upstream.catalogue import Catalogue, read_catalogue, refuse_tampering
 from generator.upstream.cells import CellMaker, picks, with_old_origins
 from generator.upstream.choosing import Chooser
+from generator.upstream.claims import Claims
 from generator.upstream.drafts import Draft
 from generator.upstream.holding import of_place, with_old_days
 from generator.upstream.indexes import Index
-from generator.upstream.judging import Bench, Judge, finding_of
+from generator.upstream.judging import Bench, Judge
+from generator.upstream.keeping import Run
 from generator.upstream.lines import as_candidate, name_lines
 from generator.upstream.offers import Offer
 from generator.upstream.policy import SharingRules, TrioPolicy, sharing_rules, trio_policy
 from generator.upstream.reading import OfferKey, Read, key_of, read_all
+from generator.upstream.silence import Silence, SilentIndexError, Unasked, give_up_together
 from generator.upstream.traffic import Traffic
 from generator.upstream.unhashed import Identifier, Obtain, locked_wheels
 from generator.upstream.wheel_reader import WheelReader
-from generator.upstream.wishes import Asked, Wish, of_train, wishes
+from generator.upstream.wishes import EVERY_LINE, Asked, Wish, of_train, wishes
 
-_UNANSWERED = "an index of the train did not answer when the lock was made"
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,59 +48,12 @@ class Outcome:
     """The next lock, what went wrong on the way, and what it cost."""
 
     lock: Lock
-    #: indexes and files that did not answer, or not so that anything could be read; what is held
-    #: for a reason of its own stands in the lock
+    #: files that did not answer, and indexes from which nothing could be read, where no index
+    #: could; what is held for a reason of its own stands in the lock
     findings: tuple[ArmtorchError, ...]
+    #: indexes that did not answer while others did
+    silent: tuple[Silence, ...]
     traffic: Traffic
-
-
-@dataclass(kw_only=True)
-class _Run:
-    """What accumulates while wishes are worked off."""
-
-    old: Lock
-    #: the day (UTC), ISO 8601
-    today: str
-    obtain: Obtain
-    #: lines of their own
-    named: frozenset[str]
-    cells: dict[tuple[str, str, str], Cell] = field(default_factory=dict)
-    metadata: dict[str, Metadata] = field(default_factory=dict)
-    absent: list[CellAbsence] = field(default_factory=list)
-    held: list[HeldCell] = field(default_factory=list)
-    findings: list[ArmtorchError] = field(default_factory=list)
-
-    def put(self, cell: Cell, metadata: Mapping[str, Metadata]) -> None:
-        self.cells[cell.line, cell.subdir, str(cell.accelerator)] = cell
-        self.metadata.update(metadata)
-
-    def keep(self, cell: Cell, error: ArmtorchError | None) -> None:
-        """Take a cell over from the old lock, with the METADATA it refers to."""
-        since = cell.unreachable_since
-        if isinstance(error, UnreachableError):
-            cell = replace(cell, unreachable_since=since or self.today)
-        self.put(cell, {w.metadata: self.old.metadata[w.metadata] for w in cell.wheels})
-
-    def keep_held(self, cell: Cell, lost: tuple[OfferKey, ArmtorchError]) -> None:
-        """Take a cell over and say which of its wheels can no longer be read."""
-        key, error = lost
-        wheel = next((w for w in cell.wheels if (w.index, w.filename) == key), None)
-        if wheel is not None and not isinstance(error, UnreachableError):
-            found = finding_of(error, wheel.python)
-            version = wheel.version.partition("+")[0]
-            row = Held(
-                **vars(found),
-                project=wheel.project,
-                version=version,
-                since=self.today,
-                instead=version,
-            )
-            cell = replace(cell, held=(row,))
-        self.keep(cell, error)
-
-    def note(self, error: ArmtorchError) -> None:
-        if str(error) not in {str(known) for known in self.findings}:
-            self.findings.append(error)
 
 
 def update(
@@ -146,10 +97,15 @@ def update(
     policy, rules = policy or trio_policy(), rules or sharing_rules()
     every = tuple(wishes(asked, subdirs))
     named = frozenset(wish.line for wish in every if wish.line)
-    run = _Run(old=old, today=today, obtain=obtain, named=named)
+    run = Run(old=old, today=today, obtain=obtain, named=named)
     released = _released_by(old)
     locked = frozenset((w.filename, w.sha256) for cell in old.cells for w in cell.wheels)
     bench = Bench(judges=judges, reader=reader, narrator=narrator, locked=locked)
+    give_up_together(
+        indexes[name]
+        for name in dict.fromkeys(n for policy in asked.trains.values() for n in policy.indexes)
+    )
+    stable: Catalogue | None = None
     # stable first: it says which candidates are none any more
     for train in sorted({wish.train for wish in every}, key=list(get_args(TrainName)).index):
         own = tuple(wish for wish in every if wish.train == train)
@@ -162,11 +118,14 @@ def update(
         catalogue = read_catalogue(
             (*asked.packages, *asked.fill), (indexes[name] for name in asked.trains[train].indexes)
         )
-        for _, silence in catalogue.silent:
-            run.note(silence)
+        for silence in catalogue.silent:
+            run.hear(silence)
         if train == "stable":
             refuse_tampering(catalogue, old)
             released = _released_by(old, catalogue)
+            stable = catalogue
+        elif stable is not None:
+            catalogue = catalogue.with_companions(stable)
         chooser = Chooser(
             catalogue=catalogue,
             projects=tuple(asked.packages),
@@ -188,33 +147,86 @@ def update(
         builds=old.builds,
         absent=tuple(run.absent),
         held=tuple(run.held),
+        silent=run.silent_since(),
     )
     lock = with_old_days(lock.in_order(), old)
-    return Outcome(lock=lock, findings=tuple(run.findings), traffic=reader.web.traffic)
+    asked_of = {name for policy in asked.trains.values() for name in policy.indexes}
+    silent = _settle(run, {name for name in asked_of if not isinstance(indexes[name], Unasked)})
+    return Outcome(
+        lock=lock, findings=tuple(run.findings), silent=silent, traffic=reader.web.traffic
+    )
 
 
-def _choose(run: _Run, chooser: Chooser, own: Iterable[Wish], narrator: Narrator) -> list[Draft]:
+def _settle(run: Run, asked: Iterable[str]) -> tuple[Silence, ...]:
+    """Tell a network that reaches some indexes from one where nothing could be looked up."""
+    silent = tuple(each for each in run.silences.values() if each.error is not None)
+    unreachable = tuple(s for s in silent if isinstance(s.error, UnreachableError))
+    some = bool(set(asked) - {each.index for each in silent})
+    for each in silent:
+        if each.error is not None and not (some and each in unreachable):
+            run.note(each.error)
+    return unreachable if some else ()
+
+
+def _choose(run: Run, chooser: Chooser, own: Iterable[Wish], narrator: Narrator) -> list[Draft]:
     drafts: list[Draft] = []
-    for wish in own:
-        if (silence := chooser.catalogue.silence(wish.accelerator)) is not None:
-            _fall_back(run, wish, silence)
-            continue
-        try:
-            with narrator.task(f"choosing releases for {wish.name}"):
-                found = chooser.choose(wish)
-        except UnreachableError as error:
-            run.note(error)
-            _fall_back(run, wish, error)
-            continue
+    todo = [line for wish in own for line in _lines(run, chooser, wish)]
+    for wish in todo:
+        with narrator.task(f"choosing releases for {wish.name}"):
+            found, silent = _past_silence(run, chooser, wish, lambda c, w=wish: c.choose(w))  # type: ignore[misc]
+        kept = run.keep_silent(wish, silent)
         run.held += found.held
-        if found.drafts:
-            drafts += found.drafts
-            narrator.say(f"{wish.name}: " + "; ".join(_describe(draft) for draft in found.drafts))
+        own_cells = run.cells_of(wish)
+        new = [
+            replace(draft, behind=run.behind(silent, next(iter(own_cells), None)))
+            for draft in found.drafts
+            if run.is_news(draft, kept)
+        ]
+        drafts += new
+        if new:
+            narrator.say(f"{wish.name}: " + "; ".join(_describe(draft) for draft in new))
+        elif kept:
+            continue
         elif found.held:
-            _keep_all(run, wish, None)
+            run.keep_all(wish, None)
+        elif silent:
+            run.fall_back(wish, next((s.error for s in silent if s.error is not None), None))
         else:
-            run.absent.append(_cell_absence(wish, _nowhere(wish)))
+            run.miss(wish, _nowhere(wish))
     return drafts
+
+
+def _lines(run: Run, chooser: Chooser, wish: Wish) -> tuple[Wish, ...]:
+    """Take the wish for every CUDA line apart; others stand for themselves."""
+    if wish.accelerator != EVERY_LINE:
+        return (wish,)
+    known = [
+        Version(cell.torch)
+        for cell in run.old.cells
+        if (cell.train, cell.subdir) == (wish.train, wish.subdir.name)
+    ]
+    found, silent = _past_silence(run, chooser, wish, lambda c: c.lines(wish, known))
+    if silent:
+        # what there was goes on, though nobody says now that it is there
+        found |= {str(c.accelerator) for c in run.cells_of(replace(wish, accelerator="cuda"))}
+    return tuple(replace(wish, accelerator=line) for line in sorted(found or {"cuda"}))
+
+
+def _past_silence(
+    run: Run, chooser: Chooser, wish: Wish, ask: Callable[[Chooser], _Found]
+) -> tuple[_Found, tuple[Silence, ...]]:
+    """Ask without the indexes that have no say; one whose files cannot be had has none either."""
+    accelerator = "cuda" if wish.accelerator == EVERY_LINE else wish.accelerator
+    silent = chooser.catalogue.silences(accelerator, wish.subdir)
+    while True:
+        try:
+            return ask(chooser.without(silent)), silent
+        except SilentIndexError as error:
+            if any(each.index == error.index for each in silent):
+                raise
+            silence = Silence(error.index, Claims(), error.error)
+            run.hear(silence)
+            silent = (*silent, silence)
 
 
 def _nowhere(wish: Wish) -> AbsentError:
@@ -228,7 +240,7 @@ def _nowhere(wish: Wish) -> AbsentError:
 
 
 def _make(
-    run: _Run, maker: CellMaker, drafts: list[Draft], bench: Bench, narrator: Narrator
+    run: Run, maker: CellMaker, drafts: list[Draft], bench: Bench, narrator: Narrator
 ) -> None:
     maker, read = _read(run, maker, drafts, bench.read, narrator)
     for draft, line in zip(drafts, name_lines(drafts), strict=True):
@@ -237,7 +249,7 @@ def _make(
             made = maker.make(draft, line, read)
         except UnreachableError as error:
             run.note(error)
-            _keep_or_miss(run, before, draft.wish, error)
+            run.keep_or_miss(before, draft.wish, error)
             continue
         for silence in made.silent:
             run.note(silence)
@@ -247,26 +259,26 @@ def _make(
             cell = with_old_origins(made.cell, [w for c in run.old.cells for w in c.wheels])
             run.put(as_candidate(cell, run.old.cells, run.today), made.metadata)
         elif made.silent:
-            _keep_or_miss(run, before, draft.wish, made.silent[0])
+            run.keep_or_miss(before, draft.wish, made.silent[0])
         else:
             _hold(run, before, draft.wish, made.cell)
 
 
-def _hold(run: _Run, before: Cell | None, wish: Wish, made: Cell) -> None:
+def _hold(run: Run, before: Cell | None, wish: Wish, made: Cell) -> None:
     """Keep what there was in the place of a cell none of whose torch wheels can be used."""
     rows = [row for row in made.held if row.project == "torch"]
     run.held += [of_place(row, wish, instead="") for row in rows]
     if before is not None:
         run.keep(before, None)
     elif rows:
-        _keep_all(run, wish, None)
+        run.keep_all(wish, None)
     else:
         detail = next(each.detail for each in made.absent if not each.package)
-        _fall_back(run, wish, AbsentError(detail))
+        run.fall_back(wish, AbsentError(detail))
 
 
 def _read(
-    run: _Run, maker: CellMaker, drafts: list[Draft], seen: Read, narrator: Narrator
+    run: Run, maker: CellMaker, drafts: list[Draft], seen: Read, narrator: Narrator
 ) -> tuple[CellMaker, Read]:
     """Identify the wheels that come without a sha256, then read what was not ``seen`` yet."""
     offers = [pick.offer for draft in drafts for pick in picks(draft, maker.catalogue)[0]]
@@ -334,52 +346,6 @@ def _released_by(
         return frozenset(locked | {Version(version.public) for version in final})
 
     return released
-
-
-def _fall_back(run: _Run, wish: Wish, error: ArmtorchError) -> None:
-    """Keep what the old lock has for a wish that cannot be answered now, else say why not."""
-    if not _keep_all(run, wish, error):
-        run.absent.append(_cell_absence(wish, error))
-
-
-def _keep_all(run: _Run, wish: Wish, error: ArmtorchError | None) -> bool:
-    """Keep what the old lock has for a wish; return whether that is anything."""
-    before = [
-        cell
-        for cell in run.old.cells
-        if cell.train == wish.train
-        and cell.subdir == wish.subdir.name
-        and wish.fits(cell.accelerator)
-        and (cell.line == wish.line if wish.line else cell.line not in run.named)
-    ]
-    for cell in before:
-        if (cell.line, cell.subdir, str(cell.accelerator)) not in run.cells:
-            run.keep(cell, error)
-    return bool(before)
-
-
-def _keep_or_miss(run: _Run, before: Cell | None, wish: Wish, error: ArmtorchError) -> None:
-    if before is not None:
-        run.keep(before, error)
-    else:
-        _fall_back(run, wish, error)
-
-
-def _cell_absence(wish: Wish, error: ArmtorchError) -> CellAbsence:
-    train: TrainName = wish.train
-    reason: AbsenceReason = (
-        "unreachable"
-        if isinstance(error, UnreachableError)
-        else ("absent" if isinstance(error, AbsentError) else "malformed")
-    )
-    return CellAbsence(
-        train=train,
-        subdir=wish.subdir.name,
-        accelerator=wish.accelerator,
-        reason=reason,
-        # an error's text may name a host, and the lock is committed (design D1)
-        detail=_UNANSWERED if reason == "unreachable" else error.what,
-    )
 
 
 def _describe(draft: Draft) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
@@ -22,6 +22,10 @@ from generator.upstream.claims import IndexSource
 from generator.upstream.wheel_reader import ArchivePolicies
 
 Keep = Literal["newest", "newest-complete"]
+#: the accelerator that stands for every CUDA line which upstream still makes
+EVERY_LINE: Final = "cuda*"
+#: of how many newest minors of torch a line must have one for that
+RECENT: Final = 3
 
 
 class AskedTrain(Protocol):
@@ -122,7 +126,8 @@ class Wish:
 
     train: TrainName
     subdir: Subdir
-    #: ``cpu``, ``cuda`` for whatever CUDA it turns out to be, or one line as ``cuda130``
+    #: ``cpu``, ``cuda`` for whatever CUDA it turns out to be, one line as ``cuda130``, or ``cuda*``
+    #: for each
     accelerator: str
     keep: tuple[Keep, ...]
     #: None for every Python that upstream serves
@@ -137,7 +142,7 @@ class Wish:
 
     def fits(self, accelerator: Accelerator) -> bool:
         """Whether a wheel for ``accelerator`` is what is wished for."""
-        if self.accelerator == "cuda":
+        if self.accelerator in {"cuda", EVERY_LINE}:
             return accelerator.cuda is not None and not accelerator.tegra
         return str(accelerator) == self.accelerator
 

@@ -45,10 +45,12 @@ class Clone:
     upstream: World
     project: Project
 
-    def up(self, wanted: Selection = LINUX, torch: str | None = None, **more: bool) -> UpResult:
+    def up(
+        self, wanted: Selection = LINUX, torch: str | None = None, offline: bool = False
+    ) -> UpResult:
         channel = LocalChannel(self.upstream.folder / "channel")
         return up(
-            plan(self.project, wanted, torch, **more),
+            plan(self.project, wanted, torch, offline=offline),
             build=BuildOptions(channel=channel, jobs=1),
             run=RunOptions(channel=channel, base=(channel.url,), must_run=False),
         )

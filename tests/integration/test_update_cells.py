@@ -208,7 +208,8 @@ def test_a_wheel_of_another_cuda_does_not_slip_into_a_cell(folder: Path, tmp_pat
 
 def answered(lock: Lock) -> Lock:
     """The lock without the mark of silence."""
-    return replace(lock, cells=tuple(replace(c, unreachable_since="") for c in lock.cells))
+    cells = tuple(replace(c, unreachable_since="") for c in lock.cells)
+    return replace(lock, cells=cells, silent={})
 
 
 def test_silence_keeps_its_first_day_and_ends(folder: Path, tmp_path: Path) -> None:
