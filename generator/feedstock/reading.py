@@ -169,7 +169,7 @@ def _check_labels(feedstock: Feedstock, path: str) -> None:
         taken[label] = train
 
 
-def _check_star(name: str, source: IndexSource, path: Path) -> None:
+def _check_star(name: str, source: IndexSource, where: str) -> None:
     """Refuse an index that stands for several where its name or kind cannot."""
     url = (source.url or "").rstrip("/")
     if source.kind == "pytorch" and url.endswith("/cu*") and name.count("*") == url.count("*") == 1:
@@ -177,6 +177,6 @@ def _check_star(name: str, source: IndexSource, path: Path) -> None:
     raise FeedstockError(
         f"indexes.{name}: a star stands for every CUDA line of an index of kind pytorch, once in "
         "its name and once at the end of its url",
-        where=str(path),
+        where=where,
         next_step='write it like  whl-cu*: {kind: pytorch, url: "https://host/whl/cu*"}',
     )
