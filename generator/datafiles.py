@@ -6,6 +6,8 @@ in Python literals, so that a person can read and mend them without reading code
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -22,21 +24,133 @@ T = TypeVar("T")
 DATA: Final = Path(__file__).parent / "data"
 
 
+#: what a channel may say otherwise: facts about what others do, and the machines of its CI. How
+#: armtorch itself works, and what it refuses, is no matter of a channel's.
+LOCAL: Final = (
+    "action_pins.yaml",
+    "jetson.yaml",
+    "layout.yaml",
+    "license_names.yaml",
+    "licenses.yaml",
+    "linkage_policy.yaml",
+    "pairing.yaml",
+    "pypi_names.yaml",
+    "releases.yaml",
+    "sharing_rules.yaml",
+    "smithy.yaml",
+    "sonames.yaml",
+    "trio_policy.yaml",
+    "warnings.yaml",
+    "workflows.yaml",
+)
+#: keys that a row of a list is known by, and those that make it another row of that name
+_NAMES: Final = ("id", "name", "part", "l4t")
+_NARROWER: Final = ("subdirs", "versions")
+
+
+@dataclass
+class _Laid:
+    """The folder of rows that is laid over armtorch's own, in this process."""
+
+    folder: Path | None = None
+
+
+_LAID: Final = _Laid()
+
+
+def lay_over(folder: Path | None) -> None:
+    """Take rows from a folder before armtorch's own; to be called before any data is read."""
+    _LAID.folder = folder
+
+
+def laid_over() -> Path | None:
+    """Return the folder of rows that is laid over armtorch's own."""
+    return _LAID.folder
+
+
+def local_files() -> tuple[Path, ...]:
+    """Return the files that are laid over armtorch's own.
+
+    Raises:
+        DataError: one is called as no data file that a channel may say otherwise.
+
+    """
+    if _LAID.folder is None:
+        return ()
+    found = tuple(sorted(path for path in _LAID.folder.glob("*.y*ml")))
+    for path in found:
+        if path.name not in LOCAL:
+            near = get_close_matches(path.name, LOCAL, n=1)
+            raise DataError(
+                "no data file that a channel can lay its own rows over is called that",
+                where=str(path),
+                next_step=f"perhaps you meant {near[0]}" if near else f"take one of {LOCAL}",
+            )
+    return found
+
+
 def load_data(name: str, kind: type[T]) -> T:
-    """Read ``generator/data/<name>`` as ``kind``.
+    """Read ``generator/data/<name>`` as ``kind``, with a channel's own rows laid over it.
 
     Raises:
         DataError: the file is not YAML, or a row does not fit; the message names the row.
 
     """
+    return _validated(merged_data(name), kind, DATA / name)
+
+
+def merged_data(name: str) -> Any:
+    """Return a data file as it is after the channel's own rows are laid over it, unchecked."""
     path = DATA / name
+    raw = _read(path, "reinstall armtorch")
+    for local in local_files():
+        if local.name == name:
+            raw = _over(raw, _read(local, "mend the file"), local)
+    return raw
+
+
+def _read(path: Path, next_step: str) -> Any:
     try:
-        raw = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeError, YAMLError) as error:
+        raise DataError(str(error), where=str(path), next_step=next_step) from error
+
+
+def _validated(raw: Any, kind: type[T], path: Path) -> T:
+    try:
         return TypeAdapter(kind).validate_python(raw)
-    except (OSError, YAMLError) as error:
-        raise DataError(str(error), where=str(path), next_step="reinstall armtorch") from error
     except ValidationError as error:
-        raise DataError(describe(error), where=str(path), next_step="mend the row") from error
+        local = [str(each) for each in local_files() if each.name == path.name]
+        where = " over ".join([*local, str(path)])
+        raise DataError(describe(error), where=where, next_step="mend the row") from error
+
+
+def _over(below: Any, above: Any, where: Path) -> Any:
+    """Lay rows over others: keys by key; in lists first, and instead of their namesakes."""
+    if isinstance(below, dict) and isinstance(above, dict):
+        both = {
+            key: _over(below[key], value, where) for key, value in above.items() if key in below
+        }
+        return {**below, **above, **both}
+    if isinstance(below, list) and isinstance(above, list):
+        replaced = [key for row in above if (key := _known_by(row))]
+        return [
+            *above,
+            *(row for row in below if _known_by(row) not in replaced and row not in above),
+        ]
+    if isinstance(below, dict | list):
+        raise DataError(
+            f"has {type(above).__name__} where armtorch's own has {type(below).__name__}",
+            where=str(where),
+            next_step=f"write it in the form of {DATA / where.name}",
+        )
+    return above
+
+
+def _known_by(row: Any) -> tuple[str, ...] | None:
+    if not isinstance(row, dict) or not any(name in row for name in _NAMES):
+        return None
+    return tuple(repr(row.get(key)) for key in (*_NAMES, *_NARROWER))
 
 
 def describe(error: ValidationError) -> str:

@@ -27,6 +27,7 @@ from generator.building.report import BuildReport, Row
 from generator.building.wheelhouse import place_of
 from generator.building.worker import Job, Outcome, run
 from generator.console import Narrator
+from generator.datafiles import laid_over
 from generator.errors import AbsentError, ArmtorchError, BuildError, StorageError
 from generator.model import Variant
 from generator.model.provenance import Provenance
@@ -157,6 +158,7 @@ def _start(job_plan: Plan, folder: Path, settings: Settings) -> tuple[Answer, _R
         level=settings.level,
         audit=settings.audit,
         provenance=settings.provenance.get(variant.id),
+        local_data=laid_over(),
         # two threads on one core cost a fifth more processor time than one
         cores=max(1, (os.cpu_count() or 1) // settings.jobs),
     )

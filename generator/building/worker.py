@@ -26,6 +26,7 @@ from generator.building.policy import policy
 from generator.building.recipe import Inputs, render
 from generator.building.seal import Sealed, seal
 from generator.building.wheelhouse import forget
+from generator.datafiles import lay_over
 from generator.errors import ArmtorchError, BuildError, IntegrityError, StorageError
 from generator.evaluating import forget_environment
 from generator.model import Variant
@@ -54,6 +55,8 @@ class Job:
     cores: int
     audit: Audit | None
     provenance: Provenance | None = None
+    #: the channel's own rows, which the audit goes by
+    local_data: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +72,7 @@ def run(job: Job, answer: Connection[Any, Any]) -> None:
     """Do ``job`` in this process and send an Outcome; everything printed goes to the log."""
     if hasattr(os, "setsid"):
         os.setsid()  # so that the driver can end this process with the script it runs
+    lay_over(job.local_data)
     with job.log.open("w", encoding="utf-8", errors="replace", buffering=1) as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)

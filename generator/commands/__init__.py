@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from generator.console import narrator
+from generator.datafiles import lay_over
 from generator.stages.project import Project
 
 #: subcommands in the order people meet them; each is loaded when it is asked for
@@ -28,6 +29,7 @@ _COMMANDS = (
     "retire",
     "page",
     "matrix",
+    "data",
     "explain",
     "coverage",
     "doctor",
@@ -96,4 +98,7 @@ def cli(ctx: click.Context, feedstock: Path, *, quiet: bool, debug: bool) -> Non
       armtorch explain "conda install pytorch torchvision torchaudio -c pytorch"
       armtorch doctor      what this machine is, and the command for it
     """
-    ctx.obj = Project(feedstock=feedstock, narrator=narrator(quiet=quiet))
+    project = Project(feedstock=feedstock, narrator=narrator(quiet=quiet))
+    # only beside a declaration: any folder may have one of that name
+    lay_over(project.local_data if feedstock.is_file() else None)
+    ctx.obj = project

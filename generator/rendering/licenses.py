@@ -47,7 +47,8 @@ class LicensesFile:
 
 
 @cache
-def _rows() -> tuple[BundledLicense, ...]:
+def bundled_rows() -> tuple[BundledLicense, ...]:
+    """Read data/licenses.yaml; DataError when a row does not fit."""
     return load_data("licenses.yaml", LicensesFile).bundled
 
 
@@ -55,7 +56,7 @@ def bundled_licenses(package: str, variants: Sequence[Variant]) -> tuple[Bundled
     """Return the rows that the packages of one recipe need beside their wheels' own texts."""
     return tuple(
         row
-        for row in _rows()
+        for row in bundled_rows()
         if package in row.packages
         and any(
             variant.subdir in row.subdirs

@@ -47,6 +47,11 @@ class Project:
         return self.scratch / beside.name if self.scratch else beside
 
     @property
+    def local_data(self) -> Path:
+        """The folder with rows that this channel lays over armtorch's own."""
+        return self.root / "data"
+
+    @property
     def wheelhouse(self) -> Path:
         """The folder of verified wheels."""
         return self.cache / "wheelhouse"

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from generator.datafiles import laid_over
 from generator.model import Accelerator, Finding, Held, HeldCell, Lock
 from generator.rendering import templates
 from generator.upstream import Prospect
@@ -19,9 +20,10 @@ _SUFFIXES: Final = frozenset({".py", ".yaml", ".jinja", ".json", ".txt"})
 
 @cache
 def code_digest() -> str:
-    """Return a digest of armtorch's own code, data and templates."""
+    """Return a digest of armtorch's own code, data and templates, and of a channel's own rows."""
     found = hashlib.sha256()
-    for folder in (_PACKAGE, templates.folder()):
+    own = laid_over()
+    for folder in (_PACKAGE, templates.folder(), *([own] if own is not None else [])):
         for path in sorted(each for each in folder.rglob("*") if each.suffix in _SUFFIXES):
             content = path.read_bytes()
             name = path.relative_to(folder).as_posix()
