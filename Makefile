@@ -39,7 +39,7 @@ again = for pause in 5 30 stop; do $(1) && break; test $$pause != stop && sleep 
 # what a person has set for their own Python or pytest is not for the programs that run here
 unexport $(filter PYTHON% PYTEST%,$(.VARIABLES))
 
-.PHONY: help channel update test prove lint format docs schemas constraints emulator servers browser clean
+.PHONY: help channel update check test prove lint format docs schemas constraints emulator servers browser clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -61,6 +61,10 @@ update: $(VENV)/.installed ## look for newer releases; writes the lock and what 
 test: $(VENV)/.test-installed emulator servers browser ## unit, integration and emulated end-to-end tests
 	@$(MAKE) --no-print-directory lint
 	$(PYTEST)
+
+check: $(VENV)/.test-installed ## lint and unit tests: a minute, and no network once .venv is there
+	@$(MAKE) --no-print-directory lint
+	$(PYTEST) tests/unit
 
 prove: $(VENV)/.test-installed emulator servers browser ## the full counts, and the benchmarks whose figures are committed
 	ARMTORCH_TEST_COUNTS=prove $(PYTEST)

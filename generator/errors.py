@@ -1,6 +1,6 @@
 """The one family of errors: each kind has an exit code, facts as attributes and a next step.
 
-Absent, unreachable and malformed are three different outcomes everywhere (design D7): "it is not
+Absent, unreachable and malformed are three different outcomes everywhere (decision D7): "it is not
 there" is a fact about upstream, "it did not answer" is a fact about now, "it makes no sense" is a
 fact about what was sent. None of them is ever turned into another.
 """

@@ -25,6 +25,7 @@ from generator.stages.project import Project
 from generator.testing import Machine, Runner, choose_runner
 from tests import committed as committed_feedstock
 from tests import forge, own_feedstock, recorded
+from tests.counts import proving
 from tests.surroundings import settle
 
 ROOT = Path(__file__).parents[1]
@@ -59,11 +60,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip what is large, also in CI: it has to be asked for."""
-    if not config.getoption("--large"):
-        for item in items:
-            if item.get_closest_marker("large"):
-                item.add_marker(pytest.mark.skip(reason="large; run it with pytest --large"))
+    """Skip what has to be asked for, also in CI."""
+    asked = {"large": config.getoption("--large"), "prove": proving()}
+    how = {"large": "pytest --large", "prove": "make prove"}
+    for item in items:
+        for name in (name for name, wanted in asked.items() if not wanted):
+            if item.get_closest_marker(name):
+                item.add_marker(pytest.mark.skip(reason=f"{name}; run it with {how[name]}"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -469,7 +469,7 @@ def run(kind: str, first: int, last: int) -> Result:
 
 
 def _one(kind: str, number: int, line: Line, result: Result) -> None:
-    started = time.process_time()
+    started = time.monotonic()
     try:
         KINDS[kind](line, random.Random(f"{kind} {number}"))
     except ArmtorchError as error:
@@ -479,7 +479,7 @@ def _one(kind: str, number: int, line: Line, result: Result) -> None:
     except Exception:  # noqa: BLE001 - this is what is looked for
         lines = traceback.format_exc().splitlines()
         result.failures.append(f"{kind} {number}: {lines[-1][:200]} at {lines[-3].strip()[-90:]}")
-    seconds = time.process_time() - started
+    seconds = time.monotonic() - started
     result.tried += 1
     result.slowest = max(result.slowest, seconds)
     if seconds > SECONDS:

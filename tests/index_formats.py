@@ -1,7 +1,7 @@
 """The layouts of upstream's own indexes, for the server of index_server: byte for byte, with traps.
 
 Sources: download.pytorch.org is written by pytorch/test-infra, s3_management/manage_v2.py (21 Aug
-2026); devpi's pages by devpi-server, views.py; facts/landscape.md 1e and 1f have what was seen.
+2026); devpi's pages by devpi-server, views.py; held against the pages themselves in Nov 2026.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What rattler-build and the seal write below a package's ``info/`` for a variant, to the byte.
 
-It is computed from the rendered recipe alone, without building anything (design D16). The forms are
-CEP 34's as rattler-build writes them; ``paths.json`` and ``armtorch/`` are about files, and are
+It is computed from the rendered recipe alone, without building anything (decision D16). The forms
+are CEP 34's as rattler-build writes them; ``paths.json`` and ``armtorch/`` are about files, and are
 remade from RECORD by ``generator/inspecting/account.py``.
 """
 

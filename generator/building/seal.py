@@ -1,4 +1,4 @@
-"""Writes the final .conda file once: same inputs, same bytes, whoever builds where (design D8).
+"""Writes the final .conda file once: same inputs, same bytes, whoever builds where (decision D8).
 
 rattler-build stamps the time of the build, absolute folders and the machine into a package. The
 seal reads its quickly compressed draft as a stream and writes the same files and metadata without

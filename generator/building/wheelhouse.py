@@ -304,7 +304,7 @@ def _require_bytes(root: Path, needed: int) -> None:
 def link_wheelhouse(repo: Path, root: Path, wheels: Iterable[Wheel]) -> Path:
     """Make ``<repo>/wheelhouse``, where recipes look for their wheels, show the wheelhouse.
 
-    A relative path from recipe to wheel keeps the machine out of the recipe (design D1). Where
+    A relative path from recipe to wheel keeps the machine out of the recipe (decision D1). Where
     links are not allowed (Windows), or a real folder of that name exists, the wheels are put into
     it: as hard links where that works, else as copies.
 

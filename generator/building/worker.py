@@ -2,7 +2,7 @@
 
 A process because rattler-build holds the interpreter's lock while it builds, a private folder
 because it names its own by package and second, so that two at once would collide
-(shared/facts/measured.md).
+(tried with py-rattler-build 0.73).
 """
 
 from __future__ import annotations

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+import io
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeVar
 
 import opendal
 from opendal import exceptions
@@ -31,6 +33,10 @@ from generator.errors import (
     UnreachableError,
 )
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+T = TypeVar("T")
 #: S3 wants parts of 5 MiB or more; rattler's own uploader takes 10
 _PART: Final = 10 << 20
 _PARTS_AT_ONCE: Final = 4
@@ -164,29 +170,33 @@ class S3Store:
                 return None
 
     def _whole(self, path: str, known: Metadata) -> bytes:
-        """Read a file in the time of an answer and of its bytes at the slowest speed.
+        return self._read(path, known, min(known.content_length, limits().json.bytes))
+
+    def _part(self, path: str, known: Metadata, offset: int, size: int) -> bytes:
+        return self._read(path, known, size, offset=offset, size=size)
+
+    def _read(self, path: str, known: Metadata, expected: int, **part: int) -> bytes:
+        """Read a file, or a part, in the time of an answer and of its bytes at the slowest speed.
 
         A layer's timeout is for one read, which a byte now and then keeps going for ever.
         """
         wait = limits().wait
-        size = min(known.content_length, limits().json.bytes)
 
         async def read() -> bytes:
-            async with asyncio.timeout(wait.answer + size / wait.slowest):
+            async with asyncio.timeout(wait.answer + expected / wait.slowest):
                 operator = self._operator.to_async_operator()
-                return bytes(await operator.read(path, if_match=known.etag))
+                return bytes(await operator.read(path, if_match=known.etag, **part))
 
-        try:
-            return asyncio.run(read())
-        except TimeoutError as error:
-            msg = "the answer did not come whole within its time"
-            raise TimeoutError(msg) from error
+        return _in_time(read())
 
     @contextmanager
     def open(self, path: str) -> Iterator[BinaryIO]:
         """Open a file; reads become range requests."""
-        with self._explained(path), self._operator.open(path, "rb") as file:
-            yield file  # type: ignore[misc] # opendal's File has BinaryIO's methods, not its type
+        with self._explained(path):
+            known = self._operator.stat(path)
+            raw = _Object(known.content_length, partial(self._part, path, known))
+            with io.BufferedReader(raw, _PART) as file:
+                yield file
 
     def change(self, path: str, edit: Edit) -> None:
         """Let ``edit`` change a file by a conditional write; read again where that fails."""
@@ -264,13 +274,16 @@ class S3Store:
             session_token=access.session_token or None,
             addressing_style="path" if access.path_style else "virtual-host",
         )
-        try:
-            asyncio.run(
-                index_s3(
+
+        async def index() -> None:
+            async with asyncio.timeout(limits().wait.index):
+                await index_s3(
                     self._url, credentials, repodata_patch=patch, write_zst=True, write_shards=True
                 )
-            )
-        except (CacheDirError, IoError) as error:
+
+        try:
+            _in_time(index())
+        except (CacheDirError, IoError, TimeoutError) as error:
             raise UnreachableError(
                 f"the channel cannot be indexed: {_first_line(error)}",
                 where=self._url,
@@ -295,6 +308,49 @@ class S3Store:
             raise UnreachableError(
                 _first_line(error), where=where, next_step="run it again: what is there is skipped"
             ) from error
+
+
+class _Object(io.RawIOBase):
+    """An object of a bucket as a file; each read asks for its own range."""
+
+    def __init__(self, size: int, part: Callable[[int, int], bytes]) -> None:
+        super().__init__()
+        self._size, self._part, self._at = size, part, 0
+
+    def readable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def seekable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def tell(self) -> int:
+        """Return the position in bytes."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move to ``offset`` bytes from the start, here or the end."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Fill ``buffer`` with what follows; return how many bytes there were."""
+        view = memoryview(buffer)
+        wanted = max(0, min(len(view), self._size - self._at))
+        content = self._part(self._at, wanted) if wanted else b""
+        view[: len(content)] = content
+        self._at += len(content)
+        return len(content)
+
+
+def _in_time(work: Coroutine[Any, Any, T]) -> T:
+    try:
+        return asyncio.run(work)
+    except TimeoutError as error:
+        msg = "the answer did not come whole within its time"
+        raise TimeoutError(msg) from error
 
 
 def _first_line(error: BaseException) -> str:

@@ -80,6 +80,7 @@ class WaitLimits:
     host: float
     together: float
     repodata: float
+    index: float
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 The gateway reads sharded repodata (CEP 16) where a channel has it and caches what it read. Its
 errors are one string; what kind of failure it was is found out by asking the channel once more,
-plainly, and looking at the answer (design D7).
+plainly, and looking at the answer (decision D7).
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ def _offer(source: Source, package: str, records: Sequence[RepoDataRecord]) -> O
     # a record without a timestamp, or with 0, tells no day
     days = [record.timestamp.date() for record in of_newest if record.timestamp]
     released = releases().get(package, {}).get(version)
-    # a day before the release is the wheel's own (design D8), not the one it came to the channel
+    # a day before the release is the wheel's own (decision D8), not the one it came to the channel
     arrived = min((day for day in days if released is None or day >= released), default=None)
     lag = (arrived - released).days if arrived and released else None
     return Offer(

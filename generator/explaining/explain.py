@@ -149,7 +149,7 @@ def _arm_variant(request: Request, machine: Machine, computer: Computer | None) 
 
 
 def _outcome(solution: Solution | None, found: Iterable[Finding], setting: Setting) -> Outcome:
-    """Tell what fails for sure from what only a channel's silence leaves open (design D7)."""
+    """Tell what fails for sure from what only a channel's silence leaves open (decision D7)."""
     causes = {finding.cause for finding in found}
     silent = bool(causes & {"unreachable", "malformed"})
     if solution is not None:

@@ -14,7 +14,7 @@ from typing import Literal
 #: ``virtual``: this machine's C library, macOS, driver or CPU excludes it
 #: ``conflict``: it is there, and not together with something else that is asked for
 #: ``denied``: the client does not ask the channel; ``locked``: it names packages of other subdirs
-#: ``no-channel``, ``unreachable``, ``malformed``: the channel itself (design D7)
+#: ``no-channel``, ``unreachable``, ``malformed``: the channel itself (decision D7)
 #: the most telling first: the verdict names that
 Cause = Literal[
     "locked", "no-channel", "denied", "virtual", "python", "conflict", "priority", "dependencies",

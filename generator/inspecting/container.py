@@ -1,4 +1,4 @@
-"""Reads a .conda file that armtorch sealed, by remaking it (design D16).
+"""Reads a .conda file that armtorch sealed, by remaking it (decision D16).
 
 Readers of zip and tar disagree about what two headers say, which of two members counts and what may
 lie between them. So nothing here is interpreted: every header is written anew by the seal's own

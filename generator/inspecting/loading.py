@@ -1,7 +1,7 @@
 """How the loaders of Linux and macOS look for a library: two resolvers with different rules.
 
 Sources: ld.so(8), "Dynamic string tokens" and the search order, with what was measured on glibc
-2.36 (facts T1 to T5 in the project's notes); dyld(1) for @loader_path, @rpath and their order.
+2.36; dyld(1) for @loader_path, @rpath and their order.
 """
 
 from __future__ import annotations

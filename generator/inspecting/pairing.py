@@ -1,4 +1,4 @@
-"""Whether a companion finds beside a torch the symbols that it was linked against (design D14).
+"""Whether a companion finds beside a torch the symbols that it was linked against (decision D14).
 
 METADATA says with which torch a companion's author means it to work; the symbols say with which it
 loads. torchaudio 2.11.1 says ``torch>=2.11`` and asks for three functions that came with 2.13.

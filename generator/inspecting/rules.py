@@ -91,7 +91,7 @@ BUNDLED: Final = Rule(
     id="L-012",
     severity="note",
     title="a library is bundled that a package provides",
-    fix="drop it and link to the dependency's (design D3)",
+    fix="drop it and link to the dependency's (decision D3)",
 )
 BUILD_MACHINE: Final = Rule(
     id="L-013",
@@ -152,13 +152,13 @@ TWO_RUNTIMES: Final = Rule(
     id="L-022",
     severity="error",
     title="packages installed together load two of what there may be only one",
-    fix="drop the bundled copy and link to the dependency's (design D3)",
+    fix="drop the bundled copy and link to the dependency's (decision D3)",
 )
 UNMET: Final = Rule(
     id="L-023",
     severity="error",
     title="a library needs symbols that the torch beside it does not have",
-    fix="pair it with a torch that has them: run armtorch update, which reads both (design D14)",
+    fix="pair it with a torch that has them: run armtorch update, which reads both (decision D14)",
 )
 UNKNOWN: Final = Rule(
     id="L-024",

@@ -1,4 +1,4 @@
-"""The cells of a line, and which variant keys its recipes need to tell them apart (design D11)."""
+"""The cells of a line, and which variant keys its recipes tell them apart by (decision D11)."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ PROJECTS: Final = {
     "torchaudio": "torchaudio",
     "triton": "triton",
 }
-#: packages that stand in for what a base channel lacks (design D12): bound to no torch
+#: packages that stand in for what a base channel lacks (decision D12): bound to no torch
 FILL: Final = frozenset({"triton"})
-#: packages with what the wheels of all Pythons share; made from one of them (design D2)
+#: packages with what the wheels of all Pythons share; made from one of them (decision D2)
 SHARED: Final = ("libtorch", "pytorch-common")
 #: line of the packages that are the same for every release
 METAPACKAGES: Final = "metapackages"
@@ -89,7 +89,7 @@ def wanted_pythons(feedstock: Feedstock, cell: Cell) -> tuple[PythonBuild, ...]:
 
 
 def reference_wheel(cell: Cell) -> Wheel | None:
-    """Return the torch wheel that the shared packages are taken from (design D2)."""
+    """Return the torch wheel that the shared packages are taken from (decision D2)."""
     if cell.sharing is not None:
         return cell.wheel("torch", PythonBuild.parse(cell.sharing.reference))
     return next(iter(_ordinary_first(cell.wheels_of("torch"))), None)

@@ -29,7 +29,7 @@ from generator.model.wheel import Fill, Metadata, Project, Wheel
 #: a Python build as text
 PythonText = Annotated[str, Field(pattern=r"^[0-9]{1,2}\.[0-9]{1,3}t?$")]
 TrainName = Literal["stable", "rc", "nightly"]
-#: why something is not in a cell (design D7 keeps the three apart): upstream does not serve it,
+#: why something is not in a cell (decision D7 keeps the three apart): upstream does not serve it,
 #: upstream does not answer, upstream's answer makes no sense, it cannot work beside the rest
 AbsenceReason = Literal["absent", "unreachable", "malformed", "incompatible"]
 #: a rule by which two members with different bytes are proven to mean the same:
@@ -199,7 +199,7 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class BuildNumber:
-    """The build number of one package of a line, and the inputs it stands for (design D8)."""
+    """The build number of one package of a line, and the inputs it stands for (decision D8)."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 

@@ -1,4 +1,4 @@
-"""An upstream wheel: identity, never location (design D1)."""
+"""An upstream wheel: identity, never location (decision D1)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from generator.model.python_build import PythonBuild
 
 #: upstream's name on PyPI of the three packages, which is also the key of a trio
 Project = Literal["torch", "torchvision", "torchaudio"]
-#: projects that armtorch can repack where the base channel lacks them (design D12)
+#: projects that armtorch can repack where the base channel lacks them (decision D12)
 Fill = Literal["triton"]
 #: where the sha256 comes from: promised by the index, or computed at the first fetch
 HashOrigin = Literal["index", "computed"]

@@ -87,7 +87,7 @@ class Build:
     build: str
     size: int
     sha256: str
-    #: ISO date of the wheel's newest member (design D8), "" when not known
+    #: ISO date of the wheel's newest member (decision D8), "" when not known
     date: str
     license: str
     depends: tuple[str, ...]

@@ -258,7 +258,7 @@ RULES: Final[tuple[Rule, ...]] = (
     _rule("R-027", "pin_subpackage is of its own name, pin_compatible of another's",
           "rattler-build resolves them so", _TEMPLATES, _pins),
     _rule("R-028", "no address of a compiled wheel stands in it",
-          "which wheel it is is its sha256; where it is had is configuration (design D1)",
+          "which wheel it is is its sha256; where it is had is configuration (decision D1)",
           _TEMPLATES, lambda f: iter(["a wheel's address"] if _WHEEL_URL.search(f.text) else [])),
     _rule("R-033", "compiler() comes with stdlib(), and no sysroot is named",
           "the floor of the C library would be guessed", _TEMPLATES, _compilers),
@@ -271,7 +271,7 @@ RULES: Final[tuple[Rule, ...]] = (
     _rule("R1-006", "SP_DIR is not set", "the client places site-packages (CEP 20)",
           _TEMPLATES, _without(r"^\s*(export )?SP_DIR=", "it sets SP_DIR")),
     _rule("A-001", "the digest of its inputs is in extra.armtorch",
-          "render --check holds build numbers against it (design D8)", "run armtorch render",
+          "render --check holds build numbers against it (decision D8)", "run armtorch render",
           _has("extra", "armtorch", "digest")),
 )  # fmt: skip
 
@@ -288,7 +288,7 @@ DEVIATIONS: Final = (
     Deviation(id="R-035",
               what="no __osx or __glibc written by hand",
               how="written, since there is no compiler whose run_exports would bring them: the "
-              "floor is the highest of the wheel's tag and what its binaries need (design D4)"),
+              "floor is the highest of the wheel's tag and what its binaries need (decision D4)"),
     Deviation(id="R-004, CF-001 to CF-013",
               what="maintainers exist, feedstock names, bots",
               how="not judged here: they need GitHub, or hold for conda-forge's own feedstocks"),

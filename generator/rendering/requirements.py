@@ -155,7 +155,7 @@ def constraint_specs(variant: Variant) -> tuple[str, ...]:
     """Return run_constraints, as conda-forge's and the old pytorch channel's packages have them.
 
     Sources: pytorch-cpu-feedstock recipe/meta.yaml (run_constrained of libtorch and pytorch),
-    pytorch/builder conda/pytorch-nightly/meta.yaml (cpuonly), facts/landscape.md 3 and 4a.
+    pytorch/builder conda/pytorch-nightly/meta.yaml (cpuonly).
     """
     if variant.package == "pytorch-common":
         # or it would stay behind where another channel's pytorch takes over, with the same files

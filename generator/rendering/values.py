@@ -1,7 +1,7 @@
 """Writes a text as a value into a recipe: what rattler-build reads is that text, whatever it is.
 
 A recipe is YAML whose texts are templates: ``${{ ... }}`` in one is evaluated, with the environment
-of whoever renders it. No text of others is ever an expression (design D16).
+of whoever renders it. No text of others is ever an expression (decision D16).
 """
 
 from __future__ import annotations

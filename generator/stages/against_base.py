@@ -1,4 +1,4 @@
-"""``matrix --against-base``: whether a base channel has what the packages need (design D12)."""
+"""``matrix --against-base``: whether a base channel has what the packages need (decision D12)."""
 
 from __future__ import annotations
 

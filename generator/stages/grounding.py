@@ -1,6 +1,6 @@
 """What ``up`` builds from: the committed lock, and a lock of the run's own for what that lacks.
 
-``up`` writes no file that is committed (design D15): looking for newer releases is ``update``.
+``up`` writes no file that is committed (decision D15): looking for newer releases is ``update``.
 """
 
 from __future__ import annotations

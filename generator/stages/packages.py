@@ -214,7 +214,7 @@ def machine_of(variant: Variant, subdir: Subdir, options: RunOptions, *, native:
     """Return the machine that a variant is installed for: the one its cell is planned for.
 
     `armtorch matrix --against-base` and `ci plan` solve for the same driver, so that what is
-    planned can be tested where there is no GPU (design D19).
+    planned can be tested where there is no GPU (decision D19).
     """
     return Machine.of(
         subdir,

@@ -1,4 +1,4 @@
-"""Proves by symbols that a companion goes with a torch, before a pairing is locked (design D14)."""
+"""Proves by symbols that a companion goes with a torch before it is locked (decision D14)."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def render_feedstock(
         FeedstockError, LockError: the inputs cannot be used.
         RenderError: something rendered is not what its schema or rattler-build accepts; nothing
             is written.
-        StaleError: a recipe's inputs changed and its build number did not (design D8).
+        StaleError: a recipe's inputs changed and its build number did not (decision D8).
         StorageError: a file cannot be written.
 
     """

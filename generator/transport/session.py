@@ -1,6 +1,6 @@
 """The one kind of HTTP session: bounded in time, redirects and retries; failures are typed.
 
-Answers are kept apart as design D7 wants: 404 is absent, silence and 429/5xx are unreachable,
+Answers are kept apart as decision D7 wants: 404 is absent, silence and 429/5xx are unreachable,
 nonsense is malformed.
 """
 

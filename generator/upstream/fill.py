@@ -23,7 +23,7 @@ def choose_fill(
     pythons: tuple[PythonBuild, ...],
     take: Callable[[Fill, Iterator[Release]], Release | None] = lambda _, found: next(found, None),
 ) -> tuple[dict[Fill, Release], tuple[Absence, ...]]:
-    """Return the newest release of each project that a torch's requirements admit (design D12).
+    """Return the newest release of each project that a torch's requirements admit (decision D12).
 
     Args:
         wanted: the projects that feedstock.yaml names.

@@ -1,4 +1,4 @@
-"""The seam through which findings about a release reach the choice of the trio (design D13).
+"""The seam through which findings about a release reach the choice of the trio (decision D13).
 
 Whoever can say something about a release before it is locked is a judge: names and licences,
 layout, symbols. The chooser asks all of them about each release it is about to take, and what they

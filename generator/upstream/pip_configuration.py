@@ -1,4 +1,4 @@
-"""What pip on this machine is configured to use (design D1: location is configuration).
+"""What pip on this machine is configured to use (decision D1: location is configuration).
 
 pip itself is asked, so that its files, their order and its environment variables count exactly as
 they do for ``pip install`` (https://pip.pypa.io/en/stable/topics/configuration/).

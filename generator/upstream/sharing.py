@@ -1,4 +1,4 @@
-"""Proves from RECORD what the torch wheels of a cell share between their Pythons (design D2)."""
+"""Proves from RECORD what the torch wheels of a cell share between their Pythons (decision D2)."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def judge(
             return Verdict(f"{project} {version} {why}: {row.evidence} ({row.source})")
     if not said and not applying and version.release[:2] > torch.version.release[:2]:
         # companions that follow torch's numbers are made beside the torch of that number; whether
-        # its symbols are there says the judge of pairings (design D14)
+        # its symbols are there says the judge of pairings (decision D14)
         return Verdict(
             f"{project} {version} does not say which torch it needs, and torch {torch.version} is "
             "older by its number"

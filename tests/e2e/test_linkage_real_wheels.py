@@ -114,7 +114,7 @@ def _loads(path: Path) -> tuple[str | None, list[str]]:
 def audit(
     cell: Cell, project: str, wheel: Path, *, without: str = "", swap: bytes | None = None
 ) -> AuditReport:
-    """Lay the wheel out as design D3 says and audit it.
+    """Lay the wheel out as decision D3 says and audit it.
 
     ``without`` leaves a dependency out, ``swap`` takes the place of the first library that stays.
     """

@@ -22,7 +22,7 @@ from generator.stages.upstream import update_lock
 from generator.testing import create, solve
 from generator.testing.runner import clean_environment
 
-pytestmark = [pytest.mark.e2e, pytest.mark.emulated]
+pytestmark = [pytest.mark.e2e, pytest.mark.emulated, pytest.mark.prove]
 
 TRIO = {"pytorch": "2.9.1", "torchvision": "0.24.1", "torchaudio": "2.9.1"}
 FEEDSTOCK = """\

@@ -20,7 +20,7 @@ from tests.own_feedstock import DECLARED
 from tests.replayed_actions import git
 from tests.replaying import Replay
 
-pytestmark = [pytest.mark.e2e, pytest.mark.emulated]
+pytestmark = [pytest.mark.e2e, pytest.mark.emulated, pytest.mark.prove]
 
 FEEDSTOCK = """\
 channel: replayed

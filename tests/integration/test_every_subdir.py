@@ -141,7 +141,7 @@ def test_the_trio_solves_for_every_python(line, subdir, tmp_path, python):
 
 
 def test_a_base_channel_without_the_python_is_what_the_solver_names(line, subdir, tmp_path):
-    """conda-forge's win-arm64: Python 3.14 only, and no numpy (facts/landscape.md 1b)."""
+    """conda-forge's win-arm64: Python 3.14 only, and no numpy (seen in Nov 2026)."""
     base = write_base(tmp_path, subdir, ["3.14"], without=["numpy"])
     if subdir == "win-arm64":
         found = solved(line, subdir, base, "pytorch")

@@ -1,4 +1,4 @@
-"""Channels over HTTP: sharded or plain, cached, absent, silent or nonsense (design D7)."""
+"""Channels over HTTP: sharded or plain, cached, absent, silent or nonsense (decision D7)."""
 
 from __future__ import annotations
 

@@ -253,7 +253,7 @@ def test_no_path_belongs_to_two_packages_of_a_cell(packages):
 
 
 def test_no_path_is_one_of_the_base_channels(packages):
-    """facts/measured.md: what lay in the way of conda-forge's packages at the first try."""
+    """What lay in the way of conda-forge's packages at the first try."""
     foreign = (
         "bin/protoc",
         "include/pybind11",

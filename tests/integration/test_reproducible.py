@@ -1,4 +1,4 @@
-"""Two builds that have nothing in common but their inputs give the same bytes (design D8)."""
+"""Two builds that have nothing in common but their inputs give the same bytes (decision D8)."""
 
 from __future__ import annotations
 

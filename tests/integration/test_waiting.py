@@ -71,6 +71,7 @@ def _impatient(monkeypatch):
             host=HOST,
             slowest=1 << 20,
             repodata=ANSWER,
+            index=6 * ANSWER,
         ),
         page=replace(known.page, json=1 << 20, html=1 << 20),
         json=replace(known.json, bytes=1 << 20),
@@ -161,7 +162,30 @@ def test_the_packages_of_a_bucket_end(trap):
 
 
 def test_a_file_of_a_bucket_ends(trap):
-    within(9 * ANSWER, lambda: bucket(trap).change("noarch/repodata.json", lambda _: b"{}"))
+    def change() -> None:
+        bucket(trap).change("noarch/repodata.json", lambda _: b"{}")
+        raise IntegrityError("a server that says yes to everything, the write as well")
+
+    within(9 * ANSWER, change)
+
+
+def test_a_package_that_is_read_from_a_bucket_ends(trap):
+    def read() -> None:
+        with bucket(trap).open("noarch/x.conda") as file:
+            found = file.read()
+        raise IntegrityError(f"{len(found)} bytes, which are not the package's")  # as its callers
+
+    within(9 * ANSWER, read)
+
+
+def test_the_index_of_a_bucket_ends(trap):
+    def index() -> None:
+        bucket(trap).index(None)
+        raise IntegrityError(
+            "an index of nothing"
+        )  # some traps answer what reads as an empty bucket
+
+    within(9 * ANSWER, index)
 
 
 def test_the_exports_of_a_base_end(trap):
