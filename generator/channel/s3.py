@@ -173,9 +173,9 @@ class S3Store:
         return self._read(path, known, min(known.content_length, limits().json.bytes))
 
     def _part(self, path: str, known: Metadata, offset: int, size: int) -> bytes:
-        return self._read(path, known, size, offset=offset, size=size)
+        return self._read(path, known, size, offset)
 
-    def _read(self, path: str, known: Metadata, expected: int, **part: int) -> bytes:
+    def _read(self, path: str, known: Metadata, expected: int, offset: int | None = None) -> bytes:
         """Read a file, or a part, in the time of an answer and of its bytes at the slowest speed.
 
         A layer's timeout is for one read, which a byte now and then keeps going for ever.
@@ -185,7 +185,10 @@ class S3Store:
         async def read() -> bytes:
             async with asyncio.timeout(wait.answer + expected / wait.slowest):
                 operator = self._operator.to_async_operator()
-                return bytes(await operator.read(path, if_match=known.etag, **part))
+                size = None if offset is None else expected
+                return bytes(
+                    await operator.read(path, if_match=known.etag, offset=offset, size=size)
+                )
 
         return _in_time(read())
 
