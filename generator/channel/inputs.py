@@ -1,7 +1,7 @@
 """What a package says it was made from, read from a channel without its payload.
 
 Two packages of one name that were made from the same inputs are the same package, also where a
-repository that moved or a newer builder gave them other bytes (design D20).
+repository that moved or a newer builder gave them other bytes (decision D20).
 """
 
 from __future__ import annotations

@@ -146,7 +146,7 @@ class Run:
             if error is None or isinstance(error, UnreachableError)
             else ("absent" if isinstance(error, AbsentError) else "malformed")
         )
-        # an error's text may name a host, and the lock is committed (design D1)
+        # an error's text may name a host, and the lock is committed (decision D1)
         said = _UNANSWERED if reason == "unreachable" or error is None else error.what
         row = CellAbsence(
             train=wish.train,
