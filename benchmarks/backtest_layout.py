@@ -18,6 +18,7 @@ from types import ModuleType, SimpleNamespace
 from typing import IO, Any, cast
 
 from benchmarks.past_index import PastIndex
+from generator.inspecting.deriving import of_wheel
 from generator.model import Cell, Wheel
 from generator.rendering import templates
 from generator.rendering.unpacking import SCRIPTS
@@ -48,7 +49,8 @@ def refusals(project: Project, cell: Cell, wheels: set[str], index: PastIndex) -
         if key not in layout["cells"]:
             continue
         for wheel in _one_of_each(cell, wheels & layout["wheels"].keys()):
-            yield from _refusal(project, layout["package"], layout["cells"][key], wheel, index)
+            rules = of_wheel(layout, "rules", wheel.sha256)
+            yield from _refusal(project, layout["package"], rules, wheel, index)
 
 
 def _one_of_each(cell: Cell, wheels: set[str]) -> list[Wheel]:
@@ -58,7 +60,11 @@ def _one_of_each(cell: Cell, wheels: set[str]) -> list[Wheel]:
 
 
 def _refusal(
-    project: Project, layout_package: str, place: dict[str, Any], wheel: Wheel, index: PastIndex
+    project: Project,
+    layout_package: str,
+    rules: list[dict[str, Any]],
+    wheel: Wheel,
+    index: PastIndex,
 ) -> Iterator[str]:
     script = _recipe_script()
     record = FactsCache(project.cache / "facts").record(wheel.sha256)
@@ -71,11 +77,11 @@ def _refusal(
     try:
         # libtorch and pytorch-common are made of the same members by the same rules
         if layout_package in {wheel.project, "pytorch"}:
-            script.sort_members(known, place["rules"])
+            script.sort_members(known, rules)
     except script.RefusedError as error:
         yield str(error).splitlines()[0]
         return
-    for rule in place["rules"]:
+    for rule in rules:
         if "patch" not in rule or rule["do"] != "unpack":
             continue
         globs = [script.pattern(glob) for glob in rule["match"]]

@@ -66,7 +66,7 @@ class Bench:
         [(sha256, row)] = layout["wheels"].items()
         layout["wheels"] = {hashlib.sha256(content).hexdigest(): row}
         layout_path.write_text(json.dumps(layout))
-        (self.root / "work" / row["file"]).write_bytes(content)
+        (self.root / "work" / self.wheel).write_bytes(content)
         assert sha256
 
 

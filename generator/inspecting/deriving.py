@@ -69,6 +69,23 @@ class Account:
     recorded: dict[str, Literal["file", "link"]] = field(default_factory=dict)
 
 
+def of_wheel(
+    layout: Mapping[str, Any], rows: Literal["rules", "links"], wheel_sha256: str
+) -> list[dict[str, Any]]:
+    """Return the rows of layout.json that are for a wheel's cell: for all cells, or naming it."""
+    cell = layout["wheels"][wheel_sha256]["cell"]
+    return [row for row in layout[rows] if cell in row.get("cells", (cell,))]
+
+
+def stated(
+    layout: Mapping[str, Any], wheel_sha256: str, key: Literal["dist_info", "shared"]
+) -> Mapping[str, Any] | None:
+    """Return what layout.json says of a wheel in its own row, or else in that of its cell."""
+    wheel = layout["wheels"][wheel_sha256]
+    found: Mapping[str, Any] | None = wheel.get(key, layout["cells"][wheel["cell"]].get(key))
+    return found
+
+
 def derive(
     layout: Mapping[str, Any],
     wheel_sha256: str,
@@ -88,11 +105,10 @@ def derive(
         ValueError: the layout has no rule for a member.
 
     """
-    wheel = layout["wheels"][wheel_sha256]
-    cell = layout["cells"][wheel["cell"]]
+    rules = of_wheel(layout, "rules", wheel_sha256)
     account = Account()
-    taken = _sorted(cell["rules"], sizes)
-    for rule, members in zip(cell["rules"], taken, strict=True):
+    taken = _sorted(rules, sizes)
+    for rule, members in zip(rules, taken, strict=True):
         left = {
             "match": rule["match"],
             "why": rule.get("why", ""),
@@ -110,14 +126,14 @@ def derive(
                 account.replaced.append({"package": rule["of"], **left})
             for member in members:
                 _place(account, layout["package"], rule, member)
-    for row in cell["links"]:
+    for row in of_wheel(layout, "links", wheel_sha256):
         account.linked[row["at"]] = {"to": row["to"], "of": row["of"], "why": row["why"]}
     for path in sorted(needless):
         if path in account.patched and not account.patched[path]["read"]:
             row = account.patched.pop(path)
             account.unchanged[path] = row["member"]
             account.unpatched[path] = {key: row[key] for key in ("pattern", "probe", "why")}
-    _generated(account, layout, wheel, sizes)
+    _generated(account, layout, sizes, own=bool(stated(layout, wheel_sha256, "dist_info")))
     account.licenses.update(_licenses(layout, sizes))
     return account
 
@@ -160,10 +176,11 @@ def _place(account: Account, package: str, rule: dict[str, Any], member: str) ->
 def _generated(
     account: Account,
     layout: Mapping[str, Any],
-    wheel: Mapping[str, Any],
     sizes: Mapping[str, int],
+    *,
+    own: bool,
 ) -> None:
-    if wheel.get("dist_info"):
+    if own:  # dist-info is this package's
         folder = f"{SITE}/{dist_info(sizes)}"
         account.generated[f"{folder}/METADATA"] = {
             "how": "without-requirements",

@@ -22,6 +22,7 @@ from generator.inspecting.deriving import (
     dist_info,
     metadata_without,
     record_text,
+    stated,
 )
 from generator.inspecting.manifest import NAME, Manifest, Patched, manifest_text
 from generator.inspecting.proof import Flaw
@@ -67,12 +68,6 @@ class Known:
     def wheel(self) -> Mapping[str, Any]:
         """What the layout says of the wheel."""
         found: Mapping[str, Any] = self.layout["wheels"][self.sha256]
-        return found
-
-    @property
-    def cell(self) -> Mapping[str, Any]:
-        """What the layout says of the wheel's cell."""
-        found: Mapping[str, Any] = self.layout["cells"][self.wheel["cell"]]
         return found
 
 
@@ -128,7 +123,7 @@ def remake(
         },
         "evidence": evidence,
         "patched": patched,
-        "shared": known.cell.get("shared"),
+        "shared": stated(known.layout, known.sha256, "shared"),
         **{key: vars(account)[key] for key in _OWN},
         **({"floor": asdict(floor)} if floor is not None else {}),
     }
@@ -275,7 +270,7 @@ def _evidence(
     folder = dist_info(known.record)
     members = {RECORD: f"{folder}/RECORD", METADATA: f"{folder}/METADATA"}
     made.info[RECORD] = known.record_bytes
-    rule, commit = known.cell.get("commit"), ""
+    rule, commit = known.layout.get("commit"), ""
     if rule is not None and rule["member"] in known.record:
         file = f"info/armtorch/{rule['member'].rpartition('/')[2]}"
         members[file] = rule["member"]
@@ -317,7 +312,7 @@ def _take(known: Known, info: Mapping[str, bytes], file: str, member: str, made:
 
 def _generated(known: Known, info: Mapping[str, bytes], made: Remade) -> None:
     """Make what no wheel has in this form; RECORD comes last, since it is about the others."""
-    rules = known.wheel["dist_info"] or {}
+    rules = stated(known.layout, known.sha256, "dist_info") or {}
     dropped = set(rules.get("drop_requirements", ()))
     record = ""
     for path, row in known.account.generated.items():

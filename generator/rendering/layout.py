@@ -1,25 +1,19 @@
-"""layout.json: which member of a wheel goes where in one package, for build.py to follow."""
+"""Which member of a wheel goes where in one package: data/layout.yaml in the words of build.py."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
-from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
-from packaging.utils import canonicalize_name
 from pydantic import ConfigDict
 
 from generator.datafiles import load_data, subdirs
-from generator.model import Accelerator, Cell, Metadata, Wheel
+from generator.model import Accelerator, Cell, Wheel
 from generator.model.subdir import OsName
-from generator.naming import Bundled, dropped_requirements, needed_libraries
-from generator.rendering.licenses import bundled_licenses
-from generator.rendering.recipe import RecipeInputs
+from generator.naming import Bundled, needed_libraries
 from generator.rendering.requirements import bundled_copies
-from generator.rendering.unpacking import license_sha256, unpacker
 
 _CLOSED = ConfigDict(extra="forbid")
 _SITE = "site-packages"
@@ -140,122 +134,47 @@ def layouts() -> LayoutFile:
     return load_data("layout.yaml", LayoutFile)
 
 
-def layout_text(inputs: RecipeInputs, *, smoke: bool) -> str:
-    """Return layout.json for one recipe.
-
-    Args:
-        inputs: the recipe.
-        smoke: whether its second test runs smoke.py, which rattler-build then puts into the
-            package (rattler-build, ``write_test_files``).
-
-    """
-    wheels: dict[str, dict[str, Any]] = {}
-    places: dict[str, dict[str, Any]] = {}
-    package, lock = inputs.package, inputs.lock
-    for variant in inputs.variants:
-        cell, key = inputs.cells[variant.id], f"{variant.subdir}/{variant.accelerator}"
-        for wheel in variant.wheels:
-            wheels[wheel.sha256] = {
-                "file": wheel.filename,
-                "cell": key,
-                "purl": wheel.purl,
-                "size": wheel.size,
-                "hash_origin": wheel.hash_origin,
-                "dist_info": _dist_info(
-                    package, wheel, lock.metadata[wheel.metadata], variant.subdir
-                ),
-            }
-            places.setdefault(key, _cell(package, wheel, cell))
-    content = {
-        "schema": 2,
-        "package": package,
-        "unpacker": unpacker(),
-        "maximum_unpacked_ratio": inputs.feedstock.policies.maximum_unpacked_ratio,
-        "licenses": layouts().licenses,
-        "bundled_licenses": [
-            {
-                "part": row.part,
-                "match": row.match,
-                "texts": {name: license_sha256(name) for name in row.texts},
-            }
-            for row in bundled_licenses(inputs.package, inputs.variants)
-        ],
-        "added_by_rattler_build": [f"etc/conda/test-files/{package}/1/smoke.py"] if smoke else [],
-        "wheels": wheels,
-        "cells": places,
-    }
-    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-
-
-def _dist_info(
-    package: str, wheel: Wheel, metadata: Metadata, subdir: str
-) -> dict[str, Any] | None:
-    """Say what becomes of dist-info, which only the Python package has."""
-    if package != layouts().projects[wheel.project].package:
-        return None
-    names = {canonicalize_name(Requirement(text).name) for text in dropped_requirements(metadata)}
-    return {
-        "drop_requirements": sorted(names),
-        "commands": [
-            launcher
-            for script in wheel.console_scripts
-            for launcher in _launchers(script.split("=", 1)[0].strip(), subdir)
-        ],
-    }
-
-
-def _launchers(command: str, subdir: str) -> tuple[str, ...]:
-    """Return the files that conda makes for a command, as RECORD names them (CEP 20)."""
-    if _on_windows(subdir):
-        return (f"../../Scripts/{command}-script.py", f"../../Scripts/{command}.exe")
-    return (f"../../../bin/{command}",)
-
-
-def _on_windows(subdir: str) -> bool:
+def on_windows(subdir: str) -> bool:
+    """Whether a subdir's packages can have no links."""
     return subdirs()[subdir].os == "win"
 
 
-def _cell(package: str, wheel: Wheel, cell: Cell) -> dict[str, Any]:
+def cell_rules(package: str, wheel: Wheel, cell: Cell) -> list[dict[str, Any]]:
+    """Say what a package takes of a wheel, member by member, in the words of build.py."""
     layout = layouts().projects[wheel.project]
-    os = subdirs()[cell.subdir].os
     rules: list[dict[str, Any]] = []
     for rule in layout.rules:
         if not rule.fits(wheel.version, cell.subdir, cell.accelerator):
             continue
         if rule.bundled:
             rules += _bundled_rules(layout, wheel, cell, package)
-        elif os == "win":
+        elif on_windows(cell.subdir):
             rules.append(_rule_without_links(layout, rule, package, wheel.version))
         else:
             rules.append(_rule(layout, rule, package, wheel.version))
-    links: list[dict[str, str]] = []
+    return rules
+
+
+def cell_links(package: str, wheel: Wheel, cell: Cell) -> list[dict[str, str]]:
+    """Say which links a package has to libraries that are in no wheel, in the words of build.py."""
+    layout = layouts().projects[wheel.project]
     if (
-        layout.link_folder is not None
-        and package == layout.package
-        and cell.subdir.startswith("linux-")
+        layout.link_folder is None
+        or package != layout.package
+        or not cell.subdir.startswith("linux-")
     ):
-        links = [
-            {
-                "at": f"{_SITE}/{layout.link_folder}/{library.name}",
-                "to": library.target,
-                "of": library.package or "",
-                "why": "a RUNPATH of $ORIGIN is all that glibc follows",
-            }
-            for library in needed_libraries(
-                package, version=wheel.version, subdir=cell.subdir, accelerator=cell.accelerator
-            )
-        ]
-    place: dict[str, Any] = {"rules": rules, "links": links}
-    if layout.commit is not None:
-        place["commit"] = vars(layout.commit)
-    if layout.shared_package is not None and cell.sharing is not None:
-        sharing = cell.sharing
-        place["shared"] = {
-            "digest": sharing.digest,
-            "per_python": list(sharing.per_python),
-            "equivalent": [vars(row) for row in sharing.equivalent],
+        return []
+    return [
+        {
+            "at": f"{_SITE}/{layout.link_folder}/{library.name}",
+            "to": library.target,
+            "of": library.package or "",
+            "why": "a RUNPATH of $ORIGIN is all that glibc follows",
         }
-    return place
+        for library in needed_libraries(
+            package, version=wheel.version, subdir=cell.subdir, accelerator=cell.accelerator
+        )
+    ]
 
 
 def _rule(layout: ProjectLayout, rule: Rule, package: str, version: str) -> dict[str, Any]:
@@ -357,7 +276,7 @@ def _bundled_rule(
     """Write the rule for the copies of one library in one folder."""
     library, action = copies[0].library, copies[0].action
     said: dict[str, Any] = {"match": [copy.member for copy in copies]}
-    shared, windows = package == layout.shared_package, _on_windows(cell.subdir)
+    shared, windows = package == layout.shared_package, on_windows(cell.subdir)
     if action == "drop":
         return {**said, "do": "drop", "why": library.note}
     if package == layout.common_package:

@@ -12,7 +12,7 @@ from generator.feedstock import Feedstock
 from generator.matrix import METAPACKAGES, variants
 from generator.model import Cell, Lock, Variant
 from generator.rendering import templates
-from generator.rendering.layout import layout_text
+from generator.rendering.layout_file import layout_text
 from generator.rendering.licenses import bundled_licenses, license_note
 from generator.rendering.recipe import RecipeInputs, recipe_text
 from generator.rendering.unpacking import unpacker_files

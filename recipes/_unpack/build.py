@@ -341,9 +341,8 @@ def find_commit(wheel: Wheel, rule: dict[str, str] | None) -> str:
     return found[1] if found else ""
 
 
-def write_provenance(package: Package, wheel: Wheel, source: dict[str, Any],
-                     cell: dict[str, Any], unpacker: str, sorted_members: Sorted,
-                     newest: float) -> None:
+def write_provenance(package: Package, wheel: Wheel, told: dict[str, Any],
+                     sorted_members: Sorted, newest: float) -> None:
     """Write what every file is and where it comes from to info/armtorch (design D9)."""
     def amount(rule: dict[str, Any], members: list[str]) -> dict[str, Any]:
         size = sum(wheel.members[member].file_size for member in members)
@@ -352,15 +351,15 @@ def write_provenance(package: Package, wheel: Wheel, source: dict[str, Any],
 
     # upstream's own, so that RECORD's digest alone proves what is said here
     evidence = {"record": f"{wheel.dist_info}/RECORD", "metadata": f"{wheel.dist_info}/METADATA"}
-    commit, stated = find_commit(wheel, cell.get("commit")), cell.get("commit")
+    commit, stated = find_commit(wheel, told["commit"]), told["commit"]
     if stated is not None and stated["member"] in wheel.members:
         evidence["commit"] = stated["member"]
     account = {
         "schema": 2,
         "package": package.name,
-        "unpacker": unpacker,
-        "source": {"purl": source["purl"], "sha256": source["sha256"], "size": source["size"],
-                   "hash_origin": source["hash_origin"],
+        "unpacker": told["unpacker"],
+        "source": {"purl": told["purl"], "sha256": told["sha256"], "size": told["size"],
+                   "hash_origin": told["hash_origin"],
                    "record_sha256": hashlib.sha256(wheel.record_bytes).hexdigest(),
                    "commit": commit},
         "evidence": {f"info/armtorch/{member.rpartition('/')[2]}": member
@@ -368,7 +367,7 @@ def write_provenance(package: Package, wheel: Wheel, source: dict[str, Any],
         "unchanged": package.unchanged, "patched": package.patched,
         "unpatched": package.unpatched, "linked": package.linked,
         "generated": package.generated, "licenses": package.licenses,
-        "shared": cell.get("shared"),
+        "shared": told.get("shared"),
         "dropped": [amount(rule, members) for rule, members in sorted_members
                     if rule["do"] == "drop" and members],
         "elsewhere": [{"package": rule["of"], **amount(rule, members)}
@@ -390,8 +389,8 @@ def site_packages(prefix: Path, target: str, python: str) -> Path:
     return prefix / "lib" / f"python{python or '3'}" / SITE
 
 
-def find_wheel(work: Path, known: dict[str, dict[str, Any]]) -> tuple[Path, dict[str, Any]]:
-    """Return the one wheel in SRC_DIR and what layout.json says of it, looked up by its sha256.
+def find_wheel(work: Path, layout: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
+    """Return the one wheel in SRC_DIR and all that layout.json says of it, found by its sha256.
 
     Never by its name: upstream has given one name to several wheels.
     """
@@ -403,10 +402,15 @@ def find_wheel(work: Path, known: dict[str, dict[str, Any]]) -> tuple[Path, dict
     with found[0].open("rb") as file:
         while chunk := file.read(CHUNK):
             digest.update(chunk)
-    if (source := known.get(digest.hexdigest())) is None:
-        refuse(f"{found[0].name} has sha256 {digest.hexdigest()}, which layout.json does not know",
+    sha256 = digest.hexdigest()
+    if (source := layout["wheels"].get(sha256)) is None:
+        refuse(f"{found[0].name} has sha256 {sha256}, which layout.json does not know",
                "fetch the wheel again, or run `armtorch update` and `armtorch render`")
-    return found[0], {**source, "sha256": digest.hexdigest()}
+    name = source["cell"]
+    rows = {key: [row for row in layout[key] if name in row.get("cells", [name])]
+            for key in ("rules", "links")}
+    return found[0], {"unpacker": layout["unpacker"], "commit": layout.get("commit"), **rows,
+                      **layout["cells"][name], **source, "sha256": sha256}
 
 
 def build(environment: dict[str, str]) -> str:
@@ -414,29 +418,28 @@ def build(environment: dict[str, str]) -> str:
     work, prefix = Path(environment["SRC_DIR"]), Path(environment["PREFIX"])
     layout = json.loads((Path(environment["RECIPE_DIR"]) / "layout.json").read_text("utf-8"))
     check_unpacker(layout["unpacker"])
-    path, source = find_wheel(work, layout["wheels"])
-    cell = layout["cells"][source["cell"]]
+    path, told = find_wheel(work, layout)
     wheel = Wheel(path, layout["maximum_unpacked_ratio"])
     check_names(wheel, environment["target_platform"])
-    if cell.get("shared"):
-        check_sharing(wheel, cell["shared"])
+    if told.get("shared"):
+        check_sharing(wheel, told["shared"])
     site = site_packages(prefix, environment["target_platform"], environment.get("PY_VER", ""))
     package = Package(layout["package"], prefix, site)
     newest = max(member_time(info) for info in wheel.members.values())
-    sorted_members = sort_members(wheel, cell["rules"])
+    sorted_members = sort_members(wheel, told["rules"])
     for rule, members in sorted_members:
         if rule.get("shared"):
-            check_shared_only(wheel, cell.get("shared"), members)
+            check_shared_only(wheel, told.get("shared"), members)
         carry_out(package, wheel, rule, members)
-    for row in cell["links"]:
+    for row in told["links"]:
         package.link(row["at"], row["to"], {"of": row["of"], "why": row["why"]})
-    if source.get("dist_info"):
-        write_dist_info(package, wheel, source["dist_info"], newest)
+    if told.get("dist_info"):
+        write_dist_info(package, wheel, told["dist_info"], newest)
     for path in layout["added_by_rattler_build"]:
         package.generated[path] = {"how": "test-file",
                                    "from": f"info/recipe/{path.rpartition('/')[2]}"}
     copy_licenses(package, wheel, layout, work)
-    write_provenance(package, wheel, source, cell, layout["unpacker"], sorted_members, newest)
+    write_provenance(package, wheel, told, sorted_members, newest)
     return (f"{layout['package']}: {len(package.unchanged)} files unchanged, "
             f"{len(package.patched)} patched, {len(package.unpatched)} patches that upstream made "
             f"needless, {len(package.linked)} links, "

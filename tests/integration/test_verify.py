@@ -325,8 +325,7 @@ def test_a_patch_left_out_of_a_text_that_wants_it_is_named(tiny, tmp_path):
     row = manifest["patched"].pop(ATEN)
     content = parts.file(ATEN).decode()
     content = content[: row["at"]] + row["before"] + content[row["at"] + len(row["with"]) :]
-    (cell,) = layout["cells"].values()
-    (patch,) = [rule["patch"] for rule in cell["rules"] if "patch" in rule]
+    (patch,) = [rule["patch"] for rule in layout["rules"] if "patch" in rule]
     manifest["unpatched"][ATEN] = {key: patch[key] for key in ("pattern", "probe", "why")}
     manifest["unchanged"][ATEN] = row["member"]
     parts.put_json(MANIFEST, manifest)

@@ -105,9 +105,7 @@ def test_markers_are_evaluated_for_the_target(tree):
 def test_a_requirement_that_conda_satisfies_otherwise_leaves_metadata(tree):
     layout = json.loads(tree.files["recipes/9.1/pytorch/layout.json"])
 
-    dropped = {
-        row["cell"]: row["dist_info"]["drop_requirements"] for row in layout["wheels"].values()
-    }
+    dropped = {cell: row["dist_info"]["drop_requirements"] for cell, row in layout["cells"].items()}
 
     assert dropped == {
         "linux-aarch64/cpu": [],

@@ -1,0 +1,149 @@
+"""layout.json, which build.py follows: every rule once, for all its cells, and a row per wheel."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from generator.model import Cell, Metadata, Wheel
+from generator.naming import dropped_requirements
+from generator.rendering.layout import cell_links, cell_rules, layouts, on_windows
+from generator.rendering.licenses import bundled_licenses
+from generator.rendering.recipe import RecipeInputs
+from generator.rendering.unpacking import license_sha256, unpacker
+
+#: letters of a line of layout.json, so that a wheel or a rule is one line
+_ROW: Final = 300
+
+
+def layout_text(inputs: RecipeInputs, *, smoke: bool) -> str:
+    """Return layout.json for one recipe.
+
+    Args:
+        inputs: the recipe.
+        smoke: whether its second test runs smoke.py, which rattler-build then puts into the
+            package (rattler-build, ``write_test_files``).
+
+    """
+    package = inputs.package
+    wheels: dict[str, dict[str, Any]] = {}
+    cells: dict[str, dict[str, Any]] = {}
+    rules: dict[str, list[dict[str, Any]]] = {}
+    links: dict[str, list[dict[str, Any]]] = {}
+    commit: dict[str, Any] = {}
+    for variant in inputs.variants:
+        cell, key = inputs.cells[variant.id], f"{variant.subdir}/{variant.accelerator}"
+        for wheel in variant.wheels:
+            own = _dist_info(package, wheel, inputs.lock.metadata[wheel.metadata], variant.subdir)
+            if key not in cells:
+                cells[key] = {**own, **_shared(wheel, cell)}
+                rules[key] = cell_rules(package, wheel, cell)
+                links[key] = cell_links(package, wheel, cell)
+            stated = layouts().projects[wheel.project].commit
+            commit = {} if stated is None else {"commit": vars(stated)}
+            wheels[wheel.sha256] = {
+                "cell": key,
+                "size": wheel.size,
+                "hash_origin": wheel.hash_origin,
+                "purl": wheel.purl,
+                **(own if own.get("dist_info") != cells[key].get("dist_info") else {}),
+            }
+    content = {
+        "schema": 2,
+        "package": package,
+        "unpacker": unpacker(),
+        "maximum_unpacked_ratio": inputs.feedstock.policies.maximum_unpacked_ratio,
+        "licenses": layouts().licenses,
+        "bundled_licenses": [
+            {
+                "part": row.part,
+                "match": row.match,
+                "texts": {name: license_sha256(name) for name in row.texts},
+            }
+            for row in bundled_licenses(inputs.package, inputs.variants)
+        ],
+        "added_by_rattler_build": [f"etc/conda/test-files/{package}/1/smoke.py"] if smoke else [],
+        **commit,
+        "rules": _once(rules),
+        "links": _once(links),
+        "cells": cells,
+        "wheels": wheels,
+    }
+    return _laid_out(content, 0) + "\n"
+
+
+def _dist_info(package: str, wheel: Wheel, metadata: Metadata, subdir: str) -> dict[str, Any]:
+    """Say what becomes of dist-info, which only the Python package has."""
+    if package != layouts().projects[wheel.project].package:
+        return {}
+    names = {canonicalize_name(Requirement(text).name) for text in dropped_requirements(metadata)}
+    commands = [
+        launcher
+        for script in wheel.console_scripts
+        for launcher in _launchers(script.split("=", 1)[0].strip(), subdir)
+    ]
+    return {"dist_info": {"drop_requirements": sorted(names), "commands": commands}}
+
+
+def _launchers(command: str, subdir: str) -> tuple[str, ...]:
+    """Return the files that conda makes for a command, as RECORD names them (CEP 20)."""
+    if on_windows(subdir):
+        return (f"../../Scripts/{command}-script.py", f"../../Scripts/{command}.exe")
+    return (f"../../../bin/{command}",)
+
+
+def _shared(wheel: Wheel, cell: Cell) -> dict[str, Any]:
+    """Say what the wheels of all Pythons have in common, where packages are split by that."""
+    sharing = cell.sharing
+    if layouts().projects[wheel.project].shared_package is None or sharing is None:
+        return {}
+    return {
+        "shared": {
+            "digest": sharing.digest,
+            "per_python": list(sharing.per_python),
+            "equivalent": [vars(row) for row in sharing.equivalent],
+        }
+    }
+
+
+def _once(lists: Mapping[str, Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Put the rows of all cells into one list, in which those of each cell keep their order.
+
+    A row that is not every cell's names its ``cells``.
+    """
+    rows: list[tuple[dict[str, Any], list[str]]] = []
+    for cell, own in lists.items():
+        place = 0
+        for row in own:
+            known = next((n for n in range(place, len(rows)) if rows[n][0] == row), None)
+            if known is None:
+                rows.insert(place, (row, []))
+                known = place
+            rows[known][1].append(cell)
+            place = known + 1
+    return [row if len(cells) == len(lists) else {"cells": cells, **row} for row, cells in rows]
+
+
+def _laid_out(value: object, depth: int) -> str:
+    """Write JSON so that a row is a line, unless it is too long for one."""
+    text, pad = json.dumps(value, ensure_ascii=False), "  " * depth
+    if not value or not isinstance(value, dict | list | tuple):
+        return text
+    inner = value.values() if isinstance(value, dict) else value
+    of_rows = depth == 0 or (depth == 1 and any(isinstance(each, dict) for each in inner))
+    if not of_rows and len(pad) + len(text) <= _ROW:
+        return text
+    if isinstance(value, dict):
+        lines = [
+            f"{json.dumps(key, ensure_ascii=False)}: {_laid_out(each, depth + 1)}"
+            for key, each in value.items()
+        ]
+        opening, closing = "{", "}"
+    else:
+        lines, opening, closing = [_laid_out(each, depth + 1) for each in value], "[", "]"
+    between = f",\n{pad}  "
+    return f"{opening}\n{pad}  {between.join(lines)}\n{pad}{closing}"
