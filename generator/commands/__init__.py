@@ -17,6 +17,7 @@ _COMMANDS = (
     "init",
     "up",
     "update",
+    "indexes",
     "release",
     "render",
     "build",

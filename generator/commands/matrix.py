@@ -89,6 +89,11 @@ def _origin(cell: CellView) -> str:
         *([cell.candidate] if cell.candidate else []),
         *(["sha256 computed at first fetch"] if cell.computed_hashes else []),
         *([f"unreachable since {cell.unreachable_since}"] if cell.unreachable_since else []),
+        *(
+            [f"newer perhaps on {', '.join(cell.behind)}, silent since {min(cell.behind.values())}"]
+            if cell.behind
+            else []
+        ),
     ]
     return ", ".join(cell.indexes) + (f" ({'; '.join(notes)})" if notes else "")
 

@@ -78,6 +78,8 @@ class CellView:
     candidate: str
     #: the day since which an index does not answer, "" when all do
     unreachable_since: str
+    #: index that may have a newer torch -> the day since which it does not answer
+    behind: dict[str, str]
     #: None where no base channel was asked
     base: BaseVerdict | None = None
 
@@ -129,7 +131,7 @@ def matrix_view(feedstock: Feedstock, lock: Lock) -> MatrixView:
     found = variants(feedstock, lock)
     return MatrixView(
         cells=tuple(
-            _cell(feedstock, cell, found)
+            _cell(feedstock, lock, cell, found)
             for cell in sorted(
                 lock.cells, key=lambda cell: (cell.line, cell.subdir, cell.accelerator)
             )
@@ -171,7 +173,7 @@ def matrix_schema() -> str:
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
-def _cell(feedstock: Feedstock, cell: Cell, found: tuple[Variant, ...]) -> CellView:
+def _cell(feedstock: Feedstock, lock: Lock, cell: Cell, found: tuple[Variant, ...]) -> CellView:
     pythons = wanted_pythons(feedstock, cell)
     return CellView(
         name=cell.name,
@@ -194,6 +196,7 @@ def _cell(feedstock: Feedstock, cell: Cell, found: tuple[Variant, ...]) -> CellV
         computed_hashes=any(wheel.hash_origin == "computed" for wheel in cell.wheels),
         candidate=str(cell.candidate or ""),
         unreachable_since=cell.unreachable_since,
+        behind={name: lock.silent.get(name, "") for name in cell.behind},
     )
 
 

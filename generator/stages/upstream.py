@@ -23,6 +23,7 @@ from generator.transport import HttpPolicy, open_session
 from generator.upstream import (
     FactsCache,
     Index,
+    IndexView,
     Outcome,
     PipConfiguration,
     Silence,
@@ -34,6 +35,7 @@ from generator.upstream import (
     open_index,
     open_web,
     read_pip_configuration,
+    survey,
     update,
     with_old_days,
 )
@@ -135,6 +137,21 @@ def look_up(project: Project, asked: Feedstock, old: Lock, only: Sequence[str] =
             next_step=row.next_step,
         )
     return replace(outcome, lock=lock)
+
+
+def survey_indexes(project: Project, only: Sequence[str] = ()) -> tuple[IndexView, ...]:
+    """Ask every declared index, or those named, what it has, and hold that against the lock.
+
+    Raises:
+        FeedstockError, LockError: the files cannot be used.
+        SelectionError: no index is called so.
+
+    """
+    feedstock, lock = project.declared(), project.locked()
+    with _upstream(project, feedstock) as (_, indexes):
+        _only(indexes, only)
+        asked = {name: each for name, each in indexes.items() if not only or name in only}
+        return survey(feedstock, lock, asked, subdirs())
 
 
 def _only(indexes: Mapping[str, Index], names: Sequence[str]) -> dict[str, Index]:

@@ -12,6 +12,7 @@ from generator.upstream.pip_configuration import PipConfiguration, read_pip_conf
 from generator.upstream.policy import sharing_rules
 from generator.upstream.session import Web, open_web
 from generator.upstream.silence import Silence, Unasked
+from generator.upstream.surveying import IndexView, survey
 from generator.upstream.traffic import Traffic
 from generator.upstream.updating import Outcome, update
 from generator.upstream.wheel_reader import WheelReader
@@ -22,6 +23,7 @@ __all__ = [
     "AGAINST",
     "FactsCache",
     "Index",
+    "IndexView",
     "Judge",
     "MemberFile",
     "Offer",
@@ -43,6 +45,7 @@ __all__ = [
     "public_url",
     "read_pip_configuration",
     "sharing_rules",
+    "survey",
     "update",
     "wheel_row",
     "with_old_days",

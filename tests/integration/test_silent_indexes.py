@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import json
 import os
 import re
 import socket
@@ -17,7 +19,7 @@ from generator.errors import FeedstockError, SelectionError, UnreachableError
 from generator.feedstock import read_feedstock
 from generator.lock import lock_text, read_lock
 from generator.model import Cell, Lock
-from generator.stages.upstream import update_lock
+from generator.stages.upstream import survey_indexes, update_lock
 from tests.command_line import armtorch
 from tests.index_server import Failure
 from tests.integration.index_worlds import World, trio, world
@@ -255,3 +257,25 @@ def test_stars_of_names_are_told_apart(upstream: World) -> None:
     marked = replace(lock, silent={"whl-cu*": "2026-11-01"})
     down(upstream, "/whl/torch/")
     assert upstream.update(ASKED, marked).lock.silent == {"whl-cu*": "2026-11-01"}
+
+
+def test_the_survey_says_what_answers_and_what_it_would_add(upstream: World) -> None:
+    project = upstream.project(ASKED)
+    down(upstream, "/(whl/cpu|jp6)/.*")
+    update_lock(project, only=["pypi", "whl-cpu", "jetson"])
+    found = {each.name: each for each in survey_indexes(project)}
+    assert sorted(found) == ["jetson", "pypi", "whl-cpu", "whl-cu126", "whl-cu128", "whl-cu130"]
+    assert found["whl-cpu"].failed.startswith("unreachable")
+    assert found["whl-cpu"].since == dt.datetime.now(dt.UTC).date().isoformat()
+    assert (found["pypi"].wheels, found["pypi"].newest, found["pypi"].adds) == (6, "2.15.0", ())
+    assert [str(each) for each in found["whl-cu126"].adds] == [
+        "stable linux-aarch64 cuda126 2.15.0"
+    ]
+    up_again(upstream)
+    again = {each.name: each for each in survey_indexes(project, ["whl-cpu"])}
+    assert [str(each) for each in again["whl-cpu"].adds] == [
+        "stable linux-aarch64 cpu 2.15.0 for 2.10.0"
+    ]
+    env = {**os.environ, **project.environment, "XDG_CACHE_HOME": str(upstream.folder / "c")}
+    done = armtorch("--feedstock", project.feedstock, "indexes", "--json", env=env)
+    assert {row["name"]: row["newest"] for row in json.loads(done.stdout)}["jetson"] == "2.8.0"

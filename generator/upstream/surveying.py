@@ -1,0 +1,171 @@
+"""What every declared index has for ARM now, beside what the lock has (``armtorch indexes``)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from packaging.version import Version
+
+from generator.errors import AbsentError, ArmtorchError, MalformedError, UnreachableError
+from generator.model.cell import Lock, TrainName
+from generator.model.subdir import Subdir
+from generator.upstream.claims import may_be
+from generator.upstream.families import Family
+from generator.upstream.indexes import Index
+from generator.upstream.offers import Offer
+from generator.upstream.silence import Silence, give_up_together
+from generator.upstream.wishes import Asked, of_train
+
+
+@dataclass(frozen=True, kw_only=True)
+class Addition:
+    """A torch that an index has and the lock has not, or only an older one."""
+
+    train: TrainName
+    subdir: str
+    accelerator: str
+    version: str
+    #: the lock's; "" for none
+    instead_of: str
+
+    def __str__(self) -> str:
+        was = f" for {self.instead_of}" if self.instead_of else ""
+        return f"{self.train} {self.subdir} {self.accelerator} {self.version}{was}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexView:
+    """One index, as it answers now."""
+
+    name: str
+    #: trains that look there
+    trains: tuple[TrainName, ...]
+    #: "" where it answers
+    failed: str
+    #: the day since which the lock knows that it does not answer, "" where it does or it is new
+    since: str
+    #: usable wheels of the feedstock's packages for its subdirs
+    wheels: int = 0
+    #: the newest torch among them; "" for none
+    newest: str = ""
+    adds: tuple[Addition, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Survey:
+    asked: Asked
+    lock: Lock
+    subdirs: Mapping[str, Subdir]
+    _newest: dict[tuple[str, str, str], str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for cell in self.lock.cells:
+            key = cell.train, cell.subdir, str(cell.accelerator)
+            known = self._newest.get(key, "0")
+            self._newest[key] = max(known, cell.torch, key=Version)
+
+    def of(self, index: Index, declared: str) -> IndexView:
+        """Look at one index."""
+        trains = tuple(t for t, policy in self.asked.trains.items() if declared in policy.indexes)
+        try:
+            found = [o for project in self.asked.packages for o in _offers(index, project)]
+        except (UnreachableError, MalformedError) as error:
+            return _failed(index, trains, error, self.lock)
+        wheels = [offer for offer in found if list(self._places(offer))]
+        torch = [offer for offer in wheels if offer.project == "torch"]
+        newest = max((offer.version for offer in torch), default=None)
+        return IndexView(
+            name=index.name,
+            trains=trains,
+            failed="",
+            since="",
+            wheels=len({offer.filename for offer in wheels}),
+            newest="" if newest is None else newest.public,
+            adds=tuple(self._adds(torch, trains)),
+        )
+
+    def _places(self, offer: Offer) -> Iterator[str]:
+        if offer.yanked is not None or offer.refused:
+            return
+        for name in self.asked.subdirs:
+            patterns = self.subdirs[name].wheel_platforms
+            if any(p == "any" or re.fullmatch(q, p) for p in offer.platforms for q in patterns):
+                yield name
+
+    def _adds(self, torch: list[Offer], trains: Iterable[TrainName]) -> Iterator[Addition]:
+        newest: dict[tuple[TrainName, str, str], Version] = {}
+        for offer in torch:
+            for subdir in self._places(offer):
+                # of others than macOS's, METADATA or the wheel tells: that is update's to read
+                claim = offer.claim or ("cpu" if self.subdirs[subdir].os == "osx" else "")
+                if not claim or not self._wanted(subdir, claim):
+                    continue
+                for train in trains:
+                    if of_train(train, offer.version):
+                        key = train, subdir, claim
+                        newest[key] = max(newest.get(key, offer.version), offer.version)
+        for (train, subdir, claim), version in sorted(newest.items()):
+            known = self._newest.get((train, subdir, claim), "")
+            released = self._newest.get(("stable", subdir, claim), "")
+            if train == "rc" and released and Version(released) >= Version(version.public):
+                continue
+            if not known or Version(known) < Version(version.public):
+                yield Addition(
+                    train=train,
+                    subdir=subdir,
+                    accelerator=claim,
+                    version=version.public,
+                    instead_of=known,
+                )
+
+    def _wanted(self, subdir: str, claim: str) -> bool:
+        wishes = self.asked.subdirs[subdir].accelerators
+        return any(may_be(claim, wish.removesuffix("*")) for wish in wishes)
+
+
+def survey(
+    asked: Asked, lock: Lock, indexes: Mapping[str, Index], subdirs: Mapping[str, Subdir]
+) -> tuple[IndexView, ...]:
+    """Ask every index for every project, and say what there is; one that fails costs its row.
+
+    Args:
+        asked: the feedstock.
+        lock: what is known.
+        indexes: by their names in the feedstock.
+        subdirs: every subdir by its name.
+
+    """
+    give_up_together(indexes.values())
+    looking, found = _Survey(asked, lock, subdirs), list[IndexView]()
+    for name, index in indexes.items():
+        if not isinstance(index, Family):
+            found.append(looking.of(index, name))
+            continue
+        try:
+            found += [looking.of(each, name) for each in index.members()]
+        except (UnreachableError, MalformedError) as error:
+            trains = tuple(t for t, policy in asked.trains.items() if name in policy.indexes)
+            found.append(_failed(index, trains, error, lock))
+    return tuple(found)
+
+
+def _offers(index: Index, project: str) -> tuple[Offer, ...]:
+    try:
+        return index.offers(project)
+    except AbsentError:
+        return ()
+
+
+def _failed(
+    index: Index, trains: tuple[TrainName, ...], error: ArmtorchError, lock: Lock
+) -> IndexView:
+    silent = ((Silence(name, index.claims, None), day) for name, day in lock.silent.items())
+    days = [day for each, day in silent if each.is_of(index.name)]
+    return IndexView(
+        name=index.name,
+        trains=trains,
+        failed=f"{error.kind}: {error.what}",
+        since=min(days, default=""),
+    )
