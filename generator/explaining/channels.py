@@ -12,7 +12,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -35,6 +35,8 @@ ALIAS: Final = "https://conda.anaconda.org"
 TIMEOUT: Final = 20
 #: what tells nothing of a channel: a proxy's login, too slow, too many (RFC 9110, RFC 6585)
 _NOT_NOW: Final = frozenset({407, 408, 425, 429})
+#: how rattler says that the cache, which alone it may use, has no shard of a package
+_UNCACHED: Final = "is not in the cache"
 #: ``denied``: its client does not ask it, by configuration or for want of an accepted licence
 State = Literal["answered", "cached", "absent", "unreachable", "malformed", "denied"]
 
@@ -144,6 +146,19 @@ class Channels:
                 found.append(source)
         return tuple({source.url: source for source in found}.values())
 
+    def give_up_cached(self, lacks: str) -> bool:
+        """Count channels that are known from the cache alone as silent; return whether any was.
+
+        Of a channel in shards (CEP 16) the cache has the packages that were asked for before:
+        ``lacks`` says which one it has not, and what it has of others decides nothing.
+        """
+        cached = {key: each for key, each in self._sources.items() if each.state == "cached"}
+        self._sources |= {
+            key: replace(each, state="unreachable", detail=f"{each.detail}, and {lacks}")
+            for key, each in cached.items()
+        }
+        return bool(cached)
+
     def _denied(self, name: str, url: str) -> str:
         """Return why the person's configuration does not let a channel be asked (conda's lists)."""
         condarc = self._access.condarc
@@ -193,6 +208,8 @@ class Channels:
         for answer in answers:
             if isinstance(answer, BaseException) and not isinstance(answer, GatewayError):
                 raise answer
+            if source.state == "cached" and _UNCACHED in str(answer):
+                raise UnreachableError(str(answer).splitlines()[0], where=source.name)
         return [() if isinstance(a, BaseException) else tuple(_flat(a)) for a in answers]
 
     def _open(self, name: str, url: str, subdir: str) -> Source:

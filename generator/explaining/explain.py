@@ -10,6 +10,7 @@ from typing import Final
 from rattler import RepoDataRecord
 
 from generator.datafiles import subdirs
+from generator.errors import UnreachableError
 from generator.explaining.channels import Channels, Source
 from generator.explaining.computer import Computer, is_tegra, virtual_of
 from generator.explaining.diagnosis import diagnose
@@ -56,8 +57,18 @@ def explain(request: Request, context: Context) -> Explanation:
     Raises:
         SelectionError: a channel's or a package's name is none.
         SolveError: the solver did not finish.
+        UnreachableError: a channel that answered does so no longer.
 
     """
+    try:
+        return _explained(request, context)
+    except UnreachableError as error:
+        if not context.channels.give_up_cached(error.what):
+            raise
+        return _explained(request, context)
+
+
+def _explained(request: Request, context: Context) -> Explanation:
     prober = Prober(context.channels)
     setting = _setting(request, context)
     solution = prober.solve(request.solved, setting)

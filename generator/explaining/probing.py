@@ -190,7 +190,7 @@ class Prober:
             raise UnreachableError(
                 str(error).splitlines()[0],
                 where=", ".join(source.name for source in usable),
-                next_step="run it again, without one of the channels, or with --offline",
+                next_step="run it again, or without one of the channels",
             ) from error
 
     def _within(

@@ -138,6 +138,25 @@ def test_shards_by_rattlers_indexer_are_read_and_repodata_is_not(tmp_path, cpu_c
     assert not any(path.endswith(("/repodata.json", "/repodata.json.zst")) for path in seen)
 
 
+def test_a_silent_channel_whose_cache_lacks_the_package_is_silent(tmp_path):
+    """The cache has the shards that were asked for: of the others it tells nothing."""
+    rows = [
+        record("pytorch", "2.10.0"),
+        record("torchvision", "0.25.0", depends=["pytorch", "pillow"]),
+        record("pillow", "12.0"),
+    ]
+    tiny_repodata.write(tmp_path / "channel", {"linux-aarch64": rows})
+    tiny_repodata.shard(tmp_path / "channel")
+    with serving(tmp_path / "channel") as (url, _):
+        assert asked(url, tmp_path / "cache").outcome == "works"
+    assert asked(url, tmp_path / "cache").outcome == "works"
+    found = asked(url, tmp_path / "cache", spec="torchvision")
+    assert (found.outcome, [each.cause for each in found.findings]) == ("unknown", ["unreachable"])
+    text = "\n".join(lines_of(found))
+    assert "the shard for package 'torchvision' is not in the cache" in text
+    assert "no torchvision" not in text
+
+
 @pytest.mark.parametrize(
     ("status", "cause", "outcome"),
     [
