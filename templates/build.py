@@ -38,7 +38,7 @@ from read_wheel import (  # noqa: E402
     refuse,
 )
 
-#: where this file lies, with the modules that it is made of and licence texts
+#: where this file lies, with the modules that it is made of, licence texts and tests
 HERE = Path(__file__).parent
 SCRIPTS = ("build.py", "equivalence.py", "read_wheel.py")
 SITE = "site-packages"
@@ -64,6 +64,14 @@ def check_unpacker(wanted: str) -> None:
     if found != wanted:
         refuse(f"{HERE} has sha256 {found}, and the recipe was made for {wanted}",
                "run `armtorch render`; who changes it renders the recipes again")
+
+
+def beside(name: str, wanted: str) -> bytes:
+    """Return a file that lies beside this one; refuse one that the recipe does not mean."""
+    content = (HERE / name).read_bytes()
+    if hashlib.sha256(content).hexdigest() != wanted:
+        refuse(f"{HERE / name} is not the file that the recipe means", "run `armtorch render`")
+    return content
 
 
 # ---- what becomes of the members ----------------------------------------------------------------
@@ -317,10 +325,7 @@ def copy_licenses(package: Package, wheel: Wheel, layout: dict[str, Any], work: 
         globs = [pattern(glob) for glob in row["match"]]
         if any(glob.fullmatch(member) for member in wheel.members for glob in globs):
             for name, wanted in row["texts"].items():
-                content = (HERE / "licenses" / name).read_bytes()
-                if hashlib.sha256(content).hexdigest() != wanted:
-                    refuse(f"{HERE / 'licenses' / name} is not the text that the recipe means",
-                           "run `armtorch render`")
+                content = beside(f"licenses/{name}", wanted)
                 origin = {"text": name, "part": row["part"]}
                 license_place(package, work, f"bundled/{name}", origin).write_bytes(content)
 
@@ -435,9 +440,10 @@ def build(environment: dict[str, str]) -> str:
         package.link(row["at"], row["to"], {"of": row["of"], "why": row["why"]})
     if told.get("dist_info"):
         write_dist_info(package, wheel, told["dist_info"], newest)
-    for path in layout["added_by_rattler_build"]:
-        package.generated[path] = {"how": "test-file",
-                                   "from": f"info/recipe/{path.rpartition('/')[2]}"}
+    for path, row in layout["test_files"].items():  # which rattler-build takes from here
+        content = beside(row["from"], row["sha256"])
+        (work / path.rpartition("/")[2]).write_bytes(content)
+        package.generated[path] = {"how": "test-file", "from": row["from"]}
     copy_licenses(package, wheel, layout, work)
     write_provenance(package, wheel, told, sorted_members, newest)
     return (f"{layout['package']}: {len(package.unchanged)} files unchanged, "

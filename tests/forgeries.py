@@ -6,6 +6,7 @@ files that must not be published for it, relative to the folder.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -48,10 +49,11 @@ def pth(channel: Path) -> list[str]:
     """A file that runs when Python starts, accounted for by a recipe of its own."""
 
     def change(parts: Parts) -> None:
-        place, source = "site-packages/evil.pth", "info/recipe/evil.pth"
-        parts.payload[place] = parts.info[source] = EVIL
+        place, source = "site-packages/evil.pth", "tests/evil.pth"
+        parts.payload[place] = EVIL
+        digest = hashlib.sha256(EVIL).hexdigest()
         layout = parts.json("info/recipe/layout.json")
-        layout["added_by_rattler_build"].append(place)
+        layout["test_files"][place] = {"from": source, "sha256": digest, "size": len(EVIL)}
         text = json.dumps(layout, indent=2, ensure_ascii=False) + "\n"
         parts.info["info/recipe/layout.json"] = text.encode()
         manifest = parts.json("info/armtorch/manifest.json")

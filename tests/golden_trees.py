@@ -9,12 +9,10 @@ from pathlib import Path
 
 from generator.model import Lock
 from generator.rendering import RenderedTree, number_builds, render, write_tree
-from generator.rendering.unpacking import SCRIPTS
+from generator.rendering.unpacking import FOLDER as UNPACKER
 from tests.locks import Shelf, cpu_cell, cuda_cell, feedstock, osx_cell
 
 FOLDER = Path(__file__).with_name("golden")
-#: files that are the same bytes as in templates/, so that a golden copy would say nothing
-COPIED = (*SCRIPTS, "smoke.py", "LICENSE")
 
 
 def golden_lock() -> Lock:
@@ -30,13 +28,13 @@ def golden_lock() -> Lock:
 
 
 def golden_tree() -> RenderedTree:
-    """The rendered tree of the golden lock, without the copies."""
+    """The rendered tree of the golden lock, without copies of files of templates/."""
     declared = feedstock()
     tree = render(declared, number_builds(declared, golden_lock(), None))
     files = {
         path: content
         for path, content in tree.files.items()
-        if path.rpartition("/")[2] not in COPIED and not path.endswith(".txt")
+        if not path.startswith(f"{UNPACKER}/") and path.rpartition("/")[2] != "LICENSE"
     }
     return RenderedTree(files, tree.variants)
 

@@ -188,9 +188,8 @@ def _generated(
         }
         account.generated[f"{folder}/INSTALLER"] = {"how": "installer", "from": ""}
         account.generated[f"{folder}/RECORD"] = {"how": "record", "from": "info/armtorch/RECORD"}
-    for path in layout["added_by_rattler_build"]:
-        name = path.rpartition("/")[2]
-        account.generated[path] = {"how": "test-file", "from": f"info/recipe/{name}"}
+    for path, row in layout["test_files"].items():
+        account.generated[path] = {"how": "test-file", "from": row["from"]}
 
 
 def _licenses(

@@ -83,7 +83,7 @@ class Generated:
 
     ``without-requirements``: METADATA without Requires-Dist lines of the projects that
     info/recipe/layout.json lists; ``record``: a RECORD of what the package has; ``installer``: the
-    word conda; ``test-file``: rattler-build's copy of a file of the recipe.
+    word conda; ``test-file``: rattler-build's copy of a file of recipes/_unpack.
     """
 
     how: Literal["without-requirements", "record", "installer", "test-file"]

@@ -11,24 +11,27 @@ from packaging.utils import canonicalize_name
 
 from generator.model import Cell, Metadata, Wheel
 from generator.naming import dropped_requirements
+from generator.rendering import templates
 from generator.rendering.layout import cell_links, cell_rules, layouts, on_windows
 from generator.rendering.licenses import bundled_licenses
 from generator.rendering.recipe import RecipeInputs
-from generator.rendering.unpacking import license_sha256, unpacker
+from generator.rendering.unpacking import sha256_of, unpacker
 
+#: below templates/, and below recipes/_unpack
+_LICENSES: Final = "licenses"
 #: letters of a line of layout.json, so that a wheel or a rule is one line
 _ROW: Final = 300
 
 
-def layout_text(inputs: RecipeInputs, *, smoke: bool) -> str:
-    """Return layout.json for one recipe.
+def beside_scripts(inputs: RecipeInputs) -> tuple[str, ...]:
+    """Name what the unpacker is to find beside itself for a recipe: licence texts, a test."""
+    rows = bundled_licenses(inputs.package, inputs.variants)
+    texts = [f"{_LICENSES}/{name}" for row in rows for name in row.texts]
+    return tuple(filter(None, (*texts, templates.smoke_program(inputs.package))))
 
-    Args:
-        inputs: the recipe.
-        smoke: whether its second test runs smoke.py, which rattler-build then puts into the
-            package (rattler-build, ``write_test_files``).
 
-    """
+def layout_text(inputs: RecipeInputs) -> str:
+    """Return layout.json for one recipe."""
     package = inputs.package
     wheels: dict[str, dict[str, Any]] = {}
     cells: dict[str, dict[str, Any]] = {}
@@ -62,11 +65,13 @@ def layout_text(inputs: RecipeInputs, *, smoke: bool) -> str:
             {
                 "part": row.part,
                 "match": row.match,
-                "texts": {name: license_sha256(name) for name in row.texts},
+                "texts": {
+                    name: sha256_of(templates.read(f"{_LICENSES}/{name}")) for name in row.texts
+                },
             }
             for row in bundled_licenses(inputs.package, inputs.variants)
         ],
-        "added_by_rattler_build": [f"etc/conda/test-files/{package}/1/smoke.py"] if smoke else [],
+        "test_files": _test_files(package),
         **commit,
         "rules": _once(rules),
         "links": _once(links),
@@ -74,6 +79,15 @@ def layout_text(inputs: RecipeInputs, *, smoke: bool) -> str:
         "wheels": wheels,
     }
     return _laid_out(content, 0) + "\n"
+
+
+def _test_files(package: str) -> dict[str, dict[str, Any]]:
+    """Say what rattler-build packs for the recipe's second test (``write_test_files``)."""
+    if not (name := templates.smoke_program(package)):
+        return {}
+    content = templates.read(name)
+    row = {"from": name, "sha256": sha256_of(content), "size": len(content)}
+    return {f"etc/conda/test-files/{package}/1/smoke.py": row}
 
 
 def _dist_info(package: str, wheel: Wheel, metadata: Metadata, subdir: str) -> dict[str, Any]:

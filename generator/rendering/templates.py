@@ -44,6 +44,12 @@ def read(name: str) -> bytes:
         ) from error
 
 
+def smoke_program(package: str) -> str:
+    """Return the program that tests an installed package; "" for packages without one."""
+    name = f"tests/{package}.py"
+    return name if (folder() / name).is_file() else ""
+
+
 @cache
 def environment(kind: str = "recipes") -> Environment:
     """Return the environment over one folder of templates.

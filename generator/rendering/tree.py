@@ -12,8 +12,8 @@ from generator.feedstock import Feedstock
 from generator.matrix import METAPACKAGES, variants
 from generator.model import Cell, Lock, Variant
 from generator.rendering import templates
-from generator.rendering.layout_file import layout_text
-from generator.rendering.licenses import bundled_licenses, license_note
+from generator.rendering.layout_file import beside_scripts, layout_text
+from generator.rendering.licenses import license_note
 from generator.rendering.recipe import RecipeInputs, recipe_text
 from generator.rendering.unpacking import unpacker_files
 from generator.rendering.variant_files import ci_support_text, variants_text, zip_groups
@@ -49,16 +49,15 @@ def recipe_tree(feedstock: Feedstock, lock: Lock) -> RenderedTree:
     """Render recipes and variant configs only, which a lock can spoil; raises as `render`."""
     found = variants(feedstock, lock)
     files: dict[str, bytes] = {}
-    texts: set[str] = set()
+    beside: set[str] = set()
     for inputs in recipes(feedstock, lock, found):
         files.update(recipe_files(inputs))
-        for row in bundled_licenses(inputs.package, inputs.variants):
-            texts.update(row.texts)
+        beside.update(beside_scripts(inputs))
         zipped = zip_groups(inputs.variants)
         for variant in inputs.variants:
             files[variant.config_path] = ci_support_text(variant, zipped).encode("utf-8")
     if any(variant.wheels for variant in found):
-        files |= unpacker_files(texts)
+        files |= unpacker_files(beside)
     return RenderedTree(MappingProxyType(files), found)
 
 
@@ -93,13 +92,10 @@ def recipe_files(inputs: RecipeInputs) -> dict[str, bytes]:
     folder = f"recipes/{inputs.line}/{inputs.package}"
     recipe = recipe_text(inputs)
     files = {"recipe.yaml": recipe.encode("utf-8")}
-    smoke = "\n      recipe: [smoke.py]\n" in recipe
     if text := variants_text(inputs.variants):
         files["variants.yaml"] = text.encode("utf-8")
     if any(variant.wheels for variant in inputs.variants):
-        files["layout.json"] = layout_text(inputs, smoke=smoke).encode("utf-8")
-    if smoke:
-        files["smoke.py"] = templates.read(f"tests/{inputs.package}.py")
+        files["layout.json"] = layout_text(inputs).encode("utf-8")
     if "\n  license_file: LICENSE\n" in recipe:
         wheel = next((wheel for variant in inputs.variants for wheel in variant.wheels), None)
         files["LICENSE"] = (

@@ -17,10 +17,9 @@ FOLDER: Final = "recipes/_unpack"
 SCRIPTS: Final = ("build.py", *sorted(templates.SHARED))
 
 
-def unpacker_files(texts: Iterable[str]) -> dict[str, bytes]:
-    """Return the unpacker's files by path, with the licence texts that recipes ask for."""
-    files = {f"{FOLDER}/{name}": templates.read(name) for name in SCRIPTS}
-    return files | {f"{FOLDER}/licenses/{name}": _license(name) for name in sorted(set(texts))}
+def unpacker_files(beside: Iterable[str]) -> dict[str, bytes]:
+    """Return the unpacker's files by path, with the texts and programs that recipes ask for."""
+    return {f"{FOLDER}/{name}": templates.read(name) for name in (*SCRIPTS, *sorted(set(beside)))}
 
 
 def unpacker() -> str:
@@ -29,18 +28,10 @@ def unpacker() -> str:
     It stands in every layout.json, so that a package's digest is over the unpacker, too, and
     build.py compares it with what it is.
     """
-    lines = [f"{_sha256(templates.read(name))}  {name}\n" for name in SCRIPTS]
-    return _sha256("".join(lines).encode())
+    lines = [f"{sha256_of(templates.read(name))}  {name}\n" for name in SCRIPTS]
+    return sha256_of("".join(lines).encode())
 
 
-def license_sha256(name: str) -> str:
-    """Return the sha256 of a licence text."""
-    return _sha256(_license(name))
-
-
-def _license(name: str) -> bytes:
-    return templates.read(f"licenses/{name}")
-
-
-def _sha256(content: bytes) -> str:
+def sha256_of(content: bytes) -> str:
+    """Return the sha256 of a file."""
     return hashlib.sha256(content).hexdigest()

@@ -10,6 +10,7 @@ from generator.documents import load_json
 from generator.errors import SelectionError, StorageError
 from generator.rendering import RenderedTree, render
 from generator.rendering.unpacking import FOLDER as UNPACKER
+from generator.rendering.unpacking import SCRIPTS
 from generator.stages.project import Project
 
 _README: Final = """\
@@ -77,12 +78,11 @@ def export_feedstock(project: Project, name: str, folder: Path) -> tuple[str, ..
 
 
 def _unpacker(tree: RenderedTree, layout: bytes) -> dict[str, bytes]:
-    """Return the unpacker inside the recipe's folder, with the texts that this recipe asks for."""
-    rows = load_json(layout, "layout.json")["bundled_licenses"]
-    texts = {name for row in rows for name in row["texts"]}
-    return {
-        path.replace(UNPACKER, "recipe/_unpack", 1): content
-        for path, content in tree.files.items()
-        if path.startswith(f"{UNPACKER}/")
-        and ("/licenses/" not in path or path.rpartition("/")[2] in texts)
+    """Return the unpacker inside the recipe's folder, with what this recipe asks for beside it."""
+    told = load_json(layout, "layout.json")
+    names = {
+        *SCRIPTS,
+        *(f"licenses/{name}" for row in told["bundled_licenses"] for name in row["texts"]),
+        *(row["from"] for row in told["test_files"].values()),
     }
+    return {f"recipe/_unpack/{name}": tree.files[f"{UNPACKER}/{name}"] for name in sorted(names)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 
 import pytest
@@ -69,7 +70,30 @@ def test_a_changed_licence_text_is_not_packed(tmp_path):
     done = made.run()
 
     assert done.returncode == 1
-    assert "is not the text that the recipe means" in done.stderr
+    assert "KleidiAI.txt is not the file that the recipe means" in done.stderr
+
+
+def test_a_changed_smoke_program_is_not_packed(tmp_path):
+    made = bench(tmp_path, [torch_wheel("9.1.0", "cp311")])
+    program = tmp_path / "_unpack" / "tests" / "pytorch.py"
+    program.write_bytes(program.read_bytes() + b"# and more\n")
+
+    done = made.run()
+
+    assert done.returncode == 1
+    assert "pytorch.py is not the file that the recipe means" in done.stderr
+
+
+def test_the_smoke_program_is_where_rattler_build_looks_for_the_tests_files(tree, tmp_path):
+    for path, content in tree.files.items():
+        if path.endswith("/layout.json"):
+            recipe = tree.files[path.replace("layout.json", "recipe.yaml")]
+            runs = b"      source: [smoke.py]\n" in recipe
+            assert runs == bool(json.loads(content)["test_files"])
+    made = bench(tmp_path, [torch_wheel("9.1.0", "cp311")])
+    assert made.run().returncode == 0
+    program = (tmp_path / "_unpack" / "tests" / "pytorch.py").read_bytes()
+    assert (tmp_path / "work" / "smoke.py").read_bytes() == program
 
 
 def test_the_package_names_its_unpacker(tmp_path):
@@ -82,6 +106,7 @@ def test_an_exported_feedstock_has_an_unpacker_of_its_own(project, tmp_path):
     files = export_feedstock(project, "2.10/libtorch", tmp_path / "out")
     assert {f"recipe/_unpack/{name}" for name in SCRIPTS} <= set(files)
     assert "recipe/_unpack/licenses/LAPACK.txt" in files
+    assert "recipe/_unpack/tests/pytorch.py" not in files
     recipe = (tmp_path / "out/recipe/recipe.yaml").read_text()
     assert "\n    file: _unpack/build.py\n" in recipe
     none = export_feedstock(project, "2.10/pytorch-cpu", tmp_path / "meta")
