@@ -12,10 +12,10 @@ from packaging.version import InvalidVersion, Version
 
 from generator.channel.repodata import Record
 from generator.model import Keep, Retention
+from generator.model.accelerator import accelerator_of
 from generator.model.cell import TrainName
 
-#: ``cpu``, ``cuda130`` at the head and ``py312`` inside of a build string, conda-forge's way
-_ACCELERATOR = re.compile(r"(cpu|cuda\d{2,3})(?=_|$)")
+#: ``py312`` inside of a build string, conda-forge's way
 _PYTHON = re.compile(r"(?:^|_)py(\d{2,3})(?:_|$)")
 
 #: package, subdir, accelerator, Python and train: what a person asks for
@@ -47,13 +47,14 @@ def train_of(version: str) -> TrainName:
 
 def series_of(record: Record) -> Series:
     """Return what a package is one version of."""
-    accelerator = _ACCELERATOR.match(record.build)
     python = _PYTHON.search(record.build)
     return (
         record.name,
         record.subdir,
         # of a metapackage each version is something else to ask for: pytorch-cuda 13.0 and 13.2
-        record.version if record.subdir == "noarch" else accelerator[1] if accelerator else "",
+        record.version
+        if record.subdir == "noarch"
+        else accelerator_of(record.build, record.depends),
         # 3.14 and 3.14t share py314 in the build string and differ in what they need
         (python[1] if python else "") + ("t" if _free_threaded(record) else ""),
         train_of(record.version),

@@ -1,5 +1,6 @@
 """Why a conda command fails on ARM, which one works, and what channels have of each cell."""
 
+from generator.explaining.boards import BoardRow, boards, serves
 from generator.explaining.channels import ALIAS, TIMEOUT, Access, Channels
 from generator.explaining.computer import Computer, System, look, with_overrides
 from generator.explaining.condarc import Condarc, read_condarc
@@ -19,10 +20,50 @@ from generator.explaining.wheels import Wheel, conda_names, corrected_file, judg
 from generator.explaining.words import answer_lines, lines_of
 
 __all__ = [
-    "ALIAS", "TIMEOUT", "Access", "Answer", "Channels", "Checkup", "Command", "Computer", "Condarc",
-    "Context", "Coverage", "CoverageRow", "Explanation", "Finding", "Notice", "Offer", "PipRequest",
-    "Reader", "Request", "Step", "System", "Unread", "Wheel", "answer_lines",
-    "common_virtual_packages", "conda_names", "corrected_file", "coverage", "decoded", "explain",
-    "fitting_cell", "judge", "lines_of", "look", "machine_notices", "name_of", "package_notices",
-    "plainly", "read_condarc", "read_request", "schema_of", "to_json", "with_overrides",
+    "ALIAS",
+    "TIMEOUT",
+    "Access",
+    "Answer",
+    "BoardRow",
+    "Channels",
+    "Checkup",
+    "Command",
+    "Computer",
+    "Condarc",
+    "Context",
+    "Coverage",
+    "CoverageRow",
+    "Explanation",
+    "Finding",
+    "Notice",
+    "Offer",
+    "PipRequest",
+    "Reader",
+    "Request",
+    "Step",
+    "System",
+    "Unread",
+    "Wheel",
+    "answer_lines",
+    "boards",
+    "common_virtual_packages",
+    "conda_names",
+    "corrected_file",
+    "coverage",
+    "decoded",
+    "explain",
+    "fitting_cell",
+    "judge",
+    "lines_of",
+    "look",
+    "machine_notices",
+    "name_of",
+    "package_notices",
+    "plainly",
+    "read_condarc",
+    "read_request",
+    "schema_of",
+    "serves",
+    "to_json",
+    "with_overrides",
 ]  # fmt: skip

@@ -20,7 +20,7 @@ from rattler import Subdir as RattlerSubdir
 from generator.datafiles import subdirs
 from generator.documents import limits, load_json, read_bytes
 from generator.errors import MalformedError, SelectionError
-from generator.explaining.facts import common_virtual_packages, facts, jetpacks
+from generator.explaining.facts import JetPack, common_virtual_packages, facts, jetpacks
 from generator.testing import Machine
 
 _L4T: Final = re.compile(r"#\s*R(?P<major>\d+)\s*\(release\),\s*REVISION:\s*(?P<minor>[\d.]+)")
@@ -93,9 +93,14 @@ class System:
         )
 
 
+def jetpack_of(computer: Computer) -> JetPack | None:
+    """Return the row of jetson.yaml for a Jetson; None for what is none."""
+    return next((r for r in jetpacks() if computer.jetpack and r.jetpack == computer.jetpack), None)
+
+
 def is_tegra(computer: Computer) -> bool:
     """Whether it is a Jetson that runs builds for Jetson alone: JetPack 6 and before."""
-    row = next((r for r in jetpacks() if computer.jetpack and r.jetpack == computer.jetpack), None)
+    row = jetpack_of(computer)
     return row is not None and not row.sbsa
 
 

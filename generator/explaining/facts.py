@@ -169,7 +169,9 @@ class JetPack(_Row):
     l4t: str
     jetpack: str
     cuda: str
-    #: whether the server builds of CUDA run on it
+    #: of the Ubuntu that it is
+    glibc: str
+    #: whether it runs the builds for server boards, from CUDA 13 on, instead of those for Jetson
     sbsa: bool
 
 

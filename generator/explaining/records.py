@@ -8,14 +8,11 @@ from typing import Final
 
 from rattler import MatchSpec, RepoDataRecord
 
+from generator.model.accelerator import accelerator_of as of_build
+
 _ABI: Final = re.compile(r"^python_abi (?P<minor>\d+\.\d+)\.?\*? \*_cp\d+(?P<t>t?)$")
 _RANGE: Final = re.compile(r"^python >=(?P<minor>3\.\d+)(?:\.[\w.]+)?,<3\.\d+\S*(?: \S+)?$")
 _BUILD: Final = re.compile(r"^(?:.*_)?py3\.?(?P<minor>\d{1,2})(?=[_h]|$)")
-
-#: conda-forge's and the pytorch channel's build strings
-_ACCELERATOR: Final = re.compile(
-    r"(?:^|_)(?:cuda(?P<major>\d{2})\.?(?P<minor>\d)|(?P<cpu>cpu))(?=_|$|\D)"
-)
 
 
 def newest_first(records: Iterable[RepoDataRecord]) -> list[RepoDataRecord]:
@@ -77,12 +74,5 @@ def matching(records: Iterable[RepoDataRecord], spec: MatchSpec) -> list[RepoDat
 
 
 def accelerator_of(record: RepoDataRecord) -> str:
-    """Return the accelerator of a record as cells call it: ``cpu``, ``cuda130``, ``...-tegra``.
-
-    A build string that names neither is the one build of its subdir (macOS): ``cpu``.
-    """
-    match = _ACCELERATOR.search(str(record.build))
-    if match is None or match["cpu"]:
-        return "cpu"
-    tegra = any(re.match(r"arm-variant \S+ tegra", depends) for depends in record.depends)
-    return f"cuda{match['major']}{match['minor']}" + ("-tegra" if tegra else "")
+    """Return the accelerator of a record as cells call it: ``cpu``, ``cuda130``, ``...-tegra``."""
+    return of_build(str(record.build), record.depends)

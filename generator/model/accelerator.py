@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import total_ordering
 from typing import Literal
 
 ArmVariant = Literal["sbsa", "tegra"]
 
+#: conda-forge's and the pytorch channel's build strings
+_BUILD = re.compile(r"(?:^|_)(?:cuda(?P<major>\d{2})\.?(?P<minor>\d)|(?P<cpu>cpu))(?=_|$|\D)")
 _CUDA = re.compile(r"cuda(?P<major>\d{2})(?P<minor>\d)(?:-(?P<arm>tegra))?")
 #: the CUDA major from which one build serves server boards (sbsa) and Jetson (JetPack 7)
 #: (cuda-feedstock, recipe/doc/recipe_guide.md, "Building for ARM Tegra devices")
@@ -76,6 +79,40 @@ class Accelerator:
         return "tegra" if self.tegra else "sbsa"
 
     @property
+    def board_spec(self) -> str:
+        """What a command asks for beside the build, so that it is of the right kind of ARM machine.
+
+        CUDA 12's builds for servers and for Jetson have the same build strings.
+        """
+        if self.cuda is None or self.cuda[0] >= _ONE_ARM:
+            return ""
+        return f"arm-variant=*={self.arm_variant_type}"
+
+    def runs_on_jetson(self, *, sbsa: bool) -> bool:
+        """Whether it has device code for a Jetson; `sbsa` where that takes servers' builds.
+
+        From CUDA 13 on one build serves both; an older one for servers has none for Jetson.
+        """
+        if self.cuda is None:
+            return True
+        return self.cuda[0] >= _ONE_ARM if sbsa else self.tegra
+
+    @property
     def build_offset(self) -> int:
         """What is added to the build number, so that solvers prefer CUDA where it can run."""
         return 0 if self.cuda is None else CUDA_BUILD_OFFSET
+
+
+def accelerator_of(build: str, depends: Iterable[str]) -> str:
+    """Return the accelerator of a package as cells call it: ``cpu``, ``cuda130``, ``...-tegra``.
+
+    A build string that names neither is the one build of its subdir (macOS): ``cpu``.
+
+    >>> accelerator_of("cuda126_generic_py312_h1_200", ["arm-variant * tegra"])
+    'cuda126-tegra'
+    """
+    match = _BUILD.search(build)
+    if match is None or match["cpu"]:
+        return "cpu"
+    tegra = any(re.match(r"arm-variant \S+ tegra", each) for each in depends)
+    return f"cuda{match['major']}{match['minor']}" + ("-tegra" if tegra else "")

@@ -157,5 +157,7 @@ class PageContent:
     hotfixes: tuple[tuple[str, str], ...] = ()
     #: machines on which a package of the channel installs and does not work, and what to do there
     warnings: tuple[tuple[str, str], ...] = ()
+    #: Jetson's JetPacks, and the cell that serves them best: its place, torch and accelerator
+    boards: tuple[tuple[str, str], ...] = ()
     #: ISO date of the newest package
     updated: str = ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from generator.errors import SelectionError
@@ -101,10 +102,12 @@ def check_machine(project: Project, reach: Reach, virtual: tuple[str, ...] = ())
         base=base,
     )
     found = explain(request, context)
-    if cell is not None and not _brings(found, cell):
+    if cell is not None and (cell.accelerator.tegra or not _brings(found, cell)):
         # the solver would take something else: newer and worse, or without the GPU
         series = ".".join(cell.torch.split(".")[:2])
         request = request.swap("pytorch", f"pytorch={series}=*{cell.accelerator.build_prefix}*")
+        if board := cell.accelerator.board_spec:
+            request = replace(request, specs=(*request.specs, board))
         found = explain(request, context)
     verified = found.outcome == "works"
     return Checkup(

@@ -31,7 +31,13 @@ from generator.page import (
     Source,
     write_site,
 )
-from generator.stages.page_coverage import Place, accelerator_name, coverage_rows, in_order
+from generator.stages.page_coverage import (
+    Place,
+    accelerator_name,
+    board_rows,
+    coverage_rows,
+    in_order,
+)
 from generator.stages.page_offers import first_offer, is_release, train_order
 from generator.stages.page_offers import offers as offers_of
 from generator.stages.page_records import Listed, listed
@@ -141,6 +147,7 @@ def page_content(
             {_place(offer): reason for offer, reason in blocked.items()},
             others,
         ),
+        boards=board_rows(project.locked().cells),
         packages=_packages(everything, known, hotfixes, words),
         sizes=Sizes(
             packages=sum(each.record.size for each in everything),

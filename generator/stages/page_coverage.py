@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from generator.channel import Record
 from generator.channel.retention import series_of
-from generator.explaining import Coverage
+from generator.explaining import Coverage, boards
 from generator.explaining import Offer as ChannelOffer
 from generator.matrix import MatrixView
+from generator.model import Accelerator, Cell
 from generator.page import CoverageCell, CoverageRow
 from generator.stages.page_records import Listed
 
@@ -23,8 +24,11 @@ def accelerator_name(value: str, machine: str = "") -> str:
     """Return how people call an accelerator: ``CUDA 13.0``."""
     if value == "cpu":
         return "CPU and MPS" if machine.startswith("osx") else "CPU"
-    digits = value.removeprefix("cuda")
-    return f"CUDA {digits[:-1]}.{digits[-1]}"
+    if value == "cuda":
+        return "CUDA"
+    accelerator = Accelerator.parse(value)
+    board = " for Jetson" if accelerator.tegra else ""
+    return f"CUDA {accelerator.cuda_compiler_version}{board}"
 
 
 def in_order(value: str) -> tuple[object, ...]:
@@ -124,9 +128,7 @@ def coverage_rows(
     rows.extend(
         CoverageRow(
             machine=gone.subdir,
-            accelerator=accelerator_name(gone.accelerator)
-            if gone.accelerator != "cuda"
-            else "CUDA",
+            accelerator=accelerator_name(gone.accelerator, gone.subdir),
             line="",
             train=gone.train,
             version="",
@@ -145,9 +147,7 @@ def _held_rows(view: MatrixView) -> list[CoverageRow]:
     return [
         CoverageRow(
             machine=row.subdir,
-            accelerator=accelerator_name(row.accelerator, row.subdir)
-            if row.accelerator != "cuda"
-            else "CUDA",
+            accelerator=accelerator_name(row.accelerator, row.subdir),
             line=row.line,
             train=row.train,
             version=row.version,
@@ -156,3 +156,22 @@ def _held_rows(view: MatrixView) -> list[CoverageRow]:
         )
         for row in view.held
     ]
+
+
+def board_rows(cells: Iterable[Cell]) -> tuple[tuple[str, str], ...]:
+    """Say for Jetson's JetPacks what serves them best; those that are served alike in one row."""
+    by_name = {cell.name: cell for cell in cells}
+    if not any(cell.accelerator.cuda and "linux" in cell.subdir for cell in by_name.values()):
+        return ()
+    found: dict[str, list[str]] = {}
+    for row in boards(by_name.values()):
+        cell = by_name[row.cells[0]] if row.cells else None
+        words = (
+            f"torch {cell.torch}, {accelerator_name(str(cell.accelerator))} ({cell.name})"
+            if cell is not None
+            else "nothing: its system is too old"
+        )
+        found.setdefault(words, []).append(row.jetpack)
+    return tuple(
+        (f"JetPack {', '.join(dict.fromkeys(packs))}", words) for words, packs in found.items()
+    )

@@ -11,6 +11,7 @@ from generator.channel.destinations import labelled_url
 from generator.channel.retention import newest_first, series_of
 from generator.datafiles import subdirs
 from generator.feedstock import Feedstock
+from generator.model import Accelerator
 from generator.model.cell import TrainName
 from generator.page import Offer
 from generator.stages.page_coverage import in_order, python_of
@@ -95,7 +96,10 @@ def _offer(
         for name in ("torchvision", "torchaudio")
         if (other := _companion(record, beside[torch.label, name], python, accelerator)) is not None
     ]
-    specs = (f"{abi}{threading}", f"pytorch={record.version}={accelerator}*", *companions)
+    built = Accelerator.parse(accelerator)
+    board = [built.board_spec] if built.board_spec and machine.startswith("linux-") else []
+    torch_spec = f"pytorch={record.version}={built.build_prefix}*"
+    specs = (f"{abi}{threading}", torch_spec, *companions, *board)
     bases = next((row.base for name, row in feedstock.subdirs.items() if name == machine), ())
     # what all trains share, such as the metapackages, lies in the channel itself
     own = dict.fromkeys((labelled_url(channel, torch.label), labelled_url(channel, "")))

@@ -54,8 +54,8 @@ def test_rows_are_added_and_take_the_place_of_their_namesakes(
     assert str(row.spec) == "_openmp_mutex >=4.5"
     forget_data()
     (tmp_path / "data/jetson.yaml").write_text(
-        '- {l4t: "40", jetpack: "8.0", cuda: "14.0", sbsa: true}\n'
-        '- {l4t: "39", jetpack: "7.3", cuda: "13.3", sbsa: true}\n'
+        '- {l4t: "40", jetpack: "8.0", cuda: "14.0", glibc: "2.41", sbsa: true}\n'
+        '- {l4t: "39", jetpack: "7.3", cuda: "13.3", glibc: "2.39", sbsa: true}\n'
     )
     (tmp_path / "data/sonames.yaml").write_text(OWN_LIBRARY)
     (tmp_path / "data/smithy.yaml").write_text(

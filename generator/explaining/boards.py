@@ -1,0 +1,95 @@
+"""Which cell serves which machine: what its packages ask for in `run`, and what a Jetson runs.
+
+`armtorch doctor`, the page's table and its commands take it from here; the solver takes it from the
+packages, whose requirements these are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from generator.datafiles import subdirs
+from generator.explaining.computer import Computer, jetpack_of, virtual_of
+from generator.explaining.facts import JetPack, jetpacks
+from generator.model import Cell
+from generator.naming.virtual_packages import virtual_packages
+
+_JETSON: Final = "linux-aarch64"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoardRow:
+    """A JetPack, and the cells whose packages run on it."""
+
+    jetpack: str
+    l4t: str
+    cuda: str
+    #: names of stable cells, what is best first
+    cells: tuple[str, ...]
+
+
+def asks(cell: Cell) -> tuple[str, ...]:
+    """Return the virtual packages that a cell's torch asks of a machine, each once."""
+    subdir = subdirs()[cell.subdir]
+    found = (
+        virtual_packages(
+            wheel.platforms, subdir=subdir, accelerator=cell.accelerator, glibc=wheel.glibc
+        )
+        for wheel in cell.wheels_of("torch")
+    )
+    return tuple(dict.fromkeys(spec for specs in found for spec in specs))
+
+
+def serves(cell: Cell, computer: Computer) -> bool:
+    """Whether a cell's packages install and compute on a machine."""
+    if computer.subdir != cell.subdir or (computer.musl and cell.subdir.startswith("linux")):
+        return False
+    return _serves(cell, jetpack_of(computer), computer.virtual_packages)
+
+
+def best_first(cells: Iterable[Cell]) -> list[Cell]:
+    """Sort by what is to be offered first: CUDA, the newest torch, the newest line of CUDA."""
+    return sorted(
+        cells,
+        key=lambda cell: (
+            cell.accelerator.cuda is not None,
+            [int(part) for part in cell.torch.split(".") if part.isdigit()],
+            cell.accelerator,
+        ),
+        reverse=True,
+    )
+
+
+def boards(cells: Iterable[Cell]) -> Iterator[BoardRow]:
+    """Say for every JetPack which stable cells serve it, the newest JetPack first."""
+    there = [cell for cell in cells if cell.train == "stable" and cell.subdir == _JETSON]
+    for row in jetpacks():
+        virtual = (f"__cuda={row.cuda}", f"__glibc={row.glibc}", "__unix=0", "__linux=5.10")
+        fitting = [cell for cell in there if _serves(cell, row, virtual)]
+        yield BoardRow(
+            jetpack=row.jetpack,
+            l4t=row.l4t,
+            cuda=row.cuda,
+            cells=tuple(cell.name for cell in best_first(fitting)),
+        )
+
+
+def _serves(cell: Cell, jetpack: JetPack | None, virtual: tuple[str, ...]) -> bool:
+    accelerator = cell.accelerator
+    on_board = accelerator.runs_on_jetson(sbsa=jetpack.sbsa) if jetpack else not accelerator.tegra
+    return on_board and all(_has(virtual, spec) for spec in asks(cell))
+
+
+def _has(virtual: tuple[str, ...], spec: str) -> bool:
+    """Whether a machine fulfils ``__glibc >=2.28``; its system's age where nobody knows it, too."""
+    name, _, least = spec.partition(" >=")
+    have = _numbers(virtual_of(virtual, name).partition(" ")[0])
+    if not have:
+        return name != "__cuda"
+    return not least or have >= _numbers(least)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdigit())
