@@ -22,6 +22,7 @@ from typing import Any, Final, TypeAlias, cast
 from filelock import FileLock, Timeout
 
 from generator.building.judging import Audit
+from generator.building.ordering import Order
 from generator.building.planning import Destination, Plan, plan
 from generator.building.report import BuildReport, Row
 from generator.building.wheelhouse import place_of
@@ -69,6 +70,13 @@ class _Running:
     started: float
 
 
+@dataclass(frozen=True)
+class _Finished:
+    done: _Running
+    outcome: Outcome
+    seconds: float
+
+
 def build(
     variants: Sequence[Variant], *, channel: Destination, settings: Settings, narrator: Narrator
 ) -> BuildReport:
@@ -95,6 +103,10 @@ def build(
             rows[variant.id] = found
         else:
             todo.append(found)
+    order = Order(
+        {each.variant.id for each in todo},
+        failed={row.id for row in rows.values() if row.status == "failed"},
+    )
     if todo:
         channel.prepare()
         settings = replace(settings, jobs=max(1, min(settings.jobs, len(todo))))
@@ -102,7 +114,9 @@ def build(
             _private_folder(settings.repo) as folder,
             narrator.task("building", total=len(todo)) as task,
             # closed at once by an error or Ctrl-C, which ends the workers
-            closing(_run_all(sorted(todo, key=Plan.weight), folder, channel, settings)) as done,
+            closing(
+                _run_all(sorted(todo, key=Plan.weight), order, folder, channel, settings)
+            ) as done,
         ):
             for row in done:
                 rows[row.id] = row
@@ -112,10 +126,11 @@ def build(
 
 
 def _run_all(
-    todo: list[Plan], folder: Path, channel: Destination, settings: Settings
+    todo: list[Plan], order: Order, folder: Path, channel: Destination, settings: Settings
 ) -> Generator[Row, None, None]:
     running: dict[Answer, _Running] = {}
     waiting = list(reversed(todo))
+    finished: list[_Finished] = []
     try:
         while waiting or running:
             while waiting and len(running) < settings.jobs:
@@ -123,15 +138,50 @@ def _run_all(
                 try:
                     connection, started = _start(job_plan, folder, settings)
                 except ArmtorchError as error:
+                    order.settle(job_plan.variant, failed=True)
                     yield job_plan.row("failed", error=error)
                 else:
                     running[connection] = started
             for connection in cast("list[Answer]", wait(list(running))):
-                yield _finish(running[connection], connection, channel, settings)
+                done = running[connection]
+                outcome = _outcome(done, connection)
+                finished.append(_Finished(done, outcome, time.monotonic() - done.started))
                 del running[connection]
+            yield from _settled(finished, order, channel, settings)
     finally:
         for left in running.values():
             _end(left.process)
+
+
+def _settled(
+    finished: list[_Finished], order: Order, channel: Destination, settings: Settings
+) -> Iterator[Row]:
+    """Put what may go onto the channel there, as long as that lets something else go."""
+    again = True
+    while again:
+        again = False
+        for each in tuple(finished):
+            variant = each.done.plan.variant
+            verdict = order.verdict(variant) if each.outcome.error is None else "refuse"
+            if verdict == "wait":
+                continue
+            finished.remove(each)
+            error = each.outcome.error
+            if verdict == "refuse" and error is None:
+                error = _needless(variant, order)
+            outcome = replace(each.outcome, error=error)
+            row = _finish(replace(each, outcome=outcome), channel, settings)
+            order.settle(variant, failed=row.status == "failed")
+            again = True
+            yield row
+
+
+def _needless(variant: Variant, order: Order) -> BuildError:
+    return BuildError(
+        f"it was built, and what it needs was not: {', '.join(order.lacking(variant))}",
+        where=variant.id,
+        next_step="mend that first; nothing goes onto the channel that cannot be installed",
+    )
 
 
 def _start(job_plan: Plan, folder: Path, settings: Settings) -> tuple[Answer, _Running]:
@@ -178,10 +228,9 @@ def _context() -> ForkServerContext | SpawnContext:
     return context
 
 
-def _finish(done: _Running, connection: Answer, channel: Destination, settings: Settings) -> Row:
-    """Collect what a worker left, put its package on the channel and clear its folder."""
-    outcome = _outcome(done, connection)
-    seconds = time.monotonic() - done.started
+def _finish(finished: _Finished, channel: Destination, settings: Settings) -> Row:
+    """Put the package that a worker left on the channel, and clear its folder."""
+    done, outcome, seconds = finished.done, finished.outcome, finished.seconds
     sealed = outcome.sealed
     try:
         if outcome.error is not None or sealed is None:

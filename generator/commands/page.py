@@ -12,6 +12,7 @@ from generator.printing import write
 from generator.stages.explaining import Reach, compare_channels
 from generator.stages.page import solvability, write_page
 from generator.stages.project import Project
+from generator.stages.publishable import refuse_default_name
 
 
 @click.command("page")
@@ -70,6 +71,7 @@ def command(
       armtorch page --solve --against conda-forge --against pytorch
       armtorch page --from channel --out site --url https://conda.example.org/torch
     """
+    refuse_default_name(url or project.declared().channel)
     folder = out or source / "page"
     channel = LocalChannel(source)
     check = solvability(project.declared(), channel, base) if solves or base else None

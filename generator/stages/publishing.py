@@ -35,6 +35,11 @@ from generator.model import Retention, Variant
 from generator.model.cell import TrainName
 from generator.provider.github import has_identity
 from generator.stages.project import Project
+from generator.stages.publishable import (
+    refuse_no_train,
+    refuse_not_installable,
+    refuse_other_labels,
+)
 from generator.urls import local_path
 
 
@@ -93,8 +98,10 @@ class Publication:
     hotfixes: tuple[Hotfix, ...]
 
 
-def open_place(project: Project, to: str, label: str = "") -> Place:
+def open_place(project: Project, to: str, label: str = "", *, main: bool = False) -> Place:
     """Find a destination by its name in feedstock.yaml, or by its address.
+
+    ``main`` is the channel itself, whatever label feedstock.yaml declares for it.
 
     Raises:
         FeedstockError: feedstock.yaml cannot be used. SelectionError: no such destination.
@@ -111,7 +118,7 @@ def open_place(project: Project, to: str, label: str = "") -> Place:
             f"./{to} for a folder",
         )
     declared = named.get(to, Destination(to=to))
-    chosen = label or declared.label
+    chosen = "" if main else label or declared.label
     if _is_file(declared.to):
         raise StorageError(
             "there is a file, where the channel's folder would be",
@@ -164,15 +171,22 @@ def plan_publication(project: Project, options: PublishOptions) -> Publication:
         UnreachableError, RefusedError: the destination does not say what it has.
         SelectionError: packages are to be attested and cannot be.
         MalformedError, IntegrityError: an attestation is none, or about something else.
+        SolveError: a package could not be installed: the channel would lack what it needs.
 
     """
     place = open_place(project, options.to, options.label)
-    packages = outgoing(_source(project, options.source, place), options.globs)
+    refuse_no_train(project, options.label, place)
+    source = _source(project, options.source, place)
+    packages = outgoing(source, options.globs)
+    if place.train is not None and source is options.source:
+        refuse_other_labels(place.label, packages, known_packages(project))
     plan = make_plan(place.target, packages, force=options.force, budget=place.budget)
     refuse_conflicts(plan, place.address)
     if plan.budget is not None and plan.bytes_after > plan.budget:
         refuse_overspending(plan, place.address, retirable(place, packages))
     refuse_overspending(plan, place.address, ())
+    beside = open_place(project, options.to, main=True) if place.label else None
+    refuse_not_installable(project, plan, place, beside)
     attesting = attesting_of(project, place, options)
     if attesting is not None and isinstance(place.target, HostedTarget):
         for row in plan.chosen("upload", "replace"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from generator.building import Settings, build
@@ -28,7 +29,9 @@ def main() -> int:
     try:
         if sys.argv[3:] != ["index"]:
             script = ENDLESS if sys.argv[3:] == ["endless"] else SCRIPT
-            variants = repo.add(build=script, pythons=PYTHONS)
+            first, *rest = repo.add(build=script, pythons=PYTHONS)
+            # as every pytorch needs its libtorch
+            variants = [first, *(replace(each, depends=(first.id,)) for each in rest)]
             settings = Settings(repo=repo.root, wheelhouse=repo.wheelhouse, level=1, jobs=2)
             report = build(variants, channel=channel, settings=settings, narrator=Silent())
             print(json.dumps(report.to_json()))

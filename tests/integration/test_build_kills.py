@@ -54,6 +54,8 @@ def assert_usable(channel: Path, whole: dict[str, str]) -> None:
     """Every package is whole, and what the repodata promises is there with that sha256."""
     there = sums(channel / "linux-aarch64")
     assert there.items() <= whole.items()
+    # what the others need is there before any of them
+    assert not there or next(iter(whole)) in there
     records = LocalChannel(channel).records("linux-aarch64")
     assert {r.file_name: r.sha256 for r in records}.items() <= there.items()
 

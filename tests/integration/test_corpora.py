@@ -42,7 +42,7 @@ OF_A_CHANNEL = (
     ("lint", "--binaries", "channel/noarch/*"),
     ("publish", "--from", "channel", "--to", "published", "--dry-run"),
     ("publish", "--from", "channel", "--to", "published"),
-    ("page", "--from", "channel", "--out", "site"),
+    ("page", "--url", "mine", "--from", "channel", "--out", "site"),
     ("retire", "--to", "channel", "--dry-run"),
     ("ci", "join", "--channel", "channel"),
     ("ci", "missing", "--to", "channel"),

@@ -114,12 +114,12 @@ def test_a_page_takes_away_its_own_files_only(feedstock, tmp_path):
     source = LocalChannel(tmp_path / "source" / "channel")
     make_packages(source, ["alpha"])
     page, victim = source.root / "page", tmp_path / "thesis.html"
-    run(feedstock, "page", "--from", str(source.root))
+    run(feedstock, "page", "--url", "mine", "--from", str(source.root))
     victim.write_text("years of work")
     (page / "packages" / "old.html").write_text("of a package that is gone")
     names = (page / ".armtorch-page").read_text()
     (page / ".armtorch-page").write_text(f"{names}packages/old.html\n../../../thesis.html\n")
-    assert run(feedstock, "page", "--from", str(source.root)).exception is None
+    assert run(feedstock, "page", "--url", "mine", "--from", str(source.root)).exception is None
     assert victim.read_text() == "years of work"
     assert [path.name for path in (page / "packages").iterdir()] == ["alpha.html"]
 
@@ -163,7 +163,7 @@ def test_repodata_that_lies_is_refused_and_leads_nowhere(name, feedstock, tmp_pa
     site = tmp_path / "deep" / "er" / "site"
     for arguments in (
         ["publish", "--from", str(source), "--to", str(to)],
-        ["page", "--from", str(source), "--out", str(site)],
+        ["page", "--url", "mine", "--from", str(source), "--out", str(site)],
     ):
         result = run(feedstock, *arguments)
         assert isinstance(result.exception, IntegrityError), result.exception
@@ -174,7 +174,9 @@ def test_repodata_that_lies_is_refused_and_leads_nowhere(name, feedstock, tmp_pa
 def test_odd_and_harmless_records_are_shown(feedstock, tmp_path):
     """No accelerator in the build string, null for a licence: nothing to select, and no error."""
     source = lying(tmp_path, build="py311_0", license=None, version="v1")
-    result = run(feedstock, "page", "--from", str(source), "--out", str(tmp_path / "site"))
+    result = run(
+        feedstock, "page", "--url", "mine", "--from", str(source), "--out", str(tmp_path / "site")
+    )
     assert result.exception is None, result.exception
     assert "0 combinations, 1 packages" in result.stdout
 
