@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Final
 
 from generator.building.policy import policy
@@ -40,7 +42,13 @@ def digests(feedstock: Feedstock, lock: Lock) -> dict[str, str]:
     return found
 
 
-def number_builds(feedstock: Feedstock, lock: Lock, old: Lock | None) -> Lock:
+def number_builds(
+    feedstock: Feedstock,
+    lock: Lock,
+    old: Lock | None,
+    *,
+    taken: Mapping[str, int] = MappingProxyType({}),
+) -> Lock:
     """Return the lock with a build number and a digest for every recipe.
 
     A package of another version than before, or a new one, starts at 0. One of the same version
@@ -51,6 +59,8 @@ def number_builds(feedstock: Feedstock, lock: Lock, old: Lock | None) -> Lock:
         feedstock: what the channel is to offer.
         lock: what upstream has now; its own build numbers are not looked at.
         old: the lock as it was.
+        taken: by ``<line>/<package>``, what one that the old lock does not know starts at instead
+            of 0.
 
     """
     builds: dict[str, BuildNumber] = {}
@@ -61,7 +71,7 @@ def number_builds(feedstock: Feedstock, lock: Lock, old: Lock | None) -> Lock:
     for name, digest in digests(feedstock, lock).items():
         known = _known(name, now[name], before, old)
         if known is None:
-            number = 0
+            number = taken.get(name, 0)
         else:
             number = known.number if known.digest == digest else known.number + 1
         builds[name] = BuildNumber(number=number, digest=digest)

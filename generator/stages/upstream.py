@@ -19,6 +19,7 @@ from generator.model import Lock, Wheel
 from generator.rendering import number_builds
 from generator.stages.judging import judges, proven
 from generator.stages.project import Project
+from generator.stages.taken_numbers import taken_numbers
 from generator.transport import HttpPolicy, open_session
 from generator.upstream import (
     FactsCache,
@@ -70,6 +71,8 @@ def update_lock(
         IntegrityError: a released wheel has other bytes under its name; nothing is written.
         HeldError: nothing that the lock had can be served any more; nothing is written.
         StorageError: the lock cannot be written.
+        UnreachableError, RefusedError: there was no lock, and a channel that may have build
+            numbers does not say so.
 
     """
     feedstock, old = project.declared(), project.locked()
@@ -81,7 +84,8 @@ def update_lock(
             where=str(project.feedstock),
             next_step="check the index; to start anew on purpose, delete the lock",
         )
-    lock = number_builds(feedstock, lock, old)
+    taken = {} if old.builds else taken_numbers(project, feedstock, lock)
+    lock = number_builds(feedstock, lock, old, taken=taken)
     if not dry_run and lock != old:
         write_lock(lock, project.lock)
     return UpdateResult(
