@@ -48,7 +48,8 @@ class RecipeJudge:
 
     def __call__(self, prospect: Prospect) -> tuple[Finding, ...]:
         """Return what keeps the recipes of a release from being written; see `Judge`."""
-        if any(offer.sha256 is None for offer in prospect.wheels.values()):
+        offers = (*prospect.wheels.values(), *prospect.torch.values())
+        if any(offer.sha256 is None for offer in offers):
             return ()  # it is identified once it is chosen, and the whole lock is proven then
         metadata: dict[str, Metadata] = {}
         facts = self._facts(prospect.torch), self._facts(prospect.wheels)

@@ -105,6 +105,18 @@ def _shapes() -> dict[Os, dict[str, tuple[Shape, ...]]]:
     return TypeAdapter(dict[Os, dict[str, tuple[Shape, ...]]]).validate_python(rows)
 
 
+#: SONAMEs of CUDA 13's libraries -> those of 12 (NVIDIA's release notes of 12.6)
+_CUDA_12 = {
+    "libcudart.so.13": "libcudart.so.12",
+    "libcupti.so.13": "libcupti.so.12",
+    "libcublas.so.13": "libcublas.so.12",
+    "libcublasLt.so.13": "libcublasLt.so.12",
+    "libcufft.so.12": "libcufft.so.11",
+    "libcusolver.so.12": "libcusolver.so.11",
+    "libnvrtc.so.13": "libnvrtc.so.12",
+}
+
+
 def binaries(project: str, version: str, target: Target) -> dict[str, bytes]:
     """Return the binaries of one wheel by member path."""
     kind = "cpu" if target.accelerator == "cpu" else "cuda"
@@ -119,7 +131,8 @@ def _binary(shape: Shape, version: str, target: Target) -> bytes:
     member = target.fill(shape.file)
     said = f"{member} {version} {target.subdir} {target.accelerator} {target.seed}"
     body = f"{said} {target.abi if shape.python else ''}\0".encode()
-    needs = [target.fill(name) for name in shape.needs]
+    older = _CUDA_12 if target.accelerator.startswith("cuda12") else {}
+    needs = [target.fill(older.get(name, name)) for name in shape.needs]
     name = member.rpartition("/")[2] if shape.name is None else target.fill(shape.name)
     if target.os == "linux":
         return _elf(shape, target, body, needs, "" if shape.program else name)

@@ -216,7 +216,13 @@ def _torch(release: Release, project: str, version: str, target: Target) -> _Par
         members |= _import_libraries(members, target)
     requires = [*_PYTHON, 'setuptools; python_version >= "3.12"']
     if release.cuda:
-        requires += [row.replace("{cuda}", release.cuda) for row in _CUDA]
+        major = release.cuda.partition(".")[0]
+        rows = [row.replace("-cu13", f"-cu{major}") for row in _CUDA]
+        if release.cuda == "13.2":
+            rows = [row.replace("curand,", "") for row in rows]  # as torch 2.15.0 does
+        if major == "12":
+            rows[0] = rows[0].replace("<14,>=13.0.3", "<13,>=12.6.0")
+        requires += [row.replace("{cuda}", release.cuda) for row in rows]
         requires.append(f'triton=={release.triton}; platform_system == "Linux"')
     scripts = [
         "torchrun = torch.distributed.run:main",

@@ -1,0 +1,234 @@
+"""Everything that feedstock.yaml is for, from servers that have all of it: cells, and solves."""
+
+from __future__ import annotations
+
+import shutil
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from generator.building import BuildReport
+from generator.channel import LocalChannel
+from generator.datafiles import subdirs
+from generator.errors import SolveError
+from generator.feedstock import read_feedstock
+from generator.matrix import matrix_view
+from generator.model import Cell, Lock
+from generator.rendering import render, tree_records, write_record_channel
+from generator.stages.against_base import against_base
+from generator.stages.packages import BuildOptions, build_variants
+from generator.stages.project import Project
+from generator.stages.rendering import render_feedstock
+from generator.stages.upstream import update_lock
+from generator.testing import Machine, solve
+from tests.counts import count, proving
+from tests.forge import standins
+from tests.index_server import Failure
+from tests.integration.index_worlds import World, world
+from tests.integration.missions import CELLS, DEV, NEWEST, fill, project_of
+from tests.integration.small_base import write_base
+from tests.integration.updating import run_update
+
+pytestmark = pytest.mark.integration
+
+TRIO = ("torch", "torchvision", "torchaudio")
+TABLE = Path(__file__).with_name("solved_commands.yaml")
+#: what answers no more -> the cells that are of it and stay
+DOWN = {
+    "/simple/.*": "pypi",
+    "/whl/cpu/.*": "whl-cpu",
+    "/whl/torch/": "whl-cu*",
+    "/whl/cu126/.*": "whl-cu126",
+    "/whl/cu130/.*": "whl-cu130",
+    "/whl/cu132/.*": "whl-cu132",
+    "/whl/test/cpu/.*": "test-cpu",
+    "/whl/test/torch/": "test-cu*",
+    "/whl/nightly/cpu/.*": "nightly-cpu",
+    "/whl/nightly/torch/": "nightly-cu*",
+    "/jp6/.*": "jetson-6",
+    "/sbsa/.*": "jetson-sbsa",
+    "/jp7/.*": "jetson-7",
+    "/nvtorch_oot/.*": "nvidia-windows",
+    "/(whl|jp6|sbsa|jp7|nvtorch_oot)/.*": "all but pypi",
+}
+
+
+@dataclass(frozen=True)
+class Mission:
+    upstream: World
+    project: Project
+    lock: Lock
+
+    def again(self, old: Lock | None) -> Lock:
+        """Update without writing, from the facts of wheels that are known."""
+        asked = read_feedstock(self.project.feedstock)
+        cache = self.project.cache
+        return run_update(self.upstream.pages, cache, old=old, asked=asked).lock
+
+
+@pytest.fixture(scope="module")
+def mission(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mission]:
+    with world(tmp_path_factory.mktemp("mission")) as upstream:
+        fill(upstream)
+        project = project_of(upstream)
+        result = update_lock(project)
+        assert (result.findings, result.silent) == ((), ())
+        yield Mission(upstream, project, result.lock)
+
+
+@pytest.fixture(scope="module")
+def channel(mission: Mission, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What would be on our channel and its labels, as records."""
+    folder = tmp_path_factory.mktemp("channel")
+    tree = render(mission.project.declared(), mission.lock)
+    records = tree_records(tree)
+    for train, place in (("stable", "."), ("rc", "label/rc"), ("nightly", "label/nightly")):
+        own = [records[v.id] for v in tree.variants if v.train == train or v.subdir == "noarch"]
+        write_record_channel(own, folder / place)
+    return folder
+
+
+def named(lock: Lock) -> dict[str, Cell]:
+    return {cell.name: cell for cell in lock.cells}
+
+
+def test_every_cell_of_the_table_is_there_and_complete(mission: Mission) -> None:
+    found = named(mission.lock)
+    assert {name: cell.torch for name, cell in found.items()} == CELLS
+    assert [name for name, cell in found.items() if set(cell.trio) != {*TRIO}] == []
+    assert mission.lock.all_held() == ()
+
+
+def test_a_nightly_takes_torchaudio_from_stable_where_symbols_prove_it(mission: Mission) -> None:
+    for name, cell in named(mission.lock).items():
+        if cell.train == "nightly":
+            assert tuple(cell.versions[project] for project in TRIO) == DEV, name
+            indexes = {wheel.index for wheel in cell.wheels_of("torchaudio")}
+            assert all(index.startswith("whl-") for index in indexes), name
+    rc = named(mission.lock)["rc/linux-aarch64/cpu"]
+    assert [str(python) for python in rc.pythons()] == ["3.12", "3.15"]
+
+
+@pytest.mark.parametrize("pattern", list(DOWN)[:: max(1, len(DOWN) // count("indexes_down"))])
+def test_each_index_down_in_turn_loses_nothing(mission: Mission, pattern: str) -> None:
+    behaviour, name = mission.upstream.pages.behaviour, DOWN[pattern]
+    behaviour.failures, behaviour.failing = deque([Failure(503)] * 9999), pattern
+    try:
+        lock = mission.again(mission.lock)
+        first = mission.again(None)
+    finally:
+        behaviour.failures.clear()
+    assert {cell.name: cell.torch for cell in lock.cells} == CELLS
+    touched = {cell.name for cell in lock.cells if cell.unreachable_since}
+    assert name in {*lock.silent, "all but pypi"}
+    for cell in lock.cells:
+        own = {wheel.index for wheel in cell.wheels}
+        of = {index for index in own if _is_of(name, index)}
+        assert (cell.name in touched) is bool(of), cell.name
+    # who has no lock yet gets what the others have
+    served = {cell.name: cell.torch for cell in first.cells}
+    if name == "all but pypi":
+        assert served == {
+            "2.10/linux-aarch64/cpu": "2.10.0",
+            "2.15/linux-aarch64/cuda132": "2.15.0",
+            "2.15/osx-arm64/cpu": NEWEST[0],
+        }
+    else:
+        whole = {cell.name for cell in mission.lock.cells if cell.name not in touched}
+        assert whole <= set(served)
+
+
+def _is_of(name: str, index: str) -> bool:
+    if name == "all but pypi":
+        return index != "pypi"
+    return index.startswith(name.removesuffix("*")) if name.endswith("*") else index == name
+
+
+COMMANDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "conda install pytorch torchvision torchaudio cpuonly -c CHANNEL": (("cpuonly",), ()),
+    "conda install pytorch torchvision torchaudio -c CHANNEL": ((), ()),
+    "conda install pytorch torchvision torchaudio -c CHANNEL/label/nightly -c CHANNEL": (
+        (),
+        ("label/nightly",),
+    ),
+    "conda install pytorch torchvision torchaudio -c CHANNEL/label/rc -c CHANNEL": (
+        (),
+        ("label/rc",),
+    ),
+}
+MACHINES = {
+    "linux-aarch64": "__glibc=2.39",
+    "linux-aarch64 with CUDA 13.2": "__cuda=13.2",
+    "osx-arm64": "__osx=15.0",
+    "win-arm64, base with Python 3.14 alone": "",
+    "win-arm64, base with Python 3.12": "",
+}
+
+
+def solved(channel: Path, bases: dict[str, str]) -> dict[str, dict[str, str]]:
+    """Solve every command for every machine, and say what it brings."""
+    table: dict[str, dict[str, str]] = {}
+    for command, (more, labels) in COMMANDS.items():
+        row = table[command] = {}
+        for machine, virtual in MACHINES.items():
+            subdir = machine.split()[0].rstrip(",")
+            added = [virtual] if virtual else []
+            if "cuda" in virtual:
+                added.append("__glibc=2.39")
+            places = [(channel / label).as_uri() for label in labels]
+            try:
+                records = solve(
+                    ["pytorch", "torchvision", "torchaudio", *more],
+                    channels=[*places, channel.as_uri(), bases[machine]],
+                    machine=Machine.of(subdirs()[subdir], native=False, added=added),
+                )
+            except SolveError:
+                row[machine] = "blocked by base"
+                continue
+            by_name: dict[str, Any] = {r.name.normalized: r for r in records}
+            own = [by_name[n] for n in ("pytorch", "torchvision", "torchaudio")]
+            built = str(own[0].build).partition("_")[0]
+            row[machine] = f"{', '.join(str(r.version) for r in own)} ({built})"
+    return table
+
+
+def test_the_commands_solve_as_the_committed_table_says(channel: Path, tmp_path: Path) -> None:
+    both = standins.write(tmp_path / "forge")
+    bases = dict.fromkeys(MACHINES, both)
+    bases["win-arm64, base with Python 3.14 alone"] = write_base(
+        tmp_path / "new", "win-arm64", ["3.14"]
+    )
+    bases["win-arm64, base with Python 3.12"] = write_base(tmp_path / "old", "win-arm64", ["3.12"])
+    assert solved(channel, bases) == YAML(typ="safe").load(TABLE)
+
+
+def test_windows_on_a_base_without_its_pythons_is_blocked_by_base(
+    mission: Mission, tmp_path: Path
+) -> None:
+    feedstock, lock = mission.project.declared(), mission.lock
+    view = matrix_view(feedstock, lock)
+    windows = [cell for cell in view.cells if cell.name == "2.13/win-arm64/cpu"]
+    view = replace(view, cells=tuple(windows))
+    for python, blocked in (("3.14", True), ("3.12", False)):
+        base = write_base(tmp_path / python, "win-arm64", [python])
+        (cell,) = against_base(mission.project, view, base=(base,)).cells
+        assert cell.base is not None
+        by = {spec for row in cell.base.blocked for spec in row.by}
+        assert ("python_abi 3.12.* *_cp312" in by) is blocked
+
+
+@pytest.mark.skipif(not proving(), reason="every package of every cell: make prove")
+def test_every_cell_is_built(mission: Mission) -> None:
+    render_feedstock(mission.project)
+    tree = render(mission.project.declared(), mission.lock)
+    channel = LocalChannel(mission.upstream.folder / "channel")
+    options = BuildOptions(channel=channel, jobs=2, level=1)
+    report: BuildReport = build_variants(mission.project, list(tree.variants), options)
+    report.raise_for_failures()
+    assert {row.id for row in report.rows} == {variant.id for variant in tree.variants}
+    shutil.rmtree(channel.root)
