@@ -160,6 +160,7 @@ def _show_blocked(screen: Screen, view: MatrixView) -> None:
             f"\n{cell.name}, on {', '.join(cell.base.channels)} with "
             f"{', '.join(cell.base.virtual_packages)}:",
         )
+        _show_pythons(screen, cell)
         by_reason: dict[tuple[str, ...], list[str]] = {}
         for each in cell.base.blocked:
             by_reason.setdefault(each.by, []).append(each.id)
@@ -167,6 +168,24 @@ def _show_blocked(screen: Screen, view: MatrixView) -> None:
             screen.print(f"  blocked by base: {', '.join(reason)}")
             for name in ids:
                 screen.print(f"    {name}")
+
+
+def _show_pythons(screen: Screen, cell: CellView) -> None:
+    """Say so where a base has none of the Pythons that wheels are for, or another one hides it."""
+    if cell.base is None or not cell.base.pythons:
+        return
+    lacking, has = cell.base.no_python, set(cell.base.pythons.values()) - {""}
+    key = f"subdirs.{cell.subdir}.base in feedstock.yaml"
+    if len(lacking) == len(cell.base.pythons):
+        screen.print(
+            f"  no base channel has a Python {', '.join(lacking)} for {cell.subdir}, and its "
+            f"wheels are for no other: name a base that has it first under {key}"
+        )
+    elif hidden := has - set(cell.base.channels[:1]):
+        screen.print(
+            f"  Pythons of its wheels are on {', '.join(sorted(hidden))}, and "
+            f"{cell.base.channels[0]} goes before it: name it first under {key}"
+        )
 
 
 def _verdict(cell: CellView) -> str:

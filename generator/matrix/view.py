@@ -48,6 +48,14 @@ class BaseVerdict:
     channels: tuple[str, ...]
     virtual_packages: tuple[str, ...]
     blocked: tuple[BlockedVariant, ...]
+    #: where something is blocked: Python of the cell's wheels -> the first base channel that has
+    #: it, "" where none does
+    pythons: dict[str, str]
+
+    @property
+    def no_python(self) -> tuple[str, ...]:
+        """The Pythons of the cell's wheels that no base channel has."""
+        return tuple(python for python, channel in self.pythons.items() if not channel)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from generator.datafiles import subdirs
 from generator.feedstock import Feedstock
 from generator.matrix import BaseVerdict, BlockedVariant, CellView, MatrixView
-from generator.model import Accelerator, Variant
+from generator.model import Accelerator, PythonBuild, Variant
 from generator.rendering import NamedRecord, render, tree_records, write_record_channel
 from generator.stages.project import Project, base_channels
 from generator.testing import Machine, Prober, lacking
@@ -84,10 +84,12 @@ class _Judge:
         for name in cell.variants:
             if by := self._variant(name, prober, blocked):
                 blocked[name] = by
+        channels = base or base_channels(feedstock, cell.subdir)
         return BaseVerdict(
-            channels=base or base_channels(feedstock, cell.subdir),
+            channels=channels,
             virtual_packages=prober.machine.virtual_packages,
             blocked=tuple(BlockedVariant(id=name, by=by) for name, by in blocked.items()),
+            pythons=_pythons(cell, prober, channels) if blocked else {},
         )
 
     def _variant(
@@ -116,6 +118,17 @@ class _Judge:
         ]
         # a package for every Python is there as soon as one of those it needs is
         return min(below, key=len, default=(spec,))
+
+
+def _pythons(cell: CellView, prober: Prober, channels: tuple[str, ...]) -> dict[str, str]:
+    """Say which base channel has each Python that the cell's wheels are for, "" for none."""
+    found = {}
+    each = {name: replace(prober, channels=(name,), _asked={}) for name in channels}
+    for text in cell.pythons:
+        python = PythonBuild.parse(text)
+        wanted = [f"python_abi {python.version}.* *_{python.abi}", f"python {python.version}.*"]
+        found[text] = next((name for name, own in each.items() if own.solvable(wanted)), "")
+    return found
 
 
 def _is(other: Variant, package: str, variant: Variant) -> bool:

@@ -105,7 +105,7 @@ def fill(upstream: World) -> None:
         put("whl/nightly/cpu", *of(trio(*DEV, label=label, subdir=subdir), TORCH, VISION))
     newer = trio(*CANDIDATE, label="cpu", pythons=("cp315",))
     put("whl/test/cpu", *of(newer, TORCH))
-    tegra = trio("2.8.0", "0.23.0", "2.8.0", accelerator="cuda126", tag="linux_aarch64")
+    tegra = trio("2.8.0", "0.23.0", "2.8.0", accelerator="cuda126-tegra", tag="linux_aarch64")
     put("jp6/cu126", *map(quiet, tegra))
     sbsa = trio("2.9.0", "0.24.0", "2.9.0", accelerator="cuda130", tag="linux_aarch64")
     put("sbsa/cu130", *map(quiet, sbsa))

@@ -26,6 +26,7 @@ from generator.stages.project import Project
 from generator.stages.rendering import render_feedstock
 from generator.stages.upstream import update_lock
 from generator.testing import Machine, solve
+from tests.command_line import armtorch
 from tests.counts import count, proving
 from tests.forge import standins
 from tests.index_server import Failure
@@ -220,6 +221,26 @@ def test_windows_on_a_base_without_its_pythons_is_blocked_by_base(
         assert cell.base is not None
         by = {spec for row in cell.base.blocked for spec in row.by}
         assert ("python_abi 3.12.* *_cp312" in by) is blocked
+        assert cell.base.no_python == (("3.12",) if blocked else ())
+    # of two bases the first one with a Python decides (strict priority), and who has it is said
+    for pythons, whole in ((("3.12", "3.14"), True), (("3.14", "3.12"), False)):
+        bases = tuple(str(tmp_path / python) for python in pythons)
+        (cell,) = against_base(mission.project, view, base=bases).cells
+        assert cell.base is not None
+        assert (cell.base.blocked == ()) is whole
+        has = {python: channel.rpartition("/")[2] for python, channel in cell.base.pythons.items()}
+        assert has == ({} if whole else {"3.12": "3.12"})
+
+
+def test_matrix_says_in_a_sentence_what_no_base_of_windows_has(
+    mission: Mission, tmp_path: Path
+) -> None:
+    base = write_base(tmp_path, "win-arm64", ["3.14"])
+    done = armtorch("--feedstock", mission.project.feedstock, "matrix", "--against-base",
+                    "--base", base)  # fmt: skip
+    assert done.returncode == SolveError.exit_code
+    assert "no base channel has a Python 3.12 for win-arm64" in done.stdout
+    assert "subdirs.win-arm64.base" in done.stdout
 
 
 @pytest.mark.skipif(not proving(), reason="every package of every cell: make prove")

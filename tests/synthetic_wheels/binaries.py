@@ -115,6 +115,8 @@ _CUDA_12 = {
     "libcusolver.so.12": "libcusolver.so.11",
     "libnvrtc.so.13": "libnvrtc.so.12",
 }
+#: what builds for Jetson are made without: it has one GPU and no RDMA
+_NOT_ON_JETSON = {"libcufile.so.0", "libcusparseLt.so.0", "libnccl.so.2", "libnvshmem_host.so.3"}
 
 
 def binaries(project: str, version: str, target: Target) -> dict[str, bytes]:
@@ -132,7 +134,8 @@ def _binary(shape: Shape, version: str, target: Target) -> bytes:
     said = f"{member} {version} {target.subdir} {target.accelerator} {target.seed}"
     body = f"{said} {target.abi if shape.python else ''}\0".encode()
     older = _CUDA_12 if target.accelerator.startswith("cuda12") else {}
-    needs = [target.fill(older.get(name, name)) for name in shape.needs]
+    lacking = _NOT_ON_JETSON if target.accelerator.endswith("-tegra") else set()
+    needs = [target.fill(older.get(n, n)) for n in shape.needs if n not in lacking]
     name = member.rpartition("/")[2] if shape.name is None else target.fill(shape.name)
     if target.os == "linux":
         return _elf(shape, target, body, needs, "" if shape.program else name)

@@ -116,7 +116,7 @@ class Release:
     torchvision: str = "0.25.0"
     torchaudio: str = "2.10.0"
     triton: str = "3.8.0"
-    #: ``cpu`` or ``cuda130``
+    #: ``cpu``, ``cuda130`` or ``cuda126-tegra``
     accelerator: str = "cpu"
     #: PEP 440 local version, as download.pytorch.org's wheels have it: ``cpu``, ``cu130``
     local: str = ""
