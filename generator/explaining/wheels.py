@@ -205,12 +205,7 @@ def _label_of_index(url: str) -> str:
 def _environment(subdir: str, python: str) -> Mapping[str, str]:
     row = subdirs().get(subdir)
     known = dict(row.markers) if row else dict(facts().markers.get(subdir, {}))
-    minor = minor_of(python) or 12
-    return known | {
-        "python_version": f"3.{minor}",
-        "python_full_version": f"3.{minor}.0",
-        "extra": "",
-    }
+    return known | PythonBuild(3, minor_of(python) or 12).markers
 
 
 #: what YAML does not take as it stands (YAML 1.2, plain scalars)

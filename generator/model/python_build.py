@@ -46,6 +46,24 @@ class PythonBuild:
         return f"{self.major}.{self.minor}"
 
     @property
+    def newest(self) -> str:
+        """A full version that stands for the newest micro release, whichever that is: ``3.14.99``.
+
+        A package is for all of them, and who installs one today gets the newest.
+        """
+        return f"{self.version}.99"
+
+    @property
+    def markers(self) -> dict[str, str]:
+        """What environment markers say of it (PEP 508), no extra asked for."""
+        return {
+            "python_version": self.version,
+            "python_full_version": self.newest,
+            "implementation_version": self.newest,
+            "extra": "",
+        }
+
+    @property
     def interpreter_tag(self) -> str:
         """The PEP 425 interpreter tag: ``cp314`` for both builds."""
         return f"cp{self.major}{self.minor}"

@@ -194,7 +194,9 @@ def _holds(
         return True
     pythons = [python] if python is not None else _admitted(metadata)
     answers = {
-        build: holds(requirement, _environment(subdir, build), f"METADATA of {metadata.name}")
+        build: holds(
+            requirement, {**subdir.markers, **build.markers}, f"METADATA of {metadata.name}"
+        )
         for build in pythons
     }
     if len(set(answers.values())) == 1:
@@ -209,24 +211,9 @@ def _holds(
 
 
 def _admitted(metadata: Metadata) -> list[PythonBuild]:
-    """List the Pythons that Requires-Python admits; each minor stands as its last micro."""
+    """List the Pythons that Requires-Python admits, their newest micro releases."""
     admitted = parse_specifiers(metadata.requires_python, f"METADATA of {metadata.name}")
-    return [build for build in python_builds() if f"{build.version}.99" in admitted]
-
-
-def _environment(subdir: Subdir, python: PythonBuild) -> dict[str, str]:
-    """Write the target's marker environment (PEP 508, "Environment Markers").
-
-    The micro version is not known, nor should a package depend on it: 99 reads as "any".
-    """
-    full = f"{python.version}.99"
-    return {
-        **subdir.markers,
-        "python_version": python.version,
-        "python_full_version": full,
-        "implementation_version": full,
-        "extra": "",
-    }
+    return [build for build in python_builds() if build.newest in admitted]
 
 
 def _mapped(requirement: Requirement, row: ProjectRow, text: str) -> list[RunDependency]:

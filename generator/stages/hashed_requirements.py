@@ -119,12 +119,11 @@ def hashed_requirements(
 
     """
     python = PythonBuild.parse(workflow_settings().python)
-    version = {"python_version": python.version, "python_full_version": f"{python.version}.0"}
     closure = _Closure(
         index=index,
         requires=requires,
         python=python,
-        machines=tuple({**row.markers, **version} for row in subdirs().values()),
+        machines=tuple({**row.markers, **python.markers} for row in subdirs().values()),
     )
     for text in wanted:
         closure.add(text)

@@ -18,14 +18,7 @@ from generator.upstream.policy import CudaRequirement
 
 def environment(subdir: Subdir, python: PythonBuild) -> dict[str, str]:
     """Return the PEP 508 environment of ``python`` on ``subdir``, no extra asked for."""
-    full = f"{python.version}.0"
-    return {
-        **subdir.markers,
-        "python_version": python.version,
-        "python_full_version": full,
-        "implementation_version": full,
-        "extra": "",
-    }
+    return {**subdir.markers, **python.markers}
 
 
 def active(requires: Iterable[str], target: dict[str, str]) -> tuple[Requirement, ...]:
