@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 from platformdirs import user_cache_path
 
 from generator.console import Narrator
+from generator.documents import limits, read_bytes
 from generator.errors import LockError
 from generator.feedstock import Feedstock, read_feedstock
 from generator.lock import read_lock
 from generator.model import Lock
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +33,8 @@ class Project:
     cache: Path = field(default_factory=lambda: user_cache_path("armtorch"))
     #: a run's own folder for its lock and what is rendered from it; None for the feedstock's
     scratch: Path | None = None
+    #: file -> its bytes and what was read from them: a run parses what does not change once
+    _read: dict[Path, tuple[bytes, Any]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def root(self) -> Path:
@@ -58,7 +64,7 @@ class Project:
 
     def declared(self) -> Feedstock:
         """Read feedstock.yaml; raises FeedstockError."""
-        return read_feedstock(self.feedstock)
+        return self._once(self.feedstock, read_feedstock)
 
     def known(self) -> Lock:
         """Read a lock that is there and knows something; raises LockError."""
@@ -71,7 +77,18 @@ class Project:
 
     def locked(self) -> Lock:
         """Read the lock, an empty one where there is none yet; raises LockError."""
-        return read_lock(self.lock)
+        return self._once(self.lock, read_lock)
+
+    def _once(self, path: Path, read: Callable[[Path], T]) -> T:
+        """Read a file, or give what was read from it while it had the same bytes."""
+        try:
+            content = read_bytes(path, limits().yaml.bytes)
+        except OSError:
+            return read(path)
+        if path not in self._read or self._read[path][0] != content:
+            self._read[path] = content, read(path)
+        found: T = self._read[path][1]
+        return found
 
 
 def base_channels(feedstock: Feedstock, subdir: str) -> tuple[str, ...]:
