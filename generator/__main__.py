@@ -13,7 +13,6 @@ from typing import NoReturn
 
 import click
 
-from generator.commands import cli
 from generator.errors import ArmtorchError, StorageError
 from generator.printing import write, write_error
 
@@ -42,8 +41,10 @@ def _run() -> int:
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)
     try:
+        from generator.commands import cli  # noqa: PLC0415 - Ctrl-C may come while it is loaded
+
         return cli.main(standalone_mode=False) or 0
-    except click.exceptions.Abort:
+    except (click.exceptions.Abort, KeyboardInterrupt):
         return _fail("stopped; run the same command again to go on", INTERRUPTED)
     except click.ClickException as error:
         said = io.StringIO()

@@ -6,6 +6,7 @@ in Python literals, so that a person can read and mend them without reading code
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -156,9 +157,14 @@ def _known_by(row: Any) -> tuple[str, ...] | None:
 def describe(error: ValidationError) -> str:
     """Put pydantic's findings into one line each: where in the file, and what is wrong."""
     return "; ".join(
-        f"{'.'.join(str(part) for part in found['loc']) or 'the file'}: {found['msg']}"
-        for found in error.errors(include_url=False)
+        f"{place_of(found['loc'])}: {found['msg']}" for found in error.errors(include_url=False)
     )
+
+
+def place_of(location: Iterable[object]) -> str:
+    """Return the keys down to a value, without pydantic's names for the forms it may have."""
+    parts = [str(part) for part in location if "[" not in str(part) or part == "[key]"]
+    return ".".join(parts) or "the file"
 
 
 @cache

@@ -176,6 +176,7 @@ def join(
 @click.option("--text", type=_FILE, help="Write the pull request's text here.")
 @_OUTPUT
 @_SUMMARY
+@json_option
 @click.pass_obj
 def hold(
     project: Project,
@@ -186,6 +187,7 @@ def hold(
     text: Path | None,
     output: Path | None,
     summary: Path | None,
+    as_json: bool,
 ) -> None:
     """Put the cells of a release that failed back to what was good, and keep the rest of it.
 
@@ -209,7 +211,10 @@ def hold(
     lines = "\n".join(f"- {cell}" for cell in found.failed)
     if summary is not None:
         write_summary(summary, f"As they were:\n\n{lines}" if lines else "Every cell passed.")
-    write(lines or "every cell passed")
+    if as_json:
+        write_json({"held": list(found.failed), "changed": found.changed, "title": said.title})
+    else:
+        write(lines or "every cell passed")
 
 
 @command.command("missing")
@@ -253,8 +258,16 @@ def missing(
 @click.option("--api", envvar="GITHUB_API_URL", default=API, show_default=True, help="Its API.")
 @click.option("--token", envvar="GITHUB_TOKEN", default="", help="[env: GITHUB_TOKEN]")
 @_OUTPUT
+@json_option
 def merge(
-    *, repository: str, number: int, commit: str, api: str, token: str, output: Path | None
+    *,
+    repository: str,
+    number: int,
+    commit: str,
+    api: str,
+    token: str,
+    output: Path | None,
+    as_json: bool,
 ) -> None:
     """Merge the pull request of a release, if it still is what was tested.
 
@@ -265,7 +278,10 @@ def merge(
     merged = GitHub(url=api, token=token).merge(repository, number, commit)
     if output is not None:
         write_outputs(output, {"commit": merged})
-    write(merged)
+    if as_json:
+        write_json({"commit": merged})
+    else:
+        write(merged)
 
 
 @command.command("exports")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from generator.printing import write
+from generator.commands.options import json_option
+from generator.printing import write, write_json
 from generator.stages.feedstock_tree import export_feedstock
 from generator.stages.project import Project
 
@@ -14,13 +15,18 @@ from generator.stages.project import Project
 @click.command("export-feedstock")
 @click.argument("package", metavar="LINE/PACKAGE")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@json_option
 @click.pass_obj
-def command(project: Project, package: str, folder: Path) -> None:
+def command(project: Project, package: str, folder: Path, *, as_json: bool) -> None:
     """Write one recipe as a feedstock tree that conda-smithy knows how to rerender.
 
     \b
     Examples:
       armtorch export-feedstock 2.10/pytorch ../pytorch-feedstock
     """
-    for path in export_feedstock(project, package, folder):
+    found = list(export_feedstock(project, package, folder))
+    if as_json:
+        write_json(found)
+        return
+    for path in found:
         write(path)

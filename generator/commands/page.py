@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from generator.channel import LocalChannel
+from generator.commands.options import json_option
 from generator.page.site import size_text
-from generator.printing import write
+from generator.printing import write, write_json
 from generator.stages.explaining import Reach, compare_channels
 from generator.stages.page import solvability, write_page
 from generator.stages.project import Project
@@ -50,6 +51,7 @@ from generator.stages.publishable import refuse_default_name
     help="What commands call the channel, instead of channel: in feedstock.yaml; KIND+https:// as "
     "for publish, where the server is not a public one.",
 )
+@json_option
 @click.pass_obj
 def command(
     project: Project,
@@ -60,6 +62,7 @@ def command(
     base: tuple[str, ...],
     against: tuple[str, ...],
     url: str,
+    as_json: bool,
 ) -> None:
     """Write the channel's page: static files that any web server serves, or a browser opens.
 
@@ -77,7 +80,15 @@ def command(
     check = solvability(project.declared(), channel, base) if solves or base else None
     others = compare_channels(project, against, Reach()) if against else None
     content = write_page(project, channel, folder, url, check, others)
+    index = (folder / "index.html").absolute().as_uri()
+    if as_json:
+        combinations, packages = len(content.offers), len(content.packages)
+        size = content.sizes.packages
+        write_json(
+            {"index": index, "combinations": combinations, "packages": packages, "bytes": size}
+        )
+        return
     write(
         f"{len(content.offers)} combinations, {len(content.packages)} packages, "
-        f"{size_text(content.sizes.packages)}: {(folder / 'index.html').absolute().as_uri()}"
+        f"{size_text(content.sizes.packages)}: {index}"
     )

@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 
 from generator.atomic import write_text
+from generator.commands.options import json_option
 from generator.explaining import Answer, Checkup, Coverage, schema_of
 from generator.feedstock import schema_text
 from generator.inspecting import manifest_schema_text
 from generator.lock import lock_schema_text
 from generator.matrix import matrix_schema
-from generator.printing import write
+from generator.printing import write, write_json
 from generator.stages.project import Project
 
 
@@ -30,11 +31,16 @@ def schema_files() -> dict[str, str]:
 
 
 @click.command("schemas")
+@json_option
 @click.pass_obj
-def command(project: Project) -> None:
+def command(project: Project, *, as_json: bool) -> None:
     """Write docs/*.schema.json anew from the model (for people who change armtorch)."""
-    for name, text in schema_files().items():
+    files = schema_files()
+    for name, text in files.items():
         path = Path(project.root, name)
         path.parent.mkdir(exist_ok=True)
         write_text(path, text)
-        write(name)
+        if not as_json:
+            write(name)
+    if as_json:
+        write_json(list(files))

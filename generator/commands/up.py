@@ -28,7 +28,7 @@ from generator.commands.tables import (
 )
 from generator.errors import BuildError, TestError
 from generator.printing import write, write_json
-from generator.stages.packages import BuildOptions, RunOptions, savings
+from generator.stages.packages import BuildOptions, RunOptions, refuse_no_channel, savings
 from generator.stages.project import Project
 from generator.stages.whole import UpResult, plan, up
 
@@ -69,6 +69,9 @@ from generator.stages.whole import UpResult, plan, up
     "--jobs", type=click.IntRange(1), default=2, show_default=True, help="Variants at once."
 )
 @click.option("--level", type=click.IntRange(1, 22), help="zstd level instead of the feedstock's.")
+@click.option(
+    "--must-test", is_flag=True, help="Exit code 23 where anything was not installed and run."
+)
 @click.option("--dry-run", is_flag=True, help="List what would be built and stop.")
 @click.option("--offline", is_flag=True, help="Ask no index for what the lock lacks.")
 @indexes_option
@@ -85,6 +88,7 @@ def command(
     virtual_packages: tuple[str, ...],
     jobs: int,
     level: int | None,
+    must_test: bool,
     dry_run: bool,
     offline: bool,
     indexes: tuple[str, ...],
@@ -106,6 +110,7 @@ def command(
       armtorch up --accelerator cuda --dry-run
     """
     channel = LocalChannel(out)
+    refuse_no_channel(base, channel)  # before any network
     found = plan(project, selection((), **filters), torch, offline=offline, only=indexes)
     if dry_run:
         show_chosen(found.chosen, project.narrator, as_json=as_json)
@@ -130,7 +135,7 @@ def command(
     if result.report.failed:
         error = result.report.failed[0].error
         sys.exit(error.exit_code if error is not None else BuildError.exit_code)
-    if any(not report.passed for report in result.tests):
+    if any(not report.passed for report in result.tests) or (must_test and result.untested):
         sys.exit(TestError.exit_code)
 
 

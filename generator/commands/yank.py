@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from generator.channel.patching import yank_text
-from generator.printing import write
+from generator.commands.options import json_option
+from generator.printing import write, write_json
 from generator.stages.project import Project
 from generator.stages.publishing import open_place
 from generator.stages.retention import apply_hotfixes, write_yank
@@ -17,6 +18,7 @@ from generator.stages.retention import apply_hotfixes, write_yank
 @click.option("--to", metavar="DEST", help="Apply it there at once; as for publish.")
 @click.option("--label", default="", help="Its label, as for publish.")
 @click.option("--dry-run", is_flag=True, help="Show the file that would be written, and stop.")
+@json_option
 @click.pass_obj
 def command(
     project: Project,
@@ -26,6 +28,7 @@ def command(
     to: str | None,
     label: str,
     dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Mark builds as removed, without deleting their files.
 
@@ -38,11 +41,21 @@ def command(
         --reason 'decodes some JPEGs upside down' --to mirror
     """
     if dry_run:
-        write(yank_text(packages, reason), nl=False)
+        text = yank_text(packages, reason)
+        if as_json:
+            write_json({"file": None, "text": text, "applied": None})
+        else:
+            write(text, nl=False)
         return
     place = open_place(project, to, label) if to else None
     path = write_yank(project, place, packages, reason)
-    write(f"wrote {path.relative_to(project.root)}: commit it")
+    name = str(path.relative_to(project.root))
+    if not as_json:
+        write(f"wrote {name}: commit it")
     if place is not None:
         apply_hotfixes(project, place)
-        write(f"applied: {place.address}")
+        if not as_json:
+            write(f"applied: {place.address}")
+    if as_json:
+        applied = None if place is None else str(place.address)
+        write_json({"file": name, "text": path.read_text(encoding="utf-8"), "applied": applied})

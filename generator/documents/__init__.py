@@ -15,13 +15,14 @@ from generator.documents.python_packaging import (
     parse_version,
 )
 from generator.documents.toml_text import load_toml
-from generator.documents.yaml_text import load_yaml
+from generator.documents.yaml_text import line_of, load_yaml
 from generator.documents.zips import open_zip, read_member
 
 __all__ = [
     "Limits",
     "holds",
     "limits",
+    "line_of",
     "load_json",
     "load_toml",
     "load_yaml",

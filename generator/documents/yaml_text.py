@@ -7,6 +7,7 @@ composed, before anything of it is made.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -61,6 +62,27 @@ def _children(node: Node) -> list[Node]:
     if isinstance(node, SequenceNode):
         return list(node.value)
     return [part for pair in node.value for part in pair] if isinstance(node, MappingNode) else []
+
+
+def line_of(content: bytes, place: Iterable[str | int]) -> int:
+    """Return the line that a value stands on, of a document that could be read; the first is 1.
+
+    ``place`` are the keys and numbers down to it; where there is no such key it is the line of what
+    would have it.
+    """
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Composer = _Composer
+    node: Node | None = yaml.compose(content.decode("utf-8"))
+    line = 0
+    for part in place:
+        if isinstance(node, MappingNode):
+            found = next((pair for pair in node.value if pair[0].value == str(part)), None)
+            if found is not None:
+                line, node = found[0].start_mark.line, found[1]
+        elif isinstance(node, SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line
+    return line + 1
 
 
 def load_yaml(

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
-from generator.documents import limits, load_yaml, read_bytes
+from generator.datafiles import place_of
+from generator.documents import limits, line_of, load_yaml, read_bytes
 from generator.errors import FeedstockError
 from generator.feedstock.declaration import Feedstock, IndexSource, SubdirName
 
 _ADAPTER = TypeAdapter(Feedstock)
+#: says where in the file a value stands
+_At = Callable[..., str]
 #: characters of a wrong value that a message shows
 _SHOWN = 80
-_NEXT = "mend feedstock.yaml; its schema is docs/feedstock.schema.json"
+_NEXT = "mend it; the schema that its first line names has every key, with what it means"
 
 
 def read_feedstock(path: Path) -> Feedstock:
@@ -57,9 +61,11 @@ def parse_feedstock(content: bytes, where: str) -> Feedstock:
         rows = error.errors(include_url=False)
         # of a list or the one word that may stand for it, the list is what was meant
         rows = [row for row in rows if row["type"] != "literal_error" or not _is_of(row, rows)]
-        found = "; ".join(_explain(row, raw) for row in rows)
+        found = "; ".join(
+            f"line {line_of(content, row['loc'])}: {_explain(row, raw)}" for row in rows
+        )
         raise FeedstockError(found, where=where, next_step=_NEXT) from error
-    _check_references(feedstock, where)
+    _check_references(feedstock, lambda *place: f"{where}, line {line_of(content, place)}")
     return feedstock
 
 
@@ -72,18 +78,12 @@ def schema_text() -> str:
 
 def _is_of(found: Any, rows: Any) -> bool:
     """Whether an error is about one of two forms of a value, and another one about the other."""
-    place = _place(found)
-    return any(row is not found and _place(row).startswith(place) for row in rows)
-
-
-def _place(found: Any) -> str:
-    """Return the keys down to a value, without pydantic's names for the forms it may have."""
-    parts = [str(part) for part in found["loc"] if "[" not in str(part) or part == "[key]"]
-    return ".".join(parts) or "the file"
+    place = place_of(found["loc"])
+    return any(row is not found and place_of(row["loc"]).startswith(place) for row in rows)
 
 
 def _explain(found: Any, raw: Any) -> str:
-    place = _place(found)
+    place = place_of(found["loc"])
     if found["type"] in {"unexpected_keyword_argument", "extra_forbidden"}:
         key = str(found["loc"][-1])
         near = difflib.get_close_matches(key, _siblings(found["loc"][:-1]), n=1, cutoff=0.5)
@@ -98,7 +98,12 @@ def _explain(found: Any, raw: Any) -> str:
         return f"{place}: a list is needed; write it like [{found['input']}]{given}"
     if found["type"] == "string_pattern_mismatch" and ".accelerators." in place:
         return f"{place}: write cpu, cuda, cuda* or one line of CUDA like cuda130{given}"
-    return f"{place}: {found['msg']}{given}"
+    return f"{place}: {_said(found['msg'])}{given}"
+
+
+def _said(message: str) -> str:
+    """Put pydantic's words as one would say them."""
+    return message.replace("Input should be", "it should be").replace("Field required", "needed")
 
 
 def _shown(value: Any) -> str:
@@ -120,41 +125,41 @@ def _siblings(location: tuple[Any, ...]) -> list[str]:
     return list(node.get("properties", {}))
 
 
-def _check_references(feedstock: Feedstock, path: str) -> None:
+def _check_references(feedstock: Feedstock, at: _At) -> None:
     for train, policy in feedstock.trains.items():
         for name in policy.indexes:
             if name not in feedstock.indexes:
                 raise FeedstockError(
                     f"trains.{train}.indexes names {name!r}, which indexes does not declare",
-                    where=path,
+                    where=at("trains", train, "indexes"),
                     next_step=f"declare it, or use one of: {', '.join(feedstock.indexes)}",
                 )
-    _check_labels(feedstock, path)
+    _check_labels(feedstock, at)
     for name, source in feedstock.indexes.items():
         if source.kind in {"simple", "pytorch", "devpi", "folder"} and not source.url:
             raise FeedstockError(
                 f"indexes.{name} is of kind {source.kind} and has no url",
-                where=path,
+                where=at("indexes", name),
                 next_step="give it a url",
             )
         if "*" in name or "*" in (source.url or ""):
-            _check_star(name, source, path)
+            _check_star(name, source, at("indexes", name))
         if source.kind == "pip" and source.url:
             raise FeedstockError(
                 f"indexes.{name} is of kind pip, which is what pip is configured to use, and has a "
                 "url",
-                where=path,
+                where=at("indexes", name),
                 next_step="make it kind simple, or leave the url out and set PIP_INDEX_URL",
             )
     if "torch" not in feedstock.packages:
         raise FeedstockError(
             "packages leaves torch out",
-            where=path,
+            where=at("packages"),
             next_step="torchvision and torchaudio need it: add torch",
         )
 
 
-def _check_labels(feedstock: Feedstock, path: str) -> None:
+def _check_labels(feedstock: Feedstock, at: _At) -> None:
     """Refuse that trains share a folder: a stable request must never meet a nightly."""
     taken: dict[str, str] = {}
     for train in feedstock.trains:
@@ -163,7 +168,7 @@ def _check_labels(feedstock: Feedstock, path: str) -> None:
             what = f"also that of {taken[label]}" if label in taken else "a subdir's name"
             raise FeedstockError(
                 f"trains.{train}.label is {label!r}, {what}",
-                where=path,
+                where=at("trains", train, "label"),
                 next_step="give every train a label of its own",
             )
         taken[label] = train

@@ -6,21 +6,22 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from generator.atomic import write_text
 from generator.building import BuildReport
 from generator.documents import limits, load_json, read_bytes
-from generator.errors import ArmtorchError, MalformedError, UnreachableError
+from generator.errors import ArmtorchError, MalformedError, SelectionError, UnreachableError
 from generator.matrix import METAPACKAGES, Selection, newest_lines, select, variants
 from generator.model import Lock, Variant
+from generator.naming.projects import python_builds
 from generator.stages.grounding import ground
 from generator.stages.packages import (
     BuildOptions,
     RunOptions,
     build_variants,
     labels,
-    refuse_no_channel,
     run_tests,
 )
 from generator.stages.project import Project, base_channels
@@ -48,6 +49,8 @@ class UpResult:
     base: tuple[str, ...]
     #: what upstream did not answer, survived with what the lock knew
     findings: tuple[ArmtorchError, ...]
+    #: whether a package was not installed, or its programs not run
+    untested: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +85,7 @@ def plan(
         ArmtorchError: any stage's error that leaves nothing to go on with.
 
     """
+    _refuse_unknown(project, wanted)
     project, findings = ground(project, wanted, torch, offline=offline, only=only)
     chosen = _choose(project, wanted, torch)
     return UpPlan(project=project, chosen=chosen, findings=findings)
@@ -94,10 +98,9 @@ def up(planned: UpPlan, *, build: BuildOptions, run: RunOptions) -> UpResult:
         ArmtorchError: any stage's error that leaves nothing to go on with.
 
     """
-    refuse_no_channel(run.base, build.channel)
     project, chosen = planned.project, planned.chosen
     report = build_variants(project, chosen, build)
-    tests, verified, unverified = _verify(project, chosen, report, run)
+    tests, verified, unverified, untested = _verify(project, chosen, report, run)
     subdir = next((each.subdir for each in chosen if each.subdir != "noarch"), "")
     return UpResult(
         chosen=chosen,
@@ -108,6 +111,7 @@ def up(planned: UpPlan, *, build: BuildOptions, run: RunOptions) -> UpResult:
         labels=labels(project.declared(), chosen),
         base=run.base or base_channels(project.declared(), subdir),
         findings=planned.findings,
+        untested=untested,
     )
 
 
@@ -127,6 +131,32 @@ def _not_looked_at(lock: Lock, chosen: Iterable[Variant]) -> Iterator[str]:
             )
 
 
+def _refuse_unknown(project: Project, wanted: Selection) -> None:
+    """Raise SelectionError for a subdir or a Python that no index need be asked about."""
+    feedstock = project.declared()
+    declared = {
+        *map(str, feedstock.subdirs),
+        *(s for each in feedstock.lines for s in each.subdirs),
+    }
+    for option, asked, known in (
+        ("--subdir", wanted.subdirs, sorted(declared)),
+        (
+            "--python",
+            [str(each).rstrip("t") for each in wanted.pythons],
+            [*map(str, python_builds())],
+        ),
+    ):
+        for one in asked:
+            if one not in known:
+                near = get_close_matches(one, known, n=1, cutoff=0.5)
+                hint = f"perhaps you meant {near[0]}; " if near else ""
+                raise SelectionError(
+                    f"{one} is none that is known; there are {', '.join(known)}",
+                    where=option,
+                    next_step=f"{hint}another one is a row of feedstock.yaml, or of data/",
+                )
+
+
 def _choose(project: Project, wanted: Selection, torch: str | None) -> tuple[Variant, ...]:
     lock = project.known()
     lines = newest_lines(lock.cells, wanted, torch=torch)
@@ -143,7 +173,7 @@ def _choose(project: Project, wanted: Selection, torch: str | None) -> tuple[Var
 
 def _verify(
     project: Project, chosen: Iterable[Variant], report: BuildReport, run: RunOptions
-) -> tuple[tuple[PackageReport, ...], tuple[str, ...], tuple[str, ...]]:
+) -> tuple[tuple[PackageReport, ...], tuple[str, ...], tuple[str, ...], bool]:
     """Test what is new or was never tested, and say what was proven and what was not."""
     done = [row for row in report.rows if row.status != "failed"]
     built = [row for row in done if row.status == "built"]
@@ -185,7 +215,8 @@ def _verify(
         tested.how for tested in tests for step in tested.steps if step.outcome == "not run"
     )
     unverified += [f"{number} test programs {how}" for how, number in not_run.items()]
-    return tests, tuple(verified), tuple(unverified)
+    untested = len(tests) < len(todo) or not all(_all_passed(each) for each in tests)
+    return tests, tuple(verified), tuple(unverified), untested
 
 
 def _proven(tests: tuple[PackageReport, ...], *, done_count: int, fresh: int) -> list[str]:

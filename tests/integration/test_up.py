@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from tests.command_line import armtorch
 from tests.integration.index_worlds import World, trio, world
 from tests.integration.test_recipe_builds import Built
 from tests.integration.updating import Heard
+from tests.own_feedstock import DECLARED
 from tests.replayed_actions import git
 
 pytestmark = pytest.mark.integration
@@ -183,19 +185,33 @@ def test_a_minor_is_the_newest_release_of_it(clone: Clone) -> None:
     assert {v.version for v in newest if v.package == "pytorch"} == {"2.10.1"}
 
 
-def test_a_folder_that_is_no_channel_is_refused_before_anything_is_fetched(
-    clone: Clone, tmp_path: Path
+@pytest.mark.parametrize("base", ["{folder}/nothing", "file://{folder}"])
+def test_a_folder_that_is_no_channel_is_refused_before_any_network(
+    base: str, tmp_path: Path
 ) -> None:
-    channel = LocalChannel(clone.upstream.folder / "channel")
-    for base in (str(tmp_path / "nothing"), tmp_path.as_uri()):
-        run = RunOptions(channel=channel, base=(base,), must_run=False)
-        with pytest.raises(SelectionError, match="no channel"):
-            up(
-                plan(clone.project, LINUX),
-                build=BuildOptions(channel=channel, jobs=1),
-                run=run,
-            )
-    assert not clone.built()
+    (tmp_path / "feedstock.yaml").write_bytes(DECLARED.read_bytes())
+    away = {**os.environ, "PIP_INDEX_URL": "http://127.0.0.1:9/"}
+    done = armtorch("up", "--base", base.format(folder=tmp_path), cwd=tmp_path, env=away)
+    assert done.returncode == SelectionError.exit_code, done.stderr
+    assert "it is no channel" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--subdir", "linux-arm64"), "perhaps you meant linux-a"),
+        (("--python", "3.2"), "there are 3.8, "),
+        (("--accelerator", "rocm"), "write cpu, cuda"),
+    ],
+)
+def test_what_there_cannot_be_is_refused_before_any_network(
+    words: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "feedstock.yaml").write_bytes(DECLARED.read_bytes())
+    away = {**os.environ, "PIP_INDEX_URL": "http://127.0.0.1:9/"}
+    done = armtorch("up", *words, cwd=tmp_path, env=away)
+    assert done.returncode == SelectionError.exit_code, done.stderr
+    assert said in done.stderr
 
 
 def test_what_would_be_built_is_listed_and_nothing_is_fetched(clone: Clone) -> None:

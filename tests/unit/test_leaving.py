@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -58,3 +60,34 @@ def test_nobody_takes_the_output():
 )
 def test_passwords_and_tokens_are_hidden(text, shown):
     assert masked(text) == shown
+
+
+def test_ctrl_c_says_one_line_at_any_moment():
+    """Also while the commands are still being loaded."""
+    for pause in (0.3, 0.6, 1.2):
+        child = subprocess.Popen(
+            [sys.executable, "-c", WAITING],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert child.stdout is not None
+        assert child.stdout.readline() == "begun\n"
+        time.sleep(pause)
+        child.send_signal(signal.SIGINT)
+        _, said = child.communicate(timeout=300)
+        # click ends the line that has the terminal's ^C
+        assert (child.returncode, said.strip().count("\n")) == (130, 0), said
+        assert said.strip().startswith("error: stopped")
+
+
+#: `armtorch matrix` on a declaration that never ends
+WAITING = """
+import os, sys, tempfile
+from generator.__main__ import main
+pipe = os.path.join(tempfile.mkdtemp(), "feedstock.yaml")
+os.mkfifo(pipe)
+sys.argv = ["armtorch", "--feedstock", pipe, "matrix"]
+print("begun", flush=True)
+main()
+"""
