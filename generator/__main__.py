@@ -14,9 +14,8 @@ from typing import NoReturn
 import click
 
 from generator.errors import ArmtorchError, StorageError
+from generator.interrupts import INTERRUPTED, STOPPED, ending_at_once
 from generator.printing import write, write_error
-
-INTERRUPTED = 130
 
 
 def main() -> NoReturn:
@@ -41,11 +40,12 @@ def _run() -> int:
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)
     try:
-        from generator.commands import cli  # noqa: PLC0415 - Ctrl-C may come while it is loaded
+        with ending_at_once():
+            from generator.commands import cli  # noqa: PLC0415 - Ctrl-C may come while it is loaded
 
         return cli.main(standalone_mode=False) or 0
     except (click.exceptions.Abort, KeyboardInterrupt):
-        return _fail("stopped; run the same command again to go on", INTERRUPTED)
+        return _fail(STOPPED, INTERRUPTED)
     except click.ClickException as error:
         said = io.StringIO()
         error.show(said)

@@ -10,6 +10,7 @@ import click
 
 from generator.console import narrator
 from generator.datafiles import lay_over
+from generator.interrupts import ending_at_once
 from generator.stages.project import Project
 
 #: subcommands in the order people meet them; each is loaded when it is asked for
@@ -48,9 +49,9 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in _COMMANDS:
             return None
-        command = importlib.import_module(
-            f"generator.commands.{cmd_name.replace('-', '_')}"
-        ).command
+        with ending_at_once():
+            module = importlib.import_module(f"generator.commands.{cmd_name.replace('-', '_')}")
+        command = module.command
         assert isinstance(command, click.Command)  # noqa: S101 - narrows the type
         return command
 
