@@ -14,7 +14,7 @@ from generator.inspecting import AcceptedFinding
 from generator.printing import write, write_json
 from generator.stages.binaries import lint_binaries, unmatched_policy
 from generator.stages.exports import compare_exports
-from generator.stages.mapping import MapCheck, check_map, locked_sources, named_source
+from generator.stages.mapping import Lacking, MapCheck, check_map, locked_sources, named_source
 from generator.stages.packages import built_packages
 from generator.stages.project import Project
 
@@ -56,7 +56,7 @@ def check(project: Project, wheels: tuple[Path, ...], channel: Path | None, as_j
     """
     lock = project.locked()
     sources = tuple(named_source(path) for path in wheels)
-    absent: tuple[str, ...] = ()
+    absent: tuple[Lacking, ...] = ()
     if not wheels:
         sources, absent = locked_sources(project.known(), project.wheelhouse)
     found = check_map(

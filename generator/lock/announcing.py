@@ -75,8 +75,7 @@ class Announcement:
     def _news(self) -> str:
         new: dict[str, list[str]] = {}
         for row in self.diff.rows:
-            version = _new_torch(row)
-            if version:
+            if version := row.torch:
                 # whl/test has the final version in the names of all candidates of it
                 version = f"{version} {self.candidates.get(row.cell, '')}".rstrip()
                 new.setdefault(version, []).append(row.cell.partition("/")[2])
@@ -157,14 +156,6 @@ def announce(
 def _supersedes(now: Cell, was: Cell) -> bool:
     same = (now.train, now.subdir, now.accelerator) == (was.train, was.subdir, was.accelerator)
     return same and Version(now.torch) > Version(was.torch)
-
-
-def _new_torch(row: DiffRow) -> str:
-    if row.kind == "cell added":
-        return row.subject.partition("torch ")[2].partition(",")[0]
-    if row.kind == "candidate changed":
-        return row.subject.removeprefix("torch ")
-    return row.after if row.kind == "version changed" and row.subject == "torch" else ""
 
 
 def _table(rows: Iterable[DiffRow]) -> str:

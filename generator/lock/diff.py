@@ -41,6 +41,8 @@ class DiffRow:
     subject: str
     before: str = ""
     after: str = ""
+    #: the torch that is new here, "" where none is
+    torch: str = ""
     #: a released file that changed its bytes: never right on stable
     tampering: bool = False
 
@@ -94,6 +96,7 @@ def diff_locks(old: Lock, new: Lock) -> LockDiff:
                     cell=name,
                     subject=_trio(now),
                     after=_size(now),
+                    torch=now.torch,
                 )
             )
             rows += _absences(name, (), now.absent)
@@ -129,6 +132,7 @@ def _cells(
                 subject=project,
                 before=versions[0] or "none",
                 after=versions[1] or "none",
+                torch=versions[1] if project == "torch" else "",
             )
     if was.torch == now.torch and was.candidate != now.candidate:
         yield DiffRow(
@@ -137,6 +141,7 @@ def _cells(
             subject=f"torch {now.torch}",
             before=str(was.candidate or "none"),
             after=str(now.candidate or "none"),
+            torch=now.torch,
         )
     yield from _wheels(was, now)
     for project in now.versions:

@@ -74,16 +74,27 @@ class MapCheck:
     inferred: tuple[MapRow, ...]
 
 
-def locked_sources(lock: Lock, wheelhouse: Path) -> tuple[tuple[Source, ...], tuple[str, ...]]:
+@dataclass(frozen=True)
+class Lacking:
+    """A release of a cell of which no wheel is there."""
+
+    release: str
+    cell: str
+
+    def __str__(self) -> str:
+        return f"{self.release} ({self.cell})"
+
+
+def locked_sources(lock: Lock, wheelhouse: Path) -> tuple[tuple[Source, ...], tuple[Lacking, ...]]:
     """Pick one wheel in the wheelhouse per release, subdir and accelerator of the lock.
 
     Returns:
-        the wheels, and ``<release> (<cell>)`` for those that none is there of. One Python's wheel
-        is enough: the others have the same libraries, or ``update`` had refused to share them.
+        the wheels, and the releases that none is there of. One Python's wheel is enough: the
+        others have the same libraries, or ``update`` had refused to share them.
 
     """
     found: dict[str, Source] = {}
-    absent: list[str] = []
+    absent: list[Lacking] = []
     for cell in lock.cells:
         for project in cell.trio:
             release = f"{project} {cell.trio[project]}"
@@ -94,7 +105,7 @@ def locked_sources(lock: Lock, wheelhouse: Path) -> tuple[tuple[Source, ...], tu
             )
             path = next(there, None)
             if path is None:
-                absent.append(f"{release} ({cell.name})")
+                absent.append(Lacking(release, cell.name))
                 continue
             found[path.name] = Source(
                 path=path, release=release, version=cell.trio[project], subdir=cell.subdir
@@ -135,7 +146,7 @@ def check_map(
     sources: Iterable[Source],
     *,
     lock: Lock,
-    not_looked_at: tuple[str, ...],
+    not_looked_at: tuple[Lacking, ...],
     whole: bool,
     narrator: Narrator,
 ) -> MapCheck:
@@ -144,7 +155,7 @@ def check_map(
     Args:
         sources: the wheels.
         lock: its lists of library names stand for wheels that are not there.
-        not_looked_at: releases without a wheel, ``torch 2.15.0 (2.15/osx-arm64/cpu)``.
+        not_looked_at: releases without a wheel.
         whole: the wheels are all that the lock has, so that rows may be said to match nothing.
         narrator: told of each wheel.
 
@@ -159,7 +170,7 @@ def check_map(
         with narrator.task(f"reading {source.path.name}"):
             gathered.take(source)
         names.append(source.path.name)
-    missing = {text.partition(" (")[2].removesuffix(")") for text in not_looked_at}
+    missing = {each.cell for each in not_looked_at}
     for cell in lock.cells:
         if cell.name in missing:
             gathered.take_names(cell)
@@ -167,7 +178,7 @@ def check_map(
     complete = gathered.subdirs - partly if whole else set()
     return MapCheck(
         looked_at=tuple(names),
-        not_looked_at=not_looked_at,
+        not_looked_at=tuple(map(str, not_looked_at)),
         unknown=tuple(gathered.unknown()),
         unused=tuple(gathered.unused(complete)),
         inferred=tuple(gathered.inferred()),
