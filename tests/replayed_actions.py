@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,6 +32,8 @@ class Actions:
     """GitHub's storage of a repository."""
 
     folder: Path
+    #: opens or refreshes the pull request of a head with a text, and returns its number
+    propose: Callable[[str, str], int]
     #: names of files that an attestation was made for
     signed: set[str] = field(default_factory=set)
     #: artifacts of this run; no two may have one name
@@ -52,7 +54,8 @@ class Actions:
                     own = clone / given["path"]
                     into = own if given.get("merge-multiple") else own / artifact.name
                     shutil.copytree(artifact, into, dirs_exist_ok=True)
-        elif name == "actions/cache/restore":
+        elif name in {"actions/cache/restore", "actions/cache"}:
+            # the latter's end, which saves, is passed over: it is for the home folder of a runner
             return {"cache-hit": str(self._restore(given, clone)).lower()}
         elif name == "actions/cache/save":
             self._save(given, clone)
@@ -81,9 +84,10 @@ class Actions:
         exact = self.caches.get(given["key"])
         prefixes = given.get("restore-keys", "").split()
         close = [path for key, path in self.caches.items() if key.startswith(tuple(prefixes))]
+        folder = clone / given["path"].split()[0]
         for path in (exact, *sorted(close, key=lambda each: -each.stat().st_mtime))[:1]:
             if path is not None:
-                shutil.copytree(path, clone / given["path"], dirs_exist_ok=True)
+                shutil.copytree(path, folder, dirs_exist_ok=True)
         return exact is not None
 
     def _save(self, given: Mapping[str, str], clone: Path) -> None:
@@ -99,7 +103,8 @@ class Actions:
         body = (clone.with_suffix(".temp") / "pull-request.md").read_text()
         (self.folder / "pull-request.md").write_text(body)
         head = git(clone, "rev-parse", "HEAD")
-        return {"pull-request-head-sha": head, "pull-request-number": "7"}
+        number = self.propose(head, body)
+        return {"pull-request-head-sha": head, "pull-request-number": str(number)}
 
 
 def _braces(pattern: str) -> list[str]:

@@ -12,18 +12,17 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from ruamel.yaml import YAML
 
 from generator.feedstock import read_feedstock
 from generator.rendering import workflow_files
 from tests.replayed_actions import Actions, git
+from tests.replayed_hub import Hub
 
 ROOT = Path(__file__).parents[1]
 _EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")
@@ -40,46 +39,6 @@ class Done:
     said: str
 
 
-class Merger(ThreadingHTTPServer):
-    """The one call of GitHub's API that update.yml makes; it moves main of a bare repository."""
-
-    daemon_threads = True
-
-    def __init__(self, origin: Path) -> None:
-        super().__init__(("127.0.0.1", 0), _Merge)
-        self.origin = origin
-        self.asked: list[str] = []
-        self._thread = threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.shutdown()
-        self._thread.join()
-        self.server_close()
-
-
-class _Merge(BaseHTTPRequestHandler):
-    server: Merger
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Say nothing."""
-
-    def do_PUT(self) -> None:
-        self.server.asked.append(self.path)
-        wanted = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["sha"]
-        head = git(self.server.origin, "rev-parse", "armtorch-release")
-        if wanted == head:
-            git(self.server.origin, "update-ref", "refs/heads/main", head)
-        body = json.dumps({"sha": head, "message": "Head branch was modified"}).encode()
-        self.send_response(200 if wanted == head else 409)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-
 @dataclass
 class Replay:
     """A repository, and a folder as the channel it publishes to."""
@@ -92,7 +51,8 @@ class Replay:
 
     def __post_init__(self) -> None:
         """Keep what jobs hand on in the same folder."""
-        self.actions = Actions(self.folder)
+        self.hub = Hub(self.origin)
+        self.actions = Actions(self.folder, self.hub.propose)
 
     @property
     def origin(self) -> Path:
@@ -162,17 +122,26 @@ class Replay:
             "inputs.cells": "",
             "github.server_url": "https://github.com",
             "github.repository": "me/armtorch",
+            "github.event_name": "schedule",
+            "github.token": "token",
+            "github.run_id": "1",
             **context,
         }
         values = {key.replace("__", "."): value for key, value in values.items()}
-        steps = self.workflow(workflow)["jobs"][name]["steps"]
+        job = self.workflow(workflow)["jobs"][name]
+        steps, self.hub.permissions = job["steps"], job["permissions"]
+        with self.hub.served() as url:
+            self.environment["GITHUB_API_URL"] = url
+            return self._steps(steps, clone, values)
+
+    def _steps(self, steps: list[Any], clone: Path, values: Mapping[str, str]) -> Done:
         git(self.folder, "clone", "-q", str(self.origin), str(clone))
         ref = _filled(steps[0]["with"].get("ref", ""), values, {})
         git(clone, "checkout", "-q", ref or "main")
         outputs: dict[str, dict[str, str]] = {}
         said = ""
         for step in steps:
-            if not _wanted(str(step.get("if", "")), clone, outputs):
+            if not _wanted(str(step.get("if", "")), clone, values, outputs):
                 continue
             found: dict[str, str] = {}
             if "uses" in step:
@@ -216,6 +185,8 @@ class Replay:
         environment = {
             **self.environment,
             **own,
+            "CI": "true",
+            "GITHUB_ACTIONS": "true",
             "GITHUB_OUTPUT": str(output),
             "GITHUB_STEP_SUMMARY": str(summary),
             "RUNNER_TEMP": str(temporary),
@@ -278,31 +249,28 @@ class Replay:
     def update(self) -> dict[str, Done]:
         """Do the jobs of update.yml in their order, as far as their conditions let them."""
         self.start_run()
-        done = {"release": self.job("update", "release")}
-        if not done["release"].ok:
+        done = {"look": self.job("update", "look")}
+        if not done["look"].ok or done["look"].outputs["look"]["changed"] != "true":
             return done
-        said = done["release"].outputs["release"]
-        if said["changed"] != "true":
+        done["release"] = self.job("update", "release")
+        if not done["release"].ok or done["release"].outputs["release"]["changed"] != "true":
             return done
-        request = done["release"].outputs["request"]
+        said, request = (done["release"].outputs[step] for step in ("release", "request"))
         commit = request["pull-request-head-sha"]
         tried = self.called(ref=commit, sample=True)
         done |= {f"try {name}": each for name, each in tried.items()}
-        done["hold"] = self.job("update", "hold", **{"needs.release.outputs.commit": commit})
+        needs = {"needs.release.outputs.commit": commit, "needs.release.outputs.made": said["made"]}
+        done["hold"] = self.job("update", "hold", **needs)
         if not done["hold"].ok or said["attention"] != "false":
             return done
         held = done["hold"].outputs
         if held["hold"]["changed"] != "true":
             return done
-        commit = held.get("request", {}).get("pull-request-head-sha", commit)
-        outputs = {
-            "needs.release.outputs.number": request["pull-request-number"],
-            "needs.hold.outputs.commit || needs.release.outputs.commit": commit,
-            "github.token": "token",
-        }
-        with Merger(self.origin) as server:
-            self.environment["GITHUB_API_URL"] = f"http://127.0.0.1:{server.server_address[1]}"
-            done["merge"] = self.job("update", "merge", **outputs)
+        needs["needs.hold.outputs.commit"] = held.get("request", {}).get(
+            "pull-request-head-sha", ""
+        )
+        needs["needs.release.outputs.number"] = request["pull-request-number"]
+        done["merge"] = self.job("update", "merge", **needs)
         if done["merge"].ok:
             merged = done["merge"].outputs["merge"]["commit"]
             done |= self.called(ref=merged)
@@ -333,30 +301,52 @@ def _declare(folder: Path, feedstock: str) -> None:
 
 
 def _filled(text: str, values: Mapping[str, str], outputs: Mapping[str, Mapping[str, str]]) -> str:
-    def value(match: re.Match[str]) -> str:
-        name = match[1]
-        if name.startswith("secrets."):
-            return ""
-        if name.startswith("steps."):
-            _, step, _, key = name.split(".")
-            return outputs[step][key]
-        if name == "runner.temp":
-            return ""
-        return values[name] if not name.startswith("github.run_id") else "1"
-
-    return _EXPRESSION.sub(value, text)
+    return _EXPRESSION.sub(lambda match: _value(match[1], values, outputs), text)
 
 
-def _wanted(condition: str, clone: Path, outputs: Mapping[str, Mapping[str, str]]) -> bool:
-    if not condition:
-        return True
+def _value(text: str, values: Mapping[str, str], outputs: Mapping[str, Mapping[str, str]]) -> str:
+    """Evaluate an expression, as far as the workflows use them."""
+    if text in values:
+        return values[text]
+    if "||" in text:
+        parts = (_value(part.strip(), values, outputs) for part in text.split("||"))
+        return next(filter(None, parts), "")
+    if " == " in text:
+        left, right = (_value(part.strip(), values, outputs) for part in text.split(" == "))
+        return str(left == right).lower()
+    if text.startswith("'"):
+        return text[1:-1]
+    if text.startswith("steps."):
+        _, step, _, key = text.split(".")
+        return outputs.get(step, {}).get(key, "")
+    # the runner's folder is in the environment; what nobody has set is empty
+    assert text.startswith(("secrets.", "vars.", "env.", "hashFiles(", "runner.temp")), text
+    return ""
+
+
+def _wanted(
+    condition: str,
+    clone: Path,
+    values: Mapping[str, str],
+    outputs: Mapping[str, Mapping[str, str]],
+) -> bool:
+    parts = condition.removeprefix("${{").removesuffix("}}").split("&&")
+    return all(_holds(part.strip(), clone, values, outputs) for part in parts if condition)
+
+
+def _holds(
+    condition: str,
+    clone: Path,
+    values: Mapping[str, str],
+    outputs: Mapping[str, Mapping[str, str]],
+) -> bool:
     if "failure()" in condition:
         return False
-    if match := re.search(r"hashFiles\('(.*?)'\) != ''", condition):
+    if match := re.fullmatch(r"hashFiles\('(.*?)'\) != ''", condition):
         return any(clone.glob(match[1]))
-    match = re.search(r"steps\.(\w+)\.outputs\.([\w-]+) (==|!=) '(\w+)'", condition)
+    match = re.fullmatch(r"([\w.-]+) (==|!=) '(\w*)'", condition)
     assert match is not None, condition
-    return (outputs[match[1]].get(match[2], "") == match[4]) == (match[3] == "==")
+    return (_value(match[1], values, outputs) == match[3]) == (match[2] == "==")
 
 
 def _outputs(text: str) -> dict[str, str]:

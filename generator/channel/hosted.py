@@ -40,7 +40,8 @@ from generator.transport import open_session, read_body, typed, unanswered
 
 #: seconds in which a host's own index has to know what was uploaded
 _INDEXED_WITHIN: Final = 30.0
-_CONFLICT = re.compile(r"already exists|conflict|\b409\b", re.IGNORECASE)
+#: rattler says "conflict" of 422, too, which is a file that the host does not take
+_CONFLICT = re.compile(r"already exists|\b409\b", re.IGNORECASE)
 #: rattler's words where it cannot attest for want of an identity, and where sigstore failed
 _UNTRUSTED = re.compile(r"trusted publishing is not configured|detect OIDC identity")
 _UNSIGNED = re.compile(r"failed to generate attestation", re.IGNORECASE)

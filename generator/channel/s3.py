@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
+import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -42,6 +43,8 @@ _PART: Final = 10 << 20
 _PARTS_AT_ONCE: Final = 4
 #: the metadata that rattler's own uploader gives every package
 _SHA256: Final = "package-sha256"
+#: a file by which a store shows that it holds conditions
+_PROBE: Final = ".armtorch-probe"
 #: how often another publisher may be faster before it is called an error
 _TRIES: Final = 20
 
@@ -78,7 +81,8 @@ def s3_access(bucket: str, environment: Mapping[str, str]) -> S3Access:
         )
     region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "us-east-1"
     endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
-    style = environment.get("ARMTORCH_S3_ADDRESSING", "path" if endpoint else "virtual-host")
+    usual = "path" if endpoint else "virtual-host"
+    style = environment.get("ARMTORCH_S3_ADDRESSING") or usual
     return S3Access(
         endpoint=endpoint or f"https://s3.{region}.amazonaws.com",
         region=region,
@@ -115,6 +119,7 @@ class S3Store:
     def __init__(self, bucket: str, prefix: str, access: S3Access) -> None:
         self._url = f"s3://{bucket}/{prefix}".rstrip("/")
         self._access = access
+        self._probed, self._probing = False, threading.Lock()
         waits = limits().wait
         settings = {
             "bucket": bucket,
@@ -201,8 +206,41 @@ class S3Store:
             with io.BufferedReader(raw, _PART) as file:
                 yield file
 
+    def _probe(self) -> None:
+        """Refuse a store that does not hold conditions, before the first write of a run.
+
+        Some that speak S3's API ignore the headers, and of two publishers one would lose its
+        records without a word. The file stays, so that the next run needs no right to delete.
+
+        Raises:
+            RefusedError: the store took a write whose condition was not so.
+
+        """
+        with self._probing, self._explained(_PROBE):
+            if self._probed:
+                return
+            header = "If-None-Match"
+            try:
+                for _ in range(2):  # where it is there already, the first write is refused
+                    self._operator.write(_PROBE, b"", if_not_exists=True)
+            except (exceptions.ConditionNotMatch, exceptions.Conflict):
+                header = "If-Match"
+                try:
+                    self._operator.write(_PROBE, b"", if_match=f'"{"0" * 32}"')
+                except (exceptions.ConditionNotMatch, exceptions.Conflict):
+                    self._probed = True
+                    return
+        raise RefusedError(
+            f"it takes conditional writes and does not hold their condition ({header}): of two "
+            "publishers one would lose its records",
+            where=self._url,
+            next_step="publish to a store that has conditional writes, as AWS, R2 and MinIO have; "
+            "or to a folder, and copy that",
+        )
+
     def change(self, path: str, edit: Edit) -> None:
         """Let ``edit`` change a file by a conditional write; read again where that fails."""
+        self._probe()
         for _ in range(_TRIES):
             with self._explained(path):
                 try:
@@ -232,6 +270,7 @@ class S3Store:
     def put(self, package: Outgoing, *, replace: bool, advance: Callable[[int], None]) -> None:
         """Upload a package in parts; the name is taken only when all of them are there."""
         package.verify()
+        self._probe()
         with self._explained(package.key):
             try:
                 self._send(package, replace=replace, advance=advance)

@@ -9,18 +9,25 @@ from pathlib import Path
 import click
 
 from generator import atomic
-from generator.commands.options import VirtualPackage, job_options, json_option
+from generator.commands import ci_hub
+from generator.commands.options import (
+    VirtualPackage,
+    job_options,
+    json_option,
+    output_option,
+    summary_option,
+)
 from generator.naming import sonames
 from generator.printing import write, write_json
-from generator.provider.github import API, GitHub, write_outputs, write_summary
+from generator.provider.github import write_outputs, write_summary
 from generator.stages import ci
 from generator.stages.base_exports import base_exports
+from generator.stages.ci_cost import monthly_cost
 from generator.stages.holding import keep_good
 from generator.stages.project import Project
+from generator.stages.tried import marked
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
-_OUTPUT = click.option("--output", type=_FILE, help="Append outputs here: GITHUB_OUTPUT.")
-_SUMMARY = click.option("--summary", type=_FILE, help="Append Markdown: GITHUB_STEP_SUMMARY.")
 _TRAIN = click.option("--train", default="", help="Only this train; empty for all.")
 _CELLS = click.option(
     "--cells",
@@ -60,8 +67,9 @@ def command() -> None:
     metavar="NAME=VERSION",
     help="For --against-base: a virtual package instead of a common machine's.",
 )
-@_OUTPUT
-@_SUMMARY
+@click.option("--cost", is_flag=True, help="Say instead what a month takes of GitHub.")
+@output_option
+@summary_option
 @json_option
 @click.pass_obj
 def plan(
@@ -72,6 +80,7 @@ def plan(
     sample: bool,
     solved: bool,
     virtual_packages: tuple[str, ...],
+    cost: bool,
     output: Path | None,
     summary: Path | None,
     as_json: bool,
@@ -85,7 +94,15 @@ def plan(
     Examples:
       armtorch ci plan
       armtorch ci plan --train nightly --json
+      armtorch ci plan --cost
     """
+    if cost:
+        month = monthly_cost(project)
+        if as_json:
+            write_json({**asdict(month), "minutes": month.minutes, "billed": month.billed})
+        else:
+            write(month.markdown())
+        return
     machine = virtual_packages if solved else None
     made = ci.plan(project, train=train, cells=cells.split(), sample=sample, machine=machine)
     rounds = {
@@ -121,7 +138,7 @@ def plan(
 @_TRAIN
 @_CELLS
 @job_options
-@_SUMMARY
+@summary_option
 @json_option
 @click.pass_obj
 def join(
@@ -174,8 +191,9 @@ def join(
     "--before", default="HEAD^", show_default=True, help="The git revision before the release."
 )
 @click.option("--text", type=_FILE, help="Write the pull request's text here.")
-@_OUTPUT
-@_SUMMARY
+@click.option("--made", default="", metavar="DIGEST", help="What `ci look` said it is made of.")
+@output_option
+@summary_option
 @json_option
 @click.pass_obj
 def hold(
@@ -185,6 +203,7 @@ def hold(
     verdicts: Path,
     before: str,
     text: Path | None,
+    made: str,
     output: Path | None,
     summary: Path | None,
     as_json: bool,
@@ -198,7 +217,7 @@ def hold(
     found = keep_good(project, channel, verdicts, before=before)
     said = found.announcement
     if text is not None:
-        atomic.write_text(text, said.markdown())
+        atomic.write_text(text, marked(said.markdown(), made))
     if output is not None:
         write_outputs(
             output,
@@ -206,6 +225,7 @@ def hold(
                 "held": str(bool(found.failed)).lower(),
                 "changed": str(found.changed).lower(),
                 "title": said.title,
+                "outcome": found.outcome,
             },
         )
     lines = "\n".join(f"- {cell}" for cell in found.failed)
@@ -220,8 +240,8 @@ def hold(
 @command.command("missing")
 @click.option("--to", required=True, metavar="DEST", help="As armtorch publish takes it.")
 @_AGAINST_BASE
-@_OUTPUT
-@_SUMMARY
+@output_option
+@summary_option
 @json_option
 @click.pass_obj
 def missing(
@@ -249,39 +269,6 @@ def missing(
         write_json({"cells": found.cells, "blocked": found.blocked})
     else:
         write(found.markdown())
-
-
-@command.command("merge")
-@click.option("--repository", required=True, metavar="OWNER/NAME", help="GitHub's name of it.")
-@click.option("--number", required=True, type=click.IntRange(1), help="The pull request.")
-@click.option("--commit", required=True, help="Its head, as it was built and tested.")
-@click.option("--api", envvar="GITHUB_API_URL", default=API, show_default=True, help="Its API.")
-@click.option("--token", envvar="GITHUB_TOKEN", default="", help="[env: GITHUB_TOKEN]")
-@_OUTPUT
-@json_option
-def merge(
-    *,
-    repository: str,
-    number: int,
-    commit: str,
-    api: str,
-    token: str,
-    output: Path | None,
-    as_json: bool,
-) -> None:
-    """Merge the pull request of a release, if it still is what was tested.
-
-    \b
-    Examples:
-      armtorch ci merge --repository me/armtorch --number 7 --commit "$COMMIT"
-    """
-    merged = GitHub(url=api, token=token).merge(repository, number, commit)
-    if output is not None:
-        write_outputs(output, {"commit": merged})
-    if as_json:
-        write_json({"commit": merged})
-    else:
-        write(merged)
 
 
 @command.command("exports")
@@ -323,3 +310,7 @@ def exports(
         found.check()
     elif not lacking:
         project.narrator.warn(f"{library} could be the base channel's: nothing is lacking any more")
+
+
+for _each in ci_hub.COMMANDS:
+    command.add_command(_each)

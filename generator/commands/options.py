@@ -14,6 +14,7 @@ from generator.errors import SelectionError
 from generator.explaining import ALIAS, TIMEOUT
 from generator.matrix import Selection, select, variants
 from generator.model import Accelerator, PythonBuild, Variant
+from generator.provider.github import API, GitHub
 from generator.stages.ci import job_variants
 from generator.stages.desk import Reach
 from generator.stages.project import Project
@@ -21,6 +22,9 @@ from generator.stages.provenance import DECLARED
 
 _VIRTUAL: Final = re.compile(r"__[a-z][a-z0-9_]*=\S*")
 _F = TypeVar("_F", bound=Callable[..., Any])
+_FILE = click.Path(path_type=Path, dir_okay=False)
+output_option = click.option("--output", type=_FILE, help="Append outputs here: GITHUB_OUTPUT.")
+summary_option = click.option("--summary", type=_FILE, help="Append Markdown: GITHUB_STEP_SUMMARY.")
 
 
 class ManyValues(click.ParamType[tuple[Any, ...]]):
@@ -112,6 +116,19 @@ def provenance_option(text: str) -> Callable[[_F], _F]:
         metavar="[URL]",
         help=f"{text} Without URL: feedstock.yaml's `repository`, and nothing where it has none.",
     )
+
+
+def github_options(command: _F) -> _F:
+    """Add GitHub's API, as ``hub``, and the name of a repository there."""
+
+    @click.option("--repository", required=True, metavar="OWNER/NAME", help="GitHub's name of it.")
+    @click.option("--api", envvar="GITHUB_API_URL", default=API, show_default=True, help="Its API.")
+    @click.option("--token", envvar="GITHUB_TOKEN", default="", help="[env: GITHUB_TOKEN]")
+    @functools.wraps(command)
+    def wrapped(*arguments: Any, api: str, token: str, **options: Any) -> Any:
+        return command(*arguments, hub=GitHub(url=api, token=token), **options)
+
+    return cast("_F", wrapped)
 
 
 def job_options(command: _F) -> _F:

@@ -8,13 +8,14 @@ from pathlib import Path
 import click
 
 from generator import atomic
-from generator.commands.options import json_option, strict_option
+from generator.commands.options import json_option, output_option, strict_option, summary_option
 from generator.commands.tables import held_as_json, show_held
 from generator.errors import HeldError
 from generator.printing import write, write_json
 from generator.provider.github import write_outputs, write_summary
 from generator.stages.project import Project
 from generator.stages.releasing import Release, release
+from generator.stages.tried import made_of, marked
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -22,8 +23,8 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.command("release")
 @click.option("--dry-run", is_flag=True, help="Print the text and write nothing.")
 @click.option("--text", type=_FILE, help="Write the pull request's text here.")
-@click.option("--output", type=_FILE, help="Append outputs here: GITHUB_OUTPUT.")
-@click.option("--summary", type=_FILE, help="Append the text here: GITHUB_STEP_SUMMARY.")
+@output_option
+@summary_option
 @strict_option
 @json_option
 @click.pass_obj
@@ -53,7 +54,7 @@ def command(
     found = release(project, dry_run=dry_run)
     said = found.announcement
     if text is not None:
-        atomic.write_text(text, said.markdown())
+        atomic.write_text(text, marked(said.markdown(), made_of(found.lock)))
     if summary is not None:
         write_summary(summary, said.markdown() if said.changed else "Nothing is new.")
     if output is not None:
@@ -63,6 +64,7 @@ def command(
                 "changed": str(said.changed and not dry_run).lower(),
                 "attention": str(bool(said.attention)).lower(),
                 "title": said.title,
+                "made": made_of(found.lock),
             },
         )
     if as_json:

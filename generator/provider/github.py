@@ -1,16 +1,17 @@
-"""What armtorch says to GitHub: a workflow's outputs, and three calls of its API.
+"""What armtorch says to GitHub: a workflow's outputs, and a few calls of its API.
 
 Source: docs.github.com/actions (workflow commands, contexts) and docs.github.com/rest.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import quote
 
 from generator.documents import load_json
@@ -47,6 +48,29 @@ def write_summary(path: Path, text: str) -> None:
 def has_identity(environment: Mapping[str, str]) -> bool:
     """Whether GitHub vouches for this job to others (OIDC): it has `id-token: write`."""
     return bool(environment.get("ACTIONS_ID_TOKEN_REQUEST_URL"))
+
+
+#: of a commit; GitHub's words
+State = Literal["pending", "success", "failure", "error"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PullRequest:
+    """A pull request, as far as a release needs it."""
+
+    url: str
+    body: str
+    #: commit
+    head: str
+    open: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """The newest status of one name that a commit has."""
+
+    state: str
+    time: dt.datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +117,44 @@ class GitHub:
             return _commit(_field(known, "merge_commit_sha", where), where)
         return _commit(_field(found, "sha", where), where)
 
+    def pull_requests(self, repository: str, branch: str) -> tuple[PullRequest, ...]:
+        """Return the newest pull requests of a branch of the repository itself, open or not."""
+        owner = repository.partition("/")[0]
+        head = quote(f"{owner}:{branch}", safe="")
+        path = f"/repos/{repository}/pulls?head={head}&state=all&sort=created&direction=desc"
+        where = f"{self.url}{path}"
+        return tuple(
+            PullRequest(
+                url=_field(row, "html_url", where),
+                body=str(row.get("body") or ""),
+                head=_commit(_field(row.get("head"), "sha", where), where),
+                open=_field(row, "state", where) == "open",
+            )
+            for row in _rows(self._asked("GET", path), where)
+        )
+
+    def outcome(self, repository: str, commit: str, context: str) -> Outcome | None:
+        """Return the newest status of a commit that has this name; None where it has none."""
+        path = f"/repos/{repository}/commits/{commit}/statuses"
+        where = f"{self.url}{path}"
+        for row in _rows(self._asked("GET", path), where):  # newest first
+            if row.get("context") == context:
+                time = _field(row, "created_at", where)
+                return Outcome(state=_field(row, "state", where), time=_time(time, where))
+        return None
+
+    def tell(
+        self, repository: str, commit: str, context: str, state: State, *, said: str, run: str
+    ) -> None:
+        """Give a commit a status; ``run`` is the address of what it is about."""
+        body = {"state": state, "context": context, "description": said[:140]}
+        path = f"/repos/{repository}/statuses/{commit}"
+        self._asked("POST", path, body | ({"target_url": run} if run else {}))
+
+    def get(self, path: str) -> Any:
+        """Return what a path of the API holds. Raises as `newest_release` does."""
+        return self._asked("GET", path)
+
     def _text(self, path: str, name: str) -> str:
         return _field(self._asked("GET", path), name, self.url + path)
 
@@ -129,6 +191,21 @@ def _is_merged(found: Any, commit: str) -> bool:
     """Whether a pull request is merged, as it was when its head was ``commit``."""
     head = found.get("head") if isinstance(found, dict) and found.get("merged") is True else None
     return isinstance(head, dict) and head.get("sha") == commit
+
+
+def _rows(found: Any, where: str) -> list[dict[str, Any]]:
+    if isinstance(found, list) and all(isinstance(row, dict) for row in found):
+        return found
+    raise MalformedError("it is no list", where=where, next_step="check the API's address")
+
+
+def _time(text: str, where: str) -> dt.datetime:
+    try:
+        return dt.datetime.fromisoformat(text).astimezone(dt.UTC)
+    except ValueError as error:
+        raise MalformedError(
+            f"{text[:80]!r} is no time", where=where, next_step="check the API's address"
+        ) from error
 
 
 def _commit(text: str, where: str) -> str:

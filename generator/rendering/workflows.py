@@ -66,6 +66,32 @@ class ActionPins:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Costs:
+    """What a month has, and what things take."""
+
+    __pydantic_config__ = _CLOSED
+
+    #: runs of a month
+    looks: int
+    releases: int
+    nights: int
+    #: minutes of a look; of a build job without its work; of a package's environment and tests
+    look_minutes: float
+    job_minutes: float
+    package_minutes: float
+    #: of wheels, fetched and packed
+    bytes_per_minute: Annotated[float, Field(gt=0)]
+    #: bytes of packages by those of their wheels
+    packed: Annotated[float, Field(gt=0)]
+    index_bytes: int
+    #: GitHub's: of all caches; minutes of a private repository's free plan
+    cache_bytes: int
+    free_minutes: int
+    #: operating system -> minutes that a minute is billed as
+    multipliers: dict[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
 class WorkflowSettings:
     """The whole of data/workflows.yaml."""
 
@@ -84,8 +110,15 @@ class WorkflowSettings:
     #: cron
     schedules: dict[str, str]
     branch: str
+    again_after_days: Annotated[int, Field(ge=1)]
+    #: what a job does with the channel -> GitHub's environment it runs in
+    environments: dict[Literal["read", "publish", "retire"], str]
     #: environment variables that `armtorch publish` takes logins from
     secrets: tuple[str, ...]
+    aws_secrets: tuple[str, ...]
+    #: and what is not secret
+    variables: tuple[str, ...]
+    costs: Costs
     commands: tuple[str, ...]
 
 
@@ -125,7 +158,6 @@ def workflow_files(feedstock: Feedstock) -> dict[str, bytes]:
         "pin": pin,
         "labels": sorted({feedstock.label(train) for train in feedstock.trains}),
         "nightly": feedstock.label("nightly"),
-        "secrets": settings.secrets,
         "subdirs": list(feedstock.subdirs),
     }
     names = [name for name in WORKFLOWS if not (pinned and name in _OF_A_CHECKOUT)]

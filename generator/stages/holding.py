@@ -94,6 +94,11 @@ class Kept:
     changed: bool
     announcement: Announcement
 
+    @property
+    def outcome(self) -> Literal["success", "error"]:
+        """How trying the release ended: nothing is left of it where no verdict says why."""
+        return "success" if self.changed else "error"
+
 
 def keep_good(project: Project, channel: Path, verdicts: Path, *, before: str) -> Kept:
     """Put the cells whose tried packages are not all there back to what was good, and render.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from generator.atomic import write_text
 from generator.errors import MalformedError
 from generator.lock import Announcement, announce, write_lock
+from generator.model import Lock
 from generator.stages.project import Project
 from generator.stages.rendering import render_feedstock
 from generator.stages.upstream import update_lock
@@ -22,8 +23,10 @@ class Release:
     """What a release is made of."""
 
     announcement: Announcement
+    #: what the release makes of the lock
+    lock: Lock
     #: files that were written, relative to the repository
-    files: tuple[str, ...]
+    files: tuple[str, ...] = ()
 
 
 def release(project: Project, *, dry_run: bool = False) -> Release:
@@ -39,22 +42,29 @@ def release(project: Project, *, dry_run: bool = False) -> Release:
         MalformedError: the changelog is no text.
 
     """
+    found = look(project)
+    said = found.announcement
+    if dry_run:
+        return found
+    if not said.changed:
+        if found.lock != project.locked():
+            write_lock(found.lock, project.lock)
+        return found
+    # the lock comes last: what is killed before it is still news to the next run
+    rendered = render_feedstock(project, lock=found.lock)
+    write_changelog(project, said)
+    write_lock(found.lock, project.lock)
+    files = (project.lock.name, CHANGELOG, *(each.path for each in rendered.differences))
+    return replace(found, files=files)
+
+
+def look(project: Project) -> Release:
+    """Ask upstream, and write nothing. Raises as `release` does."""
     old = project.locked()
     updated = update_lock(project, dry_run=True)
     silent = [each.error for each in updated.silent if each.error is not None]
     said = announce(old, updated.lock, updated.diff, updated.findings, silent)
-    if dry_run:
-        return Release(announcement=said, files=())
-    if not said.changed:
-        if updated.lock != old:
-            write_lock(updated.lock, project.lock)
-        return Release(announcement=said, files=())
-    # the lock comes last: what is killed before it is still news to the next run
-    rendered = render_feedstock(project, lock=updated.lock)
-    write_changelog(project, said)
-    write_lock(updated.lock, project.lock)
-    files = (project.lock.name, CHANGELOG, *(each.path for each in rendered.differences))
-    return Release(announcement=said, files=files)
+    return Release(announcement=said, lock=updated.lock)
 
 
 def write_changelog(project: Project, said: Announcement) -> None:

@@ -352,7 +352,8 @@ def test_anaconda_org_gets_what_its_api_takes(source, feedstock):
 
 @pytest.mark.parametrize(
     ("status", "kind"),
-    [(401, RefusedError), (402, RefusedError), (409, ConflictError)],
+    # 422: a file that the host does not take; the uploader's words for it are those of a conflict
+    [(401, RefusedError), (402, RefusedError), (409, ConflictError), (422, RefusedError)],
 )
 def test_a_hosts_no_is_told_from_a_hosts_silence(source, feedstock, status, kind, monkeypatch):
     monkeypatch.setattr("generator.channel.hosted._INDEXED_WITHIN", 0.0)

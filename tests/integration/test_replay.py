@@ -12,6 +12,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,14 @@ import pytest
 from ruamel.yaml import YAML
 
 from generator.channel import LocalChannel
+from generator.console import Silent
 from generator.datafiles import subdirs
 from generator.errors import SolveError
 from generator.model import PythonBuild
+from generator.provider.github import GitHub
+from generator.rendering import workflow_settings
+from generator.stages.project import Project
+from generator.stages.tried import look_for_news
 from generator.testing import Machine, solve
 from tests.conda_files import write_conda
 from tests.counts import count
@@ -149,8 +155,8 @@ def test_a_release_upstream_is_an_installable_package_after_one_run(
     running: Replay, index: IndexServer
 ) -> None:
     before = running.update()
-    assert before["release"].outputs["release"]["changed"] == "false"
-    assert list(before) == ["release"]
+    assert before["look"].ok, before["look"].said
+    assert list(before) == ["look"]
     put(index, *wheels(*NEW, "osx-arm64"))
     started = time.monotonic()
     done = running.update()
@@ -179,15 +185,51 @@ def test_what_the_index_lost_stays_published_and_a_person_is_asked(
     done = running.job("update", "release")
     assert done.ok, done.said
     # update.yml's merge job asks for "false"
-    assert {**done.outputs["release"], "title": ""} == {
-        "changed": "true",
-        "attention": "true",
-        "title": "",
-    }
+    released = done.outputs["release"]
+    assert (released["changed"], released["attention"]) == ("true", "true")
     said = text(running)
     assert "**A person should look at this first:**\n- `2.10/win-arm64/cpu: cell removed" in said
     assert "### Vanished" in said
     assert "win-arm64/pytorch-2.10.0" in published(running, "pytorch")
+
+
+def test_a_stuck_release_is_tried_once_and_a_closed_one_stays_closed(
+    running: Replay, index: IndexServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """48 hours of one that waits for a person, then of one whose machines failed."""
+    for path in index.folder.glob("*win_arm64.whl"):
+        path.unlink()
+    assert running.job("update", "release").ok
+    (proposed,) = running.hub.pulls
+    started = datetime.fromisoformat(running.hub.now)
+    for name, value in running.environment.items():
+        monkeypatch.setenv(name, value)
+    project = Project(feedstock=running.folder / "job-1/feedstock.yaml", narrator=Silent())
+    git(project.root, "checkout", "-qf", "main")
+
+    running.hub.permissions = {"statuses": "write", "pull-requests": "read"}
+    with running.hub.served() as url:
+        hub = GitHub(url=url)
+
+        def wanted(hours: int, *, again: bool = False) -> bool:
+            now = started + timedelta(hours=hours)
+            found = look_for_news(project, hub, "me/armtorch", again=again, now=now)
+            assert found.announcement.changed
+            return found.wanted
+
+        assert not wanted(1), "it is under way"
+        for state in ("success", "error"):
+            hub.tell("me/armtorch", proposed["head"]["sha"], "armtorch", state, said="", run="")
+            tried = [hour for hour in range(1, 49, 48 // count("replayed_looks")) if wanted(hour)]
+            assert tried == [], state
+        assert wanted(24 * workflow_settings().again_after_days)
+        assert wanted(1, again=True)
+        running.hub.close()
+        assert not wanted(1000), "a person said no"
+        assert [row["number"] for row in running.hub.pulls] == [proposed["number"]]
+        for path in index.folder.glob("torchvision-*macosx*.whl"):
+            path.unlink()
+        assert wanted(1), "it is made of something else"
 
 
 def test_an_index_that_is_down_changes_nothing_and_is_reported(
@@ -196,9 +238,10 @@ def test_an_index_that_is_down_changes_nothing_and_is_reported(
     index.behaviour.failures.extend([Failure(503)] * 200)
     before = git(running.origin, "rev-parse", "main")
     done = running.update()
-    assert not done["release"].ok
-    assert "exit code 11" in done["release"].said
-    assert "503" in done["release"].said
+    assert list(done) == ["look"]
+    assert not done["look"].ok
+    assert "exit code 11" in done["look"].said
+    assert "503" in done["look"].said
     assert git(running.origin, "rev-parse", "main") == before
 
 
@@ -228,10 +271,10 @@ def test_a_stable_wheel_with_other_bytes_is_refused_as_tampering(
     put(index, replace(torch, members={**torch.members, "torch/more.py": b"1"}))
     before = git(running.origin, "rev-parse", "main")
     done = running.update()
-    assert list(done) == ["release"]
-    assert not done["release"].ok
-    assert "exit code 13" in done["release"].said
-    assert torch.filename in done["release"].said
+    assert list(done) == ["look"]
+    assert not done["look"].ok
+    assert "exit code 13" in done["look"].said
+    assert torch.filename in done["look"].said
     assert git(running.origin, "rev-parse", "main") == before
 
 
@@ -404,5 +447,4 @@ def test_a_cell_that_fails_stays_as_it_was_and_the_others_are_merged(
     assert "### Held back" in text(running)
     # and nobody tries the same again
     again = running.update()
-    assert list(again) == ["release"]
-    assert again["release"].outputs["release"]["changed"] == "false"
+    assert list(again) == ["look"]

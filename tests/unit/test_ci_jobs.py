@@ -12,6 +12,9 @@ from generator.lock import announce, diff_locks
 from generator.matrix import find_job, jobs, variants
 from generator.model import Lock
 from generator.provider.github import write_outputs
+from generator.rendering import workflow_settings
+from generator.stages.ci import plan
+from generator.stages.ci_cost import monthly_cost
 from generator.stages.feedstock_tree import export_feedstock
 from tests.golden_trees import golden_lock
 from tests.locks import Shelf, cpu_cell, feedstock
@@ -120,3 +123,17 @@ def test_an_exported_feedstock_is_the_recipe_one_folder_up(project, tmp_path):
 def test_an_empty_lock_has_no_jobs_but_metapackages():
     made = jobs(variants(feedstock(), Lock()), pythons_per_job=1, maximum=256)
     assert made.variants == ()
+
+
+def test_a_month_costs_what_its_jobs_do(project):
+    """More looks or releases cost more, and a cell for macOS ten times its minutes."""
+    found = monthly_cost(project)
+    jobs = len(plan(project).jobs.all)
+    by_name = {use.name.partition(" ")[0]: use for use in found.uses[1:]}
+    assert by_name["and"].jobs == jobs + 1
+    assert by_name["and"].minutes >= 2 * jobs * workflow_settings().costs.job_minutes
+    assert found.minutes == sum(use.minutes for use in found.uses)
+    macos = [job for job in plan(project).jobs.all if job.subdir == "osx-arm64"]
+    assert found.billed - found.minutes >= 9 * 2 * len(macos)
+    assert 0 < found.channel_bytes < found.cache_bytes < workflow_settings().costs.cache_bytes
+    assert f"{found.minutes:,}" in found.markdown()

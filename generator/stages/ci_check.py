@@ -1,0 +1,232 @@
+"""``ci check``: what of a repository's settings keeps the workflows from working by themselves.
+
+Each row asks GitHub's REST API (docs.github.com/rest) one thing. What a token may not see is said
+to be unknown, and never taken for right.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from generator.errors import AbsentError, UnreachableError
+from generator.provider.github import GitHub
+from generator.rendering import workflow_settings
+
+#: docs.github.com: schedules of a public repository end after so many days without a commit
+_QUIET: Final = 60
+#: days before that at which a person is told
+_NOTICE: Final = 10
+#: workflows that every feedstock has; test.yml is there with armtorch's own code only
+_OURS: Final = ("build", "nightly", "update")
+#: hours: the poll is hourly, and one takes four at most
+_OVERDUE: Final = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One thing that was looked at."""
+
+    name: str
+    state: Literal["right", "wrong", "unknown"]
+    said: str
+    #: where it is changed; "" where it is right
+    where: str = ""
+
+
+def check_repository(
+    hub: GitHub, repository: str, *, now: dt.datetime | None = None
+) -> tuple[Setting, ...]:
+    """Look at the settings of a repository.
+
+    Raises:
+        AbsentError, UnreachableError, MalformedError: GitHub does not know the repository, or does
+            not answer.
+
+    """
+    found = _object(hub.get(f"/repos/{repository}"))
+    asked = _Asked(hub, repository, found, now or dt.datetime.now(dt.UTC))
+    checks: tuple[tuple[str, Callable[[], Iterator[Setting]]], ...] = (
+        ("pull requests", asked.pull_requests),
+        ("merging", asked.merging),
+        ("required checks", asked.required_checks),
+        ("environments", asked.environments),
+        ("destination", asked.destination),
+        ("visibility", asked.visibility),
+        ("schedules", asked.schedules),
+        ("last look", asked.last_look),
+        ("activity", asked.activity),
+    )
+    return tuple(row for name, check in checks for row in _tried(name, check))
+
+
+def _tried(name: str, check: Callable[[], Iterator[Setting]]) -> list[Setting]:
+    try:
+        return list(check())
+    except (AbsentError, UnreachableError) as error:
+        return [
+            Setting(
+                name=name,
+                state="unknown",
+                said=f"not told ({error.what})",
+                where="give a token of an administrator: GITHUB_TOKEN",
+            )
+        ]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    hub: GitHub
+    repository: str
+    known: Mapping[str, Any]
+    now: dt.datetime
+
+    def _get(self, path: str) -> Any:
+        return self.hub.get(f"/repos/{self.repository}{path}")
+
+    @property
+    def _branch(self) -> str:
+        return str(self.known.get("default_branch", "main"))
+
+    def pull_requests(self) -> Iterator[Setting]:
+        found = _object(self._get("/actions/permissions/workflow"))
+        yield _setting(
+            "pull requests",
+            found.get("can_approve_pull_request_reviews") is True,
+            "workflows may create pull requests",
+            "workflows may not create pull requests, so no release is proposed",
+            "Settings, Actions, General: allow GitHub Actions to create pull requests",
+        )
+
+    def merging(self) -> Iterator[Setting]:
+        if "allow_merge_commit" not in self.known:
+            raise UnreachableError("the token does not see how merging is allowed")
+        yield _setting(
+            "merging",
+            self.known["allow_merge_commit"] is True,
+            "merge commits are allowed",
+            "merge commits are not allowed, and releases are merged so",
+            "Settings, General, Pull Requests: allow merge commits",
+        )
+
+    def required_checks(self) -> Iterator[Setting]:
+        rules = self._get(f"/rules/branches/{self._branch}")
+        kinds = {str(row.get("type")) for row in rules if isinstance(row, dict)}
+        wrong = kinds & {"required_status_checks", "pull_request", "required_signatures", "update"}
+        yield _setting(
+            "required checks",
+            not wrong,
+            f"no rule of {self._branch} holds a release back",
+            f"{self._branch} has the rules {', '.join(sorted(wrong))}: a pull request that a "
+            "workflow made starts no workflow, so what is required of it never comes",
+            f"Settings, Rules: take them from {self._branch}, or merge releases by hand",
+        )
+
+    def environments(self) -> Iterator[Setting]:
+        rows = _object(self._get("/environments")).get("environments", [])
+        found = {str(row["name"]): row.get("protection_rules", []) for row in rows}
+        names = workflow_settings().environments
+        publish = names["publish"]
+        yield _setting(
+            "environments",
+            publish in found,
+            f"there is an environment {publish}",
+            f"there is no environment {publish}: it has no secrets, and nothing limits it to "
+            f"{self._branch}",
+            f"Settings, Environments: make {publish}, with the host's secrets",
+        )
+        for use in ("read", "retire"):
+            rules = [row.get("type") for row in found.get(names[use], [])]
+            yield _setting(
+                "reviewers",
+                "required_reviewers" not in rules,
+                f"{names[use]} waits for nobody",
+                f"{names[use]} waits for a reviewer every night",
+                f"Settings, Environments, {names[use]}: no required reviewers",
+            )
+
+    def destination(self) -> Iterator[Setting]:
+        try:
+            found = _object(self._get("/actions/variables/ARMTORCH_DESTINATION"))
+        except AbsentError:
+            found = {}
+        value = str(found.get("value", ""))
+        yield _setting(
+            "destination",
+            bool(value),
+            f"packages go to {value}",
+            "ARMTORCH_DESTINATION is empty, so nothing is published",
+            "Settings, Secrets and variables, Actions, Variables",
+        )
+
+    def visibility(self) -> Iterator[Setting]:
+        yield _setting(
+            "visibility",
+            self.known.get("private") is not True,
+            "public: runners and attestations are free",
+            "private: minutes are counted, environments need a plan, and attestations are for "
+            "enterprises only",
+            "docs/ci.md, Private repositories; or make it public",
+        )
+
+    def schedules(self) -> Iterator[Setting]:
+        rows = _object(self._get("/actions/workflows")).get("workflows", [])
+        states = {str(row["path"]).rpartition("/")[2]: str(row["state"]) for row in rows}
+        for name in _OURS:
+            state = states.get(f"{name}.yml", "missing")
+            yield _setting(
+                "schedules",
+                state == "active",
+                f"{name}.yml is active",
+                f"{name}.yml is {state}",
+                f"Actions, {name}: enable the workflow",
+            )
+
+    def last_look(self) -> Iterator[Setting]:
+        path = "/actions/workflows/update.yml/runs?status=success&per_page=1"
+        rows = _object(self._get(path)).get("workflow_runs", [])
+        if not rows:
+            yield _setting(
+                "last look", False, "", "upstream was never looked at", "Actions, update"
+            )
+            return
+        hours = (self.now - _time(rows[0]["run_started_at"])).total_seconds() / 3600
+        yield _setting(
+            "last look",
+            hours <= _OVERDUE,
+            f"upstream was looked at {hours:.0f} h ago",
+            f"upstream was last looked at {hours:.0f} h ago, and it is hourly",
+            "Actions, update: look at the last run",
+        )
+
+    def activity(self) -> Iterator[Setting]:
+        commit = _object(self._get(f"/commits/{self._branch}"))
+        when = _time(_object(_object(commit.get("commit")).get("committer")).get("date", ""))
+        days = _QUIET - (self.now - when).days
+        yield _setting(
+            "activity",
+            days > _NOTICE or self.known.get("private") is True,
+            f"the last commit is of {when.date()}",
+            f"the last commit is of {when.date()}: GitHub ends the schedules {max(days, 0)} days "
+            "from now",
+            "push a commit that is due anyway, or enable the workflows again when GitHub asks",
+        )
+
+
+def _setting(name: str, right: bool, yes: str, no: str, where: str) -> Setting:
+    if right:
+        return Setting(name=name, state="right", said=yes)
+    return Setting(name=name, state="wrong", said=no, where=where)
+
+
+def _object(found: Any) -> Mapping[str, Any]:
+    return found if isinstance(found, dict) else {}
+
+
+def _time(text: Any) -> dt.datetime:
+    try:
+        return dt.datetime.fromisoformat(str(text)).astimezone(dt.UTC)
+    except ValueError as error:
+        raise UnreachableError(f"{text!r} is no time") from error

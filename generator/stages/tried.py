@@ -1,0 +1,108 @@
+"""What CI knows of a release between its runs: whether it was proposed, tried, or closed.
+
+It lies in one place, the pull request of the release. Its text ends with a mark that says what
+the release is made of; the status ``armtorch`` of its head says how trying it ended; a person who
+closes it has said no. So a release is tried again when something it is made of changed, and else
+never, but where a machine failed: after some days. Who wants it sooner starts the workflow by hand.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import re
+from dataclasses import dataclass, replace
+from typing import Final
+
+from generator.lock import Announcement, lock_text
+from generator.model import Lock
+from generator.provider.github import GitHub, PullRequest
+from generator.rendering import workflow_settings
+from generator.stages.project import Project
+from generator.stages.recorded import code_digest
+from generator.stages.releasing import look
+
+#: the name of the status
+CONTEXT: Final = "armtorch"
+_MARK: Final = re.compile(r"<!-- armtorch, made of: ([0-9a-f]{64}) -->")
+#: a day that is none of the lock's, since the day it is looked at on changes nothing
+_ANY_DAY: Final = "2000-01-01"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Looked:
+    """Upstream's news, and whether they are to be tried."""
+
+    announcement: Announcement
+    #: digest of what the release is made of
+    made: str
+    #: why it is not tried; "" where it is
+    reason: str
+
+    @property
+    def wanted(self) -> bool:
+        """Whether it is to be tried now."""
+        return self.announcement.changed and not self.reason
+
+
+def made_of(lock: Lock) -> str:
+    """Return a digest of what a release is made of: the lock but for its days, and armtorch."""
+    cells = [
+        replace(cell, held=tuple(replace(row, since=_ANY_DAY) for row in cell.held))
+        for cell in lock.cells
+    ]
+    held = tuple(replace(row, since=_ANY_DAY) for row in lock.held)
+    text = lock_text(replace(lock, cells=tuple(cells), held=held))
+    return hashlib.sha256(f"{code_digest()}\n{text}".encode()).hexdigest()
+
+
+def marked(text: str, made: str) -> str:
+    """Return a pull request's text with the mark; without one where there is nothing to mark."""
+    return f"{text}\n<!-- armtorch, made of: {made} -->\n" if made else text
+
+
+def look_for_news(
+    project: Project,
+    hub: GitHub,
+    repository: str,
+    *,
+    again: bool = False,
+    now: dt.datetime | None = None,
+) -> Looked:
+    """Ask upstream for news, and the pull requests whether they were tried already.
+
+    Args:
+        project: the feedstock.
+        hub: GitHub.
+        repository: ``owner/name``.
+        again: try it whatever was tried.
+        now: the time; None for the clock's.
+
+    Raises:
+        AbsentError, UnreachableError, MalformedError: GitHub does not answer, or not usefully.
+        IntegrityError, RenderError, LockError, FeedstockError: as ``release`` does.
+
+    """
+    found = look(project)
+    made, reason = made_of(found.lock), ""
+    if found.announcement.changed and not again:
+        known = hub.pull_requests(repository, workflow_settings().branch)
+        same = [each for each in known if made in _MARK.findall(each.body)]
+        if same:
+            reason = _reason(hub, repository, same[0], now or dt.datetime.now(dt.UTC))
+    return Looked(announcement=found.announcement, made=made, reason=reason)
+
+
+def _reason(hub: GitHub, repository: str, known: PullRequest, now: dt.datetime) -> str:
+    """Say why a release that was proposed is not tried now, "" where it is."""
+    if not known.open:
+        return f"{known.url} was closed: it is not proposed again as it is"
+    outcome = hub.outcome(repository, known.head, CONTEXT)
+    if outcome is None:
+        return ""
+    if outcome.state == "success":
+        return f"it was tried and passed, and waits for a person: {known.url}"
+    days = workflow_settings().again_after_days
+    if now - outcome.time >= dt.timedelta(days=days):
+        return ""
+    return f"it was tried ({outcome.state}) and is again after {days} days: {known.url}"

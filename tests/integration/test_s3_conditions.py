@@ -1,0 +1,119 @@
+"""Buckets that take a conditional write and do not hold its condition: nothing is written there."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from generator.channel import LocalChannel
+from generator.channel.s3 import S3Store, s3_access
+from generator.channel.stores import Outgoing
+from generator.errors import RefusedError
+from tests import servers
+from tests.published import SUBDIR, make_packages
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[servers.Bucket]:
+    with servers.s3() as found:
+        yield found
+
+
+@contextmanager
+def forgetful(endpoint: str, *headers: str) -> Iterator[str]:
+    """Pass requests on without some headers, as a store does that does not know them."""
+    place = urlsplit(endpoint).netloc
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            """Say nothing."""
+
+        def handle_any(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            sent = {k: v for k, v in self.headers.items() if k.lower() not in headers}
+            connection = HTTPConnection(place)
+            connection.request(self.command, self.path, body, sent)
+            answer = connection.getresponse()
+            content = answer.read()
+            connection.close()
+            self.send_response(answer.status)
+            for name, value in answer.getheaders():
+                if name.lower() not in {"content-length", "transfer-encoding", "connection"}:
+                    self.send_header(name, value)
+            size = answer.getheader("Content-Length") if self.command == "HEAD" else None
+            self.send_header("Content-Length", size or str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = handle_any  # noqa: N815
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def publish(bucket: servers.Bucket, endpoint: str, prefix: str, folder: Path) -> None:
+    """Bring one package, and change a file."""
+    channel = LocalChannel(folder / "channel")
+    make_packages(channel, ["alpha"])
+    (record,) = channel.records(SUBDIR)
+    access = s3_access(bucket.name, {**bucket.environment, "AWS_ENDPOINT_URL": endpoint})
+    store = S3Store(bucket.name, prefix, access)
+    package = Outgoing(path=channel.root / record.key, record=record)
+    store.put(package, replace=False, advance=lambda _: None)
+    store.change("noarch/x.json", lambda _: b"{}")
+
+
+@pytest.mark.parametrize("header", ["if-none-match", "if-match"])
+def test_a_store_that_forgets_conditions_is_refused_before_anything_is_lost(
+    bucket: servers.Bucket, tmp_path: Path, header: str
+) -> None:
+    with (
+        forgetful(bucket.endpoint, header) as endpoint,
+        pytest.raises(RefusedError, match="conditional") as refused,
+    ):
+        publish(bucket, endpoint, header, tmp_path)
+    assert "If-" in str(refused.value)
+    there = [entry.path for entry in bucket.operator(header).list("", recursive=True)]
+    assert not any(path.endswith((".conda", ".json")) for path in there), there
+
+
+def test_a_store_that_holds_them_is_asked_once(bucket: servers.Bucket, tmp_path: Path) -> None:
+    with forgetful(bucket.endpoint) as endpoint:
+        for number in (1, 2):
+            publish(bucket, endpoint, "sound", tmp_path / str(number))
+    there = {entry.path for entry in bucket.operator("sound").list("", recursive=True)}
+    assert f"{SUBDIR}/alpha-1.0-0.conda" in there
+
+
+@pytest.mark.parametrize(
+    ("variables", "endpoint"),
+    [
+        ({"AWS_REGION": "eu-central-1"}, "https://s3.eu-central-1.amazonaws.com"),
+        ({"AWS_REGION": "", "AWS_ENDPOINT_URL_S3": ""}, "https://s3.us-east-1.amazonaws.com"),
+        ({"AWS_ENDPOINT_URL_S3": "https://minio.example"}, "https://minio.example"),
+    ],
+)
+def test_a_ci_says_region_endpoint_and_session(variables: dict[str, str], endpoint: str) -> None:
+    """An unset variable of a workflow is an empty one."""
+    keys = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "t"}
+    access = s3_access("bucket", {**keys, "ARMTORCH_S3_ADDRESSING": "", **variables})
+    assert (access.endpoint, access.session_token) == (endpoint, "t")
+    assert access.path_style == ("minio" in endpoint)
