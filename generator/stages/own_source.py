@@ -55,6 +55,8 @@ def own_source(asked: str, index: Index) -> OwnSource:
         return OwnSource(requirement=f"armtorch @ {asked}\n", builds_with=BUILD_REQUIRES)
     if asked.endswith(".whl"):
         return _wheel(local_path(asked) or Path(asked))
+    if asked.startswith("git+file:"):
+        raise _unusable(f"{asked} lies on this machine, and no other one has it")
     if _BRANCH.fullmatch(asked):
         raise _unusable(f"{asked} names no commit, and what it names may move")
     try:

@@ -207,6 +207,7 @@ def test_nothing_of_a_persons_is_replaced(init: Callable[..., Result], tmp_path:
         (("--channel", "a", "--train", "weekly"), 31, "stable, rc, nightly"),
         (("--channel", "a", "--subdir", "osx-arm64", "--accelerator", "cuda"), 31, "no wheels for"),
         (("--channel", "a", "--armtorch", "git+https://host.example/a@main"), 31, "may move"),
+        (("--channel", "a", "--armtorch", "git+file:///a@" + "0" * 40), 31, "on this machine"),
         (("--channel", "a", "--armtorch", "9.9"), 10, "no wheel of armtorch 9.9"),
     ],
 )
