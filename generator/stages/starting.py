@@ -41,6 +41,17 @@ Action = Literal["new", "renewed", "same", "kept"]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Board:
+    """An index for one kind of Jetson."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    name: str
+    url: str
+    glibc: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Offered:
     """The whole of data/starting.yaml."""
 
@@ -53,6 +64,10 @@ class Offered:
     cuda: tuple[SubdirName, ...]
     #: train -> the address above its indexes
     trains: dict[TrainName, str]
+    #: train -> how the names of its indexes begin
+    names: dict[TrainName, str]
+    #: accelerator -> the one index that has it, of kind devpi
+    boards: dict[AcceleratorWish, Board]
 
 
 @cache
@@ -182,16 +197,18 @@ def _own_files(wishes: Wishes) -> dict[str, bytes]:
             next_step="add cpu, or leave that subdir out",
         )
     asked = sorted({each for accelerators in subdirs.values() for each in accelerators})
-    folders = ["cpu", *(each.replace("cuda", "cu") for each in asked if each[4:].isdigit())]
+    lines = [each.replace("cuda", "cu") for each in asked if each[4:].isdigit()]
+    if set(asked) & {"cuda", "cuda*"}:
+        lines = ["cu*"]
     trains = wishes.trains or ("stable",)
-    if unknown := set(trains) - {"stable", *rows.trains}:
+    if unknown := set(trains) - {*rows.trains}:
         raise SelectionError(
             f"{', '.join(sorted(unknown))}: there is no such train",
             where="--train",
-            next_step=f"take some of: stable, {', '.join(rows.trains)}",
+            next_step=f"take some of: {', '.join(rows.trains)}",
         )
-    candidates = {
-        train: {f"{train}-{folder}": f"{url}/{folder}" for folder in folders}
+    indexes = {
+        train: {f"{rows.names[train]}-{folder}": f"{url}/{folder}" for folder in ("cpu", *lines)}
         for train, url in rows.trains.items()
         if train in trains
     }
@@ -204,7 +221,8 @@ def _own_files(wishes: Wishes) -> dict[str, bytes]:
         "subdirs": subdirs,
         "pythons": wishes.pythons,
         "trains": trains,
-        "candidates": candidates,
+        "indexes": indexes,
+        "boards": {name: row for name, row in rows.boards.items() if name in asked},
         "cuda": asked != ["cpu"],
         "variable": "" if address is None else address.host.variable,
     }

@@ -19,6 +19,7 @@ from packaging.utils import canonicalize_name
 
 from generator.commands import cli
 from generator.errors import ArmtorchError
+from generator.feedstock import read_feedstock
 from generator.rendering import workflows
 from generator.stages.own_source import BUILD_REQUIRES
 from tests.conftest import made_once
@@ -120,7 +121,9 @@ def test_from_an_empty_folder_to_a_published_channel(armtorch: Installed, tmp_pa
     assert (here / ".ci/armtorch" / armtorch.wheel.name).read_bytes() == armtorch.wheel.read_bytes()
     # the base channel is one that does not answer, so nothing is installed and tried
     away = "http://127.0.0.1:9/base"
-    done = armtorch("up", "--base", away, "--jobs", "1", "--level", "1", cwd=here)
+    done = armtorch(
+        "up", "--base", away, "--jobs", "1", "--level", "1", "--indexes", "pypi", cwd=here
+    )
     assert done.returncode == 0, done.stderr
     assert "conda install pytorch torchvision torchaudio cpuonly" in done.stdout
     done = armtorch("publish", "--to", tmp_path / "served", cwd=here)
@@ -225,3 +228,17 @@ def test_what_cannot_be_begun_leaves_nothing(
 def test_a_build_of_a_commit_has_what_pyproject_asks_for() -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert list(BUILD_REQUIRES) == declared["build-system"]["requires"]
+
+
+def test_a_new_channel_reads_all_that_upstream_has_of_what_it_is_for(
+    init: Callable[..., Result], tmp_path: Path
+) -> None:
+    done = init("--channel", "mine", "--armtorch", COMMIT, "--train", "stable,nightly",
+                "--accelerator", "cpu,cuda*,cuda126-tegra")  # fmt: skip
+    assert done.exit_code == 0, done.output
+    feedstock = read_feedstock(tmp_path / "mine/feedstock.yaml")
+    assert feedstock.trains["stable"].indexes == ("pypi", "whl-cpu", "whl-cu*", "jetson-6")
+    assert feedstock.trains["nightly"].indexes == ("nightly-cpu", "nightly-cu*")
+    assert feedstock.indexes["jetson-6"].accelerator == "cuda126-tegra"
+    wanted = feedstock.subdirs["linux-aarch64"].accelerators
+    assert wanted == ("cpu", "cuda*", "cuda126-tegra")
