@@ -40,7 +40,7 @@ def _many(name: str, parse: Callable[[str], Any], text: str) -> Callable[[_F], _
 @click.option("--repository", default="", metavar="URL", help="Where its feedstock is found.")
 @_many("--maintainer", str, "GitHub names, for the recipes.")
 @_many("--subdir", str, "conda subdirs. Default: those that upstream has wheels for.")
-@_many("--accelerator", str, "cpu, cuda, cuda* for every line, or lines such as cuda130. Default: cpu and cuda.")
+@_many("--accelerator", str, "cpu, cuda, every line with cuda*, or cuda130. Default: cpu and cuda.")
 @_many("--python", PythonBuild.parse, "Python builds, 3.12 or 3.14t. Default: all.")
 @_many("--train", str, "stable, rc, nightly. Default: stable.")
 @click.option(

@@ -105,7 +105,13 @@ class Run:
         return kept
 
     def is_news(self, draft: Draft, kept: list[Cell]) -> bool:
-        """Whether a draft has a place beside what is kept: a newer torch, or what there was."""
+        """Whether a draft has a place beside what is kept: a newer torch, or what there was.
+
+        A train that moves has one place: what is kept there gives way to nothing less whole.
+        """
+        moves = draft.wish.train != "stable"
+        if moves and any(not cell.trio.keys() <= draft.trio.keys() for cell in kept):
+            return False
         if all(draft.torch > Version(cell.torch) for cell in kept):
             return True
         return any(

@@ -136,7 +136,8 @@ def update(
             fill=tuple(asked.fill),
             released=released,
         )
-        drafts = _choose(run, chooser, own, narrator)
+        beside = stable.silent if stable is not None and train != "stable" else ()
+        drafts = _choose(run, chooser, own, beside, narrator)
         maker = CellMaker(
             catalogue=catalogue, reader=reader, policy=policy, rules=rules, today=today
         )
@@ -168,13 +169,20 @@ def _settle(run: Run, asked: Iterable[str]) -> tuple[Silence, ...]:
     return unreachable if some else ()
 
 
-def _choose(run: Run, chooser: Chooser, own: Iterable[Wish], narrator: Narrator) -> list[Draft]:
+def _choose(
+    run: Run,
+    chooser: Chooser,
+    own: Iterable[Wish],
+    beside: tuple[Silence, ...],
+    narrator: Narrator,
+) -> list[Draft]:
+    """Choose what becomes cells; ``beside`` are silent indexes that have companions alone."""
     drafts: list[Draft] = []
     todo = [line for wish in own for line in _lines(run, chooser, wish)]
     for wish in todo:
         with narrator.task(f"choosing releases for {wish.name}"):
             found, silent = _past_silence(run, chooser, wish, lambda c, w=wish: c.choose(w))  # type: ignore[misc]
-        kept = run.keep_silent(wish, silent)
+        kept = run.keep_silent(wish, (*silent, *beside))
         run.held += found.held
         own_cells = run.cells_of(wish)
         new = [

@@ -7,6 +7,7 @@ from packaging.version import Version
 
 from generator.feedstock import IndexSource
 from generator.upstream.claims import Claims, accelerator_of_label, claims_of, may_be
+from generator.upstream.silence import Silence
 
 ARM, MAC = ("manylinux_2_28_aarch64",), ("macosx_14_0_arm64",)
 WHL = "https://download.pytorch.org/whl"
@@ -78,3 +79,35 @@ def test_labels_are_upstreams() -> None:
     assert [accelerator_of_label(label) for label in labels] == [
         "cpu", "cuda126", "cuda134", None, None, None, None, None,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("claims", "serves", "not_at_all"),
+    [
+        (pytorch("cpu"), ("cpu", "win-arm64"), ("cpu", "linux-armv7l")),
+        (pytorch("cu130"), ("cuda130", "linux-aarch64"), ("cuda130", "win-arm64")),
+        (pytorch("cu*"), ("cuda126", "linux-aarch64"), ("cpu", "linux-aarch64")),
+        (Claims(), ("cuda130", "linux-aarch64"), ("cuda126-tegra", "linux-aarch64")),
+        (Claims(accelerator="cuda", subdirs=("win-arm64",)), ("cuda", "win-arm64"),
+         ("cuda", "linux-aarch64")),
+    ],
+)  # fmt: skip
+def test_an_index_is_missed_by_what_it_could_serve_alone(
+    claims: Claims, serves: tuple[str, str], not_at_all: tuple[str, str]
+) -> None:
+    assert claims.may_have(*serves)
+    assert not claims.may_have(*not_at_all)
+
+
+@pytest.mark.parametrize(
+    ("declared", "name", "found"),
+    [
+        ("whl-cu*", "whl-cu130", True),
+        ("whl-cu*", "whl-cpu", False),
+        ("whl-cu*", "test-cu130", False),
+        ("whl-cpu", "whl-cpu", True),
+        ("whl-cpu", "whl-cpu-2", False),
+    ],
+)
+def test_a_starred_name_stands_for_its_lines(declared: str, name: str, found: bool) -> None:
+    assert Silence(declared, Claims(), None).is_of(name) is found
