@@ -34,6 +34,8 @@ _LINKS = {
     "pytorch": ["torch/lib/libtorch_python.*"],
     "pytorch-common": ["torch/share/cmake/Torch/TorchConfig.cmake"],
 }
+#: a recipe's licence text that is not out of a wheel
+LICENSE = "LICENSE"
 #: how deep the repository's root is above a recipe folder
 _ROOT = "../../.."
 
@@ -54,6 +56,12 @@ class RecipeInputs:
     def name(self) -> str:
         """``2.10/pytorch``, the key of its build number in the lock."""
         return f"{self.line}/{self.package}"
+
+    @property
+    def metadata(self) -> tuple[Metadata, ...]:
+        """Of the variants' wheels; empty for metapackages."""
+        wheels = (variant.wheels[0] for variant in self.variants if variant.wheels)
+        return tuple(self.lock.metadata[wheel.metadata] for wheel in wheels)
 
     def number(self, package: str) -> int:
         """Return the build number of a package of this line, the CUDA offset left out."""
@@ -101,7 +109,7 @@ def _line_facts(inputs: RecipeInputs) -> dict[str, object]:
     run = {Place.of(v): run_specs(v, cells[v.id], lock) for v in variants}
     constraints = {Place.of(v): constraint_specs(v) for v in variants}
     scripts = {Place.of(v): [literal(s) for s in v.wheels[0].console_scripts] for v in variants}
-    metadata = [lock.metadata[variant.wheels[0].metadata] for variant in variants]
+    metadata = inputs.metadata
     licences = {licence_of(each) for each in metadata}
     expression = one({licence.expression for licence in licences}, inputs, "licences")
     files, site_packages = _contents(inputs)
@@ -226,7 +234,7 @@ def license_file(inputs: RecipeInputs, metadata: Sequence[Metadata]) -> str:
     if has == {True}:
         return "licenses/"
     if has == {False}:
-        return "LICENSE"
+        return LICENSE
     raise RenderError(
         "some wheels have licence texts and some have none",
         where=inputs.name,

@@ -14,7 +14,7 @@ from generator.model import Cell, Lock, Variant
 from generator.rendering import templates
 from generator.rendering.layout_file import beside_scripts, layout_text
 from generator.rendering.licenses import license_note
-from generator.rendering.recipe import RecipeInputs, recipe_text
+from generator.rendering.recipe import LICENSE, RecipeInputs, license_file, recipe_text
 from generator.rendering.unpacking import unpacker_files
 from generator.rendering.variant_files import ci_support_text, variants_text, zip_groups
 from generator.rendering.workflows import workflow_files
@@ -90,17 +90,14 @@ def recipes(
 def recipe_files(inputs: RecipeInputs) -> dict[str, bytes]:
     """Return the files of one recipe folder, by path."""
     folder = f"recipes/{inputs.line}/{inputs.package}"
-    recipe = recipe_text(inputs)
-    files = {"recipe.yaml": recipe.encode("utf-8")}
+    files = {"recipe.yaml": recipe_text(inputs).encode("utf-8")}
     if text := variants_text(inputs.variants):
         files["variants.yaml"] = text.encode("utf-8")
-    if any(variant.wheels for variant in inputs.variants):
+    metadata = inputs.metadata
+    if not metadata:
+        files[LICENSE] = templates.read("licenses/metapackage.txt")
+    else:
         files["layout.json"] = layout_text(inputs).encode("utf-8")
-    if "\n  license_file: LICENSE\n" in recipe:
-        wheel = next((wheel for variant in inputs.variants for wheel in variant.wheels), None)
-        files["LICENSE"] = (
-            templates.read("licenses/metapackage.txt")
-            if wheel is None
-            else license_note(inputs.lock.metadata[wheel.metadata]).encode("utf-8")
-        )
+        if license_file(inputs, metadata) == LICENSE:
+            files[LICENSE] = license_note(metadata[0]).encode("utf-8")
     return {f"{folder}/{name}": content for name, content in files.items()}
