@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,7 +14,7 @@ from generator.explaining.channels import Channels, Source, State
 from generator.explaining.facts import releases
 from generator.explaining.records import accelerator_of, newest_first, pythons
 from generator.matrix import PROJECTS
-from generator.model import Lock
+from generator.model import Cell, Lock
 
 #: what cells are made of; libtorch and the metapackages come with them
 _PACKAGES: Final = ("pytorch", "torchvision", "torchaudio")
@@ -163,11 +163,21 @@ def _missing(
     for name, held in lock.all_held():
         if held.project == PROJECTS[package] and _is_of(name, subdir, accelerator):
             yield f"{name}: {held.subject} is held back since {held.since}: {held.reason}"
+    yield from _silent(cells)
     for cell in cells or [c for c in lock.cells if c.subdir == subdir and not ours.version]:
         if str(cell.accelerator) == accelerator:
             for row in cell.absent:
                 if row.package == package and not row.python:
                     yield f"{cell.line}: {row.reason}: {row.detail}"
+
+
+def _silent(cells: Iterable[Cell]) -> Iterator[str]:
+    """Say of which cells upstream could not be asked for newer ones."""
+    for cell in cells:
+        for index in cell.behind:
+            yield f"{cell.line}: {index}, which may have a newer one, does not answer"
+        if cell.unreachable_since:
+            yield f"{cell.line}: an index of it does not answer since {cell.unreachable_since}"
 
 
 def _is_of(name: str, subdir: str, accelerator: str) -> bool:

@@ -64,7 +64,7 @@ class CoverageRow:
     elsewhere: dict[str, str] = field(default_factory=dict)
     #: why there is nothing at all
     reason: str = ""
-    #: newer releases of upstream's that are held back, and why
+    #: newer releases of upstream's that are held back, and why, or that nobody could look for
     held: tuple[str, ...] = ()
 
 

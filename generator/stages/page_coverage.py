@@ -122,7 +122,13 @@ def coverage_rows(
                 trio=cell.trio,
                 cells=cells,
                 elsewhere=elsewhere.get((cell.subdir, cell.accelerator), {}),
-                held=tuple(f"{row.subject} is held back: {row.reason}" for row in cell.held),
+                held=(
+                    *(f"{row.subject} is held back: {row.reason}" for row in cell.held),
+                    *(
+                        f"{name}, which may have a newer one, does not answer since {day}"
+                        for name, day in cell.behind.items()
+                    ),
+                ),
             )
         )
     rows.extend(

@@ -72,9 +72,9 @@ def update(
 ) -> Outcome:
     """Return the lock as upstream stands now.
 
-    A wish whose index or wheels cannot be read keeps the cells that ``old`` has for it, and the
-    error is among the findings. What speaks against a release costs that release, or its wheel for
-    one Python: the lock says what is held. Build numbers are carried over.
+    What cannot be read keeps the cells that ``old`` has of it, beside those that are made of what
+    answers; the lock says which index may have newer. What speaks against a release costs that
+    release, or its wheel for one Python: the lock says what is held. Build numbers stay.
 
     Args:
         asked: the feedstock.
@@ -109,17 +109,7 @@ def update(
     # stable first: it says which candidates are none any more
     for train in sorted({wish.train for wish in every}, key=list(get_args(TrainName)).index):
         own = tuple(wish for wish in every if wish.train == train)
-        if train not in asked.trains:
-            raise FeedstockError(
-                f"line {own[0].line} is of train {train}, which trains does not declare",
-                where="feedstock.yaml",
-                next_step=f"declare {train} under trains",
-            )
-        catalogue = read_catalogue(
-            (*asked.packages, *asked.fill), (indexes[name] for name in asked.trains[train].indexes)
-        )
-        for silence in catalogue.silent:
-            run.hear(silence)
+        catalogue = _catalogue(run, asked, indexes, train, own)
         if train == "stable":
             refuse_tampering(catalogue, old)
             released = _released_by(old, catalogue)
@@ -142,20 +132,39 @@ def update(
             catalogue=catalogue, reader=reader, policy=policy, rules=rules, today=today
         )
         _make(run, maker, drafts, bench, narrator)
+    return _outcome(run, asked, indexes, reader.web.traffic)
+
+
+def _catalogue(
+    run: Run, asked: Asked, indexes: Mapping[str, Index], train: TrainName, own: tuple[Wish, ...]
+) -> Catalogue:
+    if train not in asked.trains:
+        raise FeedstockError(
+            f"line {own[0].line} is of train {train}, which trains does not declare",
+            where="feedstock.yaml",
+            next_step=f"declare {train} under trains",
+        )
+    catalogue = read_catalogue(
+        (*asked.packages, *asked.fill), (indexes[name] for name in asked.trains[train].indexes)
+    )
+    for silence in catalogue.silent:
+        run.hear(silence)
+    return catalogue
+
+
+def _outcome(run: Run, asked: Asked, indexes: Mapping[str, Index], traffic: Traffic) -> Outcome:
     lock = Lock(
         cells=tuple(run.cells.values()),
         metadata=run.metadata,
-        builds=old.builds,
+        builds=run.old.builds,
         absent=tuple(run.absent),
         held=tuple(run.held),
         silent=run.silent_since(),
     )
-    lock = with_old_days(lock.in_order(), old)
-    asked_of = {name for policy in asked.trains.values() for name in policy.indexes}
-    silent = _settle(run, {name for name in asked_of if not isinstance(indexes[name], Unasked)})
-    return Outcome(
-        lock=lock, findings=tuple(run.findings), silent=silent, traffic=reader.web.traffic
-    )
+    lock = with_old_days(lock.in_order(), run.old)
+    names = {name for policy in asked.trains.values() for name in policy.indexes}
+    silent = _settle(run, {name for name in names if not isinstance(indexes[name], Unasked)})
+    return Outcome(lock=lock, findings=tuple(run.findings), silent=silent, traffic=traffic)
 
 
 def _settle(run: Run, asked: Iterable[str]) -> tuple[Silence, ...]:

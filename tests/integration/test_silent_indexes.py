@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
 import re
 import socket
 import time
@@ -14,13 +13,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from generator.commands import cli
 from generator.errors import FeedstockError, SelectionError, UnreachableError
 from generator.feedstock import read_feedstock
 from generator.lock import lock_text, read_lock
+from generator.matrix import matrix_view, variants
 from generator.model import Cell, Lock
 from generator.stages.upstream import survey_indexes, update_lock
-from tests.command_line import armtorch
+from generator.stages.whole import _not_looked_at
 from tests.index_server import Failure
 from tests.integration.index_worlds import World, trio, world
 
@@ -146,6 +148,13 @@ def test_what_others_have_is_served_until_the_better_index_answers(upstream: Wor
     assert outcome.lock.silent == dict.fromkeys(("jetson", "whl-cpu", "whl-cu*"), "2026-11-22")
     reasons = {(row.accelerator, row.reason) for row in outcome.lock.absent}
     assert reasons == {("cuda", "unreachable"), ("cuda126-tegra", "unreachable")}
+    # whoever builds it or looks at it is told
+    asked = read_feedstock(upstream.project(ASKED).feedstock)
+    view = next(c for c in matrix_view(asked, outcome.lock).cells if c.subdir == "linux-aarch64")
+    assert view.behind == {"whl-cpu": "2026-11-22"}
+    chosen = [v for v in variants(asked, outcome.lock) if v.subdir == "linux-aarch64"]
+    (said,) = _not_looked_at(outcome.lock, chosen)
+    assert "whl-cpu has a newer torch than 2.10/linux-aarch64/cpu" in said
     up_again(upstream)
     after = upstream.update(ASKED, outcome.lock).lock
     assert torches(after) == ALL
@@ -191,29 +200,28 @@ def test_a_profile_asks_its_indexes_and_leaves_the_rest_as_it_was(upstream: Worl
     assert not any("whl" in path.split("/")[1] for path in upstream.pages.heads)
     with pytest.raises(SelectionError, match="perhaps jetson"):
         update_lock(project, only=["jetsn"])
-
-
-def test_a_profile_does_not_say_that_an_index_answers(upstream: World) -> None:
-    project = upstream.project(ASKED)
+    # nor does a profile say that what was silent answers
     down(upstream, "/(whl|jp6)/.*")
     update_lock(project)
-    before = lock_text(read_lock(project.lock))
+    before = read_lock(project.lock)
+    assert set(before.silent) == {"whl-cpu", "whl-cu*", "jetson"}
     update_lock(project, only=["pypi"])
-    assert lock_text(read_lock(project.lock)) == before
+    assert lock_text(read_lock(project.lock)) == lock_text(before)
 
 
 def test_the_command_says_it_in_a_line_and_strict_makes_it_a_failure(upstream: World) -> None:
     project = upstream.project(ASKED)
     down(upstream, "/(whl|jp6)/.*")
     arguments = ["--feedstock", str(project.feedstock), "update"]
-    env = {**os.environ, **project.environment, "XDG_CACHE_HOME": str(upstream.folder / "c")}
-    done = armtorch(*arguments, env=env)
-    assert done.returncode == 0, done.stderr
+    environment = {**project.environment, "XDG_CACHE_HOME": str(upstream.folder / "c")}
+    run = CliRunner(env=environment)
+    done = run.invoke(cli, arguments)
+    assert done.exit_code == 0, done.stderr
     (line,) = [line for line in done.stderr.splitlines() if "no answer since" in line]
     assert all(name in line for name in ("whl-cpu", "whl-cu*", "jetson"))
     assert "HTTP 503" in line
-    strict = armtorch(*arguments, "--strict", env=env)
-    assert strict.returncode == UnreachableError.exit_code
+    strict = run.invoke(cli, [*arguments, "--strict"])
+    assert strict.exit_code == UnreachableError.exit_code
 
 
 def test_hosts_that_say_nothing_are_given_up_together(upstream: World) -> None:
@@ -276,6 +284,7 @@ def test_the_survey_says_what_answers_and_what_it_would_add(upstream: World) -> 
     assert [str(each) for each in again["whl-cpu"].adds] == [
         "stable linux-aarch64 cpu 2.15.0 for 2.10.0"
     ]
-    env = {**os.environ, **project.environment, "XDG_CACHE_HOME": str(upstream.folder / "c")}
-    done = armtorch("--feedstock", project.feedstock, "indexes", "--json", env=env)
+    environment = {**project.environment, "XDG_CACHE_HOME": str(upstream.folder / "c")}
+    arguments = ["--feedstock", str(project.feedstock), "indexes", "--json"]
+    done = CliRunner(env=environment).invoke(cli, arguments)
     assert {row["name"]: row["newest"] for row in json.loads(done.stdout)}["jetson"] == "2.8.0"
