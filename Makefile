@@ -72,12 +72,13 @@ prove: $(VENV)/.test-installed emulator servers browser ## the full counts, and 
 	$(BIN)/python -m benchmarks backtest
 	$(BIN)/python -m benchmarks backtest-table
 
-lint: $(VENV)/.test-installed ## ruff, mypy strict, import-linter, the workflows' schema and zizmor
+lint: $(VENV)/.test-installed ## ruff, mypy strict, import-linter, the workflows' schema, actionlint and zizmor
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy --no-error-summary
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/actionlint .github/workflows/*.yml
 	$(BIN)/zizmor --offline --quiet --no-progress .github/workflows
 
 format: $(VENV)/.test-installed ## put the code into ruff's format

@@ -1,4 +1,4 @@
-"""The rendered workflows: clean for zizmor and their schema, and every rule of ours can fail."""
+"""The rendered workflows: clean for three linters, and every rule of ours can fail."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def zizmor(folder: Path) -> list[str]:
     return [row["ident"] for row in json.loads(done.stdout)]
 
 
-def test_zizmor_and_the_schema_are_clean_and_would_see_a_defect(folder):
+def test_zizmor_actionlint_and_the_schema_are_clean_and_would_see_a_defect(folder):
     assert zizmor(folder) == []
     schema: list[str | Path] = [
         BIN / "check-jsonschema",
@@ -61,6 +61,13 @@ def test_zizmor_and_the_schema_are_clean_and_would_see_a_defect(folder):
     text = path.read_text()
     path.write_text(text.replace('--job "$JOB"', "--job ${{ github.head_ref }}"))
     assert "template-injection" in zizmor(folder)
+    actionlint = [BIN / "actionlint", *folder.glob("*.yml")]
+    path.write_text(text)
+    linted = subprocess.run(actionlint, capture_output=True, text=True, check=False)
+    assert linted.returncode == 0, linted.stdout
+    path.write_text(text.replace("needs.plan.outputs.shared", "needs.plan.outputs.share"))
+    linted = subprocess.run(actionlint, capture_output=True, text=True, check=False)
+    assert '"share" is not defined' in linted.stdout
     path.write_text(text.replace("runs-on:", "runs_on:"))
     done = subprocess.run([*schema, path], capture_output=True, check=False)
     assert done.returncode == 1
