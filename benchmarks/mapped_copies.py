@@ -21,7 +21,7 @@ from generator.channel import LocalChannel
 from generator.console import Silent
 from generator.datafiles import subdirs
 from generator.matrix import METAPACKAGES, Selection, select, variants
-from generator.model import PythonBuild
+from generator.model import PythonBuild, Pythons
 from generator.stages.packages import BuildOptions, build_variants
 from generator.stages.project import Project
 from generator.stages.upstream import fetch_wheels
@@ -80,7 +80,10 @@ def _with_wheels(folder: Path, project: Project) -> Path:
 
 def _with_packages(folder: Path, project: Project) -> Path:
     wanted = Selection(
-        lines=(LINE, METAPACKAGES), subdirs=(SUBDIR,), accelerators=("cpu",), pythons=(PYTHON,)
+        lines=(LINE, METAPACKAGES),
+        subdirs=(SUBDIR,),
+        accelerators=("cpu",),
+        pythons=Pythons((PYTHON,)),
     )
     channel = LocalChannel(folder / "channel")
     chosen = select(variants(project.declared(), project.locked()), wanted)

@@ -19,7 +19,7 @@ from generator.console import Silent
 from generator.datafiles import subdirs
 from generator.errors import MissingToolError
 from generator.matrix import METAPACKAGES, Selection, select, variants
-from generator.model import PythonBuild, Variant
+from generator.model import Pythons, Variant
 from generator.stages.packages import BuildOptions, build_variants
 from generator.stages.project import Project
 from generator.testing import Machine, Runner, choose_runner
@@ -149,7 +149,7 @@ def cpu_variants(project: Project) -> tuple[Variant, ...]:
     wanted = Selection(
         subdirs=(ARM,),
         accelerators=("cpu",),
-        pythons=(PythonBuild(3, 9), PythonBuild(3, 11)),
+        pythons=Pythons.parse(["3.9", "3.11"]),
         lines=("2.10", "legacy-2.8", METAPACKAGES),
     )
     return select(found, wanted)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from generator.commands.options import ManyValues, joined, json_option
-from generator.model import PythonBuild
+from generator.model.fields import python_word
 from generator.printing import Screen, write, write_json
 from generator.stages.project import Project
 from generator.stages.starting import Wishes, offered, plan_start, write_start
@@ -41,7 +41,7 @@ def _many(name: str, parse: Callable[[str], Any], text: str) -> Callable[[_F], _
 @_many("--maintainer", str, "GitHub names, for the recipes.")
 @_many("--subdir", str, "conda subdirs. Default: those that upstream has wheels for.")
 @_many("--accelerator", str, "cpu, cuda, every line with cuda*, or cuda130. Default: cpu and cuda.")
-@_many("--python", PythonBuild.parse, "Python builds, 3.12 or 3.14t. Default: all.")
+@_many("--python", python_word, "Python builds: 3.12, 3.14t, !3.15t. Default: all.")
 @_many("--train", str, "stable, rc, nightly. Default: stable.")
 @click.option(
     "--armtorch",
@@ -116,5 +116,4 @@ def _wishes(channel: str, to: str, repository: str, wanted: dict[str, tuple[Any,
                 ("trains", "Trains", "stable"),
             )
         }
-    pythons = tuple(str(each) for each in wanted.pop("pythons") if str(each) != "all")
-    return Wishes(channel=channel, to=to, repository=repository, pythons=pythons, **wanted)
+    return Wishes(channel=channel, to=to, repository=repository, **wanted)

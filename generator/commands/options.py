@@ -13,7 +13,8 @@ import click
 from generator.errors import SelectionError
 from generator.explaining import ALIAS, TIMEOUT
 from generator.matrix import Selection, select, variants
-from generator.model import Accelerator, PythonBuild, Variant
+from generator.model import Accelerator, Pythons, Variant
+from generator.model.fields import python_word
 from generator.provider.github import API, GitHub
 from generator.stages.ci import job_variants
 from generator.stages.desk import Reach
@@ -69,7 +70,7 @@ def selection_options(command: _F) -> _F:
     options: list[tuple[str, Any, str]] = [
         ("--subdir", str, "conda subdirs, for example linux-aarch64"),
         ("--accelerator", str, "cpu, cuda (any line), or one line such as cuda130"),
-        ("--python", PythonBuild.parse, "Python builds, for example 3.12 or 3.14t"),
+        ("--python", python_word, "Python builds: 3.12, 3.14t, all; without one: !3.15t"),
         ("--package", str, "conda package names, for example pytorch"),
     ]
     for name, parse, text in reversed(options):
@@ -89,7 +90,7 @@ def selection(
     globs: tuple[str, ...],
     subdirs: tuple[str, ...],
     accelerators: tuple[str, ...],
-    pythons: tuple[PythonBuild, ...],
+    pythons: tuple[str, ...],
     packages: tuple[str, ...],
 ) -> Selection:
     """Put the options together; raise SelectionError for an accelerator nobody knows."""
@@ -101,8 +102,12 @@ def selection(
                 raise SelectionError(
                     str(error), where="--accelerator", next_step="see: armtorch matrix"
                 ) from error
+    try:
+        wanted = Pythons.parse(pythons)
+    except ValueError as error:
+        raise click.UsageError(f"--python: {error}") from error
     return Selection(
-        globs=globs, subdirs=subdirs, accelerators=accelerators, pythons=pythons, packages=packages
+        globs=globs, subdirs=subdirs, accelerators=accelerators, pythons=wanted, packages=packages
     )
 
 

@@ -10,7 +10,8 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from pydantic import AfterValidator, ConfigDict, Field
 
 from generator.model.cell import TrainName
-from generator.model.fields import PythonBuildText
+from generator.model.fields import PythonsText
+from generator.model.python_build import Pythons
 from generator.model.retention import Retention
 from generator.model.wheel import Fill, Project
 
@@ -121,8 +122,8 @@ class Line:
     train: TrainName = "stable"
     subdirs: tuple[SubdirName, ...]
     accelerators: tuple[AcceleratorWish, ...]
-    pythons: tuple[PythonBuildText, ...] | Literal["all"]
-    """Python builds of the line, or `all`; the feedstock's own list is not used for it."""
+    pythons: PythonsText
+    """Python builds of the line, or `all`, as below; the feedstock's own are not used for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,9 +190,9 @@ class Feedstock:
     """stable, rc and nightly, each with the releases it keeps."""
     subdirs: dict[SubdirName, Selection]
     """What is built per conda subdir."""
-    pythons: tuple[PythonBuildText, ...] | Literal["all"] = "all"
+    pythons: PythonsText = field(default_factory=Pythons)
     """Python builds, for example ["3.12", "3.14t"], in quotes; `all` takes every one that
-    upstream serves."""
+    upstream serves, and ["!3.15t"] all of them but that."""
     packages: tuple[Project, ...] = ("torch", "torchvision", "torchaudio")
     """Upstream projects; torch cannot be left out."""
     fill: tuple[Fill, ...] = ()

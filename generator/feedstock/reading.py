@@ -20,7 +20,10 @@ _ADAPTER = TypeAdapter(Feedstock)
 _At = Callable[..., str]
 #: characters of a wrong value that a message shows
 _SHOWN = 80
-_NEXT = "mend it; the schema that its first line names has every key, with what it means"
+_NEXT = (
+    "mend feedstock.yaml; its schema is docs/feedstock.schema.json, in a channel's own repository "
+    ".ci/armtorch/feedstock.schema.json"
+)
 
 
 def read_feedstock(path: Path) -> Feedstock:
@@ -94,6 +97,8 @@ def _explain(found: Any, raw: Any) -> str:
         if raw is not None and found["type"] != "missing"
         else ""
     )
+    if found["type"] in {"dataclass_type", "dict_type"}:
+        return f"{place}: keys and values are needed{given}"
     if found["type"] == "tuple_type":
         return f"{place}: a list is needed; write it like [{found['input']}]{given}"
     if found["type"] == "string_pattern_mismatch" and ".accelerators." in place:

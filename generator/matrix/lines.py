@@ -85,7 +85,7 @@ def wanted_pythons(feedstock: Feedstock, cell: Cell) -> tuple[PythonBuild, ...]:
     """Return the Pythons of a cell that the feedstock asks for and torch is served for."""
     own = next((line.pythons for line in feedstock.lines if line.name == cell.line), None)
     asked = own if own is not None else feedstock.pythons
-    return tuple(python for python in cell.pythons() if asked == "all" or python in asked)
+    return tuple(python for python in cell.pythons() if python in asked)
 
 
 def reference_wheel(cell: Cell) -> Wheel | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Final
@@ -12,7 +12,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from generator.errors import SelectionError
-from generator.model import Cell, PythonBuild, Variant
+from generator.model import Cell, Pythons, Variant
 
 _MUTEX: Final = "pytorch-mutex"
 #: torch's versions: 2.10.0; fewer name a minor
@@ -27,7 +27,7 @@ class Selection:
     subdirs: tuple[str, ...] = ()
     #: names of accelerators; ``cuda`` stands for every CUDA line
     accelerators: tuple[str, ...] = ()
-    pythons: tuple[PythonBuild, ...] = ()
+    pythons: Pythons = field(default_factory=Pythons)
     packages: tuple[str, ...] = ()
     #: lines by name; empty for all
     lines: tuple[str, ...] = ()
@@ -42,10 +42,16 @@ class Selection:
             (not self.globs or any(fnmatchcase(variant.id, glob) for glob in self.globs))
             and (not self.subdirs or variant.subdir in {*self.subdirs, "noarch"})
             and (not self.accelerators or self._accelerates(variant))
-            and (not self.pythons or any(variant.serves(python) for python in self.pythons))
+            and self._runs(variant)
             and (not self.packages or variant.package in self.packages)
             and (not self.lines or variant.line in self.lines)
         )
+
+    def _runs(self, variant: Variant) -> bool:
+        own = variant.python
+        if own is None or (own in self.pythons.but and not variant.abi3):
+            return own is None
+        return not self.pythons.only or any(variant.serves(each) for each in self.pythons.only)
 
     def admits(self, cell: Cell) -> bool:
         """Whether a cell is of a wanted subdir and accelerator."""
@@ -76,9 +82,9 @@ def select(variants: Iterable[Variant], selection: Selection) -> tuple[Variant, 
     _refuse_unknown("package", selection.packages, {v.package for v in known})
     chosen = tuple(variant for variant in known if selection(variant))
     if chosen:
-        pythons = replace(selection, pythons=(), globs=())
+        pythons = replace(selection, pythons=Pythons(), globs=())
         served = {str(v.python) for v in known if v.python is not None and pythons(v)}
-        _refuse_unknown("Python", tuple(map(str, selection.pythons)), served)
+        _refuse_unknown("Python", tuple(map(str, selection.pythons.only)), served)
         return chosen
     asked = " ".join(selection.globs) or "the options"
     near = get_close_matches(asked, [variant.id for variant in known], n=3, cutoff=0.4)
@@ -156,13 +162,13 @@ def newest_lines(
     newest: dict[tuple[str, str, str], Cell] = {}
     for cell in sorted(found, key=lambda cell: Version(cell.torch)):
         # Python 3.9 is only served by an old line, which is then the newest for it
-        for python in selection.pythons or ("",):
-            if not python or python in cell.pythons():
+        for python in selection.pythons.only or ("",):
+            if any(each in selection.pythons and python in {"", each} for each in cell.pythons()):
                 newest[cell.subdir, str(cell.accelerator), str(python)] = cell
     if not newest:
         served = sorted({python for cell in found for python in cell.pythons()})
         raise SelectionError(
-            f"no cell serves Python {', '.join(map(str, selection.pythons))}",
+            f"no cell serves Python {selection.pythons}",
             where=f"there are {', '.join(map(str, served))}",
             next_step="list the cells with armtorch matrix",
         )

@@ -15,7 +15,7 @@ from generator.model.cell import (
 )
 from generator.model.floor import RaisedFloor
 from generator.model.held import Finding, FindingKind, Held
-from generator.model.python_build import PythonBuild
+from generator.model.python_build import PythonBuild, Pythons
 from generator.model.retention import Keep, Retention
 from generator.model.subdir import Subdir
 from generator.model.variant import Variant
@@ -38,6 +38,7 @@ __all__ = [
     "Lock",
     "Metadata",
     "PythonBuild",
+    "Pythons",
     "RaisedFloor",
     "Retention",
     "Sharing",

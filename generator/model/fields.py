@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
+from pydantic import (
+    GetCoreSchemaHandler,
+    GetPydanticSchema,
+    PlainSerializer,
+    PlainValidator,
+    WithJsonSchema,
+)
+from pydantic_core import CoreSchema, core_schema
 
 from generator.model.accelerator import Accelerator
-from generator.model.python_build import PythonBuild
+from generator.model.python_build import PythonBuild, Pythons
 
 
 def _python_build(value: Any) -> PythonBuild:
@@ -34,3 +41,34 @@ AcceleratorText = Annotated[
     PlainSerializer(str, return_type=str),
     WithJsonSchema({"type": "string", "pattern": r"^(cpu|cuda\d{3}(-tegra)?)$"}),
 ]
+
+
+def python_word(value: Any) -> str:
+    """Check ``3.12``, ``3.14t``, ``all`` or ``!3.15t``; raise ValueError for anything else."""
+    if value == "all":
+        return "all"
+    if isinstance(value, str) and value.startswith("!"):
+        return f"!{_python_build(value[1:])}"
+    return str(_python_build(value))
+
+
+def _pythons(_: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    word = Annotated[
+        str,
+        PlainValidator(python_word),
+        WithJsonSchema(
+            {"type": "string", "pattern": r"^(all|!?\d+\.\d+t?)$", "examples": ["3.12", "!3.15t"]}
+        ),
+    ]
+    written = handler.generate_schema(tuple[word, ...] | Literal["all"])
+    return core_schema.no_info_after_validator_function(
+        lambda found: Pythons.parse((found,) if isinstance(found, str) else found), written
+    )
+
+
+def _words(pythons: Pythons) -> str | list[str]:
+    return pythons.words() if pythons else "all"
+
+
+#: a list of Python builds and exclusions, or ``all``
+PythonsText = Annotated[Pythons, GetPydanticSchema(_pythons), PlainSerializer(_words)]

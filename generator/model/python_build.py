@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 _TEXT = re.compile(r"(?P<major>\d+)\.(?P<minor>\d+)(?P<t>t?)")
@@ -95,3 +96,45 @@ class PythonBuild:
     def label(self) -> str:
         """``py312``, as conda-forge's build strings have it (free-threaded: ``py314t``)."""
         return f"py{self.major}{self.minor}{'t' if self.freethreading else ''}"
+
+
+@dataclass(frozen=True)
+class Pythons:
+    """Which Python builds are asked for: some, or all, but for some.
+
+    >>> PythonBuild.parse("3.15t") in Pythons.parse(["all", "!3.15t"])
+    False
+    """
+
+    #: empty for all
+    only: tuple[PythonBuild, ...] = ()
+    but: tuple[PythonBuild, ...] = ()
+
+    @classmethod
+    def parse(cls, words: Iterable[str]) -> Pythons:
+        """Read ``3.12``, ``3.14t``, ``all`` and exclusions such as ``!3.15t``.
+
+        Raises:
+            ValueError: a word is none of them, or there are builds beside ``all``.
+
+        """
+        listed = list(words)
+        but = tuple(PythonBuild.parse(word[1:]) for word in listed if word.startswith("!"))
+        only = [word for word in listed if not word.startswith("!")]
+        if "all" in only and len(only) > 1:
+            msg = "'all' stands alone, or beside exclusions such as '!3.15t'"
+            raise ValueError(msg)
+        return cls(tuple(PythonBuild.parse(word) for word in only if word != "all"), but)
+
+    def __contains__(self, python: PythonBuild) -> bool:
+        return python not in self.but and (not self.only or python in self.only)
+
+    def __bool__(self) -> bool:
+        return bool(self.only or self.but)
+
+    def words(self) -> list[str]:
+        """Return how it is written."""
+        return [*map(str, self.only), *(f"!{each}" for each in self.but)] or ["all"]
+
+    def __str__(self) -> str:
+        return ", ".join(self.words())

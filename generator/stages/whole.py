@@ -142,7 +142,7 @@ def _refuse_unknown(project: Project, wanted: Selection) -> None:
         ("--subdir", wanted.subdirs, sorted(declared)),
         (
             "--python",
-            [str(each).rstrip("t") for each in wanted.pythons],
+            [str(each).rstrip("t") for each in wanted.pythons.only],
             [*map(str, python_builds())],
         ),
     ):

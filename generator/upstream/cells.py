@@ -62,7 +62,7 @@ def picks(draft: Draft, catalogue: Catalogue) -> tuple[tuple[Pick, ...], tuple[A
                 absent.append(_not_served(project, draft, python, catalogue))
     absent.extend(
         _not_served("torch", draft, python, catalogue)
-        for python in draft.wish.pythons or ()
+        for python in draft.wish.pythons.only
         if python not in draft.pythons and not draft.leaves_out("torch", python)
     )
     return tuple(found.values()), tuple(absent)

@@ -168,9 +168,7 @@ class Chooser:
             if not may_be(release.claim, wish.accelerator.removesuffix("*")):
                 continue
             served = self.catalogue.pythons("torch", release, wish.subdir)
-            pythons = tuple(
-                p for p in served or python_builds() if wish.pythons is None or p in wish.pythons
-            )
+            pythons = tuple(p for p in served or python_builds() if p in wish.pythons)
             wheels = self._wheels("torch", release, wish, pythons)
             accelerator = self._accelerator(wish, wheels)
             if isinstance(accelerator, Finding):

@@ -247,7 +247,7 @@ def _past_silence(
 
 
 def _nowhere(wish: Wish) -> AbsentError:
-    pythons = f" for Python {', '.join(map(str, wish.pythons))}" if wish.pythons else ""
+    pythons = f" for Python {wish.pythons}" if wish.pythons else ""
     return AbsentError(
         f"no index of the train has a torch for {wish.accelerator} on {wish.subdir}"
         + (f" that is {wish.torch}" if wish.line else "")

@@ -15,7 +15,7 @@ from packaging.version import Version
 
 from generator.model.accelerator import Accelerator
 from generator.model.cell import TrainName
-from generator.model.python_build import PythonBuild
+from generator.model.python_build import Pythons
 from generator.model.subdir import Subdir
 from generator.model.wheel import Fill
 from generator.upstream.claims import IndexSource
@@ -80,7 +80,7 @@ class AskedLine(Protocol):
         """As in a subdir."""
 
     @property
-    def pythons(self) -> tuple[PythonBuild, ...] | Literal["all"]:
+    def pythons(self) -> Pythons:
         """Its Python builds."""
 
 
@@ -100,7 +100,7 @@ class Asked(Protocol):
         """Subdirs by conda's name."""
 
     @property
-    def pythons(self) -> tuple[PythonBuild, ...] | Literal["all"]:
+    def pythons(self) -> Pythons:
         """Python builds."""
 
     @property
@@ -130,8 +130,7 @@ class Wish:
     #: for each
     accelerator: str
     keep: tuple[Keep, ...]
-    #: None for every Python that upstream serves
-    pythons: tuple[PythonBuild, ...] | None
+    pythons: Pythons
     #: name of a line of its own; "" where the torch version names it
     line: str = ""
     torch: SpecifierSet = field(default_factory=SpecifierSet)
@@ -171,7 +170,6 @@ def of_train(train: TrainName, version: Version) -> bool:
 
 def wishes(asked: Asked, known: Mapping[str, Subdir]) -> Iterator[Wish]:
     """Take the feedstock apart, trains first, then lines, in the file's order."""
-    pythons = None if asked.pythons == "all" else tuple(asked.pythons)
     for train, policy in asked.trains.items():
         for subdir, selection in asked.subdirs.items():
             for accelerator in selection.accelerators:
@@ -180,7 +178,7 @@ def wishes(asked: Asked, known: Mapping[str, Subdir]) -> Iterator[Wish]:
                     subdir=known[subdir],
                     accelerator=accelerator,
                     keep=policy.keep,
-                    pythons=pythons,
+                    pythons=asked.pythons,
                     minors=policy.minors,
                     releases=policy.releases,
                 )
@@ -196,7 +194,7 @@ def _of_line(line: AskedLine, known: Mapping[str, Subdir]) -> Iterator[Wish]:
                 subdir=known[subdir],
                 accelerator=accelerator,
                 keep=("newest",),
-                pythons=None if line.pythons == "all" else tuple(line.pythons),
+                pythons=line.pythons,
                 line=line.name,
                 torch=SpecifierSet(line.torch),
             )

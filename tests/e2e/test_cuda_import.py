@@ -11,7 +11,7 @@ import pytest
 from generator.channel import LocalChannel
 from generator.datafiles import subdirs
 from generator.matrix import METAPACKAGES, Selection, select, variants
-from generator.model import PythonBuild
+from generator.model import Pythons
 from generator.stages.packages import BuildOptions, build_variants
 from generator.testing import Machine, create, solve
 from generator.testing.runner import clean_environment
@@ -45,7 +45,7 @@ def prefix(project, runner, tmp_path_factory):
         packages=PACKAGES,
         subdirs=(ARM,),
         accelerators=("cuda130",),
-        pythons=(PythonBuild(3, 11),),
+        pythons=Pythons.parse(["3.11"]),
     )
     channel = LocalChannel(folder / "channel")
     chosen = select(variants(project.declared(), project.locked()), wanted)

@@ -14,7 +14,7 @@ from generator.console import Silent
 from generator.datafiles import subdirs
 from generator.errors import SolveError
 from generator.matrix import METAPACKAGES, Selection, select, variants
-from generator.model import PythonBuild
+from generator.model import PythonBuild, Pythons
 from generator.naming import bundled, sonames
 from generator.stages.binaries import BinaryLint, lint_binaries
 from generator.stages.packages import BuildOptions, build_variants, built_packages
@@ -39,7 +39,7 @@ def build(project, folder, cell):
             lines=(line, METAPACKAGES),
             subdirs=(subdir,),
             accelerators=(accelerator,),
-            pythons=(python,),
+            pythons=Pythons((python,)),
         ),
     )
     channel = LocalChannel(folder / "channel")

@@ -14,7 +14,7 @@ from generator.channel import LocalChannel
 from generator.console import Silent
 from generator.datafiles import subdirs
 from generator.matrix import METAPACKAGES, Selection, select, variants
-from generator.model import PythonBuild
+from generator.model import PythonBuild, Pythons
 from generator.stages.binaries import lint_binaries
 from generator.stages.packages import BuildOptions, build_variants, built_packages
 from generator.stages.verifying import VerifyOptions, verify_packages
@@ -61,7 +61,7 @@ def built(request, project, tmp_path_factory) -> Built:
         lines=("2.15", METAPACKAGES),
         subdirs=(cell.subdir,),
         accelerators=(cell.accelerator,),
-        pythons=PYTHONS,
+        pythons=Pythons(PYTHONS),
     )
     channel = LocalChannel(tmp_path_factory.mktemp(request.param) / "channel")
     chosen = select(variants(project.declared(), project.locked()), wanted)

@@ -17,7 +17,7 @@ from generator.errors import (
 )
 from generator.feedstock import IndexSource, Selection, TrainPolicy
 from generator.lock import lock_text
-from generator.model import BuildNumber, Cell, Lock, PythonBuild
+from generator.model import BuildNumber, Cell, Lock, PythonBuild, Pythons
 from generator.upstream.policy import trio_policy
 from tests.index_server import Behaviour, Failure, IndexServer
 from tests.integration.updating import (
@@ -143,9 +143,7 @@ def test_listed_pythons_and_a_line_of_its_own(folder: Path, tmp_path: Path) -> N
     tiny_companion(
         "torchvision", "0.23.0", "cp39", torch="torch==2.8.0", requires_python=">=3.9"
     ).write(folder)
-    lock = first_lock(
-        folder, tmp_path, lines=(legacy(),), pythons=(PythonBuild(3, 12), PythonBuild(3, 10))
-    )
+    lock = first_lock(folder, tmp_path, lines=(legacy(),), pythons=Pythons.parse(["3.12", "3.10"]))
     assert [str(p) for p in cell(lock, "2.10/linux-aarch64/cpu").pythons()] == ["3.12"]
     assert absences(cell(lock, "2.10/linux-aarch64/cpu")) == [("", "3.10", "absent")]
     old = cell(lock, "legacy/linux-aarch64/cpu")

@@ -13,7 +13,7 @@ from generator.building.policy import FetchPolicy
 from generator.console import Silent
 from generator.datafiles import subdirs
 from generator.feedstock import Feedstock, IndexSource, Line, Selection, TrainPolicy
-from generator.model import Lock
+from generator.model import Lock, Pythons
 from generator.transport import HttpPolicy
 from generator.upstream import (
     FactsCache,
@@ -65,14 +65,13 @@ def feedstock(source: IndexSource | None = None, **changes: object) -> Feedstock
 
 def legacy(torch: str = "==2.8.*", python: str = "3.9") -> Line:
     """A line of its own, as feedstock.yaml has it."""
-    from generator.model import PythonBuild  # noqa: PLC0415
 
     return Line(
         name="legacy",
         torch=torch,
         subdirs=("linux-aarch64",),
         accelerators=("cpu",),
-        pythons=(PythonBuild.parse(python),),
+        pythons=Pythons.parse([python]),
     )
 
 

@@ -8,7 +8,7 @@ from ruamel.yaml import YAML
 
 from generator.errors import FeedstockError
 from generator.feedstock import IndexSource, read_feedstock, schema_text
-from generator.model import PythonBuild
+from generator.model import PythonBuild, Pythons
 from generator.upstream.claims import claims_of
 from tests.own_feedstock import DECLARED
 
@@ -27,7 +27,7 @@ def test_a_declaration_is_valid_and_typed():
     feedstock = read_feedstock(DECLARED)
     assert set(feedstock.subdirs) >= {"linux-aarch64", "osx-arm64"}
     legacy = next(line for line in feedstock.lines if line.name == "legacy-2.8")
-    assert legacy.pythons == (PythonBuild(3, 9),)
+    assert legacy.pythons == Pythons((PythonBuild(3, 9),))
 
 
 def test_the_committed_declaration_is_valid(committed):

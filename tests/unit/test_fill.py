@@ -12,7 +12,7 @@ from generator.console import Silent
 from generator.datafiles import subdirs
 from generator.lock import diff_locks
 from generator.matrix import Selection, select, variants
-from generator.model import PythonBuild, Wheel
+from generator.model import PythonBuild, Pythons, Wheel
 from generator.rendering import render, tree_records
 from generator.stages.project import Project
 from generator.upstream.catalogue import Catalogue
@@ -127,7 +127,7 @@ def test_pytorch_is_tested_after_the_triton_of_its_python(lock) -> None:
 def test_the_stable_abi_is_selected_by_every_later_python(python, expected) -> None:
     known = variants(feedstock(), _committed())
     wanted = Selection(
-        packages=("triton", "pytorch"), pythons=(PythonBuild.parse(python),), lines=("2.15",)
+        packages=("triton", "pytorch"), pythons=Pythons.parse([python]), lines=("2.15",)
     )
     found = select(known, wanted)
     assert [str(v.python) for v in found if v.package == "triton"] == expected

@@ -12,10 +12,11 @@ from generator.matrix import (
     matrix_json,
     matrix_schema,
     matrix_view,
+    newest_lines,
     select,
     variants,
 )
-from generator.model import Absence, BuildNumber, CellAbsence, PythonBuild
+from generator.model import Absence, BuildNumber, CellAbsence, Pythons
 from tests.locks import Shelf, cpu_cell, cuda_cell, feedstock, osx_cell
 
 
@@ -144,9 +145,23 @@ def test_cuda_builds_outrank_cpu_builds(lock):
 
 
 def test_only_pythons_that_are_asked_for(lock):
-    asked = feedstock(pythons=(PythonBuild.parse("3.12"),))
+    asked = feedstock(pythons=Pythons.parse(["3.12"]))
 
     assert {str(v.python) for v in variants(asked, lock) if v.package == "pytorch"} == {"3.12"}
+
+
+def test_the_same_words_choose_in_feedstock_yaml_and_on_the_command_line(lock):
+    every = variants(feedstock(), lock)
+    for words in (["3.12"], ["!3.14t"], ["all", "!3.12"], ["3.11", "3.12", "!3.12"]):
+        asked = variants(feedstock(pythons=Pythons.parse(words)), lock)
+        chosen = select(every, Selection(pythons=Pythons.parse(words)))
+        own = [
+            {(v.package, v.subdir, v.accelerator, v.python) for v in found if v.python is not None}
+            for found in (asked, chosen)
+        ]
+        assert own[0] == own[1]
+        assert 0 < len(own[0]) < len([v for v in every if v.python is not None])
+        assert newest_lines(lock.cells, Selection(pythons=Pythons.parse(words)))
 
 
 def test_a_line_of_its_own_has_pythons_of_its_own(shelf):
@@ -155,10 +170,10 @@ def test_a_line_of_its_own_has_pythons_of_its_own(shelf):
         torch="==9.0.*",
         subdirs=("linux-aarch64",),
         accelerators=("cpu",),
-        pythons=(PythonBuild.parse("3.11"),),
+        pythons=Pythons.parse(["3.11"]),
     )
     lock = shelf.lock(cpu_cell(shelf, line="old", version="9.0.0"))
-    asked = feedstock(lines=(own,), pythons=(PythonBuild.parse("3.12"),))
+    asked = feedstock(lines=(own,), pythons=Pythons.parse(["3.12"]))
 
     assert {str(v.python) for v in variants(asked, lock) if v.package == "pytorch"} == {"3.11"}
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from generator.model import Accelerator, PythonBuild
+from generator.model import Accelerator, PythonBuild, Pythons
 
 
 @pytest.mark.parametrize(
@@ -63,3 +63,18 @@ def test_an_accelerator_has_conda_forges_keys(text, compiler, arm, prefix, offse
 def test_what_is_no_accelerator_is_refused(text):
     with pytest.raises(ValueError, match="cuda130"):
         Accelerator.parse(text)
+
+
+def test_pythons_are_some_or_all_but_some():
+    every = [PythonBuild.parse(text) for text in ("3.11", "3.14", "3.14t", "3.15t")]
+
+    def asked(*words):
+        return [str(each) for each in every if each in Pythons.parse(words)]
+
+    assert asked() == asked("all") == ["3.11", "3.14", "3.14t", "3.15t"]
+    assert asked("all", "!3.15t") == asked("!3.15t") == ["3.11", "3.14", "3.14t"]
+    assert asked("3.11", "3.14t") == ["3.11", "3.14t"]
+    assert asked("3.11", "3.14t", "!3.14t") == ["3.11"]
+    for words in (["all", "3.11"], ["!"], ["!all"]):
+        with pytest.raises(ValueError, match=r"all|Python build"):
+            Pythons.parse(words)
