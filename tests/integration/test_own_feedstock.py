@@ -63,7 +63,9 @@ def test_tests_pass_beside_another_committed_lock(tmp_path: Path) -> None:
 
     shutil.copytree(ROOT, checkout, ignore=left_out)
     declared = own_feedstock.DECLARED.read_text().partition("\nlines:")[0]
-    (checkout / "feedstock.yaml").write_text(re.sub("(channel: |\\[)armtorch", r"\1elsewhere", declared))
+    (checkout / "feedstock.yaml").write_text(
+        re.sub("(channel: |\\[)armtorch", r"\1elsewhere", declared)
+    )
     project = Project(feedstock=checkout / "feedstock.yaml", narrator=Silent())
     lock = number_builds(project.declared(), other_lock(read_lock(own_feedstock.LOCK)), None)
     write_lock(lock, project.lock)
