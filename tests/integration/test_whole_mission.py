@@ -198,13 +198,20 @@ def solved(channel: Path, bases: dict[str, str]) -> dict[str, dict[str, str]]:
     return table
 
 
-def test_the_commands_solve_as_the_committed_table_says(channel: Path, tmp_path: Path) -> None:
-    both = standins.write(tmp_path / "forge")
-    bases = dict.fromkeys(MACHINES, both)
-    bases["win-arm64, base with Python 3.14 alone"] = write_base(
-        tmp_path / "new", "win-arm64", ["3.14"]
-    )
-    bases["win-arm64, base with Python 3.12"] = write_base(tmp_path / "old", "win-arm64", ["3.12"])
+@pytest.fixture(scope="module")
+def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The base channel of each machine, as records."""
+    folder = tmp_path_factory.mktemp("bases")
+    found = dict.fromkeys(MACHINES, standins.write(folder / "forge"))
+    for version, name in (("3.14", "Python 3.14 alone"), ("3.12", "Python 3.12")):
+        base = write_base(folder / version, "win-arm64", [version])
+        found[f"win-arm64, base with {name}"] = base
+    return found
+
+
+def test_the_commands_solve_as_the_committed_table_says(
+    channel: Path, bases: dict[str, str]
+) -> None:
     assert solved(channel, bases) == YAML(typ="safe").load(TABLE)
 
 
@@ -244,7 +251,9 @@ def test_matrix_says_in_a_sentence_what_no_base_of_windows_has(
 
 
 @pytest.mark.skipif(not proving(), reason="every package of every cell: make prove")
-def test_every_cell_is_built(mission: Mission) -> None:
+def test_every_cell_is_built_and_the_commands_solve_on_that(
+    mission: Mission, bases: dict[str, str]
+) -> None:
     render_feedstock(mission.project)
     tree = render(mission.project.declared(), mission.lock)
     channel = LocalChannel(mission.upstream.folder / "channel")
@@ -252,4 +261,5 @@ def test_every_cell_is_built(mission: Mission) -> None:
     report: BuildReport = build_variants(mission.project, list(tree.variants), options)
     report.raise_for_failures()
     assert {row.id for row in report.rows} == {variant.id for variant in tree.variants}
+    assert solved(channel.root, bases) == YAML(typ="safe").load(TABLE)
     shutil.rmtree(channel.root)
