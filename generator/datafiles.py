@@ -34,6 +34,7 @@ LOCAL: Final = (
     "license_names.yaml",
     "licenses.yaml",
     "linkage_policy.yaml",
+    "packages.yaml",
     "pairing.yaml",
     "pypi_names.yaml",
     "releases.yaml",

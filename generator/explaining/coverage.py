@@ -13,8 +13,8 @@ from generator.datafiles import subdirs
 from generator.explaining.channels import Channels, Source, State
 from generator.explaining.facts import releases
 from generator.explaining.records import accelerator_of, newest_first, pythons
-from generator.matrix import PROJECTS
 from generator.model import Cell, Lock
+from generator.packages import projects
 
 #: what cells are made of; libtorch and the metapackages come with them
 _PACKAGES: Final = ("pytorch", "torchvision", "torchaudio")
@@ -124,7 +124,7 @@ def _offer(source: Source, package: str, records: Sequence[RepoDataRecord]) -> O
 
 
 def _upstream(lock: Lock, subdir: str, accelerator: str, package: str) -> str:
-    project = PROJECTS[package]
+    project = projects()[package]
     found = [
         cell.trio[project]
         for cell in lock.cells
@@ -150,18 +150,18 @@ def _missing(
         cell
         for cell in lock.cells
         if (cell.subdir, str(cell.accelerator)) == (subdir, accelerator)
-        and ours.version in {wheel.version for wheel in cell.wheels_of(PROJECTS[package])}
+        and ours.version in {wheel.version for wheel in cell.wheels_of(projects()[package])}
     ]
     wheels = {
         str(wheel.python)
         for cell in cells
-        for wheel in cell.wheels_of(PROJECTS[package])
+        for wheel in cell.wheels_of(projects()[package])
         if wheel.python is not None
     }
     if lacking := sorted(wheels - set(ours.pythons)):
         yield f"Python {' '.join(lacking)}"
     for name, held in lock.all_held():
-        if held.project == PROJECTS[package] and _is_of(name, subdir, accelerator):
+        if held.project == projects()[package] and _is_of(name, subdir, accelerator):
             yield f"{name}: {held.subject} is held back since {held.since}: {held.reason}"
     yield from _silent(cells)
     for cell in cells or [c for c in lock.cells if c.subdir == subdir and not ours.version]:

@@ -23,8 +23,8 @@ from generator.explaining.request import Request, channel_of, name_of
 from generator.explaining.searching import Search, Suggestion
 from generator.explaining.suggesting import Offer, only_switches, suggestions
 from generator.explaining.wheels import snapshot
-from generator.matrix import PROJECTS
 from generator.model import Lock
+from generator.packages import projects
 from generator.testing import Machine
 
 #: characters of one gap
@@ -300,8 +300,8 @@ def _missing(request: Request, context: Context) -> tuple[str, ...]:
         and (row.python is None or str(row.python) in python)
     ]
     if not found and subdir in subdirs() and not any(cell.subdir == subdir for cell in lock.cells):
-        projects = ", ".join(dict.fromkeys(PROJECTS.values()))
-        found.append(f"{subdir}: absent: the lock has no wheel of {projects} for it")
+        served = ", ".join(dict.fromkeys(projects().values()))
+        found.append(f"{subdir}: absent: the lock has no wheel of {served} for it")
     return tuple(dict.fromkeys(_short(text) for text in found))
 
 

@@ -11,9 +11,10 @@ from pydantic import AfterValidator, ConfigDict, Field
 
 from generator.model.cell import TrainName
 from generator.model.fields import PythonsText
+from generator.model.names import PackageText
 from generator.model.python_build import Pythons
 from generator.model.retention import Retention
-from generator.model.wheel import Fill, Project
+from generator.model.wheel import Project
 
 _CLOSED = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
@@ -195,7 +196,7 @@ class Feedstock:
     upstream serves, and ["!3.15t"] all of them but that."""
     packages: tuple[Project, ...] = ("torch", "torchvision", "torchaudio")
     """Upstream projects; torch cannot be left out."""
-    fill: tuple[Fill, ...] = ()
+    fill: tuple[PackageText, ...] = ()
     """Upstream projects that torch needs and the base channels lack in that version: they are
     repacked, too. `armtorch matrix --against-base` shows what is lacking."""
     lines: tuple[Line, ...] = ()

@@ -14,6 +14,7 @@ from generator.datafiles import place_of
 from generator.documents import limits, line_of, load_yaml, read_bytes
 from generator.errors import FeedstockError
 from generator.feedstock.declaration import Feedstock, IndexSource, SubdirName
+from generator.packages import projects, unbound
 
 _ADAPTER = TypeAdapter(Feedstock)
 #: says where in the file a value stands
@@ -155,6 +156,15 @@ def _check_references(feedstock: Feedstock, at: _At) -> None:
                 "url",
                 where=at("indexes", name),
                 next_step="make it kind simple, or leave the url out and set PIP_INDEX_URL",
+            )
+    fillers = sorted({projects()[name] for name in unbound()})
+    for place, name in enumerate(feedstock.fill):
+        if name not in fillers:
+            near = difflib.get_close_matches(name, fillers, n=1)
+            raise FeedstockError(
+                f"fill names {name!r}, which packages.yaml has no row for that is made per wheel",
+                where=at("fill", place),
+                next_step=f"perhaps you meant {near[0]}" if near else "docs/companions.md has how",
             )
     if "torch" not in feedstock.packages:
         raise FeedstockError(

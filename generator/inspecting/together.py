@@ -11,9 +11,9 @@ from generator.inspecting.findings import AuditReport, Finding, linkage_policy
 from generator.inspecting.pairing import Asking, Shelf, Unmet, unmet
 from generator.inspecting.properties import copy_of, library_names
 from generator.inspecting.symbols import Symbols
-from generator.matrix import PROJECTS
 from generator.model.subdir import Subdir
 from generator.naming import SonameTable, sonames
+from generator.packages import projects
 
 
 def audit_together(reports: Iterable[AuditReport], *, subdir: Subdir) -> tuple[Finding, ...]:
@@ -120,9 +120,9 @@ def unmet_beside(report: AuditReport, torch: Shelf) -> tuple[Unmet, ...]:
 
 def _unmet(reports: Sequence[AuditReport]) -> Iterator[tuple[str, Finding]]:
     """Find what companions ask of torch's libraries in vain, by all of their bytes (D14)."""
-    torch = InstalledLibraries(r for r in reports if PROJECTS.get(r.package) == "torch")
+    torch = InstalledLibraries(r for r in reports if projects().get(r.package) == "torch")
     for report in reports if torch.names else ():
-        if PROJECTS.get(report.package) == "torch":
+        if projects().get(report.package) == "torch":
             continue
         lacking = unmet_beside(report, torch)
         for path, those in itertools.groupby(lacking, key=lambda each: each.path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, get_args
+from typing import get_args
 
 from packageurl import PackageURL
 from packaging.utils import canonicalize_name, parse_wheel_filename
@@ -11,9 +11,8 @@ from packaging.version import Version
 
 from generator.datafiles import subdirs
 from generator.model.cell import Cell, Lock
-from generator.model.wheel import Fill, Project, Wheel
-
-_PROJECTS: Final = (*get_args(Project), *get_args(Fill))
+from generator.model.wheel import Project, Wheel
+from generator.packages import projects
 
 
 def inconsistencies(lock: Lock) -> Iterator[str]:
@@ -37,6 +36,10 @@ def _of_cell(cell: Cell, lock: Lock) -> Iterator[str]:
     if cell.subdir not in subdirs():
         yield f"there is no subdir {cell.subdir}"
         return
+    if unknown := sorted(
+        name for name in cell.fill if name in get_args(Project) or name not in projects().values()
+    ):
+        yield f"it has {', '.join(unknown)}, and packages.yaml has no row for a package of that"
     torch = cell.wheels_of("torch")
     if not torch or any(wheel.python is None for wheel in torch):
         yield "it has no wheel of torch, or one for no Python"
@@ -51,7 +54,7 @@ def _of_cell(cell: Cell, lock: Lock) -> Iterator[str]:
 
 def _of_wheel(wheel: Wheel, cell: Cell, lock: Lock) -> Iterator[str]:
     name, version, _, tags = parse_wheel_filename(wheel.filename)
-    if (project := canonicalize_name(name)) not in _PROJECTS or project != wheel.project:
+    if (project := canonicalize_name(name)) not in projects().values() or project != wheel.project:
         yield f"it is a wheel of {project}, and stands for {wheel.project}"
     if str(version) != wheel.version:
         yield f"its name says version {version}, and it stands for {wheel.version}"

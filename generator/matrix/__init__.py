@@ -2,10 +2,7 @@
 
 from generator.matrix.jobs import Job, Jobs, find_job, jobs
 from generator.matrix.lines import (
-    FILL,
     METAPACKAGES,
-    PROJECTS,
-    SHARED,
     LineCells,
     lines,
     reference_wheel,
@@ -26,10 +23,7 @@ from generator.matrix.view import (
 )
 
 __all__ = [
-    "FILL",
     "METAPACKAGES",
-    "PROJECTS",
-    "SHARED",
     "AbsentCell",
     "BaseVerdict",
     "BlockedVariant",

@@ -9,20 +9,8 @@ from typing import Final
 from generator.errors import LockError
 from generator.feedstock import Feedstock
 from generator.model import Cell, Lock, PythonBuild, Wheel
+from generator.packages import projects, shared
 
-#: conda name -> upstream project whose wheel it unpacks
-PROJECTS: Final = {
-    "libtorch": "torch",
-    "pytorch-common": "torch",
-    "pytorch": "torch",
-    "torchvision": "torchvision",
-    "torchaudio": "torchaudio",
-    "triton": "triton",
-}
-#: packages that stand in for what a base channel lacks (decision D12): bound to no torch
-FILL: Final = frozenset({"triton"})
-#: packages with what the wheels of all Pythons share; made from one of them (decision D2)
-SHARED: Final = ("libtorch", "pytorch-common")
 #: line of the packages that are the same for every release
 METAPACKAGES: Final = "metapackages"
 
@@ -50,12 +38,12 @@ class LineCells:
 
     def per_python(self, package: str) -> bool:
         """Whether a package is made once per Python: as soon as one wheel of the line is."""
-        if package not in PROJECTS or package in SHARED:
+        if package not in projects() or package in shared():
             return False
         return any(
             wheel.python is not None
             for cell in self.cells
-            for wheel in cell.wheels_of(PROJECTS[package])
+            for wheel in cell.wheels_of(projects()[package])
         )
 
 

@@ -9,10 +9,7 @@ from generator.datafiles import subdirs
 from generator.errors import LockError
 from generator.feedstock import Feedstock
 from generator.matrix.lines import (
-    FILL,
     METAPACKAGES,
-    PROJECTS,
-    SHARED,
     LineCells,
     lines,
     reference_wheel,
@@ -22,6 +19,7 @@ from generator.matrix.smithy import smithy
 from generator.model import Accelerator, BuildNumber, Cell, Lock, PythonBuild, Variant, Wheel
 from generator.model.stem import stem
 from generator.naming import conda_name
+from generator.packages import packages, projects, shared, unbound
 
 Config = dict[str, tuple[str, ...]]
 
@@ -45,27 +43,18 @@ def variants(feedstock: Feedstock, lock: Lock) -> tuple[Variant, ...]:
     _refuse_unasked(feedstock, lock)
     found: list[Variant] = list(_metapackages(feedstock, lock))
     for line in lines(lock):
-        packages = [
-            "triton",
-            "libtorch",
-            "pytorch-common",
-            "pytorch",
-            "torchvision",
-            "torchaudio",
-            "pytorch-cpu",
-            "pytorch-gpu",
-        ]
-        for package in packages:
+        for package, row in packages().items():
             drafts = [
                 draft
                 for cell in line.cells
+                if row.wanted(cell.subdir, cell.accelerator)
                 for draft in (
                     _fill(feedstock, lock, cell, package)
-                    if package in FILL
+                    if package in unbound()
                     else _of_cell(feedstock, lock, line, cell, package)
                 )
             ]
-            if package in FILL:
+            if package in unbound():
                 drafts = _not_yet(drafts, found)
             found += [_named(draft, drafts, feedstock) for draft in drafts]
     return tuple(_with_depends(found))
@@ -97,29 +86,26 @@ def _of_cell(
     feedstock: Feedstock, lock: Lock, line: LineCells, cell: Cell, package: str
 ) -> Iterator[_Draft]:
     """Yield the variants of one package of one cell."""
-    cuda = cell.accelerator.cuda is not None
-    if (package == "pytorch-cpu" and cuda) or (package == "pytorch-gpu" and not cuda):
-        return
     base = {"cuda_compiler_version": cell.accelerator.cuda_compiler_version}
     if line.tegra and cell.subdir.startswith("linux-"):
         base["arm_variant_type"] = cell.accelerator.arm_variant_type
-    if package not in PROJECTS:
+    if package not in projects():
         if wanted_pythons(feedstock, cell):
             yield _draft(lock, cell, package, base)
         return
-    if package in SHARED:
+    if package in shared():
         wheel = reference_wheel(cell)
         if wheel is not None and wanted_pythons(feedstock, cell):
             yield _draft(lock, cell, package, base, wheels=(wheel,))
         return
-    if package in {"torchvision", "torchaudio"}:
+    if packages()[package].companion:
         base["pytorch"] = conda_version(cell.torch)
-    project = PROJECTS[package]
+    project = projects()[package]
     pythons = wanted_pythons(feedstock, cell)
     if not line.per_python(package):
-        shared = next((w for python in pythons if (w := cell.wheel(project, python))), None)
-        if shared is not None:
-            yield _draft(lock, cell, package, base, wheels=(shared,))
+        every = next((w for python in pythons if (w := cell.wheel(project, python))), None)
+        if every is not None:
+            yield _draft(lock, cell, package, base, wheels=(every,))
         return
     for python in pythons:
         if (wheel := cell.wheel(project, python)) is not None:
@@ -130,7 +116,7 @@ def _of_cell(
 def _fill(feedstock: Feedstock, lock: Lock, cell: Cell, package: str) -> Iterator[_Draft]:
     """Yield one variant per wheel: one for the stable ABI serves several Pythons."""
     pythons = wanted_pythons(feedstock, cell)
-    for wheel in cell.wheels_of(PROJECTS[package]):
+    for wheel in cell.wheels_of(projects()[package]):
         if wheel.python is not None and any(wheel.serves(python) for python in pythons):
             keys = {"python": wheel.python.variant_value}
             draft = _draft(lock, cell, package, keys, python=wheel.python, wheels=(wheel,))
@@ -277,7 +263,7 @@ def _needs(variant: Variant, other: Variant) -> bool:
             variant.package in {"cpuonly", "pytorch-cuda"}
             or (variant.package == "pytorch" and not osx)
         )
-    if other.package in FILL:
+    if other.package in unbound():
         return (
             variant.package == "pytorch"
             and cuda
@@ -294,9 +280,9 @@ def _needs(variant: Variant, other: Variant) -> bool:
     if variant.package == "pytorch-common":
         return other.package == "libtorch"
     if variant.package == "pytorch":
-        return other.package in SHARED
+        return other.package in shared()
     return (
         other.package == "pytorch"
-        and variant.package not in {*SHARED, "pytorch"}
+        and variant.package not in {*shared(), "pytorch"}
         and variant.python in {None, other.python}
     )

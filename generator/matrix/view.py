@@ -9,9 +9,10 @@ from pydantic import ConfigDict, TypeAdapter
 
 from generator.datafiles import subdirs
 from generator.feedstock import Feedstock
-from generator.matrix.lines import PROJECTS, SHARED, wanted_pythons
+from generator.matrix.lines import wanted_pythons
 from generator.matrix.variants import variants
 from generator.model import AbsenceReason, Cell, Held, HeldCell, Lock, PythonBuild, Variant
+from generator.packages import projects, shared
 
 _CLOSED = ConfigDict(extra="forbid")
 
@@ -222,9 +223,9 @@ def _missing(
     said |= {(row.project, str(row.python or "")) for row in cell.held if not row.instead}
     unsaid = [
         (package, project, python)
-        for package, project in PROJECTS.items()
+        for package, project in projects().items()
         for python in pythons
-        if package not in SHARED
+        if package not in shared()
         and project in feedstock.packages
         and cell.wheel(project, python) is None
         and not said & {(package, str(python)), (package, ""), ("", str(python)), ("", "")}

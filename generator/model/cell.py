@@ -24,7 +24,7 @@ from generator.model.names import (
     one_line,
 )
 from generator.model.python_build import PythonBuild
-from generator.model.wheel import Fill, Metadata, Project, Wheel
+from generator.model.wheel import Metadata, Project, Wheel
 
 #: a Python build as text
 PythonText = Annotated[str, Field(pattern=r"^[0-9]{1,2}\.[0-9]{1,3}t?$")]
@@ -119,8 +119,8 @@ class Cell:
     accelerator: AcceleratorText
     #: project -> version; a project that is left out has an Absence
     trio: dict[Project, VersionText]
-    #: what the base channel lacks and torch asks for -> version
-    fill: dict[Fill, VersionText] = field(default_factory=dict)
+    #: what else is made for it: what torch asks for and a base lacks, and companions -> version
+    fill: dict[PackageText, VersionText] = field(default_factory=dict)
     wheels: tuple[Wheel, ...] = ()
     sharing: Sharing | None = None
     absent: tuple[Absence, ...] = ()
@@ -161,7 +161,8 @@ class Cell:
 
     def in_order(self) -> Cell:
         """Return the cell with its parts in their one order: torch first, then by Python."""
-        projects = [*get_args(Project), *get_args(Fill)]
+        names = {*self.fill, *(wheel.project for wheel in self.wheels)}
+        projects = [*get_args(Project), *sorted(names.difference(get_args(Project)))]
         return replace(
             self,
             trio={name: self.trio[name] for name in projects if name in self.trio},

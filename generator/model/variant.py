@@ -3,27 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from generator.model.accelerator import Accelerator
 from generator.model.cell import TrainName
 from generator.model.python_build import PythonBuild
 from generator.model.wheel import Wheel, serves
-
-#: conda names of everything armtorch can put on a channel
-PackageName = Literal[
-    "libtorch",
-    "pytorch-common",
-    "pytorch",
-    "torchvision",
-    "torchaudio",
-    "pytorch-cpu",
-    "pytorch-gpu",
-    "pytorch-mutex",
-    "cpuonly",
-    "pytorch-cuda",
-    "triton",
-]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,8 +29,6 @@ from generator.model.python_build import PythonBuild
 
 #: upstream's name on PyPI of the three packages, which is also the key of a trio
 Project = Literal["torch", "torchvision", "torchaudio"]
-#: projects that armtorch can repack where the base channel lacks them (decision D12)
-Fill = Literal["triton"]
 #: where the sha256 comes from: promised by the index, or computed at the first fetch
 HashOrigin = Literal["index", "computed"]
 #: where METADATA was read: the index's own copy (PEP 658) or a range read of the wheel

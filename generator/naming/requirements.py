@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -19,9 +19,8 @@ from generator.model.subdir import Subdir
 from generator.model.wheel import Metadata
 from generator.naming.projects import ProjectRow, name_map, python_builds
 from generator.naming.specifiers import bounded, conda_version_spec
+from generator.packages import Part
 
-#: ``native``: libraries that binaries need, which libtorch depends on; ``python``: the rest
-Part = Literal["all", "native", "python"]
 _NAMES: Final = str(DATA / "pypi_names.yaml")
 
 

@@ -11,6 +11,7 @@ from generator.feedstock import Feedstock
 from generator.matrix import METAPACKAGES
 from generator.model import Cell, Lock, Metadata, Variant
 from generator.naming import licence_of
+from generator.packages import packages, unbound
 from generator.rendering import templates
 from generator.rendering.conditions import Place, Row, condition, rows
 from generator.rendering.licenses import bundled_licenses, with_bundled
@@ -90,8 +91,14 @@ def recipe_text(inputs: RecipeInputs) -> str:
     }
     if inputs.line != METAPACKAGES:
         filled |= _line_facts(inputs)
-    name = f"{inputs.package}.yaml.jinja"
-    return templates.environment().get_template(name).render(**filled)
+    return templates.environment().get_template(_template(inputs.package)).render(**filled)
+
+
+def _template(package: str) -> str:
+    row = packages().get(package)
+    if row is not None and row.companion:
+        return "_companion.yaml.jinja"
+    return f"{'_unbound' if package in unbound() else package}.yaml.jinja"
 
 
 def _line_facts(inputs: RecipeInputs) -> dict[str, object]:
@@ -105,7 +112,7 @@ def _line_facts(inputs: RecipeInputs) -> dict[str, object]:
     }
     if not variants[0].wheels:
         return facts
-    cells, lock = inputs.cells, inputs.lock
+    cells, lock, row = inputs.cells, inputs.lock, packages()[inputs.package]
     run = {Place.of(v): run_specs(v, cells[v.id], lock) for v in variants}
     constraints = {Place.of(v): constraint_specs(v) for v in variants}
     scripts = {Place.of(v): [literal(s) for s in v.wheels[0].console_scripts] for v in variants}
@@ -118,6 +125,9 @@ def _line_facts(inputs: RecipeInputs) -> dict[str, object]:
         "run": list_lines(rows(run)),
         "run_constraints": list_lines(rows(constraints)),
         "entry_points": list_lines(rows(scripts)),
+        "imports": row.imports,
+        "homepage": row.homepage,
+        "smoke": templates.smoke_program(inputs.package),
         "license": literal(with_bundled(expression, bundled_licenses(inputs.package, variants))),
         "license_unknown": next((repr(each.unknown)[:80] for each in licences if each.unknown), ""),
         "license_file": license_file(inputs, metadata),

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Final
 
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from generator.datafiles import subdirs
 from generator.errors import RenderError
-from generator.matrix import FILL, reference_wheel
+from generator.matrix import reference_wheel
 from generator.model import Accelerator, Cell, Lock, Metadata, Variant
 from generator.naming import (
     Bundled,
@@ -24,7 +23,7 @@ from generator.naming import (
     unique,
     virtual_packages,
 )
-from generator.naming.requirements import Part
+from generator.packages import packages, unbound
 
 _VERSION = "${{ version }}"
 #: the variant keys that every libtorch recipe uses
@@ -40,14 +39,6 @@ _BUILD = "${{ accelerator }}_generic_*"
 _COMMON = f"pytorch-common =={_VERSION} {_BUILD}_${{{{ common_number }}}}"
 #: conda-forge's package that keeps sbsa and tegra builds apart
 _BOARD = "arm-variant"
-#: which part of Requires-Dist each package depends on
-_PARTS: Final[dict[str, Part]] = {
-    "libtorch": "native",
-    "pytorch": "python",
-    "torchvision": "all",
-    "torchaudio": "all",
-    "triton": "python",
-}
 
 
 def run_specs(variant: Variant, cell: Cell, lock: Lock) -> tuple[str, ...]:
@@ -74,7 +65,7 @@ def run_specs(variant: Variant, cell: Cell, lock: Lock) -> tuple[str, ...]:
         if subdir.os != "osx":
             kind = "cpu" if variant.accelerator.cuda is None else "cuda"
             found.append(f"pytorch-mutex ==1.0 {kind}")
-    elif not shared and variant.package not in FILL:
+    elif not shared and variant.package not in unbound():
         _check_torch(metadata, cell)
         found.append(f"pytorch ==${{{{ pytorch }}}} {_BUILD}")
         # conda-forge's builds have strings like ours: this one is in no build of theirs
@@ -84,7 +75,7 @@ def run_specs(variant: Variant, cell: Cell, lock: Lock) -> tuple[str, ...]:
         conda_depends(
             metadata, subdir=subdir, accelerator=variant.accelerator, python=python, part=part
         )
-        for part in ("native", _PARTS[variant.package])
+        for part in ("native", packages()[variant.package].requirements)
     )
     libraries = library_depends(
         variant.package,

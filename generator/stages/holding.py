@@ -13,8 +13,8 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from generator.building import BuildReport, file_name
 from generator.errors import MalformedError
 from generator.lock import Announcement, announce, diff_locks, parse_lock, write_lock
-from generator.matrix import PROJECTS
 from generator.model import FindingKind, Held, Lock
+from generator.packages import projects
 from generator.rendering import number_builds
 from generator.stages.ci import cell_of, plan
 from generator.stages.project import Project
@@ -166,13 +166,13 @@ def _read(folder: Path) -> tuple[Verdict, ...]:
 def _row(cell: str, found: Sequence[Verdict], lock: Lock) -> Held | None:
     """Return the row of the first package, in the order of building, that is spoken against."""
     (made,) = (each for each in lock.cells if each.name == cell)
-    order = list(PROJECTS)
-    own = [each for each in found if each.cell == cell and each.package in PROJECTS]
-    own = [each for each in own if PROJECTS[each.package] in made.versions]
+    order = list(projects())
+    own = [each for each in found if each.cell == cell and each.package in projects()]
+    own = [each for each in own if projects()[each.package] in made.versions]
     if not own:
         return None
     first = min(own, key=lambda each: (order.index(each.package), each.kind, each.detail))
-    project = PROJECTS[first.package]
+    project = projects()[first.package]
     return Held(
         kind=first.kind,
         detail=first.detail,

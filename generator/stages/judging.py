@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import get_args
 
 from generator.errors import ArmtorchError
 from generator.feedstock import Feedstock
-from generator.matrix import FILL, PROJECTS, variants
+from generator.matrix import variants
 from generator.model import Cell, Finding, Held, HeldCell, Lock, PythonBuild, Sharing, Wheel
-from generator.model.wheel import Metadata
+from generator.model.wheel import Metadata, Project
+from generator.packages import projects
 from generator.rendering import check_tree, recipe_files, recipe_tree, recipes
 from generator.stages.judging_members import MemberJudge
 from generator.stages.judging_names import NameJudge
@@ -97,7 +99,7 @@ class RecipeJudge:
         lock = Lock(cells=(cell,), metadata=dict(metadata))
         try:
             found = variants(self.feedstock, lock)
-            own = tuple(each for each in found if PROJECTS.get(each.package) == project)
+            own = tuple(each for each in found if projects().get(each.package) == project)
             for inputs in recipes(self.feedstock, lock, own):
                 recipe_files(inputs)
         except AGAINST as error:
@@ -114,7 +116,7 @@ def _cell(
     rows = dict.fromkeys((*wheels.values(), *(() if alone else own.values())))
     version = prospect.release.version.public
     versions = {w.project: w.version.partition("+")[0] for w in wheels.values()}
-    fill = {prospect.project: version} if prospect.project in FILL else {}
+    fill = {} if prospect.project in get_args(Project) else {prospect.project: version}
     reference = min(wheels, key=lambda each: (each.freethreading, each))
     return Cell(
         line="-",
@@ -122,7 +124,7 @@ def _cell(
         subdir=prospect.subdir.name,
         accelerator=prospect.accelerator,
         trio={**versions, **({} if fill else {prospect.project: version})},  # type: ignore[dict-item]
-        fill=fill,  # type: ignore[arg-type]
+        fill=fill,
         wheels=tuple(rows),
         sharing=Sharing(reference=str(reference), members=0, bytes=0, digest="", per_python=()),
     )

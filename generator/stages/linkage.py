@@ -12,8 +12,8 @@ from generator.building import Contents, Judgement, place_of
 from generator.datafiles import subdirs
 from generator.errors import LinkageError
 from generator.inspecting import UNMET, AuditReport, PackageAudit, Sibling, linkage_policy
-from generator.matrix import FILL, PROJECTS
 from generator.model import Cell, Lock, Variant
+from generator.packages import is_companion, projects, unbound
 from generator.rendering.requirements import bundled_copies
 from generator.stages.pairing import unmet_in_wheel
 
@@ -83,7 +83,7 @@ class LinkageCheck:
 
 
 def _is_companion(variant: Variant) -> bool:
-    return PROJECTS.get(variant.package, "torch") not in {"torch", *FILL}
+    return is_companion(projects().get(variant.package, ""))
 
 
 def _cell(variant: Variant, lock: Lock) -> Cell:
@@ -93,7 +93,7 @@ def _cell(variant: Variant, lock: Lock) -> Cell:
 
 def siblings(variant: Variant, lock: Lock) -> tuple[Sibling, ...]:
     """Describe libtorch and pytorch to the audit of a package that depends on one exact build."""
-    if variant.package in {"libtorch", "pytorch-cpu", "pytorch-gpu", *FILL}:
+    if variant.package in {"libtorch", "pytorch-cpu", "pytorch-gpu", *unbound()}:
         return ()
     cell = _cell(variant, lock)
     copies = bundled_copies(cell, "torch")

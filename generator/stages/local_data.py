@@ -15,6 +15,7 @@ from generator.matrix.smithy import smithy
 from generator.naming import sonames
 from generator.naming.licensing import license_names
 from generator.naming.projects import name_map
+from generator.packages import packages
 from generator.rendering import action_pins, workflow_settings
 from generator.rendering.layout import layouts
 from generator.rendering.licenses import bundled_rows
@@ -29,6 +30,7 @@ READERS: Final[dict[str, Callable[[], object]]] = {
     "license_names.yaml": license_names,
     "licenses.yaml": bundled_rows,
     "linkage_policy.yaml": linkage_policy,
+    "packages.yaml": packages,
     "pairing.yaml": pairing_names,
     "pypi_names.yaml": name_map,
     "releases.yaml": releases,

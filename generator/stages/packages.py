@@ -23,9 +23,9 @@ from generator.channel.stores import FolderStore
 from generator.datafiles import subdirs
 from generator.errors import AbsentError, MissingToolError, SelectionError
 from generator.feedstock import Feedstock
-from generator.matrix import SHARED
 from generator.model import Subdir, Variant, Wheel
 from generator.model.provenance import Provenance
+from generator.packages import shared
 from generator.stages.linkage import LinkageCheck
 from generator.stages.project import Project, base_channels
 from generator.stages.provenance import provenances
@@ -292,7 +292,7 @@ def savings(chosen: Sequence[Variant], report: BuildReport) -> Savings:
     wheels = {
         wheel.sha256: wheel.size
         for variant in chosen
-        if variant.package not in SHARED
+        if variant.package not in shared()
         for wheel in variant.wheels
     }
     return Savings(sum(packages.values()), sum(wheels.values()))

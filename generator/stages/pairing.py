@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import IO, BinaryIO, Final, cast, get_args
+from typing import IO, BinaryIO, Final, cast
 
 from pydantic import TypeAdapter
 
@@ -33,8 +33,8 @@ from generator.inspecting import (
 from generator.model.held import Finding
 from generator.model.python_build import PythonBuild
 from generator.model.subdir import Subdir
-from generator.model.wheel import Fill
 from generator.naming import bundled
+from generator.packages import is_companion
 from generator.upstream import MemberFile, Offer, Prospect, WheelReader, sharing_rules
 
 #: raised when what is kept of symbols changes its meaning
@@ -69,7 +69,7 @@ class PairingJudge:
             UnreachableError: of any wheel.
 
         """
-        if prospect.project == "torch" or prospect.project in get_args(Fill):
+        if not is_companion(prospect.project):
             return ()
         found = []
         both = [python for python in sorted(prospect.wheels) if python in prospect.torch]

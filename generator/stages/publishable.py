@@ -10,8 +10,9 @@ from generator.channel.closing import lacking, refuse_lacking
 from generator.channel.publishing import Plan
 from generator.channel.stores import Outgoing
 from generator.errors import AbsentError, SelectionError
-from generator.matrix import FILL, SHARED, variants
+from generator.matrix import variants
 from generator.naming.projects import name_map
+from generator.packages import shared, unbound
 from generator.stages.project import Project
 
 if TYPE_CHECKING:
@@ -38,9 +39,9 @@ def refuse_not_installable(
     feedstock = project.declared()
     known = variants(feedstock, project.locked())
     own = {
-        *SHARED,
+        *shared(),
         *(name_map().row(each).conda for each in feedstock.packages),
-        *(each.package for each in known if each.package not in FILL),
+        *(each.package for each in known if each.package not in unbound()),
     }
     if not lacking(coming, (), own):
         return  # whatever is there

@@ -30,9 +30,10 @@ from generator.channel.stores import FolderStore, Outgoing, Store, records, subd
 from generator.datafiles import subdirs
 from generator.errors import AbsentError, BuildError, RenderError, SelectionError, StorageError
 from generator.feedstock import Destination
-from generator.matrix import SHARED, variants
+from generator.matrix import variants
 from generator.model import Retention, Variant
 from generator.model.cell import TrainName
+from generator.packages import shared
 from generator.provider.github import has_identity
 from generator.stages.project import Project
 from generator.stages.publishable import (
@@ -322,7 +323,7 @@ def wheel_bytes(packages: Iterable[Variant | None]) -> int:
     wheels = {
         wheel.sha256: wheel.size
         for variant in packages
-        if variant is not None and variant.package not in SHARED
+        if variant is not None and variant.package not in shared()
         for wheel in variant.wheels
     }
     return sum(wheels.values())

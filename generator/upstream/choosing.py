@@ -17,7 +17,6 @@ from generator.model.cell import Absence, HeldCell
 from generator.model.held import Finding, Held
 from generator.model.python_build import PythonBuild
 from generator.model.subdir import Subdir
-from generator.model.wheel import Fill
 from generator.naming import python_builds
 from generator.upstream.accelerators import Target, built_for, held_to_claim
 from generator.upstream.catalogue import Catalogue, Release
@@ -90,7 +89,7 @@ class Chooser:
     #: the day (UTC), ISO 8601
     today: str
     #: what else is repacked where torch asks for it
-    fill: tuple[Fill, ...] = ()
+    fill: tuple[str, ...] = ()
     #: versions of torch that the stable train has, per subdir: no candidates any more
     released: Callable[[Subdir], Collection[Version]] = lambda _: ()
 

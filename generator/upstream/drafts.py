@@ -11,7 +11,6 @@ from generator.model.accelerator import Accelerator
 from generator.model.cell import Absence, HeldCell
 from generator.model.held import Held
 from generator.model.python_build import PythonBuild
-from generator.model.wheel import Fill
 from generator.upstream.catalogue import Release
 from generator.upstream.wishes import Wish
 
@@ -25,7 +24,7 @@ class Draft:
     pythons: tuple[PythonBuild, ...]
     trio: Mapping[str, Release]
     #: what the base channel lacks
-    fill: Mapping[Fill, Release] = field(default_factory=dict)
+    fill: Mapping[str, Release] = field(default_factory=dict)
     absent: tuple[Absence, ...] = ()
     #: newer releases, and wheels of the chosen ones, that something speaks against
     held: tuple[Held, ...] = ()

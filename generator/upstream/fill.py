@@ -11,18 +11,17 @@ from packaging.utils import canonicalize_name
 from generator.model.cell import Absence
 from generator.model.python_build import PythonBuild
 from generator.model.subdir import Subdir
-from generator.model.wheel import Fill
 from generator.upstream.catalogue import Catalogue, Release
 
 
 def choose_fill(
-    wanted: Iterable[Fill],
+    wanted: Iterable[str],
     requirements: Iterable[Requirement],
     catalogue: Catalogue,
     subdir: Subdir,
     pythons: tuple[PythonBuild, ...],
-    take: Callable[[Fill, Iterator[Release]], Release | None] = lambda _, found: next(found, None),
-) -> tuple[dict[Fill, Release], tuple[Absence, ...]]:
+    take: Callable[[str, Iterator[Release]], Release | None] = lambda _, found: next(found, None),
+) -> tuple[dict[str, Release], tuple[Absence, ...]]:
     """Return the newest release of each project that a torch's requirements admit (decision D12).
 
     Args:
@@ -39,7 +38,7 @@ def choose_fill(
         The releases, and what is asked for and has no wheel.
 
     """
-    found: dict[Fill, Release] = {}
+    found: dict[str, Release] = {}
     absent: list[Absence] = []
     asked = {canonicalize_name(each.name): each for each in requirements}
     for project in wanted:

@@ -17,7 +17,6 @@ from generator.model.accelerator import Accelerator
 from generator.model.cell import TrainName
 from generator.model.python_build import Pythons
 from generator.model.subdir import Subdir
-from generator.model.wheel import Fill
 from generator.upstream.claims import IndexSource
 from generator.upstream.wheel_reader import ArchivePolicies
 
@@ -108,7 +107,7 @@ class Asked(Protocol):
         """Upstream projects."""
 
     @property
-    def fill(self) -> tuple[Fill, ...]:
+    def fill(self) -> tuple[str, ...]:
         """What else is repacked where torch asks for it."""
 
     @property

@@ -14,8 +14,9 @@ from generator.channel import LocalChannel
 from generator.datafiles import subdirs
 from generator.errors import LinkageError, SolveError
 from generator.lock import read_lock
-from generator.matrix import SHARED, Selection, matrix_view, select, variants
+from generator.matrix import Selection, matrix_view, select, variants
 from generator.model import Variant
+from generator.packages import shared
 from generator.stages.against_base import against_base
 from generator.stages.packages import BuildOptions, build_variants
 from generator.stages.project import Project
@@ -265,7 +266,7 @@ def test_a_stable_request_never_meets_a_nightly_or_a_candidate(upstream: World) 
     render_feedstock(project)
     channel = LocalChannel(upstream.folder / "channel")
     known = variants(project.declared(), project.known())
-    own = [v for v in known if v.package in {*SHARED, "pytorch", "pytorch-mutex"}]
+    own = [v for v in known if v.package in {*shared(), "pytorch", "pytorch-mutex"}]
     report = build_variants(project, own, BuildOptions(channel=channel, jobs=2, level=1))
     report.raise_for_failures()
     base = standins.write(upstream.folder / "base")

@@ -1,0 +1,96 @@
+"""Which packages there are: data/packages.yaml, read and asked by every room."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from generator.datafiles import load_data
+from generator.errors import DataError
+from generator.model import Accelerator
+from generator.model.names import PackageText
+
+_CLOSED = ConfigDict(extra="forbid")
+#: of METADATA's requirements: libraries without Python code, the others, both
+Part = Literal["native", "python", "all"]
+_Module = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Package:
+    """A row of data/packages.yaml; that file explains the words."""
+
+    __pydantic_config__ = _CLOSED
+
+    made: Literal["cell", "python", "wheel"]
+    project: PackageText | Literal[""] = ""
+    accelerators: tuple[Literal["cpu", "cuda"], ...] = ("cpu", "cuda")
+    subdirs: tuple[PackageText, ...] = ()
+    requirements: Part = "all"
+    imports: tuple[_Module, ...] = ()
+    homepage: Annotated[str, Field(pattern=r"^(https://[!-~]+)?$")] = ""
+
+    def wanted(self, subdir: str, accelerator: Accelerator) -> bool:
+        """Whether the cells of a subdir and accelerator want it."""
+        kind: Literal["cpu", "cuda"] = "cpu" if accelerator.cuda is None else "cuda"
+        return kind in self.accelerators and (not self.subdirs or subdir in self.subdirs)
+
+    @property
+    def companion(self) -> bool:
+        """Whether it is another project's that goes with one build of torch."""
+        return self.made == "python" and self.project != "torch"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _File:
+    __pydantic_config__ = _CLOSED
+
+    format: Literal[1]
+    packages: dict[PackageText, Package]
+
+
+@cache
+def packages() -> Mapping[str, Package]:
+    """Return every package by its conda name, in the order in which they are built.
+
+    Raises:
+        DataError: a row does not fit, or is about a wheel that it does not name.
+
+    """
+    rows = load_data("packages.yaml", _File).packages
+    for name, row in rows.items():
+        if not row.project and row.made != "cell":
+            raise DataError(
+                f"packages.{name} is made once per {row.made} and names no project",
+                where="packages.yaml",
+                next_step="name the project on its index that has its wheels",
+            )
+    return MappingProxyType(dict(sorted(rows.items(), key=lambda each: each[1].made != "wheel")))
+
+
+@cache
+def projects() -> Mapping[str, str]:
+    """Return the upstream project of each package that unpacks a wheel, by conda name."""
+    return MappingProxyType({name: row.project for name, row in packages().items() if row.project})
+
+
+def is_companion(project: str) -> bool:
+    """Whether what is made from a project's wheels goes with one build of torch."""
+    return any(row.companion for row in packages().values() if row.project == project)
+
+
+@cache
+def unbound() -> frozenset[str]:
+    """Return the packages that are bound to no torch: they fill gaps of a base (decision D12)."""
+    return frozenset(name for name, row in packages().items() if row.made == "wheel")
+
+
+@cache
+def shared() -> tuple[str, ...]:
+    """Return the packages with what the wheels of all Pythons share (decision D2)."""
+    return tuple(name for name, row in packages().items() if row.made == "cell" and row.project)
