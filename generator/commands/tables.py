@@ -120,6 +120,16 @@ def show_tests(reports: Iterable[PackageReport]) -> None:
                 screen.print("\n".join(f"    {line}" for line in step.output.splitlines()))
 
 
+def tests_as_markdown(reports: Sequence[PackageReport]) -> str:
+    """Return a job's summary: what passed, and how it was run; installed is not yet run."""
+    lines = ["| package | | how |", "|---|---|---|"]
+    lines += [
+        f"| `{report.package}` | {'passed' if report.passed else 'failed'} | {report.how} |"
+        for report in reports
+    ]
+    return "\n".join(lines)
+
+
 def tests_as_json(reports: Iterable[PackageReport]) -> list[dict[str, object]]:
     """Return test reports for ``--json``."""
     return [

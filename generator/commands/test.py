@@ -19,10 +19,12 @@ from generator.commands.options import (
     joined,
     json_option,
     selection_options,
+    summary_option,
 )
-from generator.commands.tables import show_tests, tests_as_json
+from generator.commands.tables import show_tests, tests_as_json, tests_as_markdown
 from generator.errors import TestError
 from generator.printing import write, write_json
+from generator.provider.github import write_summary
 from generator.stages.ci import cell_of
 from generator.stages.holding import test_verdicts, verdicts_text
 from generator.stages.packages import RunOptions, run_tests
@@ -67,6 +69,7 @@ from generator.stages.project import Project
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write here what speaks against packages, for armtorch ci hold.",
 )
+@summary_option
 @json_option
 @click.pass_obj
 def command(
@@ -81,6 +84,7 @@ def command(
     virtual_packages: tuple[str, ...],
     sysroot: Path | None,
     verdict: Path | None,
+    summary: Path | None,
     as_json: bool,
     **filters: Any,
 ) -> None:
@@ -101,6 +105,8 @@ def command(
     )
     reports = run_tests(project, chosen, options)
     failed = [report for report in reports if not report.passed]
+    if summary is not None:
+        write_summary(summary, tests_as_markdown(reports))
     if as_json:
         write_json({"passed": not failed, "packages": tests_as_json(reports)})
     else:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from generator.commands.tables import tests_as_markdown
 from generator.errors import SelectionError, UnreachableError
 from generator.lock import announce, diff_locks
 from generator.matrix import find_job, jobs, variants
@@ -16,6 +17,7 @@ from generator.rendering import workflow_settings
 from generator.stages.ci import plan
 from generator.stages.ci_cost import monthly_cost
 from generator.stages.feedstock_tree import export_feedstock
+from generator.testing import PackageReport
 from tests.golden_trees import golden_lock
 from tests.locks import Shelf, cpu_cell, feedstock
 from tests.replaying import _outputs
@@ -137,3 +139,11 @@ def test_a_month_costs_what_its_jobs_do(project):
     assert found.billed - found.minutes >= 9 * 2 * len(macos)
     assert 0 < found.channel_bytes < found.cache_bytes < workflow_settings().costs.cache_bytes
     assert f"{found.minutes:,}" in found.markdown()
+
+
+def test_a_job_says_in_its_summary_what_was_installed_and_not_run():
+    how = "natively; as if __cuda=13.0 were there, so not run on a GPU"
+    found = PackageReport(
+        package="pytorch-2.15.0-0.conda", subdir="linux-aarch64", how=how, steps=()
+    )
+    assert f"| `pytorch-2.15.0-0.conda` | passed | {how} |" in tests_as_markdown([found])
