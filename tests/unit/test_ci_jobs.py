@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from generator.commands.tables import tests_as_markdown
+from generator.commands import tables
 from generator.errors import SelectionError, UnreachableError
 from generator.lock import announce, diff_locks
 from generator.matrix import find_job, jobs, variants
@@ -146,4 +146,4 @@ def test_a_job_says_in_its_summary_what_was_installed_and_not_run():
     found = PackageReport(
         package="pytorch-2.15.0-0.conda", subdir="linux-aarch64", how=how, steps=()
     )
-    assert f"| `pytorch-2.15.0-0.conda` | passed | {how} |" in tests_as_markdown([found])
+    assert f"| `pytorch-2.15.0-0.conda` | passed | {how} |" in tables.tests_as_markdown([found])
