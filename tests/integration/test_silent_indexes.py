@@ -21,6 +21,7 @@ from generator.feedstock import read_feedstock
 from generator.lock import lock_text, read_lock
 from generator.matrix import matrix_view, variants
 from generator.model import Cell, Lock
+from generator.stages.releasing import release
 from generator.stages.upstream import survey_indexes, update_lock
 from generator.stages.whole import _not_looked_at
 from tests.index_server import Failure
@@ -222,6 +223,17 @@ def test_the_command_says_it_in_a_line_and_strict_makes_it_a_failure(upstream: W
     assert "HTTP 503" in line
     strict = run.invoke(cli, [*arguments, "--strict"])
     assert strict.exit_code == UnreachableError.exit_code
+
+
+def test_a_poll_for_releases_says_it_and_goes_on(upstream: World) -> None:
+    upstream.pages.behaviour.failures = deque([Failure(404)] * 999)
+    upstream.pages.behaviour.failing = "/whl/torch/"
+    project = upstream.project(ASKED)
+    said = release(project, dry_run=True).announcement
+    assert said.findings == ()
+    assert [error.kind for error in said.silent] == ["unreachable"]
+    assert "no page says which sub-indexes there are" in said.markdown()
+    assert "torch 2.15.0" in said.title
 
 
 def test_hosts_that_say_nothing_are_given_up_together(upstream: World) -> None:
