@@ -251,8 +251,11 @@ def _extra(
     try:
         return row.extras[line][extra]
     except KeyError:
+        of_line = f" of line {line}" if line else ""
         raise DependencyError(
-            f"nothing is known about {requirement.name}[{extra}] of line {line or 'unpinned'}",
+            f"nothing is known about {requirement.name}[{extra}]{of_line}",
             where=_NAMES,
-            next_step=f"add projects.{requirement.name}.extras.'{line}'.{extra}",
+            next_step=f"add projects.{requirement.name}.extras.'{line}'.{extra}"
+            if line
+            else f"say under projects.{requirement.name} how its pin is read and what {extra} is",
         ) from None
