@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 from packaging.utils import canonicalize_name
 
 from generator.commands import cli
-from generator.errors import ArmtorchError
+from generator.errors import ArmtorchError, TestError
 from generator.feedstock import read_feedstock
 from generator.rendering import workflows
 from generator.stages.own_source import BUILD_REQUIRES
@@ -126,6 +126,9 @@ def test_from_an_empty_folder_to_a_published_channel(armtorch: Installed, tmp_pa
     )
     assert done.returncode == 0, done.stderr
     assert "conda install pytorch torchvision torchaudio cpuonly" in done.stdout
+    # which is no failure, unless somebody wants it to be one
+    done = armtorch("up", "--base", away, "--must-test", cwd=here)
+    assert (done.returncode, "not verified:" in done.stdout) == (TestError.exit_code, True)
     done = armtorch("publish", "--to", tmp_path / "served", cwd=here)
     assert done.returncode == 0, done.stderr
     repodata = json.loads((tmp_path / "served/linux-aarch64/repodata.json").read_text())
