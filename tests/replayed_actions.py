@@ -36,6 +36,8 @@ class Actions:
     propose: Callable[[str, str], int]
     #: names of files that an attestation was made for
     signed: set[str] = field(default_factory=set)
+    #: whether a job is done again, which may replace its own artifact
+    again: bool = False
     #: artifacts of this run; no two may have one name
     _artifacts: set[str] = field(default_factory=set)
 
@@ -47,7 +49,7 @@ class Actions:
     def run(self, name: str, given: Mapping[str, str], clone: Path) -> dict[str, str]:
         """Do what an action does, and return its outputs."""
         if name == "actions/upload-artifact":
-            self._upload(given["name"], given["path"], clone)
+            self._upload(given, clone)
         elif name == "actions/download-artifact":
             for artifact in sorted((self.folder / "artifacts").glob("*")):
                 if any(fnmatch.fnmatchcase(artifact.name, p) for p in _braces(given["pattern"])):
@@ -65,10 +67,13 @@ class Actions:
             return self._request(given, clone)
         return {}
 
-    def _upload(self, name: str, pattern: str, clone: Path) -> None:
+    def _upload(self, given: Mapping[str, str], clone: Path) -> None:
         """Keep what a glob finds; the artifact's root is what stands before its first star."""
-        assert name not in self._artifacts, "GitHub answers 409"
+        name, pattern = given["name"], given["path"]
+        replaced = self.again and given.get("overwrite") == "True"
+        assert replaced or name not in self._artifacts, "GitHub answers 409"
         self._artifacts.add(name)
+        shutil.rmtree(self.folder / "artifacts" / name, ignore_errors=True)
         root = clone / pattern.partition("*")[0]
         for path in sorted(clone.glob(pattern)):
             target = self.folder / "artifacts" / name / path.relative_to(root)

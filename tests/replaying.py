@@ -12,8 +12,9 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,8 @@ class Replay:
     #: every command as it stands in its workflow, in order
     ran: list[str] = field(default_factory=list)
     _jobs: int = 0
+    #: name of a job of the matrix -> does it again
+    _again: dict[str, Callable[[], Done]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Keep what jobs hand on in the same folder."""
@@ -243,7 +246,16 @@ class Replay:
         for name in ("shared", "variants"):
             for row in json.loads(done["plan"].outputs["plan"][name]):
                 matrix = {f"matrix.{key}": value for key, value in row.items()}
-                done[row["name"]] = self.job("build", name, **values, **matrix)
+                doing = partial(self.job, "build", name, **values, **matrix)
+                self._again[row["name"]] = doing
+                done[row["name"]] = doing()
+        return done
+
+    def again(self, name: str) -> Done:
+        """Do a job of this run again, as a person asks GitHub to."""
+        self.actions.again = True
+        done = self._again[name]()
+        self.actions.again = False
         return done
 
     def update(self) -> dict[str, Done]:

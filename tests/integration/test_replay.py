@@ -347,6 +347,10 @@ def test_what_was_not_published_is_built_and_published_at_night(
     assert done["missing"].outputs["missing"] == {"cells": "2.10/win-arm64/cpu"}
     assert not any("osx" in name for name in done), "what is there is left alone"
     assert contents(running) == whole
+    # a job that is run again has what it made, and its artifact is replaced
+    again = running.again("2.10-win-arm64-cpu-1")
+    assert again.ok, again.said
+    assert re.search(r"\sskipped$", again.said, re.MULTILINE), again.said
     # a test runs upstream's code: it could leave a package that is none of the lock's, or forge one
     given = running.folder / "artifacts/packages-2.10-win-arm64-cpu-1/win-arm64"
     torch, audio = next(given.glob("pytorch-2*")), next(given.glob("torchaudio-2*"))
