@@ -84,6 +84,12 @@ def is_companion(project: str) -> bool:
     return any(row.companion for row in packages().values() if row.project == project)
 
 
+def wanted(project: str, subdir: str, accelerator: Accelerator) -> bool:
+    """Whether a cell wants a package that is made from a project's wheels."""
+    rows = [row for row in packages().values() if row.project == project]
+    return any(row.wanted(subdir, accelerator) for row in rows)
+
+
 @cache
 def unbound() -> frozenset[str]:
     """Return the packages that are bound to no torch: they fill gaps of a base (decision D12)."""

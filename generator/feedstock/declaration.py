@@ -199,6 +199,9 @@ class Feedstock:
     fill: tuple[PackageText, ...] = ()
     """Upstream projects that torch needs and the base channels lack in that version: they are
     repacked, too. `armtorch matrix --against-base` shows what is lacking."""
+    companions: tuple[PackageText, ...] = ()
+    """Other upstream projects that are made for each torch they go with: bitsandbytes, and what
+    data/packages.yaml beside feedstock.yaml has rows for."""
     lines: tuple[Line, ...] = ()
     """Lines kept beside the trains' own."""
     armtorch: Literal["pinned", "checkout"] = "pinned"

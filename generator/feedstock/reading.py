@@ -14,13 +14,15 @@ from generator.datafiles import place_of
 from generator.documents import limits, line_of, load_yaml, read_bytes
 from generator.errors import FeedstockError
 from generator.feedstock.declaration import Feedstock, IndexSource, SubdirName
-from generator.packages import projects, unbound
+from generator.model.wheel import Project
+from generator.packages import packages, unbound
 
 _ADAPTER = TypeAdapter(Feedstock)
 #: says where in the file a value stands
 _At = Callable[..., str]
 #: characters of a wrong value that a message shows
 _SHOWN = 80
+_ROW = "write the row in data/packages.yaml beside feedstock.yaml: docs/companions.md"
 _NEXT = (
     "mend feedstock.yaml; its schema is docs/feedstock.schema.json, in a channel's own repository "
     ".ci/armtorch/feedstock.schema.json"
@@ -157,21 +159,31 @@ def _check_references(feedstock: Feedstock, at: _At) -> None:
                 where=at("indexes", name),
                 next_step="make it kind simple, or leave the url out and set PIP_INDEX_URL",
             )
-    fillers = sorted({projects()[name] for name in unbound()})
-    for place, name in enumerate(feedstock.fill):
-        if name not in fillers:
-            near = difflib.get_close_matches(name, fillers, n=1)
-            raise FeedstockError(
-                f"fill names {name!r}, which packages.yaml has no row for that is made per wheel",
-                where=at("fill", place),
-                next_step=f"perhaps you meant {near[0]}" if near else "docs/companions.md has how",
-            )
+    _check_packages(feedstock, at)
     if "torch" not in feedstock.packages:
         raise FeedstockError(
             "packages leaves torch out",
             where=at("packages"),
             next_step="torchvision and torchaudio need it: add torch",
         )
+
+
+def _check_packages(feedstock: Feedstock, at: _At) -> None:
+    rows = {name: row for name, row in packages().items() if row.project != "torch"}
+    bound = {r.project for r in rows.values() if r.companion}.difference(get_args(Project))
+    free = {rows[name].project for name in unbound()}
+    for key, asked, known in (
+        ("fill", feedstock.fill, free),
+        ("companions", feedstock.companions, bound),
+    ):
+        for place, name in enumerate(asked):
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                raise FeedstockError(
+                    f"{key} names {name!r}, and packages.yaml has no such row of that project",
+                    where=at(key, place),
+                    next_step=f"perhaps you meant {near[0]}" if near else _ROW,
+                )
 
 
 def _check_labels(feedstock: Feedstock, at: _At) -> None:

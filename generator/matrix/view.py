@@ -12,7 +12,7 @@ from generator.feedstock import Feedstock
 from generator.matrix.lines import wanted_pythons
 from generator.matrix.variants import variants
 from generator.model import AbsenceReason, Cell, Held, HeldCell, Lock, PythonBuild, Variant
-from generator.packages import projects, shared
+from generator.packages import packages, projects, shared
 
 _CLOSED = ConfigDict(extra="forbid")
 
@@ -226,7 +226,8 @@ def _missing(
         for package, project in projects().items()
         for python in pythons
         if package not in shared()
-        and project in feedstock.packages
+        and project in {*feedstock.packages, *feedstock.companions}
+        and packages()[package].wanted(cell.subdir, cell.accelerator)
         and cell.wheel(project, python) is None
         and not said & {(package, str(python)), (package, ""), ("", str(python)), ("", "")}
     ]

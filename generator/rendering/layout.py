@@ -13,6 +13,7 @@ from generator.datafiles import load_data, subdirs
 from generator.model import Accelerator, Cell, Wheel
 from generator.model.subdir import OsName
 from generator.naming import Bundled, needed_libraries
+from generator.packages import projects
 from generator.rendering.requirements import bundled_copies
 
 _CLOSED = ConfigDict(extra="forbid")
@@ -134,6 +135,17 @@ def layouts() -> LayoutFile:
     return load_data("layout.yaml", LayoutFile)
 
 
+def layout_of(project: str) -> ProjectLayout:
+    """Return how a project's wheel is split; without a row all of it stays where it is."""
+    known = layouts().projects.get(project)
+    if known is not None:
+        return known
+    package = next(name for name, of in projects().items() if of == project)
+    return ProjectLayout(
+        package=package, rules=(Rule(bundled=True), Rule(match=("**",), keep=True))
+    )
+
+
 def on_windows(subdir: str) -> bool:
     """Whether a subdir's packages can have no links."""
     return subdirs()[subdir].os == "win"
@@ -141,7 +153,7 @@ def on_windows(subdir: str) -> bool:
 
 def cell_rules(package: str, wheel: Wheel, cell: Cell) -> list[dict[str, Any]]:
     """Say what a package takes of a wheel, member by member, in the words of build.py."""
-    layout = layouts().projects[wheel.project]
+    layout = layout_of(wheel.project)
     rules: list[dict[str, Any]] = []
     for rule in layout.rules:
         if not rule.fits(wheel.version, cell.subdir, cell.accelerator):
@@ -157,7 +169,7 @@ def cell_rules(package: str, wheel: Wheel, cell: Cell) -> list[dict[str, Any]]:
 
 def cell_links(package: str, wheel: Wheel, cell: Cell) -> list[dict[str, str]]:
     """Say which links a package has to libraries that are in no wheel, in the words of build.py."""
-    layout = layouts().projects[wheel.project]
+    layout = layout_of(wheel.project)
     if (
         layout.link_folder is None
         or package != layout.package

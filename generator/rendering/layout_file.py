@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 from generator.model import Cell, Metadata, Wheel
 from generator.naming import dropped_requirements
 from generator.rendering import templates
-from generator.rendering.layout import cell_links, cell_rules, layouts, on_windows
+from generator.rendering.layout import cell_links, cell_rules, layout_of, layouts, on_windows
 from generator.rendering.licenses import bundled_licenses
 from generator.rendering.recipe import RecipeInputs
 from generator.rendering.unpacking import sha256_of, unpacker
@@ -46,7 +46,7 @@ def layout_text(inputs: RecipeInputs) -> str:
                 cells[key] = {**own, **_shared(wheel, cell)}
                 rules[key] = cell_rules(package, wheel, cell)
                 links[key] = cell_links(package, wheel, cell)
-            stated = layouts().projects[wheel.project].commit
+            stated = layout_of(wheel.project).commit
             commit = {} if stated is None else {"commit": vars(stated)}
             wheels[wheel.sha256] = {
                 "cell": key,
@@ -92,7 +92,7 @@ def _test_files(package: str) -> dict[str, dict[str, Any]]:
 
 def _dist_info(package: str, wheel: Wheel, metadata: Metadata, subdir: str) -> dict[str, Any]:
     """Say what becomes of dist-info, which only the Python package has."""
-    if package != layouts().projects[wheel.project].package:
+    if package != layout_of(wheel.project).package:
         return {}
     names = {canonicalize_name(Requirement(text).name) for text in dropped_requirements(metadata)}
     commands = [
@@ -113,7 +113,7 @@ def _launchers(command: str, subdir: str) -> tuple[str, ...]:
 def _shared(wheel: Wheel, cell: Cell) -> dict[str, Any]:
     """Say what the wheels of all Pythons have in common, where packages are split by that."""
     sharing = cell.sharing
-    if layouts().projects[wheel.project].shared_package is None or sharing is None:
+    if layout_of(wheel.project).shared_package is None or sharing is None:
         return {}
     return {
         "shared": {

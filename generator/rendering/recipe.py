@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from generator.feedstock import Feedstock
 from generator.matrix import METAPACKAGES
 from generator.model import Cell, Lock, Metadata, Variant
 from generator.naming import licence_of
-from generator.packages import packages, unbound
+from generator.packages import Package, packages, unbound
 from generator.rendering import templates
 from generator.rendering.conditions import Place, Row, condition, rows
 from generator.rendering.licenses import bundled_licenses, with_bundled
@@ -125,16 +126,29 @@ def _line_facts(inputs: RecipeInputs) -> dict[str, object]:
         "run": list_lines(rows(run)),
         "run_constraints": list_lines(rows(constraints)),
         "entry_points": list_lines(rows(scripts)),
-        "imports": row.imports,
-        "homepage": row.homepage,
+        "imports": row.imports or (row.project.replace("-", "_"),),
+        "homepage": row.homepage or _home(metadata[0], row),
         "smoke": templates.smoke_program(inputs.package),
         "license": literal(with_bundled(expression, bundled_licenses(inputs.package, variants))),
         "license_unknown": next((repr(each.unknown)[:80] for each in licences if each.unknown), ""),
         "license_file": license_file(inputs, metadata),
-        "summary": literal(metadata[0].summary),
+        "summary": literal(metadata[0].summary or metadata[0].name),
         "files": files,
         "site_packages": site_packages,
     }
+
+
+def _home(metadata: Metadata, row: Package) -> str:
+    """Return the homepage that METADATA states; torch's own packages have it in their templates."""
+    if row.project == "torch":
+        return ""
+    if re.fullmatch(r"https://[!-~]+", metadata.home):
+        return literal(metadata.home)
+    raise RenderError(
+        f"METADATA of {metadata.name} {metadata.version} states no homepage, which a recipe needs",
+        where=row.project,
+        next_step="write one as homepage in its row of packages.yaml: docs/companions.md",
+    )
 
 
 def _without_gil(variants: Sequence[Variant]) -> str:

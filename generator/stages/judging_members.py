@@ -12,7 +12,7 @@ from generator.errors import MalformedError
 from generator.inspecting.read_wheel import pattern
 from generator.model import Finding, PythonBuild
 from generator.naming import is_bundled_place, without_hash
-from generator.rendering.layout import Patch, Rule, layouts
+from generator.rendering.layout import Patch, Rule, layout_of
 from generator.upstream import Offer, Prospect, WheelReader
 
 _MENDED: Final = "look at the member, then mend the patch in generator/data/layout.yaml"
@@ -27,9 +27,7 @@ class MemberJudge:
 
     def __call__(self, prospect: Prospect) -> tuple[Finding, ...]:
         """Return what of the layout does not fit the wheels; see `Judge`."""
-        layout = layouts().projects.get(prospect.project)
-        if layout is None:
-            return ()
+        layout = layout_of(prospect.project)
         version = prospect.release.version.public
         place = prospect.subdir.name, prospect.accelerator
         rules = [rule for rule in layout.rules if rule.fits(version, *place)]

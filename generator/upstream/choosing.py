@@ -18,6 +18,7 @@ from generator.model.held import Finding, Held
 from generator.model.python_build import PythonBuild
 from generator.model.subdir import Subdir
 from generator.naming import python_builds
+from generator.packages import wanted
 from generator.upstream.accelerators import Target, built_for, held_to_claim
 from generator.upstream.catalogue import Catalogue, Release
 from generator.upstream.claims import may_be
@@ -90,6 +91,8 @@ class Chooser:
     today: str
     #: what else is repacked where torch asks for it
     fill: tuple[str, ...] = ()
+    #: what else is made for a torch that it goes with; a cell is whole without it
+    companions: tuple[str, ...] = ()
     #: versions of torch that the stable train has, per subdir: no candidates any more
     released: Callable[[Subdir], Collection[Version]] = lambda _: ()
 
@@ -224,6 +227,12 @@ class Chooser:
             return None
         torch = torch.without(findings)
         trio, rows = {"torch": torch.release}, [*own]
+        more = {
+            project: self._fitting(project, torch)
+            for project in self.companions
+            if wanted(project, torch.wish.subdir.name, torch.accelerator)
+        }
+        fitting = {**fitting, **more}
 
         def take(
             project: str, releases: Iterator[Release], refused: list[Refused]
@@ -253,8 +262,8 @@ class Chooser:
             wish=torch.wish,
             accelerator=torch.accelerator,
             pythons=torch.pythons,
-            trio=trio,
-            fill=fill,
+            trio={project: each for project, each in trio.items() if project not in more},
+            fill={**fill, **{project: trio[project] for project in more if project in trio}},
             absent=(
                 *(
                     Absence(package=project, reason="incompatible", detail=each.why)

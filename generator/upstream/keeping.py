@@ -12,6 +12,7 @@ from generator.errors import AbsentError, ArmtorchError, UnreachableError
 from generator.model.cell import AbsenceReason, Cell, CellAbsence, HeldCell, Lock
 from generator.model.held import Held
 from generator.model.wheel import Metadata
+from generator.packages import is_companion
 from generator.upstream.drafts import Draft
 from generator.upstream.judging import finding_of
 from generator.upstream.reading import OfferKey
@@ -110,7 +111,11 @@ class Run:
         A train that moves has one place: what is kept there gives way to nothing less whole.
         """
         moves = draft.wish.train != "stable"
-        if moves and any(not cell.trio.keys() <= draft.trio.keys() for cell in kept):
+        if moves and any(
+            not {p for p in cell.versions if p in cell.trio or is_companion(p)}
+            <= draft.releases.keys()
+            for cell in kept
+        ):
             return False
         if all(draft.torch > Version(cell.torch) for cell in kept):
             return True

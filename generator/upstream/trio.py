@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import get_args
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -11,6 +12,7 @@ from packaging.version import Version
 
 from generator.errors import NoTrioError
 from generator.model.accelerator import Accelerator
+from generator.model.wheel import Project
 from generator.upstream.catalogue import Release
 from generator.upstream.policy import CompanionRow
 
@@ -71,8 +73,9 @@ def judge(
         known = None if release.claim == str(torch.accelerator) else torch.accelerator
         if (why := row.refusal(torch.version, known)) is not None:
             return Verdict(f"{project} {version} {why}: {row.evidence} ({row.source})")
-    if not said and not applying and version.release[:2] > torch.version.release[:2]:
-        # companions that follow torch's numbers are made beside the torch of that number; whether
+    numbered = project in get_args(Project)
+    if numbered and not (said or applying) and version.release[:2] > torch.version.release[:2]:
+        # those that follow torch's numbers are made beside the torch of that number; whether
         # its symbols are there says the judge of pairings (decision D14)
         return Verdict(
             f"{project} {version} does not say which torch it needs, and torch {torch.version} is "

@@ -124,6 +124,7 @@ def update(
             bench=bench,
             today=today,
             fill=tuple(asked.fill),
+            companions=tuple(asked.companions),
             released=released,
         )
         beside = stable.silent if stable is not None and train != "stable" else ()
@@ -145,7 +146,8 @@ def _catalogue(
             next_step=f"declare {train} under trains",
         )
     catalogue = read_catalogue(
-        (*asked.packages, *asked.fill), (indexes[name] for name in asked.trains[train].indexes)
+        (*asked.packages, *asked.fill, *asked.companions),
+        (indexes[name] for name in asked.trains[train].indexes),
     )
     for silence in catalogue.silent:
         run.hear(silence)

@@ -111,6 +111,10 @@ class Asked(Protocol):
         """What else is repacked where torch asks for it."""
 
     @property
+    def companions(self) -> tuple[str, ...]:
+        """What else is made for a torch that it goes with."""
+
+    @property
     def lines(self) -> tuple[Any, ...]:
         """Lines beside the trains' own (AskedLine)."""
 

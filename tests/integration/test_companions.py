@@ -1,0 +1,199 @@
+"""A companion by data only: rows beside the feedstock.yaml of a channel of one's own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from tests.command_line import armtorch
+from tests.index_server import IndexServer
+from tests.integration.test_recipe_builds import Built
+from tests.synthetic_wheels import Release, TinyWheel
+from tests.unit.binaries import elf
+
+pytestmark = pytest.mark.integration
+
+Run = Callable[..., CompletedProcess[str]]
+
+FEEDSTOCK = """\
+channel: mine
+maintainers: [me]
+indexes: {pypi: {kind: pip}}
+trains: {stable: {keep: [newest], indexes: [pypi]}}
+subdirs:
+  linux-aarch64: {accelerators: [cpu, cuda], base: [conda-forge]}
+companions: [torch-anything, torch-quick, torch-gpu-only, torch-bare]
+"""
+PACKAGES = """\
+packages:
+  torch-anything:
+    project: torch-anything
+    made: python
+    imports: [torch_anything.ops]
+    homepage: https://host.example/anything
+  torch-bare: {project: torch-bare, made: python}
+  quick: {project: torch-quick, made: python, homepage: "https://host.example/quick"}
+  torch-gpu-only: {project: torch-gpu-only, made: python, accelerators: [cuda]}
+"""
+LAYOUT = """\
+projects:
+  torch-anything:
+    package: torch-anything
+    rules:
+    - {match: ["torch_anything/libany_cuda*.so"], cuda: ">=13.0", keep: true}
+    - {match: ["torch_anything/libany_cuda*.so"], drop: a library for another CUDA}
+    - {bundled: true}
+    - {match: ["**"], keep: true}
+"""
+NAMES = "projects: {frobnicate: {conda: libfrob-python}}\n"
+LICENCES = "names: {MIT: [Quick Licence]}\n"
+PAGE = Path(__file__).parents[2] / "docs/companions.md"
+TORCH = "2.10.0"
+
+
+def wheels() -> Iterator[TinyWheel]:
+    """A torch with three companions: for any Python, per Python, and for CUDA alone."""
+    yield from Release(subdir="linux-aarch64", torch=TORCH).wheels(("cp312", "cp313"), ("torch",))
+    tag = "manylinux_2_28_aarch64"
+    library = elf(["libtorch_cpu.so", "libc.so.6"])
+    yield TinyWheel(
+        project="torch_anything",
+        version="9.9.0",
+        tag=f"py3-none-{tag}",
+        requires=["torch>=2.4,<3", "frobnicate>=1"],
+        members={
+            "torch_anything/__init__.py": b"",
+            "torch_anything/ops.py": b"",
+            "torch_anything/libany_cpu.so": library,
+            "torch_anything/libany_cuda130.so": library,
+        },
+    )
+    members = {"torch_bare/__init__.py": b""}
+    yield TinyWheel(project="torch_bare", version="1.0", tag=f"py3-none-{tag}", members=members)
+    for version, torch in (("1.0", f"torch=={TORCH}"), ("1.1", "torch==2.99.0")):
+        for abi in ("cp312", "cp313"):
+            said = f"Metadata-Version: 2.1\nName: torch_quick\nVersion: {version}\n"
+            said += f"License: Quick Licence\nRequires-Dist: {torch}\n"
+            yield TinyWheel(
+                project="torch_quick",
+                version=version,
+                tag=f"{abi}-{abi}-{tag}",
+                metadata=said.encode(),
+                members={
+                    "torch_quick/__init__.py": b"",
+                    f"torch_quick/_C.cpython-{abi[2:]}-aarch64-linux-gnu.so": library,
+                },
+            )
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Run]]:
+    """A feedstock outside of the repository, updated, rendered and built from its rows."""
+    home = tmp_path_factory.mktemp("mine")
+    (home / "data").mkdir()
+    (home / "feedstock.yaml").write_text(FEEDSTOCK)
+    files = {"packages": PACKAGES, "layout": LAYOUT, "pypi_names": NAMES, "license_names": LICENCES}
+    for name, text in files.items():
+        (home / f"data/{name}.yaml").write_text(text)
+    for wheel in wheels():
+        wheel.write(home / "index")
+    with IndexServer(home / "index") as server:
+        environment = {**os.environ, "PIP_INDEX_URL": server.url, "PIP_CONFIG_FILE": os.devnull}
+        environment |= {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")}
+
+        def run(*words: object) -> CompletedProcess[str]:
+            return armtorch(*words, cwd=home, env=environment)
+
+        for words in (("update",), ("render",), ("build", "--level", "1")):
+            done = run(*words)
+            assert done.returncode == 0, done.stdout + done.stderr
+        yield home, run
+
+
+def packages(home: Path, name: str) -> list[Built]:
+    return [Built.open(path) for path in sorted(home.glob(f"channel/*/{name}-[0-9]*.conda"))]
+
+
+def test_it_goes_through_every_stage_and_is_proven(made: tuple[Path, Run]) -> None:
+    home, run = made
+    assert run("render", "--check").returncode == 0
+    done = run("verify", *sorted(home.glob("channel/linux-aarch64/*.conda")))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(packages(home, "torch-anything")) == 1
+    assert len(packages(home, "quick")) == 2
+
+
+def test_it_is_bound_to_the_build_of_torch_that_it_goes_with(made: tuple[Path, Run]) -> None:
+    home, _ = made
+    (libtorch,) = packages(home, "libtorch")
+    build = libtorch.index["build"]
+    for package in (*packages(home, "torch-anything"), *packages(home, "quick")):
+        assert f"libtorch =={TORCH} {build.rpartition('_')[0]}_*" in package.index["depends"]
+    (anything,) = packages(home, "torch-anything")
+    assert "libfrob-python >=1" in anything.index["depends"]
+    # 1.1 is for a torch that is not there
+    said = {(each.index["version"], each.index["license"]) for each in packages(home, "quick")}
+    assert said == {("1.0", "MIT")}
+
+
+def test_rules_beside_the_feedstock_keep_the_cells_libraries(made: tuple[Path, Run]) -> None:
+    home, _ = made
+    (anything,) = packages(home, "torch-anything")
+    own = {path.rpartition("/")[2] for path in anything.files if path.endswith(".so")}
+    assert own == {"libany_cpu.so"}
+
+
+def test_what_the_cell_does_not_want_is_left_out_without_a_word(made: tuple[Path, Run]) -> None:
+    home, run = made
+    assert not packages(home, "torch-gpu-only")
+    done = run("matrix", "--json")
+    (cell,) = json.loads(done.stdout)["cells"]
+    assert cell["fill"] == {"torch-anything": "9.9.0", "torch-quick": "1.0"}
+    assert not [row for row in cell["missing"] if "gpu-only" in row["package"]]
+
+
+def test_what_a_row_lacks_is_said_and_holds_back_that_package_alone(made: tuple[Path, Run]) -> None:
+    _, run = made
+    (cell,) = json.loads(run("matrix", "--json").stdout)["cells"]
+    (held,) = cell["held"]
+    assert held["project"] == "torch-bare"
+    assert "homepage" in held["detail"]
+    assert "packages.yaml" in held["next_step"]
+
+
+def test_the_rows_that_the_documentation_shows_are_read(tmp_path: Path) -> None:
+    asked, rows, rules = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/packages.yaml").write_text(rows)
+    (tmp_path / "data/layout.yaml").write_text(rules)
+    (tmp_path / "feedstock.yaml").write_text(FEEDSTOCK.partition("companions:")[0] + asked)
+    done = armtorch("matrix", cwd=tmp_path)
+    assert "there is no lock yet" in done.stderr  # feedstock.yaml is read first
+    for name, key in (("packages", "packages"), ("layout", "projects")):
+        assert "torch-quick" in json.loads(armtorch("data", name, cwd=tmp_path).stdout)[key]
+
+
+@pytest.mark.parametrize(
+    ("key", "name", "said"),
+    [
+        ("companions", "torch-anythin", "perhaps you meant torch-anything"),
+        ("companions", "torchaudio", "packages.yaml has no such row"),
+        ("companions", "vllm", "write the row in data/packages.yaml"),
+        ("fill", "torch-anything", "packages.yaml has no such row"),
+    ],
+)
+def test_a_companion_without_a_row_is_refused(tmp_path: Path, key: str, name: str, said: str):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/packages.yaml").write_text(PACKAGES)
+    declared = FEEDSTOCK.partition("companions:")[0] + f"{key}: [{name}]\n"
+    (tmp_path / "feedstock.yaml").write_text(declared)
+    done = armtorch("matrix", cwd=tmp_path)
+    assert done.returncode == 3, done.stderr
+    assert f"{key} names '{name}'" in done.stderr
+    assert said in done.stderr
