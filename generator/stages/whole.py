@@ -143,7 +143,15 @@ def _refuse_unknown(project: Project, wanted: Selection) -> None:
         (
             "--python",
             [str(each).rstrip("t") for each in wanted.pythons.only],
-            [*map(str, python_builds())],
+            # what the lock has is known as well: upstream may be ahead of the rows
+            list(
+                dict.fromkeys(
+                    [
+                        *map(str, python_builds()),
+                        *(str(p).rstrip("t") for c in project.known().cells for p in c.pythons()),
+                    ]
+                )
+            ),
         ),
     ):
         for one in asked:
