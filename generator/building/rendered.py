@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import math
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final
 
 from ruamel.yaml import YAML
+from ruamel.yaml.constructor import SafeConstructor
+from ruamel.yaml.nodes import ScalarNode
 
 #: what rattler-build's script environment calls the folders that it records with absolute paths
 FOLDERS: Final = {
@@ -18,12 +21,36 @@ FOLDERS: Final = {
 }
 
 
+class _Reader(SafeConstructor):
+    """Reads as texts what rattler-build's writer leaves bare and YAML takes for numbers.
+
+    It quotes what it would read as a number itself (serde_yaml, ``parse_f64`` and
+    ``digits_but_not_number``): not the hash ``09e4067``, which is infinite, nor ``0123456``.
+    """
+
+    def whole(self, node: ScalarNode) -> int | str:
+        """Return a whole number; the text where it begins with a zero."""
+        text: str = node.value
+        return text if text[:1] == "0" and text[1:].isdecimal() else self.construct_yaml_int(node)
+
+    def fraction(self, node: ScalarNode) -> float | str:
+        """Return a number; the text where it is too large for one."""
+        number: float = self.construct_yaml_float(node)
+        return number if math.isfinite(number) or "." in node.value else str(node.value)
+
+
+_Reader.add_constructor("tag:yaml.org,2002:int", _Reader.whole)
+_Reader.add_constructor("tag:yaml.org,2002:float", _Reader.fraction)
+
+
 def normalise(content: bytes, *, milliseconds: int) -> bytes:
     """Replace folders, build machine, time, level and tools by what is the same everywhere.
 
     What remains are inputs: the recipe, the variant and the dependencies.
     """
-    document: dict[str, Any] = YAML(typ="safe", pure=True).load(content)
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Constructor = _Reader
+    document: dict[str, Any] = yaml.load(content)
     built = document["build_configuration"]
     for key in built["directories"]:
         built["directories"][key] = FOLDERS.get(key, f"${key.upper()}")

@@ -316,6 +316,16 @@ def test_memory_does_not_grow_with_the_payload(tmp_path: Path) -> None:
     assert int(run.stdout) < 300 << 10, "KiB"
 
 
+@pytest.mark.parametrize("digits", ["09e4067", "12e9999", "0123456", "0000000"])
+def test_a_hash_that_looks_like_a_number_stays_what_it_is(digits: str) -> None:
+    text = (RENDERED % {"folder": "/a"}).replace(
+        "  directories:", f"  hash:\n    hash: {digits}\n  number: 200\n  directories:"
+    )
+    found = normalise(text.encode(), milliseconds=0).decode()
+    assert f"hash: '{digits}'" in found
+    assert "number: 200\n" in found
+
+
 def test_the_rendered_recipe_keeps_inputs_and_loses_the_machine() -> None:
     texts = {
         normalise((RENDERED % {"folder": folder}).encode(), milliseconds=0).decode()
