@@ -22,16 +22,10 @@ FOLDERS: Final = {
 
 
 class _Reader(SafeConstructor):
-    """Reads as texts what rattler-build's writer leaves bare and YAML takes for numbers.
+    """Reads as a text what rattler-build's writer leaves bare and YAML takes for a number.
 
-    It quotes what it would read as a number itself (serde_yaml, ``parse_f64`` and
-    ``digits_but_not_number``): not the hash ``09e4067``, which is infinite, nor ``0123456``.
+    It quotes what is a finite number (serde_yaml, ``parse_f64``), and not the hash ``09e4067``.
     """
-
-    def whole(self, node: ScalarNode) -> int | str:
-        """Return a whole number; the text where it begins with a zero."""
-        text: str = node.value
-        return text if text[:1] == "0" and text[1:].isdecimal() else self.construct_yaml_int(node)
 
     def fraction(self, node: ScalarNode) -> float | str:
         """Return a number; the text where it is too large for one."""
@@ -39,7 +33,6 @@ class _Reader(SafeConstructor):
         return number if math.isfinite(number) or "." in node.value else str(node.value)
 
 
-_Reader.add_constructor("tag:yaml.org,2002:int", _Reader.whole)
 _Reader.add_constructor("tag:yaml.org,2002:float", _Reader.fraction)
 
 
