@@ -96,8 +96,8 @@ def locked_sources(lock: Lock, wheelhouse: Path) -> tuple[tuple[Source, ...], tu
     found: dict[str, Source] = {}
     absent: list[Lacking] = []
     for cell in lock.cells:
-        for project in cell.trio:
-            release = f"{project} {cell.trio[project]}"
+        for project, version in cell.versions.items():
+            release = f"{project} {version}"
             there = (
                 place_of(wheel, wheelhouse)
                 for wheel in cell.wheels_of(project)
@@ -108,7 +108,7 @@ def locked_sources(lock: Lock, wheelhouse: Path) -> tuple[tuple[Source, ...], tu
                 absent.append(Lacking(release, cell.name))
                 continue
             found[path.name] = Source(
-                path=path, release=release, version=cell.trio[project], subdir=cell.subdir
+                path=path, release=release, version=version, subdir=cell.subdir
             )
     return tuple(found.values()), tuple(absent)
 

@@ -146,7 +146,7 @@ def test_releases_without_a_wheel_are_checked_by_name(project, tmp_path: Path) -
     lock = project.locked()
     sources, absent = locked_sources(lock, tmp_path)
     assert sources == ()
-    assert len(absent) == sum(len(cell.trio) for cell in lock.cells)
+    assert len(absent) == sum(len(cell.versions) for cell in lock.cells)
     found = check_map((), lock=lock, not_looked_at=absent, whole=True, narrator=Silent())
     assert found.unknown == ()
     assert found.unused == ()  # nothing can be said of them
