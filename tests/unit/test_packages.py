@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ import pytest
 
 from generator.errors import DataError
 from generator.inspecting.read_wheel import pattern
+from generator.lock.consistency import inconsistencies
 from generator.model import Accelerator
 from generator.packages import packages
 from generator.rendering.layout import layout_of
+from tests.locks import Shelf, cpu_cell
 from tests.other_data import copy_data, other_data
 
 #: what bitsandbytes 0.50.2 has
@@ -78,3 +81,10 @@ def test_a_package_of_wheels_names_its_project(tmp_path: Path) -> None:
         pytest.raises(DataError, match=r"packages\.mine is made once per python"),
     ):
         packages()
+
+
+@pytest.mark.parametrize("name", ["nobodys", "torchaudio"])
+def test_a_lock_has_no_companion_without_a_row(name: str) -> None:
+    shelf = Shelf()
+    lock = shelf.lock(replace(cpu_cell(shelf), fill={name: "1.0"}))
+    assert f"it has {name}, and packages.yaml has no row" in next(inconsistencies(lock))
