@@ -148,7 +148,7 @@ def _refuse_unknown(project: Project, wanted: Selection) -> None:
                 dict.fromkeys(
                     [
                         *map(str, python_builds()),
-                        *(str(p).rstrip("t") for c in project.known().cells for p in c.pythons()),
+                        *(str(p).rstrip("t") for c in project.locked().cells for p in c.pythons()),
                     ]
                 )
             ),
