@@ -193,7 +193,8 @@ def join(
     wanted = _some(known, train, cells) if wanted is None else wanted
     there = [variant.id for variant in wanted if places[variant.id].is_file()]
     missing = [variant.id for variant in wanted if not places[variant.id].is_file()]
-    for label in labels(feedstock, wanted):
+    # the channel itself too, however empty: what is under a label is asked for beside it
+    for label in dict.fromkeys(("", *labels(feedstock, wanted))):
         place = channel.labelled(label)
         if place.root.is_dir():
             Served(store=FolderStore(place)).index()
