@@ -96,7 +96,14 @@ def command(
     if kept and upgrade:
         write("\nkept: somebody changed it; to have it anew, remove it and run this again")
     if not dry_run:
-        write(f"\nnext, in {root}: armtorch up, then armtorch publish")
+        write(f"\nnext, in {root}: {_next_steps(project, upgrade=upgrade)}")
+
+
+def _next_steps(project: Project, *, upgrade: bool) -> str:
+    if upgrade:
+        return "armtorch update, then armtorch render"
+    to = next(iter(project.declared().destinations), "DEST")
+    return f"armtorch up, then armtorch publish --to {to}"
 
 
 def _wishes(channel: str, to: str, repository: str, wanted: dict[str, tuple[Any, ...]]) -> Wishes:

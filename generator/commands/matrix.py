@@ -123,7 +123,7 @@ def _show(view: MatrixView) -> None:
 def _show_subdirs(screen: Screen, view: MatrixView) -> None:
     screen.print()
     for subdir in view.subdirs:
-        counts = f"{subdir.cells} cells, {subdir.variants} variants"
+        counts = f"cells: {subdir.cells}, variants: {subdir.variants}"
         why = f"; {subdir.note}" if subdir.note and not subdir.cells else ""
         screen.print(f"{subdir.name}: {counts}{why}")
 

@@ -245,3 +245,17 @@ def test_a_new_channel_reads_all_that_upstream_has_of_what_it_is_for(
     assert feedstock.indexes["jetson-6"].accelerator == "cuda126-tegra"
     wanted = feedstock.subdirs["linux-aarch64"].accelerators
     assert wanted == ("cpu", "cuda*", "cuda126-tegra")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "armtorch up, then armtorch publish --to DEST"),
+        (("--to", "https://prefix.dev/mine"), "armtorch up, then armtorch publish --to main"),
+    ],
+)
+def test_what_comes_next_is_a_command_that_runs(
+    init: Callable[..., Result], words: tuple[str, ...], said: str
+) -> None:
+    done = init("--channel", "mine", "--armtorch", COMMIT, *words)
+    assert (done.exit_code, said in done.output) == (0, True), done.output
