@@ -7,7 +7,7 @@ import io
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,9 +19,11 @@ from generator.console import Narrator
 from generator.datafiles import subdirs
 from generator.errors import SelectionError
 from generator.inspecting import Binary, linkage_policy
+from generator.inspecting.read_wheel import pattern
 from generator.inspecting.rules import NOBODY
-from generator.model import Cell, Lock
+from generator.model import Accelerator, Cell, Lock
 from generator.naming import Library, SonameTable, is_bundled_place, sonames, without_hash
+from generator.rendering.layout import layouts
 from generator.stages.members import binary_members
 
 
@@ -206,8 +208,10 @@ class _Gathered:
                 row = table.find(load.name)
                 if row is not None:
                     self._used.add((source.subdir, row.name))
-                elif table.fold(posixpath.basename(load.name)) not in own and not _accepted(
-                    load.name, source.subdir
+                elif (
+                    table.fold(posixpath.basename(load.name)) not in own
+                    and not _accepted(load.name, source.subdir)
+                    and not _left_out(source, path)
                 ):
                     seen = self._needed.setdefault((source.subdir, load.name), _Seen())
                     seen.add(source.release, path, binary)
@@ -287,6 +291,16 @@ def _accepted(name: str, subdir: str) -> bool:
         and any(fnmatch.fnmatchcase(name, glob) for glob in row.names)
         for row in linkage_policy().accepted
     )
+
+
+def _left_out(source: Source, path: str) -> bool:
+    """Whether no package has a member: layout.yaml drops it, whatever CUDA the cell has."""
+    layout = layouts().projects.get(source.release.partition(" ")[0])
+    for rule in layout.rules if layout is not None else ():
+        fits = replace(rule, cuda=None).fits(source.version, source.subdir, Accelerator())
+        if fits and any(pattern(glob).fullmatch(path) for glob in rule.match):
+            return rule.drop is not None
+    return False
 
 
 def _is_library(path: str, binary: Binary) -> bool:

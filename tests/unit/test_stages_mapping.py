@@ -111,6 +111,15 @@ def test_optional_libraries_that_the_policy_accepts_are_no_gap(tmp_path: Path) -
     assert [one.name for one in check(tmp_path, files).unknown] == ["libavnew.so.1"]
 
 
+def test_what_a_library_needs_that_no_package_has_is_no_gap(tmp_path: Path) -> None:
+    files = {
+        "bitsandbytes/libbitsandbytes_cuda118.so": elf(["libcublas.so.11"]),
+        "bitsandbytes/libbitsandbytes_cuda130.so": elf(["libnew.so.13"]),
+    }
+    name = "bitsandbytes-0.50.2-py3-none-manylinux_2_24_aarch64.whl"
+    assert [one.name for one in check(tmp_path, files, name).unknown] == ["libnew.so.13"]
+
+
 @pytest.mark.parametrize(
     ("name", "error"),
     [
