@@ -265,7 +265,7 @@ def built_packages(
         raise AbsentError(
             "there are no packages",
             where=str(channel.root),
-            next_step="build some: armtorch build; or name the folder: --channel",
+            next_step="build some: armtorch up, or armtorch build; or name the folder: --channel",
         )
     return found
 

@@ -280,7 +280,7 @@ def outgoing(source: LocalChannel, globs: Sequence[str] = ()) -> tuple[Outgoing,
         raise AbsentError(
             "it has no packages",
             where=str(source.root),
-            next_step="build some: armtorch build, or name the channel with --from",
+            next_step="build some: armtorch up, or armtorch build; or name the channel with --from",
         )
     return tuple(sorted(chosen, key=lambda each: (-each.record.size, each.key)))
 
