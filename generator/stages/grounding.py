@@ -29,7 +29,7 @@ from generator.upstream import of_train
 
 #: below the feedstock's folder, and not committed
 _OWN: Final = ".armtorch/up"
-_NEWER: Final = "newer releases: make update, or armtorch update and armtorch render"
+_NEWER: Final = "newer releases: armtorch update and armtorch render; in a clone, make update"
 
 
 def ground(
