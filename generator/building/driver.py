@@ -148,6 +148,9 @@ def _run_all(
                 finished.append(_Finished(done, outcome, time.monotonic() - done.started))
                 del running[connection]
             yield from _settled(finished, order, channel, settings)
+        # what is left needs each other: it goes together
+        order.coming.difference_update(each.done.plan.variant.id for each in finished)
+        yield from _settled(finished, order, channel, settings)
     finally:
         for left in running.values():
             _end(left.process)

@@ -283,6 +283,6 @@ def _needs(variant: Variant, other: Variant) -> bool:
         return other.package in shared()
     return (
         other.package == "pytorch"
-        and variant.package not in {*shared(), "pytorch"}
+        and variant.package not in {*shared(), *unbound(), "pytorch"}
         and variant.python in {None, other.python}
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from dataclasses import replace
+from graphlib import TopologicalSorter
 
 import pytest
 from packaging.requirements import Requirement
@@ -164,3 +165,12 @@ def test_every_libtorch_of_the_golden_tree_is_asked_for_by_its_hash() -> None:
     assert asked
     for _, version, build in asked:
         assert [b for v, b in made if f"=={v}" == version and fnmatch.fnmatchcase(b, build)]
+
+
+def test_what_fills_a_gap_needs_no_torch_and_nothing_needs_itself() -> None:
+    project = Project(feedstock=DECLARED, narrator=Silent())
+    found = {each.id: each for each in variants(project.declared(), project.known())}
+    assert any(each.package == "triton" for each in found.values())
+    order = list(TopologicalSorter({name: v.depends for name, v in found.items()}).static_order())
+    assert {*order} == {*found}
+    assert all(not each.depends for each in found.values() if each.package == "triton")
