@@ -6,7 +6,7 @@ in Python literals, so that a person can read and mend them without reading code
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -55,14 +55,16 @@ class _Laid:
     """The folder of rows that is laid over armtorch's own, in this process."""
 
     folder: Path | None = None
+    #: reads one of its files, which others may have written
+    read: Callable[[Path], Any] | None = None
 
 
 _LAID: Final = _Laid()
 
 
-def lay_over(folder: Path | None) -> None:
-    """Take rows from a folder before armtorch's own; to be called before any data is read."""
-    _LAID.folder = folder
+def take_rows(folder: Path | None, read: Callable[[Path], Any] | None) -> None:
+    """Take rows from a folder before armtorch's own: see `generator.documents.lay_over`."""
+    _LAID.folder, _LAID.read = folder, read
 
 
 def laid_over() -> Path | None:
@@ -104,18 +106,18 @@ def load_data(name: str, kind: type[T]) -> T:
 def merged_data(name: str) -> Any:
     """Return a data file as it is after the channel's own rows are laid over it, unchecked."""
     path = DATA / name
-    raw = _read(path, "reinstall armtorch")
+    raw = _read(path)
     for local in local_files():
-        if local.name == name:
-            raw = _over(raw, _read(local, "mend the file"), local)
+        if local.name == name and _LAID.read is not None:
+            raw = _over(raw, _LAID.read(local), local)
     return raw
 
 
-def _read(path: Path, next_step: str) -> Any:
+def _read(path: Path) -> Any:
     try:
         return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeError, YAMLError) as error:
-        raise DataError(str(error), where=str(path), next_step=next_step) from error
+        raise DataError(str(error), where=str(path), next_step="reinstall armtorch") from error
 
 
 def _validated(raw: Any, kind: type[T], path: Path) -> T:

@@ -44,6 +44,7 @@ class Hub:
                 return int(row["number"])
         number = 7 + len(self.pulls)
         row = {"number": number, "state": "open", "head": {"sha": head}, "body": body}
+        row |= {"user": {"login": "github-actions[bot]", "type": "Bot"}}
         self.pulls.insert(0, {**row, "html_url": f"https://github.com/me/armtorch/pull/{number}"})
         return number
 

@@ -26,7 +26,7 @@ from generator.building.policy import policy
 from generator.building.recipe import Inputs, render
 from generator.building.seal import Sealed, seal
 from generator.building.wheelhouse import forget
-from generator.datafiles import lay_over
+from generator.documents import lay_over
 from generator.errors import ArmtorchError, BuildError, IntegrityError, StorageError
 from generator.evaluating import forget_environment
 from generator.model import Variant

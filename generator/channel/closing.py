@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 
 from generator.channel.destinations import Address
-from generator.channel.repodata import Record
+from generator.channel.repodata import Record, named
 from generator.errors import SolveError
 
 
@@ -44,7 +44,7 @@ def lacking(
 
 
 def _unmet(record: Record, by_name: dict[str, list[Record]], own: Collection[str]) -> Iterator[str]:
-    for name in sorted({spec.split(" ", 1)[0] for spec in record.depends} & set(own)):
+    for name in sorted({named(spec) for spec in record.depends} & set(own)):
         for spec in record.needs(name):
             if not any(
                 other.fits(spec)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -25,6 +26,8 @@ _PACKAGES: Final = "packages.conda"
 _ANEW: Final = "delete it and run `armtorch build` again, which indexes the channel"
 #: the last millisecond of the year 9999, after which no date can be shown
 _END_OF_TIME: Final = 253_402_300_799_999
+#: the name in a match spec: ``libtorch 2.*``, ``libtorch>=2``, ``channel::libtorch[build=x]``
+_NAMED: Final = re.compile(r"\s*(?:[^\s\[]*::)?([A-Za-z0-9_.-]*)")
 
 
 def _is_version(text: str) -> str:
@@ -75,7 +78,7 @@ class Record:
             IntegrityError: what it says is no match spec.
 
         """
-        wanted = [spec for spec in self.depends if spec.split(" ", 1)[0] == name]
+        wanted = [spec for spec in self.depends if named(spec) == name]
         try:
             return tuple(MatchSpec(spec) for spec in wanted)
         except InvalidMatchSpecError as error:
@@ -98,6 +101,12 @@ class Record:
                 platform=None,
             )
         )
+
+
+def named(spec: str) -> str:
+    """Return the name of the package that a match spec is about, however it is written."""
+    found = _NAMED.match(spec)
+    return found[1].lower() if found is not None else ""
 
 
 def read_records(path: Path) -> tuple[Record, ...]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from generator.console import narrator
-from generator.datafiles import lay_over
+from generator.documents import lay_over
 from generator.interrupts import ending_at_once
 from generator.stages.project import Project
 

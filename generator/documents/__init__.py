@@ -8,6 +8,7 @@ from generator.documents.conda_info import read_info_file
 from generator.documents.files import read_bytes, read_text
 from generator.documents.json_text import load_json
 from generator.documents.limits import Limits, limits
+from generator.documents.local_rows import lay_over
 from generator.documents.python_packaging import (
     holds,
     parse_requirement,
@@ -21,6 +22,7 @@ from generator.documents.zips import open_zip, read_member
 __all__ = [
     "Limits",
     "holds",
+    "lay_over",
     "limits",
     "line_of",
     "load_json",

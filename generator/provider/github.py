@@ -26,6 +26,8 @@ _GONE: Final = (404, 410, 422)
 _REFUSED: Final = (405, 409)
 #: bytes of an answer at most
 _LONGEST: Final = 4 << 20
+#: GitHub's words for who may write to a repository (docs.github.com, CommentAuthorAssociation)
+_WRITERS: Final = ("OWNER", "MEMBER", "COLLABORATOR")
 
 
 def write_outputs(path: Path, values: Mapping[str, str]) -> None:
@@ -118,7 +120,11 @@ class GitHub:
         return _commit(_field(found, "sha", where), where)
 
     def pull_requests(self, repository: str, branch: str) -> tuple[PullRequest, ...]:
-        """Return the newest pull requests of a branch of the repository itself, open or not."""
+        """Return the newest pull requests of a branch of the repository itself, open or not.
+
+        Without those of strangers: whoever can read a repository can propose a branch of it, with
+        a text of theirs, and close that again.
+        """
         owner = repository.partition("/")[0]
         head = quote(f"{owner}:{branch}", safe="")
         path = f"/repos/{repository}/pulls?head={head}&state=all&sort=created&direction=desc"
@@ -131,6 +137,7 @@ class GitHub:
                 open=_field(row, "state", where) == "open",
             )
             for row in _rows(self._asked("GET", path), where)
+            if _is_own(row)
         )
 
     def outcome(self, repository: str, commit: str, context: str) -> Outcome | None:
@@ -191,6 +198,16 @@ def _is_merged(found: Any, commit: str) -> bool:
     """Whether a pull request is merged, as it was when its head was ``commit``."""
     head = found.get("head") if isinstance(found, dict) and found.get("merged") is True else None
     return isinstance(head, dict) and head.get("sha") == commit
+
+
+def _is_own(row: Mapping[str, Any]) -> bool:
+    """Whether a pull request is a workflow's, or of somebody who may write to the repository.
+
+    A bot may open one where it was installed, and only there.
+    """
+    user = row.get("user")
+    bot = isinstance(user, dict) and user.get("type") == "Bot"
+    return bot or row.get("author_association") in _WRITERS
 
 
 def _rows(found: Any, where: str) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Recipes, variant configs and workflows: rendered from the lock, checked, written and compared."""
 
 from generator.rendering.checking import check_tree
-from generator.rendering.folder import Difference, compare_tree, write_tree
+from generator.rendering.folder import Difference, compare_tree, refuse_links, write_tree
 from generator.rendering.numbering import check_numbers, digests, number_builds
 from generator.rendering.recipe_rules import RecipeFolder, RuleFinding, judge, rules_markdown
 from generator.rendering.records import NamedRecord, tree_records, write_record_channel
@@ -48,6 +48,7 @@ __all__ = [
     "recipe_files",
     "recipe_tree",
     "recipes",
+    "refuse_links",
     "render",
     "rules_markdown",
     "tree_records",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Literal
@@ -59,7 +59,7 @@ def write_tree(tree: RenderedTree, root: Path) -> tuple[Difference, ...]:
 
     """
     _refuse_leaving(tree)
-    _refuse_links(tree, root)
+    refuse_links((*tree.files, *(f"{name}/any" for name in GENERATED)), root)
     changed = compare_tree(tree, root)
     for difference in changed:
         if difference.kind != "stray":
@@ -82,10 +82,16 @@ def _refuse_leaving(tree: RenderedTree) -> None:
             )
 
 
-def _refuse_links(tree: RenderedTree, root: Path) -> None:
-    """Raise StorageError where a folder that is written to is a link: it may lead anywhere."""
-    folders = {parent for name in tree.files for parent in PurePosixPath(name).parents}
-    for folder in sorted(folders | {PurePosixPath(name) for name in GENERATED}):
+def refuse_links(names: Iterable[str], root: Path) -> None:
+    """Raise StorageError where a folder that is written to is a link: it may lead anywhere.
+
+    Args:
+        names: files below ``root``.
+        root: may be reached by links itself.
+
+    """
+    folders = {parent for name in names for parent in PurePosixPath(name).parents}
+    for folder in sorted(folders):
         if str(folder) != "." and (root / folder).is_symlink():
             raise StorageError(
                 "it is a symbolic link, and generated files are only written into real folders",

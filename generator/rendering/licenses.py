@@ -12,6 +12,7 @@ from pydantic import ConfigDict
 
 from generator.datafiles import load_data
 from generator.model import Metadata, Variant
+from generator.model.names import FileName, PlainText
 from generator.naming import licence_of
 
 _CLOSED = ConfigDict(extra="forbid")
@@ -31,9 +32,9 @@ class BundledLicense:
     #: globs of members that show that the part is there, as in layout.yaml
     match: tuple[str, ...]
     #: files of templates/licenses
-    texts: tuple[str, ...]
+    texts: tuple[FileName, ...]
     #: SPDX identifiers
-    license: tuple[str, ...]
+    license: tuple[PlainText, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

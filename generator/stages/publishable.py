@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from generator.channel import Record
 from generator.channel.closing import lacking, refuse_lacking
+from generator.channel.patching import HOTFIXES, read_hotfixes
 from generator.channel.publishing import Plan
 from generator.channel.stores import Outgoing
 from generator.errors import AbsentError, SelectionError
@@ -33,6 +34,7 @@ def refuse_not_installable(
     Raises:
         SolveError: as said.
         UnreachableError, RefusedError: the destination does not say what it has.
+        FeedstockError: a hotfix cannot be read; what is yanked counts as gone.
 
     """
     coming = [row.package.record for row in plan.chosen("upload", "replace")]
@@ -52,7 +54,9 @@ def refuse_not_installable(
                 there += each.records()
             except AbsentError:
                 continue  # a channel that begins with this
-    refuse_lacking(lacking(coming, there, own), place.address)
+    yanked = {key for each in read_hotfixes(project.root / HOTFIXES) for key in each.yank}
+    kept = [record for record in there if record.key not in yanked]
+    refuse_lacking(lacking(coming, kept, own), place.address)
 
 
 def refuse_no_train(project: Project, asked: str, place: Place) -> None:

@@ -22,6 +22,7 @@ from generator.rendering import (
     ARMTORCH,
     DEPENDENCIES,
     is_untouched,
+    refuse_links,
     templates,
     workflow_files,
 )
@@ -157,12 +158,11 @@ def plan_start(
 
 
 def write_start(project: Project, planned: Iterable[Planned]) -> None:
-    """Write what is new or renewed; raises StorageError."""
-    for each in planned:
-        if each.action in {"new", "renewed"}:
-            path = project.root / each.path
-            path.parent.mkdir(parents=True, exist_ok=True)
-            atomic.write_bytes(path, each.content)
+    """Write what is new or renewed; raises StorageError, before anything where a link leads out."""
+    files = [each for each in planned if each.action in {"new", "renewed"}]
+    refuse_links([each.path for each in files], project.root)
+    for each in files:
+        atomic.write_bytes(project.root / each.path, each.content)
 
 
 def _any(_: bytes) -> bool:

@@ -259,3 +259,16 @@ def test_what_comes_next_is_a_command_that_runs(
 ) -> None:
     done = init("--channel", "mine", "--armtorch", COMMIT, *words)
     assert (done.exit_code, said in done.output) == (0, True), done.output
+
+
+@pytest.mark.parametrize("folder", [".ci", ".github"])
+def test_nothing_is_written_through_a_link(
+    init: Callable[..., Result], tmp_path: Path, folder: str
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "mine" / folder).symlink_to(tmp_path / "outside")
+    done = init("--channel", "mine", "--armtorch", COMMIT)
+    assert "symbolic link" in str(done.exception)
+    assert not any((tmp_path / "outside").iterdir())
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == [folder]

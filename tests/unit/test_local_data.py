@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from generator import datafiles
 from generator.commands import cli
+from generator.documents import lay_over
 from generator.errors import ArmtorchError, DataError
 from generator.explaining.facts import jetpacks
 from generator.matrix.smithy import smithy
@@ -28,6 +30,17 @@ libraries:
   confidence: verified
   note: this channel's base has no mutex
 """
+#: armtorch would read that file, and write it beside recipes
+TEXT_ELSEWHERE = """\
+bundled:
+- part: x
+  packages: [pytorch]
+  versions: ""
+  subdirs: [linux-aarch64]
+  match: ["**"]
+  texts: [../../../secret]
+  license: [MIT]
+"""
 
 
 @pytest.fixture
@@ -41,7 +54,7 @@ def armtorch(tmp_path: Path) -> Iterator[Callable[..., Result]]:
         return CliRunner().invoke(cli, ["--feedstock", str(tmp_path / "feedstock.yaml"), *words])
 
     yield run
-    datafiles.lay_over(None)
+    lay_over(None)
     forget_data()
 
 
@@ -84,6 +97,11 @@ def test_rows_are_added_and_take_the_place_of_their_namesakes(
         ("jetson.yaml", "l4t: 40\n", "has dict where armtorch's own has list"),
         ("jetson.yaml", "- {\n", "data/jetson.yaml: "),
         ("jetsons.yaml", "[]\n", "perhaps you meant jetson.yaml"),
+        ("jetson.yaml", f"- {'[' * 5000}", "nested more than"),
+        ("jetson.yaml", "- 2026-13-01\n", "not readable as YAML"),
+        ("jetson.yaml", "- !!int x\n", "it has a tag"),
+        ("releases.yaml", "- a\n" * 600_000, "it has more than"),
+        ("licenses.yaml", TEXT_ELSEWHERE, "has letters that names cannot have"),
         ("limits.yaml", "zip: {ratio: 100000}\n", "no data file that a channel can lay"),
     ],
 )
@@ -95,6 +113,15 @@ def test_what_does_not_fit_is_refused_by_its_name(
     assert isinstance(done.exception, ArmtorchError)
     assert done.exception.exit_code == DataError.exit_code
     assert said in str(done.exception)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in folders")
+def test_a_pipe_in_a_files_place_keeps_nobody_waiting(
+    armtorch: Callable[..., Result], tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "data/jetson.yaml")
+    done = armtorch("data")
+    assert "not a regular file" in str(done.exception)
 
 
 def test_a_folder_of_that_name_without_a_feedstock_is_somebody_elses(

@@ -54,3 +54,21 @@ def test_another_head_or_a_refusal_is_not_merged(pull: object) -> None:
 def test_what_is_no_commit_is_not_built() -> None:
     with pytest.raises(MalformedError, match="no commit"):
         merge((200, {"sha": "main"}))
+
+
+@pytest.mark.parametrize(
+    ("whose", "counts"),
+    [
+        ({"user": {"type": "Bot"}, "author_association": "NONE"}, True),
+        ({"user": {"type": "User"}, "author_association": "MEMBER"}, True),
+        ({"user": {"type": "User"}, "author_association": "NONE"}, False),
+        ({"user": {"type": "User"}, "author_association": "CONTRIBUTOR"}, False),
+        ({"user": None}, False),
+    ],
+)
+def test_what_a_stranger_proposes_of_our_branch_says_nothing_of_a_release(
+    whose: dict[str, object], *, counts: bool
+) -> None:
+    row = {"html_url": "https://x/1", "body": "", "head": {"sha": HEAD}, "state": "closed", **whose}
+    with servers.recorder(lambda *_: (200, json.dumps([row]).encode())) as server:
+        assert bool(GitHub(url=server.url).pull_requests("me/x", "armtorch-release")) is counts
