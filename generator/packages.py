@@ -52,6 +52,20 @@ class _File:
 
     format: Literal[1]
     packages: dict[PackageText, Package]
+    taken: tuple[PackageText, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Named:
+    conda: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Names:
+    """What of pypi_names.yaml says who has which conda name."""
+
+    projects: dict[str, _Named]
+    same_name: tuple[str, ...]
 
 
 @cache
@@ -59,11 +73,22 @@ def packages() -> Mapping[str, Package]:
     """Return every package by its conda name, in the order in which they are built.
 
     Raises:
-        DataError: a row does not fit, or is about a wheel that it does not name.
+        DataError: a row does not fit, is about a wheel that it does not name, or has the name of
+            what others make: an environment would get ours instead of theirs.
 
     """
-    rows = load_data("packages.yaml", _File).packages
+    file = load_data("packages.yaml", _File)
+    rows, names = file.packages, load_data("pypi_names.yaml", _Names)
+    owners = {each.conda: project for project, each in names.projects.items()}
+    owners |= {each: each for each in names.same_name} | dict.fromkeys(file.taken, "others")
     for name, row in rows.items():
+        if owners.get(name, row.project) != row.project:
+            raise DataError(
+                f"packages.{name} is made of {row.project or 'nothing'}, and the package of that "
+                f"name is that of {owners[name]}",
+                where="packages.yaml",
+                next_step="give it another name",
+            )
         if not row.project and row.made != "cell":
             raise DataError(
                 f"packages.{name} is made once per {row.made} and names no project",

@@ -44,6 +44,8 @@ class PageLimits:
 
     json: int
     html: int
+    #: a number
+    lines: int
 
 
 @dataclass(frozen=True, kw_only=True)

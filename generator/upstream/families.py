@@ -11,10 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from generator.documents import limits
 from generator.errors import AbsentError, UnreachableError
 from generator.upstream.claims import Claims
 from generator.upstream.indexes import Index, SimpleIndex
 from generator.upstream.offers import Offer
+from generator.urls import public_url
 
 STAR: Final = "*"
 #: the sub-index of a wheel for ARM, by its link: ``/whl/cu130/torch-2.15.0%2Bcu130-...aarch64.whl``
@@ -50,7 +52,14 @@ class Family:
                     where=error.where,
                     next_step="declare each of them by its own url",
                 ) from error
-            for label in sorted({match[1].decode() for match in _LINK.finditer(content)}):
+            labels = sorted({match[1].decode() for match in _LINK.finditer(content)})
+            if len(labels) > (most := limits().page.lines):
+                raise UnreachableError(
+                    f"its page names {len(labels)} CUDA lines, and {most} are asked at most",
+                    where=public_url(self.above.url),
+                    next_step="declare those that are wanted by their own url",
+                )
+            for label in labels:
                 self._member(label)
             self._asked.append(True)
         return tuple(self._found[name] for name in sorted(self._found))

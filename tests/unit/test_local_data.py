@@ -102,6 +102,8 @@ def test_rows_are_added_and_take_the_place_of_their_namesakes(
         ("jetson.yaml", "- !!int x\n", "it has a tag"),
         ("releases.yaml", "- a\n" * 600_000, "it has more than"),
         ("licenses.yaml", TEXT_ELSEWHERE, "has letters that names cannot have"),
+        ("packages.yaml", "packages: {numpy: {made: python, project: x}}\n", "that of numpy"),
+        ("packages.yaml", "packages: {python: {made: wheel, project: x}}\n", "that of others"),
         ("limits.yaml", "zip: {ratio: 100000}\n", "no data file that a channel can lay"),
     ],
 )
