@@ -35,7 +35,8 @@ def command(project: Project, *, indexes: tuple[str, ...], as_json: bool) -> Non
     if as_json:
         write_json([asdict(each) for each in found])
     else:
-        Screen().table(
+        screen = Screen()
+        screen.table(
             ["index", "trains", "answers", "wheels", "newest torch", "would add"],
             [
                 [
@@ -50,6 +51,10 @@ def command(project: Project, *, indexes: tuple[str, ...], as_json: bool) -> Non
             ],
             right=[3],
         )
+        # once per reason: the indexes of a host fail alike
+        for reason in dict.fromkeys(each.failed for each in found if each.failed):
+            names = ", ".join(each.name for each in found if each.failed == reason)
+            screen.print(f"{names}: {reason}")
     if found and all(each.failed for each in found):
         sys.exit(UnreachableError.exit_code)
 
@@ -57,4 +62,4 @@ def command(project: Project, *, indexes: tuple[str, ...], as_json: bool) -> Non
 def _answer(index: IndexView) -> str:
     if not index.failed:
         return "yes"
-    return f"no, since {index.since}: {index.failed}" if index.since else f"no: {index.failed}"
+    return f"no, since {index.since}" if index.since else "no"
