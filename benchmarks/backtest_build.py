@@ -36,7 +36,7 @@ maintainers: [armtorch]
 indexes:
   pypi: {{kind: pip}}
 trains:
-  stable: {{keep: [newest], indexes: [pypi]}}
+  stable: {{keep: [], indexes: [pypi]}}
 subdirs:
   linux-aarch64: {{accelerators: [cpu, cuda], base: [conda-forge]}}
   osx-arm64: {{accelerators: [cpu], base: [conda-forge]}}

@@ -29,8 +29,8 @@ def offers(there: Sequence[Listed], channel: str, feedstock: Feedstock) -> tuple
         record = each.record
         python = python_of(record) if record.name == "pytorch" else ""
         accelerator = series_of(record)[2]
-        # a command asks for both, on a machine that is known here
-        if not python or not accelerator or record.subdir not in known:
+        # a command asks for both, the accelerator by the head of the build, on a machine known here
+        if not python or record.subdir not in known or not _names(record.build, accelerator):
             continue
         key = (record.subdir, accelerator, python, _train(each))
         if key not in newest or newest_first(record) > newest_first(newest[key].record):
@@ -41,6 +41,10 @@ def offers(there: Sequence[Listed], channel: str, feedstock: Feedstock) -> tuple
     return tuple(
         _offer(key, newest[key], beside, channel, feedstock) for key in sorted(newest, key=_place)
     )
+
+
+def _names(build: str, accelerator: str) -> bool:
+    return bool(accelerator) and build.startswith(Accelerator.parse(accelerator).build_prefix)
 
 
 def first_offer(offers: Sequence[Offer]) -> int:

@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -31,7 +32,7 @@ def spoil(root, names):
     """Make every file stale and put a stray beside each recipe."""
     for name in names:
         (root / name).write_bytes(b"old\n")
-    for recipe in (root / "recipes").glob("*/*"):
+    for recipe in filter(Path.is_dir, (root / "recipes").glob("*/*")):
         (recipe / "stray.txt").write_text("stray\n")
 
 
