@@ -112,7 +112,7 @@ class Replay:
     def workflow(self, name: str) -> Any:
         """Read a workflow of main, whose the workflows of a schedule are."""
         text = git(self.origin, "show", f"main:.github/workflows/{name}.yml")
-        return YAML(typ="safe").load(text)
+        return YAML(typ="safe", pure=True).load(text)
 
     def job(self, workflow: str, name: str, **context: str) -> Done:
         """Do one job in a clone of its own; ``context`` has the values of expressions."""

@@ -144,7 +144,7 @@ def every(done: Mapping[str, Done]) -> str:
 
 
 def yaml_of(document: str) -> Any:
-    return YAML(typ="safe").load(document)
+    return YAML(typ="safe", pure=True).load(document)
 
 
 def text(replay: Replay) -> str:
