@@ -25,7 +25,7 @@ from rattler_build import upload as upload_to
 
 from generator.channel.attesting import Attesting
 from generator.channel.destinations import Address
-from generator.channel.inputs import TAIL, TailFile
+from generator.channel.inputs import TAIL, tail_file
 from generator.channel.repodata import REPODATA, Record, parse_records
 from generator.channel.stores import Outgoing
 from generator.documents import limits, load_json
@@ -198,7 +198,7 @@ class HostedTarget:
         """
         url = f"{self.address.url}/{key}"
         found = self._asked("GET", url, {"Range": f"bytes=-{TAIL}"}) or b""
-        yield TailFile(self.packages().get(key, len(found)), found)  # type: ignore[misc] # it only reads
+        yield tail_file(self.packages().get(key, len(found)), found)  # type: ignore[misc] # it only reads
 
     def put(self, package: Outgoing, *, replace: bool, advance: Callable[[int], None]) -> None:
         """Upload one package.

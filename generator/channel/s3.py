@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeVar
+from typing import Any, BinaryIO, Final, TypeVar
 
 import opendal
 from opendal import exceptions
@@ -25,6 +25,7 @@ from opendal.types import Metadata
 from rattler.exceptions import CacheDirError, IoError
 from rattler.index import S3Credentials, index_s3
 
+from generator.channel.parts import PartsFile
 from generator.channel.stores import Edit, Outgoing
 from generator.documents import limits, load_json, read_bytes
 from generator.errors import (
@@ -33,9 +34,6 @@ from generator.errors import (
     RefusedError,
     UnreachableError,
 )
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
 
 T = TypeVar("T")
 #: S3 wants parts of 5 MiB or more; rattler's own uploader takes 10
@@ -202,7 +200,7 @@ class S3Store:
         """Open a file; reads become range requests."""
         with self._explained(path):
             known = self._operator.stat(path)
-            raw = _Object(known.content_length, partial(self._part, path, known))
+            raw = PartsFile(known.content_length, partial(self._part, path, known))
             with io.BufferedReader(raw, _PART) as file:
                 yield file
 
@@ -350,41 +348,6 @@ class S3Store:
             raise UnreachableError(
                 _first_line(error), where=where, next_step="run it again: what is there is skipped"
             ) from error
-
-
-class _Object(io.RawIOBase):
-    """An object of a bucket as a file; each read asks for its own range."""
-
-    def __init__(self, size: int, part: Callable[[int, int], bytes]) -> None:
-        super().__init__()
-        self._size, self._part, self._at = size, part, 0
-
-    def readable(self) -> bool:
-        """Say yes."""
-        return True
-
-    def seekable(self) -> bool:
-        """Say yes."""
-        return True
-
-    def tell(self) -> int:
-        """Return the position in bytes."""
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move to ``offset`` bytes from the start, here or the end."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        self._at = max(0, base + offset)
-        return self._at
-
-    def readinto(self, buffer: WriteableBuffer) -> int:
-        """Fill ``buffer`` with what follows; return how many bytes there were."""
-        view = memoryview(buffer)
-        wanted = max(0, min(len(view), self._size - self._at))
-        content = self._part(self._at, wanted) if wanted else b""
-        view[: len(content)] = content
-        self._at += len(content)
-        return len(content)
 
 
 def _in_time(work: Coroutine[Any, Any, T]) -> T:
