@@ -20,9 +20,9 @@ from typing import IO, Any, cast
 from benchmarks.past_index import PastIndex
 from generator.inspecting.deriving import of_wheel
 from generator.model import Cell, Wheel
+from generator.project import Project
 from generator.rendering import templates
 from generator.rendering.unpacking import SCRIPTS
-from generator.stages.project import Project
 from generator.upstream import FactsCache
 from generator.upstream.archive import parse_record
 from generator.upstream.remote_bytes import TAIL, RangedFile

@@ -9,8 +9,8 @@ from pathlib import Path
 from generator.channel import LocalChannel
 from generator.console import Plain
 from generator.matrix import Selection, select, variants
+from generator.project import Project
 from generator.stages.packages import BuildOptions, build_variants, savings
-from generator.stages.project import Project
 
 
 def main(feedstock: str, line: str, subdir: str, accelerator: str, out: str, level: str) -> None:

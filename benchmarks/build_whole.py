@@ -17,7 +17,7 @@ from rattler_build import (
 
 from generator.building import place_of
 from generator.console import Silent
-from generator.stages.project import Project
+from generator.project import Project
 
 RECIPE = """\
 schema_version: 1

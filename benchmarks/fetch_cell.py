@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from generator.console import Plain
-from generator.stages.project import Project
+from generator.project import Project
 from generator.stages.upstream import fetch_wheels
 
 

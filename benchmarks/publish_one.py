@@ -18,11 +18,11 @@ from rattler.index import index_fs
 from rattler_build import assemble_package
 
 from generator.channel import LocalChannel
+from generator.channel.publication import outgoing
 from generator.channel.publishing import Sender, make_plan
 from generator.channel.serving import Served
 from generator.channel.stores import FolderStore
 from generator.console import Silent
-from generator.stages.publishing import outgoing
 
 SUBDIR = "linux-aarch64"
 #: packages of one name: a channel has a few names and many builds

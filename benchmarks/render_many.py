@@ -10,8 +10,8 @@ from pathlib import Path
 
 from generator.console import Silent
 from generator.model import Cell, Lock
+from generator.project import Project
 from generator.rendering import check_tree, number_builds, render
-from generator.stages.project import Project
 
 
 def _repeat(cell: Cell, copy: int) -> Cell:

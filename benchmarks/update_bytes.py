@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from generator.console import Silent
-from generator.stages.project import Project
+from generator.project import Project
 from generator.stages.upstream import update_lock
 
 

@@ -21,7 +21,7 @@ from typing import IO, Any, cast
 import zstandard
 
 from generator.console import Silent
-from generator.stages.project import Project
+from generator.project import Project
 from generator.stages.verifying import VerifyOptions, find_packages, verify_packages
 
 _TIMES = 3

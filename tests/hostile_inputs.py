@@ -31,8 +31,8 @@ from generator.feedstock import read_feedstock
 from generator.lock import read_lock
 from generator.lock.document import HEAD, digest_of, to_document
 from generator.matrix import matrix_view, variants
+from generator.project import Project
 from generator.stages.packages import BuildOptions, build_variants
-from generator.stages.project import Project
 from generator.stages.rendering import render_feedstock
 from generator.stages.upstream import update_lock
 from generator.transport import forget_hosts

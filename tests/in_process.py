@@ -21,8 +21,8 @@ from generator.console import Silent
 from generator.errors import ArmtorchError
 from generator.lock import read_lock
 from generator.model import Lock
+from generator.project import Project
 from generator.stages import upstream as upstream_stage
-from generator.stages.project import Project
 from generator.upstream import PipConfiguration
 
 

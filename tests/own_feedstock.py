@@ -13,8 +13,8 @@ from pathlib import Path
 
 from generator.console import Silent
 from generator.lock import read_lock, write_lock
+from generator.project import Project
 from generator.rendering import number_builds, render, write_tree
-from generator.stages.project import Project
 
 FOLDER = Path(__file__).with_name("feedstock")
 #: feedstock.yaml and its lock as text; nothing may be written beside them

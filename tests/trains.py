@@ -16,8 +16,8 @@ from generator.console import Silent
 from generator.lock import read_lock, write_lock
 from generator.model import Cell, Lock, Metadata
 from generator.model.cell import TrainName
+from generator.project import Project
 from generator.rendering import number_builds, render, write_tree
-from generator.stages.project import Project
 from tests.own_feedstock import DECLARED, FOLDER, LOCK
 
 NIGHTLY = "2.16.0.dev20261120"

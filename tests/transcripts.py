@@ -11,7 +11,7 @@ from pathlib import Path
 
 from generator.atomic import write_text
 from generator.console import Silent
-from generator.stages.project import Project
+from generator.project import Project
 from tests import recorded
 from tests.own_feedstock import DECLARED, FOLDER
 

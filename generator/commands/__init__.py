@@ -11,7 +11,7 @@ import click
 from generator.console import narrator
 from generator.documents import lay_over
 from generator.interrupts import ending_at_once
-from generator.stages.project import Project
+from generator.project import Project
 
 #: subcommands in the order people meet them; each is loaded when it is asked for
 _COMMANDS = (

@@ -20,10 +20,10 @@ from generator.commands.options import (
 from generator.commands.tables import show_chosen, show_failures, show_packages, show_savings
 from generator.errors import BuildError
 from generator.printing import write_json
+from generator.project import Project
 from generator.stages.ci import cell_of
 from generator.stages.holding import build_verdicts, verdicts_text
 from generator.stages.packages import BuildOptions, build_variants, savings
-from generator.stages.project import Project
 
 
 @click.command("build")

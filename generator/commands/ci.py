@@ -19,12 +19,12 @@ from generator.commands.options import (
 )
 from generator.naming import sonames
 from generator.printing import write, write_json
+from generator.project import Project
 from generator.provider.github import write_outputs, write_summary
 from generator.stages import ci
 from generator.stages.base_exports import base_exports
 from generator.stages.ci_cost import monthly_cost
 from generator.stages.holding import keep_good
-from generator.stages.project import Project
 from generator.stages.tried import marked
 
 _FILE = click.Path(path_type=Path, dir_okay=False)

@@ -16,9 +16,9 @@ from generator.commands.options import (
     summary_option,
 )
 from generator.printing import write, write_json
+from generator.project import Project
 from generator.provider.github import GitHub, State, write_outputs, write_summary
 from generator.stages.ci_check import check_repository
-from generator.stages.project import Project
 from generator.stages.tried import CONTEXT, look_for_news
 
 

@@ -7,8 +7,8 @@ import click
 from generator.commands.options import ManyValues, joined, json_option, reach_options
 from generator.explaining import Coverage, Offer, to_json
 from generator.printing import Screen, write_json_text
+from generator.project import Project
 from generator.stages.explaining import Reach, compare_channels
-from generator.stages.project import Project
 from generator.urls import masked
 
 _AGAINST = ("conda-forge", "pytorch")

@@ -9,8 +9,8 @@ import click
 
 from generator.commands.options import json_option
 from generator.printing import Screen, write, write_json
+from generator.project import Project
 from generator.stages.local_data import data_file, data_files
-from generator.stages.project import Project
 
 
 @click.command("data")

@@ -8,8 +8,8 @@ import click
 
 from generator.commands.options import json_option
 from generator.printing import write, write_json
+from generator.project import Project
 from generator.stages.feedstock_tree import export_feedstock
-from generator.stages.project import Project
 
 
 @click.command("export-feedstock")

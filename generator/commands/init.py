@@ -13,7 +13,7 @@ import click
 from generator.commands.options import ManyValues, joined, json_option
 from generator.model.fields import python_word
 from generator.printing import Screen, write, write_json
-from generator.stages.project import Project
+from generator.project import Project
 from generator.stages.starting import Wishes, offered, plan_start, write_start
 
 _F = TypeVar("_F", bound=Callable[..., Any])

@@ -11,9 +11,9 @@ from generator.commands.options import json_option
 from generator.errors import RenderError
 from generator.matrix import Selection, select, variants
 from generator.printing import write, write_json
+from generator.project import Project
 from generator.stages.binaries import BinaryLint, lint_binaries
 from generator.stages.packages import built_packages
-from generator.stages.project import Project
 from generator.stages.recipe_lint import lint_recipes
 from generator.stages.rendering import check_rendered
 

@@ -10,8 +10,8 @@ from generator.commands.options import ManyValues, VirtualPackage, joined, json_
 from generator.errors import SelectionError, SolveError
 from generator.matrix import CellView, MatrixView, matrix_json, matrix_view
 from generator.printing import Screen, write, write_json_text
+from generator.project import Project
 from generator.stages.against_base import against_base
-from generator.stages.project import Project
 
 
 @click.command("matrix")

@@ -9,11 +9,7 @@ import click
 
 from generator.channel import LocalChannel
 from generator.channel.attesting import SUFFIX, Attest
-from generator.commands.options import json_option
-from generator.commands.tables import megabytes
-from generator.printing import Screen, write, write_json
-from generator.stages.project import Project
-from generator.stages.publishing import (
+from generator.channel.publication import (
     Publication,
     PublishOptions,
     known_packages,
@@ -21,6 +17,10 @@ from generator.stages.publishing import (
     publish,
     wheel_bytes,
 )
+from generator.commands.options import json_option
+from generator.commands.tables import megabytes
+from generator.printing import Screen, write, write_json
+from generator.project import Project
 
 
 @click.command("publish")

@@ -7,7 +7,7 @@ import click
 from generator.commands.options import json_option
 from generator.errors import StaleError
 from generator.printing import write, write_json
-from generator.stages.project import Project
+from generator.project import Project
 from generator.stages.rendering import render_feedstock, renumber
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
+from generator.channel.publication import open_place, retirable
+from generator.channel.removing import remove
 from generator.commands.options import json_option
 from generator.commands.tables import megabytes
 from generator.printing import Screen, write_json
-from generator.stages.project import Project
-from generator.stages.publishing import open_place, retirable
-from generator.stages.retention import remove
+from generator.project import Project
 
 
 @click.command("retire")

@@ -14,7 +14,7 @@ from generator.inspecting import manifest_schema_text
 from generator.lock import lock_schema_text
 from generator.matrix import matrix_schema
 from generator.printing import write, write_json
-from generator.stages.project import Project
+from generator.project import Project
 
 
 def schema_files() -> dict[str, str]:

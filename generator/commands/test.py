@@ -24,11 +24,11 @@ from generator.commands.options import (
 from generator.commands.tables import show_tests, tests_as_json, tests_as_markdown
 from generator.errors import TestError
 from generator.printing import write, write_json
+from generator.project import Project
 from generator.provider.github import write_summary
 from generator.stages.ci import cell_of
 from generator.stages.holding import test_verdicts, verdicts_text
 from generator.stages.packages import RunOptions, run_tests
-from generator.stages.project import Project
 
 
 @click.command("test")

@@ -28,8 +28,8 @@ from generator.commands.tables import (
 )
 from generator.errors import BuildError, TestError
 from generator.printing import write, write_json
+from generator.project import Project
 from generator.stages.packages import BuildOptions, RunOptions, refuse_no_channel, savings
-from generator.stages.project import Project
 from generator.stages.whole import UpResult, plan, up
 
 

@@ -11,7 +11,7 @@ from generator.commands.options import indexes_option, json_option, strict_optio
 from generator.commands.tables import held_as_json, show_held, show_silent
 from generator.errors import HeldError, UnreachableError
 from generator.printing import write, write_json
-from generator.stages.project import Project
+from generator.project import Project
 from generator.stages.upstream import UpdateResult, update_lock
 
 

@@ -13,7 +13,7 @@ from generator.commands.options import json_option, provenance_option
 from generator.commands.tables import megabytes
 from generator.inspecting import Proof
 from generator.printing import Screen, write, write_json
-from generator.stages.project import Project
+from generator.project import Project
 from generator.stages.verifying import (
     VerifyOptions,
     find_packages,

@@ -11,8 +11,8 @@ from generator.datafiles import subdirs
 from generator.feedstock import Feedstock
 from generator.matrix import BaseVerdict, BlockedVariant, CellView, MatrixView
 from generator.model import Accelerator, PythonBuild, Variant
+from generator.project import Project, base_channels
 from generator.rendering import NamedRecord, render, tree_records, write_record_channel
-from generator.stages.project import Project, base_channels
 from generator.testing import Machine, Prober, lacking
 from generator.transport.gateway import open_gateway
 

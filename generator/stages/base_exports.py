@@ -12,8 +12,8 @@ from packaging.version import Version
 from generator.datafiles import subdirs
 from generator.errors import AbsentError, IntegrityError
 from generator.matrix import reference_wheel
+from generator.project import Project
 from generator.stages.exports import Exports, compare_exports
-from generator.stages.project import Project
 from generator.stages.upstream import fetch_wheels
 from generator.testing import Machine, solve
 from generator.transport import open_session, read_body, typed

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from generator.building import file_name
 from generator.channel import LocalChannel
+from generator.channel.publication import open_place
 from generator.channel.serving import Served
 from generator.channel.stores import FolderStore
 from generator.errors import IntegrityError
@@ -16,11 +17,10 @@ from generator.feedstock import Feedstock
 from generator.matrix import Job, Jobs, find_job, jobs, matrix_view, variants
 from generator.matrix.smithy import smithy
 from generator.model import Variant
+from generator.project import Project
 from generator.rendering import workflow_settings
 from generator.stages.against_base import against_base
 from generator.stages.packages import labels
-from generator.stages.project import Project
-from generator.stages.publishing import open_place
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from generator.matrix import Job
+from generator.project import Project
 from generator.rendering import workflow_settings
 from generator.stages.ci import plan
-from generator.stages.project import Project
 
 
 @dataclass(frozen=True, kw_only=True)

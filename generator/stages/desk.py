@@ -17,7 +17,7 @@ from generator.explaining import (
     read_condarc,
     with_overrides,
 )
-from generator.stages.project import Project, base_channels
+from generator.project import Project, base_channels
 
 _BASE = ("conda-forge",)
 

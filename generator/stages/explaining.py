@@ -22,6 +22,7 @@ from generator.explaining import (
     machine_notices,
 )
 from generator.model import Cell
+from generator.project import Project
 from generator.stages.desk import (
     ExplainOptions,
     Reach,
@@ -32,7 +33,6 @@ from generator.stages.desk import (
     ours_of,
 )
 from generator.stages.installs import judged
-from generator.stages.project import Project
 
 __all__ = ["ExplainOptions", "Reach"]
 

@@ -13,6 +13,7 @@ from typing import Final
 
 from packaging.version import Version
 
+from generator.building.provenance import lock_day
 from generator.errors import AbsentError, ArmtorchError
 from generator.feedstock import Feedstock, Line, SubdirName, TrainPolicy
 from generator.feedstock import Selection as Wanted
@@ -20,9 +21,8 @@ from generator.lock import write_lock
 from generator.matrix import Selection, has_torch, newest_lines, torch_specifier
 from generator.model import Cell, Lock
 from generator.model.cell import TrainName
+from generator.project import Project
 from generator.rendering import number_builds
-from generator.stages.project import Project
-from generator.stages.provenance import lock_day
 from generator.stages.rendering import render_feedstock
 from generator.stages.upstream import look_up
 from generator.upstream import of_train

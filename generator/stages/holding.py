@@ -11,14 +11,14 @@ from typing import Annotated, Final, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from generator.building import BuildReport, file_name
+from generator.building.provenance import file_at
 from generator.errors import MalformedError
 from generator.lock import Announcement, announce, diff_locks, parse_lock, write_lock
 from generator.model import FindingKind, Held, Lock
 from generator.packages import projects
+from generator.project import Project
 from generator.rendering import number_builds
 from generator.stages.ci import cell_of, plan
-from generator.stages.project import Project
-from generator.stages.provenance import file_at
 from generator.stages.recorded import code_digest, with_failed
 from generator.stages.releasing import write_changelog
 from generator.stages.rendering import render_feedstock

@@ -14,7 +14,7 @@ from generator.console import Narrator
 from generator.feedstock import Feedstock
 from generator.model import Finding
 from generator.naming import unmapped
-from generator.stages.project import base_channels
+from generator.project import base_channels
 from generator.transport.gateway import open_gateway
 from generator.upstream import Prospect, WheelReader
 

@@ -17,6 +17,7 @@ from generator.building import (
     is_there,
     link_wheelhouse,
 )
+from generator.building.provenance import provenances
 from generator.channel import LocalChannel
 from generator.channel.serving import Served
 from generator.channel.stores import FolderStore
@@ -26,9 +27,8 @@ from generator.feedstock import Feedstock
 from generator.model import Subdir, Variant, Wheel
 from generator.model.provenance import Provenance
 from generator.packages import shared
+from generator.project import Project, base_channels
 from generator.stages.linkage import LinkageCheck
-from generator.stages.project import Project, base_channels
-from generator.stages.provenance import provenances
 from generator.stages.rendering import refuse_edited
 from generator.stages.upstream import fetch_wheels
 from generator.testing import (

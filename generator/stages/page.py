@@ -13,6 +13,7 @@ from pydantic import ConfigDict
 from generator.channel import LocalChannel, Record
 from generator.channel.destinations import hosts, labelled_url
 from generator.channel.patching import HOTFIXES, REVOKED, Hotfix, read_hotfixes
+from generator.channel.publication import known_packages, wheel_bytes
 from generator.channel.retention import newest_first
 from generator.datafiles import load_data, subdirs
 from generator.errors import SolveError
@@ -31,6 +32,7 @@ from generator.page import (
     Source,
     write_site,
 )
+from generator.project import Project
 from generator.stages.page_coverage import (
     Place,
     accelerator_name,
@@ -41,8 +43,6 @@ from generator.stages.page_coverage import (
 from generator.stages.page_offers import first_offer, is_release, train_order
 from generator.stages.page_offers import offers as offers_of
 from generator.stages.page_records import Listed, listed
-from generator.stages.project import Project
-from generator.stages.publishing import known_packages, wheel_bytes
 from generator.testing import Machine, solve
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
+from generator.project import Project
 from generator.rendering import RecipeFolder, RenderedTree, RuleFinding, judge, render
-from generator.stages.project import Project
 
 
 @dataclass(frozen=True, kw_only=True)

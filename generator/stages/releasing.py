@@ -10,7 +10,7 @@ from generator.atomic import write_text
 from generator.errors import MalformedError
 from generator.lock import Announcement, announce, write_lock
 from generator.model import Lock
-from generator.stages.project import Project
+from generator.project import Project
 from generator.stages.rendering import render_feedstock
 from generator.stages.upstream import update_lock
 

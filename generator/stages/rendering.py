@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from generator.errors import StaleError
 from generator.lock import write_lock
 from generator.model import Lock, Variant
+from generator.project import Project
 from generator.rendering import (
     Difference,
     check_numbers,
@@ -19,7 +20,6 @@ from generator.rendering import (
     write_tree,
 )
 from generator.rendering.unpacking import FOLDER as UNPACKER
-from generator.stages.project import Project
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ from generator.errors import FeedstockError, SelectionError
 from generator.feedstock import IndexSource, Policies, parse_feedstock, schema_text
 from generator.feedstock.declaration import AcceleratorWish, SubdirName
 from generator.model.cell import TrainName
+from generator.project import Project
 from generator.rendering import (
     ARMTORCH,
     DEPENDENCIES,
@@ -29,7 +30,6 @@ from generator.rendering import (
 from generator.rendering.workflow_checks import check_workflow, is_workflow
 from generator.stages.hashed_requirements import hashed_requirements
 from generator.stages.own_source import own_requirements, own_source
-from generator.stages.project import Project
 from generator.transport import HttpPolicy
 from generator.upstream import FactsCache, WheelReader, open_index, open_web, read_pip_configuration
 

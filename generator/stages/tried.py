@@ -16,9 +16,9 @@ from typing import Final
 
 from generator.lock import Announcement, lock_text
 from generator.model import Lock
+from generator.project import Project
 from generator.provider.github import GitHub, PullRequest
 from generator.rendering import workflow_settings
-from generator.stages.project import Project
 from generator.stages.recorded import code_digest
 from generator.stages.releasing import look
 

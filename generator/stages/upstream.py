@@ -11,15 +11,15 @@ from functools import partial
 from pathlib import Path
 
 from generator.building import fetch, fetch_unhashed
+from generator.channel.taken_numbers import taken_numbers
 from generator.datafiles import subdirs
 from generator.errors import AbsentError, ArmtorchError, HeldError, SelectionError
 from generator.feedstock import Feedstock
 from generator.lock import LockDiff, diff_locks, write_lock
 from generator.model import Lock, Wheel
+from generator.project import Project
 from generator.rendering import number_builds
 from generator.stages.judging import judges, proven
-from generator.stages.project import Project
-from generator.stages.taken_numbers import taken_numbers
 from generator.transport import HttpPolicy, open_session
 from generator.upstream import (
     FactsCache,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from generator.atomic import move
 from generator.building import Expected
+from generator.building.provenance import provenances
 from generator.datafiles import subdirs
 from generator.errors import (
     AbsentError,
@@ -30,9 +31,8 @@ from generator.inspecting.read_wheel import RefusedError, Wheel
 from generator.inspecting.verifying import json_object
 from generator.model import Variant
 from generator.model.provenance import Provenance
+from generator.project import Project
 from generator.rendering import RenderedTree, render
-from generator.stages.project import Project
-from generator.stages.provenance import provenances
 
 
 @dataclass(frozen=True, kw_only=True)

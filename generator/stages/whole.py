@@ -16,6 +16,7 @@ from generator.errors import ArmtorchError, MalformedError, SelectionError, Unre
 from generator.matrix import METAPACKAGES, Selection, newest_lines, select, variants
 from generator.model import Lock, Variant
 from generator.naming.projects import python_builds
+from generator.project import Project, base_channels
 from generator.stages.grounding import ground
 from generator.stages.packages import (
     BuildOptions,
@@ -24,7 +25,6 @@ from generator.stages.packages import (
     labels,
     run_tests,
 )
-from generator.stages.project import Project, base_channels
 from generator.testing import PackageReport
 
 _MANIFEST = "info/armtorch/manifest.json"

@@ -25,7 +25,7 @@ from generator.inspecting import AuditReport, PackageAudit, Sibling, read_binary
 from generator.lock import read_lock
 from generator.model import Cell, PythonBuild
 from generator.naming import bundled, library_depends, virtual_packages
-from generator.stages.project import Project
+from generator.project import Project
 from generator.stages.upstream import wheel_locator
 from tests import own_feedstock
 

@@ -15,8 +15,8 @@ from generator.channel import LocalChannel
 from generator.console import Silent
 from generator.matrix import variants
 from generator.model import PythonBuild
+from generator.project import Project
 from generator.stages.packages import BuildOptions, build_variants
-from generator.stages.project import Project
 from generator.stages.rendering import render_feedstock
 from generator.stages.upstream import update_lock
 from generator.testing import create, solve

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from generator.console import Silent
-from generator.stages.project import Project
+from generator.project import Project
 from generator.stages.upstream import fetch_wheels
 from tests import forge
 from tests.index_server import IndexServer

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from generator.stages.project import Project
+from generator.project import Project
 from tests.integration.index_worlds import World, trio
 from tests.integration.test_update_formats import quiet
 from tests.integration.test_update_members import SAME

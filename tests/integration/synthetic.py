@@ -10,8 +10,8 @@ from generator.building import BuildReport
 from generator.channel import LocalChannel
 from generator.matrix import variants
 from generator.model import Cell, Variant
+from generator.project import Project
 from generator.stages.packages import BuildOptions, build_variants
-from generator.stages.project import Project
 from generator.stages.rendering import render_feedstock
 from generator.stages.upstream import update_lock
 from tests.index_server import IndexServer

@@ -9,10 +9,10 @@ import pytest
 
 from generator.building import read_info, read_json
 from generator.channel import LocalChannel
+from generator.channel.publication import PublishOptions, plan_publication, publish
 from generator.errors import AbsentError
 from generator.model import Variant
 from generator.stages.packages import BuildOptions, build_variants
-from generator.stages.publishing import PublishOptions, plan_publication, publish
 from generator.stages.verifying import VerifyOptions, verify_packages
 from tests.integration.synthetic import Line, updated
 from tests.replayed_actions import git

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from generator.model import Cell, Lock
-from generator.stages.project import Project
+from generator.project import Project
 from tests import tiny_repodata
 from tests.futures import Future, before, futures, published
 from tests.in_process import lock_of, project_at, run

@@ -17,9 +17,9 @@ from generator.lock import read_lock
 from generator.matrix import Selection, matrix_view, select, variants
 from generator.model import Variant
 from generator.packages import shared
+from generator.project import Project
 from generator.stages.against_base import against_base
 from generator.stages.packages import BuildOptions, build_variants
-from generator.stages.project import Project
 from generator.stages.rendering import render_feedstock
 from generator.stages.upstream import update_lock
 from generator.testing import Machine, solve

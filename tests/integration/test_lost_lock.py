@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from generator.errors import UnreachableError
-from generator.stages.project import Project
+from generator.project import Project
 from generator.stages.upstream import update_lock
 from tests.integration.index_worlds import World, trio, world
 

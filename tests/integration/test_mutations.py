@@ -11,7 +11,7 @@ import pytest
 
 from generator.datafiles import DATA
 from generator.model import Lock
-from generator.stages.project import Project
+from generator.project import Project
 from tests.counts import count
 from tests.in_process import Ran, lock_of, project_at, run
 from tests.index_server import IndexServer

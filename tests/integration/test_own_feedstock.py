@@ -15,8 +15,8 @@ import pytest
 from generator.console import Silent
 from generator.lock import read_lock, write_lock
 from generator.model import Cell, Lock, Metadata
+from generator.project import Project
 from generator.rendering import number_builds, render, write_tree
-from generator.stages.project import Project
 from tests import own_feedstock
 from tests.command_line import armtorch
 from tests.committed import ROOT

@@ -9,10 +9,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from generator.channel import LocalChannel
+from generator.channel.publication import known_packages
 from generator.commands import cli
 from generator.errors import ArmtorchError, SelectionError, SolveError
-from generator.stages.project import Project
-from generator.stages.publishing import known_packages
+from generator.project import Project
 from tests.own_feedstock import DECLARED
 from tests.published import make_packages
 

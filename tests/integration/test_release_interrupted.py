@@ -8,8 +8,8 @@ import pytest
 
 from generator.errors import MalformedError
 from generator.lock import read_lock
+from generator.project import Project
 from generator.stages import releasing
-from generator.stages.project import Project
 from generator.stages.releasing import CHANGELOG, release
 from generator.stages.rendering import check_rendered
 from tests.integration.updating import Heard

@@ -24,9 +24,9 @@ from generator.console import Silent
 from generator.datafiles import subdirs
 from generator.errors import SolveError
 from generator.model import PythonBuild
+from generator.project import Project
 from generator.provider.github import GitHub
 from generator.rendering import workflow_settings
-from generator.stages.project import Project
 from generator.stages.tried import look_for_news
 from generator.testing import Machine, solve
 from tests.conda_files import write_conda

@@ -13,8 +13,8 @@ import pytest
 from generator.channel import LocalChannel
 from generator.errors import AbsentError, SelectionError, UnreachableError
 from generator.matrix import Selection
+from generator.project import Project
 from generator.stages.packages import BuildOptions, RunOptions
-from generator.stages.project import Project
 from generator.stages.rendering import render_feedstock
 from generator.stages.upstream import update_lock
 from generator.stages.whole import UpResult, plan, up

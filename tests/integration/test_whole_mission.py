@@ -19,10 +19,10 @@ from generator.errors import SolveError
 from generator.feedstock import read_feedstock
 from generator.matrix import matrix_view
 from generator.model import Cell, Lock
+from generator.project import Project
 from generator.rendering import render, tree_records, write_record_channel
 from generator.stages.against_base import against_base
 from generator.stages.packages import BuildOptions, build_variants
-from generator.stages.project import Project
 from generator.stages.rendering import render_feedstock
 from generator.stages.upstream import update_lock
 from generator.testing import Machine, solve

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
+from generator.project import Project
 from generator.rendering import render, tree_records, write_record_channel
-from generator.stages.project import Project
 from tests.forge import standins
 
 HERE = Path(__file__).parent

@@ -14,8 +14,8 @@ from generator.datafiles import subdirs
 from generator.lock import diff_locks
 from generator.matrix import Selection, select, variants
 from generator.model import PythonBuild, Pythons, Wheel
+from generator.project import Project
 from generator.rendering import render, tree_records
-from generator.stages.project import Project
 from generator.upstream.catalogue import Catalogue
 from generator.upstream.fill import choose_fill
 from generator.upstream.offers import Offer, parse_offer

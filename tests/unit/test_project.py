@@ -10,7 +10,7 @@ import pytest
 from generator.console import Silent
 from generator.errors import FeedstockError
 from generator.lock import write_lock
-from generator.stages.project import Project
+from generator.project import Project
 
 
 @pytest.fixture

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from generator.building.provenance import provenances
 from generator.console import Silent
 from generator.errors import AbsentError, SelectionError
 from generator.lock import write_lock
 from generator.model import BuildNumber, Lock, Variant
 from generator.model.provenance import Provenance, provenance_of
-from generator.stages.project import Project
-from generator.stages.provenance import provenances
+from generator.project import Project
 from tests.replayed_actions import git
 from tests.tiny_recipes import make_repo
 

@@ -10,9 +10,9 @@ from generator.console import Silent
 from generator.datafiles import load_data
 from generator.inspecting.read_wheel import pattern
 from generator.naming import bundled, sonames
+from generator.project import Project
 from generator.rendering import render, templates
 from generator.rendering.licenses import LicensesFile, with_bundled
-from generator.stages.project import Project
 from tests.own_feedstock import DECLARED
 
 ROWS = load_data("licenses.yaml", LicensesFile).bundled

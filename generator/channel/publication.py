@@ -15,6 +15,11 @@ from generator.channel.attesting import Attest, Attesting, refuse_unattested
 from generator.channel.destinations import Address, parse_destination
 from generator.channel.hosted import HostedTarget
 from generator.channel.patching import HOTFIXES, PACKAGE, Hotfix, read_hotfixes
+from generator.channel.publishable import (
+    refuse_no_train,
+    refuse_not_installable,
+    refuse_other_labels,
+)
 from generator.channel.publishing import (
     Plan,
     Sender,
@@ -34,13 +39,8 @@ from generator.matrix import variants
 from generator.model import Retention, Variant
 from generator.model.cell import TrainName
 from generator.packages import shared
+from generator.project import Project
 from generator.provider.github import has_identity
-from generator.stages.project import Project
-from generator.stages.publishable import (
-    refuse_no_train,
-    refuse_not_installable,
-    refuse_other_labels,
-)
 from generator.urls import local_path
 
 

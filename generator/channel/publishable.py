@@ -14,10 +14,10 @@ from generator.errors import AbsentError, SelectionError
 from generator.matrix import variants
 from generator.naming.projects import name_map
 from generator.packages import shared, unbound
-from generator.stages.project import Project
+from generator.project import Project
 
 if TYPE_CHECKING:
-    from generator.stages.publishing import Place
+    from generator.channel.publication import Place
 
 
 def refuse_not_installable(

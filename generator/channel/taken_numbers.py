@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from generator.channel import LocalChannel, Record
+from generator.channel.publication import open_place
 from generator.errors import AbsentError
 from generator.feedstock import Feedstock
 from generator.matrix import variants
 from generator.model import Lock, Variant
-from generator.stages.project import Project
-from generator.stages.publishing import open_place
+from generator.project import Project
 
 
 def taken_numbers(project: Project, feedstock: Feedstock, lock: Lock) -> dict[str, int]:

@@ -10,12 +10,12 @@ from pathlib import Path
 from generator.atomic import write_text
 from generator.channel.hosted import HostedTarget
 from generator.channel.patching import HOTFIXES, read_hotfixes, yank_text
+from generator.channel.publication import Place
 from generator.channel.retention import Retired
 from generator.channel.retrying import Retries
 from generator.channel.serving import Served
 from generator.errors import AbsentError, RefusedError
-from generator.stages.project import Project
-from generator.stages.publishing import Place
+from generator.project import Project
 
 
 def remove(

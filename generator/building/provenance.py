@@ -18,7 +18,7 @@ from typing import Final
 from generator.errors import AbsentError, MissingToolError, SelectionError
 from generator.model import Lock, Variant
 from generator.model.provenance import Provenance
-from generator.stages.project import Project
+from generator.project import Project
 
 #: instead of an address: feedstock.yaml's `repository`
 DECLARED: Final = "feedstock.yaml"
