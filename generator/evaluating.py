@@ -13,16 +13,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-from pydantic import ConfigDict
-
 from generator.datafiles import load_data
+from generator.model.closed import Closed
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seen:
+class Seen(Closed):
     """The whole of ``environment.yaml``."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
 
     format: Literal[1]
     variables: tuple[str, ...]

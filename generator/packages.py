@@ -8,24 +8,22 @@ from functools import cache
 from types import MappingProxyType
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from generator.datafiles import load_data
 from generator.errors import DataError
 from generator.model import Accelerator
+from generator.model.closed import Closed
 from generator.model.names import PackageText
 
-_CLOSED = ConfigDict(extra="forbid")
 #: of METADATA's requirements: libraries without Python code, the others, both
 Part = Literal["native", "python", "all"]
 _Module = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Package:
+class Package(Closed):
     """A row of data/packages.yaml; that file explains the words."""
-
-    __pydantic_config__ = _CLOSED
 
     made: Literal["cell", "python", "wheel"]
     project: PackageText | Literal[""] = ""
@@ -47,9 +45,7 @@ class Package:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _File:
-    __pydantic_config__ = _CLOSED
-
+class _File(Closed):
     format: Literal[1]
     packages: dict[PackageText, Package]
     taken: tuple[PackageText, ...]

@@ -6,19 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
-from pydantic import ConfigDict
-
 from generator.datafiles import load_data
 from generator.model import Wheel
-
-_CLOSED = ConfigDict(extra="forbid")
+from generator.model.closed import Closed
 
 
 @dataclass(frozen=True, kw_only=True)
-class FetchPolicy:
+class FetchPolicy(Closed):
     """How patient the wheelhouse is with an index."""
-
-    __pydantic_config__ = _CLOSED
 
     #: tries without progress before an index counts as unreachable
     attempts: int
@@ -37,20 +32,16 @@ class FetchPolicy:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ThreadRow:
+class ThreadRow(Closed):
     """How many compression threads keep the memory below 300 MiB up to a zstd level."""
-
-    __pydantic_config__ = _CLOSED
 
     up_to_level: int
     threads: int
 
 
 @dataclass(frozen=True, kw_only=True)
-class SealPolicy:
+class SealPolicy(Closed):
     """What the bytes of a sealed package depend on beside its content and level."""
-
-    __pydantic_config__ = _CLOSED
 
     #: one more whenever the seal writes other bytes of the same draft
     format: int
@@ -78,10 +69,8 @@ class SealPolicy:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BuildPolicy:
+class BuildPolicy(Closed):
     """The whole of ``building.yaml``."""
-
-    __pydantic_config__ = _CLOSED
 
     fetch: FetchPolicy
     seal: SealPolicy

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from generator.datafiles import load_data
 from generator.errors import SelectionError
+from generator.model.closed import Closed
 from generator.urls import local_path, public_url
 
 HostKind = Literal["folder", "s3", "prefix", "anaconda", "quetz", "artifactory"]
@@ -29,10 +30,8 @@ _FORMS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Host:
+class Host(Closed):
     """What is known of one kind of destination; a row of hosts.yaml."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
 
     label: Literal["option", "folder", "suffix"]
     host: str = ""

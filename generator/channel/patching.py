@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from rattler import MatchSpec
 from rattler.exceptions import InvalidMatchSpecError
 from rattler_build import assemble_package
@@ -27,6 +27,7 @@ from generator.channel.repodata import Record
 from generator.datafiles import describe
 from generator.documents import limits, load_yaml, read_bytes
 from generator.errors import FeedstockError, SelectionError
+from generator.model.closed import Closed
 
 #: where hotfixes lie in a feedstock
 HOTFIXES: Final = ".ci/hotfixes"
@@ -36,15 +37,12 @@ PACKAGE: Final = "armtorch-repodata-patches"
 #: a package that never is, by which conda-index makes a revoked build impossible to install
 REVOKED: Final = "package_has_been_revoked"
 
-_CLOSED = ConfigDict(extra="forbid")
 _FILE_NAME = r"^[a-z0-9-]+/[A-Za-z0-9_][A-Za-z0-9_.+!-]*\.conda$"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Requirements:
+class Requirements(Closed):
     """Changes to ``depends`` or ``constrains``."""
-
-    __pydantic_config__ = _CLOSED
 
     #: exact old text -> new text
     replace: dict[str, str] = field(default_factory=dict)
@@ -63,10 +61,8 @@ class Requirements:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hotfix:
+class Hotfix(Closed):
     """One file: which packages, what changes, and why."""
-
-    __pydantic_config__ = _CLOSED
 
     reason: Annotated[str, Field(min_length=10)]
     #: a match spec over name, version and build: ``torchvision 0.25.0 cuda130*``

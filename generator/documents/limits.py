@@ -6,18 +6,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-from pydantic import ConfigDict
-
 from generator.datafiles import load_data
-
-_CLOSED = ConfigDict(extra="forbid")
+from generator.model.closed import Closed
 
 
 @dataclass(frozen=True, kw_only=True)
-class JsonLimits:
+class JsonLimits(Closed):
     """Of one JSON document."""
-
-    __pydantic_config__ = _CLOSED
 
     bytes: int
     #: lists and objects within each other
@@ -25,10 +20,8 @@ class JsonLimits:
 
 
 @dataclass(frozen=True, kw_only=True)
-class YamlLimits:
+class YamlLimits(Closed):
     """Of one YAML document."""
-
-    __pydantic_config__ = _CLOSED
 
     bytes: int
     depth: int
@@ -37,10 +30,8 @@ class YamlLimits:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PageLimits:
+class PageLimits(Closed):
     """Bytes of an index's page, by how it is written."""
-
-    __pydantic_config__ = _CLOSED
 
     json: int
     html: int
@@ -49,10 +40,8 @@ class PageLimits:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ZipLimits:
+class ZipLimits(Closed):
     """Of a zip file; bytes but for ``members`` and ``ratio``."""
-
-    __pydantic_config__ = _CLOSED
 
     members: int
     directory: int
@@ -63,10 +52,8 @@ class ZipLimits:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WaitLimits:
+class WaitLimits(Closed):
     """Patience with servers; seconds, where nothing else is said. The data file explains them."""
-
-    __pydantic_config__ = _CLOSED
 
     connect: float
     idle: float
@@ -86,10 +73,8 @@ class WaitLimits:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class Limits(Closed):
     """The whole of ``limits.yaml``."""
-
-    __pydantic_config__ = _CLOSED
 
     format: Literal[1]
     json: JsonLimits

@@ -7,16 +7,15 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from generator.model.cell import TrainName
+from generator.model.closed import Documented
 from generator.model.fields import PythonsText
 from generator.model.names import PackageText
 from generator.model.python_build import Pythons
 from generator.model.retention import Retention
 from generator.model.wheel import Project
-
-_CLOSED = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
 SubdirName = Literal["linux-aarch64", "osx-arm64", "win-arm64", "linux-armv7l"]
 #: ``cuda`` stands for whatever CUDA line the wheel turns out to be of, ``cuda130`` for one line,
@@ -62,10 +61,8 @@ def _folder_name(text: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class IndexSource:
+class IndexSource(Documented):
     """Where wheels are offered."""
-
-    __pydantic_config__ = _CLOSED
 
     kind: Literal["pip", "simple", "pytorch", "devpi", "folder"]
     """`pip`: whatever pip on this machine is configured to use. `simple`: a PEP 503/691 URL.
@@ -91,10 +88,8 @@ class IndexSource:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainPolicy:
+class TrainPolicy(Documented):
     """Which releases of one train become lines."""
-
-    __pydantic_config__ = _CLOSED
 
     keep: tuple[Keep, ...] = ("newest", "newest-complete")
     """Per subdir and accelerator: the newest release that has a torch wheel, and the newest one
@@ -111,10 +106,8 @@ class TrainPolicy:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class Line(Documented):
     """A line that is kept beside the train's own, for one torch series."""
-
-    __pydantic_config__ = _CLOSED
 
     name: Annotated[str, AfterValidator(_folder_name)]
     """Name of the folder under recipes/, for example legacy-2.8."""
@@ -128,10 +121,8 @@ class Line:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Selection:
+class Selection(Documented):
     """What a subdir is built for."""
-
-    __pydantic_config__ = _CLOSED
 
     accelerators: tuple[AcceleratorWish, ...]
     """`cpu`; `cuda` for the newest CUDA there is, `cuda130` for one line, `cuda*` for every line
@@ -141,10 +132,8 @@ class Selection:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Policies:
+class Policies(Documented):
     """Decisions that are the channel owner's to take."""
-
-    __pydantic_config__ = _CLOSED
 
     compression_level: Annotated[int, Field(ge=1, le=22)] = 9
     """zstd level of sealed packages. 9 takes seconds, 19 minutes and a sixth off the size."""
@@ -155,10 +144,8 @@ class Policies:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Destination:
+class Destination(Documented):
     """Where `armtorch publish --to NAME` puts packages, and how much may lie there."""
-
-    __pydantic_config__ = _CLOSED
 
     to: ChannelName
     """A folder, file://, s3://bucket/path, https://prefix.dev/CHANNEL, https://anaconda.org/OWNER,
@@ -173,10 +160,8 @@ class Destination:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Feedstock:
+class Feedstock(Documented):
     """feedstock.yaml: what this channel is to offer."""
-
-    __pydantic_config__ = _CLOSED
 
     channel: ChannelName
     """Name or URL of the channel that commands in messages and pages name."""

@@ -10,16 +10,14 @@ from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from typing import Any, Final, Literal, NamedTuple
 
-from pydantic import ConfigDict
-
 from generator.datafiles import DATA, load_data, subdirs
 from generator.errors import DataError, LinkageError
 from generator.inspecting.binary import Binary
 from generator.inspecting.rules import RULES, Rule, Severity
 from generator.inspecting.symbols import Symbols
+from generator.model.closed import Closed
 
 _FILE: Final = "linkage_policy.yaml"
-_CLOSED: Final = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,10 +108,8 @@ class AuditReport:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AcceptedFinding:
+class AcceptedFinding(Closed):
     """One row of linkage_policy.yaml."""
-
-    __pydantic_config__ = _CLOSED
 
     finding: str
     package: str
@@ -138,20 +134,16 @@ class AcceptedFinding:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OnlyOne:
+class OnlyOne(Closed):
     """Libraries of which one process may load one."""
-
-    __pydantic_config__ = _CLOSED
 
     what: str
     names: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Policy:
+class Policy(Closed):
     """The whole of linkage_policy.yaml, which explains the words."""
-
-    __pydantic_config__ = _CLOSED
 
     format: Literal[1]
     accepted: tuple[AcceptedFinding, ...]

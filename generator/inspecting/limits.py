@@ -6,16 +6,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-from pydantic import ConfigDict
-
 from generator.datafiles import load_data
+from generator.model.closed import Closed
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class Limits(Closed):
     """Upper bounds, in bytes where nothing else is said; the data file explains them."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
 
     format: Literal[1]
     #: a number

@@ -19,21 +19,18 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final, Literal, Protocol
 
-from pydantic import ConfigDict
-
 from generator.datafiles import DATA, load_data
 from generator.errors import DataError
 from generator.inspecting.binary import Binary
 from generator.inspecting.symbols import Symbols
+from generator.model.closed import Closed
 
 _FILE: Final = "pairing.yaml"
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairingNames:
+class PairingNames(Closed):
     """data/pairing.yaml, which explains the words."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
 
     format: Literal[1]
     torch: tuple[str, ...]
@@ -58,10 +55,8 @@ def pairing_names() -> PairingNames:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asking:
+class Asking(Closed):
     """What one binary needs of the libraries that are loaded with it."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
 
     #: in the wheel or package
     path: str

@@ -6,17 +6,14 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-from pydantic import ConfigDict
-
 from generator.datafiles import load_data
 from generator.inspecting.manifest import Sha256
+from generator.model.closed import Closed
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unpacker:
+class Unpacker(Closed):
     """One of them."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
 
     sha256: Sha256
     #: the first release that has it
@@ -24,10 +21,8 @@ class Unpacker:
 
 
 @dataclass(frozen=True, kw_only=True)
-class UnpackersFile:
+class UnpackersFile(Closed):
     """The whole of data/unpackers.yaml."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
 
     format: Literal[1]
     #: oldest first

@@ -6,18 +6,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-from pydantic import ConfigDict
-
 from generator.datafiles import load_data
-
-_CLOSED = ConfigDict(extra="forbid")
+from generator.model.closed import Closed
 
 
 @dataclass(frozen=True, kw_only=True)
-class Platform:
+class Platform(Closed):
     """The keys of one platform."""
-
-    __pydantic_config__ = _CLOSED
 
     github_actions_labels: str
     docker_image: str | None = None
@@ -29,10 +24,8 @@ class Platform:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Smithy:
+class Smithy(Closed):
     """The whole of data/smithy.yaml."""
-
-    __pydantic_config__ = _CLOSED
 
     format: Literal[1]
     noarch_platform: str

@@ -5,23 +5,20 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from pydantic import ConfigDict, TypeAdapter
+from pydantic import TypeAdapter
 
 from generator.datafiles import subdirs
 from generator.feedstock import Feedstock
 from generator.matrix.lines import wanted_pythons
 from generator.matrix.variants import variants
 from generator.model import AbsenceReason, Cell, Held, HeldCell, Lock, PythonBuild, Variant
+from generator.model.closed import Closed
 from generator.packages import packages, projects, shared
-
-_CLOSED = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True, kw_only=True)
-class MissingVariant:
+class MissingVariant(Closed):
     """A package that a cell does not have, for one Python or for all ("")."""
-
-    __pydantic_config__ = _CLOSED
 
     package: str
     python: str
@@ -30,10 +27,8 @@ class MissingVariant:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BlockedVariant:
+class BlockedVariant(Closed):
     """A variant that cannot be installed from its base channels."""
-
-    __pydantic_config__ = _CLOSED
 
     id: str
     #: requirements without a solution: each for itself, or all of them together
@@ -41,10 +36,8 @@ class BlockedVariant:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BaseVerdict:
+class BaseVerdict(Closed):
     """What the solver said of a cell's variants."""
-
-    __pydantic_config__ = _CLOSED
 
     channels: tuple[str, ...]
     virtual_packages: tuple[str, ...]
@@ -60,10 +53,8 @@ class BaseVerdict:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CellView:
+class CellView(Closed):
     """A cell that exists: its trio, its Pythons, its variants and what it lacks."""
-
-    __pydantic_config__ = _CLOSED
 
     name: str
     line: str
@@ -94,10 +85,8 @@ class CellView:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AbsentCell:
+class AbsentCell(Closed):
     """A cell that the feedstock asks for and that does not exist."""
-
-    __pydantic_config__ = _CLOSED
 
     train: str
     subdir: str
@@ -107,10 +96,8 @@ class AbsentCell:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SubdirView:
+class SubdirView(Closed):
     """How much there is for one conda subdir, of all that armtorch knows."""
-
-    __pydantic_config__ = _CLOSED
 
     name: str
     cells: int
@@ -120,10 +107,8 @@ class SubdirView:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MatrixView:
+class MatrixView(Closed):
     """The whole of ``armtorch matrix``."""
-
-    __pydantic_config__ = _CLOSED
 
     cells: tuple[CellView, ...]
     #: ids of the packages that exist once for every platform

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal, get_args
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
+from generator.model.closed import Closed
 from generator.model.fields import AcceleratorText
 from generator.model.held import Held
 from generator.model.names import (
@@ -39,10 +40,8 @@ EquivalenceRule = Literal["build-id-and-time", "build-path"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Equivalent:
+class Equivalent(Closed):
     """A member that differs between the Pythons and is proven to mean the same."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
 
     member: MemberPath
     rule: EquivalenceRule
@@ -51,10 +50,8 @@ class Equivalent:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sharing:
+class Sharing(Closed):
     """What RECORD proves to be the same in the torch wheel of every Python of a cell."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
 
     #: the Python whose wheel ``libtorch`` is taken from (the lowest ordinary one)
     reference: PythonText
@@ -70,10 +67,8 @@ class Sharing:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Absence:
+class Absence(Closed):
     """Something the feedstock asks for that the cell does not have, and why."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
 
     #: conda package name, or "" for the whole cell
     package: PackageText | Literal[""]
@@ -89,13 +84,11 @@ class Absence:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Candidate:
+class Candidate(Closed):
     """Which of several wheels that upstream gave one name and version a cell of rc or nightly has.
 
     download.pytorch.org/whl/test has the final version in the names of all its candidates.
     """
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
 
     #: 1 for the first one seen of this version, one more each time a file's bytes changed
     number: Annotated[int, Field(ge=1)]
@@ -107,10 +100,8 @@ class Candidate:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
+class Cell(Closed):
     """One (train, torch version, subdir, accelerator) and the wheels that upstream serves."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
 
     #: ``2.10``, ``legacy-2.8``, ``nightly``
     line: LineName
@@ -199,10 +190,8 @@ class Cell:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BuildNumber:
+class BuildNumber(Closed):
     """The build number of one package of a line, and the inputs it stands for (decision D8)."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
 
     number: Annotated[int, Field(ge=0, lt=10_000)]
     #: sha256 over recipe, build.py, map rows and wheel hashes, the number itself left out
@@ -210,10 +199,8 @@ class BuildNumber:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CellAbsence:
+class CellAbsence(Closed):
     """A cell the feedstock asks for that does not exist, and why."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
 
     train: TrainName
     subdir: LineName
@@ -230,8 +217,6 @@ class CellAbsence:
 class HeldCell(Held):
     """A torch release that a place of the feedstock is not given: its cells stay as they were."""
 
-    __pydantic_config__ = ConfigDict(extra="forbid")
-
     train: TrainName
     subdir: str
     #: as feedstock.yaml asks for it: ``cpu``, ``cuda``, ``cuda130``
@@ -246,10 +231,8 @@ class HeldCell(Held):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lock:
+class Lock(Closed):
     """feedstock.lock.yaml: what exists upstream, as of the last ``armtorch update``."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
 
     cells: tuple[Cell, ...] = ()
     #: sha256 of a METADATA file -> what it says

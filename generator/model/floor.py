@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Annotated, Final, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
+
+from generator.model.closed import Closed
 
 FloorName = Literal["__glibc", "__osx"]
 #: operating system, as conda's subdirs begin -> the virtual package for its age (CEP 30)
@@ -16,14 +18,12 @@ _Version = Annotated[str, Field(pattern=r"^\d+(\.\d+)*$")]
 
 
 @dataclass(frozen=True, kw_only=True)
-class RaisedFloor:
+class RaisedFloor(Closed):
     """A system version that a package asks for because a binary of it needs more than the tag says.
 
     Real wheels do that: a tag is what the builder claims (PEP 600, PEP 425), and only auditwheel or
     delocate, where upstream runs them, hold the binaries against it.
     """
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
 
     package: FloorName
     #: what the recipe asks for, by the tag; "" for nothing

@@ -8,8 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import ConfigDict
-
+from generator.model.closed import Closed
 from generator.model.fields import PythonBuildText
 from generator.model.names import Day, PackageText, Sha256, ShownText, VersionText, one_line
 
@@ -47,10 +46,8 @@ FindingKind = Literal[
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class Finding(Closed):
     """Something about one release, or its wheel for one Python, that speaks against serving it."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
 
     kind: FindingKind
     #: plain words with the evidence; stands in the lock, so it names no host and no local path
@@ -72,8 +69,6 @@ class Finding:
 @dataclass(frozen=True, kw_only=True)
 class Held(Finding):
     """One release, or its wheel for one Python, that a cell is not given."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
 
     #: upstream's project
     project: PackageText

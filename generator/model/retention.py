@@ -5,18 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from generator.model.cell import TrainName
-
-_CLOSED = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+from generator.model.closed import Documented
 
 
 @dataclass(frozen=True, kw_only=True)
-class Keep:
+class Keep(Documented):
     """How much of one train is kept; what neither limit retires stays."""
-
-    __pydantic_config__ = _CLOSED
 
     versions: Annotated[int, Field(ge=1)] | None = None
     """The newest versions of each cell; older ones are retired. Without it, all."""
@@ -31,10 +28,8 @@ def _kept() -> dict[TrainName, Keep]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Retention:
+class Retention(Documented):
     """What `armtorch retire` may take away from a destination."""
-
-    __pydantic_config__ = _CLOSED
 
     keep: dict[TrainName, Keep] = field(default_factory=_kept)
     """Per train. A train that is not named is kept whole."""

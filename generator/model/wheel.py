@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
+from generator.model.closed import Closed
 from generator.model.fields import PythonBuildText
 from generator.model.names import (
     ConsoleScript,
@@ -36,10 +37,8 @@ MetadataOrigin = Literal["pep658", "range", "whole"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wheel:
+class Wheel(Closed):
     """One wheel file as an index offered it, with what its dist-info says."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
 
     #: normalised project name on the index
     project: PackageText
@@ -90,10 +89,8 @@ def serves(built_for: PythonBuild | None, python: PythonBuild, *, abi3: bool) ->
 
 
 @dataclass(frozen=True, kw_only=True)
-class Metadata:
+class Metadata(Closed):
     """What a wheel's METADATA says (core metadata specification), shared by equal wheels."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$")]
     version: VersionText

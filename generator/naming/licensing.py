@@ -10,15 +10,14 @@ from typing import Final, Literal
 from boolean import ParseError
 from license_expression import ExpressionError, LicenseSymbol, Licensing, get_license_index
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
-from pydantic import ConfigDict
 
 from generator.datafiles import DATA, load_data
 from generator.errors import DataError
+from generator.model.closed import Closed
 from generator.model.wheel import Metadata
 from generator.naming.projects import name_map
 
 _FILE: Final = "license_names.yaml"
-_CLOSED: Final = ConfigDict(extra="forbid")
 #: SPDX 2.3, annex D: what a LicenseRef may be made of
 _NOT_IN_A_REF: Final = re.compile(r"[^A-Za-z0-9.]+")
 #: characters of a LicenseRef after its prefix: a stated text may be a page long
@@ -36,10 +35,8 @@ class Licence:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LicenseNames:
+class LicenseNames(Closed):
     """The whole of data/license_names.yaml."""
-
-    __pydantic_config__ = _CLOSED
 
     format: Literal[1]
     names: dict[str, tuple[str, ...]]

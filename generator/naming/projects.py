@@ -9,24 +9,22 @@ from typing import Annotated, Final, Literal
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
-from pydantic import ConfigDict, Field
+from pydantic import Field
 from rattler import MatchSpec
 from rattler.exceptions import InvalidMatchSpecError
 
 from generator.datafiles import DATA, load_data
 from generator.errors import DataError
 from generator.model.accelerator import ArmVariant
+from generator.model.closed import Closed
 from generator.model.python_build import PythonBuild
 
 _FILE: Final = "pypi_names.yaml"
-_CLOSED: Final = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pin:
+class Pin(Closed):
     """How an exact pin on PyPI becomes a range in conda."""
-
-    __pydantic_config__ = _CLOSED
 
     #: release parts of the lower bound
     keep: Annotated[int, Field(ge=1, le=4)]
@@ -35,10 +33,8 @@ class Pin:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unstated:
+class Unstated(Closed):
     """What a project imports though its METADATA does not ask for it."""
-
-    __pydantic_config__ = _CLOSED
 
     #: a MatchSpec
     spec: str
@@ -61,10 +57,8 @@ class Unstated:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProjectRow:
+class ProjectRow(Closed):
     """One PyPI project in conda's terms."""
-
-    __pydantic_config__ = _CLOSED
 
     conda: str
     trio: bool = False
@@ -81,10 +75,8 @@ class ProjectRow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NameMap:
+class NameMap(Closed):
     """The whole of data/pypi_names.yaml."""
-
-    __pydantic_config__ = _CLOSED
 
     format: Literal[1]
     projects: dict[str, ProjectRow]

@@ -15,11 +15,11 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from pydantic import ConfigDict
 
 from generator.datafiles import DATA, load_data, subdirs
 from generator.errors import DataError
 from generator.model.accelerator import Accelerator
+from generator.model.closed import Closed
 from generator.naming.mangling import is_bundled_place, is_tools_work, plain_names
 from generator.naming.projects import check_spec
 from generator.naming.requirements import RunDependency, unique
@@ -28,14 +28,11 @@ from generator.naming.requirements import RunDependency, unique
 Action = Literal["unvendor", "keep", "drop", "in-package", "system", "unneeded"]
 _FILE: Final = "sonames.yaml"
 _SUBDIRS: Final = "subdirs.yaml"
-_CLOSED: Final = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Copies:
+class Copies(Closed):
     """What is done about the copies in some releases, where it is not what the row says."""
-
-    __pydantic_config__ = _CLOSED
 
     #: PEP 440 specifier of the wheel's version
     versions: str
@@ -43,20 +40,16 @@ class Copies:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Compatibility:
+class Compatibility(Closed):
     """Which package version has a Mach-O compatibility version first."""
-
-    __pydantic_config__ = _CLOSED
 
     version: str
     package: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class Library:
+class Library(Closed):
     """One shared library."""
-
-    __pydantic_config__ = _CLOSED
 
     name: str
     subdirs: tuple[str, ...]
@@ -97,10 +90,8 @@ class Library:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Need:
+class Need(Closed):
     """What the binaries of one package need from other packages."""
-
-    __pydantic_config__ = _CLOSED
 
     package: str
     versions: str
@@ -258,9 +249,7 @@ def library_depends(
 
 
 @dataclass(frozen=True, kw_only=True)
-class _File:
-    __pydantic_config__ = _CLOSED
-
+class _File(Closed):
     format: Literal[1]
     libraries: tuple[Library, ...]
     needs: tuple[Need, ...]

@@ -7,26 +7,23 @@ from functools import cache
 from typing import Any, Literal
 
 from packaging.specifiers import SpecifierSet
-from pydantic import ConfigDict
 
 from generator.datafiles import load_data, subdirs
 from generator.model import Accelerator, Cell, Wheel
+from generator.model.closed import Closed
 from generator.model.subdir import OsName
 from generator.naming import Bundled, needed_libraries
 from generator.packages import projects
 from generator.rendering.requirements import bundled_copies
 
-_CLOSED = ConfigDict(extra="forbid")
 _SITE = "site-packages"
 #: where Windows' conda has bin, lib, include and share
 _LIBRARY = "Library"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Patch:
+class Patch(Closed):
     """A text patch, and for which versions of the wheel it was written."""
-
-    __pydantic_config__ = _CLOSED
 
     pattern: str
     why: str
@@ -52,10 +49,8 @@ class Patch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rule:
+class Rule(Closed):
     """A row of data/layout.yaml; that file explains the words."""
-
-    __pydantic_config__ = _CLOSED
 
     match: tuple[str, ...] = ()
     drop: str | None = None
@@ -87,20 +82,16 @@ class Rule:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Commit:
+class Commit(Closed):
     """Where a wheel says which commit it was built from."""
-
-    __pydantic_config__ = _CLOSED
 
     member: str
     pattern: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProjectLayout:
+class ProjectLayout(Closed):
     """How one upstream project's wheel is split."""
-
-    __pydantic_config__ = _CLOSED
 
     package: str
     rules: tuple[Rule, ...]
@@ -114,10 +105,8 @@ class ProjectLayout:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LayoutFile:
+class LayoutFile(Closed):
     """The whole of data/layout.yaml."""
-
-    __pydantic_config__ = _CLOSED
 
     format: Literal[1]
     projects: dict[str, ProjectLayout]

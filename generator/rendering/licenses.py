@@ -8,21 +8,17 @@ from functools import cache
 from typing import Literal
 
 from packaging.specifiers import SpecifierSet
-from pydantic import ConfigDict
 
 from generator.datafiles import load_data
 from generator.model import Metadata, Variant
+from generator.model.closed import Closed
 from generator.model.names import FileName, PlainText
 from generator.naming import licence_of
 
-_CLOSED = ConfigDict(extra="forbid")
-
 
 @dataclass(frozen=True, kw_only=True)
-class BundledLicense:
+class BundledLicense(Closed):
     """The texts for one part."""
-
-    __pydantic_config__ = _CLOSED
 
     part: str
     packages: tuple[str, ...]
@@ -38,10 +34,8 @@ class BundledLicense:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LicensesFile:
+class LicensesFile(Closed):
     """The whole of data/licenses.yaml."""
-
-    __pydantic_config__ = _CLOSED
 
     format: Literal[1]
     bundled: tuple[BundledLicense, ...]

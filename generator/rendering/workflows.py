@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Final, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from generator.datafiles import load_data
 from generator.errors import DataError
 from generator.feedstock import Feedstock
+from generator.model.closed import Closed
 from generator.rendering import templates
 
-_CLOSED = ConfigDict(extra="forbid")
 WORKFLOWS: Final = ("build", "nightly", "test", "update")
 #: of them, what only a checkout of armtorch has: its tests
 _OF_A_CHECKOUT: Final = ("test",)
@@ -41,10 +41,8 @@ PINS_FILE: Final = "action_pins.yaml"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ActionPin:
+class ActionPin(Closed):
     """An action, the release it is taken at, and the commit that release was."""
-
-    __pydantic_config__ = _CLOSED
 
     name: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
     tag: Annotated[str, Field(pattern=r"^v\d+(\.\d+)*$")]
@@ -56,20 +54,16 @@ class ActionPin:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ActionPins:
+class ActionPins(Closed):
     """The whole of data/action_pins.yaml."""
-
-    __pydantic_config__ = _CLOSED
 
     format: Literal[1]
     actions: tuple[ActionPin, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Costs:
+class Costs(Closed):
     """What a month has, and what things take."""
-
-    __pydantic_config__ = _CLOSED
 
     #: runs of a month
     looks: int
@@ -92,10 +86,8 @@ class Costs:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WorkflowSettings:
+class WorkflowSettings(Closed):
     """The whole of data/workflows.yaml."""
-
-    __pydantic_config__ = _CLOSED
 
     format: Literal[1]
     maximum_jobs: Annotated[int, Field(ge=1)]

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from generator import atomic
 from generator.documents import limits, read_bytes
+from generator.model.closed import Closed
 from generator.model.held import Finding
 from generator.model.wheel import Metadata, MetadataOrigin
 from generator.upstream.sharing import Comparison
@@ -24,10 +25,8 @@ _DIGEST = 32
 
 
 @dataclass(frozen=True, kw_only=True)
-class MetadataFacts:
+class MetadataFacts(Closed):
     """METADATA, read."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
 
     sha256: str
     origin: MetadataOrigin
@@ -35,10 +34,8 @@ class MetadataFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WheelFacts:
+class WheelFacts(Closed):
     """Everything the lock keeps of a wheel besides what the index says."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
 
     metadata: MetadataFacts
     #: sha256 of RECORD
@@ -58,10 +55,8 @@ class WheelFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ComputedHash:
+class ComputedHash(Closed):
     """The sha256 of a file whose index promises none, and the server's name for that version."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
 
     sha256: str
     #: bytes

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import requests
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from generator import atomic
 from generator.documents import limits, read_bytes
+from generator.model.closed import Closed
 
 _MARK: Final = b"armtorch-page-1\n"
 #: characters of a sha256
@@ -23,10 +24,8 @@ _DIGEST: Final = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class Page:
+class Page(Closed):
     """A server's answer."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
 
     #: where it came from in the end; its links are relative to that
     url: str

@@ -10,21 +10,17 @@ from functools import cache
 
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
-from pydantic import ConfigDict
 
 from generator.datafiles import load_data
 from generator.model.accelerator import Accelerator
 from generator.model.cell import EquivalenceRule
+from generator.model.closed import Closed
 from generator.model.wheel import Project
-
-_CLOSED = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True, kw_only=True)
-class CudaRequirement:
+class CudaRequirement(Closed):
     """A requirement by which a torch wheel shows that it is a CUDA build."""
-
-    __pydantic_config__ = _CLOSED
 
     #: regular expression over the whole normalised project name
     name: str
@@ -33,10 +29,8 @@ class CudaRequirement:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompanionRow:
+class CompanionRow(Closed):
     """Which torch some versions of torchvision or torchaudio can be imported beside."""
-
-    __pydantic_config__ = _CLOSED
 
     project: Project
     #: PEP 440 specifier
@@ -77,30 +71,24 @@ class CompanionRow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrioPolicy:
+class TrioPolicy(Closed):
     """generator/data/trio_policy.yaml."""
-
-    __pydantic_config__ = _CLOSED
 
     cuda_requirements: tuple[CudaRequirement, ...]
     companions: tuple[CompanionRow, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class EquivalentRow:
+class EquivalentRow(Closed):
     """A member that may differ as far as a rule allows."""
-
-    __pydantic_config__ = _CLOSED
 
     member: str
     rule: EquivalenceRule
 
 
 @dataclass(frozen=True, kw_only=True)
-class SharingRules:
+class SharingRules(Closed):
     """generator/data/sharing_rules.yaml."""
-
-    __pydantic_config__ = _CLOSED
 
     per_python: tuple[str, ...]
     may_differ: tuple[str, ...]
