@@ -31,8 +31,8 @@ import zstandard
 
 from benchmarks.measuring import peak_mib, run_module
 from generator.console import Silent
+from generator.explaining.answering import ExplainOptions, Reach, explain_request
 from generator.project import Project
-from generator.stages.explaining import ExplainOptions, Reach, explain_request
 from tests import recorded
 
 _SELF = "benchmarks.explain_large"

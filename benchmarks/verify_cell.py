@@ -21,8 +21,8 @@ from typing import IO, Any, cast
 import zstandard
 
 from generator.console import Silent
+from generator.inspecting.proving import VerifyOptions, find_packages, verify_packages
 from generator.project import Project
-from generator.stages.verifying import VerifyOptions, find_packages, verify_packages
 
 _TIMES = 3
 _BLOCK = 1 << 20

@@ -18,8 +18,8 @@ from ruamel.yaml.scalarstring import LiteralScalarString
 from generator.atomic import write_text
 from generator.console import Silent
 from generator.explaining import Explanation, Finding, lines_of
+from generator.explaining.answering import ExplainOptions, Reach, explain_request
 from generator.project import Project
-from generator.stages.explaining import ExplainOptions, Reach, explain_request
 from tests import computers, recorded
 from tests.own_feedstock import DECLARED
 

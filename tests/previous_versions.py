@@ -21,8 +21,8 @@ from ruamel.yaml import YAML
 from generator.console import Silent
 from generator.errors import SolveError
 from generator.explaining import common_virtual_packages, name_of, read_request
+from generator.explaining.answering import ExplainOptions, Reach, explain_request
 from generator.project import Project
-from generator.stages.explaining import ExplainOptions, Reach, explain_request
 from generator.testing import Machine, solve
 from tests import recorded
 

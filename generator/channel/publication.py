@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import get_args
 
 from generator.building import file_name
-from generator.channel import LocalChannel, Record
 from generator.channel.attesting import Attest, Attesting, refuse_unattested
 from generator.channel.destinations import Address, parse_destination
 from generator.channel.hosted import HostedTarget
+from generator.channel.local import LocalChannel
 from generator.channel.patching import HOTFIXES, PACKAGE, Hotfix, read_hotfixes
 from generator.channel.publishable import (
     refuse_no_train,
@@ -28,6 +28,7 @@ from generator.channel.publishing import (
     refuse_conflicts,
     refuse_overspending,
 )
+from generator.channel.repodata import Record
 from generator.channel.retention import Retired, retire
 from generator.channel.s3 import S3Store, s3_access
 from generator.channel.serving import Served

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
-from generator.channel import Record
 from generator.channel.closing import lacking, refuse_lacking
 from generator.channel.patching import HOTFIXES, read_hotfixes
 from generator.channel.publishing import Plan
+from generator.channel.repodata import Record
 from generator.channel.stores import Outgoing
 from generator.errors import AbsentError, SelectionError
 from generator.matrix import variants

@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 
-from generator.channel import LocalChannel, Record
+from generator.channel.local import LocalChannel
 from generator.channel.publication import open_place
+from generator.channel.repodata import Record
 from generator.errors import AbsentError
 from generator.feedstock import Feedstock
 from generator.matrix import variants

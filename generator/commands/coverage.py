@@ -6,9 +6,9 @@ import click
 
 from generator.commands.options import ManyValues, joined, json_option, reach_options
 from generator.explaining import Coverage, Offer, to_json
+from generator.explaining.answering import Reach, compare_channels
 from generator.printing import Screen, write_json_text
 from generator.project import Project
-from generator.stages.explaining import Reach, compare_channels
 from generator.urls import masked
 
 _AGAINST = ("conda-forge", "pytorch")

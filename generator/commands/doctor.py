@@ -6,9 +6,9 @@ import click
 
 from generator.commands.options import VirtualPackage, json_option, reach_options
 from generator.explaining import Checkup, to_json
+from generator.explaining.answering import Reach, check_machine
 from generator.printing import write, write_json_text
 from generator.project import Project
-from generator.stages.explaining import Reach, check_machine
 
 
 @click.command("doctor")

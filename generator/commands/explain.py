@@ -15,9 +15,9 @@ from generator.commands.options import (
 )
 from generator.errors import UnreachableError
 from generator.explaining import Answer, answer_lines, decoded, to_json
+from generator.explaining.answering import ExplainOptions, Reach, explain_input
 from generator.model import PythonBuild
 from generator.printing import write, write_json_text
-from generator.stages.explaining import ExplainOptions, Reach, explain_input
 
 
 @click.command("explain")

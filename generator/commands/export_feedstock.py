@@ -9,7 +9,7 @@ import click
 from generator.commands.options import json_option
 from generator.printing import write, write_json
 from generator.project import Project
-from generator.stages.feedstock_tree import export_feedstock
+from generator.rendering.feedstock_tree import export_feedstock
 
 
 @click.command("export-feedstock")

@@ -9,12 +9,12 @@ import click
 from generator.channel import LocalChannel
 from generator.commands.options import json_option
 from generator.errors import RenderError
+from generator.inspecting.binaries import BinaryLint, lint_binaries
 from generator.matrix import Selection, select, variants
 from generator.printing import write, write_json
 from generator.project import Project
-from generator.stages.binaries import BinaryLint, lint_binaries
+from generator.rendering.recipe_lint import lint_recipes
 from generator.stages.packages import built_packages
-from generator.stages.recipe_lint import lint_recipes
 from generator.stages.rendering import check_rendered
 
 

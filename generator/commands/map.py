@@ -11,11 +11,11 @@ from generator.channel import LocalChannel
 from generator.commands.options import json_option
 from generator.errors import DataError
 from generator.inspecting import AcceptedFinding
+from generator.inspecting.binaries import lint_binaries, unmatched_policy
+from generator.inspecting.exports import compare_exports
+from generator.inspecting.mapping import Lacking, MapCheck, check_map, locked_sources, named_source
 from generator.printing import write, write_json
 from generator.project import Project
-from generator.stages.binaries import lint_binaries, unmatched_policy
-from generator.stages.exports import compare_exports
-from generator.stages.mapping import Lacking, MapCheck, check_map, locked_sources, named_source
 from generator.stages.packages import built_packages
 
 _FILE = click.Path(path_type=Path, dir_okay=False)

@@ -9,11 +9,11 @@ import click
 from generator.channel import LocalChannel
 from generator.channel.publishable import refuse_default_name
 from generator.commands.options import json_option
+from generator.explaining.answering import Reach, compare_channels
+from generator.page.gathering import solvability, write_page
 from generator.page.site import size_text
 from generator.printing import write, write_json
 from generator.project import Project
-from generator.stages.explaining import Reach, compare_channels
-from generator.stages.page import solvability, write_page
 
 
 @click.command("page")

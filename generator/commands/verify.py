@@ -12,15 +12,15 @@ import click
 from generator.commands.options import json_option, provenance_option
 from generator.commands.tables import megabytes
 from generator.inspecting import Proof
-from generator.printing import Screen, write, write_json
-from generator.project import Project
-from generator.stages.verifying import (
+from generator.inspecting.proving import (
     VerifyOptions,
     find_packages,
     raise_for,
     set_aside,
     verify_packages,
 )
+from generator.printing import Screen, write, write_json
+from generator.project import Project
 
 #: flaws of one package that are printed; --json has all
 _SHOWN = 10

@@ -11,9 +11,9 @@ from packaging.version import Version
 
 from generator.datafiles import subdirs
 from generator.errors import AbsentError, IntegrityError
+from generator.inspecting.exports import Exports, compare_exports
 from generator.matrix import reference_wheel
 from generator.project import Project
-from generator.stages.exports import Exports, compare_exports
 from generator.stages.upstream import fetch_wheels
 from generator.testing import Machine, solve
 from generator.transport import open_session, read_body, typed

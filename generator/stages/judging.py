@@ -8,6 +8,7 @@ from typing import get_args
 
 from generator.errors import ArmtorchError
 from generator.feedstock import Feedstock
+from generator.inspecting.wheel_pairing import PairingJudge
 from generator.matrix import variants
 from generator.model import Cell, Finding, Held, HeldCell, Lock, PythonBuild, Sharing, Wheel
 from generator.model.wheel import Metadata, Project
@@ -15,7 +16,6 @@ from generator.packages import projects
 from generator.rendering import check_tree, recipe_files, recipe_tree, recipes
 from generator.stages.judging_members import MemberJudge
 from generator.stages.judging_names import NameJudge
-from generator.stages.pairing import PairingJudge
 from generator.stages.recorded import RecordedJudge
 from generator.upstream import (
     AGAINST,

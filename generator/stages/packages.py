@@ -24,11 +24,11 @@ from generator.channel.stores import FolderStore
 from generator.datafiles import subdirs
 from generator.errors import AbsentError, MissingToolError, SelectionError
 from generator.feedstock import Feedstock
+from generator.inspecting.linkage import LinkageCheck
 from generator.model import Subdir, Variant, Wheel
 from generator.model.provenance import Provenance
 from generator.packages import shared
 from generator.project import Project, base_channels
-from generator.stages.linkage import LinkageCheck
 from generator.stages.rendering import refuse_edited
 from generator.stages.upstream import fetch_wheels
 from generator.testing import (

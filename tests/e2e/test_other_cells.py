@@ -13,10 +13,10 @@ from generator.channel import LocalChannel
 from generator.console import Silent
 from generator.datafiles import subdirs
 from generator.errors import SolveError
+from generator.inspecting.binaries import BinaryLint, lint_binaries
 from generator.matrix import METAPACKAGES, Selection, select, variants
 from generator.model import PythonBuild, Pythons
 from generator.naming import bundled, sonames
-from generator.stages.binaries import BinaryLint, lint_binaries
 from generator.stages.packages import BuildOptions, build_variants, built_packages
 from generator.testing import Machine, solve
 from tests.forge import standins

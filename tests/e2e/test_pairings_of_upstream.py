@@ -11,9 +11,9 @@ from packaging.version import Version
 
 from generator.console import Silent
 from generator.datafiles import subdirs
+from generator.inspecting.wheel_pairing import PairingJudge
 from generator.model import Accelerator, Finding, PythonBuild
 from generator.project import Project
-from generator.stages.pairing import PairingJudge
 from generator.upstream import FactsCache, Prospect, WheelReader, open_index, open_web
 from generator.upstream.catalogue import Catalogue, read_catalogue
 from generator.upstream.pip_configuration import read_pip_configuration

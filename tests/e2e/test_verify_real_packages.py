@@ -11,7 +11,7 @@ import pytest
 
 from generator.building import place_of
 from generator.inspecting import Evidence, verify_package
-from generator.stages.verifying import VerifyOptions, find_packages, verify_packages
+from generator.inspecting.proving import VerifyOptions, find_packages, verify_packages
 from tests.conftest import ROOT
 from tests.counts import count
 from tests.packages import Parts

@@ -11,9 +11,9 @@ from generator.building import read_info, read_json
 from generator.channel import LocalChannel
 from generator.channel.publication import PublishOptions, plan_publication, publish
 from generator.errors import AbsentError
+from generator.inspecting.proving import VerifyOptions, verify_packages
 from generator.model import Variant
 from generator.stages.packages import BuildOptions, build_variants
-from generator.stages.verifying import VerifyOptions, verify_packages
 from tests.integration.synthetic import Line, updated
 from tests.replayed_actions import git
 from tests.synthetic_wheels import Release

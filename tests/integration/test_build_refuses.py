@@ -10,8 +10,8 @@ from generator.building import Settings, build
 from generator.channel import LocalChannel
 from generator.console import Silent
 from generator.errors import IntegrityError, LinkageError
+from generator.inspecting.linkage import LinkageCheck
 from generator.rendering import number_builds, render, write_tree
-from generator.stages.linkage import LinkageCheck
 from tests.locks import Shelf, cpu_cell, feedstock
 from tests.synthetic_wheels.elf import elf
 from tests.tiny_wheels import record_hash, tiny_companion, tiny_elf

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from generator.commands import cli
 from generator.explaining import look
-from generator.stages.explaining import (
+from generator.explaining.answering import (
     ExplainOptions,
     Reach,
     check_machine,

@@ -14,7 +14,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from generator.explaining import lines_of
-from generator.stages.explaining import ExplainOptions, Reach, explain_request
+from generator.explaining.answering import ExplainOptions, Reach, explain_request
 from tests import computers
 
 pytestmark = pytest.mark.integration

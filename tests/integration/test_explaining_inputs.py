@@ -10,7 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from generator.explaining import answer_lines
-from generator.stages.explaining import ExplainOptions, Reach, explain_input
+from generator.explaining.answering import ExplainOptions, Reach, explain_input
 from tests import computers
 
 pytestmark = pytest.mark.integration

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from generator.errors import SelectionError
-from generator.stages.explaining import ExplainOptions, Reach, explain_input
+from generator.explaining.answering import ExplainOptions, Reach, explain_input
 from tests.counts import count
 
 pytestmark = pytest.mark.integration

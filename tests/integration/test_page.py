@@ -16,9 +16,9 @@ from ruamel.yaml import YAML
 from generator.channel import LocalChannel
 from generator.datafiles import subdirs
 from generator.errors import StorageError
+from generator.explaining.answering import Reach, compare_channels
+from generator.page.gathering import page_content, solvability, write_page
 from generator.rendering import render, tree_records, write_record_channel
-from generator.stages.explaining import Reach, compare_channels
-from generator.stages.page import page_content, solvability, write_page
 from generator.testing import Machine, solve
 from tests import servers
 from tests.conftest import ROOT, missing

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from generator.feedstock import TrainPolicy
+from generator.inspecting.wheel_pairing import PairingJudge
 from generator.model import Cell
-from generator.stages.pairing import PairingJudge
 from generator.upstream import Outcome
 from tests.index_server import IndexServer
 from tests.integration.updating import feedstock, opened, reader_of, run_update

@@ -17,7 +17,7 @@ from generator.lock import read_lock
 from generator.model import Accelerator, Cell, Keep, Lock, Retention
 from generator.model.accelerator import accelerator_of
 from generator.naming.projects import name_map
-from generator.stages.page_coverage import accelerator_name, board_rows
+from generator.page.coverage import accelerator_name, board_rows
 from tests import computers
 from tests.own_feedstock import LOCK
 

@@ -14,9 +14,9 @@ from generator.matrix import find_job, jobs, variants
 from generator.model import Lock
 from generator.provider.github import write_outputs
 from generator.rendering import workflow_settings
+from generator.rendering.feedstock_tree import export_feedstock
 from generator.stages.ci import plan
 from generator.stages.ci_cost import monthly_cost
-from generator.stages.feedstock_tree import export_feedstock
 from generator.testing import PackageReport
 from tests.golden_trees import golden_lock
 from tests.locks import Shelf, cpu_cell, feedstock

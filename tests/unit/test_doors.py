@@ -60,8 +60,8 @@ ALLOWED = {
     "datafiles.py": {"ruamel.yaml.YAML": OWN},
     "rendering/checking.py": {"ruamel.yaml.YAML": MADE, "json.loads": f"{MADE}, and {OWN}"},
     "rendering/workflow_checks.py": {"ruamel.yaml.YAML": MADE},
-    "stages/recipe_lint.py": {"ruamel.yaml.YAML": MADE},
-    "stages/mapping.py": {"ruamel.yaml.YAML": "writes a row for a person to copy"},
+    "rendering/recipe_lint.py": {"ruamel.yaml.YAML": MADE},
+    "inspecting/mapping.py": {"ruamel.yaml.YAML": "writes a row for a person to copy"},
     "lock/document.py": {"ruamel.yaml.YAML": "writes the lock"},
     "building/rendered.py": {
         "ruamel.yaml.YAML": "rattler-build's own file of a package just built"

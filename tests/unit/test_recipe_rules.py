@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from generator.rendering import judge, number_builds, render, rules_markdown
+from generator.rendering.recipe_lint import recipe_files_of, recipe_folder
 from generator.rendering.recipe_rules import RULES
-from generator.stages.recipe_lint import recipe_files_of, recipe_folder
 from tests.conftest import ROOT
 from tests.golden_trees import golden_lock
 from tests.locks import feedstock

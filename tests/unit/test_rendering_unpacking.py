@@ -10,8 +10,8 @@ import pytest
 from generator.datafiles import DATA
 from generator.inspecting.unpackers import unpackers
 from generator.rendering import render
+from generator.rendering.feedstock_tree import export_feedstock
 from generator.rendering.unpacking import FOLDER, SCRIPTS, unpacker
-from generator.stages.feedstock_tree import export_feedstock
 from tests.locks import Shelf, cpu_cell, feedstock, torch_wheel
 from tests.recipe_bench import bench
 

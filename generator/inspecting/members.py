@@ -15,7 +15,8 @@ from typing import IO, BinaryIO, Final, cast
 from generator.building import open_payload
 from generator.documents import open_zip
 from generator.errors import AbsentError, IntegrityError, MalformedError
-from generator.inspecting import Binary, read_binary
+from generator.inspecting.binary import Binary
+from generator.inspecting.reading import read_binary
 
 #: how names of binaries end, besides programs in a folder called bin
 _SUFFIXES: Final = (".so", ".dylib", ".dll", ".pyd", ".exe")

@@ -11,11 +11,14 @@ from typing import BinaryIO
 from generator.building import Contents, Judgement, place_of
 from generator.datafiles import subdirs
 from generator.errors import LinkageError
-from generator.inspecting import UNMET, AuditReport, PackageAudit, Sibling, linkage_policy
+from generator.inspecting.audit import PackageAudit
+from generator.inspecting.findings import AuditReport, linkage_policy
+from generator.inspecting.prefix import Sibling
+from generator.inspecting.rules import UNMET
+from generator.inspecting.wheel_pairing import unmet_in_wheel
 from generator.model import Cell, Lock, Variant
 from generator.packages import is_companion, projects, unbound
 from generator.rendering.requirements import bundled_copies
-from generator.stages.pairing import unmet_in_wheel
 
 
 @dataclass(frozen=True)

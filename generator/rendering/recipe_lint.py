@@ -11,7 +11,8 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from generator.project import Project
-from generator.rendering import RecipeFolder, RenderedTree, RuleFinding, judge, render
+from generator.rendering.recipe_rules import RecipeFolder, RuleFinding, judge
+from generator.rendering.tree import RenderedTree, render
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from generator.errors import AbsentError, LinkageError
-from generator.inspecting import Binary, Symbols, read_symbols
+from generator.inspecting.binary import Binary
+from generator.inspecting.members import BinaryMember, binary_members
+from generator.inspecting.reading import read_symbols
+from generator.inspecting.symbols import Symbols
 from generator.naming import plain_names, sonames
-from generator.stages.members import BinaryMember, binary_members
 
 
 @dataclass(frozen=True, kw_only=True)

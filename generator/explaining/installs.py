@@ -10,26 +10,15 @@ from typing import get_args
 from rattler.platform import SubdirLiteral
 
 from generator.errors import ArmtorchError, SelectionError
-from generator.explaining import (
-    Answer,
-    Command,
-    Context,
-    Explanation,
-    PipRequest,
-    Request,
-    Step,
-    Unread,
-    Wheel,
-    conda_names,
-    corrected_file,
-    explain,
-    judge,
-    name_of,
-    plainly,
-    read_request,
-)
-from generator.stages.desk import Desk, native_of, ours_of
-from generator.stages.pip_indexes import asking
+from generator.explaining.desk import Desk, native_of, ours_of
+from generator.explaining.explain import Context, explain
+from generator.explaining.pip_indexes import asking
+from generator.explaining.reading import read_request
+from generator.explaining.reading_pip import PipRequest
+from generator.explaining.reading_scripts import Step, Unread
+from generator.explaining.report import Answer, Command, Explanation
+from generator.explaining.request import Request, name_of
+from generator.explaining.wheels import Wheel, conda_names, corrected_file, judge, plainly
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from generator.errors import ArmtorchError, UnreachableError
-from generator.stages.desk import Desk
+from generator.explaining.desk import Desk
 from generator.transport import HttpPolicy
 from generator.upstream import Offer, open_web, read_pip_configuration
 from generator.upstream.indexes import FolderIndex, Index, SimpleIndex

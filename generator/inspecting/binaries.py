@@ -18,15 +18,10 @@ from generator.building import open_payload, read_info, read_json
 from generator.console import Narrator
 from generator.datafiles import subdirs
 from generator.errors import AbsentError, IntegrityError, LinkageError
-from generator.inspecting import (
-    AcceptedFinding,
-    AuditReport,
-    Finding,
-    PackageAudit,
-    Sibling,
-    audit_together,
-    linkage_policy,
-)
+from generator.inspecting.audit import PackageAudit
+from generator.inspecting.findings import AcceptedFinding, AuditReport, Finding, linkage_policy
+from generator.inspecting.prefix import Sibling
+from generator.inspecting.together import audit_together
 from generator.model import PythonBuild
 
 #: what every package of a cell's Python depends on, and what is installed with it

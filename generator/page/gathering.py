@@ -22,27 +22,19 @@ from generator.feedstock import Feedstock
 from generator.matrix import matrix_view
 from generator.model import Accelerator, Variant
 from generator.model.cell import TrainName
-from generator.page import (
-    Build,
-    Choice,
-    Offer,
-    PackagePage,
-    PageContent,
-    Sizes,
-    Source,
-    write_site,
-)
-from generator.project import Project
-from generator.stages.page_coverage import (
+from generator.page.content import Build, Choice, Offer, PackagePage, PageContent, Sizes, Source
+from generator.page.coverage import (
     Place,
     accelerator_name,
     board_rows,
     coverage_rows,
     in_order,
 )
-from generator.stages.page_offers import first_offer, is_release, train_order
-from generator.stages.page_offers import offers as offers_of
-from generator.stages.page_records import Listed, listed
+from generator.page.offers import first_offer, is_release, train_order
+from generator.page.offers import offers as offers_of
+from generator.page.records import Listed, listed
+from generator.page.site import write_site
+from generator.project import Project
 from generator.testing import Machine, solve
 
 

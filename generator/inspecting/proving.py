@@ -24,11 +24,11 @@ from generator.errors import (
     UnwitnessedError,
 )
 from generator.feedstock import Feedstock
-from generator.inspecting import Evidence, Flaw, Proof, Verdict, verify_package
 from generator.inspecting.limits import limits
 from generator.inspecting.manifest import NAME as MANIFEST
+from generator.inspecting.proof import Evidence, Flaw, Proof, Verdict
 from generator.inspecting.read_wheel import RefusedError, Wheel
-from generator.inspecting.verifying import json_object
+from generator.inspecting.verifying import json_object, verify_package
 from generator.model import Variant
 from generator.model.provenance import Provenance
 from generator.project import Project

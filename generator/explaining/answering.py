@@ -8,22 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from generator.errors import SelectionError
-from generator.explaining import (
-    Answer,
-    Checkup,
-    Context,
-    Coverage,
-    Explanation,
-    Reader,
-    Request,
-    coverage,
-    explain,
-    fitting_cell,
-    machine_notices,
-)
-from generator.model import Cell
-from generator.project import Project
-from generator.stages.desk import (
+from generator.explaining.coverage import Coverage, coverage
+from generator.explaining.desk import (
     ExplainOptions,
     Reach,
     channels_of,
@@ -32,7 +18,15 @@ from generator.stages.desk import (
     open_desk,
     ours_of,
 )
-from generator.stages.installs import judged
+from generator.explaining.doctor import Checkup, fitting_cell
+from generator.explaining.explain import Context, explain
+from generator.explaining.installs import judged
+from generator.explaining.notices import machine_notices
+from generator.explaining.reading import Reader
+from generator.explaining.report import Answer, Explanation
+from generator.explaining.request import Request
+from generator.model import Cell
+from generator.project import Project
 
 __all__ = ["ExplainOptions", "Reach"]
 

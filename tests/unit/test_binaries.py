@@ -9,7 +9,7 @@ import pytest
 
 from generator.console import Silent
 from generator.errors import AbsentError, IntegrityError, LinkageError
-from generator.stages.binaries import BinaryLint, lint_binaries, unmatched_policy
+from generator.inspecting.binaries import BinaryLint, lint_binaries, unmatched_policy
 from tests.conda_files import write_conda
 from tests.unit.binaries import X86_64, elf
 

@@ -9,7 +9,7 @@ from generator.atomic import write_bytes
 from generator.documents import load_json
 from generator.errors import SelectionError, StorageError
 from generator.project import Project
-from generator.rendering import RenderedTree, render
+from generator.rendering.tree import RenderedTree, render
 from generator.rendering.unpacking import FOLDER as UNPACKER
 from generator.rendering.unpacking import SCRIPTS
 

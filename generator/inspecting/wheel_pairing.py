@@ -16,20 +16,13 @@ from pydantic import TypeAdapter
 
 from generator.documents import open_zip
 from generator.errors import LinkageError, MalformedError
-from generator.inspecting import (
-    Asking,
-    AuditReport,
-    Symbols,
-    Unmet,
-    limits,
-    pack_defined,
-    pairing_names,
-    read_binary,
-    read_symbols,
-    unmet,
-    unmet_beside,
-    unpack_defined,
-)
+from generator.inspecting.findings import AuditReport
+from generator.inspecting.limits import limits
+from generator.inspecting.packed_symbols import pack_defined, unpack_defined
+from generator.inspecting.pairing import Asking, Unmet, pairing_names, unmet
+from generator.inspecting.reading import read_binary, read_symbols
+from generator.inspecting.symbols import Symbols
+from generator.inspecting.together import unmet_beside
 from generator.model.held import Finding
 from generator.model.python_build import PythonBuild
 from generator.model.subdir import Subdir

@@ -5,18 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from generator.explaining import (
-    ALIAS,
-    TIMEOUT,
-    Access,
-    Channels,
-    Computer,
-    Condarc,
-    System,
-    look,
-    read_condarc,
-    with_overrides,
-)
+from generator.explaining.channels import ALIAS, TIMEOUT, Access, Channels
+from generator.explaining.computer import Computer, System, look, with_overrides
+from generator.explaining.condarc import Condarc, read_condarc
 from generator.project import Project, base_channels
 
 _BASE = ("conda-forge",)

@@ -13,9 +13,9 @@ from generator.datafiles import subdirs
 from generator.feedstock import Feedstock
 from generator.model import Accelerator
 from generator.model.cell import TrainName
-from generator.page import Offer
-from generator.stages.page_coverage import in_order, python_of
-from generator.stages.page_records import Listed
+from generator.page.content import Offer
+from generator.page.coverage import in_order, python_of
+from generator.page.records import Listed
 
 #: machine, accelerator, Python, and what the selector calls the train
 _Key = tuple[str, str, str, str]

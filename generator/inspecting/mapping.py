@@ -18,13 +18,14 @@ from generator.building import place_of
 from generator.console import Narrator
 from generator.datafiles import subdirs
 from generator.errors import SelectionError
-from generator.inspecting import Binary, linkage_policy
+from generator.inspecting.binary import Binary
+from generator.inspecting.findings import linkage_policy
+from generator.inspecting.members import binary_members
 from generator.inspecting.read_wheel import pattern
 from generator.inspecting.rules import NOBODY
 from generator.model import Accelerator, Cell, Lock
 from generator.naming import Library, SonameTable, is_bundled_place, sonames, without_hash
 from generator.rendering.layout import layouts
-from generator.stages.members import binary_members
 
 
 @dataclass(frozen=True, kw_only=True)

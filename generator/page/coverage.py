@@ -11,8 +11,8 @@ from generator.explaining import Coverage, boards
 from generator.explaining import Offer as ChannelOffer
 from generator.matrix import MatrixView
 from generator.model import Accelerator, Cell
-from generator.page import CoverageCell, CoverageRow
-from generator.stages.page_records import Listed
+from generator.page.content import CoverageCell, CoverageRow
+from generator.page.records import Listed
 
 #: machine, accelerator, Python, train and version
 Place = tuple[str, str, str, str, str]

@@ -11,9 +11,9 @@ from ruamel.yaml import YAML
 from generator import datafiles
 from generator.console import Silent
 from generator.errors import AbsentError, DataError, IntegrityError, SelectionError
+from generator.inspecting.mapping import MapCheck, check_map, locked_sources, named_source
 from generator.model import Lock
 from generator.naming import soname_table
-from generator.stages.mapping import MapCheck, check_map, locked_sources, named_source
 from tests.conftest import ROOT
 from tests.unit.binaries import elf, pe
 
