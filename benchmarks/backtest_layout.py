@@ -67,7 +67,7 @@ def _refusal(
     index: PastIndex,
 ) -> Iterator[str]:
     script = _recipe_script()
-    record = FactsCache(project.cache / "facts").record(wheel.sha256)
+    record = FactsCache(project.cache / "facts").records.get(wheel.sha256)
     if record is None:
         yield f"{wheel.filename}: its RECORD was not read"
         return

@@ -136,12 +136,8 @@ def _asked(project: str, request: PipRequest, ask: Ask | None) -> tuple[list[Off
 
 def _fits(offer: Offer, wanted: Requirement | None, subdir: str, python: str) -> bool:
     row = subdirs().get(subdir)
-    patterns = list(row.wheel_platforms) if row else facts().wheel_platforms.get(subdir, ())
-    able = any(
-        each == "any" or any(re.fullmatch(pattern, each) for pattern in patterns)
-        for each in offer.platforms
-    )
-    if not able or offer.yanked is not None:
+    patterns = row.wheel_platforms if row else facts().wheel_platforms.get(subdir, ())
+    if not offer.is_for(patterns) or offer.yanked is not None:
         return False
     if python and not offer.serves(PythonBuild.parse(python)):
         return False

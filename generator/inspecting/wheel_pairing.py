@@ -81,7 +81,7 @@ def _lacking(shelves: _Shelves, companion: Offer, torch: Offer) -> str:
     """Say what a wheel lacks beside a torch, or why that cannot be told; "" where all is there."""
     key = _key("unmet", companion, torch, repr(pairing_names()))
     cache = shelves.reader.cache
-    if key and (kept := cache.symbols(key)) is not None:
+    if key and (kept := cache.symbols.get(key)) is not None:
         return _in_words(_UNMET.validate_json(kept), torch)
     own = _Shelf(shelves, companion, lambda _: True)
     try:
@@ -97,7 +97,7 @@ def _lacking(shelves: _Shelves, companion: Offer, torch: Offer) -> str:
         # whichever of the two it is: they cannot be shown to go together
         return f"{posixpath.basename(error.where)}: {error.what}"
     if key:
-        cache.keep_symbols(key, _UNMET.dump_json(found))
+        cache.symbols.keep(key, _UNMET.dump_json(found))
     return _in_words(found, torch)
 
 
@@ -194,14 +194,14 @@ class _Shelves:
         """
         if (path, digest) not in self._symbols:
             key = _key("defined", offer, None, path)
-            kept = self.reader.cache.symbols(key) if key else None
+            kept = self.reader.cache.symbols.get(key) if key else None
             if kept is not None:
                 found: Symbols | None = unpack_defined(kept, path) if kept else None
             else:
                 file, machine = self.file(offer, path), self.subdir.binary_machine
                 found = read_symbols(file, file.size, path, machine, headers=True)  # type: ignore[arg-type]
                 if key:
-                    self.reader.cache.keep_symbols(key, pack_defined(found) if found else b"")
+                    self.reader.cache.symbols.keep(key, pack_defined(found) if found else b"")
             self._symbols[path, digest] = found
         return self._symbols[path, digest]
 
@@ -209,13 +209,13 @@ class _Shelves:
         """Return what a member asks for, once; nothing where it is for another machine."""
         if (path, digest) not in self._asking:
             key = _key("asking", offer, None, path)
-            kept = self.reader.cache.symbols(key) if key else None
+            kept = self.reader.cache.symbols.get(key) if key else None
             if kept is not None:
                 self._asking[path, digest] = _ASKING.validate_json(kept)
             else:
                 self._asking[path, digest] = found = tuple(self._ask(offer, path))
                 if key:
-                    self.reader.cache.keep_symbols(key, _ASKING.dump_json(found))
+                    self.reader.cache.symbols.keep(key, _ASKING.dump_json(found))
         return self._asking[path, digest]
 
     def _ask(self, offer: Offer, path: str) -> Iterator[Asking]:

@@ -44,7 +44,7 @@ class MemberJudge:
         """Judge one wheel; from the cache when it was judged by the same rules before."""
         cache, asked = self.reader.cache, f"{offer.sha256};{rules!r};{sorted(torch)}"
         key = hashlib.sha256(asked.encode()).hexdigest()
-        if offer.sha256 and (known := cache.verdict(key)) is not None:
+        if offer.sha256 and (known := cache.verdicts.get(key)) is not None:
             return known
         members = self.reader.members(offer)
         said = (
@@ -54,7 +54,7 @@ class MemberJudge:
         )
         found = () if said is None else (said,)
         if offer.sha256:
-            cache.keep_verdict(key, found)
+            cache.verdicts.keep(key, found)
         return found
 
     def _torchs(self, prospect: Prospect) -> frozenset[str]:

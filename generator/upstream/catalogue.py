@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -123,7 +122,7 @@ class Catalogue:
     ) -> str | None:
         """Say why a wheel that is there is not taken: yanked, or not what it should be."""
         for offer in self.offers.get(project, ()):
-            if offer.version.public != version.public or not _is_for(offer, subdir):
+            if offer.version.public != version.public or not offer.is_for(subdir.wheel_platforms):
                 continue
             if python is not None and not offer.serves(python):
                 continue
@@ -167,7 +166,7 @@ class Catalogue:
             ranks: dict[str, int] = {}
             for offer in self.offers.get(project, ()):
                 rank = ranks.setdefault(offer.index, len(ranks))
-                if offer.yanked is None and not offer.refused and _is_for(offer, subdir):
+                if offer.usable and offer.is_for(subdir.wheel_platforms):
                     release = Release(offer.version, offer.claim, rank)
                     found.setdefault(release, []).append(offer)
         return self._by_release[key]
@@ -237,11 +236,3 @@ def refuse_tampering(catalogue: Catalogue, old: Lock) -> None:
                     "written. To accept it all the same, delete feedstock.lock.yaml and update "
                     "anew",
                 )
-
-
-def _is_for(offer: Offer, subdir: Subdir) -> bool:
-    return any(
-        platform == "any" or re.fullmatch(pattern, platform)
-        for platform in offer.platforms
-        for pattern in subdir.wheel_platforms
-    )

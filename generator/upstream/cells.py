@@ -174,7 +174,7 @@ class CellMaker:
             return None
         sums = ",".join(sorted(f"{offer.sha256}" for offer in torch))
         key = hashlib.sha256(f"{self.rules!r};{sums}".encode()).hexdigest()
-        if (known := self.reader.cache.comparison(key)) is not None:
+        if (known := self.reader.cache.comparisons.get(key)) is not None:
             return known
         offers = {python: offer for offer in torch if (python := offer.python()) is not None}
         members = {python: self.reader.members(offer) for python, offer in offers.items()}
@@ -183,7 +183,7 @@ class CellMaker:
             return self.reader.member(offers[python], path, members[python][path], twin)
 
         comparison = compare(members, self.rules, read)
-        self.reader.cache.keep_comparison(key, comparison)
+        self.reader.cache.comparisons.keep(key, comparison)
         return comparison
 
 

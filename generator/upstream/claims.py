@@ -10,16 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol
+from typing import Final
 from urllib.parse import urlsplit
 
 from packaging.version import Version
 
 from generator.errors import FeedstockError
+from generator.feedstock import IndexSource
 
-#: how an index is laid out: what pip is configured for, PEP 503/691, download.pytorch.org (HTML;
-#: its sub-indexes list wheels of the root folder, too), devpi (``+simple``), a folder
-IndexKind = Literal["pip", "simple", "pytorch", "devpi", "folder"]
 #: upstream's labels of accelerators (pytorch/test-infra, generate_binary_build_matrix.py)
 _LABEL: Final = re.compile(r"cu(\d{3})")
 _BOARD: Final = "-tegra"
@@ -29,34 +27,6 @@ EVERY_LINE: Final = "cu*"
 #: generate_binary_build_matrix.py, August 2026): CUDA for Linux alone
 _PYTORCH_CPU: Final = ("linux-aarch64", "osx-arm64", "win-arm64")
 _PYTORCH_CUDA: Final = ("linux-aarch64",)
-
-
-class IndexSource(Protocol):
-    """What feedstock.yaml says about an index."""
-
-    @property
-    def kind(self) -> IndexKind:
-        """How it is laid out."""
-
-    @property
-    def url(self) -> str | None:
-        """URL of an index on a server, path of a folder."""
-
-    @property
-    def accelerator(self) -> str | None:
-        """What its wheels without a local version are for."""
-
-    @property
-    def local_versions(self) -> tuple[str, ...]:
-        """The only local versions that are taken; empty for any that names an accelerator."""
-
-    @property
-    def glibc(self) -> str | None:
-        """The glibc that its Linux wheels need at least, where their tags say less."""
-
-    @property
-    def subdirs(self) -> tuple[Any, ...]:
-        """The subdirs that it can have wheels for; empty where that is not said."""
 
 
 @dataclass(frozen=True, kw_only=True)

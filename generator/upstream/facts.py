@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import zlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -65,116 +66,77 @@ class ComputedHash(Closed):
     etag: str
 
 
-@dataclass(frozen=True)
-class FactsCache:
-    """Facts by the sha256 of the wheel they are of; what never changes needs no expiry.
+class Packed:
+    """Bytes of one kind by a key that never means others, so that they need no expiry.
 
     Each file begins with the sha256 of its name and content: what was damaged, or moved under
     another name, is read from upstream again.
     """
 
-    folder: Path
+    def __init__(self, folder: Path, kind: str) -> None:
+        self._folder, self._kind = folder / _FORMAT / kind, kind
 
-    def metadata(self, sha256: str) -> MetadataFacts | None:
-        """Return the METADATA facts of a wheel, if known."""
-        return self._load("metadata", sha256, MetadataFacts)
-
-    def keep_metadata(self, sha256: str, facts: MetadataFacts) -> None:
-        """Keep the METADATA facts of the wheel ``sha256``."""
-        self._store("metadata", sha256, MetadataFacts, facts)
-
-    def wheel(self, sha256: str) -> WheelFacts | None:
-        """Return all facts of a wheel, if known."""
-        return self._load("wheels", sha256, WheelFacts)
-
-    def keep_wheel(self, sha256: str, facts: WheelFacts, record: bytes) -> None:
-        """Keep the facts and the RECORD of the wheel ``sha256``."""
-        self.keep_metadata(sha256, facts.metadata)
-        self._pack("records", sha256, record)
-        self._store("wheels", sha256, WheelFacts, facts)
-
-    def record(self, sha256: str) -> bytes | None:
-        """Return the RECORD of the wheel ``sha256``, if kept."""
-        return self._unpacked("records", sha256)
-
-    def directory(self, sha256: str) -> bytes | None:
-        """Return the end of the wheel ``sha256`` from its central directory on, if kept."""
-        return self._unpacked("directories", sha256)
-
-    def keep_directory(self, sha256: str, directory: bytes) -> None:
-        """Keep the end of the wheel ``sha256``, so that one member can be read alone later."""
-        self._pack("directories", sha256, directory)
-
-    def comparison(self, key: str) -> Comparison | None:
-        """Return how the wheels that ``key`` stands for compare, if known."""
-        return self._load("comparisons", key, Comparison)
-
-    def keep_comparison(self, key: str, comparison: Comparison) -> None:
-        """Keep how the wheels that ``key`` stands for compare."""
-        self._store("comparisons", key, Comparison, comparison)
-
-    def member(self, sha256: str) -> bytes | None:
-        """Return the member of any wheel that has this sha256, if kept."""
-        return self._unpacked("members", sha256)
-
-    def keep_member(self, sha256: str, content: bytes) -> None:
-        """Keep a small member, by its own sha256."""
-        self._pack("members", sha256, content)
-
-    def verdict(self, key: str) -> tuple[Finding, ...] | None:
-        """Return what was found in the wheel and by the rules that ``key`` stands for, if known."""
-        return self._load("verdicts", key, tuple[Finding, ...])
-
-    def keep_verdict(self, key: str, found: tuple[Finding, ...]) -> None:
-        """Keep what was found in a wheel."""
-        self._store("verdicts", key, tuple[Finding, ...], found)
-
-    def symbols(self, key: str) -> bytes | None:
-        """Return what was read of symbols under ``key``, if kept."""
-        return self._unpacked("symbols", key)
-
-    def keep_symbols(self, key: str, content: bytes) -> None:
-        """Keep what was read of symbols; ``key`` stands for all that it depends on."""
-        self._pack("symbols", key, content)
-
-    def computed(self, key: str) -> ComputedHash | None:
-        """Return the sha256 that was computed of what a URL gave, ``key`` being its name."""
-        return self._load("computed", key, ComputedHash)
-
-    def keep_computed(self, key: str, found: ComputedHash) -> None:
-        """Keep the sha256 of what a URL gave."""
-        self._store("computed", key, ComputedHash, found)
-
-    def _path(self, kind: str, key: str) -> Path:
-        return self.folder / _FORMAT / kind / key[:2] / f"{key}.z"
-
-    def _load(self, kind: str, key: str, shape: type[T]) -> T | None:
-        content = self._unpacked(kind, key)
-        if content is None:
-            return None
+    def get(self, key: str) -> bytes | None:
+        """Return what is kept under a key; None for what is not, or was damaged since."""
         try:
-            return TypeAdapter(shape).validate_json(content)
-        except ValidationError:
-            return None
-
-    def _store(self, kind: str, key: str, shape: type[T], value: T) -> None:
-        self._pack(kind, key, TypeAdapter(shape).dump_json(value))
-
-    def _pack(self, kind: str, key: str, content: bytes) -> None:
-        packed = zlib.compress(_digest(kind, key, content) + content)
-        atomic.write_bytes(self._path(kind, key), packed, durable=False)
-
-    def _unpacked(self, kind: str, key: str) -> bytes | None:
-        """Return what was packed under this name; None for what was not, or was damaged since."""
-        try:
-            packed = read_bytes(self._path(kind, key), limits().zip.directory)
-            decompressor = zlib.decompressobj()
-            whole = decompressor.decompress(packed, 2 * limits().zip.directory)
+            packed = read_bytes(self._path(key), limits().zip.directory)
+            whole = zlib.decompressobj().decompress(packed, 2 * limits().zip.directory)
         except (OSError, zlib.error):
             return None
         digest, content = whole[:_DIGEST], whole[_DIGEST:]
-        return content if digest == _digest(kind, key, content) else None
+        return content if digest == self._digest(key, content) else None
+
+    def keep(self, key: str, content: bytes) -> None:
+        """Keep bytes under a key."""
+        packed = zlib.compress(self._digest(key, content) + content)
+        atomic.write_bytes(self._path(key), packed, durable=False)
+
+    def _path(self, key: str) -> Path:
+        return self._folder / key[:2] / f"{key}.z"
+
+    def _digest(self, key: str, content: bytes) -> bytes:
+        return hashlib.sha256(f"{self._kind} {key}\n".encode() + content).digest()
 
 
-def _digest(kind: str, key: str, content: bytes) -> bytes:
-    return hashlib.sha256(f"{kind} {key}\n".encode() + content).digest()
+class Kept(Generic[T]):
+    """The same of values of one type."""
+
+    def __init__(self, folder: Path, kind: str, shape: type[T]) -> None:
+        self._packed, self._shape = Packed(folder, kind), shape
+
+    @cached_property
+    def _adapter(self) -> TypeAdapter[T]:
+        return TypeAdapter(self._shape)
+
+    def get(self, key: str) -> T | None:
+        """Return what is kept under a key, if it still is of the type."""
+        content = self._packed.get(key)
+        try:
+            return None if content is None else self._adapter.validate_json(content)
+        except ValidationError:
+            return None
+
+    def keep(self, key: str, value: T) -> None:
+        """Keep a value under a key."""
+        self._packed.keep(key, self._adapter.dump_json(value))
+
+
+class FactsCache:
+    """What was read of wheels, by the sha256 of the wheel where nothing else is said."""
+
+    def __init__(self, folder: Path) -> None:
+        self.metadata = Kept(folder, "metadata", MetadataFacts)
+        self.wheels = Kept(folder, "wheels", WheelFacts)
+        self.records = Packed(folder, "records")
+        #: the end of the file from its central directory on, so that one member can be read alone
+        self.directories = Packed(folder, "directories")
+        #: small members of any wheel, by their own sha256
+        self.members = Packed(folder, "members")
+        #: how wheels compare, by a key that stands for them
+        self.comparisons = Kept(folder, "comparisons", Comparison)
+        #: what was found, by a key that stands for the wheel and the rules
+        self.verdicts = Kept(folder, "verdicts", tuple[Finding, ...])
+        #: what was read of symbols, by a key that stands for all that it depends on
+        self.symbols = Packed(folder, "symbols")
+        #: what a URL gave, by a sha256 of it
+        self.computed = Kept(folder, "computed", ComputedHash)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -90,6 +92,16 @@ class Offer:
     def abi3(self) -> bool:
         """Whether it was built for the stable ABI."""
         return any(tag.abi == "abi3" for tag in self.tags)
+
+    @property
+    def usable(self) -> bool:
+        """Whether nothing that its index says speaks against it."""
+        return self.yanked is None and not self.refused
+
+    def is_for(self, patterns: Iterable[str]) -> bool:
+        """Whether it is for a platform whose tags have one of these forms, or for any."""
+        each = re.compile("|".join(("any", *patterns)))
+        return any(each.fullmatch(platform) for platform in self.platforms)
 
     def serves(self, python: PythonBuild) -> bool:
         """Whether its tags and its Requires-Python admit ``python``."""

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Final
 
 from generator.errors import FeedstockError
+from generator.feedstock import IndexSource
 from generator.upstream.claims import (
     EVERY_LINE,
     Claims,
-    IndexSource,
     accelerator_of_label,
     claims_of,
 )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from packaging.version import Version
 
 from generator.errors import AbsentError, ArmtorchError, MalformedError, UnreachableError
+from generator.feedstock import Feedstock, SubdirName
 from generator.model.cell import Lock, TrainName
 from generator.model.subdir import Subdir
 from generator.upstream.claims import may_be
@@ -16,7 +16,7 @@ from generator.upstream.families import Family
 from generator.upstream.indexes import Index
 from generator.upstream.offers import Offer
 from generator.upstream.silence import Silence, give_up_together
-from generator.upstream.wishes import Asked, of_train
+from generator.upstream.wishes import of_train
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +55,7 @@ class IndexView:
 
 @dataclass(frozen=True)
 class _Survey:
-    asked: Asked
+    asked: Feedstock
     lock: Lock
     subdirs: Mapping[str, Subdir]
     _newest: dict[tuple[str, str, str], str] = field(default_factory=dict)
@@ -86,16 +86,13 @@ class _Survey:
             adds=tuple(self._adds(torch, trains)),
         )
 
-    def _places(self, offer: Offer) -> Iterator[str]:
-        if offer.yanked is not None or offer.refused:
-            return
+    def _places(self, offer: Offer) -> Iterator[SubdirName]:
         for name in self.asked.subdirs:
-            patterns = self.subdirs[name].wheel_platforms
-            if any(p == "any" or re.fullmatch(q, p) for p in offer.platforms for q in patterns):
+            if offer.usable and offer.is_for(self.subdirs[name].wheel_platforms):
                 yield name
 
     def _adds(self, torch: list[Offer], trains: Iterable[TrainName]) -> Iterator[Addition]:
-        newest: dict[tuple[TrainName, str, str], Version] = {}
+        newest: dict[tuple[TrainName, SubdirName, str], Version] = {}
         for offer in torch:
             for subdir in self._places(offer):
                 # of others than macOS's, METADATA or the wheel tells: that is update's to read
@@ -120,13 +117,13 @@ class _Survey:
                     instead_of=known,
                 )
 
-    def _wanted(self, subdir: str, claim: str) -> bool:
+    def _wanted(self, subdir: SubdirName, claim: str) -> bool:
         wishes = self.asked.subdirs[subdir].accelerators
         return any(may_be(claim, wish.removesuffix("*")) for wish in wishes)
 
 
 def survey(
-    asked: Asked, lock: Lock, indexes: Mapping[str, Index], subdirs: Mapping[str, Subdir]
+    asked: Feedstock, lock: Lock, indexes: Mapping[str, Index], subdirs: Mapping[str, Subdir]
 ) -> tuple[IndexView, ...]:
     """Ask every index for every project, and say what there is; one that fails costs its row.
 

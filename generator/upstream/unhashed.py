@@ -60,7 +60,7 @@ class Identifier:
         etag, size = self._head(offer)
         self.reader.refuse_large(offer.filename, size)
         key = hashlib.sha256(offer.url.encode()).hexdigest()
-        note = self.reader.cache.computed(key)
+        note = self.reader.cache.computed.get(key)
         if note is not None and etag and (note.etag, note.size) == (etag, size):
             return _known(offer, note.sha256, size)
         known = self.locked.get(key_of(offer))
@@ -70,7 +70,7 @@ class Identifier:
             sha256, path = self.obtain(offer.url, offer.filename, size)
             # read from here: the server has given all of it already
             offer = replace(offer, url=path.as_uri())
-        self.reader.cache.keep_computed(key, ComputedHash(sha256=sha256, size=size, etag=etag))
+        self.reader.cache.computed.keep(key, ComputedHash(sha256=sha256, size=size, etag=etag))
         return _known(offer, sha256, size)
 
     def _is_still(self, offer: Offer, known: Wheel) -> bool:

@@ -15,6 +15,7 @@ from generator.errors import (
     FeedstockError,
     UnreachableError,
 )
+from generator.feedstock import Feedstock
 from generator.model.cell import (
     Cell,
     Lock,
@@ -38,7 +39,7 @@ from generator.upstream.silence import Silence, SilentIndexError, Unasked, give_
 from generator.upstream.traffic import Traffic
 from generator.upstream.unhashed import Identifier, Obtain, locked_wheels
 from generator.upstream.wheel_reader import WheelReader
-from generator.upstream.wishes import EVERY_LINE, Asked, Wish, of_train, wishes
+from generator.upstream.wishes import EVERY_LINE, Wish, of_train, wishes
 
 _Found = TypeVar("_Found")
 
@@ -57,7 +58,7 @@ class Outcome:
 
 
 def update(
-    asked: Asked,
+    asked: Feedstock,
     old: Lock,
     *,
     reader: WheelReader,
@@ -137,7 +138,11 @@ def update(
 
 
 def _catalogue(
-    run: Run, asked: Asked, indexes: Mapping[str, Index], train: TrainName, own: tuple[Wish, ...]
+    run: Run,
+    asked: Feedstock,
+    indexes: Mapping[str, Index],
+    train: TrainName,
+    own: tuple[Wish, ...],
 ) -> Catalogue:
     if train not in asked.trains:
         raise FeedstockError(
@@ -154,7 +159,7 @@ def _catalogue(
     return catalogue
 
 
-def _outcome(run: Run, asked: Asked, indexes: Mapping[str, Index], traffic: Traffic) -> Outcome:
+def _outcome(run: Run, asked: Feedstock, indexes: Mapping[str, Index], traffic: Traffic) -> Outcome:
     lock = Lock(
         cells=tuple(run.cells.values()),
         metadata=run.metadata,

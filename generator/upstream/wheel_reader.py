@@ -13,11 +13,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final, Protocol, cast
+from typing import IO, Final, cast
 
 from generator.console import Narrator
 from generator.documents import open_zip, read_member
 from generator.errors import AbsentError, IntegrityError, MalformedError, UnsafeArchiveError
+from generator.feedstock import Policies
 from generator.model.wheel import MetadataOrigin
 from generator.naming import is_bundled_place
 from generator.upstream.archive import (
@@ -55,25 +56,13 @@ _CUDA_LINE: Final = re.compile(r"^cuda\b[^=\n]*=\s*['\"](\d+)\.(\d+)", re.MULTIL
 _TEXTS: Final = ("METADATA", "WHEEL", "RECORD", "entry_points.txt")
 
 
-class ArchivePolicies(Protocol):
-    """What feedstock.yaml allows an archive."""
-
-    @property
-    def maximum_wheel_bytes(self) -> int:
-        """Size in bytes from which a wheel is refused."""
-
-    @property
-    def maximum_unpacked_ratio(self) -> float:
-        """Declared bytes over the wheel's bytes from which it is refused."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class WheelReader:
     """Reads facts of wheels, from the cache, else from as few bytes as it takes."""
 
     web: Web
     cache: FactsCache
-    policies: ArchivePolicies
+    policies: Policies
     narrator: Narrator
 
     def metadata(self, offer: Offer) -> MetadataFacts:
@@ -86,7 +75,7 @@ class WheelReader:
         """
         # without a promised sha256 the index's copy of METADATA can still be known by its own
         key = offer.sha256 or offer.metadata_sha256
-        if key and (known := self.cache.metadata(key)) is not None:
+        if key and (known := self.cache.metadata.get(key)) is not None:
             return known
         if not key or not offer.has_metadata or not offer.metadata_sha256:
             return self.wheel(offer).metadata
@@ -99,7 +88,7 @@ class WheelReader:
                 next_step="report it to the index",
             )
         facts = MetadataFacts(sha256=digest, origin="pep658", metadata=parse_metadata(text, offer))
-        self.cache.keep_metadata(key, facts)
+        self.cache.metadata.keep(key, facts)
         return facts
 
     def wheel(self, offer: Offer) -> WheelFacts:
@@ -107,14 +96,14 @@ class WheelReader:
 
         What has no sha256 yet is read anew each time: it may be another file tomorrow.
         """
-        if offer.sha256 and (known := self.cache.wheel(offer.sha256)) is not None:
+        if offer.sha256 and (known := self.cache.wheels.get(offer.sha256)) is not None:
             return known
         return self._read_and_keep(offer)[0]
 
     def members(self, offer: Offer) -> dict[str, Member]:
         """Return the members that RECORD vouches for; raises as :meth:`metadata` does."""
         self.wheel(offer)
-        kept = self.cache.record(offer.sha256) if offer.sha256 else None
+        kept = self.cache.records.get(offer.sha256) if offer.sha256 else None
         record = kept or self._read_and_keep(offer)[1]
         rows = parse_record(record, offer.filename)
         return {path: member for path, member in rows.items() if member is not None}
@@ -149,10 +138,10 @@ class WheelReader:
         if (expected := self.members(offer).get(path)) is None:
             what = f"it has no {path}"
             raise MalformedError(what, where=offer.filename, next_step="report it upstream")
-        content = self.cache.member(expected.sha256)
+        content = self.cache.members.get(expected.sha256)
         if content is None or _sha256(content) != expected.sha256:
             content = self.member(offer, path, expected)
-            self.cache.keep_member(expected.sha256, content)
+            self.cache.members.keep(expected.sha256, content)
         return content
 
     def member(self, offer: Offer, path: str, expected: Member, twin: bytes = b"") -> bytes:
@@ -214,8 +203,8 @@ class WheelReader:
     def _remote(self, offer: Offer) -> RangedFile:
         """Open the wheel by ranges, its central directory from the cache where it is kept."""
         sha256 = offer.sha256
-        facts = self.cache.wheel(sha256) if sha256 else None
-        directory = self.cache.directory(sha256) if sha256 else None
+        facts = self.cache.wheels.get(sha256) if sha256 else None
+        directory = self.cache.directories.get(sha256) if sha256 else None
         if facts is not None and directory is not None:
             return reopen_ranged(self.web, offer.url, offer.filename, facts.size, directory)
         return open_ranged(self.web, offer.url, offer.filename, offer.size)
@@ -248,9 +237,11 @@ class WheelReader:
             facts, record = self._read(offer, archive, origin)
             if offer.sha256 and isinstance(archive.fp, RangedFile):
                 archive.fp.seek(_directory_start(archive))
-                self.cache.keep_directory(offer.sha256, archive.fp.read())
+                self.cache.directories.keep(offer.sha256, archive.fp.read())
         if offer.sha256:
-            self.cache.keep_wheel(offer.sha256, facts, record)
+            self.cache.metadata.keep(offer.sha256, facts.metadata)
+            self.cache.records.keep(offer.sha256, record)
+            self.cache.wheels.keep(offer.sha256, facts)
         return facts, record
 
     def _read(
@@ -314,7 +305,7 @@ def _size(archive: zipfile.ZipFile) -> int:
 
 @contextmanager
 def _archive(
-    file: IO[bytes] | RangedFile, offer: Offer, policies: ArchivePolicies
+    file: IO[bytes] | RangedFile, offer: Offer, policies: Policies
 ) -> Iterator[zipfile.ZipFile]:
     size = file.seek(0, io.SEEK_END)
     if offer.size is not None and size != offer.size:
