@@ -23,8 +23,8 @@ from generator.matrix import variants
 from generator.model import Cell
 from generator.project import Project
 from generator.stages.packages import BuildOptions, build_variants
-from generator.stages.rendering import render_feedstock
-from generator.stages.upstream import update_lock
+from generator.stages.render import render_feedstock
+from generator.stages.update import update_lock
 
 #: newest first: what people install
 MINORS: Final = tuple(f"2.{minor}" for minor in range(15, -1, -1))

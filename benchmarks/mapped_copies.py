@@ -24,7 +24,7 @@ from generator.matrix import METAPACKAGES, Selection, select, variants
 from generator.model import PythonBuild, Pythons
 from generator.project import Project
 from generator.stages.packages import BuildOptions, build_variants
-from generator.stages.upstream import fetch_wheels
+from generator.stages.update import fetch_wheels
 from generator.testing import Machine, Runner, choose_runner, create, solve
 from generator.testing.runner import clean_environment
 from tests import forge

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from generator.console import Silent
 from generator.project import Project
-from generator.stages.upstream import update_lock
+from generator.stages.update import update_lock
 
 
 def main(feedstock: str) -> None:

@@ -33,8 +33,8 @@ from generator.lock.document import HEAD, digest_of, to_document
 from generator.matrix import matrix_view, variants
 from generator.project import Project
 from generator.stages.packages import BuildOptions, build_variants
-from generator.stages.rendering import render_feedstock
-from generator.stages.upstream import update_lock
+from generator.stages.render import render_feedstock
+from generator.stages.update import update_lock
 from generator.transport import forget_hosts
 from tests.fuzz_archives import peak
 from tests.index_server import HTML, JSON, Behaviour, IndexServer

@@ -22,7 +22,7 @@ from generator.errors import ArmtorchError
 from generator.lock import read_lock
 from generator.model import Lock
 from generator.project import Project
-from generator.stages import upstream as upstream_stage
+from generator.stages import update as upstream_stage
 from generator.upstream import PipConfiguration
 
 

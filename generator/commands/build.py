@@ -10,6 +10,8 @@ import click
 
 from generator import atomic
 from generator.channel import LocalChannel
+from generator.ci.holding import build_verdicts, verdicts_text
+from generator.ci.jobs import cell_of
 from generator.commands.options import (
     chosen_variants,
     job_options,
@@ -21,8 +23,6 @@ from generator.commands.tables import show_chosen, show_failures, show_packages,
 from generator.errors import BuildError
 from generator.printing import write_json
 from generator.project import Project
-from generator.stages.ci import cell_of
-from generator.stages.holding import build_verdicts, verdicts_text
 from generator.stages.packages import BuildOptions, build_variants, savings
 
 

@@ -9,6 +9,11 @@ from pathlib import Path
 import click
 
 from generator import atomic
+from generator.ci import jobs
+from generator.ci.base_exports import base_exports
+from generator.ci.cost import monthly_cost
+from generator.ci.holding import keep_good
+from generator.ci.tried import marked
 from generator.commands import ci_hub
 from generator.commands.options import (
     VirtualPackage,
@@ -21,11 +26,6 @@ from generator.naming import sonames
 from generator.printing import write, write_json
 from generator.project import Project
 from generator.provider.github import write_outputs, write_summary
-from generator.stages import ci
-from generator.stages.base_exports import base_exports
-from generator.stages.ci_cost import monthly_cost
-from generator.stages.holding import keep_good
-from generator.stages.tried import marked
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _TRAIN = click.option("--train", default="", help="Only this train; empty for all.")
@@ -104,7 +104,7 @@ def plan(
             write(month.markdown())
         return
     machine = virtual_packages if solved else None
-    made = ci.plan(project, train=train, cells=cells.split(), sample=sample, machine=machine)
+    made = jobs.plan(project, train=train, cells=cells.split(), sample=sample, machine=machine)
     rounds = {
         "shared": made.rows(made.jobs.shared),
         "variants": made.rows(made.jobs.variants),
@@ -162,8 +162,8 @@ def join(
       armtorch ci join --channel channel
       armtorch ci join --job 2.10-linux-aarch64-cpu-1 --made made
     """
-    wanted = ci.job_variants(project, job, skipped) if job else None
-    found = ci.join(project, channel, train=train, cells=cells.split(), made=made, wanted=wanted)
+    wanted = jobs.job_variants(project, job, skipped) if job else None
+    found = jobs.join(project, channel, train=train, cells=cells.split(), made=made, wanted=wanted)
     if summary is not None:
         write_summary(summary, found.markdown())
     if as_json:
@@ -260,7 +260,7 @@ def missing(
       armtorch ci missing --to https://prefix.dev/torch --against-base
       armtorch ci plan --cells "$(armtorch ci missing --to ./mirror --json | jq -r '.cells|keys[]')"
     """
-    found = ci.missing_cells(project, to, machine=() if solved else None)
+    found = jobs.missing_cells(project, to, machine=() if solved else None)
     if output is not None:
         write_outputs(output, {"cells": " ".join(found.cells)})
     if summary is not None:

@@ -9,6 +9,8 @@ from typing import Final
 
 import click
 
+from generator.ci.repository import check_repository
+from generator.ci.tried import CONTEXT, look_for_news
 from generator.commands.options import (
     github_options,
     json_option,
@@ -18,8 +20,6 @@ from generator.commands.options import (
 from generator.printing import write, write_json
 from generator.project import Project
 from generator.provider.github import GitHub, State, write_outputs, write_summary
-from generator.stages.ci_check import check_repository
-from generator.stages.tried import CONTEXT, look_for_news
 
 
 @click.command("look")

@@ -11,7 +11,7 @@ from generator.commands.options import indexes_option, json_option
 from generator.errors import UnreachableError
 from generator.printing import Screen, write_json
 from generator.project import Project
-from generator.stages.upstream import survey_indexes
+from generator.stages.update import survey_indexes
 from generator.upstream import IndexView
 
 

@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 
 import click
 
+from generator.ci.starting import Wishes, offered, plan_start, write_start
 from generator.commands.options import ManyValues, joined, json_option
 from generator.model.fields import python_word
 from generator.printing import Screen, write, write_json
 from generator.project import Project
-from generator.stages.starting import Wishes, offered, plan_start, write_start
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 

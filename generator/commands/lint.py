@@ -15,7 +15,7 @@ from generator.printing import write, write_json
 from generator.project import Project
 from generator.rendering.recipe_lint import lint_recipes
 from generator.stages.packages import built_packages
-from generator.stages.rendering import check_rendered
+from generator.stages.render import check_rendered
 
 
 @click.command("lint")

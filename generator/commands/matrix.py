@@ -6,12 +6,12 @@ import sys
 
 import click
 
+from generator.ci.against_base import against_base
 from generator.commands.options import ManyValues, VirtualPackage, joined, json_option
 from generator.errors import SelectionError, SolveError
 from generator.matrix import CellView, MatrixView, matrix_json, matrix_view
 from generator.printing import Screen, write, write_json_text
 from generator.project import Project
-from generator.stages.against_base import against_base
 
 
 @click.command("matrix")

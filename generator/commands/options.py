@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar, cast
 import click
 
 from generator.building.provenance import DECLARED
+from generator.ci.jobs import job_variants
 from generator.errors import SelectionError
 from generator.explaining import ALIAS, TIMEOUT
 from generator.explaining.desk import Reach
@@ -19,7 +20,6 @@ from generator.model import Accelerator, Pythons, Variant
 from generator.model.fields import python_word
 from generator.project import Project
 from generator.provider.github import API, GitHub
-from generator.stages.ci import job_variants
 
 _VIRTUAL: Final = re.compile(r"__[a-z][a-z0-9_]*=\S*")
 _F = TypeVar("_F", bound=Callable[..., Any])

@@ -6,11 +6,11 @@ from dataclasses import asdict
 
 import click
 
+from generator.ci.pins import outdated, pins_diff, write_pins
 from generator.commands.options import json_option
 from generator.errors import IntegrityError, StaleError
 from generator.printing import write, write_json
 from generator.provider.github import API, GitHub
-from generator.stages.pins import outdated, pins_diff, write_pins
 
 
 @click.command("pins")

@@ -8,14 +8,14 @@ from pathlib import Path
 import click
 
 from generator import atomic
+from generator.ci.releasing import Release, release
+from generator.ci.tried import made_of, marked
 from generator.commands.options import json_option, output_option, strict_option, summary_option
 from generator.commands.tables import held_as_json, show_held
 from generator.errors import HeldError
 from generator.printing import write, write_json
 from generator.project import Project
 from generator.provider.github import write_outputs, write_summary
-from generator.stages.releasing import Release, release
-from generator.stages.tried import made_of, marked
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 

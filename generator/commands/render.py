@@ -8,7 +8,7 @@ from generator.commands.options import json_option
 from generator.errors import StaleError
 from generator.printing import write, write_json
 from generator.project import Project
-from generator.stages.rendering import render_feedstock, renumber
+from generator.stages.render import render_feedstock, renumber
 
 
 @click.command("render")

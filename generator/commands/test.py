@@ -11,6 +11,8 @@ import click
 from generator import atomic
 from generator.building import file_name
 from generator.channel import LocalChannel
+from generator.ci.holding import test_verdicts, verdicts_text
+from generator.ci.jobs import cell_of
 from generator.commands.options import (
     ManyValues,
     VirtualPackage,
@@ -26,8 +28,6 @@ from generator.errors import TestError
 from generator.printing import write, write_json
 from generator.project import Project
 from generator.provider.github import write_summary
-from generator.stages.ci import cell_of
-from generator.stages.holding import test_verdicts, verdicts_text
 from generator.stages.packages import RunOptions, run_tests
 
 

@@ -30,7 +30,7 @@ from generator.errors import BuildError, TestError
 from generator.printing import write, write_json
 from generator.project import Project
 from generator.stages.packages import BuildOptions, RunOptions, refuse_no_channel, savings
-from generator.stages.whole import UpResult, plan, up
+from generator.stages.up import UpResult, plan, up
 
 
 @click.command("up")

@@ -12,7 +12,7 @@ from generator.commands.tables import held_as_json, show_held, show_silent
 from generator.errors import HeldError, UnreachableError
 from generator.printing import write, write_json
 from generator.project import Project
-from generator.stages.upstream import UpdateResult, update_lock
+from generator.stages.update import UpdateResult, update_lock
 
 
 @click.command("update")

@@ -23,8 +23,8 @@ from generator.model import Cell, Lock
 from generator.model.cell import TrainName
 from generator.project import Project
 from generator.rendering import number_builds
-from generator.stages.rendering import render_feedstock
-from generator.stages.upstream import look_up
+from generator.stages.render import render_feedstock
+from generator.stages.update import look_up
 from generator.upstream import of_train
 
 #: below the feedstock's folder, and not committed

@@ -29,8 +29,8 @@ from generator.model import Subdir, Variant, Wheel
 from generator.model.provenance import Provenance
 from generator.packages import shared
 from generator.project import Project, base_channels
-from generator.stages.rendering import refuse_edited
-from generator.stages.upstream import fetch_wheels
+from generator.stages.render import refuse_edited
+from generator.stages.update import fetch_wheels
 from generator.testing import (
     Machine,
     PackageReport,

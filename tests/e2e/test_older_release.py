@@ -17,8 +17,8 @@ from generator.matrix import variants
 from generator.model import PythonBuild
 from generator.project import Project
 from generator.stages.packages import BuildOptions, build_variants
-from generator.stages.rendering import render_feedstock
-from generator.stages.upstream import update_lock
+from generator.stages.render import render_feedstock
+from generator.stages.update import update_lock
 from generator.testing import create, solve
 from generator.testing.runner import clean_environment
 

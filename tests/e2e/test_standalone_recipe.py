@@ -21,7 +21,7 @@ from generator.building import link_wheelhouse
 from generator.channel import LocalChannel
 from generator.matrix import Selection, select
 from generator.stages.packages import BuildOptions, build_variants
-from generator.stages.upstream import fetch_wheels
+from generator.stages.update import fetch_wheels
 from tests.installing import pip
 
 pytestmark = pytest.mark.e2e

@@ -12,8 +12,8 @@ from generator.matrix import variants
 from generator.model import Cell, Variant
 from generator.project import Project
 from generator.stages.packages import BuildOptions, build_variants
-from generator.stages.rendering import render_feedstock
-from generator.stages.upstream import update_lock
+from generator.stages.render import render_feedstock
+from generator.stages.update import update_lock
 from tests.index_server import IndexServer
 from tests.integration.updating import Heard
 from tests.synthetic_wheels import TinyWheel

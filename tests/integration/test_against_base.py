@@ -8,14 +8,14 @@ import jsonschema
 import pytest
 
 from generator.channel import LocalChannel
+from generator.ci.against_base import against_base
+from generator.ci.jobs import missing_cells, plan
 from generator.console import Silent
 from generator.datafiles import subdirs
 from generator.errors import SolveError
 from generator.matrix import matrix_view
 from generator.project import Project
 from generator.rendering import render, tree_records, write_record_channel
-from generator.stages.against_base import against_base
-from generator.stages.ci import missing_cells, plan
 from generator.stages.packages import RunOptions, machine_of
 from generator.testing import Machine, Prober, lacking
 from generator.transport.gateway import open_gateway

@@ -13,7 +13,7 @@ import pytest
 from generator.datafiles import subdirs
 from generator.errors import SolveError
 from generator.inspecting import read_binary
-from generator.stages.rendering import render_feedstock
+from generator.stages.render import render_feedstock
 from generator.testing import Machine, solve
 from tests.integration.small_base import write_base
 from tests.integration.synthetic import Line, updated

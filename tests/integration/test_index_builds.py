@@ -11,6 +11,7 @@ import pytest
 
 from generator.building import Row
 from generator.channel import LocalChannel
+from generator.ci.against_base import against_base
 from generator.datafiles import subdirs
 from generator.errors import LinkageError, SolveError
 from generator.lock import read_lock
@@ -18,10 +19,9 @@ from generator.matrix import Selection, matrix_view, select, variants
 from generator.model import Variant
 from generator.packages import shared
 from generator.project import Project
-from generator.stages.against_base import against_base
 from generator.stages.packages import BuildOptions, build_variants
-from generator.stages.rendering import render_feedstock
-from generator.stages.upstream import update_lock
+from generator.stages.render import render_feedstock
+from generator.stages.update import update_lock
 from generator.testing import Machine, solve
 from tests.forge import standins
 from tests.integration.index_worlds import World, trio, world

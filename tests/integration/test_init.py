@@ -17,11 +17,11 @@ import pytest
 from click.testing import CliRunner, Result
 from packaging.utils import canonicalize_name
 
+from generator.ci.own_source import BUILD_REQUIRES
 from generator.commands import cli
 from generator.errors import ArmtorchError, TestError
 from generator.feedstock import read_feedstock
 from generator.rendering import workflows
-from generator.stages.own_source import BUILD_REQUIRES
 from tests.conftest import made_once
 from tests.index_server import IndexServer
 from tests.integration.index_worlds import trio

@@ -10,7 +10,7 @@ import pytest
 
 from generator.errors import UnreachableError
 from generator.project import Project
-from generator.stages.upstream import update_lock
+from generator.stages.update import update_lock
 from tests.integration.index_worlds import World, trio, world
 
 pytestmark = pytest.mark.integration

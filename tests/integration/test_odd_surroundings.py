@@ -19,8 +19,8 @@ from generator.channel.stores import FolderStore
 from generator.errors import ArmtorchError, FeedstockError, IntegrityError, LockError, StorageError
 from generator.feedstock import read_feedstock
 from generator.lock import read_lock
-from generator.stages.rendering import render_feedstock
-from generator.stages.upstream import update_lock
+from generator.stages.render import render_feedstock
+from generator.stages.update import update_lock
 from tests.index_server import IndexServer
 from tests.integration.synthetic import open_project, updated
 from tests.packages import tar_of, write_conda

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from generator.ci.pins import outdated
 from generator.errors import DataError, IntegrityError, MalformedError, StaleError, UnreachableError
 from generator.provider.github import GitHub
 from generator.rendering import ActionPin, action_pins
-from generator.stages.pins import outdated
 from tests import servers
 from tests.conftest import ROOT
 

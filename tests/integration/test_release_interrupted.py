@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from generator.ci import releasing
+from generator.ci.releasing import CHANGELOG, release
 from generator.errors import MalformedError
 from generator.lock import read_lock
 from generator.project import Project
-from generator.stages import releasing
-from generator.stages.releasing import CHANGELOG, release
-from generator.stages.rendering import check_rendered
+from generator.stages.render import check_rendered
 from tests.integration.updating import Heard
 from tests.synthetic_wheels import Release
 

@@ -20,6 +20,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from generator.channel import LocalChannel
+from generator.ci.tried import look_for_news
 from generator.console import Silent
 from generator.datafiles import subdirs
 from generator.errors import SolveError
@@ -27,7 +28,6 @@ from generator.model import PythonBuild
 from generator.project import Project
 from generator.provider.github import GitHub
 from generator.rendering import workflow_settings
-from generator.stages.tried import look_for_news
 from generator.testing import Machine, solve
 from tests.conda_files import write_conda
 from tests.counts import count

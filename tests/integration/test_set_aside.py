@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from generator.channel import LocalChannel
+from generator.ci.jobs import join
 from generator.inspecting.proving import VerifyOptions, set_aside
-from generator.stages.ci import join
 from tests.command_line import armtorch
 from tests.forgeries import FORGERIES, one
 from tests.integration.synthetic import Line, updated

@@ -15,15 +15,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from generator.ci.releasing import release
 from generator.commands import cli
 from generator.errors import FeedstockError, SelectionError, UnreachableError
 from generator.feedstock import read_feedstock
 from generator.lock import lock_text, read_lock
 from generator.matrix import matrix_view, variants
 from generator.model import Cell, Lock
-from generator.stages.releasing import release
-from generator.stages.upstream import survey_indexes, update_lock
-from generator.stages.whole import _not_looked_at
+from generator.stages.up import _not_looked_at
+from generator.stages.update import survey_indexes, update_lock
 from tests.index_server import Failure
 from tests.integration.index_worlds import World, trio, world
 

@@ -11,8 +11,8 @@ import pytest
 from generator.errors import LockError
 from generator.lock import lock_text, parse_lock, read_lock
 from generator.lock.document import HEAD, digest_of, to_document
-from generator.stages.rendering import render_feedstock
-from generator.stages.upstream import update_lock
+from generator.stages.render import render_feedstock
+from generator.stages.update import update_lock
 from tests.index_server import IndexServer
 from tests.integration.synthetic import open_project, updated
 from tests.integration.test_recipe_builds import Built

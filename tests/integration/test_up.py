@@ -15,9 +15,9 @@ from generator.errors import AbsentError, SelectionError, UnreachableError
 from generator.matrix import Selection
 from generator.project import Project
 from generator.stages.packages import BuildOptions, RunOptions
-from generator.stages.rendering import render_feedstock
-from generator.stages.upstream import update_lock
-from generator.stages.whole import UpResult, plan, up
+from generator.stages.render import render_feedstock
+from generator.stages.up import UpResult, plan, up
+from generator.stages.update import update_lock
 from tests.command_line import armtorch
 from tests.integration.index_worlds import World, trio, world
 from tests.integration.test_recipe_builds import Built

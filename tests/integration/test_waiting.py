@@ -19,6 +19,7 @@ from generator.channel.repodata import read_records
 from generator.channel.retrying import Retries
 from generator.channel.s3 import S3Access, S3Store
 from generator.channel.stores import Outgoing
+from generator.ci import base_exports
 from generator.console import Silent
 from generator.datafiles import subdirs
 from generator.documents import limits
@@ -26,8 +27,7 @@ from generator.errors import ArmtorchError, IntegrityError, UnreachableError
 from generator.explaining.channels import Access, Channels
 from generator.model import Wheel
 from generator.provider.github import GitHub
-from generator.stages import base_exports
-from generator.stages.upstream import update_lock
+from generator.stages.update import update_lock
 from generator.testing import Machine, Prober
 from generator.transport import HttpPolicy, forget_hosts, open_session
 from generator.transport.gateway import open_gateway

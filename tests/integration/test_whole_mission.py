@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 
 from generator.building import BuildReport
 from generator.channel import LocalChannel
+from generator.ci.against_base import against_base
 from generator.datafiles import subdirs
 from generator.errors import SolveError
 from generator.feedstock import read_feedstock
@@ -21,10 +22,9 @@ from generator.matrix import matrix_view
 from generator.model import Cell, Lock
 from generator.project import Project
 from generator.rendering import render, tree_records, write_record_channel
-from generator.stages.against_base import against_base
 from generator.stages.packages import BuildOptions, build_variants
-from generator.stages.rendering import render_feedstock
-from generator.stages.upstream import update_lock
+from generator.stages.render import render_feedstock
+from generator.stages.update import update_lock
 from generator.testing import Machine, solve
 from tests.command_line import armtorch
 from tests.counts import count, proving

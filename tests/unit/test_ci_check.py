@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from generator.ci.repository import Setting, check_repository
 from generator.provider.github import GitHub
-from generator.stages.ci_check import Setting, check_repository
 from tests import servers
 
 NOW = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)

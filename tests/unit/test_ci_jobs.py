@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import pytest
 
+from generator.ci.cost import monthly_cost
+from generator.ci.jobs import plan
 from generator.commands import tables
 from generator.errors import SelectionError, UnreachableError
 from generator.lock import announce, diff_locks
@@ -15,8 +17,6 @@ from generator.model import Lock
 from generator.provider.github import write_outputs
 from generator.rendering import workflow_settings
 from generator.rendering.feedstock_tree import export_feedstock
-from generator.stages.ci import plan
-from generator.stages.ci_cost import monthly_cost
 from generator.testing import PackageReport
 from tests.golden_trees import golden_lock
 from tests.locks import Shelf, cpu_cell, feedstock

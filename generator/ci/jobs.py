@@ -12,6 +12,7 @@ from generator.channel import LocalChannel
 from generator.channel.publication import open_place
 from generator.channel.serving import Served
 from generator.channel.stores import FolderStore
+from generator.ci.against_base import against_base
 from generator.errors import IntegrityError
 from generator.feedstock import Feedstock
 from generator.matrix import Job, Jobs, find_job, jobs, matrix_view, variants
@@ -19,7 +20,6 @@ from generator.matrix.smithy import smithy
 from generator.model import Variant
 from generator.project import Project
 from generator.rendering import workflow_settings
-from generator.stages.against_base import against_base
 from generator.stages.packages import labels
 
 

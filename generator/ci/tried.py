@@ -14,13 +14,13 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final
 
+from generator.ci.releasing import look
 from generator.lock import Announcement, lock_text
 from generator.model import Lock
 from generator.project import Project
 from generator.provider.github import GitHub, PullRequest
 from generator.rendering import workflow_settings
 from generator.stages.recorded import code_digest
-from generator.stages.releasing import look
 
 #: the name of the status
 CONTEXT: Final = "armtorch"

@@ -13,6 +13,8 @@ from pydantic import ConfigDict
 
 from generator import atomic
 from generator.channel.destinations import parse_destination
+from generator.ci.hashed_requirements import hashed_requirements
+from generator.ci.own_source import own_requirements, own_source
 from generator.datafiles import load_data
 from generator.errors import FeedstockError, SelectionError
 from generator.feedstock import IndexSource, Policies, parse_feedstock, schema_text
@@ -28,8 +30,6 @@ from generator.rendering import (
     workflow_files,
 )
 from generator.rendering.workflow_checks import check_workflow, is_workflow
-from generator.stages.hashed_requirements import hashed_requirements
-from generator.stages.own_source import own_requirements, own_source
 from generator.transport import HttpPolicy
 from generator.upstream import FactsCache, WheelReader, open_index, open_web, read_pip_configuration
 

@@ -11,8 +11,8 @@ from generator.errors import MalformedError
 from generator.lock import Announcement, announce, write_lock
 from generator.model import Lock
 from generator.project import Project
-from generator.stages.rendering import render_feedstock
-from generator.stages.upstream import update_lock
+from generator.stages.render import render_feedstock
+from generator.stages.update import update_lock
 
 CHANGELOG: Final = "CHANGELOG.md"
 _HEAD: Final = "# Changes of the channel\nWritten by `armtorch release`, newest first.\n"

@@ -10,10 +10,10 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from generator.ci.jobs import plan
 from generator.matrix import Job
 from generator.project import Project
 from generator.rendering import workflow_settings
-from generator.stages.ci import plan
 
 
 @dataclass(frozen=True, kw_only=True)

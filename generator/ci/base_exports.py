@@ -14,7 +14,7 @@ from generator.errors import AbsentError, IntegrityError
 from generator.inspecting.exports import Exports, compare_exports
 from generator.matrix import reference_wheel
 from generator.project import Project
-from generator.stages.upstream import fetch_wheels
+from generator.stages.update import fetch_wheels
 from generator.testing import Machine, solve
 from generator.transport import open_session, read_body, typed
 from generator.urls import local_path

@@ -12,16 +12,16 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from generator.building import BuildReport, file_name
 from generator.building.provenance import file_at
+from generator.ci.jobs import cell_of, plan
+from generator.ci.releasing import write_changelog
 from generator.errors import MalformedError
 from generator.lock import Announcement, announce, diff_locks, parse_lock, write_lock
 from generator.model import FindingKind, Held, Lock
 from generator.packages import projects
 from generator.project import Project
 from generator.rendering import number_builds
-from generator.stages.ci import cell_of, plan
 from generator.stages.recorded import code_digest, with_failed
-from generator.stages.releasing import write_changelog
-from generator.stages.rendering import render_feedstock
+from generator.stages.render import render_feedstock
 from generator.testing import PackageReport
 
 _CLOSED: Final = ConfigDict(extra="forbid")

@@ -1,0 +1,1 @@
+"""A channel's own repository, and what its CI does: jobs, releases, what a month of it takes."""
