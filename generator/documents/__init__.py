@@ -7,7 +7,7 @@ who calls a parser, and why.
 from generator.documents.conda_info import read_info_file
 from generator.documents.files import read_bytes, read_text
 from generator.documents.json_text import load_json
-from generator.documents.limits import Limits, limits
+from generator.documents.limits import limits
 from generator.documents.local_rows import lay_over
 from generator.documents.python_packaging import (
     holds,
@@ -18,22 +18,3 @@ from generator.documents.python_packaging import (
 from generator.documents.toml_text import load_toml
 from generator.documents.yaml_text import line_of, load_yaml
 from generator.documents.zips import open_zip, read_member
-
-__all__ = [
-    "Limits",
-    "holds",
-    "lay_over",
-    "limits",
-    "line_of",
-    "load_json",
-    "load_toml",
-    "load_yaml",
-    "open_zip",
-    "parse_requirement",
-    "parse_specifiers",
-    "parse_version",
-    "read_bytes",
-    "read_info_file",
-    "read_member",
-    "read_text",
-]

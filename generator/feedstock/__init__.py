@@ -11,17 +11,3 @@ from generator.feedstock.declaration import (
     TrainPolicy,
 )
 from generator.feedstock.reading import parse_feedstock, read_feedstock, schema_text
-
-__all__ = [
-    "Destination",
-    "Feedstock",
-    "IndexSource",
-    "Line",
-    "Policies",
-    "Selection",
-    "SubdirName",
-    "TrainPolicy",
-    "parse_feedstock",
-    "read_feedstock",
-    "schema_text",
-]

@@ -1,19 +1,5 @@
 """feedstock.lock.yaml: what exists upstream; read, written and compared."""
 
 from generator.lock.announcing import Announcement, announce
-from generator.lock.diff import DiffKind, DiffRow, LockDiff, diff_locks
+from generator.lock.diff import LockDiff, diff_locks
 from generator.lock.storage import lock_schema_text, lock_text, parse_lock, read_lock, write_lock
-
-__all__ = [
-    "Announcement",
-    "DiffKind",
-    "DiffRow",
-    "LockDiff",
-    "announce",
-    "diff_locks",
-    "lock_schema_text",
-    "lock_text",
-    "parse_lock",
-    "read_lock",
-    "write_lock",
-]

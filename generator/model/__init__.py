@@ -20,29 +20,3 @@ from generator.model.retention import Keep, Retention
 from generator.model.subdir import Subdir
 from generator.model.variant import Variant
 from generator.model.wheel import Metadata, Wheel
-
-__all__ = [
-    "Absence",
-    "AbsenceReason",
-    "Accelerator",
-    "BuildNumber",
-    "Candidate",
-    "Cell",
-    "CellAbsence",
-    "Equivalent",
-    "Finding",
-    "FindingKind",
-    "Held",
-    "HeldCell",
-    "Keep",
-    "Lock",
-    "Metadata",
-    "PythonBuild",
-    "Pythons",
-    "RaisedFloor",
-    "Retention",
-    "Sharing",
-    "Subdir",
-    "Variant",
-    "Wheel",
-]

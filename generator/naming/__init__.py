@@ -28,31 +28,3 @@ from generator.naming.soname_table import (
 )
 from generator.naming.specifiers import conda_version_spec
 from generator.naming.virtual_packages import floor, virtual_packages
-
-__all__ = [
-    "DELOCATED",
-    "Bundled",
-    "Library",
-    "Licence",
-    "RunDependency",
-    "SonameTable",
-    "bundled",
-    "conda_depends",
-    "conda_name",
-    "conda_version_spec",
-    "dropped_requirements",
-    "floor",
-    "is_bundled_place",
-    "is_tools_work",
-    "library_depends",
-    "licence_of",
-    "needed_libraries",
-    "plain_names",
-    "python_builds",
-    "sonames",
-    "torch_requirement",
-    "unique",
-    "unmapped",
-    "virtual_packages",
-    "without_hash",
-]

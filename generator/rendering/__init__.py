@@ -3,16 +3,9 @@
 from generator.rendering.checking import check_tree
 from generator.rendering.folder import Difference, compare_tree, refuse_links, write_tree
 from generator.rendering.numbering import check_numbers, digests, number_builds
-from generator.rendering.recipe_rules import RecipeFolder, RuleFinding, judge, rules_markdown
+from generator.rendering.recipe_rules import judge, rules_markdown
 from generator.rendering.records import NamedRecord, tree_records, write_record_channel
-from generator.rendering.tree import (
-    GENERATED,
-    RenderedTree,
-    recipe_files,
-    recipe_tree,
-    recipes,
-    render,
-)
+from generator.rendering.tree import RenderedTree, recipe_files, recipe_tree, recipes, render
 from generator.rendering.workflows import (
     ARMTORCH,
     DEPENDENCIES,
@@ -24,36 +17,3 @@ from generator.rendering.workflows import (
     workflow_files,
     workflow_settings,
 )
-
-__all__ = [
-    "ARMTORCH",
-    "DEPENDENCIES",
-    "GENERATED",
-    "PINS_FILE",
-    "WORKFLOWS",
-    "ActionPin",
-    "Difference",
-    "NamedRecord",
-    "RecipeFolder",
-    "RenderedTree",
-    "RuleFinding",
-    "action_pins",
-    "check_numbers",
-    "check_tree",
-    "compare_tree",
-    "digests",
-    "is_untouched",
-    "judge",
-    "number_builds",
-    "recipe_files",
-    "recipe_tree",
-    "recipes",
-    "refuse_links",
-    "render",
-    "rules_markdown",
-    "tree_records",
-    "workflow_files",
-    "workflow_settings",
-    "write_record_channel",
-    "write_tree",
-]

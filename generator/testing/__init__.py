@@ -1,22 +1,6 @@
 """Fresh environments, native or emulated runs, and the tests a package carries."""
 
 from generator.testing.environment import Environment, Machine, Priority, create, solve
-from generator.testing.packages import PackageReport, StepReport, run_package_tests
+from generator.testing.packages import PackageReport, run_package_tests
 from generator.testing.probing import Prober, lacking
 from generator.testing.runner import Runner, choose_runner, sysroot_glibc
-
-__all__ = [
-    "Environment",
-    "Machine",
-    "PackageReport",
-    "Priority",
-    "Prober",
-    "Runner",
-    "StepReport",
-    "choose_runner",
-    "create",
-    "lacking",
-    "run_package_tests",
-    "solve",
-    "sysroot_glibc",
-]

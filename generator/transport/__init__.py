@@ -10,14 +10,3 @@ from generator.transport.session import (
     typed,
     unanswered,
 )
-
-__all__ = [
-    "RETRIED",
-    "HttpPolicy",
-    "forget_hosts",
-    "from_status",
-    "open_session",
-    "read_body",
-    "typed",
-    "unanswered",
-]

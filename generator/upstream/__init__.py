@@ -18,35 +18,3 @@ from generator.upstream.updating import Outcome, update
 from generator.upstream.wheel_reader import WheelReader
 from generator.upstream.wishes import of_train
 from generator.urls import public_url
-
-__all__ = [
-    "AGAINST",
-    "FactsCache",
-    "Index",
-    "IndexView",
-    "Judge",
-    "MemberFile",
-    "Offer",
-    "Outcome",
-    "PipConfiguration",
-    "Prospect",
-    "Silence",
-    "Traffic",
-    "Unasked",
-    "Web",
-    "WheelFacts",
-    "WheelReader",
-    "bundled_by",
-    "finding_of",
-    "index_called",
-    "of_train",
-    "open_index",
-    "open_web",
-    "public_url",
-    "read_pip_configuration",
-    "sharing_rules",
-    "survey",
-    "update",
-    "wheel_row",
-    "with_old_days",
-]
