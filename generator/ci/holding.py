@@ -20,9 +20,9 @@ from generator.model import FindingKind, Held, Lock
 from generator.packages import projects
 from generator.project import Project
 from generator.rendering import number_builds
-from generator.stages.recorded import code_digest, with_failed
 from generator.stages.render import render_feedstock
 from generator.testing import PackageReport
+from generator.updating.recorded_judge import code_digest, with_failed
 
 _CLOSED: Final = ConfigDict(extra="forbid")
 #: what is said by the package, and not by a machine, a network or a base channel

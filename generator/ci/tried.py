@@ -20,7 +20,7 @@ from generator.model import Lock
 from generator.project import Project
 from generator.provider.github import GitHub, PullRequest
 from generator.rendering import workflow_settings
-from generator.stages.recorded import code_digest
+from generator.updating.recorded_judge import code_digest
 
 #: the name of the status
 CONTEXT: Final = "armtorch"

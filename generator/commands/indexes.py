@@ -12,7 +12,7 @@ from generator.errors import UnreachableError
 from generator.printing import Screen, write_json
 from generator.project import Project
 from generator.stages.update import survey_indexes
-from generator.upstream import IndexView
+from generator.updating import IndexView
 
 
 @click.command("indexes")

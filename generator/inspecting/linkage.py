@@ -15,7 +15,7 @@ from generator.inspecting.audit import PackageAudit
 from generator.inspecting.findings import AuditReport, linkage_policy
 from generator.inspecting.prefix import Sibling
 from generator.inspecting.rules import UNMET
-from generator.inspecting.wheel_pairing import unmet_in_wheel
+from generator.inspecting.wheel_symbols import unmet_in_wheel
 from generator.model import Cell, Lock, Variant
 from generator.packages import is_companion, projects, unbound
 from generator.rendering.requirements import bundled_copies

@@ -25,7 +25,7 @@ from generator.project import Project
 from generator.rendering import number_builds
 from generator.stages.render import render_feedstock
 from generator.stages.update import look_up
-from generator.upstream import of_train
+from generator.updating import of_train
 
 #: below the feedstock's folder, and not committed
 _OWN: Final = ".armtorch/up"

@@ -19,13 +19,12 @@ from generator.lock import LockDiff, diff_locks, write_lock
 from generator.model import Lock, Wheel
 from generator.project import Project
 from generator.rendering import number_builds
-from generator.stages.judging import judges, proven
 from generator.transport import HttpPolicy, open_session
+from generator.updating import IndexView, Outcome, survey, update, with_old_days
+from generator.updating.recipe_judge import judges, proven
 from generator.upstream import (
     FactsCache,
     Index,
-    IndexView,
-    Outcome,
     PipConfiguration,
     Silence,
     Traffic,
@@ -36,9 +35,6 @@ from generator.upstream import (
     open_index,
     open_web,
     read_pip_configuration,
-    survey,
-    update,
-    with_old_days,
 )
 
 

@@ -11,11 +11,12 @@ from packaging.version import Version
 
 from generator.console import Silent
 from generator.datafiles import subdirs
-from generator.inspecting.wheel_pairing import PairingJudge
 from generator.model import Accelerator, Finding, PythonBuild
 from generator.project import Project
-from generator.upstream import FactsCache, Prospect, WheelReader, open_index, open_web
-from generator.upstream.catalogue import Catalogue, read_catalogue
+from generator.updating import Prospect
+from generator.updating.catalogue import Catalogue, read_catalogue
+from generator.updating.pairing_judge import PairingJudge
+from generator.upstream import FactsCache, WheelReader, open_index, open_web
 from generator.upstream.pip_configuration import read_pip_configuration
 from generator.upstream.policy import CompanionRow, trio_policy
 from tests.integration.updating import feedstock

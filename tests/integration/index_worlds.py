@@ -11,7 +11,7 @@ from pathlib import Path
 from generator.feedstock import read_feedstock
 from generator.model import Lock
 from generator.project import Project
-from generator.upstream import Outcome
+from generator.updating import Outcome
 from tests.index_formats import DevpiSite, NvidiaSite, PytorchSite
 from tests.index_server import IndexServer
 from tests.integration.updating import TODAY, Heard, run_update

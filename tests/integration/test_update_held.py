@@ -11,8 +11,8 @@ import pytest
 from generator.lock import announce, diff_locks, lock_text, parse_lock
 from generator.matrix import matrix_json, matrix_view
 from generator.model import Cell, Finding, Lock, PythonBuild
-from generator.stages.judging import proven
-from generator.upstream import Judge, Outcome, Prospect
+from generator.updating import Judge, Outcome, Prospect
+from generator.updating.recipe_judge import proven
 from tests.index_server import Behaviour, IndexServer
 from tests.integration.updating import TODAY, feedstock, run_update, upstream_of_2026
 from tests.tiny_wheels import tiny_companion, tiny_torch

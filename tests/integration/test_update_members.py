@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from generator.model import Cell, Held
-from generator.stages.judging_members import MemberJudge
+from generator.updating.member_judge import MemberJudge
 from generator.upstream.policy import trio_policy
 from tests.index_server import IndexServer
 from tests.integration.updating import feedstock, run_update

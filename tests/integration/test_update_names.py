@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from generator.feedstock import Selection
-from generator.stages.judging_names import NameJudge
+from generator.updating.name_judge import NameJudge
 from tests import tiny_repodata
 from tests.index_server import IndexServer
 from tests.integration.updating import Heard, feedstock, run_update

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from generator.feedstock import TrainPolicy
-from generator.inspecting.wheel_pairing import PairingJudge
 from generator.model import Cell
-from generator.upstream import Outcome
+from generator.updating import Outcome
+from generator.updating.pairing_judge import PairingJudge
 from tests.index_server import IndexServer
 from tests.integration.updating import feedstock, opened, reader_of, run_update
 from tests.synthetic_wheels.elf import elf

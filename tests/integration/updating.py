@@ -15,17 +15,15 @@ from generator.datafiles import subdirs
 from generator.feedstock import Feedstock, IndexSource, Line, Selection, TrainPolicy
 from generator.model import Lock, Pythons
 from generator.transport import HttpPolicy
+from generator.updating import Judge, Outcome, update
 from generator.upstream import (
     FactsCache,
-    Judge,
     Offer,
-    Outcome,
     PipConfiguration,
     Web,
     WheelReader,
     open_index,
     open_web,
-    update,
 )
 from generator.upstream.policy import TrioPolicy, trio_policy
 from tests.index_server import IndexServer

@@ -16,8 +16,8 @@ from generator.matrix import Selection, select, variants
 from generator.model import PythonBuild, Pythons, Wheel
 from generator.project import Project
 from generator.rendering import render, tree_records
-from generator.upstream.catalogue import Catalogue
-from generator.upstream.fill import choose_fill
+from generator.updating.catalogue import Catalogue
+from generator.updating.fill import choose_fill
 from generator.upstream.offers import Offer, parse_offer
 from tests.golden_trees import golden_tree
 from tests.locks import Shelf, cuda_cell, feedstock

@@ -9,10 +9,10 @@ from packaging.version import Version
 
 from generator.datafiles import subdirs
 from generator.model import Accelerator, Held, PythonBuild
-from generator.stages import recorded
-from generator.stages.recorded import RecordedJudge, code_digest, with_failed
-from generator.upstream import Offer, Prospect
-from generator.upstream.catalogue import Release
+from generator.updating import Prospect, recorded_judge
+from generator.updating.catalogue import Release
+from generator.updating.recorded_judge import RecordedJudge, code_digest, with_failed
+from generator.upstream import Offer
 from tests.locks import Shelf, cpu_cell, cuda_cell
 
 ROW = Held(
@@ -89,5 +89,5 @@ def test_what_a_build_showed_is_repeated_until_armtorch_or_upstream_changes(
     assert judge(prospect("0.99.1")) == ()
     assert judge(prospect("0.99.0", accelerator="cuda130")) == ()
     assert judge(prospect("0.99.0", project="torchaudio")) == ()
-    monkeypatch.setattr(recorded, "code_digest", lambda: "0" * 64)
+    monkeypatch.setattr(recorded_judge, "code_digest", lambda: "0" * 64)
     assert judge(prospect("0.99.0")) == ()

@@ -9,7 +9,7 @@ from generator.datafiles import subdirs
 from generator.explaining.wheels import _environment
 from generator.model import Accelerator, Metadata, PythonBuild
 from generator.naming import conda_depends
-from generator.upstream.targets import active, environment
+from generator.updating.targets import active, environment
 from tests.locks import Shelf, torch_wheel
 
 

@@ -9,7 +9,7 @@ from generator.datafiles import subdirs
 from generator.errors import IntegrityError
 from generator.model import Cell, Lock, PythonBuild, Wheel
 from generator.model.accelerator import Accelerator
-from generator.upstream.catalogue import Catalogue, Release, refuse_tampering
+from generator.updating.catalogue import Catalogue, Release, refuse_tampering
 from generator.upstream.offers import Offer, parse_offer
 
 LINUX, MAC = subdirs()["linux-aarch64"], subdirs()["osx-arm64"]

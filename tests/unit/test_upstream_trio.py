@@ -12,10 +12,10 @@ from generator.datafiles import subdirs
 from generator.errors import MalformedError, NoTrioError
 from generator.lock import read_lock
 from generator.model import Accelerator, Cell, Lock, PythonBuild
-from generator.upstream.catalogue import Release
+from generator.updating.catalogue import Release
+from generator.updating.targets import accelerator_of, active, environment
+from generator.updating.trio import TorchChoice, companions, judge
 from generator.upstream.policy import trio_policy
-from generator.upstream.targets import accelerator_of, active, environment
-from generator.upstream.trio import TorchChoice, companions, judge
 from tests.own_feedstock import LOCK
 
 POLICY = trio_policy()

@@ -13,7 +13,7 @@ from packaging.version import Version
 from generator.errors import NoTrioError
 from generator.model.accelerator import Accelerator
 from generator.model.wheel import Project
-from generator.upstream.catalogue import Release
+from generator.updating.catalogue import Release
 from generator.upstream.policy import CompanionRow
 
 

@@ -19,20 +19,20 @@ from generator.model.python_build import PythonBuild
 from generator.model.subdir import Subdir
 from generator.naming import python_builds
 from generator.packages import wanted
-from generator.upstream.accelerators import Target, built_for, held_to_claim
-from generator.upstream.catalogue import Catalogue, Release
+from generator.updating.accelerators import Target, built_for, held_to_claim
+from generator.updating.catalogue import Catalogue, Release
+from generator.updating.drafts import Choice, Draft, Wanted
+from generator.updating.fill import choose_fill
+from generator.updating.holding import Refused, held_rows, of_place, take_best
+from generator.updating.judging import BROKEN, Bench, Prospect, finding_of
+from generator.updating.targets import active, environment
+from generator.updating.trio import TorchChoice, companions
+from generator.updating.wishes import RECENT, Wish, of_train
 from generator.upstream.claims import may_be
-from generator.upstream.drafts import Choice, Draft, Wanted
-from generator.upstream.fill import choose_fill
-from generator.upstream.holding import Refused, held_rows, of_place, take_best
-from generator.upstream.judging import BROKEN, Bench, Prospect, finding_of
 from generator.upstream.offers import Offer, promised
 from generator.upstream.policy import TrioPolicy
 from generator.upstream.silence import Silence, of_index
-from generator.upstream.targets import active, environment
-from generator.upstream.trio import TorchChoice, companions
 from generator.upstream.wheel_reader import WheelReader
-from generator.upstream.wishes import RECENT, Wish, of_train
 
 _FOR_ALL: Final = Finding(
     kind="tag",

@@ -11,12 +11,12 @@ from generator.errors import AbsentError, ArmtorchError, MalformedError, Unreach
 from generator.feedstock import Feedstock, SubdirName
 from generator.model.cell import Lock, TrainName
 from generator.model.subdir import Subdir
+from generator.updating.wishes import of_train
 from generator.upstream.claims import may_be
 from generator.upstream.families import Family
 from generator.upstream.indexes import Index
 from generator.upstream.offers import Offer
 from generator.upstream.silence import Silence, give_up_together
-from generator.upstream.wishes import of_train
 
 
 @dataclass(frozen=True, kw_only=True)

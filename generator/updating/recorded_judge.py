@@ -11,7 +11,7 @@ from typing import Final
 from generator.datafiles import laid_over
 from generator.model import Accelerator, Finding, Held, HeldCell, Lock
 from generator.rendering import templates
-from generator.upstream import Prospect
+from generator.updating.judging import Prospect
 
 _PACKAGE: Final = Path(__file__).parents[1]
 #: code, data and templates: what decides how a wheel is packaged and judged

@@ -1,4 +1,4 @@
-"""Proves by symbols that a companion goes with a torch before it is locked (decision D14)."""
+"""The symbols of the libraries in a wheel, here or afar: read once, and kept (decision D14)."""
 
 from __future__ import annotations
 
@@ -8,27 +8,24 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import IO, BinaryIO, Final, cast
 
 from pydantic import TypeAdapter
 
 from generator.documents import open_zip
-from generator.errors import LinkageError, MalformedError
+from generator.errors import MalformedError
 from generator.inspecting.findings import AuditReport
 from generator.inspecting.limits import limits
 from generator.inspecting.packed_symbols import pack_defined, unpack_defined
-from generator.inspecting.pairing import Asking, Unmet, pairing_names, unmet
+from generator.inspecting.pairing import Asking, Unmet
 from generator.inspecting.reading import read_binary, read_symbols
 from generator.inspecting.symbols import Symbols
 from generator.inspecting.together import unmet_beside
-from generator.model.held import Finding
-from generator.model.python_build import PythonBuild
 from generator.model.subdir import Subdir
 from generator.naming import bundled
-from generator.packages import is_companion
-from generator.upstream import MemberFile, Offer, Prospect, WheelReader, sharing_rules
+from generator.upstream import MemberFile, Offer, WheelReader, sharing_rules
 
 #: raised when what is kept of symbols changes its meaning
 _FORMAT: Final = "symbols-3"
@@ -38,70 +35,9 @@ _TORCH: Final = "torch/lib"
 #: folders that auditwheel, delvewheel and delocate copy other projects' libraries into
 _COPIES: Final = (".libs", ".dylibs")
 _ASKING: Final = TypeAdapter(tuple[Asking, ...])
-_UNMET: Final = TypeAdapter(tuple[Unmet, ...])
-#: symbols that a finding names, and characters of each; the lock is read by people
-_SHOWN: Final = 3
-_LONGEST: Final = 80
 
 
-@dataclass(frozen=True)
-class PairingJudge:
-    """Holds a companion's undefined symbols against what the torch of the cell exports.
-
-    What both sides have is read by range, once for libraries that RECORD says are the same in the
-    wheels for several Pythons.
-    """
-
-    reader: WheelReader
-
-    def __call__(self, prospect: Prospect) -> tuple[Finding, ...]:
-        """Return the symbols that nobody has, per wheel, or once where all wheels lack some.
-
-        Raises:
-            AbsentError, MalformedError, IntegrityError: of the companion's wheels.
-            UnreachableError: of any wheel.
-
-        """
-        if not is_companion(prospect.project):
-            return ()
-        found = []
-        both = [python for python in sorted(prospect.wheels) if python in prospect.torch]
-        with ExitStack() as stack:
-            shelves = _Shelves(self.reader, prospect.subdir, stack)
-            for python in both:
-                why = _lacking(shelves, prospect.wheels[python], prospect.torch[python])
-                if why:
-                    found.append(_finding(prospect, python, why))
-        if found and len(found) == len(both) and len({each.detail for each in found}) == 1:
-            return (_of_all(found[0]),)
-        return tuple(found)
-
-
-def _lacking(shelves: _Shelves, companion: Offer, torch: Offer) -> str:
-    """Say what a wheel lacks beside a torch, or why that cannot be told; "" where all is there."""
-    key = _key("unmet", companion, torch, repr(pairing_names()))
-    cache = shelves.reader.cache
-    if key and (kept := cache.symbols.get(key)) is not None:
-        return _in_words(_UNMET.validate_json(kept), torch)
-    own = _Shelf(shelves, companion, lambda _: True)
-    try:
-        asking = own.asking()
-    except LinkageError as error:
-        raise MalformedError(
-            error.what, where=error.where, next_step="report it upstream"
-        ) from error
-    is_torchs = partial(_is_torchs, subdir=shelves.subdir, version=torch.version.public)
-    try:
-        found = unmet(asking, own, _Shelf(shelves, torch, is_torchs))
-    except (LinkageError, MalformedError) as error:
-        # whichever of the two it is: they cannot be shown to go together
-        return f"{posixpath.basename(error.where)}: {error.what}"
-    if key:
-        cache.symbols.keep(key, _UNMET.dump_json(found))
-    return _in_words(found, torch)
-
-
-def _is_torchs(path: str, *, subdir: Subdir, version: str) -> bool:
+def is_torchs(path: str, *, subdir: Subdir, version: str) -> bool:
     """Whether a member of a torch wheel is a library that others are linked against."""
     if not _is_library(path) or posixpath.dirname(path) != _TORCH:
         return False
@@ -119,7 +55,7 @@ def unmet_in_wheel(
 
     """
     with wheel.open("rb") as file, open_zip(file, wheel.name) as archive:
-        paths = (n for n in archive.namelist() if _is_torchs(n, subdir=subdir, version=version))
+        paths = (n for n in archive.namelist() if is_torchs(n, subdir=subdir, version=version))
         return unmet_beside(report, _Local(archive, subdir, tuple(paths)))
 
 
@@ -146,36 +82,8 @@ class _Local:
         return read_symbols(cast("BinaryIO", file), file.size, path, machine, headers=True)
 
 
-def _in_words(lacking: tuple[Unmet, ...], torch: Offer) -> str:
-    if not lacking:
-        return ""
-    symbols = sorted({each.symbol for each in lacking})
-    shown = ", ".join(
-        symbol if len(symbol) <= _LONGEST else f"{symbol[:_LONGEST]}..."
-        for symbol in symbols[:_SHOWN]
-    )
-    more = f" and {len(symbols) - _SHOWN} more" if len(symbols) > _SHOWN else ""
-    return (
-        f"{posixpath.basename(lacking[0].path)} needs {shown}{more}, which torch "
-        f"{torch.version.public} does not have"
-    )
-
-
-def _finding(prospect: Prospect, python: PythonBuild, why: str) -> Finding:
-    return Finding(
-        kind="symbols",
-        detail=why,
-        next_step=f"none: {prospect.name} is taken with a torch that has them",
-        python=python,
-    )
-
-
-def _of_all(found: Finding) -> Finding:
-    return Finding(kind=found.kind, detail=found.detail, next_step=found.next_step)
-
-
 @dataclass
-class _Shelves:
+class Shelves:
     """Reads members of wheels: each archive is opened once, equal members are read once."""
 
     reader: WheelReader
@@ -193,7 +101,7 @@ class _Shelves:
 
         """
         if (path, digest) not in self._symbols:
-            key = _key("defined", offer, None, path)
+            key = fact_key("defined", offer, None, path)
             kept = self.reader.cache.symbols.get(key) if key else None
             if kept is not None:
                 found: Symbols | None = unpack_defined(kept, path) if kept else None
@@ -208,7 +116,7 @@ class _Shelves:
     def asking(self, offer: Offer, path: str, digest: str) -> tuple[Asking, ...]:
         """Return what a member asks for, once; nothing where it is for another machine."""
         if (path, digest) not in self._asking:
-            key = _key("asking", offer, None, path)
+            key = fact_key("asking", offer, None, path)
             kept = self.reader.cache.symbols.get(key) if key else None
             if kept is not None:
                 self._asking[path, digest] = _ASKING.validate_json(kept)
@@ -238,10 +146,10 @@ class _Shelves:
 
 
 @dataclass
-class _Shelf:
+class WheelShelf:
     """The libraries of one wheel, by file name."""
 
-    shelves: _Shelves
+    shelves: Shelves
     offer: Offer
     counts: Callable[[str], bool]
 
@@ -266,11 +174,11 @@ class _Shelf:
         return tuple(self._by_name)
 
     def symbols(self, name: str) -> Symbols | None:
-        """Return what a library exports; raises as `_Shelves.symbols`."""
+        """Return what a library exports; raises as `Shelves.symbols`."""
         return self.shelves.symbols(self.offer, *self._by_name[name])
 
     def asking(self) -> tuple[Asking, ...]:
-        """Return what the wheel's own libraries ask for; raises as `_Shelves.symbols`."""
+        """Return what the wheel's own libraries ask for; raises as `Shelves.symbols`."""
         return tuple(
             each
             for path, digest in self._libraries
@@ -284,7 +192,7 @@ def _is_library(path: str) -> bool:
     return any(name.endswith(suffix) or f"{suffix}." in name for suffix in _SUFFIXES)
 
 
-def _key(what: str, offer: Offer, torch: Offer | None, more: str) -> str:
+def fact_key(what: str, offer: Offer, torch: Offer | None, more: str) -> str:
     """Name what is kept of wheels that the index promises a sha256 for; "" for others."""
     sums = [offer.sha256, *((torch.sha256,) if torch is not None else ())]
     if None in sums:

@@ -13,13 +13,13 @@ from generator.model.cell import Absence, AbsenceReason, Cell, TrainName
 from generator.model.held import Held
 from generator.model.python_build import PythonBuild
 from generator.model.wheel import Metadata, Wheel
-from generator.upstream.accelerators import Target, built_for, held_to_claim
-from generator.upstream.catalogue import Catalogue, Release
-from generator.upstream.drafts import Draft
+from generator.updating.accelerators import Target, built_for, held_to_claim
+from generator.updating.catalogue import Catalogue, Release
+from generator.updating.drafts import Draft
+from generator.updating.holding import held_rows
+from generator.updating.judging import BROKEN, finding_of
 from generator.upstream.facts import WheelFacts
-from generator.upstream.holding import held_rows
 from generator.upstream.indexes import TWO_HASHES
-from generator.upstream.judging import BROKEN, finding_of
 from generator.upstream.offers import Offer
 from generator.upstream.policy import SharingRules, TrioPolicy
 from generator.upstream.reading import Read, key_of

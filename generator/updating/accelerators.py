@@ -8,10 +8,10 @@ from generator.errors import MalformedError
 from generator.model.accelerator import Accelerator
 from generator.model.python_build import PythonBuild
 from generator.model.subdir import Subdir
+from generator.updating.targets import accelerator_of, active, environment, known_line
 from generator.upstream.claims import may_be
 from generator.upstream.offers import Offer
 from generator.upstream.policy import CudaRequirement
-from generator.upstream.targets import accelerator_of, active, environment, known_line
 from generator.upstream.wheel_reader import WheelReader
 
 _VERSION_FILE = "its torch/version.py"

@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 from generator.model.cell import Absence
 from generator.model.python_build import PythonBuild
 from generator.model.subdir import Subdir
-from generator.upstream.catalogue import Catalogue, Release
+from generator.updating.catalogue import Catalogue, Release
 
 
 def choose_fill(

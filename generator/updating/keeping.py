@@ -13,12 +13,12 @@ from generator.model.cell import AbsenceReason, Cell, CellAbsence, HeldCell, Loc
 from generator.model.held import Held
 from generator.model.wheel import Metadata
 from generator.packages import is_companion
-from generator.upstream.drafts import Draft
-from generator.upstream.judging import finding_of
+from generator.updating.drafts import Draft
+from generator.updating.judging import finding_of
+from generator.updating.wishes import EVERY_LINE, Wish
 from generator.upstream.reading import OfferKey
 from generator.upstream.silence import Silence
 from generator.upstream.unhashed import Obtain
-from generator.upstream.wishes import EVERY_LINE, Wish
 
 _UNANSWERED: Final = "an index of the train did not answer when the lock was made"
 _UNASKED: Final = "an index of the train was not asked when the lock was made"

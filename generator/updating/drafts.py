@@ -11,8 +11,8 @@ from generator.model.accelerator import Accelerator
 from generator.model.cell import Absence, HeldCell
 from generator.model.held import Held
 from generator.model.python_build import PythonBuild
-from generator.upstream.catalogue import Release
-from generator.upstream.wishes import Wish
+from generator.updating.catalogue import Release
+from generator.updating.wishes import Wish
 
 
 @dataclass(frozen=True, kw_only=True)

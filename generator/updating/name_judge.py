@@ -16,7 +16,8 @@ from generator.model import Finding
 from generator.naming import unmapped
 from generator.project import base_channels
 from generator.transport.gateway import open_gateway
-from generator.upstream import Prospect, WheelReader
+from generator.updating.judging import Prospect
+from generator.upstream import WheelReader
 
 _ROW: Final = "add a row to generator/data/pypi_names.yaml that says what it is called in conda"
 

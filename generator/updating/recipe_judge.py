@@ -8,26 +8,18 @@ from typing import get_args
 
 from generator.errors import ArmtorchError
 from generator.feedstock import Feedstock
-from generator.inspecting.wheel_pairing import PairingJudge
 from generator.matrix import variants
 from generator.model import Cell, Finding, Held, HeldCell, Lock, PythonBuild, Sharing, Wheel
 from generator.model.wheel import Metadata, Project
 from generator.packages import projects
 from generator.rendering import check_tree, recipe_files, recipe_tree, recipes
-from generator.stages.judging_members import MemberJudge
-from generator.stages.judging_names import NameJudge
-from generator.stages.recorded import RecordedJudge
-from generator.upstream import (
-    AGAINST,
-    Judge,
-    Offer,
-    Prospect,
-    WheelFacts,
-    WheelReader,
-    bundled_by,
-    finding_of,
-    wheel_row,
-)
+from generator.updating.cells import bundled_by, wheel_row
+from generator.updating.judging import AGAINST, Judge, Prospect, finding_of
+from generator.updating.member_judge import MemberJudge
+from generator.updating.name_judge import NameJudge
+from generator.updating.pairing_judge import PairingJudge
+from generator.updating.recorded_judge import RecordedJudge
+from generator.upstream import Offer, WheelFacts, WheelReader
 
 
 def judges(feedstock: Feedstock, reader: WheelReader, old: Lock) -> tuple[Judge, ...]:

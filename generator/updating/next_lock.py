@@ -22,16 +22,17 @@ from generator.model.cell import (
     TrainName,
 )
 from generator.model.subdir import Subdir
-from generator.upstream.catalogue import Catalogue, read_catalogue, refuse_tampering
-from generator.upstream.cells import CellMaker, picks, with_old_origins
-from generator.upstream.choosing import Chooser
+from generator.updating.catalogue import Catalogue, read_catalogue, refuse_tampering
+from generator.updating.cells import CellMaker, picks, with_old_origins
+from generator.updating.choosing import Chooser
+from generator.updating.drafts import Draft
+from generator.updating.holding import of_place, with_old_days
+from generator.updating.judging import Bench, Judge
+from generator.updating.keeping import Run
+from generator.updating.lines import as_candidate, name_lines
+from generator.updating.wishes import EVERY_LINE, Wish, of_train, wishes
 from generator.upstream.claims import Claims
-from generator.upstream.drafts import Draft
-from generator.upstream.holding import of_place, with_old_days
 from generator.upstream.indexes import Index
-from generator.upstream.judging import Bench, Judge
-from generator.upstream.keeping import Run
-from generator.upstream.lines import as_candidate, name_lines
 from generator.upstream.offers import Offer
 from generator.upstream.policy import SharingRules, TrioPolicy, sharing_rules, trio_policy
 from generator.upstream.reading import OfferKey, Read, key_of, read_all
@@ -39,7 +40,6 @@ from generator.upstream.silence import Silence, SilentIndexError, Unasked, give_
 from generator.upstream.traffic import Traffic
 from generator.upstream.unhashed import Identifier, Obtain, locked_wheels
 from generator.upstream.wheel_reader import WheelReader
-from generator.upstream.wishes import EVERY_LINE, Wish, of_train, wishes
 
 _Found = TypeVar("_Found")
 

@@ -26,7 +26,7 @@ from generator.model.cell import TrainName
 from generator.model.held import Finding, FindingKind
 from generator.model.python_build import PythonBuild
 from generator.model.subdir import Subdir
-from generator.upstream.catalogue import Release
+from generator.updating.catalogue import Release
 from generator.upstream.facts import WheelFacts
 from generator.upstream.offers import Offer
 from generator.upstream.reading import OfferKey, key_of, read_all

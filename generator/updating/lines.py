@@ -8,7 +8,7 @@ from dataclasses import replace
 from packaging.version import Version
 
 from generator.model.cell import Candidate, Cell
-from generator.upstream.drafts import Draft
+from generator.updating.drafts import Draft
 
 
 def name_lines(drafts: Iterable[Draft]) -> list[str]:

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from generator.model.cell import Cell, HeldCell, Lock
 from generator.model.held import Finding, Held
-from generator.upstream.catalogue import Release
-from generator.upstream.judging import Bench, Prospect
-from generator.upstream.wishes import Wish
+from generator.updating.catalogue import Release
+from generator.updating.judging import Bench, Prospect
+from generator.updating.wishes import Wish
 
 #: a release and what speaks against it
 Refused = tuple[Release, tuple[Finding, ...]]

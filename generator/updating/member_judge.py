@@ -13,7 +13,8 @@ from generator.inspecting.read_wheel import pattern
 from generator.model import Finding, PythonBuild
 from generator.naming import is_bundled_place, without_hash
 from generator.rendering.layout import Patch, Rule, layout_of
-from generator.upstream import Offer, Prospect, WheelReader
+from generator.updating.judging import Prospect
+from generator.upstream import Offer, WheelReader
 
 _MENDED: Final = "look at the member, then mend the patch in generator/data/layout.yaml"
 _LAYOUT: Final = "compare the wheel with generator/data/layout.yaml"
