@@ -42,7 +42,7 @@ which torch.
 *without rows* is the same without the rows of data files that name the event's release or a later
 one: what upstream's next release will meet. A yanked file counts as yanked from the beginning,
 since no index says when that was. Pythons: how many of those that upstream served torch for are
-in the cell; the rest cannot share libtorch's bytes (docs/architecture.md).
+in the cell; those that could not share libtorch's bytes were left out when this was measured.
 """
 
 

@@ -10,7 +10,8 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 from generator.feedstock import Feedstock, IndexSource, Selection, TrainPolicy
@@ -256,6 +257,30 @@ def cuda_cell(
             tiny_companion("torchvision", "0.92.0", "py3", torch=f"torch>={version}"),
         ],
     )
+
+
+def apart_cell(shelf: Shelf, line: str = "9.3", version: str = "9.3.0") -> Cell:
+    """A CPU trio as torch 2.1 to 2.9 for aarch64: two of its Pythons have libraries of their own.
+
+    Its torchaudio is one wheel for every Python.
+    """
+    groups = [
+        [torch_wheel(version, python, extra={"torch/lib/libtorch_cpu.so": tiny_elf(body=code)})
+         for python in pythons]
+        for code, pythons in ((b"1", ("cp311", "cp312")), (b"2", ("cp313",)), (b"3", ("cp313t",)))
+    ]  # fmt: skip
+    companions = [
+        tiny_companion("torchvision", "0.93.0", python, torch=f"torch=={version}")
+        for python in ("cp311", "cp312", "cp313", "cp313t")
+    ]
+    everyone = tiny_companion("torchaudio", version, "py3", torch=f"torch=={version}")
+    first, *apart = map(sharing, groups)
+    return replace(
+        shelf.cell(line, "cpu", [*groups[0], *companions, everyone]),
+        sharing=first,
+        apart=tuple(replace(each, pythons=(each.reference,)) for each in apart),
+        wheels=tuple(map(shelf.add, (*chain(*groups), *companions, everyone))),
+    ).in_order()
 
 
 def osx_cell(shelf: Shelf, line: str = "9.1", version: str = "9.1.0") -> Cell:

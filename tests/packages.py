@@ -25,7 +25,7 @@ from generator.building.seal import DIGESTS, digests_text
 from generator.channel import LocalChannel
 from generator.console import Silent
 from generator.inspecting import Evidence
-from generator.model import Lock, Wheel
+from generator.model import Cell, Lock, Wheel
 from generator.rendering import RenderedTree, number_builds, render, write_tree
 from tests.locks import Shelf, cpu_cell, feedstock, osx_cell
 
@@ -217,10 +217,10 @@ class TinyChannel:
         return self._known[name]
 
 
-def tiny_repo(root: Path) -> tuple[RenderedTree, Lock]:
-    """Write wheels and recipes of a CPU and a macOS cell."""
+def tiny_repo(root: Path, *more: Callable[[Shelf], Cell]) -> tuple[RenderedTree, Lock]:
+    """Write wheels and recipes of a CPU and a macOS cell, or of others."""
     shelf = Shelf(root / "wheelhouse")
-    cells = cpu_cell(shelf), osx_cell(shelf, "9.2", "9.2.0")
+    cells = [make(shelf) for make in more] or [cpu_cell(shelf), osx_cell(shelf, "9.2", "9.2.0")]
     declared = feedstock()
     lock = number_builds(declared, shelf.lock(*cells), None)
     tree = render(declared, lock)
@@ -228,9 +228,9 @@ def tiny_repo(root: Path) -> tuple[RenderedTree, Lock]:
     return tree, lock
 
 
-def tiny_channel(root: Path, out: Path) -> TinyChannel:
-    """Build the packages of a CPU and a macOS cell."""
-    tree, lock = tiny_repo(root)
+def tiny_channel(root: Path, out: Path, *more: Callable[[Shelf], Cell]) -> TinyChannel:
+    """Build the packages of a CPU and a macOS cell, or of others."""
+    tree, lock = tiny_repo(root, *more)
     channel = LocalChannel(out)
     settings = Settings(repo=root, wheelhouse=root / "wheelhouse", level=1, jobs=2)
     build(tree.variants, channel=channel, settings=settings, narrator=Silent()).raise_for_failures()

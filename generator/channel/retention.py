@@ -15,8 +15,8 @@ from generator.model import Keep, Retention
 from generator.model.accelerator import accelerator_of
 from generator.model.cell import TrainName
 
-#: ``py312`` inside of a build string, conda-forge's way
-_PYTHON = re.compile(r"(?:^|_)py(\d{2,3})(?:_|$)")
+#: ``py312`` in a build string, conda-forge's way; libtorch of a free-threaded one has ``py313t``
+_PYTHON = re.compile(r"(?:^|_)py(\d{2,3}t?)(?:_|$)")
 
 #: package, subdir, accelerator, Python and train: what a person asks for
 Series = tuple[str, str, str, str, TrainName]

@@ -46,10 +46,20 @@ def _of_cell(cell: Cell, lock: Lock) -> Iterator[str]:
         return
     if len({wheel.python for wheel in torch}) != len(torch):
         yield "it has two wheels of torch for one Python"
-    if cell.sharing is not None and cell.sharing.reference not in map(str, cell.pythons()):
-        yield f"its libtorch is of Python {cell.sharing.reference}, which it has no torch for"
+    yield from _of_groups(cell)
     for wheel in cell.wheels:
         yield from (f"{wheel.filename}: {why}" for why in _of_wheel(wheel, cell, lock))
+
+
+def _of_groups(cell: Cell) -> Iterator[str]:
+    apart = [python for each in cell.apart for python in each.pythons]
+    if len(set(apart)) != len(apart) or (cell.sharing is None and apart):
+        yield "its groups of Pythons overlap, or have no first one"
+    for number, group in enumerate(cell.groups):
+        if group.reference not in map(str, cell.pythons()):
+            yield f"its libtorch is of Python {group.reference}, which it has no torch for"
+        if group.reference in apart if number == 0 else group.reference not in group.pythons:
+            yield f"its libtorch of Python {group.reference} is not for that Python"
 
 
 def _of_wheel(wheel: Wheel, cell: Cell, lock: Lock) -> Iterator[str]:

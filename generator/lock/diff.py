@@ -146,7 +146,7 @@ def _cells(
     yield from _wheels(was, now)
     for project in now.versions:
         yield from _metadata(name, project, _said(was, project, old), _said(now, project, new))
-    if was.sharing != now.sharing:
+    if was.groups != now.groups:
         yield DiffRow(
             kind="sharing changed",
             cell=name,
@@ -266,14 +266,14 @@ def _set(said: tuple[Metadata, ...], name: Literal["license", "requires_python"]
 
 
 def _shared(cell: Cell) -> str:
-    if cell.sharing is None:
-        return "nothing"
-    return f"{cell.sharing.members} members of Python {cell.sharing.reference}'s wheel"
+    found = [f"{each.members} members of Python {each.reference}'s wheel" for each in cell.groups]
+    return ", ".join(found) or "nothing"
 
 
 def _size(cell: Cell) -> str:
     candidate = f", {cell.candidate}" if cell.candidate is not None else ""
-    return f"{len(cell.wheels)} wheels{candidate}"
+    groups = f", {len(cell.groups)} builds of libtorch" if cell.apart else ""
+    return f"{len(cell.wheels)} wheels{groups}{candidate}"
 
 
 def _trio(cell: Cell) -> str:

@@ -85,8 +85,9 @@ def to_text(lock: Lock) -> str:
         for key in ("wheels", "absent", "held"):
             if key in cell:
                 cell[key] = [_Row(row) for row in cell[key]]
-        if "equivalent" in (cell.get("sharing") or {}):
-            cell["sharing"]["equivalent"] = [_Row(row) for row in cell["sharing"]["equivalent"]]
+        for group in filter(None, (cell.get("sharing"), *cell.get("apart", ()))):
+            if "equivalent" in group:
+                group["equivalent"] = [_Row(row) for row in group["equivalent"]]
     for key in ("absent", "held"):
         if key in document:
             document[key] = [_Row(row) for row in document[key]]

@@ -28,6 +28,11 @@ class LineCells:
         return any(cell.accelerator.tegra for cell in self.cells)
 
     @property
+    def grouped(self) -> bool:
+        """Whether the shared packages need the key ``python``: a cell has several of each."""
+        return any(cell.apart for cell in self.cells)
+
+    @property
     def subdirs(self) -> tuple[str, ...]:
         """The subdirs of its cells, sorted."""
         return tuple(sorted({cell.subdir for cell in self.cells}))
@@ -76,10 +81,11 @@ def wanted_pythons(feedstock: Feedstock, cell: Cell) -> tuple[PythonBuild, ...]:
     return tuple(python for python in cell.pythons() if python in asked)
 
 
-def reference_wheel(cell: Cell) -> Wheel | None:
-    """Return the torch wheel that the shared packages are taken from (decision D2)."""
-    if cell.sharing is not None:
-        return cell.wheel("torch", PythonBuild.parse(cell.sharing.reference))
+def reference_wheel(cell: Cell, python: PythonBuild | None = None) -> Wheel | None:
+    """Return the torch wheel that the shared packages of a Python are taken from (decision D2)."""
+    group = cell.sharing if python is None else cell.group_of(python)
+    if group is not None:
+        return cell.wheel("torch", PythonBuild.parse(group.reference))
     return next(iter(_ordinary_first(cell.wheels_of("torch"))), None)
 
 

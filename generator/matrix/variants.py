@@ -94,9 +94,11 @@ def _of_cell(
             yield _draft(lock, cell, package, base)
         return
     if package in shared():
-        wheel = reference_wheel(cell)
-        if wheel is not None and wanted_pythons(feedstock, cell):
-            yield _draft(lock, cell, package, base, wheels=(wheel,))
+        wanted = wanted_pythons(feedstock, cell)
+        for wheel in dict.fromkeys(reference_wheel(cell, python) for python in wanted):
+            if wheel is not None and wheel.python is not None:
+                draft = _draft(lock, cell, package, base, wheels=(wheel,))
+                yield _grouped(draft, wheel.python) if line.grouped else draft
         return
     if packages()[package].companion:
         base["pytorch"] = conda_version(cell.torch)
@@ -110,7 +112,15 @@ def _of_cell(
     for python in pythons:
         if (wheel := cell.wheel(project, python)) is not None:
             keys = {**base, "python": python.variant_value}
-            yield _draft(lock, cell, package, keys, python=python, wheels=(wheel,))
+            draft = _draft(lock, cell, package, keys, python=python, wheels=(wheel,))
+            home = reference_wheel(cell, python)
+            yield _grouped(draft, home.python) if line.grouped and home else draft
+
+
+def _grouped(draft: _Draft, python: PythonBuild | None) -> _Draft:
+    """Say whose libtorch it is of; what is of no Python is told apart by it, too."""
+    keys = {} if python is None else {"python": python.variant_value}
+    return replace(draft, keys={**keys, **draft.keys}, variant=replace(draft.variant, group=python))
 
 
 def _fill(feedstock: Feedstock, lock: Lock, cell: Cell, package: str) -> Iterator[_Draft]:
@@ -278,9 +288,9 @@ def _needs(variant: Variant, other: Variant) -> bool:
     ):
         return False
     if variant.package == "pytorch-common":
-        return other.package == "libtorch"
+        return other.package == "libtorch" and other.group == variant.group
     if variant.package == "pytorch":
-        return other.package in shared()
+        return other.package in shared() and other.group == variant.group
     return (
         other.package == "pytorch"
         and variant.package not in {*shared(), *unbound(), "pytorch"}

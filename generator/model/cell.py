@@ -51,7 +51,7 @@ class Equivalent(Closed):
 
 @dataclass(frozen=True, kw_only=True)
 class Sharing(Closed):
-    """What RECORD proves to be the same in the torch wheel of every Python of a cell."""
+    """What RECORD proves to be the same in the torch wheels of all or some Pythons of a cell."""
 
     #: the Python whose wheel ``libtorch`` is taken from (the lowest ordinary one)
     reference: PythonText
@@ -64,6 +64,8 @@ class Sharing(Closed):
     #: members that differ or exist for one Python only, ``{abi}``-free literal paths, sorted
     per_python: tuple[MemberPath, ...]
     equivalent: tuple[Equivalent, ...] = ()
+    #: the Pythons whose wheels they are; () for all that are in no other group of the cell
+    pythons: tuple[PythonText, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +116,8 @@ class Cell(Closed):
     fill: dict[PackageText, VersionText] = field(default_factory=dict)
     wheels: tuple[Wheel, ...] = ()
     sharing: Sharing | None = None
+    #: the Pythons whose wheels cannot share that libtorch, by groups that share one of their own
+    apart: tuple[Sharing, ...] = ()
     absent: tuple[Absence, ...] = ()
     #: newer releases of its projects that are not served here, and wheels that are left out
     held: tuple[Held, ...] = ()
@@ -149,6 +153,16 @@ class Cell(Closed):
     def pythons(self) -> tuple[PythonBuild, ...]:
         """Return the Python builds that torch is served for, in order."""
         return tuple(sorted(w.python for w in self.wheels_of("torch") if w.python is not None))
+
+    @property
+    def groups(self) -> tuple[Sharing, ...]:
+        """What its Pythons share: one libtorch is made of each."""
+        return () if self.sharing is None else (self.sharing, *self.apart)
+
+    def group_of(self, python: PythonBuild) -> Sharing | None:
+        """Return what a Python's wheel shares with others."""
+        own = (each for each in self.apart if str(python) in each.pythons)
+        return next(own, self.sharing)
 
     def in_order(self) -> Cell:
         """Return the cell with its parts in their one order: torch first, then by Python."""

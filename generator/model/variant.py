@@ -25,6 +25,8 @@ class Variant:
     subdir: str
     accelerator: Accelerator
     python: PythonBuild | None
+    #: the Python whose wheel its libtorch is made of, where not all Pythons of the line share one
+    group: PythonBuild | None = None
     #: of the stable ABI: for ``python`` and all later ones with a GIL
     abi3: bool = False
     #: package version

@@ -19,7 +19,7 @@ class Place:
     @classmethod
     def of(cls, variant: Variant) -> Place:
         """Return the place of a variant."""
-        return cls(variant.subdir, variant.accelerator, variant.python)
+        return cls(variant.subdir, variant.accelerator, variant.python or variant.group)
 
 
 @dataclass(frozen=True)

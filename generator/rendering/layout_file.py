@@ -11,6 +11,7 @@ from packaging.utils import canonicalize_name
 
 from generator.model import Cell, Metadata, Wheel
 from generator.naming import dropped_requirements
+from generator.packages import packages
 from generator.rendering import templates
 from generator.rendering.layout import cell_links, cell_rules, layout_of, layouts, on_windows
 from generator.rendering.licenses import bundled_licenses
@@ -39,7 +40,10 @@ def layout_text(inputs: RecipeInputs) -> str:
     links: dict[str, list[dict[str, Any]]] = {}
     commit: dict[str, Any] = {}
     for variant in inputs.variants:
-        cell, key = inputs.cells[variant.id], f"{variant.subdir}/{variant.accelerator}"
+        cell, place = inputs.cells[variant.id], f"{variant.subdir}/{variant.accelerator}"
+        # what is shared differs by the group of Pythons, and nothing else of a layout does
+        split = variant.group is not None and packages()[package].project == "torch"
+        key = f"{place}/{variant.group}" if split else place
         for wheel in variant.wheels:
             own = _dist_info(package, wheel, inputs.lock.metadata[wheel.metadata], variant.subdir)
             if key not in cells:
@@ -111,9 +115,10 @@ def _launchers(command: str, subdir: str) -> tuple[str, ...]:
 
 
 def _shared(wheel: Wheel, cell: Cell) -> dict[str, Any]:
-    """Say what the wheels of all Pythons have in common, where packages are split by that."""
-    sharing = cell.sharing
-    if layout_of(wheel.project).shared_package is None or sharing is None:
+    """Say what the wheels of a group of Pythons share, where packages are split by that."""
+    if layout_of(wheel.project).shared_package is None or wheel.python is None:
+        return {}
+    if (sharing := cell.group_of(wheel.python)) is None:
         return {}
     return {
         "shared": {

@@ -110,6 +110,7 @@ def _line_facts(inputs: RecipeInputs) -> dict[str, object]:
         "abi3": next((str(v.python) for v in variants if v.abi3), ""),
         "has_python": any(variant.python is not None for variant in variants),
         "without_gil": _without_gil(variants),
+        "grouped": any(variant.group is not None for variant in variants),
     }
     if not variants[0].wheels:
         return facts
@@ -153,7 +154,7 @@ def _home(metadata: Metadata, row: Package) -> str:
 
 def _without_gil(variants: Sequence[Variant]) -> str:
     """Write the tuple of the free-threaded builds' variant values; empty where there are none."""
-    pythons = {variant.python for variant in variants if variant.python is not None}
+    pythons = {python for v in variants if (python := v.python or v.group) is not None}
     found = "".join(f'"{p.variant_value}", ' for p in sorted(pythons) if p.freethreading)
     return f"({found.rstrip()})" if found else ""
 

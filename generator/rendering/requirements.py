@@ -36,7 +36,6 @@ _HASHED: tuple[str, ...] = (
 )
 #: build string of pytorch's, libtorch's and the metapackages' builds up to the hash
 _BUILD = "${{ accelerator }}_generic_*"
-_COMMON = f"pytorch-common =={_VERSION} {_BUILD}_${{{{ common_number }}}}"
 #: conda-forge's package that keeps sbsa and tegra builds apart
 _BOARD = "arm-variant"
 
@@ -57,11 +56,14 @@ def run_specs(variant: Variant, cell: Cell, lock: Lock) -> tuple[str, ...]:
     metadata, subdir = lock.metadata[wheel.metadata], subdirs()[variant.subdir]
     shared = variant.package == "libtorch"
     found = [] if shared else list(_python(metadata, variant))
-    libtorch = f"libtorch =={_VERSION} {_libtorch_build(variant, cell)}_${{{{ libtorch_number }}}}"
+    build = _libtorch_build(variant, cell, lock)
+    libtorch = f"libtorch =={_VERSION} {build}_${{{{ libtorch_number }}}}"
     if variant.package == "pytorch-common":
         return (*found, libtorch)
     if variant.package == "pytorch":
-        found += [libtorch, _COMMON]
+        same = f"{_group(variant)}_*" if variant.group else "_*"
+        common = f"${{{{ accelerator }}}}_generic{same}_${{{{ common_number }}}}"
+        found += [libtorch, f"pytorch-common =={_VERSION} {common}"]
         if subdir.os != "osx":
             kind = "cpu" if variant.accelerator.cuda is None else "cuda"
             found.append(f"pytorch-mutex ==1.0 {kind}")
@@ -69,8 +71,8 @@ def run_specs(variant: Variant, cell: Cell, lock: Lock) -> tuple[str, ...]:
         _check_torch(metadata, cell)
         found.append(f"pytorch ==${{{{ pytorch }}}} {_BUILD}")
         # conda-forge's builds have strings like ours: this one is in no build of theirs
-        found.append(f"libtorch ==${{{{ pytorch }}}} {_libtorch_build(variant, cell)}_*")
-    python = cell.pythons()[0] if shared else variant.python
+        found.append(f"libtorch ==${{{{ pytorch }}}} {build}_*")
+    python = variant.group or cell.pythons()[0] if shared else variant.python
     native, mapped = (
         conda_depends(
             metadata, subdir=subdir, accelerator=variant.accelerator, python=python, part=part
@@ -119,8 +121,14 @@ def bundled_copies(cell: Cell, project: str) -> tuple[Bundled, ...]:
     return bundled(cell.bundled[project], cell.subdir, version)
 
 
-def _libtorch_build(variant: Variant, cell: Cell) -> str:
-    """Return the build string of the cell's libtorch, without its number.
+def _group(variant: Variant) -> str:
+    """Return what tells apart the shared packages of Pythons that cannot share one: ``_py313t``."""
+    group = variant.group
+    return f"_py{group.major}{group.minor}{'t' * group.freethreading}" if group else ""
+
+
+def _libtorch_build(variant: Variant, cell: Cell, lock: Lock) -> str:
+    """Return the build string of a variant's libtorch, without its number.
 
     Its hash tells our build from conda-forge's of the same version: their pytorch names the hash of
     their libtorch likewise, and so the two never mix, whatever the channel priority. It is
@@ -128,7 +136,9 @@ def _libtorch_build(variant: Variant, cell: Cell) -> str:
     asks for (rattler-build, hash.rs, as conda-build has it). `tree_records` and the built
     packages' tests hold it against the real one.
     """
-    wheel = reference_wheel(cell)
+    if variant.group is None and any(each.apart for each in lock.cells if each.line == cell.line):
+        return "${{ accelerator }}_generic_py*"  # for every Python, with the libtorch of each
+    wheel = reference_wheel(cell, variant.group)
     virtual = virtual_packages(
         wheel.platforms if wheel else (),
         subdir=subdirs()[variant.subdir],
@@ -136,10 +146,11 @@ def _libtorch_build(variant: Variant, cell: Cell) -> str:
         glibc=wheel.glibc if wheel else "",
     )
     used = {key: variant.config[key][0] for key in _HASHED if key in variant.config}
+    used |= {"python": variant.group.variant_value} if variant.group else {}
     used |= {spec.split(" ", 1)[0]: spec for spec in virtual}
     text = json.dumps(dict(sorted(used.items())))
     digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
-    return f"${{{{ accelerator }}}}_generic_h{digest[:7]}"
+    return f"${{{{ accelerator }}}}_generic{_group(variant)}_h{digest[:7]}"
 
 
 def constraint_specs(variant: Variant) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from packaging.specifiers import SpecifierSet
 
 from generator.errors import ArmtorchError, UnreachableError
-from generator.model.cell import Absence, AbsenceReason, Cell, TrainName
+from generator.model.cell import Absence, AbsenceReason, Cell, Sharing, TrainName
 from generator.model.held import Held
 from generator.model.python_build import PythonBuild
 from generator.model.wheel import Metadata, Wheel
@@ -23,7 +23,7 @@ from generator.upstream.indexes import TWO_HASHES
 from generator.upstream.offers import Offer
 from generator.upstream.policy import SharingRules, TrioPolicy
 from generator.upstream.reading import Read, key_of
-from generator.upstream.sharing import Comparison, Unproven, compare
+from generator.upstream.sharing import compare
 from generator.upstream.wheel_reader import WheelReader
 
 _PATCHES = range(50)
@@ -107,12 +107,8 @@ class CellMaker:
                 missing.append(_unusable(pick, "incompatible", why))
             else:
                 usable.append((pick, facts))
-        found = self._compare([pick.offer for pick, _ in usable if pick.project == "torch"])
-        apart = found.apart if found else ()
-        missing += _stand_apart(apart)
-        gone = {each.python for each in apart} | (
-            set(draft.pythons) - {p.offer.python() for p, _ in usable if p.project == "torch"}
-        )
+        groups = self._groups([pick.offer for pick, _ in usable if pick.project == "torch"])
+        gone = set(draft.pythons) - {p.offer.python() for p, _ in usable if p.project == "torch"}
         kept = [
             (pick, facts)
             for pick, facts in usable
@@ -130,11 +126,12 @@ class CellMaker:
                 wheels=tuple(
                     wheel_row(pick.offer, facts, draft.wish.train) for pick, facts in kept
                 ),
-                sharing=found.sharing if found else None,
+                sharing=next(iter(groups), None),
+                apart=groups[1:],
                 absent=tuple(missing),
                 held=tuple(held),
                 behind=draft.behind,
-                libraries=_libraries(kept, found),
+                libraries=_libraries(kept, groups),
                 bundled=bundled_by((pick.project, facts) for pick, facts in kept),
             ),
             {facts.metadata.sha256: facts.metadata.metadata for _, facts in kept},
@@ -168,13 +165,11 @@ class CellMaker:
             return f"{pick.offer.filename} is a {found} build, the cell is {draft.accelerator}"
         return None
 
-    def _compare(self, torch: list[Offer]) -> Comparison | None:
+    def _groups(self, torch: list[Offer]) -> tuple[Sharing, ...]:
         """Compare the torch wheels; from the cache when these very wheels were seen before."""
-        if not torch:
-            return None
         sums = ",".join(sorted(f"{offer.sha256}" for offer in torch))
         key = hashlib.sha256(f"{self.rules!r};{sums}".encode()).hexdigest()
-        if (known := self.reader.cache.comparisons.get(key)) is not None:
+        if (known := self.reader.cache.sharing.get(key)) is not None:
             return known
         offers = {python: offer for offer in torch if (python := offer.python()) is not None}
         members = {python: self.reader.members(offer) for python, offer in offers.items()}
@@ -182,9 +177,9 @@ class CellMaker:
         def read(python: PythonBuild, path: str, twin: bytes) -> bytes:
             return self.reader.member(offers[python], path, members[python][path], twin)
 
-        comparison = compare(members, self.rules, read)
-        self.reader.cache.comparisons.keep(key, comparison)
-        return comparison
+        found = compare(members, self.rules, read)
+        self.reader.cache.sharing.keep(key, found)
+        return found
 
 
 def with_old_origins(cell: Cell, old: Iterable[Wheel]) -> Cell:
@@ -231,16 +226,15 @@ def wheel_row(offer: Offer, facts: WheelFacts, train: TrainName) -> Wheel:
     )
 
 
-def _libraries(kept: list[tuple[Pick, WheelFacts]], found: Comparison | None) -> tuple[str, ...]:
-    reference = found.sharing.reference if found else ""
-    return next(
-        (
-            facts.libraries
-            for pick, facts in kept
-            if pick.project == "torch" and str(pick.offer.python()) == reference
-        ),
-        (),
-    )
+def _libraries(kept: list[tuple[Pick, WheelFacts]], groups: tuple[Sharing, ...]) -> tuple[str, ...]:
+    references = {each.reference for each in groups}
+    found = {
+        name
+        for pick, facts in kept
+        if pick.project == "torch" and str(pick.offer.python()) in references
+        for name in facts.libraries
+    }
+    return tuple(sorted(found))
 
 
 def bundled_by(read: Iterable[tuple[str, WheelFacts]]) -> dict[str, tuple[str, ...]]:
@@ -272,19 +266,3 @@ def _unusable(pick: Pick, reason: AbsenceReason, detail: str) -> Absence:
         detail=detail,
         python=str(python) if python else "",
     )
-
-
-def _stand_apart(apart: tuple[Unproven, ...]) -> list[Absence]:
-    by_python: dict[PythonBuild, list[Unproven]] = {}
-    for each in apart:
-        by_python.setdefault(each.python, []).append(each)
-    return [
-        Absence(
-            package="",
-            reason="incompatible",
-            python=str(python),
-            detail=f"its torch cannot share libtorch: {found[0].member}, {found[0].why}"
-            + (f", and {len(found) - 1} more members" if len(found) > 1 else ""),
-        )
-        for python, found in sorted(by_python.items())
-    ]

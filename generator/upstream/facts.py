@@ -13,10 +13,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from generator import atomic
 from generator.documents import limits, read_bytes
+from generator.model.cell import Sharing
 from generator.model.closed import Closed
 from generator.model.held import Finding
 from generator.model.wheel import Metadata, MetadataOrigin
-from generator.upstream.sharing import Comparison
 
 T = TypeVar("T")
 #: raised when the meaning of a cached fact changes, so that old ones are read anew
@@ -132,8 +132,8 @@ class FactsCache:
         self.directories = Packed(folder, "directories")
         #: small members of any wheel, by their own sha256
         self.members = Packed(folder, "members")
-        #: how wheels compare, by a key that stands for them
-        self.comparisons = Kept(folder, "comparisons", Comparison)
+        #: what wheels share, by a key that stands for them
+        self.sharing = Kept(folder, "sharing", tuple[Sharing, ...])
         #: what was found, by a key that stands for the wheel and the rules
         self.verdicts = Kept(folder, "verdicts", tuple[Finding, ...])
         #: what was read of symbols, by a key that stands for all that it depends on

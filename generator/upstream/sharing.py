@@ -3,53 +3,42 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
 
-from generator.model.cell import Equivalent, Sharing
-from generator.model.fields import PythonBuildText
+from generator.model.cell import EquivalenceRule, Equivalent, Sharing
 from generator.model.python_build import PythonBuild
 from generator.upstream.archive import Member
 from generator.upstream.equivalence import normalise
 from generator.upstream.policy import SharingRules, matcher
 
-#: reads one member of the wheel for a Python, given its twin in the reference wheel
+#: reads one member of the wheel for a Python, given its twin in another one's wheel
 ReadMember = Callable[[PythonBuild, str, bytes], bytes]
 Members = Mapping[str, Member]
+Wheels = Mapping[PythonBuild, Members]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Unproven:
-    """A member that libtorch would have to carry and that is not proven the same."""
+def compare(wheels: Wheels, rules: SharingRules, read: ReadMember) -> tuple[Sharing, ...]:
+    """Put the wheels of a cell into groups that share a libtorch, the largest group first.
 
-    python: PythonBuildText
-    member: str
-    why: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """What the torch wheels of a cell share, and which Pythons stand apart."""
-
-    sharing: Sharing
-    apart: tuple[Unproven, ...]
-
-
-def compare(
-    wheels: Mapping[PythonBuild, Members], rules: SharingRules, read: ReadMember
-) -> Comparison:
-    """Compare the wheels of a cell; Pythons that stand apart are left out of what is shared."""
-    fewest: tuple[tuple[Equivalent, ...], tuple[Unproven, ...]] | None = None
-    for reference in sorted(wheels, key=_preference):
-        found = _find_unproven(wheels, reference, rules, read)
-        if fewest is None or len(_pythons(found[1])) < len(_pythons(fewest[1])):
-            fewest = found
-        if 2 * len(_pythons(found[1])) <= len(wheels):
-            break  # most agree with it; else it is the reference itself that stands apart
-    equivalent, apart = fewest or ((), ())
-    out = _pythons(apart)
-    kept = {python: rows for python, rows in wheels.items() if python not in out}
-    return Comparison(sharing=_summarise(kept, rules, equivalent), apart=apart)
+    Two wheels share one if all that libtorch would carry has the same bytes, or is proven by a rule
+    to mean the same. Only the first group's proof names no Pythons: it is for all that no other
+    one names.
+    """
+    own, free = matcher(rules.per_python), matcher(rules.may_differ)
+    carried = {
+        path: rules.rule_for(path)
+        for path in sorted(_differing(wheels))
+        if not own(path) and not free(path)
+    }
+    found = [
+        _summarise(group, rules, equivalent)
+        for alike in _apart(wheels, carried)
+        for group, equivalent in _by_rules(alike, carried, read)
+    ]
+    found.sort(key=lambda g: (-len(g.pythons), _preference(PythonBuild.parse(g.reference))))
+    return tuple(replace(each, pythons=()) if each is found[0] else each for each in found)
 
 
 def _preference(python: PythonBuild) -> tuple[bool, PythonBuild]:
@@ -57,62 +46,50 @@ def _preference(python: PythonBuild) -> tuple[bool, PythonBuild]:
     return (python.freethreading, python)
 
 
-def _pythons(apart: tuple[Unproven, ...]) -> set[PythonBuild]:
-    return {each.python for each in apart}
+def _apart(wheels: Wheels, carried: Mapping[str, EquivalenceRule | None]) -> Iterator[Wheels]:
+    """Part the wheels by what RECORD alone says: other bytes without a rule, or a file too many."""
+    groups: dict[tuple[object, ...], dict[PythonBuild, Members]] = {}
+    for python, members in wheels.items():
+        key = tuple(
+            members.get(path) if rule is None else path in members for path, rule in carried.items()
+        )
+        groups.setdefault(key, {})[python] = members
+    yield from groups.values()
 
 
-def _find_unproven(
-    wheels: Mapping[PythonBuild, Members],
-    reference: PythonBuild,
-    rules: SharingRules,
-    read: ReadMember,
-) -> tuple[tuple[Equivalent, ...], tuple[Unproven, ...]]:
-    """Compare every wheel with the reference wheel where bytes or presence differ.
-
-    Returns the members proven equivalent, and those for which a Python stands apart.
-    """
-    own, free = matcher(rules.per_python), matcher(rules.may_differ)
-    equivalent: list[Equivalent] = []
-    unproven: list[Unproven] = []
-    for path in sorted(_differing(wheels)):
-        if own(path) or free(path):
-            continue
-        rule, home = rules.rule_for(path), wheels[reference].get(path)
-        if rule is None or home is None:
-            unproven += [
-                Unproven(python=python, member=path, why=_plainly(members.get(path), home))
-                for python, members in wheels.items()
-                if members.get(path) != home
-            ]
-            continue
-        twin = read(reference, path, b"")
-        wanted = _normal(rule, twin)
-        known = {home: wanted}
+def _by_rules(
+    wheels: Wheels, carried: Mapping[str, EquivalenceRule | None], read: ReadMember
+) -> Iterator[tuple[Wheels, tuple[Equivalent, ...]]]:
+    """Part wheels by what the rules leave of the members that differ between them."""
+    first = min(wheels, key=_preference)
+    differing = {path: rule for path in _differing(wheels) if (rule := carried.get(path))}
+    normal: dict[tuple[str, Member], str] = {}
+    for path, rule in differing.items():
+        twin = read(first, path, b"")
+        normal[path, wheels[first][path]] = _normal(rule, twin)
         for python, members in wheels.items():
-            there = members.get(path)
-            if there is not None and there not in known:
-                known[there] = _normal(rule, read(python, path, twin))
-            if there != home and (there is None or wanted is None or known[there] != wanted):
-                unproven.append(
-                    Unproven(
-                        python=python,
-                        member=path,
-                        why=f"{_plainly(there, home)}, also by the rule {rule}",
-                    )
-                )
-        if wanted is not None:
-            equivalent.append(Equivalent(member=path, rule=rule, normalised_sha256=wanted))
-    return tuple(equivalent), tuple(unproven)
+            if (path, members[path]) not in normal:
+                normal[path, members[path]] = _normal(rule, read(python, path, twin))
+    groups: dict[tuple[str, ...], dict[PythonBuild, Members]] = {}
+    for python, members in wheels.items():
+        key = tuple(normal[path, members[path]] for path in differing)
+        groups.setdefault(key, {})[python] = members
+    for key, group in groups.items():
+        yield (
+            group,
+            tuple(
+                Equivalent(member=path, rule=rule, normalised_sha256=sha256)
+                for (path, rule), sha256 in zip(differing.items(), key, strict=True)
+            ),
+        )
 
 
-def _summarise(
-    wheels: Mapping[PythonBuild, Members], rules: SharingRules, equivalent: tuple[Equivalent, ...]
-) -> Sharing:
-    """Put the proof into the lock's shape; ``wheels`` has no Python left that stands apart."""
+def _summarise(wheels: Wheels, rules: SharingRules, equivalent: tuple[Equivalent, ...]) -> Sharing:
+    """Put the proof of one group into the lock's shape."""
     own = matcher(rules.per_python)
     reference = min(wheels, key=_preference)
     differing = _differing(wheels)
-    # a member may have differed only in a wheel that stands apart
+    # a member may have differed only from wheels of other groups
     equivalent = tuple(each for each in equivalent if each.member in differing)
     proven = {each.member for each in equivalent}
     shared = {
@@ -131,10 +108,11 @@ def _summarise(
         digest=hashlib.sha256(lines.encode()).hexdigest(),
         per_python=tuple(sorted(everything - shared.keys() - proven)),
         equivalent=tuple(sorted(equivalent, key=lambda each: each.member)),
+        pythons=tuple(map(str, sorted(wheels))),
     )
 
 
-def _differing(wheels: Mapping[PythonBuild, Members]) -> set[str]:
+def _differing(wheels: Wheels) -> set[str]:
     """Paths that are not in every wheel, or not with the same sha256."""
     everything = {path for members in wheels.values() for path in members}
     return {
@@ -142,15 +120,8 @@ def _differing(wheels: Mapping[PythonBuild, Members]) -> set[str]:
     }
 
 
-def _normal(rule: str, content: bytes) -> str | None:
-    """Return the sha256 of the normalised member; None where the rule is not for such a file."""
-    try:
-        return hashlib.sha256(normalise(rule, content)).hexdigest()
-    except ValueError:
-        return None
-
-
-def _plainly(there: Member | None, home: Member | None) -> str:
-    if there is None:
-        return "missing here, there in the reference wheel"
-    return "other bytes than in the reference wheel" if home else "not in the reference wheel"
+def _normal(rule: str, content: bytes) -> str:
+    """Return the sha256 of the normalised member; its own where the rule is not for such a file."""
+    with suppress(ValueError):
+        content = normalise(rule, content)
+    return hashlib.sha256(content).hexdigest()

@@ -17,7 +17,7 @@ from generator.errors import (
 )
 from generator.feedstock import IndexSource, Selection, TrainPolicy
 from generator.lock import lock_text
-from generator.model import BuildNumber, Cell, Lock, PythonBuild, Pythons
+from generator.model import BuildNumber, Cell, Lock, Pythons
 from generator.upstream.policy import trio_policy
 from tests.index_server import Behaviour, Failure, IndexServer
 from tests.integration.updating import (
@@ -186,15 +186,17 @@ def test_a_yanked_companion_says_so(folder: Path, tmp_path: Path) -> None:
     assert "yanked (bad build)" in found.absent[0].detail
 
 
-def test_a_python_whose_libtorch_differs_is_left_out(folder: Path, tmp_path: Path) -> None:
+def test_a_python_whose_libtorch_differs_gets_one_of_its_own(folder: Path, tmp_path: Path) -> None:
     tiny_torch(
         "2.10.0", "cp312", extra={"torch/lib/libtorch_cpu.so": tiny_elf(body=b"other")}
     ).write(folder)
     found = cell(first_lock(folder, tmp_path), "2.10/linux-aarch64/cpu")
-    assert [str(p) for p in found.pythons()] == ["3.11", "3.13t"]
-    assert absences(found) == [("", "3.12", "incompatible")]
-    assert "torch/lib/libtorch_cpu.so" in found.absent[0].detail
-    assert not [w for w in found.wheels if w.python == PythonBuild(3, 12)]
+    assert [str(p) for p in found.pythons()] == ["3.11", "3.12", "3.13t"]
+    assert absences(found) == []
+    assert [(each.reference, each.pythons) for each in found.groups] == [
+        ("3.11", ()),
+        ("3.12", ("3.12",)),
+    ]
 
 
 def test_a_wheel_of_another_cuda_does_not_slip_into_a_cell(folder: Path, tmp_path: Path) -> None:

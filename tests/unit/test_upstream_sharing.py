@@ -11,12 +11,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from generator.model import PythonBuild
+from generator.model import PythonBuild, Sharing
 from generator.upstream.archive import Member
 from generator.upstream.equivalence import normalise, without_build_id_and_time
 from generator.upstream.policy import sharing_rules
 from generator.upstream.reconstruction import rebuild
-from generator.upstream.sharing import Comparison, compare
+from generator.upstream.sharing import compare
 from tests.counts import count
 from tests.synthetic_wheels.elf import AARCH64, ARM
 from tests.tiny_wheels import tiny_elf, tiny_torch
@@ -117,7 +117,7 @@ def wheels(
     return found
 
 
-def compared(contents: Contents) -> Comparison:
+def compared(contents: Contents) -> tuple[Sharing, ...]:
     members = {
         python: {
             path: Member(hashlib.sha256(data).hexdigest(), len(data))
@@ -135,10 +135,10 @@ def compared(contents: Contents) -> Comparison:
 
 
 def test_all_but_the_python_parts_is_shared() -> None:
-    found = compared(wheels())
-    assert found.apart == ()
-    assert found.sharing.reference == "3.11"
-    assert found.sharing.per_python == (
+    (found,) = compared(wheels())
+    assert found.pythons == ()
+    assert found.reference == "3.11"
+    assert found.per_python == (
         "torch-2.10.0.dist-info/METADATA",
         "torch-2.10.0.dist-info/WHEEL",
         "torch-2.10.0.dist-info/entry_points.txt",
@@ -150,10 +150,10 @@ def test_all_but_the_python_parts_is_shared() -> None:
     shared = {
         path: data
         for path, data in wheels()[PythonBuild(3, 11)].items()
-        if path not in found.sharing.per_python
+        if path not in found.per_python
     }
-    assert found.sharing.members == len(shared)
-    assert found.sharing.bytes == sum(map(len, shared.values()))
+    assert found.members == len(shared)
+    assert found.bytes == sum(map(len, shared.values()))
 
 
 def test_the_digest_follows_the_shared_bytes_only() -> None:
@@ -163,14 +163,14 @@ def test_the_digest_follows_the_shared_bytes_only() -> None:
     def library(_: str, files: dict[str, bytes]) -> None:
         files["torch/lib/libtorch_cpu.so"] += b"!"
 
-    assert compared(wheels(python_code)).sharing.digest == compared(wheels()).sharing.digest
-    assert compared(wheels(library)).sharing.digest != compared(wheels()).sharing.digest
+    ((one,), (two,), (three,)) = map(compared, (wheels(), wheels(python_code), wheels(library)))
+    assert one.digest == two.digest != three.digest
 
 
 def test_one_wheel_alone_keeps_its_python_parts_apart() -> None:
-    found = compared(wheels(pythons="cp39"))
-    assert "torch/_C.cpython-39-aarch64-linux-gnu.so" in found.sharing.per_python
-    assert found.sharing.members == len(wheels(pythons="cp39")[PythonBuild(3, 9)]) - 5
+    (found,) = compared(wheels(pythons="cp39"))
+    assert "torch/_C.cpython-39-aarch64-linux-gnu.so" in found.per_python
+    assert found.members == len(wheels(pythons="cp39")[PythonBuild(3, 9)]) - 5
 
 
 def test_equivalent_members_are_proven_by_their_rule() -> None:
@@ -178,9 +178,8 @@ def test_equivalent_members_are_proven_by_their_rule() -> None:
         files["torch/lib/libc10.so"] = c10(int(abi[2:5]) % 7, f"00:42:{abi[3:5]}".encode())
         files["torch/share/cmake/ATen/ATenConfig.cmake"] = CONFIG % f"/build/{abi}".encode()
 
-    found = compared(wheels(change))
-    assert found.apart == ()
-    assert [(each.member, each.rule) for each in found.sharing.equivalent] == [
+    (found,) = compared(wheels(change))
+    assert [(each.member, each.rule) for each in found.equivalent] == [
         ("torch/lib/libc10.so", "build-id-and-time"),
         ("torch/share/cmake/ATen/ATenConfig.cmake", "build-path"),
     ]
@@ -200,35 +199,52 @@ def test_a_library_that_differs_without_proof_sets_its_python_apart(path: str) -
         if abi == "cp312":
             files[path] = tiny_elf(body=b"other")
 
-    found = compared(wheels(change))
-    assert {(each.python, each.member) for each in found.apart} == {(PythonBuild(3, 12), path)}
-    assert "torch/_C.cpython-312-aarch64-linux-gnu.so" not in found.sharing.per_python
-    assert found.sharing.equivalent == ()
+    first, apart = compared(wheels(change))
+    assert (first.reference, first.pythons) == ("3.11", ())
+    assert (apart.reference, apart.pythons) == ("3.12", ("3.12",))
+    assert "torch/_C.cpython-312-aarch64-linux-gnu.so" not in first.per_python
+    assert "torch/_C.cpython-312-aarch64-linux-gnu.so" in apart.per_python
+    assert first.equivalent == apart.equivalent == ()
 
 
-def test_the_majority_decides_which_python_stands_apart() -> None:
+def test_the_majority_is_the_first_group() -> None:
     def change(abi: str, files: dict[str, bytes]) -> None:
         if abi == "cp311":
             del files["torch/lib/libtorch_cpu.so"]
 
-    found = compared(wheels(change))
-    assert {each.python for each in found.apart} == {PythonBuild(3, 11)}
-    assert found.sharing.reference == "3.12"
+    first, apart = compared(wheels(change))
+    assert (first.reference, apart.pythons) == ("3.12", ("3.11",))
+
+
+def test_those_of_equal_bytes_are_one_group_wherever_they_stand() -> None:
+    """As torch 2.1 to 2.9 for aarch64: a bundled library's name has another hash in each build."""
+    build = {"cp310": "1", "cp311": "2", "cp312": "1", "cp313": "3", "cp313t": "2", "cp314": "1"}
+
+    def change(abi: str, files: dict[str, bytes]) -> None:
+        files[f"torch.libs/libarm_compute-{build[abi]}.so"] = tiny_elf(body=build[abi].encode())
+        files["torch/lib/libc10.so"] = c10(int(abi[2:5]) % 7, f"00:42:{abi[3:5]}".encode())
+
+    found = compared(wheels(change, " ".join(build)))
+    assert [(each.reference, each.pythons) for each in found] == [
+        ("3.10", ()),
+        ("3.11", ("3.11", "3.13t")),
+        ("3.13", ("3.13",)),
+    ]
+    # one alone proves nothing: its own bytes are what it carries
+    assert [len(each.equivalent) for each in found] == [1, 1, 0]
 
 
 def test_python_code_may_differ_and_then_stays_with_its_python() -> None:
     def change(abi: str, files: dict[str, bytes]) -> None:
         files["torch/__init__.py"] += abi.encode()
 
-    found = compared(wheels(change))
-    assert found.apart == ()
-    assert "torch/__init__.py" in found.sharing.per_python
+    (found,) = compared(wheels(change))
+    assert "torch/__init__.py" in found.per_python
 
 
-def test_files_that_a_rule_is_not_for_leave_the_reference_alone() -> None:
+def test_files_that_a_rule_is_not_for_are_the_same_by_their_bytes_alone() -> None:
     def change(abi: str, files: dict[str, bytes]) -> None:
-        files["torch/lib/libc10.so"] = f"no library, {abi}".encode()
+        files["torch/lib/libc10.so"] = f"no library, {abi[:5]}".encode()
 
-    found = compared(wheels(change))
-    assert found.sharing.reference == "3.11"
-    assert {str(each.python) for each in found.apart} == {"3.12", "3.13t"}
+    found = compared(wheels(change, "cp311 cp313 cp313t"))
+    assert [(each.reference, each.pythons) for each in found] == [("3.13", ()), ("3.11", ("3.11",))]

@@ -1,6 +1,6 @@
-"""A release that the committed feedstock does not have: one line of YAML, and it runs.
+"""A release whose Pythons cannot share a libtorch: one line of YAML, and each has its own.
 
-From PyPI itself: update reads the index, build fetches the trio (104 MB, kept in the user's
+From PyPI itself: update reads the index, build fetches two trios (207 MB, kept in the user's
 wheelhouse), and the packages are installed from the forge and run as ARM programs.
 """
 
@@ -13,6 +13,7 @@ import pytest
 
 from generator.channel import LocalChannel
 from generator.console import Silent
+from generator.inspecting.proving import VerifyOptions, verify_packages
 from generator.matrix import variants
 from generator.model import PythonBuild
 from generator.project import Project
@@ -24,7 +25,7 @@ from generator.testing.runner import clean_environment
 
 pytestmark = [pytest.mark.e2e, pytest.mark.emulated, pytest.mark.prove]
 
-TRIO = {"pytorch": "2.9.1", "torchvision": "0.24.1", "torchaudio": "2.9.1"}
+TRIO = {"pytorch": "2.7.1", "torchvision": "0.22.1", "torchaudio": "2.7.1"}
 FEEDSTOCK = """\
 channel: older
 maintainers: [someone]
@@ -35,11 +36,11 @@ trains:
 subdirs:
   linux-aarch64: {accelerators: [cpu]}
 lines:
-  - name: older-2.9
-    torch: ==2.9.*
+  - name: older-2.7
+    torch: ==2.7.*
     subdirs: [linux-aarch64]
     accelerators: [cpu]
-    pythons: ["3.11"]
+    pythons: ["3.9", "3.11"]
 """
 
 
@@ -50,23 +51,32 @@ def channel(tmp_path_factory) -> LocalChannel:
     project = Project(feedstock=root / "feedstock.yaml", narrator=Silent())
     assert update_lock(project).findings == ()
     render_feedstock(project)
+    (cell,) = project.locked().cells
+    assert [group.reference for group in cell.groups] == ["3.9", "3.11"]
     found = variants(project.declared(), project.locked())
-    assert {variant.python for variant in found} == {None, PythonBuild(3, 11)}
+    assert {variant.python for variant in found} == {None, PythonBuild(3, 9), PythonBuild(3, 11)}
     channel = LocalChannel(root / "channel")
     report = build_variants(project, found, BuildOptions(channel=channel, jobs=2, level=1))
     report.raise_for_failures()
     assert [row.floor for row in report.rows] == [None] * len(found)
+    packages = sorted(channel.root.glob("*/*.conda"))
+    proofs = verify_packages(project, packages, VerifyOptions())
+    assert {proof.verdict for proof in proofs} == {"proven"}
     return channel
 
 
-def test_the_trio_of_2_9_is_built_installed_and_runs(channel, base, machine, runner, tmp_path):
+@pytest.mark.parametrize("python", ["3.9", "3.11"])
+def test_the_trio_of_2_7_is_installed_and_runs(python, channel, base, machine, runner, tmp_path):
     records = solve(
-        ["python=3.11", *TRIO, "cpuonly"],
+        [f"python={python}", *(f"{name}={version}" for name, version in TRIO.items()), "cpuonly"],
         channels=[channel.url, base.url],
         machine=machine,
     )
-    there = {record.name.normalized: str(record.version) for record in records}
-    assert {name: there[name] for name in TRIO} == TRIO
+    there = {record.name.normalized: record for record in records}
+    assert {name: str(there[name].version) for name in TRIO} == TRIO
+    own = f"cpu_generic_py{python.replace('.', '')}_"
+    for name in ("libtorch", "pytorch-common", "pytorch"):
+        assert str(there[name].build).startswith(own)
     prefix = create(
         records, prefix=tmp_path / "prefix", subdir=machine.subdir, package_cache=tmp_path / "cache"
     ).prefix
