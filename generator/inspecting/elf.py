@@ -21,40 +21,12 @@ _MACHINES: Final = {
 }
 #: machines whose 32-bit form (ILP32, x32) is another platform
 _WIDE: Final = frozenset({ENUM_E_MACHINE["EM_AARCH64"], ENUM_E_MACHINE["EM_X86_64"]})
-_PT_LOAD, PT_DYNAMIC, _PT_INTERP, _PT_GNU_STACK = (
-    ENUM_P_TYPE_BASE[name] for name in ("PT_LOAD", "PT_DYNAMIC", "PT_INTERP", "PT_GNU_STACK")
-)
+#: constants by their names in the gABI
+PT: Final[Mapping[str, int]] = ENUM_P_TYPE_BASE
+DT: Final[Mapping[str, int]] = ENUM_D_TAG
 #: segment flag: its bytes may be executed
 _PF_X: Final = 1
 _DF_TEXTREL: Final = 4
-(
-    _NULL,
-    _NEEDED,
-    _STRTAB,
-    _STRSZ,
-    _SONAME,
-    _RPATH,
-    _RUNPATH,
-    _TEXTREL,
-    _FLAGS,
-    _VERNEED,
-    _VERNEEDNUM,
-) = (
-    ENUM_D_TAG[f"DT_{name}"]
-    for name in (
-        "NULL",
-        "NEEDED",
-        "STRTAB",
-        "STRSZ",
-        "SONAME",
-        "RPATH",
-        "RUNPATH",
-        "TEXTREL",
-        "FLAGS",
-        "VERNEED",
-        "VERNEEDNUM",
-    )
-)
 _SYMBOL_VERSION: Final = re.compile(
     r"(?P<kind>GLIBC|GLIBCXX|CXXABI|GCC)_(?P<version>\d{1,9}(\.\d{1,9})*)", re.ASCII
 )
@@ -120,30 +92,31 @@ def read_elf(window: Window) -> Binary:
     layout = read_layout(window)
     number = layout.head.machine
     machine = _MACHINES.get(number, f"machine {number}") + _other_form(layout.head)
-    executable = any(segment.kind == _PT_INTERP for segment in layout.segments)
-    stack = any(s.kind == _PT_GNU_STACK and s.flags & _PF_X for s in layout.segments)
-    if layout.of(PT_DYNAMIC) is None:
+    executable = any(segment.kind == PT["PT_INTERP"] for segment in layout.segments)
+    stack = any(s.kind == PT["PT_GNU_STACK"] and s.flags & _PF_X for s in layout.segments)
+    if layout.of(PT["PT_DYNAMIC"]) is None:
         return Binary(format="elf", machine=machine, executable=executable, executable_stack=stack)
     tags = dynamic_tags(window, layout)
-    needed = [value for tag, value in tags if tag == _NEEDED]
+    needed = [value for tag, value in tags if tag == DT["DT_NEEDED"]]
     if len(needed) > _MOST_NEEDED:
         raise window.bad(f"{len(needed)} needed libraries")
     strings = Strings.of(window, layout, dict(tags))
     single = dict(reversed(tags))
-    runpath = single.get(_RUNPATH)
-    rpath = single.get(_RPATH)
+    runpath = single.get(DT["DT_RUNPATH"])
+    rpath = single.get(DT["DT_RPATH"])
+    flags = single.get(DT["DT_FLAGS"], 0)
     versions = _versions(window, layout, single, strings)
     return Binary(
         format="elf",
         machine=machine,
         executable=executable,
-        name=strings[single[_SONAME]] if _SONAME in single else None,
+        name=strings[single[DT["DT_SONAME"]]] if DT["DT_SONAME"] in single else None,
         needs=tuple(Load(name=strings[value]) for value in needed),
         rpath=_folders(strings[rpath]) if rpath is not None else (),
         runpath=_folders(strings[runpath]) if runpath is not None else None,
         floor=versions.pop("GLIBC", ()),
         versions=MappingProxyType(versions),
-        text_relocations=_TEXTREL in single or bool(single.get(_FLAGS, 0) & _DF_TEXTREL),
+        text_relocations=DT["DT_TEXTREL"] in single or bool(flags & _DF_TEXTREL),
         executable_stack=stack,
     )
 
@@ -191,13 +164,13 @@ def read_layout(window: Window) -> Layout:
 
 def dynamic_tags(window: Window, layout: Layout) -> list[tuple[int, int]]:
     """Read the dynamic section up to its end mark; nothing where there is none."""
-    if (dynamic := layout.of(PT_DYNAMIC)) is None:
+    if (dynamic := layout.of(PT["PT_DYNAMIC"])) is None:
         return []
     form = struct.Struct(layout.order + ("qQ" if layout.wide else "iI"))
     content = window.read(dynamic.offset, dynamic.size, "dynamic section")
     whole = len(content) - len(content) % form.size
     rows = form.iter_unpack(content[:whole])
-    return list(itertools.takewhile(lambda row: row[0] != _NULL, rows))
+    return list(itertools.takewhile(lambda row: row[0] != DT["DT_NULL"], rows))
 
 
 class Strings:
@@ -209,8 +182,8 @@ class Strings:
     @classmethod
     def of(cls, window: Window, layout: Layout, tags: Mapping[int, int]) -> Strings:
         """Return the table that the dynamic section names."""
-        start = file_offset(window, layout, tags.get(_STRTAB, 0), "string table")
-        return cls(window, start, tags.get(_STRSZ, 0))
+        start = file_offset(window, layout, tags.get(DT["DT_STRTAB"], 0), "string table")
+        return cls(window, start, tags.get(DT["DT_STRSZ"], 0))
 
     def __getitem__(self, index: int) -> str:
         if not 0 <= index < self._size:
@@ -221,7 +194,7 @@ class Strings:
 def file_offset(window: Window, layout: Layout, address: int, what: str) -> int:
     """Return where in the file an address lies; LinkageError where nothing is loaded there."""
     for segment in layout.segments:
-        if segment.kind == _PT_LOAD and 0 <= address - segment.address < segment.size:
+        if segment.kind == PT["PT_LOAD"] and 0 <= address - segment.address < segment.size:
             return segment.offset + address - segment.address
     raise window.bad(f"no segment holds the {what} at address {address:#x}")
 
@@ -231,10 +204,10 @@ def _versions(
 ) -> dict[str, tuple[int, ...]]:
     """Return the highest needed version per kind."""
     highest: dict[str, tuple[int, ...]] = {}
-    if _VERNEED not in tags:
+    if DT["DT_VERNEED"] not in tags:
         return highest
-    place = file_offset(window, layout, tags[_VERNEED], "needed versions")
-    for each in needed_versions(window, layout.order, place, tags.get(_VERNEEDNUM, 0)):
+    place = file_offset(window, layout, tags[DT["DT_VERNEED"]], "needed versions")
+    for each in needed_versions(window, layout.order, place, tags.get(DT["DT_VERNEEDNUM"], 0)):
         said = strings[each.name]
         if said == _PACKED_RELOCATIONS[0]:
             said = _PACKED_RELOCATIONS[1]

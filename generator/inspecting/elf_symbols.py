@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from elftools.elf.enums import ENUM_D_TAG, ENUM_SH_TYPE_BASE
+from elftools.elf.enums import ENUM_SH_TYPE_BASE
 
 from generator.inspecting.binary import Window
 from generator.inspecting.elf import (
+    DT,
     Head,
     Layout,
     dynamic_tags,
@@ -21,25 +22,7 @@ from generator.inspecting.elf import (
 )
 from generator.inspecting.symbols import NameTable, Symbols, read_table
 
-_SYMTAB, _STRTAB, _STRSZ, _HASH, _GNU_HASH, _VERSYM, _VERNEED, _VERNEEDNUM, _VERDEF, _VERDEFNUM = (
-    ENUM_D_TAG[f"DT_{name}"]
-    for name in (
-        "SYMTAB",
-        "STRTAB",
-        "STRSZ",
-        "HASH",
-        "GNU_HASH",
-        "VERSYM",
-        "VERNEED",
-        "VERNEEDNUM",
-        "VERDEF",
-        "VERDEFNUM",
-    )
-)
-_SHT_DYNSYM, _SHT_VERSYM, _SHT_VERNEED, _SHT_VERDEF = (
-    ENUM_SH_TYPE_BASE[f"SHT_{name}"]
-    for name in ("DYNSYM", "GNU_versym", "GNU_verneed", "GNU_verdef")
-)
+_SHT: Final[Mapping[str, int]] = ENUM_SH_TYPE_BASE
 _GLOBAL, _LOCAL = 1, 0
 #: index of a symbol that is not defined here
 _UNDEF: Final = 0
@@ -129,7 +112,7 @@ def _by_headers(window: Window, head: Head) -> _Tables | None:
     content = read_table(window, start, count * each, "section headers")
     rows = [form.unpack_from(content, index * each) for index in range(count)]
     kinds = {row[1]: row for row in reversed(rows)}
-    symbols = kinds.get(_SHT_DYNSYM)
+    symbols = kinds.get(_SHT["SHT_DYNSYM"])
     if symbols is None or symbols[6] >= count:
         return None
     size = 24 if head.wide else 16
@@ -144,26 +127,26 @@ def _by_headers(window: Window, head: Head) -> _Tables | None:
         _at_most(window, symbols[5] // size),
         names[4],
         names[5],
-        place(_SHT_VERSYM)[0],
-        *place(_SHT_VERNEED),
-        *place(_SHT_VERDEF),
+        place(_SHT["SHT_GNU_versym"])[0],
+        *place(_SHT["SHT_GNU_verneed"]),
+        *place(_SHT["SHT_GNU_verdef"]),
     )
 
 
 def _by_tags(window: Window, layout: Layout) -> _Tables | None:
     tags = dict(reversed(dynamic_tags(window, layout)))
-    if _SYMTAB not in tags:
+    if DT["DT_SYMTAB"] not in tags:
         return None
 
     def place(tag: int, what: str) -> int:
         return file_offset(window, layout, tags[tag], what) if tag in tags else 0
 
-    symbols = place(_SYMTAB, "dynamic symbols")
-    if _HASH in tags:
-        table = place(_HASH, "hash table")
+    symbols = place(DT["DT_SYMTAB"], "dynamic symbols")
+    if DT["DT_HASH"] in tags:
+        table = place(DT["DT_HASH"], "hash table")
         _, count = struct.unpack(layout.order + "II", window.read(table, 8, "hash table"))
     else:
-        count = _hashed(window, layout, place(_GNU_HASH, "hash table"))
+        count = _hashed(window, layout, place(DT["DT_GNU_HASH"], "hash table"))
         known = _by_headers(window, layout.head)
         # a GNU hash table knows only what is defined, and where nothing is, not even how many
         if known is not None and known.symbols == symbols:
@@ -171,13 +154,13 @@ def _by_tags(window: Window, layout: Layout) -> _Tables | None:
     return _Tables(
         symbols,
         _at_most(window, count),
-        place(_STRTAB, "symbol names"),
-        tags.get(_STRSZ, 0),
-        place(_VERSYM, "symbol versions"),
-        place(_VERNEED, "needed versions"),
-        tags.get(_VERNEEDNUM, 0),
-        place(_VERDEF, "defined versions"),
-        tags.get(_VERDEFNUM, 0),
+        place(DT["DT_STRTAB"], "symbol names"),
+        tags.get(DT["DT_STRSZ"], 0),
+        place(DT["DT_VERSYM"], "symbol versions"),
+        place(DT["DT_VERNEED"], "needed versions"),
+        tags.get(DT["DT_VERNEEDNUM"], 0),
+        place(DT["DT_VERDEF"], "defined versions"),
+        tags.get(DT["DT_VERDEFNUM"], 0),
     )
 
 

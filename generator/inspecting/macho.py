@@ -110,63 +110,48 @@ def _slice(window: Window, start: int, size: int) -> Slice:
 
 
 def _binary(window: Window, part: Slice) -> Binary:
-    found = _Commands(window, part.order)
+    """Gather what the load commands say; those that do not decide on loading are passed over."""
+    name: str | None = None
+    needs: list[Load] = []
+    rpaths: list[str] = []
+    floor: tuple[int, ...] = ()
     for command, content in part.commands:
-        found.take(command, content)
-    return Binary(
-        format="macho",
-        machine=part.machine,
-        name=found.name,
-        needs=tuple(found.needs),
-        rpath=tuple(found.rpaths),
-        executable=part.kind == mach_o.MH_EXECUTE,
-        floor=found.floor,
-        executable_stack=bool(part.flags & _STACK_EXECUTION),
-    )
-
-
-class _Commands:
-    """What the load commands say, gathered one by one."""
-
-    def __init__(self, window: Window, order: str) -> None:
-        self._window, self._order = window, order
-        self.name: str | None = None
-        self.needs: list[Load] = []
-        self.rpaths: list[str] = []
-        self.floor: tuple[int, ...] = ()
-
-    def take(self, command: int, content: bytes) -> None:
-        """Note one load command; those that do not decide on loading are passed over."""
         if command in LOADS:
-            _, _, compatibility = self._words(content, 12, 3)
-            self.needs.append(
+            *_, compatibility = words(window, part.order, content, 12, 3)
+            needs.append(
                 Load(
-                    name=self._text(content),
+                    name=said(window, part.order, content),
                     compatibility=_version(compatibility),
                     weak=command == mach_o.LC_LOAD_WEAK_DYLIB,
                 )
             )
         elif command == mach_o.LC_ID_DYLIB:
-            self.name = self._text(content)
+            name = said(window, part.order, content)
         elif command == mach_o.LC_RPATH:
-            self.rpaths.append(self._text(content))
+            rpaths.append(said(window, part.order, content))
         elif command == mach_o.LC_BUILD_VERSION:
-            platform, lowest = self._words(content, 8, 2)
-            if platform == _PLATFORM_MACOS:
-                self.floor = _version(lowest)[:2]
+            platform, lowest = words(window, part.order, content, 8, 2)
+            floor = _version(lowest)[:2] if platform == _PLATFORM_MACOS else floor
         elif command == mach_o.LC_VERSION_MIN_MACOSX:
-            (lowest,) = self._words(content, 8, 1)
-            self.floor = _version(lowest)[:2]
+            floor = _version(*words(window, part.order, content, 8, 1))[:2]
+    return Binary(
+        format="macho",
+        machine=part.machine,
+        name=name,
+        needs=tuple(needs),
+        rpath=tuple(rpaths),
+        executable=part.kind == mach_o.MH_EXECUTE,
+        floor=floor,
+        executable_stack=bool(part.flags & _STACK_EXECUTION),
+    )
 
-    def _words(self, content: bytes, offset: int, count: int) -> tuple[int, ...]:
-        return words(self._window, self._order, content, offset, count)
 
-    def _text(self, content: bytes) -> str:
-        """Return the text whose offset stands right after command and size (lc_str)."""
-        (offset,) = self._words(content, 8, 1)
-        if not 12 <= offset < len(content):
-            raise self._window.bad(f"a text at {offset} of a load command of {len(content)} bytes")
-        return content[offset:].split(b"\0", 1)[0].decode("utf-8", "replace")
+def said(window: Window, order: str, content: bytes) -> str:
+    """Return the text whose offset stands right after command and size (lc_str)."""
+    (offset,) = words(window, order, content, 8, 1)
+    if not 12 <= offset < len(content):
+        raise window.bad(f"a text at {offset} of a load command of {len(content)} bytes")
+    return content[offset:].split(b"\0", 1)[0].decode("utf-8", "replace")
 
 
 def words(window: Window, order: str, content: bytes, offset: int, count: int) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from typing import Final
 from macholib import mach_o
 
 from generator.inspecting.binary import Window
-from generator.inspecting.macho import LOADS, Slice, read_slices, words
+from generator.inspecting.macho import LOADS, Slice, read_slices, said, words
 from generator.inspecting.symbols import NameTable, Symbols, read_table
 
 _INFO: Final = frozenset({mach_o.LC_DYLD_INFO, mach_o.LC_DYLD_INFO_ONLY})
@@ -129,7 +129,8 @@ def read_macho_symbols(window: Window, machine: str) -> Symbols | None:
 def _symbols(window: Window, part: Slice) -> Symbols:
     undefined: dict[str, str] = {}
     trie = b""
-    libraries = [_text(window, part, content) for kind, content in part.commands if kind in LOADS]
+    loads = [(kind, said(window, part.order, c)) for kind, c in part.commands if kind in LOADS]
+    libraries = [name for _, name in loads]
     for kind, content in part.commands:
         if kind in _INFO:
             *_, lazy, lazy_size, exports, size = words(window, part.order, content, 8, 10)
@@ -148,11 +149,7 @@ def _symbols(window: Window, part: Slice) -> Symbols:
     return Symbols(
         defined=ExportTrie(trie, window.path),
         undefined=MappingProxyType(undefined),
-        reexports=tuple(
-            _text(window, part, content)
-            for kind, content in part.commands
-            if kind == mach_o.LC_REEXPORT_DYLIB
-        ),
+        reexports=tuple(name for kind, name in loads if kind == mach_o.LC_REEXPORT_DYLIB),
     )
 
 
@@ -160,11 +157,6 @@ def _table(window: Window, part: Slice, offset: int, size: int, what: str) -> by
     if offset + size > part.size:
         raise window.bad(f"{what} would be {size} bytes at {offset} of {part.size}")
     return read_table(window, part.start + offset, size, what)
-
-
-def _text(window: Window, part: Slice, content: bytes) -> str:
-    (offset,) = words(window, part.order, content, 8, 1)
-    return content[offset:].split(b"\0", 1)[0].decode("utf-8", "replace")
 
 
 def _library(part: Slice, libraries: list[str], ordinal: int) -> str | None:

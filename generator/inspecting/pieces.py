@@ -80,7 +80,7 @@ class Pieces(io.RawIOBase):
             return range(0)
         try:
             window = Window(cast("BinaryIO", self), self._size, self._path)
-            section = elf.read_layout(window).of(elf.PT_DYNAMIC)
+            section = elf.read_layout(window).of(elf.PT["PT_DYNAMIC"])
         except (LinkageError, MissedError):
             return range(0)
         return range(0) if section is None else range(section.offset, section.offset + section.size)
