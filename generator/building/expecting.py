@@ -2,7 +2,7 @@
 
 It is computed from the rendered recipe alone, without building anything (decision D16). The forms
 are CEP 34's as rattler-build writes them; ``paths.json`` and ``armtorch/`` are about files, and are
-remade from RECORD by ``generator/inspecting/account.py``.
+remade from RECORD by ``generator/inspecting/remaking.py``.
 """
 
 from __future__ import annotations

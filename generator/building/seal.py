@@ -87,32 +87,27 @@ def seal(
 
     """
     info = read_info(draft)
-    paths = _read_paths(info, draft)
+    content = _Content(draft, _read_paths(info, draft), token)
     index = {**read_json(info, "info/index.json", draft), "timestamp": milliseconds}
     if purls:
         index["purls"] = list(purls)
     if provenance is not None:
         info = {**info, _ABOUT: _stated(read_json(info, _ABOUT, draft), provenance)}
-    content = _Content(draft, paths, token)
     part = target.with_name(target.name + ".part")
     try:
         with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
+            seconds, stem = milliseconds // 1000, target.name.removesuffix(".conda")
             writer = CondaWriter(
-                archive,
-                target.name.removesuffix(".conda"),
-                level=level,
-                cores=cores,
-                seconds=milliseconds // 1000,
-                rules=rules,
+                archive, stem, level=level, cores=cores, seconds=seconds, rules=rules
             )
             with writer.tar("pkg") as tar:
                 content.copy_to(tar)
             judgement = judge(index, content.files, tuple(content.binaries))
             index = judgement.apply(info, index)
             with writer.tar("info") as tar:
-                for name, file in _final_info(info, index, milliseconds):
-                    content.refuse_token(name, file.content)
-                    tar.add(name, (file.content,), len(file.content))
+                for name, data in _final_info(info, index, milliseconds):
+                    content.refuse_token(name, data)
+                    tar.add(name, (data,), len(data))
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
@@ -219,15 +214,15 @@ def _stated(about: dict[str, Any], provenance: Provenance) -> InfoFile:
 
 def _final_info(
     info: dict[str, InfoFile], index: dict[str, Any], milliseconds: int
-) -> Iterator[tuple[str, InfoFile]]:
-    """Yield the metadata files as they are to be, sorted by path."""
+) -> list[tuple[str, bytes]]:
+    """Return the metadata files as they are to be, sorted by path."""
     # rattler-build's own layout: sorted keys, two spaces
     text = json.dumps(index, indent=2, sort_keys=True, ensure_ascii=False)
     final = {name: file.content for name, file in info.items()} | {"info/index.json": text.encode()}
     if _RENDERED in final:
         final[_RENDERED] = normalise(final[_RENDERED], milliseconds=milliseconds)
     final[DIGESTS] = digests_text(final)
-    yield from ((name, InfoFile(content)) for name, content in sorted(final.items()))
+    return sorted(final.items())
 
 
 def digests_text(info: Mapping[str, bytes]) -> bytes:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 from generator.channel import Record
 from generator.channel.retention import series_of
 from generator.explaining import Coverage, boards
 from generator.explaining import Offer as ChannelOffer
-from generator.matrix import MatrixView
+from generator.matrix import CellView, MatrixView
 from generator.model import Accelerator, Cell
 from generator.page.content import CoverageCell, CoverageRow
 from generator.page.records import Listed
@@ -90,48 +91,27 @@ def coverage_rows(
     """
     elsewhere = _elsewhere(others)
     here = {place_of(each) for each in there if each.record.name == "pytorch"}
-    rows = []
-    for cell in view.cells:
-        held = {str(row.python): row for row in cell.held if row.project == "torch" and row.python}
-        lost = {row.python: row for row in cell.missing if row.package in {"torch", "pytorch", ""}}
-        cells = {}
-        for python in sorted({*cell.pythons, *filter(None, lost), *held}, key=in_order):
-            version = cell.trio["torch"]
-            place = (cell.subdir, cell.accelerator, python, cell.train, version)
-            if place in blocked:
-                cells[python] = CoverageCell(state="blocked", reason=blocked[place])
-            elif place in here:
-                cells[python] = CoverageCell(state="here", version=version)
-            elif python in held:
-                cells[python] = CoverageCell(state="held", reason=held[python].reason)
-            elif (missing := lost.get(python)) is not None:
-                cells[python] = CoverageCell(
-                    state="absent", reason=f"{missing.reason}: {missing.detail}"
-                )
-            else:
-                cells[python] = CoverageCell(
-                    state="unbuilt", reason="known upstream, not on this channel"
-                )
-        rows.append(
-            CoverageRow(
-                machine=cell.subdir,
-                accelerator=accelerator_name(cell.accelerator, cell.subdir),
-                line=cell.line,
-                train=cell.train,
-                version=cell.trio["torch"],
-                trio=cell.trio,
-                cells=cells,
-                elsewhere=elsewhere.get((cell.subdir, cell.accelerator), {}),
-                held=(
-                    *(f"{row.subject} is held back: {row.reason}" for row in cell.held),
-                    *(
-                        f"{name}, which may have a newer one, does not answer since {day}"
-                        for name, day in cell.behind.items()
-                    ),
+    rows = [
+        CoverageRow(
+            machine=cell.subdir,
+            accelerator=accelerator_name(cell.accelerator, cell.subdir),
+            line=cell.line,
+            train=cell.train,
+            version=cell.trio["torch"],
+            trio=cell.trio,
+            cells=_pythons(cell, here, blocked),
+            elsewhere=elsewhere.get((cell.subdir, cell.accelerator), {}),
+            held=(
+                *(f"{row.subject} is held back: {row.reason}" for row in cell.held),
+                *(
+                    f"{name}, which may have a newer one, does not answer since {day}"
+                    for name, day in cell.behind.items()
                 ),
-            )
+            ),
         )
-    rows.extend(
+        for cell in view.cells
+    ]
+    rows += (
         CoverageRow(
             machine=gone.subdir,
             accelerator=accelerator_name(gone.accelerator, gone.subdir),
@@ -144,8 +124,32 @@ def coverage_rows(
         )
         for gone in view.absent
     )
-    rows.extend(_held_rows(view))
-    return tuple(rows)
+    return (*rows, *_held_rows(view))
+
+
+def _pythons(
+    cell: CellView, here: AbstractSet[Place], blocked: Mapping[Place, str]
+) -> dict[str, CoverageCell]:
+    """Say of each Python of a cell, had or missed, what there is of its pytorch."""
+    held = {str(row.python): row for row in cell.held if row.project == "torch" and row.python}
+    lost = {row.python: row for row in cell.missing if row.package in {"torch", "pytorch", ""}}
+    version = cell.trio["torch"]
+    found = {}
+    for python in sorted({*cell.pythons, *filter(None, lost), *held}, key=in_order):
+        place = (cell.subdir, cell.accelerator, python, cell.train, version)
+        if place in blocked:
+            found[python] = CoverageCell(state="blocked", reason=blocked[place])
+        elif place in here:
+            found[python] = CoverageCell(state="here", version=version)
+        elif python in held:
+            found[python] = CoverageCell(state="held", reason=held[python].reason)
+        elif (missing := lost.get(python)) is not None:
+            why = f"{missing.reason}: {missing.detail}"
+            found[python] = CoverageCell(state="absent", reason=why)
+        else:
+            why = "known upstream, not on this channel"
+            found[python] = CoverageCell(state="unbuilt", reason=why)
+    return found
 
 
 def _held_rows(view: MatrixView) -> list[CoverageRow]:

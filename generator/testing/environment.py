@@ -81,6 +81,14 @@ class Machine:
         found_by_name = {text.split("=")[0]: text for text in (*driver, *base, *added)}
         return cls(subdir=subdir.name, virtual_packages=tuple(found_by_name.values()))
 
+    def platforms(self) -> list[RattlerSubdir | SubdirLiteral]:
+        """Return the subdirs it takes packages of; raises SelectionError for one that is none."""
+        if self.subdir not in get_args(SubdirLiteral):
+            raise SelectionError(
+                "not a conda subdir", where=self.subdir, next_step="see armtorch matrix --help"
+            )
+        return [RattlerSubdir(self.subdir), "noarch"]
+
     def records(self) -> list[GenericVirtualPackage]:
         """Return rattler's form; raises SelectionError for a text that is none."""
         return [_virtual_package(text) for text in self.virtual_packages]
@@ -123,11 +131,7 @@ def solve(
         UnreachableError: a channel did not answer.
 
     """
-    if machine.subdir not in get_args(SubdirLiteral):
-        raise SelectionError(
-            "not a conda subdir", where=machine.subdir, next_step="see armtorch matrix --help"
-        )
-    platforms: list[RattlerSubdir | SubdirLiteral] = [RattlerSubdir(machine.subdir), "noarch"]
+    platforms = machine.platforms()
     try:
         parsed = [MatchSpec(spec) for spec in specs]
         return asyncio.run(

@@ -21,7 +21,7 @@ from generator.updating.judging import BROKEN, finding_of
 from generator.upstream.facts import WheelFacts
 from generator.upstream.indexes import TWO_HASHES
 from generator.upstream.offers import Offer
-from generator.upstream.policy import SharingRules, TrioPolicy
+from generator.upstream.policy import TrioPolicy, sharing_rules
 from generator.upstream.reading import Read, key_of
 from generator.upstream.sharing import compare
 from generator.upstream.wheel_reader import WheelReader
@@ -75,7 +75,6 @@ class CellMaker:
     catalogue: Catalogue
     reader: WheelReader
     policy: TrioPolicy
-    rules: SharingRules
     #: the day (UTC), ISO 8601
     today: str
 
@@ -108,12 +107,7 @@ class CellMaker:
             else:
                 usable.append((pick, facts))
         groups = self._groups([pick.offer for pick, _ in usable if pick.project == "torch"])
-        gone = set(draft.pythons) - {p.offer.python() for p, _ in usable if p.project == "torch"}
-        kept = [
-            (pick, facts)
-            for pick, facts in usable
-            if pick.offer.abi3 or pick.offer.python() not in gone
-        ]
+        kept = _with_a_torch(usable, draft)
         return BuiltCell(
             Cell(
                 line=line,
@@ -168,7 +162,8 @@ class CellMaker:
     def _groups(self, torch: list[Offer]) -> tuple[Sharing, ...]:
         """Compare the torch wheels; from the cache when these very wheels were seen before."""
         sums = ",".join(sorted(f"{offer.sha256}" for offer in torch))
-        key = hashlib.sha256(f"{self.rules!r};{sums}".encode()).hexdigest()
+        rules = sharing_rules()
+        key = hashlib.sha256(f"{rules!r};{sums}".encode()).hexdigest()
         if (known := self.reader.cache.sharing.get(key)) is not None:
             return known
         offers = {python: offer for offer in torch if (python := offer.python()) is not None}
@@ -177,9 +172,22 @@ class CellMaker:
         def read(python: PythonBuild, path: str, twin: bytes) -> bytes:
             return self.reader.member(offers[python], path, members[python][path], twin)
 
-        found = compare(members, self.rules, read)
+        found = compare(members, rules, read)
         self.reader.cache.sharing.keep(key, found)
         return found
+
+
+def _with_a_torch(
+    usable: list[tuple[Pick, WheelFacts]], draft: Draft
+) -> list[tuple[Pick, WheelFacts]]:
+    """Keep the wheels for Pythons whose torch can be used."""
+    torch = {pick.offer.python() for pick, _ in usable if pick.project == "torch"}
+    gone = set(draft.pythons) - torch
+    return [
+        (pick, facts)
+        for pick, facts in usable
+        if pick.offer.abi3 or pick.offer.python() not in gone
+    ]
 
 
 def with_old_origins(cell: Cell, old: Iterable[Wheel]) -> Cell:

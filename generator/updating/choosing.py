@@ -12,6 +12,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from generator.errors import NoTrioError
+from generator.feedstock import Feedstock
 from generator.model.accelerator import Accelerator
 from generator.model.cell import Absence, HeldCell
 from generator.model.held import Finding, Held
@@ -32,7 +33,6 @@ from generator.upstream.claims import may_be
 from generator.upstream.offers import Offer, promised
 from generator.upstream.policy import TrioPolicy
 from generator.upstream.silence import Silence, of_index
-from generator.upstream.wheel_reader import WheelReader
 
 _FOR_ALL: Final = Finding(
     kind="tag",
@@ -82,17 +82,12 @@ class _Fitting:
 class Chooser:
     """Finds the drafts of wishes in one catalogue."""
 
+    asked: Feedstock
     catalogue: Catalogue
-    projects: tuple[str, ...]
-    reader: WheelReader
     policy: TrioPolicy
     bench: Bench
     #: the day (UTC), ISO 8601
     today: str
-    #: what else is repacked where torch asks for it
-    fill: tuple[str, ...] = ()
-    #: what else is made for a torch that it goes with; a cell is whole without it
-    companions: tuple[str, ...] = ()
     #: versions of torch that the stable train has, per subdir: no candidates any more
     released: Callable[[Subdir], Collection[Version]] = lambda _: ()
 
@@ -147,12 +142,14 @@ class Chooser:
         kept: list[Draft] = []
         held: list[Held] = []
         wanted = Wanted(wish, set(wish.keep))
+        projects: tuple[str, ...] = self.asked.packages
         for torch in self._candidates(wish, held):
-            fitting = {p: self._fitting(p, torch) for p in self.projects if p != "torch"}
+            members = [p for p in projects if p != "torch"]
+            fitting = {p: self._fitting(p, torch) for p in members}
             possible = all(each.why is None for each in fitting.values())
             if wanted.wants(torch.version, complete=possible):
                 draft = self._draft(torch, fitting, held)
-                complete = draft is not None and all(p in draft.trio for p in self.projects)
+                complete = draft is not None and all(p in draft.trio for p in projects)
                 if draft is not None and wanted.wants(torch.version, complete=complete):
                     wanted.take(torch.version, complete=complete)
                     kept.append(draft)
@@ -210,7 +207,9 @@ class Chooser:
                 promised(offer, wish.train)
                 target = Target(wish.subdir, python)
                 with of_index(offer):
-                    found = built_for(offer, target, self.reader, self.policy.cuda_requirements)
+                    found = built_for(
+                        offer, target, self.bench.reader, self.policy.cuda_requirements
+                    )
                 return held_to_claim(offer, found)
             except BROKEN as error:
                 first = first or finding_of(error)
@@ -229,7 +228,7 @@ class Chooser:
         trio, rows = {"torch": torch.release}, [*own]
         more = {
             project: self._fitting(project, torch)
-            for project in self.companions
+            for project in self.asked.companions
             if wanted(project, torch.wish.subdir.name, torch.accelerator)
         }
         fitting = {**fitting, **more}
@@ -251,7 +250,7 @@ class Chooser:
             if (release := take(project, each.releases, each.refused)) is not None:
                 trio[project] = release
         fill, lacking = choose_fill(
-            self.fill if torch.requires else (),
+            self.asked.fill if torch.requires else (),
             torch.requires,
             self.catalogue,
             torch.wish.subdir,
@@ -298,7 +297,7 @@ class Chooser:
             try:
                 promised(offer, wish.train)
                 with of_index(offer):
-                    facts = self.reader.metadata(offer)
+                    facts = self.bench.reader.metadata(offer)
                 return active(facts.metadata.requires_dist, environment(wish.subdir, python))
             except BROKEN as error:
                 first = first or finding_of(error)

@@ -34,7 +34,7 @@ from generator.updating.wishes import EVERY_LINE, Wish, of_train, wishes
 from generator.upstream.claims import Claims
 from generator.upstream.indexes import Index
 from generator.upstream.offers import Offer
-from generator.upstream.policy import SharingRules, TrioPolicy, sharing_rules, trio_policy
+from generator.upstream.policy import TrioPolicy, trio_policy
 from generator.upstream.reading import OfferKey, Read, key_of, read_all
 from generator.upstream.silence import Silence, SilentIndexError, Unasked, give_up_together
 from generator.upstream.traffic import Traffic
@@ -69,7 +69,6 @@ def update(
     today: str,
     judges: tuple[Judge, ...] = (),
     policy: TrioPolicy | None = None,
-    rules: SharingRules | None = None,
 ) -> Outcome:
     """Return the lock as upstream stands now.
 
@@ -88,53 +87,52 @@ def update(
         today: the day (UTC), ISO 8601.
         judges: say what speaks against a release that is about to be taken.
         policy: the data file's when not given.
-        rules: the data file's when not given.
 
     Raises:
         FeedstockError: a line is of a train that is not declared.
         IntegrityError: a released file changed its sha256 (stable only); nothing is to be written.
 
     """
-    policy, rules = policy or trio_policy(), rules or sharing_rules()
     every = tuple(wishes(asked, subdirs))
     named = frozenset(wish.line for wish in every if wish.line)
     run = Run(old=old, today=today, obtain=obtain, named=named)
-    released = _released_by(old)
-    locked = frozenset((w.filename, w.sha256) for cell in old.cells for w in cell.wheels)
-    bench = Bench(judges=judges, reader=reader, narrator=narrator, locked=locked)
-    give_up_together(
-        indexes[name]
-        for name in dict.fromkeys(n for policy in asked.trains.values() for n in policy.indexes)
-    )
+    bench = Bench(judges=judges, reader=reader, narrator=narrator, locked=_locked(old))
+    give_up_together(indexes[name] for name in _declared(asked))
     stable: Catalogue | None = None
-    # stable first: it says which candidates are none any more
-    for train in sorted({wish.train for wish in every}, key=list(get_args(TrainName)).index):
-        own = tuple(wish for wish in every if wish.train == train)
+    for train, own in _by_train(every):
         catalogue = _catalogue(run, asked, indexes, train, own)
         if train == "stable":
             refuse_tampering(catalogue, old)
-            released = _released_by(old, catalogue)
             stable = catalogue
         elif stable is not None:
             catalogue = catalogue.with_companions(stable)
         chooser = Chooser(
+            asked=asked,
             catalogue=catalogue,
-            projects=tuple(asked.packages),
-            reader=reader,
-            policy=policy,
+            policy=policy or trio_policy(),
             bench=bench,
             today=today,
-            fill=tuple(asked.fill),
-            companions=tuple(asked.companions),
-            released=released,
+            released=_released_by(old, stable),
         )
         beside = stable.silent if stable is not None and train != "stable" else ()
-        drafts = _choose(run, chooser, own, beside, narrator)
-        maker = CellMaker(
-            catalogue=catalogue, reader=reader, policy=policy, rules=rules, today=today
-        )
-        _make(run, maker, drafts, bench, narrator)
+        _make(run, chooser, _choose(run, chooser, own, beside))
     return _outcome(run, asked, indexes, reader.web.traffic)
+
+
+def _by_train(every: Iterable[Wish]) -> list[tuple[TrainName, tuple[Wish, ...]]]:
+    """Take wishes apart, stable first: it says which candidates are none any more."""
+    trains: tuple[TrainName, ...] = get_args(TrainName)
+    own = ((train, tuple(wish for wish in every if wish.train == train)) for train in trains)
+    return [(train, those) for train, those in own if those]
+
+
+def _locked(old: Lock) -> frozenset[tuple[str, str | None]]:
+    return frozenset((wheel.filename, wheel.sha256) for cell in old.cells for wheel in cell.wheels)
+
+
+def _declared(asked: Feedstock) -> tuple[str, ...]:
+    """Return the names of the indexes of all trains."""
+    return tuple(dict.fromkeys(n for policy in asked.trains.values() for n in policy.indexes))
 
 
 def _catalogue(
@@ -169,8 +167,7 @@ def _outcome(run: Run, asked: Feedstock, indexes: Mapping[str, Index], traffic: 
         silent=run.silent_since(),
     )
     lock = with_old_days(lock.in_order(), run.old)
-    names = {name for policy in asked.trains.values() for name in policy.indexes}
-    silent = _settle(run, {name for name in names if not isinstance(indexes[name], Unasked)})
+    silent = _settle(run, {n for n in _declared(asked) if not isinstance(indexes[n], Unasked)})
     return Outcome(lock=lock, findings=tuple(run.findings), silent=silent, traffic=traffic)
 
 
@@ -190,10 +187,10 @@ def _choose(
     chooser: Chooser,
     own: Iterable[Wish],
     beside: tuple[Silence, ...],
-    narrator: Narrator,
 ) -> list[Draft]:
     """Choose what becomes cells; ``beside`` are silent indexes that have companions alone."""
     drafts: list[Draft] = []
+    narrator = chooser.bench.narrator
     todo = [line for wish in own for line in _lines(run, chooser, wish)]
     for wish in todo:
         with narrator.task(f"choosing releases for {wish.name}"):
@@ -263,10 +260,12 @@ def _nowhere(wish: Wish) -> AbsentError:
     )
 
 
-def _make(
-    run: Run, maker: CellMaker, drafts: list[Draft], bench: Bench, narrator: Narrator
-) -> None:
-    maker, read = _read(run, maker, drafts, bench.read, narrator)
+def _make(run: Run, chooser: Chooser, drafts: list[Draft]) -> None:
+    bench = chooser.bench
+    maker = CellMaker(
+        catalogue=chooser.catalogue, reader=bench.reader, policy=chooser.policy, today=run.today
+    )
+    maker, read = _read(run, maker, drafts, bench.read, bench.narrator)
     for draft, line in zip(drafts, name_lines(drafts), strict=True):
         before = _before(run.old, draft, line)
         try:
@@ -354,9 +353,7 @@ def _lost(
     return next(unclear, None)
 
 
-def _released_by(
-    old: Lock, catalogue: Catalogue | None = None
-) -> Callable[[Subdir], frozenset[Version]]:
+def _released_by(old: Lock, catalogue: Catalogue | None) -> Callable[[Subdir], frozenset[Version]]:
     """Return a function that says which torch versions are released for a subdir."""
 
     def released(subdir: Subdir) -> frozenset[Version]:
