@@ -177,7 +177,7 @@ def check_map(
     for cell in lock.cells:
         if cell.name in missing:
             gathered.take_names(cell)
-    partly = {name.split("/")[1] for name in missing}
+    partly = {cell.subdir for cell in lock.cells if cell.name in missing}
     complete = gathered.subdirs - partly if whole else set()
     return MapCheck(
         looked_at=tuple(names),

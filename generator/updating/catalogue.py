@@ -18,7 +18,7 @@ from generator.model.cell import Lock
 from generator.model.python_build import PythonBuild
 from generator.model.subdir import Subdir
 from generator.upstream.families import Family
-from generator.upstream.indexes import TWO_HASHES, Index
+from generator.upstream.indexes import Index
 from generator.upstream.offers import Offer
 from generator.upstream.silence import Silence, Unasked
 
@@ -119,18 +119,15 @@ class Catalogue:
 
     def passed_over(
         self, project: str, version: Version, subdir: Subdir, python: PythonBuild | None = None
-    ) -> str | None:
-        """Say why a wheel that is there is not taken: yanked, or not what it should be."""
-        for offer in self.offers.get(project, ()):
-            if offer.version.public != version.public or not offer.is_for(subdir.wheel_platforms):
-                continue
-            if python is not None and not offer.serves(python):
-                continue
-            if offer.yanked is not None:
-                return f"one was yanked ({offer.yanked or 'no reason given'})"
-            if offer.refused:
-                return f"{offer.filename} on index {offer.index} is passed over: {offer.refused}"
-        return None
+    ) -> Offer | None:
+        """Return a wheel that is there and not taken; it says why itself."""
+        there = (
+            offer
+            for offer in self.offers.get(project, ())
+            if offer.version.public == version.public and offer.is_for(subdir.wheel_platforms)
+        )
+        own = (offer for offer in there if python is None or offer.serves(python))
+        return next((offer for offer in own if not offer.usable), None)
 
     def malformed(self) -> tuple[tuple[MalformedError, tuple[str, str]], ...]:
         """Return every file that its index lists with two hashes: the error, index and name."""
@@ -145,7 +142,7 @@ class Catalogue:
             )
             for offers in self.offers.values()
             for offer in offers
-            if offer.refused.startswith(TWO_HASHES)
+            if offer.disputed
         )
 
     def identified(self, known: Mapping[tuple[str, str], Offer]) -> Catalogue:

@@ -19,7 +19,6 @@ from generator.updating.drafts import Draft
 from generator.updating.holding import held_rows
 from generator.updating.judging import BROKEN, finding_of
 from generator.upstream.facts import WheelFacts
-from generator.upstream.indexes import TWO_HASHES
 from generator.upstream.offers import Offer
 from generator.upstream.policy import TrioPolicy, sharing_rules
 from generator.upstream.reading import Read, key_of
@@ -255,14 +254,14 @@ def bundled_by(read: Iterable[tuple[str, WheelFacts]]) -> dict[str, tuple[str, .
 
 def _not_served(project: str, draft: Draft, python: PythonBuild, catalogue: Catalogue) -> Absence:
     subdir, version = draft.wish.subdir, draft.trio[project].version
-    why = catalogue.passed_over(project, version, subdir, python)
-    malformed = why is not None and TWO_HASHES in why
+    there = catalogue.passed_over(project, version, subdir, python)
+    malformed = there is not None and there.disputed and there.yanked is None
     return Absence(
         package="" if project == "torch" else project,
         reason="malformed" if malformed else "absent",
         python=str(python),
         detail=f"upstream has no wheel of {project} {version} for Python {python} on {subdir}"
-        + (f"; {why}" if why else ""),
+        + (f"; {there.passed_over}" if there else ""),
     )
 
 

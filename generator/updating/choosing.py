@@ -339,8 +339,8 @@ class Chooser:
         """Add to a refusal the newest wheel that is there and was not even considered."""
         versions = {o.version for o in self.catalogue.offers.get(project, ()) if o.refused}
         for version in sorted((v for v in versions if v.local), reverse=True):
-            if (why := self.catalogue.passed_over(project, version, wish.subdir)) is not None:
-                what = f"{error.what}; {why}"
+            if (there := self.catalogue.passed_over(project, version, wish.subdir)) is not None:
+                what = f"{error.what}; {there.passed_over}"
                 return NoTrioError(what, where=error.where, next_step=error.next_step)
         return error
 

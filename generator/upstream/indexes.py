@@ -4,32 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from packaging.utils import canonicalize_name
-from pydantic import ValidationError
 from pypi_simple import (
     ACCEPT_ANY,
-    DistributionPackage,
-    Link,
-    ProjectPage,
-    RepositoryPage,
-    UnsupportedRepoVersionError,
 )
 
-from generator.documents import limits, load_json, read_bytes
+from generator.documents import limits, read_bytes
 from generator.errors import (
     AbsentError,
-    MalformedError,
     UnreachableError,
     UnsafeArchiveError,
 )
 from generator.model.names import one_line
 from generator.upstream.claims import Claims
+from generator.upstream.index_pages import IndexPage, not_an_index, parse_html, parse_page
 from generator.upstream.offers import Offer, parse_offer
 from generator.upstream.page_store import Page
 from generator.upstream.session import Web
@@ -39,10 +32,6 @@ _CHUNK = 1 << 20
 #: characters of the reason of a yank that are kept
 _REASON = 300
 _SHA256 = re.compile("[0-9a-f]{64}")
-_HTML = ("text/html", "application/vnd.pypi.simple.v1+html")
-_JSON = ("application/vnd.pypi.simple.v1+json",)
-#: how the refusal of such a file begins
-TWO_HASHES = "the index lists it with two hashes"
 
 
 class Index(Protocol):
@@ -94,7 +83,7 @@ class SimpleIndex:
         except AbsentError as error:
             raise _no_wheels(project, url) from error
         except UnsafeArchiveError as error:
-            raise _not_an_index(url, error.what) from error
+            raise not_an_index(url, error.what) from error
 
     def knock(self, project: str, seconds: float) -> None:
         """Ask whether there is an answer, whatever it is; without one it is not asked again."""
@@ -112,7 +101,7 @@ class SimpleIndex:
 
     def _ask(self, project: str) -> tuple[Offer, ...]:
         url, page = self._page_of(project), self.page(project)
-        return _offers_of_page(_parse(project, page, url), self, project, url)
+        return _offers_of_page(parse_page(project, page, url), self, project, url)
 
 
 @dataclass(frozen=True)
@@ -149,7 +138,7 @@ class FolderIndex:
             )
         page = folder / "index.html"
         if page.is_file():
-            listed = _parse_html(
+            listed = parse_html(
                 project, _read(page, limits().page.html), page.absolute().as_uri(), None, str(page)
             )
             found = _offers_of_page(listed, self, project, str(page))
@@ -194,96 +183,12 @@ class PipIndex:
         raise missing[0]
 
 
-@dataclass(frozen=True)
-class _Page:
-    """A project's page, with what pypi_simple does not read of HTML."""
-
-    packages: Sequence[DistributionPackage]
-    repository_version: str | None
-    #: file name -> ``data-upload-time``
-    uploaded: Mapping[str, str]
-
-
-def _parse(project: str, page: Page, where: str) -> _Page:
-    """Read a page, JSON or HTML; raises MalformedError."""
-    kind = (page.kind or "text/html").lower().partition(";")[0].strip()
-    if kind not in {*_HTML, *_JSON}:
-        raise _not_an_index(where, f"its type is {kind[:80]!r}")
-    if kind in _HTML:
-        return _parse_html(project, page.content, page.url, page.charset or None, where)
-    try:
-        found = load_json(page.content, where)
-    except MalformedError as error:
-        raise _not_an_index(where, error.what) from error
-    rows = found.get("files") if isinstance(found, dict) else None
-    if not isinstance(rows, list):
-        raise _not_an_index(where, "it has no list of files")
-    listed = _read_rows({**found, "files": []}, [], page.url, where)
-    try:
-        packages = _read_rows(found, rows, page.url, where).packages
-    except MalformedError:  # a row that makes no sense costs that file
-        packages = [each for row in rows for each in _read_row(found, row, page.url, where)]
-    times = {p.filename: p.upload_time.isoformat() for p in packages if p.upload_time}
-    return _Page(packages, listed.repository_version, times)
-
-
-def _read_rows(page: Mapping[str, Any], rows: Sequence[Any], url: str, where: str) -> ProjectPage:
-    with _sensible(where):
-        return ProjectPage.from_json_data({**page, "files": rows}, url)
-
-
-def _read_row(page: Mapping[str, Any], row: Any, url: str, where: str) -> list[DistributionPackage]:
-    try:
-        return _read_rows(page, [row], url, where).packages
-    except MalformedError:
-        return []
-
-
-def _parse_html(project: str, content: bytes, url: str, charset: str | None, where: str) -> _Page:
-    if len(content) > limits().page.html:
-        raise _not_an_index(where, f"HTML of {len(content):,} bytes")
-    with _sensible(where):
-        page = RepositoryPage.from_html(content, url, charset)
-        return _Page(
-            [package for link in page.links for package in _of_link(link, project, where)],
-            page.repository_version,
-            # an attribute of download.pytorch.org (test-infra, s3_management/manage_v2.py)
-            {link.text: link.get_str_attrib("data-upload-time") or "" for link in page.links},
-        )
-
-
-def _of_link(link: Link, project: str, where: str) -> list[DistributionPackage]:
-    """Read one link; one that makes no sense costs that file."""
-    try:
-        with _sensible(where):
-            return [DistributionPackage.from_link(link, project)]
-    except MalformedError:
-        return []
-
-
-@contextmanager
-def _sensible(where: str) -> Iterator[None]:
-    """Turn what pypi_simple and its parsers raise at pages of others into MalformedError."""
-    try:
-        yield
-    except (
-        UnsupportedRepoVersionError,
-        ValidationError,
-        ValueError,  # bytes that are no text, URLs that are none
-        LookupError,  # a charset nobody knows
-        TypeError,
-        AttributeError,
-        RecursionError,
-    ) as error:
-        raise _not_an_index(where, _in_short(error)) from error
-
-
-def _offers_of_page(page: _Page, index: Index, project: str, url: str) -> tuple[Offer, ...]:
+def _offers_of_page(page: IndexPage, index: Index, project: str, url: str) -> tuple[Offer, ...]:
     if not any(package.package_type for package in page.packages):
         # PEP 629: an index page may say its version; HTML with neither that nor a single file
         # is a login page, a proxy's notice or the like
         if page.packages or page.repository_version is None:
-            raise _not_an_index(url, "it lists no distribution file")
+            raise not_an_index(url, "it lists no distribution file")
         raise _no_wheels(project, url)
     offers = _once_each(
         _claimed(offer, index.claims) for offer in _wheels(page, index, canonicalize_name(project))
@@ -293,7 +198,7 @@ def _offers_of_page(page: _Page, index: Index, project: str, url: str) -> tuple[
     return offers
 
 
-def _wheels(page: _Page, index: Index, project: str) -> Iterator[Offer]:
+def _wheels(page: IndexPage, index: Index, project: str) -> Iterator[Offer]:
     for package in page.packages:
         digests = package.metadata_digests or {}
         sha256 = (package.digests.get("sha256") or "").lower()
@@ -349,8 +254,8 @@ def _once_each(offers: Iterable[Offer]) -> tuple[Offer, ...]:
     for offer in offers:
         known = found.setdefault(offer.filename, offer)
         if offer.sha256 and known.sha256 and offer.sha256 != known.sha256:
-            why = f"{TWO_HASHES}, {known.sha256} and {offer.sha256}"
-            found[offer.filename] = replace(known, refused=why)
+            why = f"the index lists it with two hashes, {known.sha256} and {offer.sha256}"
+            found[offer.filename] = replace(known, refused=why, disputed=True)
         elif offer.sha256 and not known.sha256 and not known.refused:
             found[offer.filename] = offer
     return tuple(found.values())
@@ -360,7 +265,7 @@ def _read(path: Path, limit: int) -> bytes:
     try:
         return read_bytes(path, limit)
     except OSError as error:
-        raise _not_an_index(str(path), error.strerror or str(error)) from error
+        raise not_an_index(str(path), error.strerror or str(error)) from error
 
 
 def _hashed(offer: Offer) -> Offer:
@@ -380,22 +285,9 @@ def _hashed(offer: Offer) -> Offer:
     )
 
 
-def _in_short(error: Exception) -> str:
-    """Say what is wrong with a page in a line, without its URL, which may have credentials."""
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
-
-
 def _no_wheels(project: str, where: str) -> AbsentError:
     return AbsentError(
         f"no wheels of {project}",
         where=public_url(where),
         next_step="check the index, or declare another one in feedstock.yaml",
-    )
-
-
-def _not_an_index(where: str, why: str) -> MalformedError:
-    return MalformedError(
-        f"the answer is not an index page ({why})",
-        where=public_url(where),
-        next_step="open the URL in a browser: a login page or a proxy may stand in between",
     )

@@ -58,6 +58,8 @@ class Offer:
     glibc: str = ""
     #: why it is not to be used, as its name and its index have it; "" when nothing speaks against
     refused: str = ""
+    #: whether that is because its index lists it with two hashes
+    disputed: bool = False
     build: tuple[int, str] | tuple[()] = ()
     tags: frozenset[Tag] = frozenset()
 
@@ -92,6 +94,15 @@ class Offer:
     def abi3(self) -> bool:
         """Whether it was built for the stable ABI."""
         return any(tag.abi == "abi3" for tag in self.tags)
+
+    @property
+    def passed_over(self) -> str:
+        """Why it is there and not taken: yanked, or not what it should be; "" for a usable one."""
+        if self.yanked is not None:
+            return f"one was yanked ({self.yanked or 'no reason given'})"
+        if self.refused:
+            return f"{self.filename} on index {self.index} is passed over: {self.refused}"
+        return ""
 
     @property
     def usable(self) -> bool:

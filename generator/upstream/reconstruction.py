@@ -9,15 +9,36 @@ sha256 then proves that every byte is right; when it does not, the member is rea
 from __future__ import annotations
 
 import struct
+import zipfile
 import zlib
-from typing import Final
+from typing import IO, Final
 
 from generator.upstream.equivalence import TIME, build_ids
 
 #: compressed bytes in which the build-id of a library stands; it comes right after the headers
-HEAD: Final = 4096
+_HEAD: Final = 4096
+#: bytes of a zip local file header before the name (APPNOTE 4.3.7)
+_LOCAL_HEADER: Final = 30
+#: bytes that the beginning of a member may unpack to
+_UNPACKED: Final = 1 << 22
 #: highest digit at each place of HH:MM:SS
 _DIGITS: Final = ((0, 2), (1, 9), (3, 5), (4, 9), (6, 5), (7, 9))
+
+
+def beginning(file: IO[bytes], info: zipfile.ZipInfo) -> bytes:
+    """Return the beginning of a deflated member, reading little of it; nothing for others."""
+    if info.compress_type != zipfile.ZIP_DEFLATED:
+        return b""
+    length = min(_HEAD, info.compress_size)
+    file.seek(info.header_offset)
+    start = file.read(_LOCAL_HEADER + len(info.orig_filename.encode()) + length)
+    try:
+        names, extra = struct.unpack_from("<HH", start, _LOCAL_HEADER - 4)
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(
+            start[_LOCAL_HEADER + names + extra :], _UNPACKED
+        )
+    except (zlib.error, struct.error):
+        return b""
 
 
 def rebuild(twin: bytes, head: bytes, crc: int) -> bytes | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import re
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol
@@ -149,6 +150,24 @@ def reopen_ranged(web: Web, url: str, filename: str, size: int, tail: bytes) -> 
         return content
 
     return RangedFile(read, size, tail)
+
+
+def prefetch(archive: zipfile.ZipFile, wanted: list[zipfile.ZipInfo]) -> None:
+    """Ask for members in one range where they stand together, as the dist-info of wheels does."""
+    if not isinstance(archive.fp, RangedFile) or not wanted:
+        return
+    starts = sorted(info.header_offset for info in archive.infolist())
+    first = min(info.header_offset for info in wanted)
+    after = [start for start in starts if start > max(info.header_offset for info in wanted)]
+    last = after[0] if after else directory_start(archive)
+    needed = sum(info.compress_size for info in wanted)
+    if last - first < 2 * needed + TAIL:
+        archive.fp.prefetch(first, last)
+
+
+def directory_start(archive: zipfile.ZipFile) -> int:
+    """Where the central directory begins, in bytes from the start of the file."""
+    return int(archive.start_dir)
 
 
 def save_whole(

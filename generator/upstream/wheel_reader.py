@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-import struct
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,24 +30,21 @@ from generator.upstream.archive import (
 from generator.upstream.core_metadata import parse_console_scripts, parse_metadata
 from generator.upstream.facts import FactsCache, MetadataFacts, WheelFacts
 from generator.upstream.offers import Offer
-from generator.upstream.reconstruction import HEAD, rebuild
+from generator.upstream.reconstruction import beginning, rebuild
 from generator.upstream.remote_bytes import (
-    TAIL,
     NoRangesError,
     RangedFile,
+    directory_start,
     open_ranged,
+    prefetch,
     reopen_ranged,
     save_whole,
 )
 from generator.upstream.session import Web
 from generator.urls import local_path, public_url
 
-#: bytes of a zip local file header before the name (APPNOTE 4.3.7)
-_LOCAL_HEADER: Final = 30
 #: libraries that make a torch a CUDA build, per platform
 _CUDA_LIBRARIES: Final = frozenset({"libtorch_cuda.so", "torch_cuda.dll"})
-#: bytes that the beginning of a member may unpack to
-_UNPACKED_HEAD: Final = 1 << 22
 _VERSION_FILE: Final = "torch/version.py"
 #: ``cuda: Optional[str] = '12.6'`` (pytorch, torch/version.py.tpl)
 _CUDA_LINE: Final = re.compile(r"^cuda\b[^=\n]*=\s*['\"](\d+)\.(\d+)", re.MULTILINE)
@@ -158,10 +153,10 @@ class WheelReader:
                     next_step="run update again; if it stays so, report it upstream",
                 )
             if twin and isinstance(archive.fp, RangedFile):
-                content = rebuild(twin, _head(archive.fp, info), info.CRC)
+                content = rebuild(twin, beginning(archive.fp, info), info.CRC)
                 if content is not None and _sha256(content) == expected.sha256:
                     return content
-            _prefetch(archive, [info])
+            prefetch(archive, [info])
             content = read_member(archive, path, offer.filename)
         if _sha256(content) != expected.sha256:
             raise IntegrityError(
@@ -236,7 +231,7 @@ class WheelReader:
         with self.opened(offer) as (archive, origin):
             facts, record = self._read(offer, archive, origin)
             if offer.sha256 and isinstance(archive.fp, RangedFile):
-                archive.fp.seek(_directory_start(archive))
+                archive.fp.seek(directory_start(archive))
                 self.cache.directories.keep(offer.sha256, archive.fp.read())
         if offer.sha256:
             self.cache.metadata.keep(offer.sha256, facts.metadata)
@@ -250,7 +245,7 @@ class WheelReader:
         infos, where = archive.infolist(), offer.filename
         dist_info = _dist_info(infos, offer)
         wanted = {name: f"{dist_info}/{name}" for name in _TEXTS}
-        _prefetch(
+        prefetch(
             archive,
             [archive.NameToInfo[path] for path in wanted.values() if path in archive.NameToInfo],
         )
@@ -334,40 +329,6 @@ def _dist_info(infos: list[zipfile.ZipInfo], offer: Offer) -> str:
             next_step="report it upstream",
         )
     return found[0]
-
-
-def _prefetch(archive: zipfile.ZipFile, wanted: list[zipfile.ZipInfo]) -> None:
-    """Ask for members in one range where they stand together, as the dist-info of wheels does."""
-    if not isinstance(archive.fp, RangedFile) or not wanted:
-        return
-    starts = sorted(info.header_offset for info in archive.infolist())
-    first = min(info.header_offset for info in wanted)
-    after = [start for start in starts if start > max(info.header_offset for info in wanted)]
-    last = after[0] if after else _directory_start(archive)
-    needed = sum(info.compress_size for info in wanted)
-    if last - first < 2 * needed + TAIL:
-        archive.fp.prefetch(first, last)
-
-
-def _head(file: RangedFile, info: zipfile.ZipInfo) -> bytes:
-    """Return the beginning of a deflated member, reading little of it; nothing for others."""
-    if info.compress_type != zipfile.ZIP_DEFLATED:
-        return b""
-    length = min(HEAD, info.compress_size)
-    file.seek(info.header_offset)
-    start = file.read(_LOCAL_HEADER + len(info.orig_filename.encode()) + length)
-    try:
-        names, extra = struct.unpack_from("<HH", start, _LOCAL_HEADER - 4)
-        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(
-            start[_LOCAL_HEADER + names + extra :], _UNPACKED_HEAD
-        )
-    except (zlib.error, struct.error):
-        return b""
-
-
-def _directory_start(archive: zipfile.ZipFile) -> int:
-    """Where the central directory begins, in bytes from the start of the file."""
-    return int(archive.start_dir)
 
 
 @contextmanager

@@ -83,8 +83,9 @@ def test_yanked_and_foreign_files_are_not_there() -> None:
     )
     assert catalogue.releases("torch", LINUX) == (Release(Version("2.10.0")),)
     assert catalogue.releases("torch", MAC) == ()
-    why = catalogue.passed_over("torch", Version("2.11.0"), LINUX, python("3.11"))
-    assert why == "one was yanked (broken)"
+    there = catalogue.passed_over("torch", Version("2.11.0"), LINUX, python("3.11"))
+    assert there is not None
+    assert there.passed_over == "one was yanked (broken)"
 
 
 def test_the_purl_names_the_file() -> None:
