@@ -233,7 +233,7 @@ class BudgetError(ArmtorchError):
     kind = "budget"
 
 
-class RefusedError(ArmtorchError):
+class DeclinedError(ArmtorchError):
     """A destination answered, and said no: credentials, quota, or a package it does not take."""
 
     exit_code = 35

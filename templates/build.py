@@ -254,7 +254,7 @@ def patch(package: Package, wheel: Wheel, member: str, path: str, change: dict[s
 
 
 def check_sharing(wheel: Wheel, shared: dict[str, Any]) -> None:
-    """Prove that this wheel's shared members are those libtorch is made of (design D2)."""
+    """Prove that this wheel's shared members are those libtorch is made of (decision D2)."""
     equivalent = {row["member"]: row for row in shared["equivalent"]}
     left_out = {*shared["per_python"], *equivalent}
     lines = [f"{member},{decode(digest)},{size}\n"
@@ -348,7 +348,7 @@ def find_commit(wheel: Wheel, rule: dict[str, str] | None) -> str:
 
 def write_provenance(package: Package, wheel: Wheel, told: dict[str, Any],
                      sorted_members: Sorted, newest: float) -> None:
-    """Write what every file is and where it comes from to info/armtorch (design D9)."""
+    """Write what every file is and where it comes from to info/armtorch (decision D9)."""
     def amount(rule: dict[str, Any], members: list[str]) -> dict[str, Any]:
         size = sum(wheel.members[member].file_size for member in members)
         return {"match": rule["match"], "why": rule.get("why", ""), "members": len(members),

@@ -1,4 +1,4 @@
-"""Which finished package may go onto the channel: one whose own needs are there (design D13)."""
+"""Which finished package may go onto the channel: one whose own needs are there (decision D13)."""
 
 from __future__ import annotations
 

@@ -32,8 +32,8 @@ from generator.documents import limits, load_json
 from generator.errors import (
     ArmtorchError,
     ConflictError,
+    DeclinedError,
     MalformedError,
-    RefusedError,
     UnreachableError,
 )
 from generator.transport import open_session, read_body, typed, unanswered
@@ -178,7 +178,7 @@ class HostedTarget:
         """Return the records of every subdir.
 
         Raises:
-            UnreachableError: the host does not answer. RefusedError: it wants credentials.
+            UnreachableError: the host does not answer. DeclinedError: it wants credentials.
 
         """
         return tuple(record for subdir in self.subdirs for record in self._subdir(subdir))
@@ -193,7 +193,7 @@ class HostedTarget:
         """Open the end of a package there, which has its metadata.
 
         Raises:
-            UnreachableError: the host does not answer. RefusedError: it wants credentials.
+            UnreachableError: the host does not answer. DeclinedError: it wants credentials.
 
         """
         url = f"{self.address.url}/{key}"
@@ -205,7 +205,7 @@ class HostedTarget:
 
         Raises:
             ConflictError: the host has other bytes under this name.
-            RefusedError: it says no. UnreachableError: it does not answer, or answers 5xx.
+            DeclinedError: it says no. UnreachableError: it does not answer, or answers 5xx.
 
         """
         package.verify()
@@ -242,13 +242,13 @@ class HostedTarget:
             )
         variable = self.address.host.variable
         if _UNTRUSTED.search(message):
-            raise RefusedError(
+            raise DeclinedError(
                 message,
                 where=where,
                 next_step=f"{self.address.server} has to know this repository and workflow as a "
                 "trusted publisher of the channel, and the job needs `id-token: write`",
             )
-        kind: type[ArmtorchError] = RefusedError if _REFUSAL.search(message) else UnreachableError
+        kind: type[ArmtorchError] = DeclinedError if _REFUSAL.search(message) else UnreachableError
         if _UNSIGNED.search(message):
             kind = UnreachableError  # sigstore's services did not answer
         raise kind(
@@ -269,13 +269,13 @@ class HostedTarget:
         """Take one package away; the host indexes that itself. One that is gone is no error.
 
         Raises:
-            RefusedError: it says no, there is no token, or the file has another label, too.
+            DeclinedError: it says no, there is no token, or the file has another label, too.
             UnreachableError: it does not answer, or answers 5xx.
 
         """
         variable = self.address.host.variable
         if not self._token():
-            raise RefusedError(
+            raise DeclinedError(
                 "there is no token; rattler's stored login serves uploads only",
                 where=str(self.address),
                 next_step=f"set {variable}",
@@ -294,7 +294,7 @@ class HostedTarget:
         self._asked("DELETE", url)
 
     def _only_label(self, url: str) -> bool:
-        """Whether a file is still there; raises RefusedError where another label has it, too.
+        """Whether a file is still there; raises DeclinedError where another label has it, too.
 
         A file at anaconda.org goes from all of its labels (its API's ``labels`` of a file).
         """
@@ -303,7 +303,7 @@ class HostedTarget:
             return False
         labels = _labels(content, url)
         if other := labels - {self.address.label}:
-            raise RefusedError(
+            raise DeclinedError(
                 f"it has the label {', '.join(sorted(other))}, too, and would go from there",
                 where=url,
                 next_step="take this label off the file there: anaconda label --help",
@@ -335,7 +335,7 @@ class HostedTarget:
         if answer.status_code == requests.codes.not_found:
             return None
         if answer.status_code in {requests.codes.unauthorized, requests.codes.forbidden}:
-            raise RefusedError(
+            raise DeclinedError(
                 f"it answered {answer.status_code}",
                 where=url,
                 next_step=f"set {self.address.host.variable}",

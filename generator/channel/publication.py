@@ -107,7 +107,7 @@ def open_place(project: Project, to: str, label: str = "", *, main: bool = False
 
     Raises:
         FeedstockError: feedstock.yaml cannot be used. SelectionError: no such destination.
-        RefusedError: there are no credentials for it.
+        DeclinedError: there are no credentials for it.
 
     """
     feedstock = project.declared()
@@ -170,7 +170,7 @@ def plan_publication(project: Project, options: PublishOptions) -> Publication:
         AbsentError: the local channel has no such package.
         ConflictError: other bytes are there under a name, and no ``force``.
         BudgetError: the destination would hold too much.
-        UnreachableError, RefusedError: the destination does not say what it has.
+        UnreachableError, DeclinedError: the destination does not say what it has.
         SelectionError: packages are to be attested and cannot be.
         MalformedError, IntegrityError: an attestation is none, or about something else.
         SolveError: a package could not be installed: the channel would lack what it needs.
@@ -237,7 +237,7 @@ def publish(project: Project, publication: Publication, *, jobs: int = 4) -> Non
     """Carry out a plan: packages first, then index, patches and run exports.
 
     Raises:
-        UnreachableError, RefusedError, ConflictError, StorageError: what came is indexed, and the
+        UnreachableError, DeclinedError, ConflictError, StorageError: what came is indexed, and the
             same command goes on from there.
 
     """

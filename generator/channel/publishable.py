@@ -33,7 +33,7 @@ def refuse_not_installable(
 
     Raises:
         SolveError: as said.
-        UnreachableError, RefusedError: the destination does not say what it has.
+        UnreachableError, DeclinedError: the destination does not say what it has.
         FeedstockError: a hotfix cannot be read; what is yanked counts as gone.
 
     """

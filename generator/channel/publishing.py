@@ -79,7 +79,7 @@ def make_plan(
     """Compare packages with what is there.
 
     Raises:
-        UnreachableError, RefusedError, MalformedError: the destination does not say what it has.
+        UnreachableError, DeclinedError, MalformedError: the destination does not say what it has.
 
     """
     there = target.packages()
@@ -177,7 +177,7 @@ class Sender:
         error is raised at the end, so that the next run goes on from there.
 
         Raises:
-            UnreachableError: after the last try. RefusedError, ConflictError: the host says no.
+            UnreachableError: after the last try. DeclinedError, ConflictError: the host says no.
             IntegrityError: a package here is not what its record says.
 
         """

@@ -14,7 +14,7 @@ from generator.channel.publication import Place
 from generator.channel.retention import Retired
 from generator.channel.retrying import Retries
 from generator.channel.serving import Served
-from generator.errors import AbsentError, RefusedError
+from generator.errors import AbsentError, DeclinedError
 from generator.project import Project
 
 
@@ -27,7 +27,7 @@ def remove(
     At a host the order is the host's own, and ``confirmed`` has to say that it is meant.
 
     Raises:
-        RefusedError: it is a host, and not ``confirmed``; or the host says no.
+        DeclinedError: it is a host, and not ``confirmed``; or the host says no.
         UnreachableError, StorageError: run it again.
 
     """
@@ -42,7 +42,7 @@ def remove(
             served.index()
             return
         if not confirmed:
-            raise RefusedError(
+            raise DeclinedError(
                 f"{place.address.kind} deletes these {len(records)} packages for good",
                 where=str(place.address),
                 next_step="look at what --dry-run lists, then say --yes",
@@ -83,11 +83,11 @@ def apply_hotfixes(project: Project, place: Place) -> None:
     """Index a destination again with the hotfixes as they are now.
 
     Raises:
-        RefusedError: the host makes its own repodata.
+        DeclinedError: the host makes its own repodata.
 
     """
     if place.store is None:
-        raise RefusedError(
+        raise DeclinedError(
             f"{place.address.kind} makes its own repodata, and takes no patches from here",
             where=str(place.address),
             next_step="use the host's own tool: at anaconda.org move the files to another label",

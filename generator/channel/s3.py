@@ -30,8 +30,8 @@ from generator.channel.stores import Edit, Outgoing
 from generator.documents import limits, load_json, read_bytes
 from generator.errors import (
     ConflictError,
+    DeclinedError,
     MalformedError,
-    RefusedError,
     UnreachableError,
 )
 
@@ -64,14 +64,14 @@ def s3_access(bucket: str, environment: Mapping[str, str]) -> S3Access:
     """Find the credentials of a bucket: AWS's variables, then rattler's auth file.
 
     Raises:
-        RefusedError: there are none.
+        DeclinedError: there are none.
 
     """
     stored = _stored(bucket, environment)
     key = environment.get("AWS_ACCESS_KEY_ID") or stored.get("access_key_id", "")
     secret = environment.get("AWS_SECRET_ACCESS_KEY") or stored.get("secret_access_key", "")
     if not key or not secret:
-        raise RefusedError(
+        raise DeclinedError(
             "no credentials for it were found",
             where=f"s3://{bucket}",
             next_step="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or log in with rattler "
@@ -211,7 +211,7 @@ class S3Store:
         records without a word. The file stays, so that the next run needs no right to delete.
 
         Raises:
-            RefusedError: the store took a write whose condition was not so.
+            DeclinedError: the store took a write whose condition was not so.
 
         """
         with self._probing, self._explained(_PROBE):
@@ -228,7 +228,7 @@ class S3Store:
                 except (exceptions.ConditionNotMatch, exceptions.Conflict):
                     self._probed = True
                     return
-        raise RefusedError(
+        raise DeclinedError(
             f"it takes conditional writes and does not hold their condition ({header}): of two "
             "publishers one would lose its records",
             where=self._url,
@@ -337,11 +337,11 @@ class S3Store:
         try:
             yield
         except (exceptions.PermissionDenied, exceptions.ConfigInvalid) as error:
-            raise RefusedError(
+            raise DeclinedError(
                 _first_line(error), where=where, next_step="check the credentials and the bucket"
             ) from error
         except exceptions.NotFound as error:
-            raise RefusedError(
+            raise DeclinedError(
                 "there is no such bucket or object", where=where, next_step="make the bucket"
             ) from error
         except (exceptions.Unexpected, exceptions.RateLimited, OSError) as error:

@@ -23,7 +23,7 @@ def taken_numbers(project: Project, feedstock: Feedstock, lock: Lock) -> dict[st
     does not answer ends the run: a number given twice is a package that caches never replace.
 
     Raises:
-        UnreachableError, RefusedError, MalformedError, IntegrityError: a channel does not say what
+        UnreachableError, DeclinedError, MalformedError, IntegrityError: a channel does not say what
             it has.
 
     """

@@ -227,7 +227,7 @@ def missing_cells(project: Project, to: str, *, machine: tuple[str, ...] | None 
             built again can mend it.
 
     Raises:
-        UnreachableError, RefusedError: the destination does not say what it has, or a base
+        UnreachableError, DeclinedError: the destination does not say what it has, or a base
             channel did not answer.
         SelectionError: there is no such destination.
 

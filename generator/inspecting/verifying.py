@@ -1,4 +1,4 @@
-"""Proves a package by remaking it from what is known outside of it (designs D9 and D16)."""
+"""Proves a package by remaking it from what is known outside of it (decisions D9 and D16)."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def update_lock(
         IntegrityError: a released wheel has other bytes under its name; nothing is written.
         HeldError: nothing that the lock had can be served any more; nothing is written.
         StorageError: the lock cannot be written.
-        UnreachableError, RefusedError: there was no lock, and a channel that may have build
+        UnreachableError, DeclinedError: there was no lock, and a channel that may have build
             numbers does not say so.
 
     """

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from generator.channel import LocalChannel
 from generator.commands import cli
-from generator.errors import RefusedError
+from generator.errors import DeclinedError
 from tests import servers
 from tests.conda_files import write_conda
 from tests.own_feedstock import DECLARED
@@ -80,7 +80,7 @@ def test_a_host_is_asked_for_exactly_what_is_retired(kind, source, feedstock):
         plan = json.loads(ok(run(feedstock, *arguments, "--dry-run", "--json", env=env)))
         assert [row["package"] for row in plan["packages"]] == [f"{SUBDIR}/{OLD}"]
         unsaid = run(feedstock, *arguments, env=env)
-        assert isinstance(unsaid.exception, RefusedError)
+        assert isinstance(unsaid.exception, DeclinedError)
         assert "--yes" in unsaid.exception.next_step
         assert all(line.startswith("GET ") for line in server.requests())
         done = json.loads(ok(run(feedstock, *arguments, "--yes", "--json", env=env)))
@@ -89,7 +89,7 @@ def test_a_host_is_asked_for_exactly_what_is_retired(kind, source, feedstock):
         assert [row[1] for row in deleted] == [path.format(OLD)]
         assert deleted[0][2]["Authorization"] == f"{scheme}{TOKEN}"
         without = run(feedstock, *arguments, "--yes", env={variable: ""})
-        assert isinstance(without.exception, RefusedError)
+        assert isinstance(without.exception, DeclinedError)
         assert variable in without.exception.next_step
 
 
@@ -98,7 +98,7 @@ def test_a_file_with_another_label_stays(source, feedstock):
     with servers.recorder(answering(source, ["nightly", "main"])) as server:
         arguments = ["retire", "--to", f"anaconda+{server.url}/owner", "--label", "nightly"]
         result = run(feedstock, *arguments, "--yes", env={"ANACONDA_API_KEY": TOKEN})
-    assert isinstance(result.exception, RefusedError)
+    assert isinstance(result.exception, DeclinedError)
     assert "label main" in result.exception.what
     assert all(line.startswith("GET ") for line in server.requests())
 

@@ -17,8 +17,8 @@ from generator.errors import (
     AbsentError,
     BudgetError,
     ConflictError,
+    DeclinedError,
     IntegrityError,
-    RefusedError,
     SelectionError,
     UnreachableError,
 )
@@ -257,7 +257,7 @@ def test_nothing_secret_is_shown(source, feedstock, bucket):
         "s3://bucket/x",
         env={"AWS_ACCESS_KEY_ID": "", "HOME": "/nonexistent", "AWS_ENDPOINT_URL": ""},
     )
-    assert isinstance(none.exception, RefusedError)
+    assert isinstance(none.exception, DeclinedError)
 
 
 @pytest.mark.parametrize(
@@ -353,7 +353,12 @@ def test_anaconda_org_gets_what_its_api_takes(source, feedstock):
 @pytest.mark.parametrize(
     ("status", "kind"),
     # 422: a file that the host does not take; the uploader's words for it are those of a conflict
-    [(401, RefusedError), (402, RefusedError), (409, ConflictError), (422, RefusedError)],
+    [
+        (401, DeclinedError),
+        (402, DeclinedError),
+        (409, ConflictError),
+        (422, DeclinedError),
+    ],
 )
 def test_a_hosts_no_is_told_from_a_hosts_silence(source, feedstock, status, kind, monkeypatch):
     monkeypatch.setattr("generator.channel.hosted._INDEXED_WITHIN", 0.0)

@@ -21,9 +21,9 @@ from generator.channel.attesting import PREDICATE, SUFFIX
 from generator.commands import cli
 from generator.errors import (
     AbsentError,
+    DeclinedError,
     IntegrityError,
     MalformedError,
-    RefusedError,
     SelectionError,
 )
 from tests import servers
@@ -129,7 +129,7 @@ def test_each_package_goes_up_with_its_own_bundle(source, host, tmp_path):
 
 def test_signing_asks_for_the_jobs_identity_and_nothing_goes_up_without(source, host):
     done = publish(source, f"prefix+{host.url}/torch", "--attest=always", oidc=host.url)
-    assert isinstance(done.exception, RefusedError)
+    assert isinstance(done.exception, DeclinedError)
     assert "id-token: write" in str(done.exception)
     assert any("audience=sigstore" in path for _, path, _, _ in host.asked)
     assert not [path for _, path, _, _ in host.asked if "upload" in path]

@@ -15,7 +15,7 @@ import pytest
 from generator.channel import LocalChannel
 from generator.channel.s3 import S3Store, s3_access
 from generator.channel.stores import Outgoing
-from generator.errors import RefusedError
+from generator.errors import DeclinedError
 from tests import servers
 from tests.published import SUBDIR, make_packages
 
@@ -87,7 +87,7 @@ def test_a_store_that_forgets_conditions_is_refused_before_anything_is_lost(
 ) -> None:
     with (
         forgetful(bucket.endpoint, header) as endpoint,
-        pytest.raises(RefusedError, match="conditional") as refused,
+        pytest.raises(DeclinedError, match="conditional") as refused,
     ):
         publish(bucket, endpoint, header, tmp_path)
     assert "If-" in str(refused.value)

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from generator.channel.s3 import S3Store, s3_access
-from generator.errors import RefusedError
+from generator.errors import DeclinedError
 from tests import servers
 
 
@@ -14,7 +14,7 @@ def test_a_failed_listing_can_be_dropped_by_any_thread():
     """opendal's iterator raises where another thread drops it; a traceback must not hold it."""
     with servers.s3() as bucket:
         store = S3Store("absent", "", s3_access("absent", bucket.environment))
-        with pytest.raises(RefusedError, match="NoSuchBucket") as caught:
+        with pytest.raises(DeclinedError, match="NoSuchBucket") as caught:
             store.packages()
     held = [caught.value]
     del caught

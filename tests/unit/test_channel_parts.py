@@ -18,7 +18,7 @@ from generator.channel.repodata import Record
 from generator.channel.retention import retire, series_of, train_of
 from generator.channel.retrying import Retries
 from generator.channel.stores import Outgoing
-from generator.errors import IntegrityError, RefusedError, SelectionError, UnreachableError
+from generator.errors import DeclinedError, IntegrityError, SelectionError, UnreachableError
 from generator.model import Keep, Retention
 from tests.counts import count
 
@@ -301,8 +301,8 @@ def test_only_silence_is_tried_again():
     with pytest.raises(UnreachableError):
         retries.run(lambda: fail(UnreachableError("no answer")), told.append)
     assert (len(tries), len(told)) == (3, 2)
-    with pytest.raises(RefusedError):
-        retries.run(lambda: fail(RefusedError("no")), told.append)
+    with pytest.raises(DeclinedError):
+        retries.run(lambda: fail(DeclinedError("no")), told.append)
     assert len(tries) == 4
 
 
