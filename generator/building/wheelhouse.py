@@ -19,7 +19,6 @@ from typing import Final
 
 import requests
 from filelock import FileLock
-from platformdirs import user_cache_path
 
 from generator.atomic import write_text
 from generator.building.download import BLOCK, Source, download
@@ -41,11 +40,6 @@ _RESERVE: Final = 64 << 20
 
 def _connect() -> requests.Session:
     return open_session(files=True)
-
-
-def default_root() -> Path:
-    """Return the wheelhouse of this user, in the platform's cache folder."""
-    return user_cache_path("armtorch") / "wheelhouse"
 
 
 def place_of(wheel: Wheel, root: Path) -> Path:

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from rattler import Version
+
 from generator.datafiles import subdirs
 from generator.explaining.computer import Computer, jetpack_of, virtual_of
 from generator.explaining.facts import JetPack, jetpacks
@@ -55,7 +57,7 @@ def best_first(cells: Iterable[Cell]) -> list[Cell]:
         cells,
         key=lambda cell: (
             cell.accelerator.cuda is not None,
-            [int(part) for part in cell.torch.split(".") if part.isdigit()],
+            Version(cell.torch),
             cell.accelerator,
         ),
         reverse=True,
@@ -85,11 +87,7 @@ def _serves(cell: Cell, jetpack: JetPack | None, virtual: tuple[str, ...]) -> bo
 def _has(virtual: tuple[str, ...], spec: str) -> bool:
     """Whether a machine fulfils ``__glibc >=2.28``; its system's age where nobody knows it, too."""
     name, _, least = spec.partition(" >=")
-    have = _numbers(virtual_of(virtual, name).partition(" ")[0])
+    have = virtual_of(virtual, name).partition(" ")[0]
     if not have:
         return name != "__cuda"
-    return not least or have >= _numbers(least)
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".") if part.isdigit())
+    return not least or Version(have) >= Version(least)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from rattler import RepoDataRecord
+from rattler import RepoDataRecord, Version
 
 from generator.datafiles import subdirs
 from generator.explaining.channels import Channels, Source, State
@@ -130,7 +129,7 @@ def _upstream(lock: Lock, subdir: str, accelerator: str, package: str) -> str:
         for cell in lock.cells
         if (cell.subdir, str(cell.accelerator)) == (subdir, accelerator) and project in cell.trio
     ]
-    return max(found, key=_parts, default="")
+    return max(found, key=_order, default="")
 
 
 def _missing(
@@ -141,10 +140,10 @@ def _missing(
         yield f"{ours.channel} is {ours.state}"
         return
     upstream = _upstream(lock, subdir, accelerator, package)
-    if upstream and _parts(ours.version) < _parts(upstream):
+    if upstream and _order(ours.version) < _order(upstream):
         yield f"{upstream}, which upstream has"
-    newest = max(theirs, key=lambda offer: _parts(offer.version), default=None)
-    if newest and _parts(newest.version) > max(_parts(ours.version), _parts(upstream)):
+    newest = max(theirs, key=lambda offer: _order(offer.version), default=None)
+    if newest and _order(newest.version) > max(_order(ours.version), _order(upstream)):
         yield f"{newest.version}, which {newest.channel} has"
     cells = [
         cell
@@ -187,5 +186,5 @@ def _is_of(name: str, subdir: str, accelerator: str) -> bool:
     return where == subdir and (what == accelerator or any_cuda)
 
 
-def _parts(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version))
+def _order(version: str) -> Version:
+    return Version(version or "0")

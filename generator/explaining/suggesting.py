@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
+from rattler import Version
+
 from generator.explaining.differing import accelerator, wants_gpu
 from generator.explaining.facts import facts, is_switch
 from generator.explaining.findings import Finding
@@ -78,7 +80,7 @@ def with_driver(request: Request, offer: Offer, search: Search) -> Suggestion | 
         for record in search.visible(name, place)
     }
     versions = [f"{text[4:-1]}.{text[-1]}" for text in lines if re.fullmatch(r"cuda\d+", text)]
-    for version in sorted(versions, key=lambda text: [int(part) for part in text.split(".")]):
+    for version in sorted(versions, key=Version):
         told = replace(request, overrides=(f"__cuda={version}",))
         found = search.best(rooms(told, offer.ours, offer.base), wishes(told))
         if found is not None and accelerator(found.solution).startswith("cuda"):

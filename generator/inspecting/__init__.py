@@ -9,7 +9,7 @@ from generator.inspecting.pairing import Asking, unmet
 from generator.inspecting.prefix import Sibling
 from generator.inspecting.proof import Evidence, Proof
 from generator.inspecting.reading import read_binary, read_symbols
-from generator.inspecting.rules import RULES, UNMET, Rule
+from generator.inspecting.rules import Rule
 from generator.inspecting.symbols import Symbols
 from generator.inspecting.together import audit_together
 from generator.inspecting.verifying import verify_package

@@ -12,7 +12,6 @@ from typing import BinaryIO, Final, TypeAlias
 from rattler import Version
 
 from generator.errors import LinkageError
-from generator.inspecting import rules
 from generator.inspecting.binary import Binary, Load, dotted
 from generator.inspecting.findings import AuditReport, Finding, Provider, linkage_policy
 from generator.inspecting.loading import DyldLoader, GlibcLoader, Opening, expand, openings
@@ -24,6 +23,7 @@ from generator.inspecting.properties import (
     judge_text,
 )
 from generator.inspecting.reading import read_binary, read_library
+from generator.inspecting.rules import Rule
 from generator.inspecting.symbols import Symbols
 from generator.inspecting.windows import WindowsLoader
 from generator.model.floor import FLOORS, RaisedFloor
@@ -89,7 +89,7 @@ class PackageAudit:
                     return
                 slices = self._read(stream, size, path)
         except LinkageError as error:
-            self._find(rules.CORRUPT, place, error.what)
+            self._find(Rule.CORRUPT, place, error.what)
             return
         wanted = self._subdir.binary_machine
         ours = next((part for part in slices if part.machine == wanted), None)
@@ -99,7 +99,7 @@ class PackageAudit:
         if ours is not None:
             self._files[place] = ours
         elif foreign:
-            self._find(rules.MACHINE, place, f"it is for {', '.join(foreign)}, not {wanted}")
+            self._find(Rule.MACHINE, place, f"it is for {', '.join(foreign)}, not {wanted}")
 
     def _read(self, stream: BinaryIO, size: int, path: str) -> tuple[Binary, ...]:
         if self._symbols is None:
@@ -178,7 +178,7 @@ class PackageAudit:
         self._packaged[place] = path
         return place
 
-    def _find(self, rule: rules.Rule, place: str, what: str) -> None:
+    def _find(self, rule: Rule, place: str, what: str) -> None:
         self._findings.append(Finding(rule=rule, file=place, what=what))
 
     def _as_packaged(self, found: Finding) -> Finding:
@@ -208,13 +208,13 @@ class _Judging:
         for path, target in sorted(self._prefix.links.items()):
             real = self._prefix.real(path)
             if real is None:
-                yield Finding(rule=rules.ESCAPES, file=path, what=f"it leads to {target}")
+                yield Finding(rule=Rule.ESCAPES, file=path, what=f"it leads to {target}")
                 continue
             owner = self._prefix.owner(path)
             if owner is not None:
                 yield from self._dependency(owner, path, posixpath.basename(real))
             elif _LIBRARY.search(real) or not (self._prefix.has_folder(real) or self._vague()):
-                yield Finding(rule=rules.DANGLES, file=path, what=f"it leads to {real}")
+                yield Finding(rule=Rule.DANGLES, file=path, what=f"it leads to {real}")
 
     def _vague(self) -> bool:
         """Whether a sibling's files other than libraries are unknown."""
@@ -232,7 +232,7 @@ class _Judging:
             search = opening.binary.runpath or opening.binary.rpath
             outside = [folder for folder in search if expand(folder, opening.folder) is None]
             if outside:
-                yield Finding(rule=rules.BUILD_MACHINE, file=opening.path, what=", ".join(outside))
+                yield Finding(rule=Rule.BUILD_MACHINE, file=opening.path, what=", ".join(outside))
 
     def _start(self, loader: Loader, program: Opening) -> Iterator[Finding]:
         """Judge what a program's libraries miss when it starts without python around it."""
@@ -241,7 +241,7 @@ class _Judging:
             owner = self._prefix.by_name(load.name)
             if owner is not None and (known is None or known.action != "system"):
                 yield Finding(
-                    rule=rules.UNREACHABLE,
+                    rule=Rule.UNREACHABLE,
                     file=program.path,
                     name=load.name,
                     what=f"when it starts, {opening.path} is loaded: "
@@ -259,7 +259,7 @@ class _Judging:
             owner = self._prefix.by_name(load.name)
             if load.weak and owner is None:
                 return
-            rule = rules.NOBODY if owner is None else rules.UNREACHABLE
+            rule = Rule.NOBODY if owner is None else Rule.UNREACHABLE
             yield Finding(
                 rule=rule, file=opening.path, name=load.name, what=_missing(load, owner, opening)
             )
@@ -277,7 +277,7 @@ class _Judging:
         self._used.add(owner.package)
         if owner.package not in self._declared and owner.package not in self._inherited:
             yield Finding(
-                rule=rules.UNDECLARED,
+                rule=Rule.UNDECLARED,
                 file=path,
                 name=name,
                 what=f"{owner.package} provides {name}",
@@ -294,7 +294,7 @@ class _Judging:
             lowest = _LOWEST.search(spec)
             if lowest is None or Version(lowest["version"]) < Version(row.package):
                 yield Finding(
-                    rule=rules.COMPATIBILITY,
+                    rule=Rule.COMPATIBILITY,
                     file=opening.path,
                     name=load.name,
                     what=f"compatibility version {row.version} needs {owner.package} "
@@ -311,15 +311,15 @@ class _Judging:
         said = _stated_floor(name, self._declared.values())
         what = f"{name} {dotted(highest)} is needed, {dotted(said) or 'nothing'} is declared"
         if said < highest:
-            yield Finding(rule=rules.FLOOR_TOO_LOW, file=path, what=what)
+            yield Finding(rule=Rule.FLOOR_TOO_LOW, file=path, what=what)
         elif said > highest:
-            yield Finding(rule=rules.FLOOR_HIGHER, file="", what=what)
+            yield Finding(rule=Rule.FLOOR_HIGHER, file="", what=what)
 
     def unused(self) -> Iterator[Finding]:
         """Name declared dependencies whose libraries nothing asked for. Comes after the rest."""
         mapped = {row.package for row in self._prefix.table.libraries.values()} - {None}
         for package in sorted(set(self._declared) & mapped - self._used):
-            yield Finding(rule=rules.UNUSED, file="", name=package, what=self._declared[package])
+            yield Finding(rule=Rule.UNUSED, file="", name=package, what=self._declared[package])
 
 
 def _highest_floor(

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, NamedTuple
 from generator.datafiles import DATA, load_data, subdirs
 from generator.errors import DataError, LinkageError
 from generator.inspecting.binary import Binary
-from generator.inspecting.rules import RULES, Rule, Severity
+from generator.inspecting.rules import Rule, Severity
 from generator.inspecting.symbols import Symbols
 from generator.model.closed import Closed
 
@@ -179,7 +179,7 @@ def linkage_policy() -> Policy:
 
     """
     policy: Policy = load_data(_FILE, Policy)
-    rules = {rule.id for rule in RULES}
+    rules = {rule.id for rule in Rule}
     for row in policy.accepted:
         if row.finding not in rules or not set(row.subdirs) <= set(subdirs()):
             raise DataError(

@@ -14,7 +14,7 @@ from generator.errors import LinkageError
 from generator.inspecting.audit import PackageAudit
 from generator.inspecting.findings import AuditReport, linkage_policy
 from generator.inspecting.prefix import Sibling
-from generator.inspecting.rules import UNMET
+from generator.inspecting.rules import Rule
 from generator.inspecting.wheel_symbols import unmet_in_wheel
 from generator.model import Cell, Lock, Variant
 from generator.packages import is_companion, projects, unbound
@@ -78,10 +78,10 @@ class LinkageCheck:
             lacking = unmet_in_wheel(report, path, subdir=subdir, version=cell.torch)
             if lacking:
                 raise LinkageError(
-                    f"{UNMET.id} {lacking[0].path}: torch {wheel.version} has no "
+                    f"{Rule.UNMET.id} {lacking[0].path}: torch {wheel.version} has no "
                     f"{', '.join(each.symbol for each in lacking[:5])}",
                     where=variant.package,
-                    next_step=f"{UNMET.id}: {UNMET.fix}",
+                    next_step=f"{Rule.UNMET.id}: {Rule.UNMET.fix}",
                 )
 
 

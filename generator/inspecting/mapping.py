@@ -22,7 +22,7 @@ from generator.inspecting.binary import Binary
 from generator.inspecting.findings import linkage_policy
 from generator.inspecting.members import binary_members
 from generator.inspecting.read_wheel import pattern
-from generator.inspecting.rules import NOBODY
+from generator.inspecting.rules import Rule
 from generator.model import Accelerator, Cell, Lock
 from generator.naming import Library, SonameTable, is_bundled_place, sonames, without_hash
 from generator.rendering.layout import layouts
@@ -287,7 +287,7 @@ class _Seen:
 def _accepted(name: str, subdir: str) -> bool:
     """Whether linkage_policy.yaml says why it does no harm that nobody provides a library."""
     return any(
-        row.finding == NOBODY.id
+        row.finding == Rule.NOBODY.id
         and subdir in row.subdirs
         and any(fnmatch.fnmatchcase(name, glob) for glob in row.names)
         for row in linkage_policy().accepted

@@ -5,9 +5,9 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator, Mapping
 
-from generator.inspecting import rules
 from generator.inspecting.binary import Binary, Load
 from generator.inspecting.findings import Finding, linkage_policy
+from generator.inspecting.rules import Rule
 from generator.naming import DELOCATED, Library, SonameTable, is_tools_work, without_hash
 
 
@@ -19,18 +19,18 @@ def judge_properties(files: Mapping[str, Binary | None], table: SonameTable) -> 
         yield from _copies(path, binary, table)
         if binary.text_relocations:
             what = "DT_TEXTREL is set"
-            yield Finding(rule=rules.TEXT_RELOCATIONS, file=path, what=what)
+            yield Finding(rule=Rule.TEXT_RELOCATIONS, file=path, what=what)
         if binary.executable_stack:
             what = "it asks for an executable stack"
-            yield Finding(rule=rules.EXECUTABLE_STACK, file=path, what=what)
+            yield Finding(rule=Rule.EXECUTABLE_STACK, file=path, what=what)
         if binary.name is not None and is_absolute(binary.name, table):
             what = f"its name is {binary.name}"
-            yield Finding(rule=rules.ABSOLUTE_NAME, file=path, what=what)
+            yield Finding(rule=Rule.ABSOLUTE_NAME, file=path, what=what)
     yield from _nameless(files)
     for name, paths in sorted(library_names(files, table).items()):
         if len(paths) > 1:
             what = f"{', '.join(paths)} are all {name}"
-            yield Finding(rule=rules.NAME_TWICE, file=paths[0], name=name, what=what)
+            yield Finding(rule=Rule.NAME_TWICE, file=paths[0], name=name, what=what)
 
 
 def library_names(
@@ -62,7 +62,7 @@ def _nameless(files: Mapping[str, Binary | None]) -> Iterator[Finding]:
         name = posixpath.basename(path)
         if binary is not None and binary.format != "pe" and binary.name is None and name in asked:
             what = f"others need {name}, and it does not say that it is that"
-            yield Finding(rule=rules.NAMELESS, file=path, name=name, what=what)
+            yield Finding(rule=Rule.NAMELESS, file=path, name=name, what=what)
 
 
 def _copies(path: str, binary: Binary, table: SonameTable) -> Iterator[Finding]:
@@ -71,13 +71,13 @@ def _copies(path: str, binary: Binary, table: SonameTable) -> Iterator[Finding]:
         if not binary.executable and is_tools_work(path) and not _is_known(path, binary, table):
             name = without_hash(binary.name or path)
             what = f"no row of sonames.yaml knows {name}, so the copy stays"
-            yield Finding(rule=rules.UNKNOWN, file=path, name=name, what=what)
+            yield Finding(rule=Rule.UNKNOWN, file=path, name=name, what=what)
     elif row.action == "unvendor":
         what = f"a copy of {row.name}, which {row.package} provides"
-        yield Finding(rule=rules.BUNDLED, file=path, name=row.name, what=what)
+        yield Finding(rule=Rule.BUNDLED, file=path, name=row.name, what=what)
     else:
         what = f"upstream's own {row.name}: {row.note}"
-        yield Finding(rule=rules.KEPT, file=path, name=row.name, what=what)
+        yield Finding(rule=Rule.KEPT, file=path, name=row.name, what=what)
 
 
 def copy_of(path: str, binary: Binary, table: SonameTable) -> Library | None:
@@ -107,7 +107,7 @@ def is_absolute(name: str, table: SonameTable) -> bool:
 def absolute_need(path: str, load: Load) -> Finding:
     """Name a library that is asked for by an absolute path."""
     what = f"it needs {load.name}"
-    return Finding(rule=rules.ABSOLUTE_NEED, file=path, name=load.name, what=what)
+    return Finding(rule=Rule.ABSOLUTE_NEED, file=path, name=load.name, what=what)
 
 
 def judge_text(path: str, content: bytes) -> Finding | None:
@@ -116,7 +116,7 @@ def judge_text(path: str, content: bytes) -> Finding | None:
     if not found:
         return None
     shown = ", ".join(found[:3])
-    return Finding(rule=rules.BUILD_FOLDER, file=path, what=f"it names {shown}")
+    return Finding(rule=Rule.BUILD_FOLDER, file=path, what=f"it names {shown}")
 
 
 def _build_folders(content: bytes) -> Iterator[bytes]:

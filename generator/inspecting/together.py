@@ -6,10 +6,10 @@ import itertools
 import posixpath
 from collections.abc import Iterable, Iterator, Sequence
 
-from generator.inspecting import rules
 from generator.inspecting.findings import AuditReport, Finding, linkage_policy
 from generator.inspecting.pairing import Asking, Shelf, Unmet, unmet
 from generator.inspecting.properties import copy_of, library_names
+from generator.inspecting.rules import Rule
 from generator.inspecting.symbols import Symbols
 from generator.model.subdir import Subdir
 from generator.naming import SonameTable, sonames
@@ -50,7 +50,7 @@ def _names(reports: Sequence[AuditReport], table: SonameTable) -> Iterator[tuple
             yield (
                 places[0][0],
                 Finding(
-                    rule=rules.NAME_TWICE,
+                    rule=Rule.NAME_TWICE,
                     file=places[0][1],
                     name=name,
                     what=f"{_places(places)} are all {name}",
@@ -80,7 +80,7 @@ def _only_one(reports: Sequence[AuditReport], table: SonameTable) -> Iterator[tu
             yield (
                 first[0],
                 Finding(
-                    rule=rules.TWO_RUNTIMES,
+                    rule=Rule.TWO_RUNTIMES,
                     file=first[1],
                     name=group.what,
                     what=f"{len(places)} of {group.what}: {_places(sorted(places))}",
@@ -129,7 +129,7 @@ def _unmet(reports: Sequence[AuditReport]) -> Iterator[tuple[str, Finding]]:
             symbols = [each.symbol for each in those]
             more = f" and {len(symbols) - 5} more" if len(symbols) > 5 else ""
             what = f"no library of torch's has {', '.join(symbols[:5])}{more}"
-            yield report.package, Finding(rule=rules.UNMET, file=path, what=what)
+            yield report.package, Finding(rule=Rule.UNMET, file=path, what=what)
 
 
 def _places(places: Iterable[tuple[str, str]]) -> str:

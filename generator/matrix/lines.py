@@ -37,10 +37,6 @@ class LineCells:
         """The subdirs of its cells, sorted."""
         return tuple(sorted({cell.subdir for cell in self.cells}))
 
-    def of_subdir(self, subdir: str) -> tuple[Cell, ...]:
-        """Return the cells of one subdir."""
-        return tuple(cell for cell in self.cells if cell.subdir == subdir)
-
     def per_python(self, package: str) -> bool:
         """Whether a package is made once per Python: as soon as one wheel of the line is."""
         if package not in projects() or package in shared():

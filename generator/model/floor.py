@@ -33,16 +33,6 @@ class RaisedFloor(Closed):
     #: the packaged file that needs it
     file: str
 
-    @property
-    def is_raised(self) -> bool:
-        """Whether what is needed is newer than what was stated."""
-        return _numbers(self.needed) > _numbers(self.stated)
-
-    def is_stated_by(self, depends: Iterable[str]) -> bool:
-        """Whether run dependencies (MatchSpecs) ask for what is said to be stated, and no more."""
-        wanted = [f"{self.package} >={self.stated}"] if self.stated else []
-        return [spec for spec in depends if self._is_floor(spec)] == wanted
-
     def raise_in(self, depends: Iterable[str]) -> tuple[str, ...]:
         """Return run dependencies (MatchSpecs) with the floor raised, or added at the end."""
         raised = f"{self.package} >={self.needed}"
@@ -57,7 +47,3 @@ class RaisedFloor(Closed):
     def __str__(self) -> str:
         stated = f"from {self.stated} " if self.stated else ""
         return f"{self.package} raised {stated}to {self.needed}, which {self.file} needs"
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".") if part)

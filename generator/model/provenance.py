@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-#: keys of about.json's ``extra``
-PROVENANCE: Final = frozenset({"remote_url", "sha"})
 _URL: Final = re.compile(r"https?://[^\s@?#]+")
 _SHA: Final = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from generator.errors import LinkageError
-from generator.inspecting import RULES, AuditReport, Sibling
+from generator.inspecting import AuditReport, Rule, Sibling
 from generator.inspecting.findings import linkage_policy
 from generator.model import PythonBuild
 from tests.unit.audits import MAC, audit, ids
@@ -302,8 +302,9 @@ def test_an_accepted_finding_is_shown_with_its_reason() -> None:
 def test_every_policy_row_has_a_rule_and_a_reason() -> None:
     policy = linkage_policy()
     assert policy.accepted
-    assert len({rule.id for rule in RULES}) == len(RULES)
-    assert [rule.id for rule in RULES] == sorted(rule.id for rule in RULES)
+    assert len({rule.id for rule in Rule}) == len(Rule)
+    assert [rule.id for rule in Rule] == sorted(rule.id for rule in Rule)
+    assert all(rule.title and rule.fix for rule in Rule)
 
 
 def test_check_names_the_first_findings_and_counts_the_rest() -> None:
