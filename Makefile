@@ -17,6 +17,8 @@ SYSROOT ?=
 INDEXES ?=
 # virtual packages of the machine the packages are solved for, __cuda=13.0
 VIRTUAL ?=
+# a folder with checkouts of what is not on PyPI
+CLIENTS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -39,13 +41,13 @@ again = for pause in 5 30 stop; do $(1) && break; test $$pause != stop && sleep 
 # what a person has set for their own Python or pytest is not for the programs that run here
 unexport $(filter PYTHON% PYTEST%,$(.VARIABLES))
 
-.PHONY: help channel update check test prove lint format docs schemas constraints emulator servers browser clean
+.PHONY: help channel update check test prove clients lint format docs schemas constraints emulator servers browser clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 # what nobody knows would be passed over: `make channel PYTHONS=3.12` builds for other Pythons
-KNOWN := SUBDIR ACCELERATOR PYTHON TORCH BASE OUT SYSROOT VIRTUAL INDEXES PYTHON3 CI
+KNOWN := SUBDIR ACCELERATOR PYTHON TORCH BASE OUT SYSROOT VIRTUAL INDEXES PYTHON3 CLIENTS CI
 UNKNOWN := $(filter-out $(KNOWN),$(foreach v,$(.VARIABLES),$(if $(findstring command line,$(origin $v)),$v)))
 $(if $(UNKNOWN),$(error $(UNKNOWN): no such setting; there are $(KNOWN)))
 
@@ -71,6 +73,10 @@ prove: $(VENV)/.test-installed emulator servers browser ## the full counts, and 
 	$(BIN)/python -m benchmarks --out benchmarks/results.json
 	$(BIN)/python -m benchmarks backtest
 	$(BIN)/python -m benchmarks backtest-table
+
+clients: $(VENV)/.test-installed ## conda and conda-smithy for the tests that ARMTORCH_CLIENTS=CLIENTS runs: CLIENTS=
+	@test -n '$(CLIENTS)' || { echo "CLIENTS= names a folder with checkouts; see docs/conda-smithy.md"; exit 1; }
+	$(BIN)/python -m tests.clients '$(CLIENTS)'
 
 lint: $(VENV)/.test-installed ## ruff, mypy strict, import-linter, the workflows' schema, actionlint and zizmor
 	$(BIN)/ruff check --quiet .

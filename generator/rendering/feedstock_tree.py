@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +13,10 @@ from generator.project import Project
 from generator.rendering.tree import RenderedTree, render
 from generator.rendering.unpacking import FOLDER as UNPACKER
 from generator.rendering.unpacking import SCRIPTS
+from generator.rendering.variant_files import skipped, variants_text
+
+#: the first line of what a recipe skips
+_SKIPS: Final = re.compile(rb"^    - target_platform not in .*\n", re.MULTILINE)
 
 _README: Final = """\
 # {name}-feedstock
@@ -69,6 +74,12 @@ def export_feedstock(project: Project, name: str, folder: Path) -> tuple[str, ..
     if b"file: _unpack/" in files["recipe/recipe.yaml"]:
         files |= _unpacker(tree, files["recipe/layout.json"])
     line, _, package = name.partition("/")
+    mine = [each for each in tree.variants if (each.line, each.package) == (line, package)]
+    files["recipe/variants.yaml"] = variants_text(mine, exported=True).encode()
+    rows = "".join(f"    - {condition}\n" for condition in skipped(mine))
+    files["recipe/recipe.yaml"] = _SKIPS.sub(
+        lambda found: found[0] + rows.encode(), files["recipe/recipe.yaml"], count=1
+    )
     config = min(path for path in files if path.startswith(".ci_support/")).partition("/")[2]
     files["conda-forge.yml"] = tree.files["conda-forge.yml"]
     files["README.md"] = _README.format(name=package, line=line, config=config).encode()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Final
 
@@ -15,6 +15,7 @@ _HEAD: Final = (
     "recipe-format/main/variant_schema.json\n"
     "# Written by `armtorch render`: what there is, by conda-forge's variant keys.\n"
 )
+_SUBDIR: Final = "target_platform"
 #: keys that tell variants of one recipe apart, in the order they stand
 _KEYS: Final = (
     "python",
@@ -27,6 +28,9 @@ _KEYS: Final = (
     "channel_targets",
 )
 _PLAIN: Final = re.compile(r"[\w./][\w ./*:+,-]*")
+#: beside them in an exported feedstock: conda-forge-pinning zips python with the first, and
+#: conda-smithy keeps the second only where the recipe's own variants name it
+_EXPORTED: Final = ("is_python_min", "github_actions_labels")
 #: plain scalars that YAML 1.1 reads as something else than a text
 _SPECIAL: Final = re.compile(
     r"null|true|false|yes|no|on|off|y|n|[\d._]+(e[-+]?\d+)?|\d+(:\d+)+(\.\d*)?", re.IGNORECASE
@@ -51,14 +55,34 @@ def scalar(value: str) -> str:
 
 def zip_groups(variants: Sequence[Variant]) -> tuple[tuple[str, ...], ...]:
     """Return the keys that go together row by row: none where every combination exists."""
+    missing = [set(row) for row in _not_there(variants)]
+    for subdir in sorted({subdir for row in missing for key, subdir in row if key == _SUBDIR}):
+        here = [variant for variant in variants if variant.subdir == subdir]
+        return (tuple(key for key in used_keys(here) if len(_values(here, subdir, key)) > 1),)
+    return ()
+
+
+def skipped(variants: Sequence[Variant]) -> list[str]:
+    """Return what a recipe skips whose variants are every combination, as an exported one's are.
+
+    conda-build joins zip_keys, and conda-forge-pinning has python in one of its own, so an exported
+    feedstock cannot have another: what is not there is skipped, as in conda-forge's feedstocks.
+    """
+    return [
+        " and ".join(f'{key} == "{value}"' for key, value in row) for row in _not_there(variants)
+    ]
+
+
+def _not_there(variants: Sequence[Variant]) -> Iterator[tuple[tuple[str, str], ...]]:
+    """Yield each combination of a platform's values that is no variant, as keys and values."""
     for subdir in sorted({variant.subdir for variant in variants}):
         here = [variant for variant in variants if variant.subdir == subdir]
-        keys = used_keys(here)
+        values = {key: _values(here, subdir, key) for key in used_keys(here)}
+        keys = [key for key, found in values.items() if len(found) > 1]
         rows = {tuple(variant.config[key][0] for key in keys) for variant in here}
-        values = [sorted({row[index] for row in rows}) for index in range(len(keys))]
-        if rows != set(product(*values)):
-            return (tuple(key for key, found in zip(keys, values, strict=True) if len(found) > 1),)
-    return ()
+        for row in product(*(values[key] for key in keys)):
+            if row not in rows:
+                yield ((_SUBDIR, subdir), *zip(keys, row, strict=True))
 
 
 def used_keys(variants: Sequence[Variant]) -> list[str]:
@@ -66,16 +90,24 @@ def used_keys(variants: Sequence[Variant]) -> list[str]:
     return [key for key in _KEYS if any(key in variant.config for variant in variants)]
 
 
-def variants_text(variants: Sequence[Variant]) -> str:
-    """Return variants.yaml for one recipe: every key with its values, per platform."""
+def variants_text(variants: Sequence[Variant], *, exported: bool = False) -> str:
+    """Return variants.yaml for one recipe: every key with its values, per platform.
+
+    Args:
+        variants: of the recipe.
+        exported: for `conda-smithy rerender` with conda-forge-pinning's conda_build_config.yaml.
+
+    """
     text = [_HEAD]
-    zipped = zip_groups(variants)
+    zipped = () if exported else zip_groups(variants)
     together = {key for group in zipped for key in group}
     subdirs = sorted({variant.subdir for variant in variants})
-    for key in used_keys(variants):
+    for key in (*used_keys(variants), *(_EXPORTED if exported else ())):
         per_subdir = {
             subdir: _values(variants, subdir, key, keep=key in together) for subdir in subdirs
         }
+        if not any(per_subdir.values()):
+            continue
         text.append(f"{key}:\n")
         if len(set(per_subdir.values())) == 1:
             text += [f"  - {_text(value)}\n" for value in per_subdir[subdirs[0]]]
@@ -94,7 +126,12 @@ def _text(value: str) -> str:
     return '"' + value + '"'
 
 
-def _values(variants: Sequence[Variant], subdir: str, key: str, *, keep: bool) -> tuple[str, ...]:
+def _values(
+    variants: Sequence[Variant], subdir: str, key: str, *, keep: bool = False
+) -> tuple[str, ...]:
+    if key == "is_python_min":
+        pythons = _values(variants, subdir, "python")
+        return tuple("true" if python == pythons[0] else "false" for python in pythons)
     found = [
         variant.config[key][0]
         for variant in variants
