@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,6 +17,8 @@ import zstandard
 from rattler.index import index_fs
 from rattler_build import assemble_package
 
+from benchmarks.measuring import run_module
+from generator.atomic import write_bytes
 from generator.channel import LocalChannel
 from generator.channel.publication import outgoing
 from generator.channel.publishing import Sender, make_plan
@@ -29,62 +31,99 @@ SUBDIR = "linux-aarch64"
 _BUILDS = 20
 
 
+#: how often one more is published
+_TRIES = 3
+
+
 def main() -> None:
+    """Print what one more package costs a channel of as many as the argument says."""
+    if sys.argv[1] in _STEPS:
+        print(json.dumps(_STEPS[sys.argv[1]](*map(Path, sys.argv[2:]))))
+        return
     number = int(sys.argv[1])
     with tempfile.TemporaryDirectory(prefix="armtorch-benchmark-") as name:
         folder = Path(name)
-        store = FolderStore(LocalChannel(folder / "channel"))
-        _fill(folder / "channel" / SUBDIR, number)
+        channel = folder / "channel"
+        _fill(channel / SUBDIR, number)
+        first, _ = run_module(_SELF, "first", str(channel))
+        tries = []
+        for count in range(_TRIES):
+            source = _source(folder / f"one{count}", f"1.{count}")
+            cost, figures = run_module(_SELF, "one", str(channel), str(source.root))
+            tries.append({**figures, "peak_mib": round(cost.peak_mib)})
+        one = sorted(tries, key=lambda each: each["seconds"])[_TRIES // 2]
+        repodata = channel / SUBDIR / "repodata.json"
         started = time.monotonic()
-        Served(store=store).index()
-        first = time.monotonic() - started
-        source = LocalChannel(folder / "one" / "channel")
-        source.root.mkdir(parents=True)
-        made = _package(folder / "one", "newcomer", "1.0")
-        source.place(made, SUBDIR, replace=False)
-        source.index()
-        packages = outgoing(source)
-        with _counted() as counted:
-            started = time.monotonic()
-            plan = make_plan(store, packages, force=False, budget=None)
-            fresh = {each.key: each.path for each in packages}
-            Sender(narrator=Silent()).send(store, plan, served=Served(store=store, fresh=fresh))
-            one = time.monotonic() - started
-        started = time.monotonic()
-        asyncio.run(index_fs(folder / "channel", force=True))
-        full = time.monotonic() - started
-        written = sum(
-            path.stat().st_size
-            for path in (folder / "channel" / SUBDIR).iterdir()
-            if path.suffix in {".json", ".zst"}
-        )
+        write_bytes(folder / "written", repodata.read_bytes())
+        written = time.monotonic() - started
+        _, full = run_module(_SELF, "full", str(channel))
     print(
         json.dumps(
             {
                 "packages": number,
-                "first_index_seconds": round(first, 2),
-                "one_more_seconds": round(one, 2),
-                "full_reindex_seconds": round(full, 2),
-                "index_bytes_written": written,
-                "one_more_bytes_read": counted["read"],
-                "one_more_bytes_written": counted["written"],
+                "first_index_seconds": round(first.wall_seconds, 2),
+                "one_more": one,
+                "full_reindex": full,
+                "writing_repodata_seconds": round(written, 3),
+                "seconds_over_full": round(one["seconds"] / full["seconds"], 3),
+                "cpu_over_full": round(one["cpu_seconds"] / full["cpu_seconds"], 3),
+                "seconds_above_writing_over_full": round(
+                    (one["seconds"] - written) / full["seconds"], 3
+                ),
             }
         )
     )
 
 
+def _first(channel: Path) -> None:
+    Served(store=FolderStore(LocalChannel(channel))).index()
+
+
+def _one(channel: Path, source: Path) -> dict[str, float]:
+    store = FolderStore(LocalChannel(channel))
+    packages = outgoing(LocalChannel(source))
+    with _measured() as found:
+        plan = make_plan(store, packages, force=False, budget=None)
+        fresh = {each.key: each.path for each in packages}
+        Sender(narrator=Silent()).send(store, plan, served=Served(store=store, fresh=fresh))
+    return found
+
+
+def _full(channel: Path) -> dict[str, float]:
+    """Let rattler read every package again, as of a channel that it knows nothing of."""
+    with _measured() as found:
+        asyncio.run(index_fs(channel, force=True))
+    return found
+
+
+_SELF = "benchmarks.publish_one"
+_STEPS: dict[str, Callable[..., object]] = {"first": _first, "one": _one, "full": _full}
+
+
 @contextmanager
-def _counted() -> Iterator[dict[str, int]]:
-    """Count what this process reads and writes (/proc/self/io, rchar and wchar)."""
-    before, found = _io(), {"read": 0, "written": 0}
+def _measured() -> Iterator[dict[str, float]]:
+    """Measure time, and what is read and written (/proc/self/io, rchar and wchar)."""
+    found: dict[str, float] = {}
+    before, started, cpu = _io(), time.monotonic(), time.process_time()
     yield found
+    found["seconds"] = round(time.monotonic() - started, 2)
+    found["cpu_seconds"] = round(time.process_time() - cpu, 2)
     after = _io()
-    found["read"], found["written"] = (after[i] - before[i] for i in (0, 1))
+    found["bytes_read"], found["bytes_written"] = (after[i] - before[i] for i in (0, 1))
 
 
 def _io() -> tuple[int, int]:
     rows = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
     return int(rows["rchar"]), int(rows["wchar"])
+
+
+def _source(folder: Path, version: str) -> LocalChannel:
+    """Make a channel of one package that is new."""
+    folder.mkdir()
+    channel = LocalChannel(folder / "channel")
+    channel.place(_package(folder, "newcomer", version), SUBDIR, replace=False)
+    channel.index()
+    return channel
 
 
 def _package(folder: Path, name: str, version: str) -> Path:

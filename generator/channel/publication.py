@@ -32,7 +32,7 @@ from generator.channel.repodata import Record
 from generator.channel.retention import Retired, retire
 from generator.channel.s3 import S3Store, s3_access
 from generator.channel.serving import Served
-from generator.channel.stores import FolderStore, Outgoing, Store, records, subdirs_of
+from generator.channel.stores import FolderStore, Outgoing, Store, records
 from generator.datafiles import subdirs
 from generator.errors import AbsentError, BuildError, RenderError, SelectionError, StorageError
 from generator.feedstock import Destination
@@ -82,12 +82,9 @@ class Place:
         if self.store is None:
             assert isinstance(self.target, HostedTarget)  # noqa: S101 - the only other kind
             return self.target.records()
-        found = subdirs_of(self.store.packages())
+        found = self.store.subdirs()
         return tuple(
-            each
-            for name in found
-            for each in records(self.store, name, patched=False)
-            if each.name != PACKAGE
+            each for name in found for each in records(self.store, name) if each.name != PACKAGE
         )
 
 
@@ -246,7 +243,12 @@ def publish(project: Project, publication: Publication, *, jobs: int = 4) -> Non
         row.package.key: row.package.path for row in publication.plan.chosen("upload", "replace")
     }
     served = (
-        Served(store=place.store, hotfixes=publication.hotfixes, fresh=fresh)
+        Served(
+            store=place.store,
+            hotfixes=publication.hotfixes,
+            fresh=fresh,
+            narrator=project.narrator,
+        )
         if place.store is not None
         else None
     )

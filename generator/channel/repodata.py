@@ -1,20 +1,21 @@
-"""Reads a subdir's repodata.json, and takes records out of it that are no longer true."""
+"""Reads a subdir's repodata.json, a record at a time, and puts records in and out of it."""
 
 from __future__ import annotations
 
-import json
+import hashlib
 import re
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
+import msgspec
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from rattler import BuildString, MatchSpec, PackageRecord, Version
 from rattler.exceptions import InvalidMatchSpecError, InvalidVersionError
 
-from generator.atomic import write_bytes
-from generator.documents import limits, load_json, read_bytes
+from generator.documents import limits, load_json, read_bytes, split_json
 from generator.errors import IntegrityError, MalformedError
 from generator.model.names import ShownText
 
@@ -22,7 +23,7 @@ REPODATA: Final = "repodata.json"
 #: the same before patches; there from the first patch on (conda-index's name)
 UNPATCHED: Final = "repodata_from_packages.json"
 #: where repodata.json keeps .conda files (CEP 36)
-_PACKAGES: Final = "packages.conda"
+PACKAGES: Final = "packages.conda"
 _ANEW: Final = "delete it and run `armtorch build` again, which indexes the channel"
 #: the last millisecond of the year 9999, after which no date can be shown
 _END_OF_TIME: Final = 253_402_300_799_999
@@ -123,6 +124,123 @@ def read_records(path: Path) -> tuple[Record, ...]:
     return parse_records(content, str(path))
 
 
+_NULL, _NONE = msgspec.Raw(b"null"), msgspec.Raw(b"{}")
+
+
+class _Bytes(msgspec.Struct):
+    """What a record says of its package's bytes."""
+
+    size: int
+    sha256: str
+
+
+_BYTES: Final = msgspec.json.Decoder(_Bytes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repodata:
+    """A repodata.json whose records are the bytes that they are written in."""
+
+    where: str
+    document: dict[str, msgspec.Raw]
+    rows: dict[str, msgspec.Raw]
+    #: as its info says, "" where it does not
+    subdir: str
+    #: sha256 of the whole
+    digest: str
+
+    @classmethod
+    def read(cls, path: Path) -> Repodata | None:
+        """Read a file; None where there is none; IntegrityError where it is not usable."""
+        try:
+            content = read_bytes(path, limits().json.bytes)
+        except FileNotFoundError:
+            return None
+        return cls.parse(content, str(path))
+
+    @classmethod
+    def parse(cls, content: bytes, where: str) -> Repodata:
+        """Take a repodata.json apart; IntegrityError where it is none."""
+        try:
+            document = split_json(content, where)
+            parts = {}
+            for name in ("info", PACKAGES):
+                part = document.get(name, _NULL)
+                # null stands for nothing (CEP 36)
+                parts[name] = {} if part == _NULL else split_json(part, f"{where}, {name}")
+            subdir = load_json(bytes(parts["info"].get("subdir", b'""')), where)
+        except MalformedError as error:
+            raise _broken(where, f"{error.what} ({error.where})") from error
+        return cls(
+            where=where,
+            document=document,
+            rows=parts[PACKAGES],
+            subdir=subdir if isinstance(subdir, str) else "",
+            digest=hashlib.sha256(content).hexdigest(),
+        )
+
+    def records(self) -> Iterator[Record]:
+        """Yield its records, sorted by file name, one after the other.
+
+        Raises:
+            IntegrityError: a record lacks what every record has.
+
+        """
+        for file_name in sorted(self.rows):
+            yield self._record(file_name)
+
+    def _record(self, file_name: str) -> Record:
+        try:
+            row = load_json(bytes(self.rows[file_name]), self.where)
+            if not isinstance(row, dict):
+                raise _broken(self.where, f"{PACKAGES} is not an object of records")
+            known = {key: value for key, value in row.items() if value is not None}
+            record = _READER.validate_python(known | {"file_name": file_name})
+        except MalformedError as error:
+            raise _broken(self.where, f"{file_name[:200]!r}: {error.what}") from error
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            key = ".".join(map(str, first["loc"]))
+            raise _broken(self.where, f"{file_name[:200]!r}, {key}: {first['msg']}") from error
+        if self.subdir and record.subdir != self.subdir:
+            raise _broken(self.where, f"{record.file_name} is for {record.subdir}")
+        return record
+
+    def says(self, file_name: str) -> tuple[int, str]:
+        """Return the size and sha256 of a package's record; IntegrityError where it has none."""
+        try:
+            found = _BYTES.decode(self.rows[file_name])
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise _broken(self.where, f"{file_name[:200]!r}: {error}") from error
+        return found.size, found.sha256
+
+    @property
+    def removed(self) -> list[str]:
+        """The packages that it says are removed, which their records do not show."""
+        found: list[str] = load_json(bytes(self.document.get("removed", b"[]")), "removed")
+        return found
+
+    def is_plain(self) -> bool:
+        """Whether it has no records but those of .conda files, as they were before revision 3."""
+        return all(self.document.get(name, _NONE) == _NONE for name in ("packages", "v3"))
+
+    def edited(self, gone: Collection[str], new: dict[str, msgspec.Raw]) -> bytes:
+        """Return it without the records of some packages, and with new ones."""
+        rows = {name: row for name, row in self.rows.items() if name not in gone} | new
+        ordered = {name: rows[name] for name in in_order(rows)}
+        return msgspec.json.encode(self.document | {PACKAGES: ordered})
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Sort packages as rattler does: by name, version and build as text."""
+    return sorted(names, key=parts_of)
+
+
+def parts_of(file_name: str) -> list[str]:
+    """Return name, version and build of a package by its file name."""
+    return file_name.removesuffix(".conda").rsplit("-", 2)
+
+
 def parse_records(content: bytes, where: str) -> tuple[Record, ...]:
     """Return the records of a repodata.json, sorted by file name.
 
@@ -130,65 +248,16 @@ def parse_records(content: bytes, where: str) -> tuple[Record, ...]:
         IntegrityError: not parsable, or a record lacks what every record has.
 
     """
-    document = _parse(content, where)
-    rows = document.get(_PACKAGES) or {}
-    try:
-        names = sorted(rows)
-        found = _READER.validate_python([_raw(name, rows[name]) for name in names])
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place, *key = first["loc"]
-        raise _broken(
-            where, f"{names[int(place)][:200]!r}, {'.'.join(map(str, key))}: {first['msg']}"
-        ) from error
-    subdir = (document.get("info") or {}).get("subdir", "")
-    for record in found:
-        if subdir and record.subdir != subdir:
-            raise _broken(where, f"{record.file_name} is for {record.subdir}")
-    return found
+    return tuple(Repodata.parse(content, where).records())
 
 
-def without_records(content: bytes, names: set[str], where: str) -> bytes:
+def without_records(content: bytes, names: Collection[str], where: str) -> bytes:
     """Return a repodata.json without the packages of these file names."""
-    repodata = _parse(content, where)
-    rows = repodata.get(_PACKAGES) or {}
-    repodata[_PACKAGES] = {name: row for name, row in rows.items() if name not in names}
-    return json.dumps(repodata, separators=(",", ":")).encode()
+    return Repodata.parse(content, where).edited(names, {})
 
 
-def drop_records(path: Path, names: set[str]) -> None:
-    """Take ``names`` out of a repodata.json, if there is one, so that they are indexed anew."""
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return
-    if names & {record.file_name for record in parse_records(content, str(path))}:
-        write_bytes(path, without_records(content, names, str(path)))
-
-
-def _parse(content: bytes, where: str) -> dict[str, Any]:
-    try:
-        loaded = load_json(content, where)
-    except MalformedError as error:
-        raise _broken(where, error.what) from error
-    if not isinstance(loaded, dict) or not isinstance(loaded.get("info") or {}, dict):
-        raise _broken(where, "not a JSON object, or its info is none")
-    if not isinstance(rows := loaded.get(_PACKAGES) or {}, dict) or not all(
-        isinstance(row, dict) for row in rows.values()
-    ):
-        raise _broken(where, f"{_PACKAGES} is not an object of records")
-    return loaded
-
-
-def _raw(file_name: str, row: dict[str, Any]) -> dict[str, Any]:
-    # null stands for nothing (CEP 36)
-    return {key: value for key, value in row.items() if value is not None} | {
-        "file_name": file_name
-    }
-
-
-#: the records of one repodata.json
-_READER: Final = TypeAdapter(tuple[Record, ...])
+#: one record
+_READER: Final = TypeAdapter(Record)
 
 
 def _broken(where: str, why: object) -> IntegrityError:

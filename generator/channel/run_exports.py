@@ -6,17 +6,19 @@ of a remote one only the metadata part is read.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
+import msgspec
+from msgspec import Raw
+
+from generator.channel.repodata import PACKAGES
 from generator.channel.stores import Store
-from generator.documents import load_json, read_info_file
+from generator.documents import load_json, read_info_file, split_json
 from generator.errors import IntegrityError, MalformedError
 
 FILE: Final = "run_exports.json"
-_PACKAGES: Final = "packages.conda"
 
 
 def update_run_exports(
@@ -32,11 +34,11 @@ def update_run_exports(
 
     """
     there = set(names)
-    known: dict[str, Any] = {}
-    for name in sorted(there):
-        if (path := fresh.get(f"{subdir}/{name}")) is not None:
+    known: dict[str, Raw] = {}
+    for key, path in fresh.items():
+        if key.startswith(f"{subdir}/") and (name := key.split("/", 1)[1]) in there:
             with path.open("rb") as file:
-                known[name] = {"run_exports": _run_exports(file, name)}
+                known[name] = _entry(file, name)
 
     def edit(content: bytes | None) -> bytes | None:
         before = _entries(content)
@@ -44,30 +46,33 @@ def update_run_exports(
         for name in sorted(there - entries.keys()):
             with store.open(f"{subdir}/{name}") as file:
                 # kept: another publisher may make us edit again
-                known[name] = entries[name] = {"run_exports": _run_exports(file, name)}
+                known[name] = entries[name] = _entry(file, name)
         if content is not None and entries == before:
             return None
         document = {
             "info": {"subdir": subdir, "version": 1},
             "packages": {},
-            _PACKAGES: dict(sorted(entries.items())),
+            PACKAGES: dict(sorted(entries.items())),
         }
-        return json.dumps(document, separators=(",", ":")).encode()
+        return msgspec.json.encode(document)
 
     store.change(f"{subdir}/{FILE}", edit)
 
 
-def _entries(content: bytes | None) -> dict[str, Any]:
-    """Return the entries of a run_exports.json; none of one that is not usable."""
+def _entries(content: bytes | None) -> dict[str, Raw]:
+    """Return the entries of a run_exports.json as they are; none of one that is not usable."""
     try:
-        document = load_json(content or b"{}", FILE)
+        document = split_json(content or b"{}", FILE)
+        return split_json(document[PACKAGES], FILE) if PACKAGES in document else {}
     except MalformedError:
         return {}
-    found = document.get(_PACKAGES) if isinstance(document, dict) else None
-    return found if isinstance(found, dict) else {}
 
 
-def _run_exports(package: Any, name: str) -> dict[str, Any]:
+def _entry(package: IO[bytes], name: str) -> Raw:
+    return Raw(msgspec.json.encode({"run_exports": _run_exports(package, name)}))
+
+
+def _run_exports(package: IO[bytes], name: str) -> dict[str, Any]:
     """Read a package's info/run_exports.json; {} when it exports nothing."""
     path = "info/run_exports.json"
     try:

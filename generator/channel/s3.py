@@ -152,6 +152,15 @@ class S3Store:
             if entry.path.endswith(".conda") and entry.path.count("/") == 1
         }
 
+    def subdirs(self) -> tuple[str, ...]:
+        """Return the subdirs with packages, and noarch (CEP 26)."""
+        return tuple(sorted({key.split("/", 1)[0] for key in self.packages()} | {"noarch"}))
+
+    def has(self, path: str) -> bool:
+        """Whether there is a file."""
+        with self._explained(path):
+            return self._operator.exists(path)
+
     def sha256(self, key: str) -> str:
         """Return a package's sha256, as its uploader noted it, else of its bytes."""
         with self._explained(key):
@@ -303,7 +312,7 @@ class S3Store:
         with self._explained(path):
             self._operator.delete(path)
 
-    def index(self, patch: str | None) -> None:
+    def index(self, patch: str | None) -> str:
         """Run rattler's indexer on the bucket; it reads again where another one was faster."""
         access = self._access
         credentials = S3Credentials(
@@ -329,6 +338,7 @@ class S3Store:
                 where=self._url,
                 next_step="publish again: what was uploaded is skipped",
             ) from error
+        return ""
 
     @contextmanager
     def _explained(self, path: str) -> Iterator[None]:

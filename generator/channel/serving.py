@@ -17,7 +17,8 @@ from typing import Final
 from generator.channel.patching import PACKAGE, Hotfix, Instructions, instructions
 from generator.channel.repodata import REPODATA, UNPATCHED, Record, without_records
 from generator.channel.run_exports import update_run_exports
-from generator.channel.stores import Outgoing, Store, records, source_path, subdirs_of
+from generator.channel.stores import Outgoing, Store, records, source_path
+from generator.console import Narrator, Silent
 from generator.errors import UnreachableError
 
 #: how often packages of other publishers may change what the hotfixes mean
@@ -32,6 +33,7 @@ class Served:
     hotfixes: Sequence[Hotfix] = ()
     #: packages that were uploaded just now, by key, with their local files
     fresh: Mapping[str, Path] = field(default_factory=dict)
+    narrator: Narrator = field(default_factory=Silent)
 
     def index(self, *, withdrawn: Collection[str] = ()) -> None:
         """Index the channel; packages in ``withdrawn`` get no record.
@@ -50,10 +52,12 @@ class Served:
                 "other publishers kept changing it while it was indexed",
                 next_step="publish again when they are done",
             )
-        packages = self.store.packages()
-        for subdir in subdirs_of(packages):
-            names = [key.split("/", 1)[1] for key in packages if key.startswith(f"{subdir}/")]
-            update_run_exports(self.store, subdir, names, self.fresh)
+        names: dict[str, list[str]] = {subdir: [] for subdir in self.store.subdirs()}
+        for key in self.store.packages():
+            subdir, name = key.split("/", 1)
+            names.setdefault(subdir, []).append(name)
+        for subdir, there in names.items():
+            update_run_exports(self.store, subdir, there, self.fresh)
 
     def withdraw(self, keys: Collection[str]) -> None:
         """Take records out of what clients see, so that their files can go or change."""
@@ -75,18 +79,20 @@ class Served:
 
     def _patch(self, found: Instructions) -> str | None:
         """Return the name of the patch package for the instructions, None where none is needed."""
-        patched = any(
-            self.store.read(f"{subdir}/{UNPATCHED}") is not None for subdir in found.subdirs
-        )
+        patched = any(self.store.has(f"{subdir}/{UNPATCHED}") for subdir in found.subdirs)
         return None if found.empty and not patched else found.file_name
 
     def _compiled(self, withdrawn: Collection[str]) -> Instructions:
-        packages = self.store.packages()
-        subdirs = subdirs_of(packages)
-        known = [each for subdir in subdirs for each in records(self.store, subdir, patched=False)]
+        subdirs = self.store.subdirs()
+        concerned = subdirs if self.hotfixes or withdrawn else ()
         return instructions(
             self.hotfixes,
-            [each for each in known if each.name != PACKAGE],
+            (
+                each
+                for subdir in concerned
+                for each in records(self.store, subdir)
+                if each.name != PACKAGE
+            ),
             subdirs=subdirs,
             withdrawn=withdrawn,
         )
@@ -97,9 +103,10 @@ class Served:
         if patch is not None:
             for subdir in found.subdirs:
                 self._seed(subdir)
-            if f"noarch/{patch}" not in self.store.packages():
+            if not self.store.has(f"noarch/{patch}"):
                 self._bring(found)
-        self.store.index(patch)
+        if why := self.store.index(patch):
+            self.narrator.say(f"indexed all of it, not what is new alone: {why}")
         return patch
 
     def _seed(self, subdir: str) -> None:

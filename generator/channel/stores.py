@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +11,9 @@ from typing import BinaryIO, Protocol
 
 from generator.atomic import write_bytes
 from generator.channel.checking import check_package
+from generator.channel.indexing import EDITED, MADE, package_files, subdirs
 from generator.channel.local import LocalChannel
-from generator.channel.repodata import REPODATA, UNPATCHED, Record, parse_records
+from generator.channel.repodata import REPODATA, UNPATCHED, Record, Repodata
 from generator.errors import IntegrityError, StorageError
 
 #: takes a file's bytes (None: there is none) and returns what they shall be (None: no change)
@@ -50,8 +51,14 @@ class Store(Protocol):
     def packages(self) -> dict[str, int]:
         """Return every package file, ``<subdir>/<file name>``, with its bytes."""
 
+    def subdirs(self) -> tuple[str, ...]:
+        """Return the subdirs that it may have packages in, and noarch (CEP 26)."""
+
     def sha256(self, key: str) -> str:
         """Return the sha256 of a package file's bytes."""
+
+    def has(self, path: str) -> bool:
+        """Whether there is a file."""
 
     def read(self, path: str) -> bytes | None:
         """Return a file's bytes, None where there is none."""
@@ -68,8 +75,8 @@ class Store(Protocol):
     def delete(self, path: str) -> None:
         """Remove a file; one that is not there is no error."""
 
-    def index(self, patch: str | None) -> None:
-        """Run rattler's indexer, with the patch package of that name in noarch."""
+    def index(self, patch: str | None) -> str:
+        """Index with the patch package of that name in noarch; return why anew, "" where not."""
 
 
 class FolderStore:
@@ -81,13 +88,22 @@ class FolderStore:
     def packages(self) -> dict[str, int]:
         """Return every package file with its bytes."""
         return {
-            f"{path.parent.name}/{path.name}": path.stat().st_size
-            for path in self._channel.root.glob("*/*.conda")
+            f"{subdir}/{name}": stat.st_size
+            for subdir in self.subdirs()
+            for name, stat in package_files(self._channel.root / subdir).items()
         }
+
+    def subdirs(self) -> tuple[str, ...]:
+        """Return the subdirs with packages or an index, and noarch (CEP 26)."""
+        return tuple(sorted({*subdirs(self._channel.root), "noarch"}))
 
     def sha256(self, key: str) -> str:
         """Return a package's sha256, from the repodata where that is of the file as it is."""
         return self._channel.sha256(*key.split("/", 1))
+
+    def has(self, path: str) -> bool:
+        """Whether there is a file."""
+        return (self._channel.root / path).is_file()
 
     def read(self, path: str) -> bytes | None:
         """Return a file's bytes, None where there is none."""
@@ -117,31 +133,27 @@ class FolderStore:
         with self._channel.locked():
             (self._channel.root / path).unlink(missing_ok=True)
 
-    def index(self, patch: str | None) -> None:
-        """Index what changed."""
+    def index(self, patch: str | None) -> str:
+        """Index what changed; return why all of it was indexed anew, "" where it was not."""
         try:
-            self._channel.index(patch)
+            done = self._channel.index(patch)
         except OSError as error:
             raise StorageError(
                 error.strerror or str(error),
                 where=str(self._channel.root),
                 next_step="check free space and permissions, then publish again",
             ) from error
-
-
-def subdirs_of(packages: dict[str, int]) -> tuple[str, ...]:
-    """Return the subdirs that the channel has packages in, and noarch (CEP 26)."""
-    return tuple(sorted({key.split("/", 1)[0] for key in packages} | {"noarch"}))
+        return "" if done in {EDITED, MADE} else done
 
 
 def source_path(store: Store, subdir: str) -> str:
     """Return the path of the repodata without patches, which the indexer goes on from."""
     unpatched = f"{subdir}/{UNPATCHED}"
-    return unpatched if store.read(unpatched) is not None else f"{subdir}/{REPODATA}"
+    return unpatched if store.has(unpatched) else f"{subdir}/{REPODATA}"
 
 
-def records(store: Store, subdir: str, *, patched: bool) -> tuple[Record, ...]:
-    """Return the records of a subdir, as clients see them or as the packages are."""
-    path = f"{subdir}/{REPODATA}" if patched else source_path(store, subdir)
-    content = store.read(path)
-    return parse_records(content, path) if content is not None else ()
+def records(store: Store, subdir: str) -> Iterator[Record]:
+    """Yield the records of a subdir as its packages are, before patches."""
+    path = source_path(store, subdir)
+    if (content := store.read(path)) is not None:
+        yield from Repodata.parse(content, path).records()

@@ -6,7 +6,7 @@ who calls a parser, and why.
 
 from generator.documents.conda_info import read_info_file
 from generator.documents.files import read_bytes, read_text
-from generator.documents.json_text import load_json
+from generator.documents.json_text import load_json, split_json
 from generator.documents.limits import limits
 from generator.documents.local_rows import lay_over
 from generator.documents.python_packaging import (

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from pydantic_core import from_json
 
 from generator.documents.limits import limits
@@ -43,6 +44,28 @@ def load_json(
             f"it is nested more than {allowed.depth} deep", where=where, next_step=next_step
         )
     return value
+
+
+def split_json(
+    content: bytes | msgspec.Raw,
+    where: str,
+    *,
+    refuse: type[ArmtorchError] = MalformedError,
+    next_step: str = "report it to who serves it",
+) -> dict[str, msgspec.Raw]:
+    """Return the members of a JSON object, each as the bytes it is written in.
+
+    Of a channel's repodata one record at a time is an object in memory, and what is not changed is
+    written as it was. What a member says is read by ``load_json``.
+
+    Raises:
+        ArmtorchError: of the kind ``refuse``: no JSON object.
+
+    """
+    try:
+        return msgspec.json.decode(content, type=dict[str, msgspec.Raw])
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise refuse(f"not a JSON object: {error}", where=where, next_step=next_step) from error
 
 
 def _is_deeper(value: Any, depth: int) -> bool:

@@ -64,10 +64,10 @@ def test_an_index_run_that_was_killed_is_finished_by_the_next_one(feedstock_copy
     assert armtorch("build", "metapackages/*", cwd=feedstock_copy).returncode == 0
     shards = channel.root / "noarch" / "repodata_shards.msgpack.zst"
     shards.write_bytes(b"of before")
-    (channel.root / ".indexing").touch()
+    (channel.root / ".armtorch.index").unlink()
     assert channel.index()
     assert shards.read_bytes().startswith(b"\x28\xb5\x2f\xfd"), "not zstd: it was not written anew"
-    assert not (channel.root / ".indexing").exists()
+    assert (channel.root / ".armtorch.index").exists()
     shards.unlink()
     assert channel.index()
     assert not channel.index()
