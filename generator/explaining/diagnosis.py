@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -122,7 +123,10 @@ def _meant(name: str, source: Source, setting: Setting, prober: Prober) -> str:
     if (renamed := facts().renames.get(name)) is not None and renamed in names:
         return renamed
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.8)
-    return near[0] if near else ""
+    # a letter too many, missing or wrong; other numbers and words are other packages
+    digits = [re.sub(r"\D", "", each) for each in (name, *near)]
+    alike = near and abs(len(near[0]) - len(name)) < 2 and len(set(digits)) == 1
+    return near[0] if alike else ""
 
 
 def _other(

@@ -55,7 +55,7 @@ def _packages(asked: Request, given: Request) -> Iterator[str]:
     for spec in (*asked.specs, *(s for s in asked.beside if s not in given.beside)):
         name = name_of(spec)
         known = facts()
-        others = [known.renames.get(name), known.cpu_instead.get(name)]
+        others = [known.renames.get(name), known.stand_ins.get(name)]
         others.append(_compiler(name, asked.exported, theirs))
         new = next((each for each in (name, *others) if each and each in theirs), None)
         if new is None:

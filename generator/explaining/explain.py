@@ -76,7 +76,7 @@ def _explained(request: Request, context: Context) -> Explanation:
     found = diagnose(request.solved, setting, prober)
     if request.locked and machine_subdir not in request.locked:
         found = (Finding(cause="locked", offered=request.locked), *found)
-    outcome = _outcome(solution, found, setting)
+    outcome = _outcome(request, solution, found, setting)
     dies = fatal(context.machine, context.computer, solution or ())
     shown: tuple[Suggestion, ...] = ()
     told: Suggestion | None = None
@@ -106,7 +106,8 @@ def _explained(request: Request, context: Context) -> Explanation:
         notes=tuple(
             note.replace("{subdir}", machine_subdir)
             for note in (
-                *request.notes,
+                # how to lock again, where what is locked is for others alone
+                *request.notes[: 1 if machine_subdir in request.locked else None],
                 *_notes(request, context, outcome, brought or (), shown, search, setting.sources),
             )
         ),
@@ -159,7 +160,9 @@ def _arm_variant(request: Request, machine: Machine, computer: Computer | None) 
     return "" if named else "sbsa"
 
 
-def _outcome(solution: Solution | None, found: Iterable[Finding], setting: Setting) -> Outcome:
+def _outcome(
+    request: Request, solution: Solution | None, found: Iterable[Finding], setting: Setting
+) -> Outcome:
     """Tell what fails for sure from what only a channel's silence leaves open (decision D7)."""
     causes = {finding.cause for finding in found}
     silent = bool(causes & {"unreachable", "malformed"})
@@ -167,7 +170,9 @@ def _outcome(solution: Solution | None, found: Iterable[Finding], setting: Setti
         return (
             "unknown" if silent and "no-channel" not in causes else "fails" if causes else "works"
         )
-    if not silent:
+    # a message did fail, and builds of one platform are on no channel for another
+    foreign = request.exported not in {"", setting.machine.subdir}
+    if not silent or "locked" in causes or request.origin == "error" or foreign:
         return "fails"
     # a channel that answered, and that alone is asked for a package, has decided
     usable = {name for source in setting.usable for name in (source.name, source.url.rstrip("/"))}

@@ -61,13 +61,17 @@ class PastedFacts(_Row):
     sentences: tuple[Pattern, ...]
     branches: Pattern
     pythons: Pattern
+    asked: Pattern
+    tables: Pattern
     packages: Pattern
     channels: Pattern
     channel_lists: tuple[str, ...]
     #: what tells a tool's message from a script
     failures: Pattern
-    #: what pip did not find
-    requirements: Pattern
+    #: what pip, uv and poetry did not find
+    requirements: tuple[Pattern, ...]
+    #: the tag of the machine that uv names
+    tags: Pattern
     #: who needed what is not there: a package's name and version
     needed_by: Pattern
     #: that channels were taken strictly
@@ -108,6 +112,8 @@ class Facts(_Row):
     docker_platforms: dict[str, str]
     #: builds in a file from which on it is an export
     export_builds: int
+    #: pins, all of a file's, from which on it is one without builds
+    export_pins: int
     #: packages that tell what an export was made on, and prefixes that do
     exports: dict[Pattern, str]
     prefixes: dict[str, str]
@@ -119,7 +125,7 @@ class Facts(_Row):
     without_lse: tuple[str, ...]
     override_cuda: str
     renames: dict[str, str]
-    cpu_instead: dict[str, str]
+    stand_ins: dict[str, str]
     switches: tuple[str, ...]
     x86_only: tuple[str, ...]
     gpu_names: tuple[str, ...]

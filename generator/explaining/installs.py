@@ -18,7 +18,14 @@ from generator.explaining.reading_pip import PipRequest
 from generator.explaining.reading_scripts import Step, Unread
 from generator.explaining.report import Answer, Command, Explanation
 from generator.explaining.request import Request, name_of
-from generator.explaining.wheels import Wheel, conda_names, corrected_file, judge, plainly
+from generator.explaining.wheels import (
+    Wheel,
+    conda_names,
+    corrected_file,
+    judge,
+    plainly,
+    pythons_with,
+)
 
 
 @dataclass(frozen=True)
@@ -58,12 +65,16 @@ def judged(steps: Sequence[Step], desk: Desk) -> Answer:
             if request.document and asked is None:
                 asked = given
             kept = () if request.verb in {"create", "env create"} else before.specs
+            left = _left(given, explanation)
+            # an environment that was there before has a Python that nobody told of
+            named = request.verb == "create" or any(name_of(s) == "python" for s in given.specs)
+            python = explanation.python if named else ""
             environments[step.target] = _Environment(
-                tuple(dict.fromkeys((*kept, *given.specs))), explanation.python or before.python
+                tuple(dict.fromkeys((*kept, *left))), python or before.python
             )
     wheels = [wheel for each in found for wheel in each.wheels]
     answer = Answer(installs=tuple(found))
-    if asked is None or all(each.outcome == "works" and not each.dies for each in found):
+    if asked is None or answer.outcome != "fails":
         return answer
     return replace(answer, file=corrected_file(asked, pip, wheels))
 
@@ -75,6 +86,19 @@ def _given(request: Request, explanation: Explanation) -> Request:
     found = read_request(explanation.commands[0].command, folder=Path())
     listed = [state.name for state in explanation.channels]
     return replace(found, defaults=tuple(n for n in found.defaults if n in listed))
+
+
+def _left(given: Request, explanation: Explanation) -> tuple[str, ...]:
+    """Return what an install leaves, each from its channel; what fails for good leaves nothing."""
+    if explanation.outcome == "fails" and not explanation.commands:
+        return ()
+    found = explanation.commands[0].installs if explanation.commands else explanation.installs
+    channels = {each.name: each.channel for each in found}
+    typed = {spec: channels.get(name_of(spec), "") for spec in given.specs}
+    return tuple(
+        f"{channel}::{spec}" if "::" not in spec and channel in given.channels else spec
+        for spec, channel in typed.items()
+    )
 
 
 def _platforms(request: Request, desk: Desk) -> Iterator[Request]:
@@ -156,7 +180,8 @@ def _configured(request: Request, desk: Desk) -> Request:
 
 def _unread(step: Unread, desk: Desk) -> Explanation:
     error: ArmtorchError = step.why
-    return _empty(desk, step.line, "unknown", unseen=(f"{step.line}: {error}",))
+    why = f"{error.where}: {error.what}; {error.next_step}"
+    return _empty(desk, step.line, "unknown", unseen=(why,))
 
 
 def _pip(request: PipRequest, before: _Environment, desk: Desk) -> Explanation:
@@ -173,11 +198,21 @@ def _pip(request: PipRequest, before: _Environment, desk: Desk) -> Explanation:
     commands: list[Command] = []
     if "fails" in states:
         other = plainly(request)
-        if other != request and not any(wheel.state == "fails" for wheel in wheels(other)):
+        judged_anew = {wheel.state for wheel in wheels(other)}
+        if other != request and "fails" not in judged_anew:
+            pairs = zip(request.requirements, other.requirements, strict=True)
+            changed = [new for old, new in pairs if not old.startswith(new)]
+            pythons = "" if python else pythons_with(other, subdir)
+            differs = (
+                "as far as it was looked at" if "unseen" in judged_anew else "",
+                "without what is for other machines",
+                f"with {' and '.join(changed)}" if changed else "",
+                f"with Python {pythons}" if pythons else "",
+            )
             commands.append(
                 Command(
                     command=other.command(),
-                    differs=("without what is for other machines",),
+                    differs=tuple(each for each in differs if each),
                     accelerator="",
                     installs=(),
                 )
@@ -201,12 +236,12 @@ def _instead(
     specs = conda_names([wheel.requirement for wheel in found if wheel.state == "fails"])
     if not specs:
         return []
-    target = request.target
+    pixi = request.tool.startswith("pixi")
     asked = Request(
-        client="conda",
-        verb="install",
+        client="pixi" if pixi else "conda",
+        verb="add" if pixi else "install",
         specs=specs,
-        target=target if target[:1] == ("-n",) and before.specs else (),
+        target=request.target if before.specs else (),
         defaults=("conda-forge",),
         subdir=request.subdir,
     )

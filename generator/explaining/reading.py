@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from generator.documents import limits, read_bytes
+from generator.documents import limits, load_yaml, read_bytes
 from generator.errors import SelectionError
 from generator.explaining.facts import facts
 from generator.explaining.reading_commands import read_command, specs_of, typed
@@ -23,10 +23,12 @@ from generator.explaining.reading_messages import is_message, read_message
 from generator.explaining.reading_pip import PipRequest, read_requirements
 from generator.explaining.reading_pixi import read_manifest
 from generator.explaining.reading_scripts import Step, Unread, read_script
-from generator.explaining.reading_text import decoded, plain, refusal, unfolded
+from generator.explaining.reading_text import decoded, plain, refusal, scalars, unfolded
 from generator.explaining.request import Request
 
 _FILES = {".yml", ".yaml", ".txt", ".log", ".toml", ".lock", ".def", ".sh", ".json", ".ipynb"}
+#: keys of environments, notebooks, messages and recipes
+_OTHERS = {"dependencies", "cells", "solver_problems", "exception_name", "requirements"}
 #: characters of what was read, in a message
 _SHOWN = 80
 
@@ -74,6 +76,8 @@ class Reader:
             return list(read_manifest(content, where=where, subdir=self.subdir))
         if (lock := _lock(name, content, request)) is not None:
             return [lock]
+        if suffix in {".yml", ".yaml", ".json"} and (text := _of_a_tool(content, where)):
+            return self._text(plain(text), files)
         if suffix in {".yml", ".yaml"}:
             found, pip = with_environment(request, content, where, files)
             steps: list[Step] = [found] if found.specs else []
@@ -87,8 +91,9 @@ class Reader:
     def _other(self, path: Path, text: str, request: Request, files: Files) -> list[Step]:
         if path.suffix == ".txt" and re.search(r"(?m)^# This file may be used to create", text):
             return [_named(replace(request, specs=specs_of(text), origin="file"))]
-        if "requirements" in path.name.lower() and not is_message(text):
-            pip = read_requirements(text, tool=f"pip install -r {path.name}", files=files)
+        named = "require" in f"{path.parent.name}/{path.name}".lower()
+        if named and path.suffix in {".txt", ".in", ".pip"} and not is_message(text):
+            pip = read_requirements(text, tool="pip install", files=files)
             return [pip] if pip is not None else [_nothing(text)]
         # a saved message speaks of files of the machine it is from
         closed = is_message(text) or path.suffix in {".txt", ".log"}
@@ -103,6 +108,17 @@ class Reader:
         if refused and len(refused) == len(steps):
             raise refused[0].why
         return steps or list(read_message(text, files=files))
+
+
+def _of_a_tool(content: str, where: str) -> str:
+    """Return the texts of a workflow, a playbook or the like; "" for an environment or none."""
+    try:
+        document = load_yaml(re.sub(r"(?m)^\s*//.*$", "", content), where, refuse=SelectionError)
+    except SelectionError:
+        return content if where.endswith(".json") else ""
+    known = isinstance(document, dict) and _OTHERS & document.keys()
+    text = "" if known else scalars(document)
+    return text if re.search(f"environment-file:|{facts().pasted.commands}", text) else ""
 
 
 def _lock(name: str, content: str, request: Request) -> Request | None:

@@ -37,8 +37,8 @@ def read_command(typed: Typed, *, files: Files) -> list[Request | PipRequest]:
 
     """
     if typed.client == "pip":
-        wheels = read_pip(typed.words, tool="pip install", files=files)
-        return [wheels] if wheels is not None else []
+        wheels = read_pip(typed.words, tool=typed.tool, files=files)
+        return [replace(wheels, target=typed.target)] if wheels is not None else []
     said = _said(typed, files)
     if "pypi" in said:
         wheels = _of_pypi(typed, files)
@@ -61,7 +61,7 @@ def read_command(typed: Typed, *, files: Files) -> list[Request | PipRequest]:
         strict=(default.strict or "strict" in said) and "flexible" not in said,
         subdir=subdir,
         typed_subdir=bool(subdir),
-        target=tuple(said["target"]),
+        target=tuple(said["target"]) or typed.target,
         overrides=overrides(typed.variables),
     )
     pip = None
@@ -160,6 +160,14 @@ _OPERATORS = ";&|"
 _FIRST = {verb.split()[0] for verb in VERBS}
 #: characters behind a client's name in which its verb stands
 _NEAR = 300
+#: verbs of pip, uv, poetry and pdm
+_PIPS = {"install", "add"}
+#: what only shows a command, up to it
+_SHOWN = re.compile(r"\b(?:echo|printf|print)\b[^;&|]*$")
+_RUN = re.compile(
+    r"(?:\b(?:conda|mamba|micromamba)|\$[({]?\w*(?i:conda|mamba)\w*[)}]?) run\b"
+    r"[^;&|]*?\s--?(?P<kind>[np])\w*[\s=](?P<name>[^\s;&|]+)[^;&|]*$"
+)
 _REDIRECTED = re.compile(r"^\d*>{1,2}(?!=)|^<(?!=)")
 
 
@@ -174,6 +182,10 @@ class Typed:
     #: variables that are set for it: CONDA_SUBDIR, CONDA_OVERRIDE_CUDA ...
     variables: dict[str, str]
     line: str
+    #: the environment that ``conda run -n NAME`` names before it
+    target: tuple[str, ...] = ()
+    #: as what pip's requests are written
+    tool: str = "pip install"
 
 
 def typed(line: str, *, anywhere: bool) -> Iterator[Typed]:
@@ -190,35 +202,55 @@ def typed(line: str, *, anywhere: bool) -> Iterator[Typed]:
     end: int | None = None
     for match in re.finditer(facts().pasted.commands, line):
         before = line[: match.start()]
-        if end is not None and not set(_OPERATORS) & set(line[end : match.start()]):
+        if end is not None and not set(f"{_OPERATORS}`") & set(line[end : match.start()]):
             continue  # a word of the command before
         if not anywhere and re.fullmatch(facts().pasted.prompts, before) is None:
+            continue
+        if _SHOWN.search(before):
             continue
         rest = line[match.end() :]
         if not _FIRST & set(rest[:_NEAR].split()):
             continue  # `conda activate`, or no command at all
-        for quote in "\"'":
-            if before.count(quote) % 2 and not match["quote"]:
-                rest = rest.split(quote)[0]  # sh -c "conda install ..."
-        words = _words(rest, line)
-        if (found := _verb(words)) is None or (match["pip"] and found[0] != "install"):
+        words = _words(_within(before, rest, quoted=bool(match["quote"])), line)
+        if (found := _verb(words)) is None or (match["pip"] and found[0] not in _PIPS):
             continue
         verb, others = found
         end = match.end()
+        run = _RUN.search(before)
         variables = {
             m["name"]: m["value"].strip("\"'")
             for m in re.finditer(facts().pasted.variables, before)
         }
         yield Typed(
-            client=_client(match), verb=verb, words=tuple(others), variables=variables, line=line
+            client=_client(match),
+            verb=verb,
+            words=tuple(others),
+            variables=variables,
+            line=line,
+            target=(f"-{run['kind']}", run["name"]) if run else (),
+            tool=f"{match['pip']} {verb}" if match["pip"] in {"uv", "uv pip"} else "pip install",
         )
+
+
+def _within(before: str, rest: str, *, quoted: bool) -> str:
+    """End a command where what it stands in ends: ``sh -c "conda install ..."``, a code span."""
+    for opening, closing in ('""', "''", "``", "()"):
+        is_open = (
+            before.count(opening) % 2
+            if opening == closing
+            else before.count(opening) > before.count(closing)
+        )
+        if (is_open and not (quoted and opening in "\"'")) or before.endswith(opening):
+            rest = rest.split(closing, maxsplit=1)[0]
+    return rest
 
 
 def _client(match: re.Match[str]) -> Client | Literal["pip"]:
     if match["pip"]:
         return "pip"
-    word = (match["client"] or ("mamba" if "MAMBA_EXE" in match[0] else "conda")).lower()
-    return next(client for client in facts().clients if client == word)
+    if (word := match["client"]) is None:
+        word = re.sub(r"\W|_EXE", "", match[0]) if "$" in match[0] else "conda"
+    return next(client for client in facts().clients if client == word.lower())
 
 
 def _words(rest: str, line: str) -> list[str]:
@@ -226,11 +258,11 @@ def _words(rest: str, line: str) -> list[str]:
     if re.search(r"\b[A-Za-z]:\\", rest):
         rest = rest.replace("\\", "\\\\")  # a path of Windows, not an escape
     lexer = shlex.shlex(rest, posix=True, punctuation_chars=_OPERATORS)
-    lexer.whitespace_split = True
+    lexer.whitespace_split, lexer.commenters = True, ""
     found: list[str] = []
     try:
         for word in lexer:
-            if (word and word[0] in _OPERATORS) or _REDIRECTED.match(word):
+            if (word and word[0] in f"{_OPERATORS}#") or _REDIRECTED.match(word):
                 break
             if found and re.match(r"[<>=!~]=?[\d.*]", word):
                 # shells take `pytorch >=2` for something else; it is clear what was meant

@@ -12,7 +12,7 @@ from generator.errors import SelectionError
 from generator.explaining.facts import facts
 from generator.explaining.reading_files import Files
 from generator.explaining.reading_pip import PipRequest, read_requirements
-from generator.explaining.reading_text import EXAMPLE, refusal
+from generator.explaining.reading_text import EXAMPLE, channel_name, refusal
 from generator.explaining.request import Request, spec_of
 
 #: the pip section, as messages call it
@@ -68,13 +68,17 @@ def _pip(rows: list[Any], files: Files) -> PipRequest | None:
 
 def _exported(document: dict[str, Any], specs: list[str]) -> str:
     """Return the subdir whose `conda env export` a file is, as its packages tell; "" for none."""
-    if sum(spec.count("=") == 2 for spec in specs) < facts().export_builds:
+    builds = sum(spec.count("=") == 2 for spec in specs)
+    pins = sum(re.fullmatch(r"[\w.-]+==?[^=*<>,|]+", spec) is not None for spec in specs)
+    without = pins == len(specs) >= facts().export_pins  # conda env export --no-builds
+    if builds < facts().export_builds and not without:
         return ""
     for pattern, subdir in facts().exports.items():
         if any(re.search(pattern, spec) for spec in specs):
             return subdir
     prefix = str(document.get("prefix") or "")
-    return next((s for mark, s in facts().prefixes.items() if prefix.startswith(mark)), "linux-64")
+    usual = "" if without else "linux-64"
+    return next((s for mark, s in facts().prefixes.items() if prefix.startswith(mark)), usual)
 
 
 def _listed(value: Any) -> list[Any]:
@@ -145,18 +149,17 @@ def _locked(request: Request, rows: list[Row], channels: Iterable[str], kind: st
         f"python={python}" if each == "python" else f"{each}={versions[each]}" for each in wanted
     ]
     kinds = ", ".join(platforms) or "noarch"
-    note = f"a lock ({kind}) of {kinds} with {len(versions)} packages; {_RELOCK[kind]}"
-    alias = "https://conda.anaconda.org/"
+    note = f"a lock ({kind}) of {kinds} with {len(versions)} packages"
     return Request(
         client=request.client,
         verb="add" if request.client == "pixi" else "create",
         specs=tuple(specs),
-        channels=tuple(dict.fromkeys(c.rstrip("/").removeprefix(alias) for c in channels)),
+        channels=tuple(dict.fromkeys(map(channel_name, channels))),
         defaults=request.defaults,
         target=request.target or ("-n", "torch"),
         strict=request.strict,
         subdir=request.subdir,
         origin="file",
-        locked=platforms or ("noarch",),
-        notes=(note,),
+        locked=platforms,
+        notes=(note, _RELOCK[kind]),
     )

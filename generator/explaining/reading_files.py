@@ -54,14 +54,16 @@ class Files:
         raise _unreadable(self.folder / name, "no such file")
 
     def expanded(self, text: str) -> str:
-        """Put in the variables that are known: ``$NAME``, ``${NAME}``, ``${NAME:-other}``."""
+        """Put in the variables that are known: ``$NAME``, ``${NAME:-other}``, ``$(NAME)``."""
 
         def value(match: re.Match[str]) -> str:
-            name = match["name"] or match["plain"]
+            name = match["name"] or match["plain"] or match["made"]
             return self.variables.get(name, match["other"] or match[0])
 
         return re.sub(
-            r"\$(?:\{(?P<name>\w+)(?::?-(?P<other>[^}]*))?\}|(?P<plain>\w+))", value, text
+            r"\$(?:\{(?P<name>\w+)(?::?-(?P<other>[^}]*))?\}|(?P<plain>\w+)|\((?P<made>\w+)\))",
+            value,
+            text,
         )
 
     def _places(self, name: str) -> list[Path]:
@@ -70,7 +72,9 @@ class Files:
         if copied and (self.folder / copied).is_dir():
             copied = f"{copied}/{base}"
         names = [name, copied or "", base if self.copied or os.path.isabs(name) else ""]  # noqa: PTH117
-        return [self.folder / each for each in names if each]
+        # a workflow names files from the repository's folder on
+        above = [p.parent for p in (self.folder, *self.folder.parents) if p.name == ".github"]
+        return [folder / each for folder in (self.folder, *above[:1]) for each in names if each]
 
 
 def _unreadable(path: Path, why: str) -> SelectionError:

@@ -7,18 +7,20 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from generator.datafiles import subdirs
 from generator.errors import ArmtorchError, SelectionError
 from generator.explaining.facts import Client, facts
 from generator.explaining.reading_commands import read_command, typed
 from generator.explaining.reading_files import Files
 from generator.explaining.reading_pip import PipRequest, read_pip
 from generator.explaining.reading_scripts import TOOLS
-from generator.explaining.reading_text import EXAMPLE
+from generator.explaining.reading_text import EXAMPLE, channel_name
 from generator.explaining.request import Request, name_of, spec_of
 
+#: files that a command read
+_FILES = r"(?:conda|mamba)\b.*? (?:-f|--file)[ =](\S+\.(?:ya?ml|txt))"
 #: channels that a client asks on its own: nobody typed those
 _OWN = ("conda-forge", "defaults")
-_DEFAULTS = re.compile(r"^https://repo\.anaconda\.com/pkgs/\w+")
 
 
 def is_message(text: str) -> bool:
@@ -39,10 +41,16 @@ def read_message(text: str, *, files: Files) -> list[Request | PipRequest]:
     request = _command(text, files)
     # a file that is not here was asked for: the message names what of it cannot be had
     if request is None or request.specs == ():
+        urls = [m["url"] for m in re.finditer(facts().pasted.channels, text)]
+        urls += [m["channel"] for m in re.finditer(facts().pasted.tables, text)]
+        channels = channels or tuple(dict.fromkeys(map(channel_name, urls)))
         request = _from_names(text, named, channels)
     elif channels and not request.override:
         own = tuple(name for name in channels if name not in request.channels)
         request = replace(request, defaults=own, listed=True)
+    if request.verb != "create":
+        pythons = re.findall(facts().pasted.pythons, text)
+        request = replace(request, beside=tuple(f"python={python}" for python in pythons[:1]))
     denied = tuple((name, facts().pasted.terms) for name in _denied(text))
     if denied:
         own = tuple(dict.fromkeys((*request.defaults, *(name for name, _ in denied))))
@@ -78,7 +86,6 @@ def _from_names(text: str, specs: tuple[str, ...], channels: tuple[str, ...]) ->
     )
     default = facts().clients[client]
     own = tuple(name for name in channels if name in _OWN)
-    pythons = re.findall(facts().pasted.pythons, text)
     return Request(
         client=client,
         verb="add" if client == "pixi" else "install",
@@ -87,25 +94,49 @@ def _from_names(text: str, specs: tuple[str, ...], channels: tuple[str, ...]) ->
         defaults=own if channels else default.default_channels,
         listed=bool(channels),
         strict=default.strict,
-        beside=tuple(f"python={python}" for python in pythons[:1]),
+        notes=tuple(
+            f"the message names what was not found alone: armtorch explain {file} reads all of it"
+            for file in re.findall(_FILES, text)[-1:]
+        ),
     )
 
 
 def _of_pip(text: str) -> PipRequest | None:
-    """Read what pip did not find: the message names it, whatever command is around it."""
-    found = dict.fromkeys(re.findall(facts().pasted.requirements, text))
-    index = re.findall(r"Looking in indexes: (\S+?)(?:,|\s|$)", text)
-    pip = read_pip(list(found), tool="pip install", files=Files(folder=Path(), closed=True))
+    """Read what pip, uv or poetry did not find, and what else the command above it asked for."""
+    missed: dict[str, tuple[str, ...] | None] = {}
+    for pattern in facts().pasted.requirements:
+        for match in re.finditer(pattern, text):
+            parts = match.groupdict()
+            spec = parts.get("spec") or f"{parts['name']}=={parts['version']}"
+            versions = parts.get("there")
+            told = None if versions is None else tuple(re.findall(r"[\w.+]+", versions))
+            missed[spec] = missed.get(spec) or (() if told == ("none",) else told)
+    closed = Files(folder=Path(), closed=True)
+    pip = read_pip(list(missed), tool="pip install", files=closed)
     if pip is None:
         return None
-    return replace(pip, subdir=_subdir(text), index=index[0] if index else "")
+    for line in text.splitlines():
+        for found in typed(line, anywhere=False) if pip.requirements[0] in line else ():
+            asked = read_command(found, files=closed)
+            pip = next((each for each in asked if isinstance(each, PipRequest)), pip)
+    # the first of several is the one that pip is configured to ask
+    listed = "".join(re.findall(r"Looking in indexes: (.*)", text))
+    indexes = re.findall(r"https?://[^\s,]+", listed)
+    own, *extra = indexes if indexes[1:] else ("", *indexes)
+    return replace(
+        pip,
+        missed=tuple(missed.items()),
+        subdir=_subdir(text),
+        index=pip.index or (extra.pop() if not own and extra else ""),
+        extra=tuple(dict.fromkeys((*pip.extra, *extra))),
+    )
 
 
 def _denied(text: str) -> tuple[str, ...]:
     """Return the channels whose terms were not accepted."""
     _, found, below = text.partition("Terms of Service have not been accepted")
     urls = re.findall(r"(?m)^\s+-\s+(\S+)\s*$", below) if found else []
-    return tuple(dict.fromkeys(_short(url) for url in urls))
+    return tuple(dict.fromkeys(channel_name(url) for url in urls))
 
 
 def _hints(text: str) -> tuple[str, ...]:
@@ -130,6 +161,9 @@ def _subdir(text: str) -> str | None:
     pasted = facts().pasted
     found = [m["subdir"] for m in re.finditer(pasted.platforms, text)]
     found += [m["subdir"] for m in re.finditer(pasted.channels, text)]
+    for tag in re.findall(pasted.tags, text):
+        rows = subdirs().items()
+        found += [name for name, row in rows if any(re.match(p, tag) for p in row.wheel_platforms)]
     return next((name for name in found if name != "noarch"), None)
 
 
@@ -145,14 +179,15 @@ def _channels(text: str) -> tuple[str, ...]:
             found.append(url["url"] if url else item["channel"])
         elif line.strip():
             listing = False
-    if not found:
-        found = [m["url"] for m in re.finditer(pasted.channels, text)]
-    return tuple(dict.fromkeys(_short(url) for url in found))
+    return tuple(dict.fromkeys(channel_name(url) for url in found))
 
 
 def _named(text: str) -> tuple[str, ...]:
     """Return the specs that a message is about."""
     pasted, found = facts().pasted, _listed(text)
+    if match := re.search(pasted.asked, text):
+        plain = (re.sub(r" \*$", "", each) for each in re.findall(r"'([^']+)'", match["specs"]))
+        return tuple(_checked(re.sub(r"^(\S+) (?=\d)", r"\1=", each) for each in plain))
     for line in text.splitlines():
         for sentence in pasted.sentences:
             found += [_written(match) for match in re.finditer(sentence, line)]
@@ -220,10 +255,3 @@ def _checked(specs: Iterable[str]) -> list[str]:
         if text[0].isalnum():
             found.append(text)
     return found
-
-
-def _short(url: str) -> str:
-    """Return the name of a channel on conda's own hosts, which people know it by."""
-    if _DEFAULTS.match(url):
-        return "defaults"
-    return url.removeprefix("https://conda.anaconda.org/").rstrip("/")

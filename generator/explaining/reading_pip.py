@@ -25,8 +25,10 @@ class PipRequest:
     #: ``--index-url``; "" for what pip is configured to ask
     index: str = ""
     extra: tuple[str, ...] = ()
-    #: files, folders, addresses: what is in them is not looked at
+    #: files, folders, addresses, with the option before them: what is in them is not looked at
     unread: tuple[str, ...] = ()
+    #: what a message says was not found, and the versions that it says there are
+    missed: tuple[tuple[str, tuple[str, ...] | None], ...] = ()
     subdir: str | None = None
     target: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -34,10 +36,18 @@ class PipRequest:
     def command(self) -> str:
         """Return it as a command line."""
         head = self.tool if self.tool.startswith(("pip ", "uv ", "pixi ")) else "pip install"
-        words = [shlex.quote(each) for each in (*self.requirements, *self.unread)]
-        options = ["--index-url", self.index] if self.index else []
+        words = [shlex.quote(each) for each in self.requirements]
+        for each in self.unread:
+            option, _, value = each.partition(" ") if each.startswith("-") else ("", "", each)
+            words += [option, shlex.quote(value)] if option else [shlex.quote(value)]
+        options = [_index_option(head), self.index] if self.index else []
         options += [part for url in self.extra for part in ("--extra-index-url", url)]
         return " ".join([head, *words, *options])
+
+
+def _index_option(head: str) -> str:
+    """Return what names an index: of PyPI's packages, pixi takes one by ``--index``."""
+    return "--index" if head.startswith("pixi ") else "--index-url"
 
 
 def read_pip(words: Sequence[str], *, tool: str, files: Files) -> PipRequest | None:
@@ -67,11 +77,13 @@ def _words(lines: Iterable[str]) -> Iterator[str]:
     """Split options; a requirement stays one word, spaces, hashes and markers or not."""
     for line in lines:
         text = re.sub(r"(^|\s)#.*$", "", line).strip()
-        text = re.sub(r"\s+--hash=\S+", "", text).rstrip("\\").strip()
-        if text.startswith("-"):
-            yield from text.replace("=", " ", 1).split() if text.startswith("--") else text.split()
-        elif text:
-            yield text
+        text = re.sub(r"(?:^|\s+)--hash[= ]\S+", "", text).rstrip("\\").strip()
+        # an option after a requirement is not pip's, and means what it says
+        for part in re.split(r"\s+(?=--\w|-[fir] )", text):
+            if part.startswith("-"):
+                yield from part.replace("=", " ", 1).split() if part[1] == "-" else part.split()
+            elif part:
+                yield part
 
 
 def _parts(
@@ -92,12 +104,12 @@ def _parts(
             continue
         value = value if joined else (rest.pop(0) if rest else "")
         if meaning != "file":
-            yield meaning, value
+            yield meaning, f"{option} {value}" if meaning == "unread" else value
         elif value not in above:  # a file may name itself
             try:
                 lines = files.content(value).splitlines()
             except ArmtorchError:
-                yield "unread", value
+                yield "unread", f"{option} {value}"
                 continue
             yield from _parts(_words(lines), files, above | {value})
 

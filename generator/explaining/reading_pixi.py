@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from generator.documents import load_toml
 from generator.errors import SelectionError
-from generator.explaining.reading_pip import PipRequest
+from generator.explaining.reading_files import Files
+from generator.explaining.reading_pip import PipRequest, read_requirements
 from generator.explaining.reading_text import EXAMPLE, refusal
 from generator.explaining.request import Request, spec_of
 
@@ -26,7 +28,13 @@ def read_manifest(content: str, *, where: str, subdir: str) -> list[Request | Pi
     manifest = tool.get("pixi", {}) if isinstance(tool, dict) else document
     workspace = manifest.get("workspace") or manifest.get("project")
     if not isinstance(workspace, dict) or "channels" not in workspace:
-        raise refusal("no manifest of pixi: it has no [workspace] with channels", where)
+        lines = _table(document, "project").get("dependencies")
+        listed = "\n".join(map(str, lines)) if isinstance(lines, list) else ""
+        pip = read_requirements(listed, tool="pip install", files=Files(folder=Path(), closed=True))
+        if pip is None:
+            what = "neither pixi's [workspace] with channels nor [project] with dependencies"
+            raise refusal(what, where)
+        return [pip]
     features = _table(manifest, "feature")
     environments = _table(manifest, "environments")
     environments.setdefault("default", [])
@@ -34,10 +42,13 @@ def read_manifest(content: str, *, where: str, subdir: str) -> list[Request | Pi
     for name, row in environments.items():
         names = row.get("features", []) if isinstance(row, dict) else row
         alone = isinstance(row, dict) and row.get("no-default-feature") is True
+        able = [t for each in names if (t := _table(features, each).get("platforms"))]
+        if subdir in workspace.get("platforms", ()) and any(subdir not in each for each in able):
+            continue  # pixi makes it for the platforms of all its features alone
         parts = [*([] if alone else [manifest]), *(_table(features, each) for each in names)]
         found += _environment(str(name), parts, workspace, subdir, alone=len(environments) == 1)
     if not found:
-        raise refusal("it asks for no package", where)
+        raise refusal(f"it asks for no package on {subdir}", where)
     return found
 
 

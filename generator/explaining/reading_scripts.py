@@ -17,12 +17,25 @@ from generator.explaining.request import Request, name_of
 #: what conda tells people to update in its own messages
 TOOLS = frozenset({"conda", "mamba", "micromamba", "pixi", "conda-libmamba-solver"})
 _SET = re.compile(
-    r"^\s*(?:(?:RUN\s+)?(?:export|set|setx|declare -x)\s+|(?:ENV|ARG)\s+|\$env:)(?P<rest>.+)$"
+    r"""^\s*(?:(?=[A-Za-z_]\w*\s*[?:]?=\s*(?:"[^"]*"|'[^']*'|[^\s;]+)\s*;?\s*(?:#.*)?$)"""
+    r"|(?:RUN\s+)?(?:export|set|setx|declare -x|local|readonly)\s+|(?:ENV|ARG)\s+|\$env:)"
+    r"(?P<rest>.+)$"
 )
-_PAIR = re.compile(r"""(?P<name>\w+)(?:\s*=\s*|\s+)(?P<value>"[^"]*"|'[^']*'|\S+)""")
+_PAIR = re.compile(r"""(?P<name>\w+)(?:\s*[?:]?=\s*|\s+)(?P<value>"[^"]*"|'[^']*'|[^\s;]+)""")
 _COPY = re.compile(r"^\s*(?:COPY|ADD)\s+(?:--\S+\s+)*(?P<paths>\S.*)$", re.IGNORECASE)
 _FROM = re.compile(r"^\s*FROM\s+(?:--platform=(?P<platform>\S+)\s+)?(?P<image>\S+)", re.IGNORECASE)
-_ACTIVATE = re.compile(r"\b(?:conda|mamba|micromamba|source) activate\s+(?P<name>[\w./-]+)")
+_ACTIVATE = re.compile(
+    r"(?:^\$ \w+ run (?=.* \S*sh -\w*c$)(?:--\S+ )*-n "
+    r"|(?:\b(?:conda|mamba|micromamba|call|source)|(?<!\S)\.)\s+(?:\S*[/\\])?activate(?:\.bat)?\s+[\"']?)(?P<name>[\w./~-]+)"
+)
+#: what configures which channels the client asks (conda docs, "Managing channels")
+_CONFIG = re.compile(
+    r"\b(?:conda|mamba|micromamba) config\s(?:.*\s)?--?(?P<how>add|append|prepend|set|remove)\s+"
+    r"(?P<key>channels|channel_priority)\s+(?P<value>[^\s;&|]+)"
+)
+#: an input of actions that set conda up; and a line that does nothing: a script's comment
+_FILE_OF_ACTION = re.compile(r"^\s*environment-file:\s*(?P<file>\S+)")
+_COMMENT = re.compile(r"^\s*(?:#|//|::|REM\b)", re.IGNORECASE)
 _SECTION = re.compile(r"^%(?P<name>\w+)")
 
 
@@ -40,8 +53,10 @@ Step = Request | PipRequest | Unread
 def read_script(text: str, files: Files) -> Iterator[Step]:
     """Yield every install in a text, in order, with the variables and files set before it."""
     state = _State(replace(files, variables=dict(files.variables), copied=dict(files.copied)))
-    for line in text.splitlines():
-        state.take(line)
+    for written in text.splitlines():
+        if _COMMENT.match(written):
+            continue
+        line = state.take(written)
         try:
             commands = list(typed(line, anywhere=False))
         except ArmtorchError as error:
@@ -57,27 +72,44 @@ class _State:
     def __init__(self, files: Files) -> None:
         self._files = files
         self._variables = dict(files.variables)
-        self._image = self._platform = self._active = self._section = ""
+        self._image = self._platform = self._section = ""
+        self._active: tuple[str, ...] = ()
+        self._channels: list[str] = []
+        self._removed: set[str] = set()
+        self._strict = False
 
-    def take(self, line: str) -> None:
-        """Note what a line sets."""
+    def take(self, line: str) -> str:
+        """Note what a line sets, and return it with the variables that are known."""
+        if match := _FILE_OF_ACTION.match(line):
+            return f"conda env create -f {match['file']}"
+        line = self._files.expanded(line)
         if match := _SECTION.match(line):
             self._section = match["name"]
         elif self._section == "files" and len(parts := line.split()) == 2:
             self._files.copied[parts[1]] = parts[0]
         if match := _FROM.match(line):
-            self._image, self._active = match["image"], ""
+            self._image, self._active = match["image"], ()
+            self._channels, self._removed, self._strict = [], set(), False
             named = (match["platform"] or "").lower()
             self._platform = facts().docker_platforms.get(named, "")
         elif match := _COPY.match(line):
             _copy(match["paths"], self._files)
         elif match := _SET.match(line):
             for pair in _PAIR.finditer(match["rest"]):
-                value = self._files.expanded(pair["value"].strip("\"'"))
-                self._variables[pair["name"]] = value
+                self._variables[pair["name"]] = pair["value"].strip("\"'")
             self._files = replace(self._files, variables=dict(self._variables))
+        for match in _CONFIG.finditer(line):
+            if match["key"] == "channel_priority":
+                self._strict = match["value"] == "strict"
+            elif match["how"] == "remove":
+                self._removed.add(match["value"])
+            else:
+                place = len(self._channels) if match["how"] == "append" else 0
+                self._channels.insert(place, match["value"])
         if match := _ACTIVATE.search(line):
-            self._active = match["name"]
+            name = match["name"]
+            self._active = ("-p" if name[0] in "~." or "/" in name else "-n", name)
+        return line
 
     def steps(self, found: Typed, line: str) -> Iterator[Step]:
         """Yield what one command installs."""
@@ -93,19 +125,22 @@ class _State:
             if isinstance(step, Request):
                 if {name_of(spec) for spec in step.specs} <= TOOLS:
                     continue
-                step = _of_image(step, self._image)  # noqa: PLW2901
-            target = step.target or (("-n", self._active) if self._active else ())
+                step = self._configured(step)  # noqa: PLW2901
+            target = step.target or self._active
             yield replace(step, target=target, subdir=step.subdir or self._platform or None)
 
-
-def _of_image(request: Request, image: str) -> Request:
-    """Give a request the channels that an image's conda asks on its own."""
-    if request.override or request.client == "pixi" or not request.defaults:
-        return request
-    for mark, channels in facts().images.items():
-        if mark in image:
-            return replace(request, defaults=channels, listed=True)
-    return request
+    def _configured(self, request: Request) -> Request:
+        """Give a request the channels that were configured before it, or that its image has."""
+        if request.override or request.client == "pixi" or not request.defaults:
+            return request
+        strict = request.strict or self._strict
+        marks = facts().images.items()
+        image = next((names for mark, names in marks if mark in self._image), ())
+        if not (image or self._channels or self._removed):
+            return replace(request, strict=strict)
+        own = dict.fromkeys((*self._channels, *(image or request.defaults)))
+        left = tuple(name for name in own if name not in self._removed)
+        return replace(request, defaults=left, listed=True, strict=strict)
 
 
 def _copy(paths: str, files: Files) -> None:

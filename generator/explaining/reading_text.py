@@ -29,8 +29,10 @@ _COMMENTS = re.compile(r"(\\[ \t]*\n)(?:[ \t]*#[^\n]*\n)+")
 _CONTINUED = re.compile(r"[ \t]*(?:\\|(?<=[ \t])[\^`])[ \t]*\n[ \t]*(?:>{1,2}[ \t])?[ \t]*")
 #: markdown's and mail's quoting
 _QUOTED = re.compile(r"(?m)^(?:[ \t]{0,3}>[ \t]?)+(?=\S|$)")
-#: a command as Python writes a list
-_LISTS = re.compile(r"(?m)^.*?(?:[Cc]ommand|arguments|args)\W*?\s*(\[(?:'[^'\n]*'(?:, )?)+\])")
+#: an input of actions that set conda up, which names a file
+_NAMED = "environment-file"
+#: a command as Python, JSON and Dockerfiles write a list
+_LISTS = re.compile(r"""\[\s*(?:(?:'[^'\n]*'|"[^"\n]*")\s*,?\s*){3,}\]""")
 
 
 def refusal(what: str, where: str) -> SelectionError:
@@ -52,6 +54,13 @@ def decoded(content: bytes) -> str:
         return content.decode("latin-1")
 
 
+def channel_name(url: str) -> str:
+    """Return the name of a channel on conda's own hosts, which people know it by."""
+    if re.match(r"https://repo\.anaconda\.com/pkgs/\w+", url):
+        return "defaults"
+    return url.removeprefix("https://conda.anaconda.org/").rstrip("/")
+
+
 def plain(text: str) -> str:
     r"""Return a paste without colours, quoting, other systems' line ends, and builders' prefixes.
 
@@ -69,9 +78,31 @@ def plain(text: str) -> str:
 
 def unfolded(text: str) -> str:
     """Write what clients print as JSON, or as lists of Python, in the lines of their messages."""
-    found = [_lines_of(document) for document in _documents(text)]
-    found += [f"$ {shlex.join(ast.literal_eval(m[1]))}" for m in _LISTS.finditer(text)]
-    return "\n".join([*found, text])
+    documents = _documents(text)
+    if cells := [each["cells"] for each in documents if isinstance(each.get("cells"), list)]:
+        return scalars(cells[0])
+    return "\n".join([*map(_lines_of, documents), _LISTS.sub(_typed, text)])
+
+
+def scalars(value: Any) -> str:
+    """Return all texts of a document, a line or more each, without its comments and outputs."""
+    if isinstance(value, dict):
+        if "cell_type" in value:  # a notebook's (nbformat): its lines, not what they printed
+            source = value.get("source", "")
+            return "".join(source) if isinstance(source, list) else str(source)
+        rows = value.items()
+        return "\n".join(f"{k}: {v}" if k == _NAMED else scalars(v) for k, v in rows)
+    if isinstance(value, list):
+        return "\n".join(map(scalars, value))
+    return value if isinstance(value, str) else ""
+
+
+def _typed(match: re.Match[str]) -> str:
+    try:
+        command = shlex.join(ast.literal_eval(match[0]))
+    except (ValueError, SyntaxError):
+        return match[0]
+    return f"\n$ {command}\n" if re.match(facts().pasted.commands, command) else match[0]
 
 
 def _step(match: re.Match[str]) -> str:
@@ -110,8 +141,4 @@ def _lines_of(document: dict[str, Any]) -> str:
     parts += (
         ["Current channels:", *(f"  - {url}" for url in urls)] if isinstance(urls, list) else []
     )
-    cells = document.get("cells")  # a notebook (nbformat)
-    for cell in cells if isinstance(cells, list) else ():
-        source = cell.get("source", "") if isinstance(cell, dict) else ""
-        parts.append("".join(source) if isinstance(source, list) else str(source))
     return "\n".join(parts)

@@ -69,7 +69,7 @@ class Request:
     @property
     def searched(self) -> tuple[str, ...]:
         """All channels in the order of priority; ``channel::name`` adds its own, as in conda."""
-        named = (channel for spec in self.specs if (channel := channel_of(spec)))
+        named = (channel for spec in self.solved if (channel := channel_of(spec)))
         return tuple(dict.fromkeys((*self.channels, *named, *self.defaults)))
 
     @property
@@ -153,6 +153,12 @@ def spec_of(word: str) -> str:
     text = re.sub(r"^([\w.-]+)/(?:(?:linux|osx|win)-\w+|noarch)::", r"\1::", text)
     if text.startswith("-"):
         raise SelectionError("not a package, an option", where=word, next_step=_WRITE)
+    if "channel" in text.partition("[")[2]:
+        # the same as `channel::name`, which is how all else reads it (CEP 29)
+        wanted = parsed(text)
+        inner = re.sub(r"channel\s*=\s*[\"']?[^\s,\"'\]]+[\"']?,?", "", text)
+        name = str(wanted.channel.name).rpartition("/")[2] if wanted.channel else ""
+        text = f"{name}::{inner.replace('[]', '').replace(',]', ']')}" if name else text
     if text.endswith(_PACKAGES):
         name, *_ = text.rsplit("/", 1)[-1].rsplit("-", 2)
         raise SelectionError(

@@ -118,10 +118,10 @@ class Search:
         kept = self._kept(base, names, room)
         # what stands for a package that cannot be had: the same on the CPU
         gone = {w.name for w in wanted if w.kind == "name"} - _names(kept)
-        swaps = {k: v for k, v in facts().cpu_instead.items() if k in gone and self._there(v, room)}
+        swaps = {k: v for k, v in facts().stand_ins.items() if k in gone and self._there(v, room)}
         stand_ins = [_renamed(w, swaps) for w in wanted if w.kind == "name" and w.name in swaps]
         kept = self._kept(kept, stand_ins, room)
-        if not _worth(wanted, kept):
+        if not _worth([wish for wish in wanted if wish.of in room.specs], kept):
             return []
         rest = [_renamed(wish, swaps) for wish in wanted if wish.kind != "name"]
         left = _names(kept)
@@ -179,6 +179,8 @@ class Search:
             pythons = tuple(spec for spec in request.beside if name_of(spec) == "python")
             request = replace(request.anew(), specs=(*pythons, *request.specs))
         request = answering(request, self._setting_of(request))
+        if request.verb == "create" and not request.target and request.client != "pixi":
+            request = replace(request, target=("-n", "torch"))
         solution = self._solve([*request.solved, *hard], request)
         if solution is None:
             return None
@@ -192,6 +194,8 @@ class Search:
                 found = self._if_the_same(found, found.request.swap(spec, name))
         for channel in found.request.channels:
             left = tuple(each for each in found.request.channels if each != channel)
+            if not left and found.request.override:
+                break  # conda takes --override-channels with a channel alone
             found = self._if_the_same(found, replace(found.request, channels=left))
         return found
 
@@ -243,7 +247,8 @@ def _worth(wanted: Sequence[Wish], kept: Sequence[Wish]) -> bool:
         return any(wish.name == "python" for wish in kept) or not any(
             wish.kind == "name" for wish in wanted
         )
-    return any(wish.name in names or wish.of in left for wish in kept if wish.name != "python")
+    asked = {wish.of for wish in wanted}
+    return any(wish.of in asked for wish in kept if wish.name != "python")
 
 
 def _names(kept: Sequence[Wish]) -> set[str]:

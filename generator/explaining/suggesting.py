@@ -198,4 +198,5 @@ def _same(one: Suggestion, other: Suggestion) -> bool:
     ones = {record.name.normalized: record for record in one.installs}
     others = {record.name.normalized: record for record in other.installs}
     both = ones.keys() & others.keys()
-    return bool(both) and all(str(ones[name].url) == str(others[name].url) for name in both)
+    alike = accelerator(one.solution) == accelerator(other.solution)
+    return alike and bool(both) and all(str(ones[n].url) == str(others[n].url) for n in both)

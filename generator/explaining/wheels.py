@@ -70,22 +70,62 @@ def judge(request: PipRequest, *, subdir: str, python: str, ask: Ask | None) -> 
     """
     found = [_judged(text, request, subdir, python, ask) for text in request.requirements]
     unread = [
-        Wheel(requirement=name, state="unseen", detail="a file or an address: not looked at")
+        Wheel(requirement=name, state="unseen", detail="a file or an address")
         for name in request.unread
     ]
     return (*(each for each in found if each is not None), *unread)
 
 
 def plainly(request: PipRequest) -> PipRequest:
-    """Ask for the same releases without another machine's labels, on pip's own index."""
-    texts = (re.sub(r"(?<=\d)\+[\w.]+", "", text) for text in request.requirements)
-    elsewhere = [url for url in (request.index, *request.extra) if _label_of_index(url)]
+    """Ask for the same releases without another machine's labels, on pip's own index.
+
+    Of what a message says was not found the nearest release that it says there is.
+    """
+    missed = dict(request.missed)
+    texts = [re.sub(r"(?<=\d)\+[\w.]+", "", text) for text in request.requirements]
+    pairs = zip(request.requirements, texts, strict=True)
+    there = [_nearest(text, missed.get(old)) for old, text in pairs]
+    if there != texts:
+        # with another torch its companions are other ones, too
+        there = [_unpinned(new) if new in texts else new for new in there]
+    x86 = re.compile(r"(?:-f|--find-links) .*/cu\d")
     return replace(
         request,
-        requirements=tuple(texts),
-        index="" if request.index in elsewhere else request.index,
-        extra=tuple(url for url in request.extra if url not in elsewhere),
+        requirements=tuple(there),
+        index="" if _label_of_index(request.index) else request.index,
+        extra=tuple(url for url in request.extra if not _label_of_index(url)),
+        unread=tuple(each for each in request.unread if not x86.match(each)),
+        missed=tuple((text, ()) for text in texts if missed.get(text) == ()),
     )
+
+
+def _unpinned(text: str) -> str:
+    name = Requirement(text).name
+    return name if canonicalize_name(name) in facts().torch_projects else text
+
+
+def pythons_with(request: PipRequest, subdir: str) -> str:
+    """Return the Pythons that all pinned wheels are there for, as far as the snapshot tells."""
+    left: set[str] | None = None
+    for text in request.requirements:
+        wanted = Requirement(text)
+        releases = snapshot().wheels.get(canonicalize_name(wanted.name), {})
+        pins = [releases[part.version] for part in specifiers(wanted) if part.version in releases]
+        there = set(pins[0].get(subdir, "any").split()) if pins else {"any"}
+        if there != {"any"}:
+            left = there if left is None else left & there
+    return " or ".join(sorted(left or (), key=minor_of))
+
+
+def _nearest(text: str, there: Sequence[str] | None) -> str:
+    known = [Version(each) for each in there or ()]
+    wanted = Requirement(text)
+    if not known or any(wanted.specifier.contains(each) for each in known):
+        return text
+    named = [Version(part.version.rstrip(".*")) for part in specifiers(wanted)]
+    later = [each for each in known if named and each >= max(named)]
+    nearest = min(later, default=max(known))
+    return f"{wanted.name}=={nearest}"
 
 
 def _judged(
@@ -96,7 +136,11 @@ def _judged(
         return None  # not for this platform
     project = canonicalize_name(wanted.name)
 
+    missed = dict(request.missed)
+
     def wheel(state: Literal["works", "fails", "unseen"], detail: str) -> Wheel:
+        if state != "fails" and text in missed:
+            state, detail = "fails", f"the message says there is {_said(missed[text])}"
         return Wheel(requirement=text, state=state, detail=detail)
 
     label = _label(wanted) or _label_of_index(request.index)
@@ -113,9 +157,16 @@ def _judged(
     if not silent and offers:
         there_are = _versions(e.version for e in offers if _fits(e, None, subdir, python))
         return wheel("fails", f"no wheel of {text} for {subdir}{for_python}; there is {there_are}")
-    if not request.index and (seen := _seen(project, wanted, subdir, python)) is not None:
+    seen = None if request.index else _seen(project, wanted, subdir, python)
+    # it tells of PyPI: what other indexes and pages have may be enough
+    elsewhere = request.extra or any("-f" in each[:3] for each in request.unread)
+    if seen is not None and (seen[0] or not elsewhere):
         return wheel("works" if seen[0] else "fails", seen[1])
     return wheel("unseen", silent or "it has no wheel, and pip would build it from source")
+
+
+def _said(versions: Sequence[str] | None) -> str:
+    return "none such" if versions is None else ", ".join(versions) or "none"
 
 
 def _asked(project: str, request: PipRequest, ask: Ask | None) -> tuple[list[Offer], str]:

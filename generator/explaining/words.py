@@ -13,6 +13,8 @@ from generator.explaining.wheels import Wheel
 
 #: lines of each part, so that all of them together stay below twenty
 _WHY, _MISSING, _WARNINGS, _NOTES = 5, 3, 2, 2
+#: names of a long list
+_NAMES: Final = 6
 #: characters of a command above its explanation
 _SHOWN: Final = 160
 
@@ -38,7 +40,7 @@ def lines_of(explanation: Explanation) -> list[str]:
     """Return the text: the verdict, why, what works, what is missing upstream, warnings."""
     found = [verdict(explanation)]
     found += [f"  {_wheel(each)}" for each in explanation.wheels]
-    found += [f"  not looked at: {_cut(each)}" for each in explanation.unseen]
+    found += [f"  not looked at: {each}" for each in explanation.unseen]
     why = [sentence(finding, explanation.subdir) for finding in merged(explanation.findings)]
     found += [f"  {line}" for line in _capped(why, _WHY, "causes")]
     found += _commands(explanation)
@@ -113,7 +115,7 @@ def _commands(explanation: Explanation) -> Iterator[str]:
     elif not explanation.commands:
         yield "No command was found that works here."
     for number, command in enumerate(explanation.commands):
-        differs = _capped_list(", ".join(command.differs))
+        differs = ", ".join(map(_shortened, command.differs))
         head = "This works" if number == 0 else "Or"
         yield f"{head}, {differs}:" if differs else f"{head}:"
         yield f"  {command.command}"
@@ -121,13 +123,12 @@ def _commands(explanation: Explanation) -> Iterator[str]:
             yield f"  installs {_brief(command.installs)}"
 
 
-def _capped_list(text: str) -> str:
+def _shortened(text: str) -> str:
     """Leave the names of an export with hundreds of packages to --json."""
-    parts = text.split(", ")
-    if len(text) <= _SHOWN * 2:
+    names = text.split(", ")
+    if len(text) <= _SHOWN or len(names) < 3:
         return text
-    kept = [each for each in parts if each.split()[0] in {"with", "without", "from", "on", "in"}]
-    return ", ".join(_cut(each) for each in kept) + f" ({len(parts)} changes; --json has them all)"
+    return f"{', '.join(names[:_NAMES])} and {len(names) + 1 - _NAMES} more (--json has them all)"
 
 
 def _brief(installs: Sequence[Installed]) -> str:
