@@ -80,7 +80,15 @@ def select(variants: Iterable[Variant], selection: Selection) -> tuple[Variant, 
     known = tuple(variants)
     _refuse_unknown("subdir", selection.subdirs, {v.subdir for v in known})
     _refuse_unknown("package", selection.packages, {v.package for v in known})
-    chosen = tuple(variant for variant in known if selection(variant))
+    of_pythons = Selection(pythons=selection.pythons)
+    needed = {each for v in known if v.python and of_pythons(v) for each in v.depends}
+    chosen = tuple(
+        variant
+        for variant in known
+        if selection(variant)
+        # a libtorch of some Pythons only is for who asks for one of them
+        and (variant.python or not variant.group or variant.id in needed)
+    )
     if chosen:
         pythons = replace(selection, pythons=Pythons(), globs=())
         served = {str(v.python) for v in known if v.python is not None and pythons(v)}

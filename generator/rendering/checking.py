@@ -59,10 +59,14 @@ def check_tree(tree: RenderedTree) -> None:
         for variant in tree.variants:
             name = _check_variant(recipes[variant.recipe_path], root, variant)
             if (other := files.setdefault((variant.subdir, name), variant.id)) != variant.id:
+                lines = other.partition("/")[0], variant.line
                 raise RenderError(
                     f"{other} gives a package of the same name, {name}",
                     where=variant.id,
-                    next_step=_NEXT,
+                    next_step=_NEXT
+                    if len(set(lines)) == 1
+                    else f"the lines {' and '.join(lines)} of feedstock.yaml have one torch: run "
+                    "`armtorch update`, which makes them one",
                 )
             by_recipe.setdefault((variant.recipe_path, variant.subdir), set()).add(name)
         for (path, subdir), names in sorted(by_recipe.items()):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from packaging.version import Version
 
-from generator.model.cell import Candidate, Cell
+from generator.errors import FeedstockError
+from generator.model.cell import Candidate, Cell, Lock, TrainName
 from generator.updating.drafts import Draft
 
 
@@ -39,6 +40,40 @@ def _series(draft: Draft) -> tuple[str, ...]:
     if draft.wish.train != "stable":
         return draft.wish.train, draft.wish.subdir.name, str(draft.accelerator)
     return (f"{draft.torch.major}.{draft.torch.minor}",)
+
+
+def told_once(
+    cells: Iterable[Cell], old: Lock, named: frozenset[str], label: Callable[[TrainName], str]
+) -> dict[str, Cell]:
+    """Name the cells that are left out, each with the one of another line that serves it, too.
+
+    Two lines may come to have one torch: a train moves to where a line of its own stands. Their
+    packages would have the same names, so the one with more Pythons serves both; of equal ones,
+    the one that there was before, else the line of its own, which is there to stay.
+
+    Raises:
+        FeedstockError: each has a Python that the other has not.
+
+    """
+    had = {cell.name for cell in old.cells}
+    kept: dict[tuple[str, str, str, str], Cell] = {}
+    found: dict[str, Cell] = {}
+    order = {c.name: (-len(c.pythons()), c.name not in had, c.line not in named) for c in cells}
+    for cell in sorted(cells, key=lambda each: order[each.name]):
+        key = label(cell.train), cell.subdir, str(cell.accelerator), cell.torch
+        first = kept.setdefault(key, cell)
+        if first is cell:
+            continue
+        if lacking := [str(each) for each in cell.pythons() if each not in first.pythons()]:
+            raise FeedstockError(
+                f"the lines {first.line} and {cell.line} both have torch {cell.torch} for "
+                f"{cell.subdir}/{cell.accelerator}, and their packages would have the same names; "
+                f"{first.line} lacks Python {', '.join(lacking)}, so it cannot serve both",
+                where="feedstock.yaml: lines",
+                next_step="give one of them the `pythons` of both, or another `torch`",
+            )
+        found[cell.name] = first
+    return found
 
 
 def as_candidate(cell: Cell, old: Iterable[Cell], today: str) -> Cell:

@@ -29,7 +29,7 @@ from generator.updating.drafts import Draft
 from generator.updating.holding import of_place, with_old_days
 from generator.updating.judging import Bench, Judge
 from generator.updating.keeping import Run
-from generator.updating.lines import as_candidate, name_lines
+from generator.updating.lines import as_candidate, name_lines, told_once
 from generator.updating.wishes import EVERY_LINE, Wish, of_train, wishes
 from generator.upstream.claims import Claims
 from generator.upstream.indexes import Index
@@ -89,7 +89,8 @@ def update(
         policy: the data file's when not given.
 
     Raises:
-        FeedstockError: a line is of a train that is not declared.
+        FeedstockError: a line is of a train that is not declared, or two that have one torch
+            cannot be one.
         IntegrityError: a released file changed its sha256 (stable only); nothing is to be written.
 
     """
@@ -116,6 +117,10 @@ def update(
         )
         beside = stable.silent if stable is not None and train != "stable" else ()
         _make(run, chooser, _choose(run, chooser, own, beside))
+    once = told_once(run.cells.values(), old, named, lambda each: asked.label(each) or "")
+    for name, cell in once.items():
+        narrator.say(f"{name}: {cell.name} has its torch {cell.torch}, and serves it, too")
+    run.cells = {key: cell for key, cell in run.cells.items() if cell.name not in once}
     return _outcome(run, asked, indexes, reader.web.traffic)
 
 

@@ -14,7 +14,8 @@ from generator.errors import LockError
 from generator.inspecting import verify_package
 from generator.lock import diff_locks
 from generator.lock.storage import lock_text, parse_lock
-from generator.model import Keep, Lock, Retention
+from generator.matrix import Selection, select
+from generator.model import Keep, Lock, Pythons, Retention
 from generator.testing import Machine, solve
 from tests.integration.small_base import write_base
 from tests.locks import Shelf, apart_cell, cpu_cell
@@ -89,6 +90,12 @@ def test_the_lock_says_the_groups_and_stands_for_nothing_else(tiny):
     ):
         with pytest.raises(LockError, match=r"libtorch|groups"):
             parse_lock(lock_text(replace(lock, cells=(spoilt,))), where="lock")
+
+
+def test_who_asks_for_a_python_is_not_given_the_libtorch_of_others(tiny):
+    for asked, groups in (("3.12", {"3.11"}), ("!3.13t", {"3.11", "3.13"})):
+        found = select(tiny.tree.variants, Selection(pythons=Pythons.parse([asked])))
+        assert {str(v.group) for v in found if v.package == "libtorch"} == groups
 
 
 def test_an_update_says_how_many_will_be_built():

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from generator.errors import (
+    FeedstockError,
     IntegrityError,
     MalformedError,
     UnreachableError,
@@ -149,6 +150,45 @@ def test_listed_pythons_and_a_line_of_its_own(folder: Path, tmp_path: Path) -> N
     old = cell(lock, "legacy/linux-aarch64/cpu")
     assert dict(old.trio) == {"torch": "2.8.0", "torchvision": "0.23.0"}
     assert absences(old) == [("torchaudio", "", "incompatible")]
+
+
+@pytest.mark.parametrize(
+    ("line", "train", "kept"),
+    [("3.12", "all", "2.10"), ("all", "3.12", "legacy"), ("all", "all", "legacy")],
+)
+def test_two_lines_of_one_torch_are_one_cell(
+    line: str, train: str, kept: str, folder: Path, tmp_path: Path
+) -> None:
+    pythons = Pythons.parse([train])
+    lock = first_lock(folder, tmp_path, lines=(legacy("==2.10.*", line),), pythons=pythons)
+    own = [c for c in lock.cells if c.torch == "2.10.0"]
+    assert [c.name for c in own] == [f"{kept}/linux-aarch64/cpu"]
+    assert [str(p) for p in own[0].pythons()] == ["3.11", "3.12", "3.13t"]
+
+
+def test_what_there_was_stays_where_a_line_of_its_own_comes_to_the_same(
+    folder: Path, tmp_path: Path
+) -> None:
+    asked = feedstock(lines=(legacy("==2.10.*", "all"),))
+    with IndexServer(folder) as server:
+        old = run_update(server, tmp_path).lock
+        heard = Heard()
+        found = run_update(server, tmp_path, old=old, asked=asked, heard=heard).lock
+    assert found == old
+    assert "legacy/linux-aarch64/cpu: 2.10/linux-aarch64/cpu has its torch 2.10.0" in "".join(
+        heard.said
+    )
+
+
+def test_two_lines_of_one_torch_that_cannot_be_one_are_refused(
+    folder: Path, tmp_path: Path
+) -> None:
+    asked = feedstock(lines=(legacy("==2.10.*", "3.11"),), pythons=Pythons.parse(["3.12"]))
+    with IndexServer(folder) as server, pytest.raises(FeedstockError) as caught:
+        run_update(server, tmp_path, asked=asked)
+    # the line of its own is there to stay: it would be the one
+    assert "legacy lacks Python 3.12" in caught.value.what
+    assert "pythons" in caught.value.next_step
 
 
 def test_what_upstream_does_not_have_is_absent(folder: Path, tmp_path: Path) -> None:
