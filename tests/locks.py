@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
-from generator.feedstock import Feedstock, IndexSource, Selection, TrainPolicy
+from generator.feedstock import Feedstock, IndexSource, SubdirWish, TrainPolicy
 from generator.model import (
     Accelerator,
     Cell,
@@ -199,8 +199,8 @@ def feedstock(**changes: object) -> Feedstock:
         "indexes": {"pypi": IndexSource(kind="pip")},
         "trains": {"stable": TrainPolicy()},
         "subdirs": {
-            "linux-aarch64": Selection(accelerators=("cpu", "cuda")),
-            "osx-arm64": Selection(accelerators=("cpu",)),
+            "linux-aarch64": SubdirWish(accelerators=("cpu", "cuda")),
+            "osx-arm64": SubdirWish(accelerators=("cpu",)),
         },
     }
     return Feedstock(**{**facts, **changes})  # type: ignore[arg-type]

@@ -31,7 +31,7 @@ _LATER: Final = frozenset({408, 425, 429})
 
 
 @dataclass(frozen=True)
-class Source:
+class Fetching:
     """What every download of a run shares."""
 
     rules: FetchPolicy
@@ -66,7 +66,7 @@ class _Interrupted(Exception):  # noqa: N818 - not an error: the transfer is to 
         self.why, self.wait = why, wait
 
 
-def download(url: str, wheel: Wanted, target: Path, source: Source) -> str:
+def download(url: str, wheel: Wanted, target: Path, source: Fetching) -> str:
     """Bring ``url`` to ``target``, which appears only when whole and verified; return its sha256.
 
     Raises:
@@ -113,7 +113,7 @@ def download(url: str, wheel: Wanted, target: Path, source: Source) -> str:
 class _Transfer:
     """The state of one download across its tries: the ``.part`` file and what it came from."""
 
-    def __init__(self, url: str, wheel: Wanted, part: Path, source: Source) -> None:
+    def __init__(self, url: str, wheel: Wanted, part: Path, source: Fetching) -> None:
         self.url, self.wheel, self.part, self._source = url, wheel, part, source
         #: the server's name (ETag) for the version that the part is of
         self.note = part.with_name(part.name + ".json")

@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 
 from generator.building.judging import Audit
 from generator.building.ordering import Order
-from generator.building.planning import Destination, Plan, plan
+from generator.building.planning import Destination, ToBuild, plan
 from generator.building.report import BuildReport, Row
 from generator.building.wheelhouse import place_of
 from generator.building.worker import Job, Outcome, run
@@ -64,7 +64,7 @@ Answer: TypeAlias = "Connection[Any, Any]"
 
 @dataclass(frozen=True)
 class _Running:
-    plan: Plan
+    plan: ToBuild
     process: BaseProcess
     folder: Path
     started: float
@@ -90,7 +90,7 @@ def build(
 
     """
     rows: dict[str, Row] = {}
-    todo: list[Plan] = []
+    todo: list[ToBuild] = []
     for variant in variants:
         found = plan(
             variant,
@@ -115,7 +115,7 @@ def build(
             narrator.task("building", total=len(todo)) as task,
             # closed at once by an error or Ctrl-C, which ends the workers
             closing(
-                _run_all(sorted(todo, key=Plan.weight), order, folder, channel, settings)
+                _run_all(sorted(todo, key=ToBuild.weight), order, folder, channel, settings)
             ) as done,
         ):
             for row in done:
@@ -126,7 +126,7 @@ def build(
 
 
 def _run_all(
-    todo: list[Plan], order: Order, folder: Path, channel: Destination, settings: Settings
+    todo: list[ToBuild], order: Order, folder: Path, channel: Destination, settings: Settings
 ) -> Generator[Row, None, None]:
     running: dict[Answer, _Running] = {}
     waiting = list(reversed(todo))
@@ -187,7 +187,7 @@ def _needless(variant: Variant, order: Order) -> BuildError:
     )
 
 
-def _start(job_plan: Plan, folder: Path, settings: Settings) -> tuple[Answer, _Running]:
+def _start(job_plan: ToBuild, folder: Path, settings: Settings) -> tuple[Answer, _Running]:
     variant = job_plan.variant
     wheels = tuple(place_of(wheel, settings.wheelhouse) for wheel in variant.wheels)
     for path in wheels:

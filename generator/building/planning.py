@@ -33,7 +33,7 @@ class Destination(Protocol):
 
 
 @dataclass(frozen=True)
-class Plan:
+class ToBuild:
     """A variant that is to be built."""
 
     variant: Variant
@@ -61,18 +61,18 @@ def plan(
     channel: Destination,
     force: bool,
     provenance: Provenance | None = None,
-) -> Plan | Row:
+) -> ToBuild | Row:
     """Return what to build, or the row of a variant that needs or allows no work."""
     try:
         rendered = render(Inputs.of(variant, repo))
         name = _file_name(variant, rendered)
         here = channel.find(variant.subdir, name)
         if here is None or force:
-            return Plan(variant, name, variant.subdir)
+            return ToBuild(variant, name, variant.subdir)
         extra = _extra(here)
         _refuse_other_inputs(here, extra, digest_of(rendered))
         if provenance not in {None, provenance_of(extra)}:
-            return Plan(variant, name, variant.subdir, replaces=True)
+            return ToBuild(variant, name, variant.subdir, replaces=True)
     except ArmtorchError as error:
         return _row(variant, "failed", error=error)
     return _row(

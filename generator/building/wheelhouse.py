@@ -21,7 +21,7 @@ import requests
 from filelock import FileLock
 
 from generator.atomic import write_text
-from generator.building.download import BLOCK, Source, download
+from generator.building.download import BLOCK, Fetching, download
 from generator.building.policy import FetchPolicy, policy
 from generator.console import Narrator, Task
 from generator.documents import load_json, read_bytes
@@ -146,7 +146,7 @@ def fetch_unhashed(
             FileLock(target.with_name(target.name + ".lock")),
             narrator.task(f"fetching {filename}", total=size, unit="bytes") as task,
         ):
-            source = Source(rules or policy().fetch, Event(), narrator, task, connect)
+            source = Fetching(rules or policy().fetch, Event(), narrator, task, connect)
             sha256 = download(url, wanted, target, source)
             place = root / sha256[:16] / filename
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -180,7 +180,7 @@ def _fetch_all(
         narrator.task(f"fetching {len(missing)} wheels", total=total, unit="bytes") as task,
         ThreadPoolExecutor(max(1, jobs)) as pool,
     ):
-        source = Source(rules, stop, narrator, task, connect)
+        source = Fetching(rules, stop, narrator, task, connect)
         pending = [
             pool.submit(_fetch_one, wheel, where, place_of(wheel, root), source)
             for wheel, where in places
@@ -194,7 +194,7 @@ def _fetch_all(
             raise
 
 
-def _fetch_one(wheel: Wheel, where: str, target: Path, source: Source) -> None:
+def _fetch_one(wheel: Wheel, where: str, target: Path, source: Fetching) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(target.with_name(target.name + ".lock")):
         if target.is_file():  # put there by another process, by hand, or to be hashed again

@@ -63,7 +63,7 @@ class PublishOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class Opened:
     """An opened destination: its address, its policy, and the way to its files."""
 
     address: Address
@@ -92,12 +92,12 @@ class Place:
 class Publication:
     """A plan and the place it is for."""
 
-    place: Place
+    place: Opened
     plan: Plan
     hotfixes: tuple[Hotfix, ...]
 
 
-def open_place(project: Project, to: str, label: str = "", *, main: bool = False) -> Place:
+def open_place(project: Project, to: str, label: str = "", *, main: bool = False) -> Opened:
     """Find a destination by its name in feedstock.yaml, or by its address.
 
     ``main`` is the channel itself, whatever label feedstock.yaml declares for it.
@@ -126,7 +126,7 @@ def open_place(project: Project, to: str, label: str = "", *, main: bool = False
         )
     address = parse_destination(declared.to, label=chosen)
     target, store = _opened(project, address)
-    return Place(
+    return Opened(
         address=address,
         label=chosen,
         train=next(
@@ -194,7 +194,7 @@ def plan_publication(project: Project, options: PublishOptions) -> Publication:
     return Publication(place=place, plan=plan, hotfixes=read_hotfixes(project.root / HOTFIXES))
 
 
-def _source(project: Project, channel: LocalChannel, place: Place) -> LocalChannel:
+def _source(project: Project, channel: LocalChannel, place: Opened) -> LocalChannel:
     """Return where a label's packages are built to, below the channel; else the channel itself."""
     if place.train is not None and (own := channel.labelled(place.label)).root.is_dir():
         return own
@@ -206,7 +206,7 @@ def _source(project: Project, channel: LocalChannel, place: Place) -> LocalChann
     return channel
 
 
-def attesting_of(project: Project, place: Place, options: PublishOptions) -> Attesting | None:
+def attesting_of(project: Project, place: Opened, options: PublishOptions) -> Attesting | None:
     """Say how packages get their attestations; None: not at all.
 
     Raises:
@@ -288,7 +288,7 @@ def outgoing(source: LocalChannel, globs: Sequence[str] = ()) -> tuple[Outgoing,
     return tuple(sorted(chosen, key=lambda each: (-each.record.size, each.key)))
 
 
-def retirable(place: Place, coming: Sequence[Outgoing] = ()) -> tuple[Retired, ...]:
+def retirable(place: Opened, coming: Sequence[Outgoing] = ()) -> tuple[Retired, ...]:
     """Say what the destination's retention would take away once `coming` is there."""
     there = {record.key: record for record in place.records()}
     new = {each.key: each.record for each in coming}

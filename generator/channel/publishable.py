@@ -17,11 +17,11 @@ from generator.packages import shared, unbound
 from generator.project import Project
 
 if TYPE_CHECKING:
-    from generator.channel.publication import Place
+    from generator.channel.publication import Opened
 
 
 def refuse_not_installable(
-    project: Project, plan: Plan, place: Place, beside: Place | None
+    project: Project, plan: Plan, place: Opened, beside: Opened | None
 ) -> None:
     """Refuse packages whose own channel's part would be missing there, such as their libtorch.
 
@@ -59,7 +59,7 @@ def refuse_not_installable(
     refuse_lacking(lacking(coming, kept, own), place.address)
 
 
-def refuse_no_train(project: Project, asked: str, place: Place) -> None:
+def refuse_no_train(project: Project, asked: str, place: Opened) -> None:
     """Refuse a label that is no train's and that feedstock.yaml does not declare either.
 
     Raises:

@@ -10,7 +10,7 @@ from pathlib import Path
 from generator.atomic import write_text
 from generator.channel.hosted import HostedTarget
 from generator.channel.patching import HOTFIXES, read_hotfixes, yank_text
-from generator.channel.publication import Place
+from generator.channel.publication import Opened
 from generator.channel.retention import Retired
 from generator.channel.retrying import Retries
 from generator.channel.serving import Served
@@ -19,7 +19,7 @@ from generator.project import Project
 
 
 def remove(
-    project: Project, place: Place, chosen: Sequence[Retired], *, confirmed: bool = False
+    project: Project, place: Opened, chosen: Sequence[Retired], *, confirmed: bool = False
 ) -> None:
     """Take packages away: first their records, then their files.
 
@@ -53,7 +53,7 @@ def remove(
             task.advance(1)
 
 
-def write_yank(project: Project, place: Place | None, keys: Sequence[str], reason: str) -> Path:
+def write_yank(project: Project, place: Opened | None, keys: Sequence[str], reason: str) -> Path:
     """Write the hotfix that marks builds removed; ``place`` is asked whether they are there.
 
     Returns:
@@ -79,7 +79,7 @@ def write_yank(project: Project, place: Place | None, keys: Sequence[str], reaso
     return path
 
 
-def apply_hotfixes(project: Project, place: Place) -> None:
+def apply_hotfixes(project: Project, place: Opened) -> None:
     """Index a destination again with the hotfixes as they are now.
 
     Raises:

@@ -24,7 +24,7 @@ from generator.stages.packages import labels
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class JobPlan:
     """The jobs of a CI, and what is not built and why."""
 
     jobs: Jobs
@@ -70,7 +70,7 @@ def plan(
     cells: Sequence[str] = (),
     sample: bool = False,
     machine: tuple[str, ...] | None = None,
-) -> Plan:
+) -> JobPlan:
     """Group the variants of the lock, or of one train, into jobs.
 
     Args:
@@ -97,7 +97,7 @@ def plan(
     )
     planned = [variant for job in made.all for variant in job.variants]
     blocked = {} if machine is None else _blocked(project, planned, machine)
-    return Plan(jobs=made, blocked=blocked, sample=sample)
+    return JobPlan(jobs=made, blocked=blocked, sample=sample)
 
 
 def _blocked(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from generator.commands.options import ManyValues, joined, json_option, reach_options
-from generator.explaining import Coverage, Offer, to_json
+from generator.explaining import ChannelOffer, Coverage, to_json
 from generator.explaining.answering import Reach, compare_channels
 from generator.printing import Screen, write_json_text
 from generator.project import Project
@@ -73,7 +73,7 @@ def _brief(text: str) -> str:
     return text if len(text) <= _WIDTH else text[:_WIDTH].rsplit(" ", 1)[0] + " ..."
 
 
-def _offer(offer: Offer) -> str:
+def _offer(offer: ChannelOffer) -> str:
     """``2.13.0 (3.10-3.14) +17 d``: the lag is from upstream's release to the first build."""
     if offer.state not in {"answered", "cached"}:
         return offer.state

@@ -3,7 +3,7 @@
 from generator.explaining.boards import boards, serves
 from generator.explaining.channels import ALIAS, TIMEOUT, Access, Channels
 from generator.explaining.computer import System, look
-from generator.explaining.coverage import Coverage, Offer, coverage
+from generator.explaining.coverage import ChannelOffer, Coverage, coverage
 from generator.explaining.doctor import Checkup
 from generator.explaining.explain import Context, explain
 from generator.explaining.facts import common_virtual_packages

@@ -42,7 +42,7 @@ State = Literal["answered", "cached", "absent", "unreachable", "malformed", "den
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class Asked:
     """One channel of a request, and how it answered."""
 
     #: as the person calls it
@@ -83,7 +83,7 @@ class Channels:
         self._client = _client(access)
         self._online = self._gateway("force-cache-only" if access.offline else "cache-or-fetch")
         self._cached = self._gateway("force-cache-only")
-        self._sources: dict[tuple[str, str], Source] = {}
+        self._sources: dict[tuple[str, str], Asked] = {}
         self._records: dict[tuple[str, str, str], tuple[RepoDataRecord, ...]] = {}
 
     def _gateway(self, action: Literal["cache-or-fetch", "force-cache-only"]) -> Gateway:
@@ -97,7 +97,7 @@ class Channels:
             ) from error
         return open_gateway(cache=self._access.cache, action=action, client=self._client)
 
-    def gateway(self, source: Source) -> Gateway:
+    def gateway(self, source: Asked) -> Gateway:
         """Return the gateway that has the records of a usable source."""
         return self._cached if source.state == "cached" else self._online
 
@@ -128,7 +128,7 @@ class Channels:
                 next_step="write a name (conda-forge), a URL or a folder after -c",
             ) from error
 
-    def open(self, names: Iterable[str], subdir: str) -> tuple[Source, ...]:
+    def open(self, names: Iterable[str], subdir: str) -> tuple[Asked, ...]:
         """Ask each channel whether it is there; what failed is said in its state.
 
         Raises:
@@ -139,7 +139,7 @@ class Channels:
         for name in names:
             for url in self.urls(name):
                 if why := self._denied(name, url):
-                    found.append(Source(name=name, url=url, state="denied", detail=why))
+                    found.append(Asked(name=name, url=url, state="denied", detail=why))
                     continue
                 if (source := self._sources.get((url, subdir))) is None:
                     source = self._sources[url, subdir] = self._open(name, url, subdir)
@@ -173,7 +173,7 @@ class Channels:
             return "it is not among allowlist_channels of the .condarc"
         return ""
 
-    def records(self, source: Source, subdirs: Sequence[str], name: str) -> list[RepoDataRecord]:
+    def records(self, source: Asked, subdirs: Sequence[str], name: str) -> list[RepoDataRecord]:
         """Return what a usable channel has under a name; [] where it has no such subdir."""
         missing = [each for each in subdirs if (source.url, each, name) not in self._records]
         if missing:
@@ -181,7 +181,7 @@ class Channels:
                 self._records[source.url, subdir, name] = found
         return _flat(self._records[source.url, subdir, name] for subdir in subdirs)
 
-    def names(self, source: Source, subdirs: Sequence[str]) -> tuple[str, ...]:
+    def names(self, source: Asked, subdirs: Sequence[str]) -> tuple[str, ...]:
         """Return every package name of a usable channel."""
         platforms = [RattlerSubdir(subdir) for subdir in subdirs]
         try:
@@ -191,7 +191,7 @@ class Channels:
         return tuple(name.normalized for name in found)
 
     def _query(
-        self, source: Source, subdirs: Sequence[str], name: str
+        self, source: Asked, subdirs: Sequence[str], name: str
     ) -> list[tuple[RepoDataRecord, ...]]:
         """Return the records per subdir, which are asked for at once.
 
@@ -212,19 +212,19 @@ class Channels:
                 raise UnreachableError(str(answer).splitlines()[0], where=source.name)
         return [() if isinstance(a, BaseException) else tuple(_flat(a)) for a in answers]
 
-    def _open(self, name: str, url: str, subdir: str) -> Source:
+    def _open(self, name: str, url: str, subdir: str) -> Asked:
         note = self._access.cache / f"answered-{hashlib.sha256(url.encode()).hexdigest()[:16]}"
         try:
             _query_once(self._online, url, [subdir, "noarch"], "python")
         except GatewayError as error:
             state, detail = self._outcome(url, subdir, str(error).splitlines()[0])
             if state != "absent" and self._has_cache(url, subdir):
-                return Source(name=name, url=url, state="cached", detail=detail, age=_age(note))
-            return Source(name=name, url=url, state=state, detail=detail)
+                return Asked(name=name, url=url, state="cached", detail=detail, age=_age(note))
+            return Asked(name=name, url=url, state=state, detail=detail)
         if self._access.offline and local_path(url) is None:
-            return Source(name=name, url=url, state="cached", detail="offline", age=_age(note))
+            return Asked(name=name, url=url, state="cached", detail="offline", age=_age(note))
         note.touch()
-        return Source(name=name, url=url)
+        return Asked(name=name, url=url)
 
     def _has_cache(self, url: str, subdir: str) -> bool:
         if local_path(url) is not None:

@@ -9,7 +9,7 @@ from typing import Final
 from rattler import RepoDataRecord, Version
 
 from generator.datafiles import subdirs
-from generator.explaining.channels import Channels, Source, State
+from generator.explaining.channels import Asked, Channels, State
 from generator.explaining.facts import releases
 from generator.explaining.records import accelerator_of, newest_first, pythons
 from generator.model import Cell, Lock
@@ -20,7 +20,7 @@ _PACKAGES: Final = ("pytorch", "torchvision", "torchaudio")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Offer:
+class ChannelOffer:
     """What one channel has of a package in a cell; "" and () where it has nothing."""
 
     channel: str
@@ -42,8 +42,8 @@ class CoverageRow:
     package: str
     #: the newest version that the lock has wheels of; "" for none
     upstream: str
-    ours: Offer
-    theirs: tuple[Offer, ...]
+    ours: ChannelOffer
+    theirs: tuple[ChannelOffer, ...]
     #: what ours lacks, in plain words
     missing: tuple[str, ...]
 
@@ -102,7 +102,7 @@ def _by_accelerator(records: Iterable[RepoDataRecord]) -> dict[str, list[RepoDat
     return found
 
 
-def _offer(source: Source, package: str, records: Sequence[RepoDataRecord]) -> Offer:
+def _offer(source: Asked, package: str, records: Sequence[RepoDataRecord]) -> ChannelOffer:
     newest = newest_first(records)
     of_newest = [record for record in newest if record.version == newest[0].version]
     version = str(newest[0].version) if newest else ""
@@ -112,7 +112,7 @@ def _offer(source: Source, package: str, records: Sequence[RepoDataRecord]) -> O
     # a day before the release is the wheel's own (decision D8), not the one it came to the channel
     arrived = min((day for day in days if released is None or day >= released), default=None)
     lag = (arrived - released).days if arrived and released else None
-    return Offer(
+    return ChannelOffer(
         channel=source.name,
         state=source.state,
         version=version,
@@ -133,7 +133,7 @@ def _upstream(lock: Lock, subdir: str, accelerator: str, package: str) -> str:
 
 
 def _missing(
-    lock: Lock, subdir: str, accelerator: str, package: str, offers: Sequence[Offer]
+    lock: Lock, subdir: str, accelerator: str, package: str, offers: Sequence[ChannelOffer]
 ) -> Iterable[str]:
     ours, theirs = offers[0], offers[1:]
     if ours.state not in {"answered", "cached"}:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from rattler import MatchSpec, RepoDataRecord
 
 from generator.explaining.chains import conflicts, shortest_chain
-from generator.explaining.channels import Source
+from generator.explaining.channels import Asked
 from generator.explaining.facts import aside, facts
 from generator.explaining.findings import Cause, Finding
 from generator.explaining.probing import Prober, Setting, foreign, satisfied
@@ -99,7 +99,7 @@ def _single(spec: str, setting: Setting, prober: Prober) -> list[Finding]:
     return found
 
 
-def _not_there(spec: str, source: Source, setting: Setting, prober: Prober) -> Finding:
+def _not_there(spec: str, source: Asked, setting: Setting, prober: Prober) -> Finding:
     name, channels = name_of(spec), prober.channels
     others = [subdir for subdir in facts().subdirs if subdir != setting.machine.subdir]
     same = [each for each in setting.usable if each.name == source.name]
@@ -111,11 +111,11 @@ def _not_there(spec: str, source: Source, setting: Setting, prober: Prober) -> F
     return replace(_of(spec, source, "absent"), meant=_meant(name, source, setting, prober))
 
 
-def _of(spec: str, source: Source, cause: Cause) -> Finding:
+def _of(spec: str, source: Asked, cause: Cause) -> Finding:
     return Finding(cause=cause, package=name_of(spec), spec=spec, channel=source.name)
 
 
-def _meant(name: str, source: Source, setting: Setting, prober: Prober) -> str:
+def _meant(name: str, source: Asked, setting: Setting, prober: Prober) -> str:
     """Return the name that was perhaps meant: a known one, or the nearest on the channel."""
     if name in facts().switches or prober.impatient:
         return ""
@@ -130,7 +130,7 @@ def _meant(name: str, source: Source, setting: Setting, prober: Prober) -> str:
 
 
 def _other(
-    spec: str, source: Source, records: Sequence[RepoDataRecord], wanted: MatchSpec
+    spec: str, source: Asked, records: Sequence[RepoDataRecord], wanted: MatchSpec
 ) -> Finding:
     """Say whether it is the version, the Python or the build that is not there."""
     name = name_of(spec)
@@ -143,7 +143,11 @@ def _other(
 
 
 def _unusable(
-    spec: str, source: Source, fitting: Sequence[RepoDataRecord], setting: Setting, prober: Prober
+    spec: str,
+    source: Asked,
+    fitting: Sequence[RepoDataRecord],
+    setting: Setting,
+    prober: Prober,
 ) -> Finding:
     """Explain records that fit the request and cannot be installed."""
     # a build for other boards is told of where there is no other
@@ -173,7 +177,7 @@ def _unusable(
 
 
 def _virtual(
-    spec: str, source: Source, need: str, setting: Setting, chain: tuple[str, ...]
+    spec: str, source: Asked, need: str, setting: Setting, chain: tuple[str, ...]
 ) -> Finding:
     name, _, needed = need.partition(" ")
     found = replace(_of(spec, source, "virtual"), virtual=name, needed=needed, chain=chain)

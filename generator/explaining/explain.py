@@ -11,7 +11,7 @@ from rattler import RepoDataRecord
 
 from generator.datafiles import subdirs
 from generator.errors import UnreachableError
-from generator.explaining.channels import Channels, Source
+from generator.explaining.channels import Asked, Channels
 from generator.explaining.computer import Computer, is_tegra, virtual_of
 from generator.explaining.diagnosis import diagnose
 from generator.explaining.facts import facts, is_switch
@@ -21,7 +21,7 @@ from generator.explaining.probing import Prober, Setting, Solution
 from generator.explaining.report import Explanation, Outcome, channel_state, command_of, installed
 from generator.explaining.request import Request, channel_of, name_of
 from generator.explaining.searching import Search, Suggestion
-from generator.explaining.suggesting import Offer, only_switches, suggestions
+from generator.explaining.suggesting import Chance, only_switches, suggestions
 from generator.explaining.wheels import snapshot
 from generator.model import Lock
 from generator.packages import projects
@@ -128,7 +128,7 @@ def _setting(request: Request, context: Context) -> Setting:
         (name for name in request.searched if name not in denied), machine.subdir
     )
     refused = tuple(
-        Source(name=name, url=context.channels.urls(name)[0], state="denied", detail=denied[name])
+        Asked(name=name, url=context.channels.urls(name)[0], state="denied", detail=denied[name])
         for name in request.searched
         if name in denied
     )
@@ -179,7 +179,7 @@ def _outcome(
     return "fails" if any(channel_of(f.spec) in usable for f in found if f.spec) else "unknown"
 
 
-def _offer(request: Request, found: tuple[Finding, ...], context: Context) -> Offer:
+def _offer(request: Request, found: tuple[Finding, ...], context: Context) -> Chance:
     """Return what may be suggested to this person on this machine."""
     computer, machine = context.computer, context.machine
     away = excluded(machine, computer)
@@ -188,7 +188,7 @@ def _offer(request: Request, found: tuple[Finding, ...], context: Context) -> Of
         for name, versions in away.items()
     ]
     cuda = [finding for finding in found if finding.virtual == "__cuda"]
-    return Offer(
+    return Chance(
         subdir=machine.subdir,
         ours="" if _silence(context) else context.ours,
         base=tuple(name for name in context.base if _answers(name, context)),
@@ -232,7 +232,7 @@ def _notes(
     shown: Iterable[RepoDataRecord],
     suggested: tuple[Suggestion, ...],
     search: Search,
-    sources: Iterable[Source],
+    sources: Iterable[Asked],
 ) -> Iterator[str]:
     """Say what no virtual package and no cause tells, where it is about this request."""
     for source in sources:

@@ -19,7 +19,7 @@ from generator.explaining.reading_scripts import Step, Unread
 from generator.explaining.report import Answer, Command, Explanation
 from generator.explaining.request import Request, name_of
 from generator.explaining.wheels import (
-    Wheel,
+    Judged,
     conda_names,
     corrected_file,
     judge,
@@ -190,7 +190,7 @@ def _pip(request: PipRequest, before: _Environment, desk: Desk) -> Explanation:
     python = before.python or desk.options.python or ""
     ask = asking(desk)
 
-    def wheels(asked: PipRequest) -> tuple[Wheel, ...]:
+    def wheels(asked: PipRequest) -> tuple[Judged, ...]:
         return judge(asked, subdir=subdir, python=python, ask=ask)
 
     found = wheels(request)
@@ -230,7 +230,7 @@ def _pip(request: PipRequest, before: _Environment, desk: Desk) -> Explanation:
 
 
 def _instead(
-    request: PipRequest, found: Sequence[Wheel], before: _Environment, desk: Desk
+    request: PipRequest, found: Sequence[Judged], before: _Environment, desk: Desk
 ) -> list[Command]:
     """Return the command that installs from channels what pip cannot."""
     specs = conda_names([wheel.requirement for wheel in found if wheel.state == "fails"])

@@ -25,7 +25,7 @@ from rattler.platform import Subdir as RattlerSubdir
 from rattler.repo_data.gateway import Gateway
 
 from generator.errors import SolveError, UnreachableError
-from generator.explaining.channels import Channels, Source
+from generator.explaining.channels import Asked, Channels
 from generator.explaining.computer import replaced, virtual_of
 from generator.explaining.facts import aside, facts
 from generator.testing import Machine
@@ -42,7 +42,7 @@ class Setting:
     """Where a request is solved: the machine, the channels in order, and how strictly."""
 
     machine: Machine
-    sources: tuple[Source, ...]
+    sources: tuple[Asked, ...]
     strict: bool
     #: strict for what is asked for directly, too (see explaining.yaml)
     by_name: bool = True
@@ -50,7 +50,7 @@ class Setting:
     arm_variant: str = ""
 
     @property
-    def usable(self) -> tuple[Source, ...]:
+    def usable(self) -> tuple[Asked, ...]:
         """The channels that there are records of."""
         return tuple(source for source in self.sources if source.usable)
 

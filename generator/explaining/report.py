@@ -10,13 +10,13 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core.core_schema import DataclassSchema
 
-from generator.explaining.channels import Source, State
+from generator.explaining.channels import Asked, State
 from generator.explaining.differing import accelerator, differences, wants_gpu
 from generator.explaining.findings import Finding
 from generator.explaining.notices import Notice
 from generator.explaining.request import Request
 from generator.explaining.searching import Suggestion
-from generator.explaining.wheels import Wheel
+from generator.explaining.wheels import Judged
 
 #: ``unknown``: a channel did not answer, so that nothing can be said
 Outcome = Literal["works", "fails", "unknown"]
@@ -72,7 +72,7 @@ class Explanation:
     #: the shortest first; each was solved
     commands: tuple[Command, ...]
     #: pip's requirements, one by one
-    wheels: tuple[Wheel, ...] = ()
+    wheels: tuple[Judged, ...] = ()
     #: what nobody looked at, in plain words
     unseen: tuple[str, ...] = ()
     #: the Python of the environment that it leaves, "" for none
@@ -106,7 +106,7 @@ class Answer:
         return "unknown" if "unknown" in found else "works"
 
 
-def installed(records: Any, sources: tuple[Source, ...]) -> tuple[Installed, ...]:
+def installed(records: Any, sources: tuple[Asked, ...]) -> tuple[Installed, ...]:
     """Describe records; a channel is called as the person calls it."""
     names = {source.url.rstrip("/"): source.name for source in sources}
     return tuple(
@@ -121,7 +121,10 @@ def installed(records: Any, sources: tuple[Source, ...]) -> tuple[Installed, ...
 
 
 def command_of(
-    suggestion: Suggestion, asked: Request, told: Suggestion | None, sources: tuple[Source, ...]
+    suggestion: Suggestion,
+    asked: Request,
+    told: Suggestion | None,
+    sources: tuple[Asked, ...],
 ) -> Command:
     """Describe a suggestion; ``told`` is one with a driver, for who asked for a GPU."""
     computes = accelerator(suggestion.solution)
@@ -138,7 +141,7 @@ def command_of(
     )
 
 
-def channel_state(source: Source) -> ChannelState:
+def channel_state(source: Asked) -> ChannelState:
     """Describe a channel."""
     return ChannelState(
         name=source.name,

@@ -22,7 +22,7 @@ SHOWN: Final = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Offer:
+class Chance:
     """What may be suggested beside the request's own channels and machine."""
 
     #: where it is installed
@@ -42,7 +42,7 @@ class Offer:
 
 
 def suggestions(
-    request: Request, found: tuple[Finding, ...], offer: Offer, search: Search
+    request: Request, found: tuple[Finding, ...], offer: Chance, search: Search
 ) -> tuple[tuple[Suggestion, ...], Suggestion | None]:
     """Return commands that were solved, the one that keeps most of what was asked for first.
 
@@ -70,7 +70,7 @@ def suggestions(
     return tuple(commands.values())[:SHOWN], told
 
 
-def with_driver(request: Request, offer: Offer, search: Search) -> Suggestion | None:
+def with_driver(request: Request, offer: Chance, search: Search) -> Suggestion | None:
     """Return the request told of the oldest driver that gives torch a GPU; None where none does."""
     places = rooms(request, offer.ours, offer.base)
     lines = {
@@ -134,7 +134,7 @@ def only_switches(request: Request) -> bool:
 
 
 def _best(
-    asked: Request, wanted: tuple[Wish, ...], offer: Offer, search: Search
+    asked: Request, wanted: tuple[Wish, ...], offer: Chance, search: Search
 ) -> list[Suggestion]:
     """Return what keeps most, in the environment that was asked for and in one for the hardware."""
     found = []
@@ -156,7 +156,11 @@ def _translated(asked: Request, subdirs: tuple[str, ...]) -> list[Request]:
 
 
 def _emulated(
-    asked: Request, wanted: tuple[Wish, ...], offer: Offer, search: Search, best: Suggestion | None
+    asked: Request,
+    wanted: tuple[Wish, ...],
+    offer: Chance,
+    search: Search,
+    best: Suggestion | None,
 ) -> Iterator[Suggestion]:
     """Yield what runs under emulation and keeps more packages."""
     for request in _translated(asked, offer.emulated):
@@ -166,7 +170,7 @@ def _emulated(
 
 
 def _others(
-    asked: Request, wanted: tuple[Wish, ...], offer: Offer, search: Search, best: Suggestion
+    asked: Request, wanted: tuple[Wish, ...], offer: Chance, search: Search, best: Suggestion
 ) -> Iterator[Suggestion]:
     """Yield commands that give up something else: another channel, the CPU, a version."""
     places = rooms(asked, offer.ours, offer.base)

@@ -31,7 +31,7 @@ _LABEL = re.compile(r"(?:cu\d{2,3}|rocm[\d.]*|xpu|cpu)$")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wheel:
+class Judged:
     """What was found of one requirement of pip."""
 
     requirement: str
@@ -58,7 +58,7 @@ def snapshot() -> Snapshot:
     return load_data("snapshot.yaml", Snapshot)
 
 
-def judge(request: PipRequest, *, subdir: str, python: str, ask: Ask | None) -> tuple[Wheel, ...]:
+def judge(request: PipRequest, *, subdir: str, python: str, ask: Ask | None) -> tuple[Judged, ...]:
     """Judge each requirement by the wheels of the indexes that pip would ask.
 
     Args:
@@ -70,7 +70,7 @@ def judge(request: PipRequest, *, subdir: str, python: str, ask: Ask | None) -> 
     """
     found = [_judged(text, request, subdir, python, ask) for text in request.requirements]
     unread = [
-        Wheel(requirement=name, state="unseen", detail="a file or an address")
+        Judged(requirement=name, state="unseen", detail="a file or an address")
         for name in request.unread
     ]
     return (*(each for each in found if each is not None), *unread)
@@ -130,7 +130,7 @@ def _nearest(text: str, there: Sequence[str] | None) -> str:
 
 def _judged(
     text: str, request: PipRequest, subdir: str, python: str, ask: Ask | None
-) -> Wheel | None:
+) -> Judged | None:
     wanted = Requirement(text)
     if wanted.marker is not None and not wanted.marker.evaluate(_environment(subdir, python)):
         return None  # not for this platform
@@ -138,10 +138,10 @@ def _judged(
 
     missed = dict(request.missed)
 
-    def wheel(state: Literal["works", "fails", "unseen"], detail: str) -> Wheel:
+    def wheel(state: Literal["works", "fails", "unseen"], detail: str) -> Judged:
         if state != "fails" and text in missed:
             state, detail = "fails", f"the message says there is {_said(missed[text])}"
-        return Wheel(requirement=text, state=state, detail=detail)
+        return Judged(requirement=text, state=state, detail=detail)
 
     label = _label(wanted) or _label_of_index(request.index)
     there = facts().wheel_labels.get(subdir)
@@ -259,7 +259,7 @@ def _environment(subdir: str, python: str) -> Mapping[str, str]:
 _SPECIAL = re.compile(r"^[-?:,\[\]{}#&*!|>'\"%@`]|: |[ \t]#|^$")
 
 
-def corrected_file(given: Request, pip: PipRequest | None, wheels: Sequence[Wheel]) -> str:
+def corrected_file(given: Request, pip: PipRequest | None, wheels: Sequence[Judged]) -> str:
     """Return the environment.yml of a request that works, its pip section carried over.
 
     Args:
@@ -292,7 +292,7 @@ def conda_names(requirements: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _section(pip: PipRequest, wheels: Sequence[Wheel]) -> Iterator[str]:
+def _section(pip: PipRequest, wheels: Sequence[Judged]) -> Iterator[str]:
     mended = plainly(pip)
     if mended.index:
         yield _scalar(f"--index-url {mended.index}")

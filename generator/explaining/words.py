@@ -9,7 +9,7 @@ from generator.explaining.causes_in_words import lead, listed, merged, sentence
 from generator.explaining.findings import Cause
 from generator.explaining.notices import Notice
 from generator.explaining.report import Answer, Explanation, Installed
-from generator.explaining.wheels import Wheel
+from generator.explaining.wheels import Judged
 
 #: lines of each part, so that all of them together stay below twenty
 _WHY, _MISSING, _WARNINGS, _NOTES = 5, 3, 2, 2
@@ -89,7 +89,7 @@ def _of_channels(explanation: Explanation) -> str:
     return f"This does not work on {subdir}: {lead(first, [f.package for f in same])}."
 
 
-def _wheel(wheel: Wheel) -> str:
+def _wheel(wheel: Judged) -> str:
     states = {"works": "works", "fails": "does not work", "unseen": "was not looked at"}
     return f"{wheel.requirement} {states[wheel.state]}: {wheel.detail}"
 

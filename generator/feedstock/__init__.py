@@ -6,8 +6,8 @@ from generator.feedstock.declaration import (
     IndexSource,
     Line,
     Policies,
-    Selection,
     SubdirName,
+    SubdirWish,
     TrainPolicy,
 )
 from generator.feedstock.reading import parse_feedstock, read_feedstock, schema_text

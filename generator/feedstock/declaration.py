@@ -15,7 +15,7 @@ from generator.model.fields import PythonsText
 from generator.model.names import PackageText
 from generator.model.python_build import Pythons
 from generator.model.retention import Retention
-from generator.model.wheel import Project
+from generator.model.wheel import ProjectName
 
 SubdirName = Literal["linux-aarch64", "osx-arm64", "win-arm64", "linux-armv7l"]
 #: ``cuda`` stands for whatever CUDA line the wheel turns out to be of, ``cuda130`` for one line,
@@ -121,7 +121,7 @@ class Line(Documented):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Selection(Documented):
+class SubdirWish(Documented):
     """What a subdir is built for."""
 
     accelerators: tuple[AcceleratorWish, ...]
@@ -174,12 +174,12 @@ class Feedstock(Documented):
     """Where wheels are looked for, by the names used below and in the lock."""
     trains: dict[TrainName, TrainPolicy]
     """stable, rc and nightly, each with the releases it keeps."""
-    subdirs: dict[SubdirName, Selection]
+    subdirs: dict[SubdirName, SubdirWish]
     """What is built per conda subdir."""
     pythons: PythonsText = field(default_factory=Pythons)
     """Python builds, for example ["3.12", "3.14t"], in quotes; `all` takes every one that
     upstream serves, and ["!3.15t"] all of them but that."""
-    packages: tuple[Project, ...] = ("torch", "torchvision", "torchaudio")
+    packages: tuple[ProjectName, ...] = ("torch", "torchvision", "torchaudio")
     """Upstream projects; torch cannot be left out."""
     fill: tuple[PackageText, ...] = ()
     """Upstream projects that torch needs and the base channels lack in that version: they are

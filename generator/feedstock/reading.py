@@ -14,7 +14,7 @@ from generator.datafiles import place_of
 from generator.documents import limits, line_of, load_yaml, read_bytes
 from generator.errors import FeedstockError
 from generator.feedstock.declaration import Feedstock, IndexSource, SubdirName
-from generator.model.wheel import Project
+from generator.model.wheel import ProjectName
 from generator.packages import packages, unbound
 
 _ADAPTER = TypeAdapter(Feedstock)
@@ -170,7 +170,7 @@ def _check_references(feedstock: Feedstock, at: _At) -> None:
 
 def _check_packages(feedstock: Feedstock, at: _At) -> None:
     rows = {name: row for name, row in packages().items() if row.project != "torch"}
-    bound = {r.project for r in rows.values() if r.companion}.difference(get_args(Project))
+    bound = {r.project for r in rows.values() if r.companion}.difference(get_args(ProjectName))
     free = {rows[name].project for name in unbound()}
     for key, asked, known in (
         ("fill", feedstock.fill, free),

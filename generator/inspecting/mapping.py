@@ -29,7 +29,7 @@ from generator.rendering.layout import layouts
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class WheelFile:
     """A wheel to look into."""
 
     path: Path
@@ -88,7 +88,9 @@ class Lacking:
         return f"{self.release} ({self.cell})"
 
 
-def locked_sources(lock: Lock, wheelhouse: Path) -> tuple[tuple[Source, ...], tuple[Lacking, ...]]:
+def locked_sources(
+    lock: Lock, wheelhouse: Path
+) -> tuple[tuple[WheelFile, ...], tuple[Lacking, ...]]:
     """Pick one wheel in the wheelhouse per release, subdir and accelerator of the lock.
 
     Returns:
@@ -96,7 +98,7 @@ def locked_sources(lock: Lock, wheelhouse: Path) -> tuple[tuple[Source, ...], tu
         others have the same libraries, or ``update`` had refused to share them.
 
     """
-    found: dict[str, Source] = {}
+    found: dict[str, WheelFile] = {}
     absent: list[Lacking] = []
     for cell in lock.cells:
         for project, version in cell.versions.items():
@@ -110,13 +112,13 @@ def locked_sources(lock: Lock, wheelhouse: Path) -> tuple[tuple[Source, ...], tu
             if path is None:
                 absent.append(Lacking(release, cell.name))
                 continue
-            found[path.name] = Source(
+            found[path.name] = WheelFile(
                 path=path, release=release, version=version, subdir=cell.subdir
             )
     return tuple(found.values()), tuple(absent)
 
 
-def named_source(path: Path) -> Source:
+def named_source(path: Path) -> WheelFile:
     """Read from a wheel's file name what it is.
 
     Raises:
@@ -132,7 +134,7 @@ def named_source(path: Path) -> Source:
     for subdir in subdirs().values():
         for tag in tags:
             if any(re.fullmatch(glob, tag.platform) for glob in subdir.wheel_platforms):
-                return Source(
+                return WheelFile(
                     path=path,
                     release=f"{name} {version}",
                     version=str(version),
@@ -146,7 +148,7 @@ def named_source(path: Path) -> Source:
 
 
 def check_map(
-    sources: Iterable[Source],
+    sources: Iterable[WheelFile],
     *,
     lock: Lock,
     not_looked_at: tuple[Lacking, ...],
@@ -197,7 +199,7 @@ class _Gathered:
         self._needed: dict[tuple[str, str], _Seen] = {}
         self._bundled: dict[tuple[str, str], _Seen] = {}
 
-    def take(self, source: Source) -> None:
+    def take(self, source: WheelFile) -> None:
         """Take everything that a wheel's binaries say."""
         self.subdirs.add(source.subdir)
         table = sonames(source.subdir)
@@ -228,7 +230,9 @@ class _Gathered:
                     seen = self._bundled.setdefault((cell.subdir, name), _Seen())
                     seen.add(f"{project} {cell.versions[project]}", member, None)
 
-    def _take_member(self, source: Source, path: str, binary: Binary, table: SonameTable) -> None:
+    def _take_member(
+        self, source: WheelFile, path: str, binary: Binary, table: SonameTable
+    ) -> None:
         file = posixpath.basename(path)
         row = (table.identify(binary.name) if binary.name else None) or table.identify(file)
         if row is not None:
@@ -294,7 +298,7 @@ def _accepted(name: str, subdir: str) -> bool:
     )
 
 
-def _left_out(source: Source, path: str) -> bool:
+def _left_out(source: WheelFile, path: str) -> bool:
     """Whether no package has a member: layout.yaml drops it, whatever CUDA the cell has."""
     layout = layouts().projects.get(source.release.partition(" ")[0])
     for rule in layout.rules if layout is not None else ():

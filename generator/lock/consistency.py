@@ -11,7 +11,7 @@ from packaging.version import Version
 
 from generator.datafiles import subdirs
 from generator.model.cell import Cell, Lock
-from generator.model.wheel import Project, Wheel
+from generator.model.wheel import ProjectName, Wheel
 from generator.packages import projects
 
 
@@ -37,7 +37,9 @@ def _of_cell(cell: Cell, lock: Lock) -> Iterator[str]:
         yield f"there is no subdir {cell.subdir}"
         return
     if unknown := sorted(
-        name for name in cell.fill if name in get_args(Project) or name not in projects().values()
+        name
+        for name in cell.fill
+        if name in get_args(ProjectName) or name not in projects().values()
     ):
         yield f"it has {', '.join(unknown)}, and packages.yaml has no row for a package of that"
     torch = cell.wheels_of("torch")

@@ -25,7 +25,7 @@ from generator.model.names import (
     one_line,
 )
 from generator.model.python_build import PythonBuild
-from generator.model.wheel import Metadata, Project, Wheel
+from generator.model.wheel import Metadata, ProjectName, Wheel
 
 #: a Python build as text
 PythonText = Annotated[str, Field(pattern=r"^[0-9]{1,2}\.[0-9]{1,3}t?$")]
@@ -111,7 +111,7 @@ class Cell(Closed):
     subdir: LineName
     accelerator: AcceleratorText
     #: project -> version; a project that is left out has an Absence
-    trio: dict[Project, VersionText]
+    trio: dict[ProjectName, VersionText]
     #: what else is made for it: what torch asks for and a base lacks, and companions -> version
     fill: dict[PackageText, VersionText] = field(default_factory=dict)
     wheels: tuple[Wheel, ...] = ()
@@ -167,7 +167,7 @@ class Cell(Closed):
     def in_order(self) -> Cell:
         """Return the cell with its parts in their one order: torch first, then by Python."""
         names = {*self.fill, *(wheel.project for wheel in self.wheels)}
-        projects = [*get_args(Project), *sorted(names.difference(get_args(Project)))]
+        projects = [*get_args(ProjectName), *sorted(names.difference(get_args(ProjectName)))]
         return replace(
             self,
             trio={name: self.trio[name] for name in projects if name in self.trio},

@@ -29,7 +29,7 @@ from generator.model.names import (
 from generator.model.python_build import PythonBuild
 
 #: upstream's name on PyPI of the three packages, which is also the key of a trio
-Project = Literal["torch", "torchvision", "torchaudio"]
+ProjectName = Literal["torch", "torchvision", "torchaudio"]
 #: where the sha256 comes from: promised by the index, or computed at the first fetch
 HashOrigin = Literal["index", "computed"]
 #: where METADATA was read: the index's own copy (PEP 658) or a range read of the wheel

@@ -20,7 +20,7 @@ class Choice:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Offer:
+class Combination:
     """One combination that can be installed, and how."""
 
     machine: str
@@ -69,7 +69,7 @@ class CoverageRow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class WheelSource:
     """The upstream wheel that a package was made from."""
 
     purl: str
@@ -92,7 +92,7 @@ class Build:
     license: str
     depends: tuple[str, ...]
     constrains: tuple[str, ...]
-    sources: tuple[Source, ...] = ()
+    sources: tuple[WheelSource, ...] = ()
     #: why it was yanked, "" when it was not
     yanked: str = ""
     #: names and reasons of hotfixes that changed its record
@@ -147,7 +147,7 @@ class PageContent:
     train_names: dict[str, str]
     #: train -> the sub-channel that its commands name, where it has one
     sub_channels: dict[str, str]
-    offers: tuple[Offer, ...]
+    offers: tuple[Combination, ...]
     coverage: tuple[CoverageRow, ...]
     packages: tuple[PackagePage, ...]
     sizes: Sizes

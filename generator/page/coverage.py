@@ -8,8 +8,7 @@ from collections.abc import Set as AbstractSet
 
 from generator.channel import Record
 from generator.channel.retention import series_of
-from generator.explaining import Coverage, boards
-from generator.explaining import Offer as ChannelOffer
+from generator.explaining import ChannelOffer, Coverage, boards
 from generator.matrix import CellView, MatrixView
 from generator.model import Accelerator, Cell
 from generator.page.content import CoverageCell, CoverageRow

@@ -22,7 +22,15 @@ from generator.feedstock import Feedstock
 from generator.matrix import matrix_view
 from generator.model import Accelerator, Variant
 from generator.model.cell import TrainName
-from generator.page.content import Build, Choice, Offer, PackagePage, PageContent, Sizes, Source
+from generator.page.content import (
+    Build,
+    Choice,
+    Combination,
+    PackagePage,
+    PageContent,
+    Sizes,
+    WheelSource,
+)
 from generator.page.coverage import (
     Place,
     accelerator_name,
@@ -50,7 +58,7 @@ class Words:
 
 
 #: says why an offer cannot be installed, "" when it can
-Check = Callable[[Offer], str]
+Check = Callable[[Combination], str]
 
 
 def write_page(
@@ -80,7 +88,7 @@ def write_page(
 def solvability(feedstock: Feedstock, source: LocalChannel, base: Sequence[str] = ()) -> Check:
     """Return a check that solves each offer with the base channels, or with ``base`` instead."""
 
-    def check(offer: Offer) -> str:
+    def check(offer: Combination) -> str:
         declared = {str(name): row.base for name, row in feedstock.subdirs.items()}
         driver = Accelerator.parse(offer.accelerator).driver
         try:
@@ -167,12 +175,12 @@ def _choices(values: Iterable[str], name: Callable[[str], str]) -> tuple[Choice,
     )
 
 
-def _place(offer: Offer) -> Place:
+def _place(offer: Combination) -> Place:
     train = "stable" if is_release(offer.train) else offer.train
     return (offer.machine, offer.accelerator, offer.python, train, offer.version)
 
 
-def _train_choices(offers: Sequence[Offer], words: Words) -> tuple[Choice, ...]:
+def _train_choices(offers: Sequence[Combination], words: Words) -> tuple[Choice, ...]:
     train_words = {str(train): row for train, row in words.trains.items()}
     return tuple(
         Choice(value=value, name=value)
@@ -226,7 +234,7 @@ def _build(each: Listed, variant: Variant | None, hotfixes: Sequence[Hotfix]) ->
         depends=tuple(spec for spec in record.depends if spec != REVOKED),
         constrains=record.constrains,
         sources=tuple(
-            Source(purl=wheel.purl, sha256=wheel.sha256)
+            WheelSource(purl=wheel.purl, sha256=wheel.sha256)
             for wheel in (variant.wheels if variant else ())
         ),
         yanked=yanked,

@@ -13,7 +13,7 @@ from generator.datafiles import subdirs
 from generator.feedstock import Feedstock
 from generator.model import Accelerator
 from generator.model.cell import TrainName
-from generator.page.content import Offer
+from generator.page.content import Combination
 from generator.page.coverage import in_order, python_of
 from generator.page.records import Listed
 
@@ -21,7 +21,7 @@ from generator.page.records import Listed
 _Key = tuple[str, str, str, str]
 
 
-def offers(there: Sequence[Listed], channel: str, feedstock: Feedstock) -> tuple[Offer, ...]:
+def offers(there: Sequence[Listed], channel: str, feedstock: Feedstock) -> tuple[Combination, ...]:
     """Return the combinations, in the selector's order; ``channel`` is what commands name."""
     newest: dict[_Key, Listed] = {}
     known = subdirs()
@@ -47,7 +47,7 @@ def _names(build: str, accelerator: str) -> bool:
     return bool(accelerator) and build.startswith(Accelerator.parse(accelerator).build_prefix)
 
 
-def first_offer(offers: Sequence[Offer]) -> int:
+def first_offer(offers: Sequence[Combination]) -> int:
     """Return the place of what most people come for: the newest whole trio on a plain Python."""
     known = list(subdirs())
     return max(
@@ -89,7 +89,7 @@ def _offer(
     beside: dict[tuple[str, str], list[Record]],
     channel: str,
     feedstock: Feedstock,
-) -> Offer:
+) -> Combination:
     machine, accelerator, python, train = key
     record = torch.record
     abi = f"python={python.removesuffix('t')}"
@@ -107,7 +107,7 @@ def _offer(
     bases = next((row.base for name, row in feedstock.subdirs.items() if name == machine), ())
     # what all trains share, such as the metapackages, lies in the channel itself
     own = dict.fromkeys((labelled_url(channel, torch.label), labelled_url(channel, "")))
-    return Offer(
+    return Combination(
         machine=machine,
         accelerator=accelerator,
         python=python,

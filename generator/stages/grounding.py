@@ -15,8 +15,7 @@ from packaging.version import Version
 
 from generator.building.provenance import lock_day
 from generator.errors import AbsentError, ArmtorchError
-from generator.feedstock import Feedstock, Line, SubdirName, TrainPolicy
-from generator.feedstock import Selection as Wanted
+from generator.feedstock import Feedstock, Line, SubdirName, SubdirWish, TrainPolicy
 from generator.lock import write_lock
 from generator.matrix import Selection, has_torch, newest_lines, torch_specifier
 from generator.model import Cell, Lock
@@ -155,7 +154,7 @@ def _narrowed(
             for train, policy in feedstock.trains.items()
             if train == "stable"
         }
-        selections = {name: Wanted(accelerators=wishes) for name, wishes in subdirs.items()}
+        selections = {name: SubdirWish(accelerators=wishes) for name, wishes in subdirs.items()}
         return replace(feedstock, trains=trains, subdirs=selections, lines=())
     lines = [
         Line(

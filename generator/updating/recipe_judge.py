@@ -10,7 +10,7 @@ from generator.errors import ArmtorchError
 from generator.feedstock import Feedstock
 from generator.matrix import variants
 from generator.model import Cell, Finding, Held, HeldCell, Lock, PythonBuild, Sharing, Wheel
-from generator.model.wheel import Metadata, Project
+from generator.model.wheel import Metadata, ProjectName
 from generator.packages import projects
 from generator.rendering import check_tree, recipe_files, recipe_tree, recipes
 from generator.updating.cells import bundled_by, wheel_row
@@ -108,7 +108,7 @@ def _cell(
     rows = dict.fromkeys((*wheels.values(), *(() if alone else own.values())))
     version = prospect.release.version.public
     versions = {w.project: w.version.partition("+")[0] for w in wheels.values()}
-    fill = {} if prospect.project in get_args(Project) else {prospect.project: version}
+    fill = {} if prospect.project in get_args(ProjectName) else {prospect.project: version}
     reference = min(wheels, key=lambda each: (each.freethreading, each))
     return Cell(
         line="-",

@@ -12,7 +12,7 @@ from packaging.version import Version
 
 from generator.errors import NoTrioError
 from generator.model.accelerator import Accelerator
-from generator.model.wheel import Project
+from generator.model.wheel import ProjectName
 from generator.updating.catalogue import Release
 from generator.upstream.policy import CompanionRow
 
@@ -73,7 +73,7 @@ def judge(
         known = None if release.claim == str(torch.accelerator) else torch.accelerator
         if (why := row.refusal(torch.version, known)) is not None:
             return Verdict(f"{project} {version} {why}: {row.evidence} ({row.source})")
-    numbered = project in get_args(Project)
+    numbered = project in get_args(ProjectName)
     if numbered and not (said or applying) and version.release[:2] > torch.version.release[:2]:
         # those that follow torch's numbers are made beside the torch of that number; whether
         # its symbols are there says the judge of pairings (decision D14)

@@ -15,7 +15,7 @@ from generator.datafiles import load_data
 from generator.model.accelerator import Accelerator
 from generator.model.cell import EquivalenceRule
 from generator.model.closed import Closed
-from generator.model.wheel import Project
+from generator.model.wheel import ProjectName
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class CudaRequirement(Closed):
 class CompanionRow(Closed):
     """Which torch some versions of torchvision or torchaudio can be imported beside."""
 
-    project: Project
+    project: ProjectName
     #: PEP 440 specifier
     versions: str
     #: PEP 440 specifier of torch's version; empty for what METADATA and the symbols allow

@@ -16,7 +16,7 @@ from generator.errors import (
     MalformedError,
     UnreachableError,
 )
-from generator.feedstock import IndexSource, Selection, TrainPolicy
+from generator.feedstock import IndexSource, SubdirWish, TrainPolicy
 from generator.lock import lock_text
 from generator.model import BuildNumber, Cell, Lock, Pythons
 from generator.upstream.policy import trio_policy
@@ -197,8 +197,8 @@ def test_what_upstream_does_not_have_is_absent(folder: Path, tmp_path: Path) -> 
         tmp_path,
         lines=(legacy("==2.7.*"),),
         subdirs={
-            "linux-aarch64": Selection(accelerators=("cuda126",)),
-            "win-arm64": Selection(accelerators=("cpu",)),
+            "linux-aarch64": SubdirWish(accelerators=("cuda126",)),
+            "win-arm64": SubdirWish(accelerators=("cpu",)),
         },
     )
     assert lock.cells == ()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from generator.feedstock import Selection
+from generator.feedstock import SubdirWish
 from generator.updating.name_judge import NameJudge
 from tests import tiny_repodata
 from tests.index_server import IndexServer
@@ -21,7 +21,7 @@ def updated(folder: Path, base: str, newest: tuple[str, ...]) -> tuple[str, list
     shelf = folder / "wheels"
     tiny_torch("2.9.1", "cp311").write(shelf)
     tiny_torch("2.10.0", "cp311", requires=newest).write(shelf)
-    subdirs = {"linux-aarch64": Selection(accelerators=("cpu",), base=(base,))}
+    subdirs = {"linux-aarch64": SubdirWish(accelerators=("cpu",), base=(base,))}
     asked = feedstock(packages=("torch",), subdirs=subdirs)
     heard = Heard()
     with IndexServer(shelf) as server:

@@ -12,7 +12,7 @@ from generator.building import fetch_unhashed
 from generator.building.policy import FetchPolicy
 from generator.console import Silent
 from generator.datafiles import subdirs
-from generator.feedstock import Feedstock, IndexSource, Line, Selection, TrainPolicy
+from generator.feedstock import Feedstock, IndexSource, Line, SubdirWish, TrainPolicy
 from generator.model import Lock, Pythons
 from generator.transport import HttpPolicy
 from generator.updating import Judge, Outcome, update
@@ -56,7 +56,7 @@ def feedstock(source: IndexSource | None = None, **changes: object) -> Feedstock
         maintainers=("m",),
         indexes={"pypi": source or IndexSource(kind="pip")},
         trains={"stable": TrainPolicy()},
-        subdirs={"linux-aarch64": Selection(accelerators=("cpu", "cuda"))},
+        subdirs={"linux-aarch64": SubdirWish(accelerators=("cpu", "cuda"))},
     )
     return replace(plain, **changes)  # type: ignore[arg-type]
 
