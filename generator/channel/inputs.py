@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import IO, Final
 
-from generator.channel.parts import PartsFile
 from generator.documents import load_json, read_info_file
 from generator.errors import ArmtorchError
+from generator.transport.parts import PartsFile
 
 #: bytes of a package's end in which its metadata lies: it is the last part of a .conda file
 TAIL: Final = 4 << 20

@@ -25,7 +25,6 @@ from opendal.types import Metadata
 from rattler.exceptions import CacheDirError, IoError
 from rattler.index import S3Credentials, index_s3
 
-from generator.channel.parts import PartsFile
 from generator.channel.stores import Edit, Outgoing
 from generator.documents import limits, load_json, read_bytes
 from generator.errors import (
@@ -34,6 +33,7 @@ from generator.errors import (
     MalformedError,
     UnreachableError,
 )
+from generator.transport.parts import PartsFile
 
 T = TypeVar("T")
 #: S3 wants parts of 5 MiB or more; rattler's own uploader takes 10

@@ -6,13 +6,12 @@ import re
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from pydantic import AfterValidator, Field
 
 from generator.model.cell import TrainName
 from generator.model.closed import Documented
 from generator.model.fields import PythonsText
-from generator.model.names import PackageText
+from generator.model.names import PackageText, SpecifierText
 from generator.model.python_build import Pythons
 from generator.model.retention import Retention
 from generator.model.wheel import ProjectName
@@ -39,15 +38,6 @@ ChannelName = Annotated[str, Field(pattern=r"^[^\s\"'\\${}<>|]+$")]
 
 #: as CEP 31 wants it: no login, no query
 RepositoryUrl = Annotated[str, Field(pattern=r"^https?://[^\s@?#]+$")]
-
-
-def _specifier(text: str) -> str:
-    try:
-        SpecifierSet(text)
-    except InvalidSpecifier as error:
-        msg = f"{text!r} is not a PEP 440 specifier; write it like ==2.8.* or >=2.8,<2.9"
-        raise ValueError(msg) from error
-    return text
 
 
 def _folder_name(text: str) -> str:
@@ -111,7 +101,7 @@ class Line(Documented):
 
     name: Annotated[str, AfterValidator(_folder_name)]
     """Name of the folder under recipes/, for example legacy-2.8."""
-    torch: Annotated[str, AfterValidator(_specifier)]
+    torch: SpecifierText
     """PEP 440 specifier of the torch versions, for example ==2.8.*; the newest one is taken."""
     train: TrainName = "stable"
     subdirs: tuple[SubdirName, ...]

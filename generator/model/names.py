@@ -95,7 +95,7 @@ def _bad_specifiers(text: str) -> str | None:
     try:
         found = SpecifierSet(text)
     except ValueError:
-        return "is no version specifier (PEP 440)"
+        return "is no version specifier (PEP 440); write it like ==2.8.* or >=2.8,<2.9"
     if any(part.operator == "===" for part in found):
         return "compares by ===, which is for what is no version"
     return _bad_text(text)

@@ -5,21 +5,38 @@ from __future__ import annotations
 import fnmatch
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from rattler import MatchSpec
 from rattler.exceptions import InvalidMatchSpecError
 
-from generator.datafiles import DATA, load_data
-from generator.errors import DataError
+from generator.datafiles import load_data
 from generator.model.accelerator import ArmVariant
 from generator.model.closed import Closed
+from generator.model.names import SpecifierText
 from generator.model.python_build import PythonBuild
 
-_FILE: Final = "pypi_names.yaml"
+
+def _normalised(project: str) -> str:
+    if canonicalize_name(project) != project:
+        raise ValueError(f"{project} is not a normalised name (PEP 503)")
+    return project
+
+
+def _spec(text: str) -> str:
+    try:
+        # of a CUDA line, what it says of it
+        MatchSpec(text.format(cuda="13.0", next="14"), strict=True)
+    except (InvalidMatchSpecError, LookupError, ValueError) as error:
+        raise ValueError(f"{text!r} is not a MatchSpec: {error}") from error
+    return text
+
+
+#: a MatchSpec in a row
+Spec = Annotated[str, AfterValidator(_spec)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,12 +53,11 @@ class Pin(Closed):
 class Unstated(Closed):
     """What a project imports though its METADATA does not ask for it."""
 
-    #: a MatchSpec
-    spec: str
+    spec: Spec
     why: str
     #: PEP 440 specifiers of the project's version and of Python's minor; empty: all of them
-    versions: str = ""
-    pythons: str = ""
+    versions: SpecifierText = ""
+    pythons: SpecifierText = ""
     #: subdirs that are better off without: their base channel has no such package
     not_on: tuple[str, ...] = ()
 
@@ -69,7 +85,7 @@ class ProjectRow(Closed):
     pin: Pin | None = None
     floors: dict[str, str] = field(default_factory=dict)
     #: major.minor of the requirement -> extra -> spec, None where nothing is needed
-    extras: dict[str, dict[str, str | None]] = field(default_factory=dict)
+    extras: dict[str, dict[str, Spec | None]] = field(default_factory=dict)
     unstated: tuple[Unstated, ...] = ()
     note: str = ""
 
@@ -79,10 +95,10 @@ class NameMap(Closed):
     """The whole of data/pypi_names.yaml."""
 
     format: Literal[1]
-    projects: dict[str, ProjectRow]
+    projects: dict[Annotated[str, AfterValidator(_normalised)], ProjectRow]
     same_name: tuple[str, ...]
     without_dist: tuple[str, ...]
-    accelerators: dict[ArmVariant | Literal["linux"], tuple[str, ...]]
+    accelerators: dict[ArmVariant | Literal["linux"], tuple[Spec, ...]]
     python_minors: tuple[int, ...]
 
     def knows(self, project: str) -> bool:
@@ -108,22 +124,7 @@ def name_map() -> NameMap:
             that conda can read.
 
     """
-    names: NameMap = load_data(_FILE, NameMap)
-    for project, row in names.projects.items():
-        if canonicalize_name(project) != project:
-            raise _bad(f"projects.{project} is not a normalised name")
-        for line, extras in row.extras.items():
-            for extra, spec in extras.items():
-                if spec is not None:
-                    check_spec(spec, f"projects.{project}.extras.{line}.{extra}")
-        for each in row.unstated:
-            check_spec(each.spec, f"projects.{project}.unstated")
-            for text in (each.versions, each.pythons):
-                _check_specifier(text, f"projects.{project}.unstated")
-    for variant, specs in names.accelerators.items():
-        for spec in specs:
-            check_spec(spec.format(cuda="13.0", next="14"), f"accelerators.{variant}")
-    return names
+    return load_data("pypi_names.yaml", NameMap)
 
 
 def python_builds() -> tuple[PythonBuild, ...]:
@@ -131,25 +132,6 @@ def python_builds() -> tuple[PythonBuild, ...]:
     return tuple(PythonBuild(3, minor) for minor in name_map().python_minors)
 
 
-def check_spec(spec: str, where: str) -> None:
-    """Raise DataError unless rattler reads ``spec`` as a MatchSpec."""
-    try:
-        MatchSpec(spec, strict=True)
-    except InvalidMatchSpecError as error:
-        raise _bad(f"{where}: {spec!r} is not a MatchSpec: {error}") from error
-
-
-def _check_specifier(text: str, where: str) -> None:
-    try:
-        SpecifierSet(text)
-    except InvalidSpecifier as error:
-        raise _bad(f"{where}: {text!r} is not a version specifier (PEP 440)") from error
-
-
 def conda_name(project: str) -> str:
     """Return the conda name of a PyPI project: ``torch`` is ``pytorch``, most are the same."""
     return name_map().row(project).conda
-
-
-def _bad(what: str) -> DataError:
-    return DataError(what, where=str(DATA / _FILE), next_step="mend the row")

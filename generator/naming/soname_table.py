@@ -14,14 +14,15 @@ from functools import cache
 from types import MappingProxyType
 from typing import Final, Literal
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.specifiers import SpecifierSet
 
 from generator.datafiles import DATA, load_data, subdirs
 from generator.errors import DataError
 from generator.model.accelerator import Accelerator
 from generator.model.closed import Closed
+from generator.model.names import SpecifierText
 from generator.naming.mangling import is_bundled_place, is_tools_work, plain_names
-from generator.naming.projects import check_spec
+from generator.naming.projects import Spec
 from generator.naming.requirements import RunDependency, unique
 
 #: what is done about a library; sonames.yaml explains the words
@@ -34,8 +35,8 @@ _SUBDIRS: Final = "subdirs.yaml"
 class Copies(Closed):
     """What is done about the copies in some releases, where it is not what the row says."""
 
-    #: PEP 440 specifier of the wheel's version
-    versions: str
+    #: of the wheel
+    versions: SpecifierText
     action: Action
 
 
@@ -56,7 +57,7 @@ class Library(Closed):
     action: Action
     confidence: Literal["verified", "inferred"]
     note: str
-    spec: str | None = None
+    spec: Spec | None = None
     file: str = ""
     #: globs over file names that have neither this name nor one that begins with it
     real_names: tuple[str, ...] = ()
@@ -94,11 +95,11 @@ class Need(Closed):
     """What the binaries of one package need from other packages."""
 
     package: str
-    versions: str
+    versions: SpecifierText
     subdir: str
     accelerator: Literal["cpu", "cuda"]
-    #: PEP 440 specifier of the CUDA line
-    cuda: str = ""
+    #: of the CUDA line
+    cuda: SpecifierText = ""
     libraries: tuple[str, ...]
 
 
@@ -296,10 +297,6 @@ def _check_libraries(rows: tuple[Library, ...]) -> None:
             raise _bad(f"{row.name}: unknown subdir {', '.join(sorted(unknown))}", _SUBDIRS)
         if (row.action == "unvendor") != (row.spec is not None):
             raise _bad(f"{row.name}: spec goes with the action unvendor and with no other")
-        if row.spec is not None:
-            check_spec(row.spec, row.name)
-        for copies in row.copies:
-            _check_versions(copies.versions, f"{row.name}: copies")
 
 
 def _check_needs(needs: tuple[Need, ...], tables: Mapping[str, SonameTable]) -> None:
@@ -307,19 +304,10 @@ def _check_needs(needs: tuple[Need, ...], tables: Mapping[str, SonameTable]) -> 
         where = f"needs of {need.package} {need.versions} on {need.subdir}"
         if need.subdir not in tables:
             raise _bad(f"{where}: unknown subdir", _SUBDIRS)
-        _check_versions(need.versions, where)
-        _check_versions(need.cuda, where)
         for name in need.libraries:
             row = tables[need.subdir].libraries.get(name)
             if row is not None and row.spec is None:
                 raise _bad(f"{where}: no package provides {name}")
-
-
-def _check_versions(text: str, where: str) -> None:
-    try:
-        SpecifierSet(text)
-    except InvalidSpecifier as error:
-        raise _bad(f"{where}: {text!r} is not a version specifier") from error
 
 
 def _bad(what: str, *others: str) -> DataError:

@@ -8,13 +8,13 @@ is judged again by all of its bytes.
 
 from __future__ import annotations
 
-import io
 import struct
 import zipfile
 import zlib
 from typing import IO, Final
 
 from generator.errors import MalformedError
+from generator.transport.parts import Elsewhere
 from generator.upstream.deflate import Ending, inflate_ending
 
 #: bytes of a zip local file header before the name (APPNOTE 4.3.7)
@@ -32,7 +32,7 @@ _END_SHARE: Final = 128
 _SEARCH: Final = 1 << 16
 
 
-class MemberFile(io.RawIOBase):
+class MemberFile(Elsewhere):
     """One member of an archive; a seek costs nothing, a read no more than it has to.
 
     Args:
@@ -47,10 +47,8 @@ class MemberFile(io.RawIOBase):
     """
 
     def __init__(self, file: IO[bytes], info: zipfile.ZipInfo, most: int) -> None:
-        super().__init__()
+        super().__init__(info.file_size)
         self._file, self._info, self._most = file, info, most
-        self.size = info.file_size
-        self._position = 0
         self._start: int | None = None
         self._taken = 0
         self._front = bytearray()
@@ -59,29 +57,8 @@ class MemberFile(io.RawIOBase):
         self._wanted = min(max(_END[0], info.compress_size // _END_SHARE), _END[1])
         self._end: Ending | None = None
 
-    def readable(self) -> bool:
-        """Say yes."""
-        return True
-
-    def seekable(self) -> bool:
-        """Say yes."""
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move to ``offset`` bytes from the start, here or the end."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
-        self._position = max(0, base + offset)
-        return self._position
-
-    def read(self, size: int | None = -1) -> bytes:
-        """Return up to ``size`` bytes, everything that is left for a negative or no size."""
-        first = min(self._position, self.size)
-        last = self.size if size is None or size < 0 else min(self.size, first + size)
-        content = self._bytes(first, last)
-        self._position = last
-        return content
-
-    def _bytes(self, first: int, last: int) -> bytes:
+    def part(self, first: int, last: int) -> bytes:
+        """Return bytes, inflating from the side that is nearer."""
         if self._info.compress_type == zipfile.ZIP_STORED:
             return self._packed(first, last)
         while True:

@@ -15,6 +15,7 @@ from generator.datafiles import load_data
 from generator.model.accelerator import Accelerator
 from generator.model.cell import EquivalenceRule
 from generator.model.closed import Closed
+from generator.model.names import SpecifierText
 from generator.model.wheel import ProjectName
 
 
@@ -33,13 +34,12 @@ class CompanionRow(Closed):
     """Which torch some versions of torchvision or torchaudio can be imported beside."""
 
     project: ProjectName
-    #: PEP 440 specifier
-    versions: str
+    versions: SpecifierText
     #: PEP 440 specifier of torch's version; empty for what METADATA and the symbols allow
-    torch: str = ""
+    torch: SpecifierText = ""
     subdirs: tuple[str, ...]
     #: PEP 440 specifier of torch's CUDA line as ``13.0``; empty for any
-    cuda: str = ""
+    cuda: SpecifierText = ""
     #: whether a torch without CUDA will do
     cpu: bool
     evidence: str

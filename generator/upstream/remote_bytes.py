@@ -6,7 +6,6 @@ just before that, so a wheel's facts are two or three range requests.
 
 from __future__ import annotations
 
-import io
 import re
 import time
 import zipfile
@@ -18,6 +17,7 @@ import requests
 
 from generator.errors import IntegrityError, MalformedError, UnreachableError, UnsafeArchiveError
 from generator.transport import from_status, typed
+from generator.transport.parts import Elsewhere
 from generator.upstream.session import Web
 from generator.urls import public_url
 
@@ -45,41 +45,17 @@ class Ranges(Protocol):
         """Return exactly ``last - first`` bytes."""
 
 
-class RangedFile(io.RawIOBase):
-    """A read-only seekable file over a function that reads ranges; keeps every range it read."""
+class RangedFile(Elsewhere):
+    """One over a function that reads ranges; keeps every range it read."""
 
     def __init__(self, read: Ranges, size: int, tail: bytes) -> None:
-        super().__init__()
-        self._read, self._size, self._position = read, size, 0
+        super().__init__(size)
+        self._read = read
         self._parts: list[tuple[int, bytes]] = [(size - len(tail), tail)]
 
-    def readable(self) -> bool:
-        """Say yes."""
-        return True
-
-    def seekable(self) -> bool:
-        """Say yes."""
-        return True
-
-    def tell(self) -> int:
-        """Return the position in bytes."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move to ``offset`` bytes from the start, here or the end."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        if base + offset < 0:
-            msg = "seek before the start"
-            raise OSError(msg)
-        self._position = base + offset
-        return self._position
-
-    def read(self, size: int | None = -1) -> bytes:
-        """Return up to ``size`` bytes, everything that is left for a negative or no size."""
-        first = min(self._position, self._size)
-        last = self._size if size is None or size < 0 else min(self._size, first + size)
+    def part(self, first: int, last: int) -> bytes:
+        """Return bytes, asking for those that are not there."""
         self.prefetch(first, last)
-        self._position = last
         start, part = next(p for p in self._parts if p[0] <= first and last <= p[0] + len(p[1]))
         return part[first - start : last - start]
 
