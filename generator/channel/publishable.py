@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from generator.channel.closing import lacking, refuse_lacking
+from generator.channel.destinations import Address
 from generator.channel.patching import HOTFIXES, read_hotfixes
+from generator.channel.places import Opened
 from generator.channel.publishing import Plan
-from generator.channel.repodata import Record
+from generator.channel.repodata import Record, named
 from generator.channel.stores import Outgoing
-from generator.errors import AbsentError, SelectionError
+from generator.errors import AbsentError, SelectionError, SolveError
 from generator.matrix import variants
 from generator.naming.projects import name_map
 from generator.packages import shared, unbound
 from generator.project import Project
-
-if TYPE_CHECKING:
-    from generator.channel.publication import Opened
 
 
 def refuse_not_installable(
@@ -59,6 +57,64 @@ def refuse_not_installable(
     refuse_lacking(lacking(coming, kept, own), place.address)
 
 
+def lacking(
+    coming: Iterable[Record], there: Iterable[Record], own: Collection[str]
+) -> dict[str, tuple[str, ...]]:
+    """Return what packages need that the channel will not have, by ``<subdir>/<file name>``.
+
+    A package that needs one which cannot be installed itself lacks that one, too. Records are
+    enough: nothing is fetched, and base channels are not asked.
+
+    Args:
+        coming: what is to be published.
+        there: what the channel has.
+        own: names of packages that no base channel has in this form.
+
+    Raises:
+        IntegrityError: a dependency is no match spec.
+
+    """
+    by_name: defaultdict[str, list[Record]] = defaultdict(list)
+    left = list(coming)
+    for record in (*there, *left):
+        by_name[record.name].append(record)
+    found: dict[str, tuple[str, ...]] = {}
+    while True:
+        bad = {record.key: unmet for record in left if (unmet := (*_unmet(record, by_name, own),))}
+        if not bad:
+            return found
+        found |= bad
+        for record in left:
+            if record.key in bad:
+                by_name[record.name].remove(record)
+        left = [record for record in left if record.key not in bad]
+
+
+def _unmet(record: Record, by_name: dict[str, list[Record]], own: Collection[str]) -> Iterator[str]:
+    for name in sorted({named(spec) for spec in record.depends} & set(own)):
+        for spec in record.needs(name):
+            if not any(
+                other.fits(spec)
+                for other in by_name.get(name, ())
+                if "noarch" in {record.subdir, other.subdir} or record.subdir == other.subdir
+            ):
+                yield str(spec)
+
+
+def refuse_lacking(found: dict[str, tuple[str, ...]], destination: Address) -> None:
+    """Raise SolveError where a package could not be installed from the destination."""
+    if not found:
+        return
+    shown = "; ".join(f"{key} needs {', '.join(specs)}" for key, specs in list(found.items())[:3])
+    more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
+    raise SolveError(
+        f"what they need would not be on the channel: {shown}{more}",
+        where=str(destination),
+        next_step="build it (armtorch build), and publish it before or with them: GLOBs that name "
+        "it, too, or none",
+    )
+
+
 def refuse_no_train(project: Project, asked: str, place: Opened) -> None:
     """Refuse a label that is no train's and that feedstock.yaml does not declare either.
 
@@ -96,19 +152,4 @@ def refuse_other_labels(
             + (labels[others[0]] or "the channel itself"),
             where=f"--label {label}",
             next_step=f"name the folder its own are in with --from, label/{label} of the channel",
-        )
-
-
-def refuse_default_name(channel: str) -> None:
-    """Refuse a page whose commands name a channel that is nobody's.
-
-    Raises:
-        SelectionError: as said.
-
-    """
-    if channel == "armtorch":
-        raise SelectionError(
-            "its commands would say -c armtorch, the name that armtorch's own feedstock.yaml has",
-            where="channel: in feedstock.yaml",
-            next_step="say there what people call your channel, or armtorch page --url",
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 from generator.atomic import write_text
 from generator.channel.hosted import HostedTarget
 from generator.channel.patching import HOTFIXES, read_hotfixes, yank_text
-from generator.channel.publication import Opened
+from generator.channel.places import Opened
 from generator.channel.retention import Retired
 from generator.channel.retrying import Retries
 from generator.channel.serving import Served

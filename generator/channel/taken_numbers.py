@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from generator.channel.local import LocalChannel
-from generator.channel.publication import open_place
+from generator.channel.places import open_place
 from generator.channel.repodata import Record
 from generator.errors import AbsentError
 from generator.feedstock import Feedstock

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from generator.building import file_name
 from generator.channel import LocalChannel
-from generator.channel.publication import open_place
+from generator.channel.places import open_place
 from generator.channel.serving import Served
 from generator.channel.stores import FolderStore
 from generator.ci.against_base import against_base

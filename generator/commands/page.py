@@ -7,10 +7,9 @@ from pathlib import Path
 import click
 
 from generator.channel import LocalChannel
-from generator.channel.publishable import refuse_default_name
 from generator.commands.options import json_option
 from generator.explaining.answering import Reach, compare_channels
-from generator.page.gathering import solvability, write_page
+from generator.page.gathering import refuse_default_name, solvability, write_page
 from generator.page.site import size_text
 from generator.printing import write, write_json
 from generator.project import Project

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from generator.channel.publication import open_place, retirable
+from generator.channel.places import open_place
+from generator.channel.publication import retirable
 from generator.channel.removing import remove
 from generator.commands.options import json_option
 from generator.commands.tables import megabytes

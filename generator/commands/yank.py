@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from generator.channel.patching import yank_text
-from generator.channel.publication import open_place
+from generator.channel.places import open_place
 from generator.channel.removing import apply_hotfixes, write_yank
 from generator.commands.options import json_option
 from generator.printing import write, write_json

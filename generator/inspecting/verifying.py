@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from jsonschema import Draft202012Validator
 
 from generator.building.seal import DIGESTS, digests_text
-from generator.datafiles import DATA, subdirs
+from generator.datafiles import DATA, load_data, subdirs
 from generator.documents import load_json, read_info_file
 from generator.errors import ArmtorchError, MalformedError
 from generator.inspecting.audit import PackageAudit
@@ -19,10 +21,10 @@ from generator.inspecting.container import Container, open_package
 from generator.inspecting.contents import Contents, read_contents
 from generator.inspecting.deriving import derive, read_record
 from generator.inspecting.limits import Limits, limits
-from generator.inspecting.manifest import NAME, Manifest, parse_manifest
+from generator.inspecting.manifest import NAME, Manifest, Sha256, parse_manifest
 from generator.inspecting.proof import Binaries, Evidence, Flaw, Proof, Verdict
 from generator.inspecting.remaking import PATHS, RECORD, Known, Remade, paths_text, remake
-from generator.inspecting.unpackers import unpackers
+from generator.model.closed import Closed
 from generator.model.floor import FLOORS, RaisedFloor
 
 _LAYOUT: Final = "info/recipe/layout.json"
@@ -53,6 +55,30 @@ _NO_RECIPE: Final = (
 )
 #: finds what is known of a package; gets its metadata files
 Witness = Callable[[Mapping[str, bytes]], Evidence]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unpacker(Closed):
+    """One of them."""
+
+    sha256: Sha256
+    #: the first release that has it
+    armtorch: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnpackersFile(Closed):
+    """The whole of data/unpackers.yaml."""
+
+    format: Literal[1]
+    #: oldest first
+    unpackers: tuple[Unpacker, ...]
+
+
+@cache
+def unpackers() -> tuple[Unpacker, ...]:
+    """Read data/unpackers.yaml; DataError when a row does not fit."""
+    return load_data("unpackers.yaml", UnpackersFile).unpackers
 
 
 def verify_package(path: Path, witness: Witness) -> Proof:

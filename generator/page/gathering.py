@@ -16,7 +16,7 @@ from generator.channel.patching import HOTFIXES, REVOKED, Hotfix, read_hotfixes
 from generator.channel.publication import known_packages, wheel_bytes
 from generator.channel.retention import newest_first
 from generator.datafiles import load_data, subdirs
-from generator.errors import SolveError
+from generator.errors import SelectionError, SolveError
 from generator.explaining import Coverage, package_notices
 from generator.feedstock import Feedstock
 from generator.matrix import matrix_view
@@ -248,3 +248,18 @@ def _date(record: Record) -> str:
     if not record.timestamp:
         return ""
     return datetime.fromtimestamp(record.timestamp / 1000, UTC).date().isoformat()
+
+
+def refuse_default_name(channel: str) -> None:
+    """Refuse a page whose commands name a channel that is nobody's.
+
+    Raises:
+        SelectionError: as said.
+
+    """
+    if channel == "armtorch":
+        raise SelectionError(
+            "its commands would say -c armtorch, the name that armtorch's own feedstock.yaml has",
+            where="channel: in feedstock.yaml",
+            next_step="say there what people call your channel, or armtorch page --url",
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from generator.channel import Record
-from generator.channel.closing import lacking
+from generator.channel.publishable import lacking
 
 LIBTORCH = Record(
     file_name="libtorch-2.15.0-cpu_0.conda",

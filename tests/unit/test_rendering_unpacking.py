@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from generator.datafiles import DATA
-from generator.inspecting.unpackers import unpackers
+from generator.inspecting.verifying import unpackers
 from generator.rendering import render
 from generator.rendering.feedstock_tree import export_feedstock
 from generator.rendering.unpacking import FOLDER, SCRIPTS, unpacker
