@@ -16,6 +16,8 @@ from benchmarks.backtest_build import backtest_build
 from benchmarks.backtest_report import backtest_table
 from benchmarks.measuring import run_module
 
+_KINDS = ("update", "render", "build", "publish", "page", "copies", "explain", "forged")
+
 
 @click.group(invoke_without_command=True)
 @click.option("--feedstock", default="feedstock.yaml", show_default=True)
@@ -32,7 +34,7 @@ from benchmarks.measuring import run_module
 @click.option(
     "--only",
     multiple=True,
-    type=click.Choice(["update", "render", "build", "publish", "copies", "explain", "forged"]),
+    type=click.Choice(_KINDS),
 )
 @click.pass_context
 def main(
@@ -58,7 +60,7 @@ def main(
         "python": platform.python_version(),
         "py-rattler-build": version("py-rattler-build"),
     }
-    wanted = only or ("update", "render", "build", "publish", "copies", "explain", "forged")
+    wanted = only or _KINDS
     if "update" in wanted:
         cost, figures = run_module("benchmarks.update_bytes", feedstock)
         figures["ratio"] = round(figures["bytes_read"] / figures["wheel_bytes"], 5)
@@ -74,8 +76,11 @@ def main(
         }
     if "publish" in wanted:
         found["publish"] = [
-            run_module("benchmarks.publish_one", number)[1] for number in ("10000", "100000")
+            run_module("benchmarks.publish_one", number)[1]
+            for number in ("10000", "100000", "200000")
         ]
+    if "page" in wanted:
+        _, found["page"] = run_module("benchmarks.page_large", feedstock, "200000")
     if "explain" in wanted:
         _, found["explain"] = run_module("benchmarks.explain_large", feedstock)
     if "build" in wanted:

@@ -31,6 +31,8 @@ _HIDDEN: Final = re.compile(
 #: what GitHub's runner takes for a command (actions/runner, ActionCommand.cs): ``::`` at the
 #: beginning of a line, ``##[`` anywhere in one
 _COMMAND: Final = re.compile(r"(?m)^(\s*):(?=:)|##(?=\[)")
+#: what an address, and what a command, cannot be without
+_MARKS: Final = ("://", "::", "##[")
 
 
 def shown(text: str) -> str:
@@ -40,6 +42,8 @@ def shown(text: str) -> str:
     ('a\\x1b[31mb', 'x\n\\x3a:error::y')
 
     """
+    if text.isascii() and text.isprintable() and not any(mark in text for mark in _MARKS):
+        return text  # most of what is shown: a page of 200,000 packages has millions of them
     text = _HIDDEN.sub(_escaped, masked(text.replace("\r\n", "\n")))
     return _COMMAND.sub(lambda match: rf"{match[1]}\x3a" if match[0] != "##" else r"#\x23", text)
 

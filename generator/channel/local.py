@@ -17,7 +17,7 @@ from filelock import FileLock
 
 from generator.atomic import write_bytes
 from generator.channel.derived import digest_of
-from generator.channel.indexing import describes, index, source_of
+from generator.channel.indexing import describes, index, source_of, subdirs
 from generator.channel.repodata import REPODATA, UNPATCHED, Record, Repodata, read_records
 from generator.errors import BuildError, StorageError
 
@@ -76,6 +76,16 @@ class LocalChannel:
 
         """
         return read_records(self.root / subdir / REPODATA)
+
+    def repodata(self) -> list[Repodata]:
+        """Return what each subdir's repodata says, its records unread.
+
+        Raises:
+            IntegrityError: one is not parsable.
+
+        """
+        read = (Repodata.read(self.root / name / REPODATA) for name in subdirs(self.root))
+        return [each for each in read if each is not None]
 
     def place(self, package: Path, subdir: str, *, replace: bool, copy: bool = False) -> Path:
         """Move or copy a finished package into the channel; ``index`` puts it into the repodata.

@@ -8,7 +8,7 @@ from generator.explaining.doctor import Checkup
 from generator.explaining.explain import Context, explain
 from generator.explaining.facts import common_virtual_packages
 from generator.explaining.findings import Finding
-from generator.explaining.notices import package_notices
+from generator.explaining.notices import noticed_packages, package_notices
 from generator.explaining.reading import read_request
 from generator.explaining.reading_text import decoded
 from generator.explaining.report import Answer, Command, Explanation, schema_of, to_json

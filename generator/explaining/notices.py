@@ -68,6 +68,11 @@ def package_notices(offered: Iterable[tuple[str, str, str]]) -> tuple[Notice, ..
     )
 
 
+def noticed_packages() -> frozenset[str]:
+    """Return the names of the packages that warnings are about."""
+    return frozenset(warning.package for warning in warnings() if warning.package)
+
+
 def built(subdir: str, name: str, version: str) -> PackageRecord:
     """Return a record as our own packages have it."""
     return PackageRecord(name, version, BuildString("0"), 0, subdir)

@@ -119,7 +119,8 @@ def _bad_script(text: str) -> str | None:
 def _bad_text(text: str) -> str | None:
     if len(text) > _LONGEST_TEXT:
         return f"has {len(text):,} characters"
-    if any(not is_shown(letter) for letter in text):
+    plain = text.isascii() and text.isprintable()
+    if not plain and any(not is_shown(letter) for letter in text):
         return "has characters that show nothing"
     return None
 

@@ -100,6 +100,20 @@ class Build:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PackageLine:
+    """What the front page says of a package."""
+
+    name: str
+    summary: str
+    #: the newest
+    version: str
+    #: how many
+    builds: int
+    size: int
+    licenses: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class PackagePage:
     """One package with all its builds, releases before other trains, newest first."""
 
@@ -108,9 +122,29 @@ class PackagePage:
     builds: tuple[Build, ...]
 
     @property
-    def versions(self) -> tuple[str, ...]:
-        """The versions, in the order of the builds: the first is the newest release, if any."""
-        return tuple(dict.fromkeys(build.version for build in self.builds))
+    def line(self) -> PackageLine:
+        """What the front page says of it."""
+        return PackageLine(
+            name=self.name,
+            summary=self.summary,
+            version=self.builds[0].version,
+            builds=len(self.builds),
+            size=self.size,
+            licenses=self.licenses,
+        )
+
+    @property
+    def updated(self) -> str:
+        """ISO date of the newest build."""
+        return max(build.date for build in self.builds)
+
+    @property
+    def versions(self) -> dict[str, list[Build]]:
+        """The builds of each version, in their order: the first is the newest release, if any."""
+        found: dict[str, list[Build]] = {}
+        for build in self.builds:
+            found.setdefault(build.version, []).append(build)
+        return found
 
     @property
     def size(self) -> int:
@@ -149,7 +183,7 @@ class PageContent:
     sub_channels: dict[str, str]
     offers: tuple[Combination, ...]
     coverage: tuple[CoverageRow, ...]
-    packages: tuple[PackagePage, ...]
+    packages: tuple[PackageLine, ...]
     sizes: Sizes
     #: what the selector shows first, as a place in `offers`
     first: int = 0

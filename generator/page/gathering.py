@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from pydantic import ConfigDict
 
@@ -17,7 +17,7 @@ from generator.channel.publication import known_packages, wheel_bytes
 from generator.channel.retention import newest_first
 from generator.datafiles import load_data, subdirs
 from generator.errors import SelectionError, SolveError
-from generator.explaining import Coverage, package_notices
+from generator.explaining import Coverage, noticed_packages, package_notices
 from generator.feedstock import Feedstock
 from generator.matrix import matrix_view
 from generator.model import Accelerator, Variant
@@ -26,6 +26,7 @@ from generator.page.content import (
     Build,
     Choice,
     Combination,
+    PackageLine,
     PackagePage,
     PageContent,
     Sizes,
@@ -40,8 +41,8 @@ from generator.page.coverage import (
 )
 from generator.page.offers import first_offer, is_release, train_order
 from generator.page.offers import offers as offers_of
-from generator.page.records import Listed, listed
-from generator.page.site import write_site
+from generator.page.records import Listed, by_name
+from generator.page.site import Site
 from generator.project import Project
 from generator.testing import Machine, solve
 
@@ -57,6 +58,8 @@ class Words:
     packages: dict[str, str]
 
 
+#: what offers and the grid of cells are made of
+_TRIO: Final = frozenset({"pytorch", "torchvision", "torchaudio"})
 #: says why an offer cannot be installed, "" when it can
 Check = Callable[[Combination], str]
 
@@ -80,8 +83,13 @@ def write_page(
         StorageError: the folder cannot be written.
 
     """
-    content = page_content(project, source, url, check, others)
-    write_site(content, folder)
+    site = Site(
+        folder,
+        channel=labelled_url(url or project.declared().channel, ""),
+        train_names=_train_names(load_data("page.yaml", Words)),
+    )
+    content = page_content(project, source, url, check, others, site.write_package)
+    site.write_front(content)
     return content
 
 
@@ -107,21 +115,32 @@ def solvability(feedstock: Feedstock, source: LocalChannel, base: Sequence[str] 
     return check
 
 
+@dataclass(kw_only=True)
+class _Seen:
+    """What the front page needs of records that are not in memory any more when it is written."""
+
+    lines: list[PackageLine] = field(default_factory=list)
+    #: of the trio, and of packages that there are warnings about; none that was yanked
+    there: list[Listed] = field(default_factory=list)
+    labels: dict[TrainName, str] = field(default_factory=dict)
+    variants: list[Variant] = field(default_factory=list)
+    updated: str = ""
+
+
 def page_content(
     project: Project,
     source: LocalChannel,
     url: str = "",
     check: Check | None = None,
     others: Coverage | None = None,
+    each: Callable[[PackagePage], object] = lambda _: None,
 ) -> PageContent:
-    """Put together what the page says."""
+    """Put together what the front page says; ``each`` takes the page of each package before."""
     feedstock, words = project.declared(), load_data("page.yaml", Words)
-    everything = listed(feedstock, source)
-    known = known_packages(project)
     hotfixes = read_hotfixes(project.root / HOTFIXES)
-    there = [each for each in everything if not each.revoked]
+    seen = _seen(project, source, hotfixes, words, each)
     channel = url or feedstock.channel
-    found = offers_of(there, channel, feedstock)
+    found = offers_of(seen.there, channel, feedstock)
     blocked = {offer: reason for offer in found if check and (reason := check(offer))}
     offers = tuple(offer for offer in found if offer not in blocked)
     return PageContent(
@@ -135,34 +154,71 @@ def page_content(
         accelerators=_choices((offer.accelerator for offer in offers), accelerator_name),
         pythons=_choices((offer.python for offer in offers), str),
         trains=_train_choices(offers, words),
-        train_names={train: row["name"] for train, row in words.trains.items()},
-        sub_channels={
-            each.train: labelled_url(channel, each.label) for each in everything if each.label
-        },
+        train_names=_train_names(words),
+        sub_channels={train: labelled_url(channel, label) for train, label in seen.labels.items()},
         offers=offers,
         first=first_offer(offers),
         coverage=coverage_rows(
             matrix_view(feedstock, project.locked()),
-            there,
+            seen.there,
             {_place(offer): reason for offer, reason in blocked.items()},
             others,
         ),
         boards=board_rows(project.locked().cells),
-        packages=_packages(everything, known, hotfixes, words),
+        packages=tuple(seen.lines),
         sizes=Sizes(
-            packages=sum(each.record.size for each in everything),
-            wheels=wheel_bytes(known.get((each.label, each.record.key)) for each in everything),
+            packages=sum(line.size for line in seen.lines),
+            wheels=wheel_bytes(seen.variants),
             limits={host.host: host.files for host in hosts().values() if host.files},
         ),
-        hotfixes=tuple((each.name, each.reason) for each in hotfixes),
+        hotfixes=tuple((hotfix.name, hotfix.reason) for hotfix in hotfixes),
         warnings=tuple(
-            (each.text, each.advice)
-            for each in package_notices(
-                (each.record.subdir, each.record.name, each.record.version) for each in there
+            (notice.text, notice.advice)
+            for notice in package_notices(
+                (known.record.subdir, known.record.name, known.record.version)
+                for known in seen.there
             )
         ),
-        updated=max((_date(each.record) for each in everything), default=""),
+        updated=seen.updated,
     )
+
+
+def _seen(
+    project: Project,
+    source: LocalChannel,
+    hotfixes: Sequence[Hotfix],
+    words: Words,
+    each: Callable[[PackagePage], object],
+) -> _Seen:
+    """Read the records of a package at a time, give its page away, and keep what is needed."""
+    known, seen = known_packages(project), _Seen()
+    wanted = _TRIO | noticed_packages()
+    for records in by_name(project.declared(), source):
+        variants = [known.get((listed.label, listed.record.key)) for listed in records]
+        page = PackagePage(
+            name=records[0].record.name,
+            summary=words.packages.get(records[0].record.name, ""),
+            builds=tuple(
+                _build(listed, known.get((listed.label, listed.record.key)), hotfixes)
+                for listed in sorted(records, key=_release_first, reverse=True)
+            ),
+        )
+        each(page)
+        seen.lines.append(page.line)
+        seen.updated = max(seen.updated, page.updated)
+        seen.variants += filter(None, variants)
+        seen.labels |= {listed.train: listed.label for listed in records if listed.label}
+        if page.name in wanted:
+            seen.there += (listed for listed in records if not listed.revoked)
+    first = list(words.packages)
+    seen.lines.sort(
+        key=lambda line: (first.index(line.name) if line.name in first else len(first), line.name)
+    )
+    return seen
+
+
+def _train_names(words: Words) -> dict[str, str]:
+    return {train: row["name"] for train, row in words.trains.items()}
 
 
 def _bases(feedstock: Feedstock) -> tuple[str, ...]:
@@ -187,30 +243,6 @@ def _train_choices(offers: Sequence[Combination], words: Words) -> tuple[Choice,
         if is_release(value)
         else Choice(value=value, **train_words[value])
         for value in sorted({offer.train for offer in offers}, key=train_order)
-    )
-
-
-def _packages(
-    records: Sequence[Listed],
-    known: Mapping[tuple[str, str], Variant],
-    hotfixes: Sequence[Hotfix],
-    words: Words,
-) -> tuple[PackagePage, ...]:
-    named: dict[str, list[Listed]] = defaultdict(list)
-    for each in records:
-        named[each.record.name].append(each)
-    first = list(words.packages)
-    order = sorted(named, key=lambda n: (first.index(n) if n in first else len(first), n))
-    return tuple(
-        PackagePage(
-            name=name,
-            summary=words.packages.get(name, ""),
-            builds=tuple(
-                _build(each, known.get((each.label, each.record.key)), hotfixes)
-                for each in sorted(named[name], key=_release_first, reverse=True)
-            ),
-        )
-        for name in order
     )
 
 

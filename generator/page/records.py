@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import get_args
 
 from generator.channel import LocalChannel, Record
 from generator.channel.patching import PACKAGE, REVOKED
-from generator.channel.retention import series_of
+from generator.channel.repodata import Repodata, parts_of
+from generator.channel.retention import train_of
 from generator.feedstock import Feedstock
 from generator.model.cell import TrainName
 
@@ -28,29 +30,31 @@ class Listed:
         return REVOKED in self.record.depends
 
 
-def listed(feedstock: Feedstock, source: LocalChannel) -> tuple[Listed, ...]:
-    """Read a channel folder and the sub-channels of every train.
+def by_name(feedstock: Feedstock, source: LocalChannel) -> Iterator[list[Listed]]:
+    """Yield the records of each package in a channel folder and the sub-channels of every train.
 
     In a sub-channel the train is the label's, whatever the version says: upstream's candidates
     have the final version in their names. In the channel itself it is what the version says.
+    A package at a time is read, since a channel can have hundreds of thousands of records.
 
     Raises:
         IntegrityError: a repodata is not usable.
 
     """
-    labels = {feedstock.label(train): train for train in get_args(TrainName)}
-    found = [
-        Listed(record=record, train=series_of(record)[-1], label="") for record in _records(source)
+    places: list[tuple[str, TrainName | None, Repodata]] = [
+        ("", None, each) for each in source.repodata()
     ]
-    for label, train in labels.items():
-        if label:
-            found += [
-                Listed(record=record, train=train, label=label)
-                for record in _records(source.labelled(label))
-            ]
-    return tuple(found)
+    for train in get_args(TrainName):
+        if label := feedstock.label(train):
+            places += [(label, train, each) for each in source.labelled(label).repodata()]
+    found: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    for number, (_, _, repodata) in enumerate(places):
+        for file_name in repodata.rows:
+            found[parts_of(file_name)[0]].append((number, file_name))
+    for name in sorted(found.keys() - {PACKAGE}):
+        yield [_listed(*places[number], file_name) for number, file_name in sorted(found[name])]
 
 
-def _records(channel: LocalChannel) -> Iterator[Record]:
-    for folder in sorted(path.name for path in channel.root.glob("*/") if path.is_dir()):
-        yield from (each for each in channel.records(folder) if each.name != PACKAGE)
+def _listed(label: str, train: TrainName | None, repodata: Repodata, file_name: str) -> Listed:
+    record = repodata.record(file_name)
+    return Listed(record=record, train=train or train_of(record.version), label=label)

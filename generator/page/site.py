@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from generator.atomic import write_bytes, write_text
 from generator.errors import StorageError
-from generator.page.content import PageContent
+from generator.page.content import PackagePage, PageContent
 from generator.printing import shown, shown_json
 
 _PACKAGE: Final = Path(__file__).parents[1]
@@ -23,38 +23,75 @@ _LIST: Final = ".armtorch-page"
 _OWN: Final = re.compile(r"(packages/)?[A-Za-z0-9_][A-Za-z0-9_.-]*\.html")
 
 
-def write_site(content: PageContent, folder: Path) -> tuple[Path, ...]:
-    """Write the page into a folder; files of an earlier run that are not needed any more go.
+class Site:
+    """The folder that the page is written into; files of an earlier run that are not needed go."""
 
-    Raises:
-        StorageError: the folder cannot be written, or holds something else.
+    def __init__(self, folder: Path, *, channel: str, train_names: dict[str, str]) -> None:
+        """Take a folder; StorageError where it holds something else."""
+        self._folder, self._list = folder, folder / _LIST
+        self._known = {"channel": channel, "train_names": train_names}
+        if folder.is_dir() and any(folder.iterdir()) and not self._list.is_file():
+            raise StorageError(
+                "there are other files in it",
+                where=str(folder),
+                next_step="name an empty folder, or one that armtorch page wrote",
+            )
+        self._before = {name for name in _listed(self._list) if _OWN.fullmatch(name)}
+        self._written: list[str] = []
+        self._environment = _environment()
+        self._package = self._environment.get_template("package.html.jinja")
 
-    """
-    files = _render(content)
-    listed = folder / _LIST
-    if folder.is_dir() and any(folder.iterdir()) and not listed.is_file():
-        raise StorageError(
-            "there are other files in it",
-            where=str(folder),
-            next_step="name an empty folder, or one that armtorch page wrote",
+    def write_package(self, package: PackagePage) -> None:
+        """Write the page of one package."""
+        self._write(
+            f"packages/{package.name}.html",
+            self._package.render(
+                **self._known, updated=package.updated, package=package, root="../"
+            ),
         )
-    before = [name for name in _listed(listed) if _OWN.fullmatch(name)]
-    write_text(listed, "\n".join(sorted({*before, *files})) + "\n")
-    for name, text in files.items():
-        write_text(folder / name, text, durable=False)
-    for name in _ASSETS:
-        write_bytes(folder / name, (_templates() / name).read_bytes(), durable=False)
-    for name in set(before) - files.keys():
-        (folder / name).unlink(missing_ok=True)
-    write_text(listed, "\n".join(sorted(files)) + "\n")
-    return tuple(folder / name for name in (*files, *_ASSETS))
+
+    def write_front(self, content: PageContent) -> None:
+        """Write the front page, after those of the packages, and take away what is left over."""
+        front = self._environment.get_template("index.html.jinja").render(
+            **self._known,
+            updated=content.updated,
+            page=content,
+            root="",
+            offers_json=_offers(content),
+        )
+        self._write("index.html", front)
+        for name in _ASSETS:
+            write_bytes(self._folder / name, (_templates() / name).read_bytes(), durable=False)
+        for name in self._before.difference(self._written):
+            (self._folder / name).unlink(missing_ok=True)
+        write_text(self._list, "\n".join(sorted(self._written)) + "\n")
+
+    def _write(self, name: str, text: str) -> None:
+        if name not in self._before:
+            # before the file is there, so that a run after one that was killed knows it
+            self._before.add(name)
+            self._note(name)
+        self._written.append(name)
+        write_text(self._folder / name, text, durable=False)
+
+    def _note(self, name: str) -> None:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with self._list.open("a", encoding="utf-8", newline="\n") as file:
+                file.write(f"{name}\n")
+        except OSError as error:
+            raise StorageError(
+                f"cannot be written: {error.strerror or error}",
+                where=str(self._list),
+                next_step="make room or give yourself the right to write there",
+            ) from error
 
 
 def _listed(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8").split() if path.is_file() else []
 
 
-def _render(content: PageContent) -> dict[str, str]:
+def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_templates()),
         autoescape=True,
@@ -65,12 +102,7 @@ def _render(content: PageContent) -> dict[str, str]:
         finalize=lambda value: shown(value) if type(value) is str else value,
     )
     environment.filters["size"] = size_text
-    index = environment.get_template("index.html.jinja")
-    package = environment.get_template("package.html.jinja")
-    files = {"index.html": index.render(page=content, root="", offers_json=_offers(content))}
-    for each in content.packages:
-        files[f"packages/{each.name}.html"] = package.render(page=content, package=each, root="../")
-    return files
+    return environment
 
 
 def _offers(content: PageContent) -> Markup:

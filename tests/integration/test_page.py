@@ -17,6 +17,7 @@ from generator.channel import LocalChannel
 from generator.datafiles import subdirs
 from generator.errors import StorageError
 from generator.explaining.answering import Reach, compare_channels
+from generator.page.content import PackagePage
 from generator.page.gathering import page_content, solvability, write_page
 from generator.rendering import render, tree_records, write_record_channel
 from generator.testing import Machine, solve
@@ -182,8 +183,11 @@ def test_every_combinations_command_solves(site, browser, served, how):
         assert f"python={python.removesuffix('t')}" in specs[0]
 
 
-def test_every_page_says_of_which_train_a_package_is(site, browser, served):
-    _, content, _ = site
+def test_every_page_says_of_which_train_a_package_is(moving, site, browser, served):
+    channel, content, _ = site
+    pages: list[PackagePage] = []
+    page_content(moving, LocalChannel(channel), each=pages.append)
+    assert {each.line for each in pages} == set(content.packages)
     rows = {(row.machine, row.train, row.version): row for row in content.coverage}
     nightly = rows["linux-aarch64", "nightly", NIGHTLY]
     assert {cell.state for cell in nightly.cells.values()} == {"here", "blocked"}
@@ -193,7 +197,7 @@ def test_every_page_says_of_which_train_a_package_is(site, browser, served):
     assert "linux-aarch64 CPU · Nightly" in [" ".join(each.split()) for each in titles]
     chosen = page.locator('input[name="train"]:checked').get_attribute("value")
     assert chosen == content.offers[content.first].train == "2.10", "releases are offered first"
-    (pytorch,) = (each for each in content.packages if each.name == "pytorch")
+    (pytorch,) = (each for each in pages if each.name == "pytorch")
     (built,) = (b for b in pytorch.builds if b.train == "nightly" and "_py311_" in b.build)
     assert NIGHTLY in built.sources[0].purl
     page.goto(f"{served['disk']}/packages/pytorch.html")
