@@ -24,6 +24,10 @@ class ArmtorchError(Exception):
     #: a stable word for ``--json`` output
     kind: ClassVar[str] = "error"
 
+    def __init_subclass__(cls, exit_code: int | None = None, kind: str | None = None) -> None:
+        cls.exit_code = cls.exit_code if exit_code is None else exit_code
+        cls.kind = cls.kind if kind is None else kind
+
     def __init__(self, what: str, *, where: str = "", next_step: str = "") -> None:
         super().__init__(what)
         self.what = what
@@ -43,198 +47,115 @@ def _rebuild(kind: type[ArmtorchError], what: str, where: str, next_step: str) -
     return kind(what, where=where, next_step=next_step)
 
 
-class StaleError(ArmtorchError):
+class StaleError(ArmtorchError, exit_code=1, kind="stale"):
     """Generated files differ from what would be generated (``render --check``)."""
 
-    exit_code = 1
-    kind = "stale"
 
-
-class FeedstockError(ArmtorchError):
+class FeedstockError(ArmtorchError, exit_code=3, kind="feedstock"):
     """feedstock.yaml cannot be used: unknown key, wrong type, unknown value."""
 
-    exit_code = 3
-    kind = "feedstock"
 
-
-class LockError(ArmtorchError):
+class LockError(ArmtorchError, exit_code=4, kind="lock"):
     """feedstock.lock.yaml cannot be used: edited by hand, newer schema, not parsable."""
 
-    exit_code = 4
-    kind = "lock"
 
-
-class DataError(ArmtorchError):
+class DataError(ArmtorchError, exit_code=5, kind="data"):
     """A data file of armtorch itself is inconsistent; the message names the row."""
 
-    exit_code = 5
-    kind = "data"
 
-
-class UnknownError(DataError):
+class UnknownError(DataError, exit_code=6, kind="unknown"):
     """Upstream has something that no row of a data file speaks of: it costs that release."""
 
-    exit_code = 6
-    kind = "unknown"
 
-
-class DependencyError(UnknownError):
+class DependencyError(UnknownError, exit_code=7, kind="dependency"):
     """A requirement is not known by any conda name."""
 
-    exit_code = 7
-    kind = "dependency"
 
-
-class AbsentError(ArmtorchError):
+class AbsentError(ArmtorchError, exit_code=10, kind="absent"):
     """Upstream answered, and what was asked for is not there."""
 
-    exit_code = 10
-    kind = "absent"
 
-
-class UnreachableError(ArmtorchError):
+class UnreachableError(ArmtorchError, exit_code=11, kind="unreachable"):
     """Upstream did not answer, or answered 429/5xx until the retries ran out."""
 
-    exit_code = 11
-    kind = "unreachable"
 
-
-class MalformedError(ArmtorchError):
+class MalformedError(ArmtorchError, exit_code=12, kind="malformed"):
     """Upstream answered something that breaks its own format."""
 
-    exit_code = 12
-    kind = "malformed"
 
-
-class CudaLineError(MalformedError):
+class CudaLineError(MalformedError, exit_code=8, kind="cuda"):
     """A wheel is for CUDA, and for no line of it that is known."""
 
-    exit_code = 8
-    kind = "cuda"
 
-
-class IntegrityError(ArmtorchError):
+class IntegrityError(ArmtorchError, exit_code=13, kind="integrity"):
     """Bytes do not have the sha256 or the size that was promised for them."""
 
-    exit_code = 13
-    kind = "integrity"
 
-
-class UnsafeArchiveError(MalformedError):
+class UnsafeArchiveError(MalformedError, exit_code=14, kind="unsafe-archive"):
     """An archive that would write outside its folder, or unpack to more than it may."""
 
-    exit_code = 14
-    kind = "unsafe-archive"
 
-
-class NoTrioError(ArmtorchError):
+class NoTrioError(ArmtorchError, exit_code=15, kind="no-trio"):
     """No torchvision or torchaudio belongs to this torch."""
 
-    exit_code = 15
-    kind = "no-trio"
 
-
-class RefutedError(ArmtorchError):
+class RefutedError(ArmtorchError, exit_code=16, kind="refuted"):
     """A package is not what it says of itself, or not made of upstream's bytes."""
 
-    exit_code = 16
-    kind = "refuted"
 
-
-class UnprovableError(ArmtorchError):
+class UnprovableError(ArmtorchError, exit_code=17, kind="unprovable"):
     """A package carries no account of where its files come from."""
 
-    exit_code = 17
-    kind = "unprovable"
 
-
-class UnwitnessedError(ArmtorchError):
+class UnwitnessedError(ArmtorchError, exit_code=18, kind="unwitnessed"):
     """A package fits together, and nothing from outside of it was at hand to compare it with."""
 
-    exit_code = 18
-    kind = "unwitnessed"
 
-
-class HeldError(ArmtorchError):
+class HeldError(ArmtorchError, exit_code=19, kind="held"):
     """Something of upstream's is held back (``--strict``), or nothing but that is left."""
 
-    exit_code = 19
-    kind = "held"
 
-
-class RenderError(ArmtorchError):
+class RenderError(ArmtorchError, exit_code=20, kind="render"):
     """A rendered file is not what its schema or rattler-build accepts."""
 
-    exit_code = 20
-    kind = "render"
 
-
-class BuildError(ArmtorchError):
+class BuildError(ArmtorchError, exit_code=21, kind="build"):
     """rattler-build refused or failed to build a variant."""
 
-    exit_code = 21
-    kind = "build"
 
-
-class LinkageError(ArmtorchError):
+class LinkageError(ArmtorchError, exit_code=22, kind="linkage"):
     """A binary is for another machine, or needs a library nobody provides."""
 
-    exit_code = 22
-    kind = "linkage"
 
-
-class TestError(ArmtorchError):
+class TestError(ArmtorchError, exit_code=23, kind="test"):
     """A built package does not install, or its tests fail."""
 
     __test__ = False  # not a pytest class
-    exit_code = 23
-    kind = "test"
 
 
-class SolveError(ArmtorchError):
+class SolveError(ArmtorchError, exit_code=24, kind="solve"):
     """The solver finds no environment for a request."""
 
-    exit_code = 24
-    kind = "solve"
 
-
-class StorageError(ArmtorchError):
+class StorageError(ArmtorchError, exit_code=30, kind="storage"):
     """No disk space, or a folder that cannot be written."""
 
-    exit_code = 30
-    kind = "storage"
 
-
-class SelectionError(ArmtorchError):
+class SelectionError(ArmtorchError, exit_code=31, kind="selection"):
     """A glob or option selects nothing, or names something that does not exist."""
 
-    exit_code = 31
-    kind = "selection"
 
-
-class MissingToolError(ArmtorchError):
+class MissingToolError(ArmtorchError, exit_code=32, kind="missing-tool"):
     """A program that this step needs is not on the machine (an emulator, for example)."""
 
-    exit_code = 32
-    kind = "missing-tool"
 
-
-class ConflictError(ArmtorchError):
+class ConflictError(ArmtorchError, exit_code=33, kind="conflict"):
     """A destination has other bytes under the name of a package that is to be published."""
 
-    exit_code = 33
-    kind = "conflict"
 
-
-class BudgetError(ArmtorchError):
+class BudgetError(ArmtorchError, exit_code=34, kind="budget"):
     """A destination would hold more bytes than its budget or its host allows."""
 
-    exit_code = 34
-    kind = "budget"
 
-
-class DeclinedError(ArmtorchError):
+class DeclinedError(ArmtorchError, exit_code=35, kind="refused"):
     """A destination answered, and said no: credentials, quota, or a package it does not take."""
-
-    exit_code = 35
-    kind = "refused"
