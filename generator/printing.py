@@ -48,6 +48,11 @@ def shown(text: str) -> str:
     return _COMMAND.sub(lambda match: rf"{match[1]}\x3a" if match[0] != "##" else r"#\x23", text)
 
 
+def shortened(text: str, most: int) -> str:
+    """Return a text whole, or cut at a word before ``most`` letters; --json has all of it."""
+    return text if len(text) <= most else text[:most].rsplit(" ", 1)[0] + " ..."
+
+
 def shown_json(text: str) -> str:
     r"""Return JSON as it may be printed: what would be escaped in a text is a ``\u`` escape."""
     return _HIDDEN.sub(_json_escaped, masked(text))

@@ -23,8 +23,7 @@ def tail_file(size: int, tail: bytes) -> PartsFile:
 
     def part(place: int, wanted: int) -> bytes:
         if place < start:
-            msg = f"only the last {len(tail)} bytes of it were fetched"
-            raise OSError(msg)
+            raise OSError(f"only the last {len(tail)} bytes of it were fetched")
         return tail[place - start : place - start + wanted]
 
     return PartsFile(size, part)

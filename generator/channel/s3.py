@@ -364,8 +364,7 @@ def _in_time(work: Coroutine[Any, Any, T]) -> T:
     try:
         return asyncio.run(work)
     except TimeoutError as error:
-        msg = "the answer did not come whole within its time"
-        raise TimeoutError(msg) from error
+        raise TimeoutError("the answer did not come whole within its time") from error
 
 
 def _first_line(error: BaseException) -> str:

@@ -7,7 +7,7 @@ import click
 from generator.commands.options import ManyValues, joined, json_option, reach_options
 from generator.explaining import ChannelOffer, Coverage, to_json
 from generator.explaining.answering import Reach, compare_channels
-from generator.printing import Screen, write_json_text
+from generator.printing import Screen, shortened, write_json_text
 from generator.project import Project
 from generator.urls import masked
 
@@ -57,7 +57,7 @@ def _show(found: Coverage) -> None:
                 row.upstream or "-",
                 _offer(row.ours),
                 *(_offer(offer) for offer in row.theirs),
-                "; ".join(_brief(masked(text)) for text in row.missing),
+                "; ".join(shortened(masked(text), _WIDTH) for text in row.missing),
             ]
             for row in found.rows
         ],
@@ -66,11 +66,6 @@ def _show(found: Coverage) -> None:
         "\nIn brackets: Pythons. +n d: days from upstream's release to the first build there. "
         "--json has the reasons in full."
     )
-
-
-def _brief(text: str) -> str:
-    """Leave the evidence to --json."""
-    return text if len(text) <= _WIDTH else text[:_WIDTH].rsplit(" ", 1)[0] + " ..."
 
 
 def _offer(offer: ChannelOffer) -> str:

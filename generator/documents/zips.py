@@ -109,14 +109,12 @@ def _check_end(file: IO[bytes], where: str) -> None:
         if place >= 0:
             break
     if place < 0 or place + _END > len(tail):
-        msg = "it has no end record"
-        raise zipfile.BadZipFile(msg)
+        raise zipfile.BadZipFile("it has no end record")
     members, size = struct.unpack_from("<HI", tail, place + 10)
     if tail[max(0, place - _LOCATOR) : place].startswith(b"PK\6\7"):
         (record,) = struct.unpack_from("<Q", tail, place - _LOCATOR + 8)
         if record + 56 > end:
-            msg = "its zip64 end record lies outside"
-            raise zipfile.BadZipFile(msg)
+            raise zipfile.BadZipFile("its zip64 end record lies outside")
         file.seek(record)
         members, size = struct.unpack_from("<QQ", file.read(56), 32)
     if members > allowed.members or size > allowed.directory:

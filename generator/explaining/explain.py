@@ -25,6 +25,7 @@ from generator.explaining.suggesting import Chance, only_switches, suggestions
 from generator.explaining.wheels import snapshot
 from generator.model import Lock
 from generator.packages import projects
+from generator.printing import shortened
 from generator.testing import Machine
 
 #: characters of one gap
@@ -307,9 +308,4 @@ def _missing(request: Request, context: Context) -> tuple[str, ...]:
     if not found and subdir in subdirs() and not any(cell.subdir == subdir for cell in lock.cells):
         served = ", ".join(dict.fromkeys(projects().values()))
         found.append(f"{subdir}: absent: the lock has no wheel of {served} for it")
-    return tuple(dict.fromkeys(_short(text) for text in found))
-
-
-def _short(text: str) -> str:
-    """Leave the evidence to `armtorch matrix`, which has it in full."""
-    return text if len(text) <= _DETAIL else text[:_DETAIL].rsplit(" ", 1)[0] + " ..."
+    return tuple(dict.fromkeys(shortened(text, _DETAIL) for text in found))

@@ -94,7 +94,7 @@ class Reader:
         named = "require" in f"{path.parent.name}/{path.name}".lower()
         if named and path.suffix in {".txt", ".in", ".pip"} and not is_message(text):
             pip = read_requirements(text, tool="pip install", files=files)
-            return [pip] if pip is not None else [_nothing(text)]
+            return [pip] if pip is not None else [Unread(line=text[:_SHOWN], why=_no_conda(text))]
         # a saved message speaks of files of the machine it is from
         closed = is_message(text) or path.suffix in {".txt", ".log"}
         return self._text(text, replace(files, closed=closed))
@@ -147,10 +147,6 @@ def _no_conda(text: str) -> SelectionError:
         "not find",
         text[:_SHOWN],
     )
-
-
-def _nothing(text: str) -> Unread:
-    return Unread(line=text[:_SHOWN], why=_no_conda(text))
 
 
 def _created(client: str) -> Request:

@@ -58,13 +58,14 @@ def read_message(text: str, *, files: Files) -> list[Request | PipRequest]:
         own = own if request.listed else tuple(name for name, _ in denied)
         request = replace(request, defaults=own, listed=True, denied=denied)
     strict = request.strict or re.search(facts().pasted.strict, text) is not None
+    hints = (note for mark, note in facts().pasted.hints.items() if re.search(mark, text))
     return [
         replace(
             request,
             strict=strict,
             subdir=request.subdir or subdir,
             origin="error",
-            notes=(*request.notes, *_hints(text)),
+            notes=(*request.notes, *hints),
         )
     ]
 
@@ -137,10 +138,6 @@ def _denied(text: str) -> tuple[str, ...]:
     _, found, below = text.partition("Terms of Service have not been accepted")
     urls = re.findall(r"(?m)^\s+-\s+(\S+)\s*$", below) if found else []
     return tuple(dict.fromkeys(channel_name(url) for url in urls))
-
-
-def _hints(text: str) -> tuple[str, ...]:
-    return tuple(note for mark, note in facts().pasted.hints.items() if re.search(mark, text))
 
 
 def _command(text: str, files: Files) -> Request | None:

@@ -6,6 +6,7 @@ import ast
 import codecs
 import re
 import shlex
+from functools import partial
 from typing import Any
 
 from generator.documents import load_json
@@ -118,7 +119,7 @@ def _documents(text: str) -> list[dict[str, Any]]:
     if 0 <= begin < end:
         candidates.append(text[begin : end + 1])
     for candidate in candidates[:20]:
-        for read in (_json, ast.literal_eval):
+        for read in (partial(load_json, where="the text"), ast.literal_eval):
             try:
                 value = read(candidate)
             except (MalformedError, ValueError, SyntaxError, MemoryError, RecursionError):
@@ -127,10 +128,6 @@ def _documents(text: str) -> list[dict[str, Any]]:
                 found.append(value)
             break
     return found
-
-
-def _json(text: str) -> Any:
-    return load_json(text, "the text")
 
 
 def _lines_of(document: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ from generator.explaining.findings import Cause
 from generator.explaining.notices import Notice
 from generator.explaining.report import Answer, Explanation, Installed
 from generator.explaining.wheels import Judged
+from generator.printing import shortened
 
 #: lines of each part, so that all of them together stay below twenty
 _WHY, _MISSING, _WARNINGS, _NOTES = 5, 3, 2, 2
@@ -25,15 +26,11 @@ def answer_lines(answer: Answer) -> list[str]:
     found: list[str] = []
     for number, explanation in enumerate(answer.installs, start=1):
         if several:
-            found.append(f"{number}. {_cut(explanation.command)}")
+            found.append(f"{number}. {shortened(explanation.command, _SHOWN)}")
         found += [f"   {line}" if several else line for line in lines_of(explanation)]
     if answer.file:
         found += ["The file, corrected:", *(f"  {line}" for line in answer.file.splitlines())]
     return found
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _SHOWN else text[:_SHOWN].rsplit(" ", 1)[0] + " ..."
 
 
 def lines_of(explanation: Explanation) -> list[str]:

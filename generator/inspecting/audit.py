@@ -6,6 +6,7 @@ import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from types import MappingProxyType
 from typing import BinaryIO, Final, TypeAlias
 
@@ -154,8 +155,9 @@ class PackageAudit:
         ]
         policy = linkage_policy()
         judged = (
-            policy.judge(self._as_packaged(one), package=self._package, subdir=self._subdir.name)
+            policy.judge(packaged, package=self._package, subdir=self._subdir.name)
             for one in found
+            for packaged in [replace(one, file=self._packaged.get(one.file, one.file))]
         )
         ordered = sorted(
             dict.fromkeys(judged),
@@ -180,14 +182,6 @@ class PackageAudit:
 
     def _find(self, rule: Rule, place: str, what: str) -> None:
         self._findings.append(Finding(rule=rule, file=place, what=what))
-
-    def _as_packaged(self, found: Finding) -> Finding:
-        return Finding(
-            rule=found.rule,
-            file=self._packaged.get(found.file, found.file),
-            what=found.what,
-            name=found.name,
-        )
 
 
 class _Judging:

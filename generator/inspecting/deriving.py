@@ -146,8 +146,7 @@ def _sorted(rules: list[dict[str, Any]], sizes: Mapping[str, int]) -> list[list[
         if name in _NOT_SORTED and folder.endswith(".dist-info") and "/" not in folder:
             continue
         if (number := first[member]) is None:
-            message = f"no rule of layout.json says what to do with {member}"
-            raise ValueError(message)
+            raise ValueError(f"no rule of layout.json says what to do with {member}")
         taken[number].append(member)
     return taken
 
@@ -215,8 +214,7 @@ def dist_info(members: Mapping[str, object]) -> str:
         if member.endswith(".dist-info/METADATA") and member.count("/") == 1
     ]
     if len(found) != 1:
-        message = f"RECORD lists {len(found)} METADATA files of a dist-info folder, not one"
-        raise ValueError(message)
+        raise ValueError(f"RECORD lists {len(found)} METADATA files of a dist-info folder, not one")
     return found[0]
 
 
@@ -273,8 +271,7 @@ def read_record(content: bytes, limit: int) -> dict[str, tuple[str, int]]:
         if len(found) > limit:
             raise ValueError(f"it has more than {limit} rows")  # noqa: TRY301
     except (ValueError, csv.Error) as error:
-        message = f"RECORD is no table of a wheel: {error}"
-        raise ValueError(message) from error
+        raise ValueError(f"RECORD is no table of a wheel: {error}") from error
     return found
 
 

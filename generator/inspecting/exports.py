@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from generator.errors import AbsentError, LinkageError
-from generator.inspecting.binary import Binary
 from generator.inspecting.members import BinaryMember, binary_members
 from generator.inspecting.reading import read_symbols
 from generator.inspecting.symbols import Symbols
@@ -64,7 +63,7 @@ def compare_exports(provider: Path, needed_by: Path, *, library: str | None = No
     for member in binary_members(needed_by):
         found = member.binary
         asked = [load.name for load in found.needs if _is(load.name, library)]
-        if found.format != "elf" or not (asked or _is_copy(found, member.path, library)):
+        if found.format != "elf" or not (asked or _is(found.name or member.path, library)):
             continue
         symbols = _symbols(member, needed_by)
         if asked:
@@ -116,7 +115,3 @@ def _symbols(member: BinaryMember, archive: Path) -> Symbols:
     if symbols is None or not (symbols.undefined or any(True for _ in symbols.defined)):
         raise LinkageError("it has no dynamic symbols", where=path, next_step="name an ELF library")
     return symbols
-
-
-def _is_copy(binary: Binary, path: str, library: str) -> bool:
-    return _is(binary.name or path, library)

@@ -239,5 +239,4 @@ def _leb(content: bytes, place: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             return value, place
-    msg = "a number of more than 64 bits"
-    raise ValueError(msg)
+    raise ValueError("a number of more than 64 bits")

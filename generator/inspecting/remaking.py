@@ -158,7 +158,7 @@ def _reached(path: str, links: Mapping[str, str]) -> str:
         if path not in links:
             break
         (folder, name), (at, _, _) = posixpath.split(links[path]), path.rpartition("/")
-        path = posixpath.normpath(f"{_joined(at, folder)}/{name}")
+        path = posixpath.normpath(f"{posixpath.join(at, folder)}/{name}")
     return path
 
 
@@ -172,10 +172,6 @@ def _target(path: str, to: str) -> str:
 
 
 @lru_cache
-def _joined(folder: str, to: str) -> str:
-    return posixpath.normpath(posixpath.join(folder, to))
-
-
 @lru_cache
 def _between(start: str, to: str) -> str:
     return posixpath.relpath(

@@ -48,8 +48,7 @@ def is_device(name: str) -> bool:
 def _checked(check: Callable[[str], str | None]) -> AfterValidator:
     def validate(text: str) -> str:
         if (why := check(text)) is not None:
-            msg = f"{text[:80]!r} {why}"
-            raise ValueError(msg)
+            raise ValueError(f"{text[:80]!r} {why}")
         return text
 
     return AfterValidator(validate)

@@ -26,16 +26,14 @@ class PythonBuild:
     def parse(cls, text: str) -> PythonBuild:
         """Read ``3.12`` or ``3.14t``; raise ValueError for anything else."""
         if (match := _TEXT.fullmatch(text)) is None:
-            msg = f"{text!r} is not a Python build; write it like 3.12 or 3.14t"
-            raise ValueError(msg)
+            raise ValueError(f"{text!r} is not a Python build; write it like 3.12 or 3.14t")
         return cls(int(match["major"]), int(match["minor"]), bool(match["t"]))
 
     @classmethod
     def from_abi(cls, tag: str) -> PythonBuild:
         """Read a PEP 425 ABI tag of CPython, ``cp312`` or ``cp314t``; raise ValueError else."""
         if (match := _ABI.fullmatch(tag)) is None:
-            msg = f"{tag!r} is not a CPython ABI tag"
-            raise ValueError(msg)
+            raise ValueError(f"{tag!r} is not a CPython ABI tag")
         return cls(int(match["major"]), int(match["minor"]), bool(match["t"]))
 
     def __str__(self) -> str:
@@ -122,8 +120,7 @@ class Pythons:
         but = tuple(PythonBuild.parse(word[1:]) for word in listed if word.startswith("!"))
         only = [word for word in listed if not word.startswith("!")]
         if "all" in only and len(only) > 1:
-            msg = "'all' stands alone, or beside exclusions such as '!3.15t'"
-            raise ValueError(msg)
+            raise ValueError("'all' stands alone, or beside exclusions such as '!3.15t'")
         return cls(tuple(PythonBuild.parse(word) for word in only if word != "all"), but)
 
     def __contains__(self, python: PythonBuild) -> bool:

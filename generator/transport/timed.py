@@ -54,8 +54,7 @@ class _Timed(io.RawIOBase):
     def readinto(self, buffer: Any) -> int | None:
         left = self._until.left(self._received)
         if left <= 0:
-            msg = "the answer did not come whole within its time"
-            raise TimeoutError(msg)
+            raise TimeoutError("the answer did not come whole within its time")
         self._sock.settimeout(min(left, self._until.idle))
         amount = self._raw.readinto(buffer)
         self._received += amount or 0

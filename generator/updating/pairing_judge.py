@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -54,7 +54,7 @@ class PairingJudge:
                 if why:
                     found.append(_finding(prospect, python, why))
         if found and len(found) == len(both) and len({each.detail for each in found}) == 1:
-            return (_of_all(found[0]),)
+            return (replace(found[0], python=None),)
         return tuple(found)
 
 
@@ -104,7 +104,3 @@ def _finding(prospect: Prospect, python: PythonBuild, why: str) -> Finding:
         next_step=f"none: {prospect.name} is taken with a torch that has them",
         python=python,
     )
-
-
-def _of_all(found: Finding) -> Finding:
-    return Finding(kind=found.kind, detail=found.detail, next_step=found.next_step)

@@ -156,15 +156,12 @@ def check_record(
 def _member(digest: str, size: str) -> Member:
     algorithm, _, value = digest.partition("=")
     if algorithm != "sha256":
-        msg = f"a hash by {algorithm!r}, armtorch reads sha256"
-        raise ValueError(msg)
+        raise ValueError(f"a hash by {algorithm!r}, armtorch reads sha256")
     raw = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
     if len(raw) != 32:
-        msg = "a sha256 of the wrong length"
-        raise ValueError(msg)
+        raise ValueError("a sha256 of the wrong length")
     if not re.fullmatch("[0-9]{1,15}", size):
-        msg = f"a size of {size[:40]!r}"
-        raise ValueError(msg)
+        raise ValueError(f"a size of {size[:40]!r}")
     return Member(raw.hex(), int(size))
 
 

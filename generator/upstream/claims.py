@@ -66,15 +66,13 @@ class Claims:
             raise ValueError(msg)
         said = accelerator_of_label(local)
         if said is None and local not in self.local_versions:
-            msg = f"its local version +{local} names no accelerator"
-            raise ValueError(msg)
+            raise ValueError(f"its local version +{local} names no accelerator")
         if said is None:
             return self.accelerator
         tegra = self.accelerator.endswith(_BOARD) and said != "cpu"
         claim = said + (_BOARD if tegra else "")
         if self.accelerator and not may_be(claim, self.accelerator):
-            msg = f"its local version is +{local}, the index is for {self.accelerator}"
-            raise ValueError(msg)
+            raise ValueError(f"its local version is +{local}, the index is for {self.accelerator}")
         return claim
 
     def _sorted(self) -> list[str]:

@@ -86,8 +86,7 @@ class Offer:
         """
         builds = {_python_of(tag) for tag in self.tags}
         if len(builds) != 1:
-            msg = f"{self.filename} is tagged for several Pythons"
-            raise ValueError(msg)
+            raise ValueError(f"{self.filename} is tagged for several Pythons")
         return builds.pop()
 
     @property
