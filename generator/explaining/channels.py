@@ -67,6 +67,8 @@ class Access:
     #: where repodata is cached between runs
     cache: Path
     alias: str = ALIAS
+    #: whether that stands for conda's own host in addresses, too
+    mirrors: bool = False
     #: use cached data alone
     offline: bool = False
     timeout: int = TIMEOUT
@@ -114,6 +116,8 @@ class Channels:
         )
         if group is not None:
             return tuple(url for each in group if each != name for url in self.urls(each))
+        if self._access.mirrors:
+            name = name.removeprefix(f"{ALIAS}/").rstrip("/")
         base, _, rest = name.partition("/")
         for custom in (name, base) if "://" not in name else ():
             if custom in condarc.custom:

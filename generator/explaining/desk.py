@@ -105,6 +105,7 @@ def channels_of(project: Project, reach: Reach, condarc: Condarc) -> Channels:
         Access(
             cache=project.cache / "repodata",
             alias=(reach.alias or condarc.alias or ALIAS).rstrip("/"),
+            mirrors=reach.alias is not None,
             condarc=condarc,
             offline=reach.offline,
             timeout=reach.timeout,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import get_args
 
@@ -48,6 +49,7 @@ def judged(steps: Sequence[Step], desk: Desk) -> Answer:
     environments: dict[tuple[str, ...], _Environment] = {}
     found: list[Explanation] = []
     asked: Request | None = None
+    variables: dict[str, object] = {}
     pip: PipRequest | None = None
     for step in steps:
         if isinstance(step, Unread):
@@ -62,10 +64,12 @@ def judged(steps: Sequence[Step], desk: Desk) -> Answer:
             explanation = _conda(request, before, desk)
             found.append(explanation)
             given = _given(request, explanation)
-            if request.document and asked is None:
-                asked = given
-            kept = () if request.verb in {"create", "env create"} else before.specs
             left = _left(given, explanation)
+            if request.document and asked is None and left:
+                asked = given
+                kept_as_is = request.document.get("variables")
+                variables = kept_as_is if isinstance(kept_as_is, dict) else {}
+            kept = () if request.verb in {"create", "env create"} else before.specs
             # an environment that was there before has a Python that nobody told of
             named = request.verb == "create" or any(name_of(s) == "python" for s in given.specs)
             python = explanation.python if named else ""
@@ -76,7 +80,7 @@ def judged(steps: Sequence[Step], desk: Desk) -> Answer:
     answer = Answer(installs=tuple(found))
     if asked is None or answer.outcome != "fails":
         return answer
-    return replace(answer, file=corrected_file(asked, pip, wheels))
+    return replace(answer, file=corrected_file(asked, pip, wheels, variables))
 
 
 def _given(request: Request, explanation: Explanation) -> Request:
@@ -200,7 +204,7 @@ def _pip(request: PipRequest, before: _Environment, desk: Desk) -> Explanation:
         other = plainly(request)
         judged_anew = {wheel.state for wheel in wheels(other)}
         if other != request and "fails" not in judged_anew:
-            pairs = zip(request.requirements, other.requirements, strict=True)
+            pairs = zip_longest(request.requirements, other.requirements, fillvalue="")
             changed = [new for old, new in pairs if not old.startswith(new)]
             pythons = "" if python else pythons_with(other, subdir)
             differs = (

@@ -120,6 +120,8 @@ def _said(typed: Typed, files: Files) -> dict[str, list[str]]:
         word = rest.pop(0)
         option, joined, value = word.partition("=")
         if not word.startswith("-"):
+            if "$" in word:
+                raise refusal(f"{word} is a variable that nothing here sets", typed.line)
             found["spec"].append(word)
             continue
         if option in known.flags:

@@ -33,7 +33,7 @@ _QUOTED = re.compile(r"(?m)^(?:[ \t]{0,3}>[ \t]?)+(?=\S|$)")
 #: an input of actions that set conda up, which names a file
 _NAMED = "environment-file"
 #: a command as Python, JSON and Dockerfiles write a list
-_LISTS = re.compile(r"""\[\s*(?:(?:'[^'\n]*'|"[^"\n]*")\s*,?\s*){3,}\]""")
+_LISTS = re.compile(r"""\[\s*(?:(?:'[^'\n]*'|"[^"\n]*"|sys\.executable)\s*,?\s*){3,}\]""")
 
 
 def refusal(what: str, where: str) -> SelectionError:
@@ -94,13 +94,18 @@ def scalars(value: Any) -> str:
         rows = value.items()
         return "\n".join(f"{k}: {v}" if k == _NAMED else scalars(v) for k, v in rows)
     if isinstance(value, list):
-        return "\n".join(map(scalars, value))
+        # a playbook's or a machine's settings have a command as a list, too
+        words = [str(each) for each in value if isinstance(each, str | int | float)]
+        line = shlex.join(words)
+        is_line = words == value and re.match(facts().pasted.commands, line)
+        return line if is_line else "\n".join(map(scalars, value))
     return value if isinstance(value, str) else ""
 
 
 def _typed(match: re.Match[str]) -> str:
     try:
-        command = shlex.join(ast.literal_eval(match[0]))
+        text = match[0].replace("sys.executable", "'python'")
+        command = shlex.join(ast.literal_eval(text))
     except (ValueError, SyntaxError):
         return match[0]
     return f"\n$ {command}\n" if re.match(facts().pasted.commands, command) else match[0]

@@ -8,7 +8,6 @@ the wishes that were dropped can be added to it.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -132,7 +131,8 @@ class Search:
         python = [wish for wish in rest if wish.kind == "python" and wish not in first]
         kept = self._kept(kept, python, room)
         if lost := [wish for wish in python if wish not in kept]:
-            kept = self._nearest(kept, lost[0], room)
+            rest_of_it = [wish for wish in kept if wish not in python]
+            kept = self._nearest(rest_of_it, lost[0], room)
         rest = [wish for wish in rest if wish.kind != "python" and wish not in first]
         return self._kept(kept, rest, room)[len(base) :]
 
@@ -189,9 +189,10 @@ class Search:
         )
         asked = {name_of(spec): spec for spec in room.specs}
         for spec in found.request.specs:
-            name = name_of(spec)
-            if re.fullmatch(rf"{re.escape(name)}=\d+", spec) and spec != asked.get(name):
-                found = self._if_the_same(found, found.request.swap(spec, name))
+            bare, _, number = spec.rpartition("=")
+            whole = bare.endswith(name_of(spec)) and spec != asked.get(name_of(spec))
+            if whole and number.isdigit():
+                found = self._if_the_same(found, found.request.swap(spec, bare))
         for channel in found.request.channels:
             left = tuple(each for each in found.request.channels if each != channel)
             if not left and found.request.override:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import zip_longest
 from typing import Literal
 
 from packaging.requirements import Requirement
@@ -28,6 +29,11 @@ from generator.upstream import Offer
 Ask = Callable[[str, str], Sequence[Offer]]
 #: upstream's labels of accelerators in local versions and in its indexes' addresses
 _LABEL = re.compile(r"(?:cu\d{2,3}|rocm[\d.]*|xpu|cpu)$")
+#: a wheel's file name at the end of an address, where a plus is written %2B
+_WHEEL = re.compile(
+    r"(?P<name>[\w.]+)-(?P<version>[\w.]+)(?:(?:\+|%2B)[\w.]+)?(?:-\d\w*)?-[\w.]+-[\w.]+-"
+    r"(?P<tags>[\w.]+)\.whl"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,10 +75,7 @@ def judge(request: PipRequest, *, subdir: str, python: str, ask: Ask | None) -> 
 
     """
     found = [_judged(text, request, subdir, python, ask) for text in request.requirements]
-    unread = [
-        Judged(requirement=name, state="unseen", detail="a file or an address")
-        for name in request.unread
-    ]
+    unread = [_unread(name, subdir) for name in request.unread]
     return (*(each for each in found if each is not None), *unread)
 
 
@@ -82,19 +85,22 @@ def plainly(request: PipRequest) -> PipRequest:
     Of what a message says was not found the nearest release that it says there is.
     """
     missed = dict(request.missed)
-    texts = [re.sub(r"(?<=\d)\+[\w.]+", "", text) for text in request.requirements]
-    pairs = zip(request.requirements, texts, strict=True)
+    x86 = re.compile(r"(?:-f|--find-links) .*/cu\d|.*(?:x86_64|amd64)\.whl")
+    left = tuple(each for each in request.unread if not x86.match(each))
+    moved = (_of_address(each) for each in request.unread if each not in left)
+    asked = [*request.requirements, *(text for text in moved if text)]
+    texts = [re.sub(r"(?<=\d)\+[\w.]+", "", text) for text in asked]
+    pairs = zip(asked, texts, strict=True)
     there = [_nearest(text, missed.get(old)) for old, text in pairs]
     if there != texts:
         # with another torch its companions are other ones, too
         there = [_unpinned(new) if new in texts else new for new in there]
-    x86 = re.compile(r"(?:-f|--find-links) .*/cu\d")
     return replace(
         request,
         requirements=tuple(there),
         index="" if _label_of_index(request.index) else request.index,
         extra=tuple(url for url in request.extra if not _label_of_index(url)),
-        unread=tuple(each for each in request.unread if not x86.match(each)),
+        unread=left,
         missed=tuple((text, ()) for text in texts if missed.get(text) == ()),
     )
 
@@ -163,6 +169,24 @@ def _judged(
     if seen is not None and (seen[0] or not elsewhere):
         return wheel("works" if seen[0] else "fails", seen[1])
     return wheel("unseen", silent or "it has no wheel, and pip would build it from source")
+
+
+def _unread(text: str, subdir: str) -> Judged:
+    """Judge what nobody opens: a wheel's address names its platform (PEP 427)."""
+    wheel = _WHEEL.search(text)
+    row = subdirs().get(subdir)
+    patterns = list(row.wheel_platforms) if row else facts().wheel_platforms.get(subdir, ())
+    tags = wheel["tags"].split(".") if wheel else ["any"]
+    if tags == ["any"] or any(re.fullmatch(p, tag) for p in patterns for tag in tags):
+        return Judged(requirement=text, state="unseen", detail="a file or an address")
+    detail = f"the wheel is for {', '.join(tags)}, not for {subdir}"
+    return Judged(requirement=text, state="fails", detail=detail)
+
+
+def _of_address(text: str) -> str:
+    """Return the requirement that a wheel's address stands for; "" for what is none."""
+    wheel = _WHEEL.search(text)
+    return f"{wheel['name'].replace('_', '-')}=={wheel['version']}" if wheel else ""
 
 
 def _said(versions: Sequence[str] | None) -> str:
@@ -259,13 +283,19 @@ def _environment(subdir: str, python: str) -> Mapping[str, str]:
 _SPECIAL = re.compile(r"^[-?:,\[\]{}#&*!|>'\"%@`]|: |[ \t]#|^$")
 
 
-def corrected_file(given: Request, pip: PipRequest | None, wheels: Sequence[Judged]) -> str:
+def corrected_file(
+    given: Request,
+    pip: PipRequest | None,
+    wheels: Sequence[Judged],
+    variables: Mapping[str, object],
+) -> str:
     """Return the environment.yml of a request that works, its pip section carried over.
 
     Args:
         given: the conda part, as it is to be asked.
         pip: the pip section as it was.
         wheels: what was found of it.
+        variables: what the file sets, as it was.
 
     """
     name = given.target[1] if given.target[:1] == ("-n",) else "torch"
@@ -277,6 +307,8 @@ def corrected_file(given: Request, pip: PipRequest | None, wheels: Sequence[Judg
     lines += ["dependencies:", *(f"  - {_scalar(each)}" for each in specs)]
     if pip is not None:
         lines += ["  - pip:", *(f"      - {line}" for line in _section(pip, wheels))]
+    if variables:
+        lines += ["variables:", *(f"  {key}: {json.dumps(str(v))}" for key, v in variables.items())]
     return "\n".join(lines) + "\n"
 
 
@@ -284,7 +316,8 @@ def conda_names(requirements: Sequence[str]) -> tuple[str, ...]:
     """Return what channels call requirements of torch's own projects, with their releases."""
     found = []
     for text in requirements:
-        match = re.match(r"(?P<name>[\w-]+)(?:\[[^\]]*\])?\s*(?P<version>==\s*[\d.]+)?", text)
+        named = _of_address(text) or text
+        match = re.match(r"(?P<name>[\w-]+)(?:\[[^\]]*\])?\s*(?P<version>==\s*[\d.]+)?", named)
         if match is not None and match["name"].lower() in facts().torch_projects:
             name = match["name"].lower()
             version = (match["version"] or "").replace(" ", "")
@@ -299,11 +332,11 @@ def _section(pip: PipRequest, wheels: Sequence[Judged]) -> Iterator[str]:
     for url in mended.extra:
         yield _scalar(f"--extra-index-url {url}")
     found = {wheel.requirement: wheel for wheel in wheels}
-    for old, new in zip(pip.requirements, mended.requirements, strict=True):
+    for old, new in zip_longest(pip.requirements, mended.requirements, fillvalue=""):
         wheel = found.get(old)
         note = f"  # {wheel.detail}" if wheel is not None and wheel.state != "works" else ""
         yield f"{_scalar(new)}{note}"
-    for name in pip.unread:
+    for name in mended.unread:
         yield f"{_scalar(name)}  # not looked at"
 
 

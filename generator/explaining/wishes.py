@@ -99,8 +99,10 @@ def _written(kept: Sequence[Wish], spec: str) -> str:
     version = ",".join(text for text in versions if text not in exact[:-1])
     build = next((w.spec.split(" * ")[1] for w in kept if " * " in w.spec), "")
     channel = next((w.spec.partition("::")[0] + "::" for w in kept if "::" in w.spec), "")
-    if build:
+    if build and not version.startswith(("<", ">", "!", "~")):
         return f"{channel}{name}={version.removeprefix('==') or '*'}={build}"
+    if build or ("," in version and version[0].isdigit()):
+        return " ".join(each for each in (f"{channel}{name}", version, build) if each)
     if version.endswith(".*"):
         version = f"={version.removesuffix('.*')}"
     number = next((w.spec.removeprefix(name) for w in kept if "[build_number" in w.spec), "")
