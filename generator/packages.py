@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from types import MappingProxyType
 from typing import Annotated, Literal
@@ -22,6 +22,15 @@ _Module = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Taken(Closed):
+    """What a package works with where there is one, and what does not work without."""
+
+    versions: str
+    #: `for` in the row
+    what: Annotated[str, Field(alias="for")]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Package(Closed):
     """A row of data/packages.yaml; that file explains the words."""
 
@@ -32,6 +41,7 @@ class Package(Closed):
     requirements: Part = "all"
     imports: tuple[_Module, ...] = ()
     homepage: Annotated[str, Field(pattern=r"^(https://[!-~]+)?$")] = ""
+    takes: dict[PackageText, Taken] = field(default_factory=dict, hash=False)
 
     def wanted(self, subdir: str, accelerator: Accelerator) -> bool:
         """Whether the cells of a subdir and accelerator want it."""
@@ -109,6 +119,22 @@ def wanted(project: str, subdir: str, accelerator: Accelerator) -> bool:
     """Whether a cell wants a package that is made from a project's wheels."""
     rows = [row for row in packages().values() if row.project == project]
     return any(row.wanted(subdir, accelerator) for row in rows)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A package of two builds: one asks for what another package takes, one stands for none."""
+
+    own: str
+    other: str
+
+
+@cache
+def choices() -> Mapping[str, Choice]:
+    """Return the packages that stand for a choice."""
+    rows = packages().items()
+    found = (Choice(own, other) for own, row in rows for other in row.takes)
+    return MappingProxyType({f"{each.own}-{each.other}": each for each in found})
 
 
 @cache

@@ -13,6 +13,7 @@ from packaging.version import InvalidVersion, Version
 
 from generator.errors import SelectionError
 from generator.model import Cell, Pythons, Variant
+from generator.packages import choices
 
 _MUTEX: Final = "pytorch-mutex"
 #: torch's versions: 2.10.0; fewer name a minor
@@ -62,6 +63,8 @@ class Selection:
         )
 
     def _accelerates(self, variant: Variant) -> bool:
+        if variant.package in choices():
+            return True
         name = str(variant.accelerator)
         if name == "cpu" or name in self.accelerators:
             return name in self.accelerators

@@ -19,7 +19,7 @@ from generator.matrix.smithy import smithy
 from generator.model import Accelerator, BuildNumber, Cell, Lock, PythonBuild, Variant, Wheel
 from generator.model.stem import stem
 from generator.naming import conda_name
-from generator.packages import packages, projects, shared, unbound
+from generator.packages import choices, packages, projects, shared, unbound
 
 Config = dict[str, tuple[str, ...]]
 
@@ -225,11 +225,18 @@ def _metapackages(feedstock: Feedstock, lock: Lock) -> Iterator[Variant]:
             )
             for version in versions
         ),
+        *(
+            (name, "1.0", Accelerator(), {"taken": value})
+            for name, choice in choices().items()
+            if any(packages()[choice.own].project in cell.versions for cell in lock.cells)
+            for value in ("None", "any")
+        ),
     ]
     drafts = []
     for package, version, accelerator, keys in rows:
         build = _build(lock, METAPACKAGES, package)
-        offset = 100 if keys.get("cuda_compiler") == "cuda-nvcc" else 0
+        higher = keys.get("cuda_compiler") == "cuda-nvcc" or keys.get("taken") == "any"
+        offset = 100 if higher else 0
         drafts.append(
             _Draft(
                 keys=keys,
@@ -265,18 +272,12 @@ def _with_depends(found: list[Variant]) -> Iterator[Variant]:
 
 
 def _needs(variant: Variant, other: Variant) -> bool:
-    cuda, kind = variant.accelerator.cuda is not None, other.accelerator.cuda is not None
     if other.line == METAPACKAGES:
-        osx = variant.subdir.startswith("osx-")
-        mutex = other.package == "pytorch-mutex" and cuda == kind
-        return mutex and (
-            variant.package in {"cpuonly", "pytorch-cuda"}
-            or (variant.package == "pytorch" and not osx)
-        )
+        return _needs_metapackage(variant, other)
     if other.package in unbound():
         return (
             variant.package == "pytorch"
-            and cuda
+            and variant.accelerator.cuda is not None
             and (variant.line, variant.subdir) == (other.line, other.subdir)
             and variant.python is not None
             and other.serves(variant.python)
@@ -291,8 +292,20 @@ def _needs(variant: Variant, other: Variant) -> bool:
         return other.package == "libtorch" and other.group == variant.group
     if variant.package == "pytorch":
         return other.package in shared() and other.group == variant.group
+    row = packages().get(variant.package)
     return (
-        other.package == "pytorch"
+        other.package in {"pytorch", *(row.takes if row is not None else ())}
         and variant.package not in {*shared(), *unbound(), "pytorch"}
         and variant.python in {None, other.python}
+    )
+
+
+def _needs_metapackage(variant: Variant, other: Variant) -> bool:
+    if other.package in choices():
+        return choices()[other.package].own == variant.package
+    cuda, kind = variant.accelerator.cuda is not None, other.accelerator.cuda is not None
+    mutex = other.package == "pytorch-mutex" and cuda == kind
+    return mutex and (
+        variant.package in {"cpuonly", "pytorch-cuda"}
+        or (variant.package == "pytorch" and not variant.subdir.startswith("osx-"))
     )

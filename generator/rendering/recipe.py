@@ -6,13 +6,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from packaging.specifiers import SpecifierSet
+
 from generator.datafiles import subdirs
 from generator.errors import RenderError
 from generator.feedstock import Feedstock
 from generator.matrix import METAPACKAGES
 from generator.model import Cell, Lock, Metadata, Variant
 from generator.naming import licence_of
-from generator.packages import Package, packages, unbound
+from generator.packages import Package, choices, packages, unbound
 from generator.rendering import templates
 from generator.rendering.conditions import Place, Row, condition, rows
 from generator.rendering.licenses import bundled_licenses, with_bundled
@@ -92,6 +94,8 @@ def recipe_text(inputs: RecipeInputs) -> str:
     }
     if inputs.line != METAPACKAGES:
         filled |= _line_facts(inputs)
+    elif inputs.package in choices():
+        filled |= {"choice": choices()[inputs.package]}
     return templates.environment().get_template(_template(inputs.package)).render(**filled)
 
 
@@ -99,6 +103,8 @@ def _template(package: str) -> str:
     row = packages().get(package)
     if row is not None and row.companion:
         return "_companion.yaml.jinja"
+    if package in choices():
+        return "_choice.yaml.jinja"
     return f"{'_unbound' if package in unbound() else package}.yaml.jinja"
 
 
@@ -130,12 +136,22 @@ def _line_facts(inputs: RecipeInputs) -> dict[str, object]:
         "imports": row.imports or (row.project.replace("-", "_"),),
         "homepage": row.homepage or _home(metadata[0], row),
         "smoke": templates.smoke_program(inputs.package),
+        "takes": _taken(row, variants),
         "license": literal(with_bundled(expression, bundled_licenses(inputs.package, variants))),
         "license_unknown": next((repr(each.unknown)[:80] for each in licences if each.unknown), ""),
         "license_file": license_file(inputs, metadata),
         "summary": literal(metadata[0].summary or metadata[0].name),
         "files": files,
         "site_packages": site_packages,
+    }
+
+
+def _taken(row: Package, variants: Sequence[Variant]) -> dict[str, str]:
+    """Say what does not work without what a package of these variants takes where there is one."""
+    return {
+        name: taken.what
+        for name, taken in row.takes.items()
+        if any(v.version in SpecifierSet(taken.versions, prereleases=True) for v in variants)
     }
 
 

@@ -72,6 +72,9 @@ def run_specs(variant: Variant, cell: Cell, lock: Lock) -> tuple[str, ...]:
         found.append(f"pytorch ==${{{{ pytorch }}}} {_BUILD}")
         # conda-forge's builds have strings like ours: this one is in no build of theirs
         found.append(f"libtorch ==${{{{ pytorch }}}} {build}_*")
+        for name, taken in packages()[variant.package].takes.items():
+            if SpecifierSet(taken.versions, prereleases=True).contains(wheel.version):
+                found.append(f"{variant.package}-{name}")
     python = variant.group or cell.pythons()[0] if shared else variant.python
     native, mapped = (
         conda_depends(

@@ -23,6 +23,8 @@ _KEYS: Final = (
     "cuda_compiler_version",
     "arm_variant_type",
     "pytorch",
+    # which build of a choice: conda-forge has no such packages, and so no key for them
+    "taken",
     # in the hash of every package as soon as they are set, so both kinds of file have to set them
     "channel_sources",
     "channel_targets",

@@ -253,7 +253,7 @@ def bundled_by(read: Iterable[tuple[str, WheelFacts]]) -> dict[str, tuple[str, .
 
 
 def _not_served(project: str, draft: Draft, python: PythonBuild, catalogue: Catalogue) -> Absence:
-    subdir, version = draft.wish.subdir, draft.trio[project].version
+    subdir, version = draft.wish.subdir, draft.releases[project].version
     there = catalogue.passed_over(project, version, subdir, python)
     malformed = there is not None and there.disputed and there.yanked is None
     return Absence(

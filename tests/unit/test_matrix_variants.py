@@ -58,6 +58,8 @@ def test_what_is_the_same_everywhere_exists_once(found):
         "metapackages/pytorch-mutex/linux_64_cuda_compilercuda-nvcc",
         "metapackages/cpuonly/linux_64_",
         "metapackages/pytorch-cuda/linux_64_",
+        "metapackages/torchaudio-torchcodec/linux_64_takenNone",
+        "metapackages/torchaudio-torchcodec/linux_64_takenany",
     ]
 
 
