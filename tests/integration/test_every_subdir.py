@@ -50,7 +50,7 @@ def built(line) -> dict[str, Built]:
 def test_every_variant_is_built(line):
     assert {variant.package for variant in line.variants} == {
         *("libtorch", "pytorch-common", "pytorch", "torchvision", "torchaudio", "pytorch-cpu"),
-        *("pytorch-mutex", "cpuonly"),
+        *("pytorch-mutex", "cpuonly", "torchaudio-torchcodec"),
     }
     assert len(list(line.channel.root.glob("*/*.conda"))) == len(line.variants)
     assert line.heard.warned == []

@@ -35,6 +35,10 @@ def _other(a, b):
 """
 #: member -> what it says for which it is patched, in other words than the pattern's; and what not
 REASONS = {
+    "torchcodec/_internally_replaced_utils.py": (
+        ["def _get_extension_path(lib_name: str) -> str:"],
+        ["from torchcodec._loading import load_core_libraries"],
+    ),
     "torch/share/cmake/ATen/ATenConfig.cmake": (
         [
             'set(ATen_INCLUDE_DIR "/tmp/headers")',
