@@ -52,7 +52,7 @@ UNKNOWN := $(filter-out $(KNOWN),$(foreach v,$(.VARIABLES),$(if $(findstring com
 $(if $(UNKNOWN),$(error $(UNKNOWN): no such setting; there are $(KNOWN)))
 
 channel: $(VENV)/.installed ## build a channel folder: SUBDIR= ACCELERATOR= PYTHON= TORCH= BASE= OUT= SYSROOT= VIRTUAL= INDEXES=
-	@$(BIN)/armtorch up --subdir '$(or $(SUBDIR),linux-aarch64)' --accelerator '$(or $(ACCELERATOR),cpu)' --python '$(PYTHON)' \
+	@$(BIN)/armtorch up --subdir '$(or $(SUBDIR),linux-aarch64)' --accelerator '$(or $(ACCELERATOR),cpu)' $(if $(PYTHON),--python '$(PYTHON)') \
 	  $(if $(TORCH),--torch '$(TORCH)') $(if $(BASE),--base '$(BASE)') --out '$(or $(OUT),channel)' \
 	  $(if $(SYSROOT),--sysroot '$(SYSROOT)') $(if $(INDEXES),--indexes '$(INDEXES)') $(foreach v,$(VIRTUAL),--virtual '$(v)')
 

@@ -23,11 +23,12 @@ def write_conda(
     subdir: str = "linux-aarch64",
     installable: bool = False,
     digest: str = "",
+    commit: str = "",
 ) -> Path:
     """Write ``<folder>/<subdir>/<name>-<version>-<build>.conda`` and return its path.
 
     ``installable`` adds the list of files that clients want, of a package that has none; ``digest``
-    is what it says it was made from.
+    is what it says it was made from, and ``commit`` where.
     """
     stem = f"{name}-{version}-{build}"
     target = folder / subdir / f"{stem}.conda"
@@ -47,7 +48,9 @@ def write_conda(
             text = json.dumps(index).encode()
             tar.add("info/index.json", (text,), len(text))
             if digest:
-                text = json.dumps({"extra": {"armtorch": {"digest": digest}}}).encode()
+                text = json.dumps(
+                    {"extra": {"armtorch": {"digest": digest}, "sha": commit}}
+                ).encode()
                 tar.add("info/about.json", (text,), len(text))
             if installable:
                 text = b'{"paths": [], "paths_version": 1}'

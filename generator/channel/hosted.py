@@ -6,6 +6,7 @@ there is read from the repodata that clients read.
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import time
@@ -25,7 +26,6 @@ from rattler_build import upload as upload_to
 
 from generator.channel.attesting import Attesting
 from generator.channel.destinations import Address
-from generator.channel.inputs import TAIL, tail_file
 from generator.channel.repodata import REPODATA, Record, parse_records
 from generator.channel.stores import Outgoing
 from generator.documents import limits, load_json
@@ -37,7 +37,10 @@ from generator.errors import (
     UnreachableError,
 )
 from generator.transport import open_session, read_body, typed, unanswered
+from generator.transport.parts import PartsFile
 
+#: bytes that are asked for at once
+_PART: Final = 4 << 20
 #: seconds in which a host's own index has to know what was uploaded
 _INDEXED_WITHIN: Final = 30.0
 #: rattler says "conflict" of 422, too, which is a file that the host does not take
@@ -190,15 +193,25 @@ class HostedTarget:
 
     @contextmanager
     def open(self, key: str) -> Iterator[BinaryIO]:
-        """Open the end of a package there, which has its metadata.
+        """Open a package there; reads become range requests, where the host has those.
 
         Raises:
             UnreachableError: the host does not answer. DeclinedError: it wants credentials.
 
         """
         url = f"{self.address.url}/{key}"
-        found = self._asked("GET", url, {"Range": f"bytes=-{TAIL}"}) or b""
-        yield tail_file(self.packages().get(key, len(found)), found)  # type: ignore[misc] # it only reads
+        whole = b""
+
+        def part(place: int, wanted: int) -> bytes:
+            nonlocal whole
+            last = place + wanted - 1
+            found = whole or self._asked("GET", url, {"Range": f"bytes={place}-{last}"}) or b""
+            if len(found) > wanted:
+                whole = found  # who does not know ranges sends all of it
+            return found[place : last + 1] if whole else found
+
+        with io.BufferedReader(PartsFile(self.packages().get(key, 0), part), _PART) as file:
+            yield file
 
     def put(self, package: Outgoing, *, replace: bool, advance: Callable[[int], None]) -> None:
         """Upload one package.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, Literal, Protocol
 
 from generator.channel.destinations import Address
-from generator.channel.inputs import inputs_digest
+from generator.channel.inputs import same_package
 from generator.channel.retention import Retired
 from generator.channel.retrying import Retries
 from generator.channel.serving import Served
@@ -30,7 +30,7 @@ class Target(Protocol):
         """Return the sha256 of a package there."""
 
     def open(self, key: str) -> AbstractContextManager[BinaryIO]:
-        """Open a package there; of a remote one only the end may be read."""
+        """Open a package there, for reading at any place."""
 
     def put(self, package: Outgoing, *, replace: bool, advance: Callable[[int], None]) -> None:
         """Bring a package; ConflictError where another one has its name."""
@@ -105,13 +105,8 @@ def _row(target: Target, package: Outgoing, there: dict[str, int], *, force: boo
 
 
 def _same_inputs(target: Target, package: Outgoing) -> bool:
-    name = package.record.file_name
-    with package.path.open("rb") as file:
-        digest = inputs_digest(file, name)
-    if not digest:
-        return False
-    with target.open(package.key) as file:
-        return inputs_digest(file, name) == digest
+    with package.path.open("rb") as ours, target.open(package.key) as theirs:
+        return same_package(ours, theirs, package.record.file_name)
 
 
 def refuse_conflicts(plan: Plan, destination: Address) -> None:

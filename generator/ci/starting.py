@@ -16,7 +16,7 @@ from generator.channel.destinations import parse_destination
 from generator.ci.hashed_requirements import hashed_requirements
 from generator.ci.own_source import own_requirements, own_source
 from generator.datafiles import load_data
-from generator.errors import FeedstockError, SelectionError
+from generator.errors import FeedstockError, SelectionError, StorageError
 from generator.feedstock import IndexSource, Policies, parse_feedstock, schema_text
 from generator.feedstock.declaration import AcceleratorWish, SubdirName
 from generator.model.cell import TrainName
@@ -173,12 +173,20 @@ def _renewed(
     root: Path, path: str, content: bytes, *, upgrade: bool, ours: Callable[[bytes], bool]
 ) -> Planned:
     place = root / path
+    for step in (own := Path(path), *own.parents):
+        if (there := root / step).exists() and there.is_dir() is (step == own):
+            found, wanted = ("folder", "file") if step == own else ("file", "folder")
+            raise StorageError(
+                f"there is a {found}, where a {wanted} of the channel's repository would be",
+                where=str(there),
+                next_step="move it away, or begin in another folder",
+            )
     if not place.exists():
         return Planned(path=path, action="new", content=content)
-    there = place.read_bytes()
-    if there == content:
+    before = place.read_bytes()
+    if before == content:
         return Planned(path=path, action="same", content=content)
-    action: Action = "renewed" if upgrade and ours(there) else "kept"
+    action: Action = "renewed" if upgrade and ours(before) else "kept"
     return Planned(path=path, action=action, content=content)
 
 

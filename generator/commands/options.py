@@ -29,12 +29,16 @@ summary_option = click.option("--summary", type=_FILE, help="Append Markdown: GI
 
 
 class ManyValues(click.ParamType[tuple[Any, ...]]):
-    """Values separated by commas or spaces; the option may also be repeated."""
+    """Values separated by commas or spaces; the option may also be repeated.
+
+    An empty one (a variable of a script that is not set) is refused, unless it is said to be right:
+    nobody who names no accelerator means all of them.
+    """
 
     name = "list"
 
-    def __init__(self, parse: Callable[[str], Any] = str) -> None:
-        self._parse = parse
+    def __init__(self, parse: Callable[[str], Any] = str, *, empty: bool = False) -> None:
+        self._parse, self._empty = parse, empty
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -43,9 +47,12 @@ class ManyValues(click.ParamType[tuple[Any, ...]]):
         if isinstance(value, tuple):
             return value
         try:
-            return tuple(self._parse(part) for part in str(value).replace(",", " ").split())
+            found = tuple(self._parse(part) for part in str(value).replace(",", " ").split())
         except ValueError as error:
             self.fail(str(error), param, ctx)
+        if not (found or self._empty):
+            self.fail("it names nothing; leave the option out, or name something", param, ctx)
+        return found
 
 
 class VirtualPackage(click.ParamType[str]):
@@ -142,7 +149,7 @@ def job_options(command: _F) -> _F:
         "--skip",
         "skipped",
         multiple=True,
-        type=ManyValues(),
+        type=ManyValues(empty=True),
         callback=joined,
         metavar="IDS",
         help="Variants of the job that are left out.",

@@ -8,6 +8,7 @@ import click
 
 from generator.channel import LocalChannel
 from generator.commands.options import json_option
+from generator.errors import AbsentError
 from generator.explaining.answering import Reach, compare_channels
 from generator.page.gathering import refuse_default_name, solvability, write_page
 from generator.page.site import size_text
@@ -19,7 +20,7 @@ from generator.project import Project
 @click.option(
     "--from",
     "source",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    type=click.Path(path_type=Path, file_okay=False),
     default="channel",
     show_default=True,
     help="The channel folder.",
@@ -74,6 +75,12 @@ def command(
       armtorch page --from channel --out site --url https://conda.example.org/torch
     """
     refuse_default_name(url or project.declared().channel)
+    if not source.is_dir():
+        raise AbsentError(
+            "there is no channel there",
+            where=str(source),
+            next_step="build one: armtorch up; or name the channel's folder with --from",
+        )
     folder = out or source / "page"
     channel = LocalChannel(source)
     check = solvability(project.declared(), channel, base) if solves or base else None

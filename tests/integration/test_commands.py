@@ -41,6 +41,21 @@ def test_the_first_help_names_every_command():
         assert re.search(rf"^  {command}\s+\S", done.stdout, re.MULTILINE)
 
 
+@pytest.mark.parametrize("option", ["--accelerator", "--subdir", "--python", "--package"])
+@pytest.mark.parametrize("command", ["up", "build"])
+def test_an_option_that_names_nothing_is_not_taken_for_everything(command, option, own):
+    done = armtorch(command, option, "", cwd=own)
+    assert done.returncode == 2
+    assert f"Invalid value for '{option}': it names nothing; leave the option out" in done.stderr
+
+
+def test_a_page_of_no_channel_says_how_one_is_built(own, tmp_path):
+    done = armtorch("page", "--url", "mine", "--from", tmp_path / "none", cwd=own)
+    assert done.returncode == errors.AbsentError.exit_code
+    assert done.stderr.startswith(f"error: {tmp_path / 'none'}: there is no channel there")
+    assert "armtorch up" in done.stderr
+
+
 def test_rendered_files_on_main_are_what_the_lock_gives(committed):
     done = armtorch("render", "--check", cwd=committed)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -130,18 +130,19 @@ def test_quetz_deletes_and_replaces(source, feedstock, tmp_path):
 
 @pytest.mark.parametrize("ranges", [True, False])
 def test_a_host_s_package_from_the_same_inputs_is_skipped(feedstock, tmp_path, ranges):
-    """Its metadata is read from the end of the file, where the host sends that."""
+    """It is read part by part, where the host sends parts."""
     there, here = LocalChannel(tmp_path / "there"), LocalChannel(tmp_path / "here")
-    for channel, content in ((there, b"1" * 9), (here, b"2" * 9)):
-        write_conda(channel.root, "alpha", "1.0", "0", digest="a" * 64, files={"a": content})
+    files = {"a": bytes(9)}
+    for channel, commit in ((there, "1"), (here, "2")):
+        write_conda(channel.root, "alpha", "1.0", "0", digest="a" * 64, files=files, commit=commit)
         channel.index()
     repodata = (there.root / SUBDIR / "repodata.json").read_bytes()
     package = (there.root / SUBDIR / "alpha-1.0-0.conda").read_bytes()
-    sent = package[-800:] if ranges else package
 
     def answer(method: str, path: str) -> tuple[int, bytes] | None:
         if path.endswith(".conda"):
-            return (206 if ranges else 200), sent
+            first, last = map(int, server.asked[-1][2]["Range"].removeprefix("bytes=").split("-"))
+            return (206, package[first : last + 1]) if ranges else (200, package)
         return (200, repodata) if path.endswith(f"/{SUBDIR}/repodata.json") else None
 
     with servers.recorder(answer) as server:

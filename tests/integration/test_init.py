@@ -19,7 +19,7 @@ from packaging.utils import canonicalize_name
 
 from generator.ci.own_source import BUILD_REQUIRES
 from generator.commands import cli
-from generator.errors import ArmtorchError, TestError
+from generator.errors import ArmtorchError, StorageError, TestError
 from generator.feedstock import read_feedstock
 from generator.rendering import workflows
 from tests.conftest import made_once
@@ -176,6 +176,21 @@ def test_pip_takes_the_pins_of_every_machine(
     assert "colorama-" not in said
     needed.write_text(needed.read_text().replace("sha256:", "sha256:0"))
     assert subprocess.run([*pip, *options], check=False, capture_output=True).returncode
+
+
+@pytest.mark.parametrize(
+    ("lies", "folder"), [(".github", False), (".ci", False), ("README.md", True)]
+)
+def test_what_lies_in_the_way_is_named_before_anything_is_written(
+    lies: str, folder: bool, init: Callable[..., Result], tmp_path: Path
+) -> None:
+    here = tmp_path / "mine"
+    here.mkdir()
+    (here / lies).mkdir() if folder else (here / lies).touch()
+    error = init("--channel", "a", "--armtorch", COMMIT).exception
+    assert isinstance(error, StorageError)
+    assert error.where == str(here / lies)
+    assert [path.name for path in here.iterdir()] == [lies]
 
 
 def test_nothing_of_a_persons_is_replaced(init: Callable[..., Result], tmp_path: Path) -> None:

@@ -108,8 +108,14 @@ def test_what_was_made_from_the_same_inputs_is_skipped_though_its_bytes_are_othe
     to, read, _, env = place
     key = f"{SUBDIR}/alpha-1.0-0.conda"
     channels = [LocalChannel(tmp_path / name) for name in ("before", "moved", "changed")]
-    for channel, digest, content in zip(channels, "aab", (b"1", b"2", b"3"), strict=True):
-        write_conda(channel.root, "alpha", "1.0", "0", digest=digest * 64, files={"a": content})
+    for channel, digest, commit in zip(channels, "aab", "123", strict=True):
+        write_conda(
+            channel.root,
+            *("alpha", "1.0", "0"),
+            files={"a": b"1"},
+            digest=digest * 64,
+            commit=commit,
+        )
         channel.index()
     before, moved, changed = channels
     ok(run(feedstock, "publish", "--from", str(before.root), "--to", to, env=env))
@@ -119,6 +125,26 @@ def test_what_was_made_from_the_same_inputs_is_skipped_though_its_bytes_are_othe
     assert (row["action"], row["reason"]) == ("skip", "there, made from the same inputs")
     assert read(key) == served
     refused = run(feedstock, "publish", "--from", str(changed.root), "--to", to, env=env)
+    assert isinstance(refused.exception, ConflictError)
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [{"files": {"a": b"2"}}, {"files": {"a": b"1", "b": b""}}, {"depends": ["evil"]},
+     {"installable": True}],
+    ids=["a file", "one more", "what it needs", "its list of files"],
+)  # fmt: skip
+def test_one_that_only_states_the_same_inputs_is_not_taken_for_the_same(
+    forged, feedstock, place, tmp_path
+):
+    to, _, _, env = place
+    there, here = LocalChannel(tmp_path / "there"), LocalChannel(tmp_path / "here")
+    own = {"files": {"a": b"1"}, "digest": "a" * 64}
+    for channel, made in ((there, own | forged), (here, own)):
+        write_conda(channel.root, "alpha", "1.0", "0", **made)
+        channel.index()
+    ok(run(feedstock, "publish", "--from", str(there.root), "--to", to, env=env))
+    refused = run(feedstock, "publish", "--from", str(here.root), "--to", to, env=env)
     assert isinstance(refused.exception, ConflictError)
 
 
