@@ -51,8 +51,8 @@ class Asked:
     state: State = "answered"
     #: what was seen, for all but ``answered``
     detail: str = ""
-    #: seconds since it last answered, for ``cached``
-    age: float = 0.0
+    #: days since it last answered, for ``cached``
+    age_days: float | None = None
 
     @property
     def usable(self) -> bool:
@@ -223,10 +223,10 @@ class Channels:
         except GatewayError as error:
             state, detail = self._outcome(url, subdir, str(error).splitlines()[0])
             if state != "absent" and self._has_cache(url, subdir):
-                return Asked(name=name, url=url, state="cached", detail=detail, age=_age(note))
+                return Asked(name=name, url=url, state="cached", detail=detail, age_days=_age(note))
             return Asked(name=name, url=url, state=state, detail=detail)
         if self._access.offline and local_path(url) is None:
-            return Asked(name=name, url=url, state="cached", detail="offline", age=_age(note))
+            return Asked(name=name, url=url, state="cached", detail="offline", age_days=_age(note))
         note.touch()
         return Asked(name=name, url=url)
 
@@ -309,7 +309,8 @@ def _flat(lists: Iterable[Iterable[RepoDataRecord]]) -> list[RepoDataRecord]:
 
 
 def _age(note: Path) -> float:
+    """Return days."""
     try:
-        return time.time() - note.stat().st_mtime
+        return round((time.time() - note.stat().st_mtime) / 86400, 1)
     except OSError:
         return 0.0

@@ -165,10 +165,10 @@ def _unusable(
     if chain is None:
         return _of(spec, source, "dependencies")
     if chain.cause == "virtual":
-        return _virtual(spec, source, chain.links[-1], setting, chain.links)
+        return _virtual(spec, source, chain.chain[-1], setting, chain.chain)
     return replace(
         _of(spec, source, "priority" if chain.cause == "priority" else "dependencies"),
-        chain=chain.links,
+        chain=chain.chain,
         offered=chain.offered,
         against=chain.against,
         hidden_by=chain.hidden_by,

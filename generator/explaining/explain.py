@@ -18,7 +18,7 @@ from generator.explaining.facts import facts, is_switch
 from generator.explaining.findings import Finding
 from generator.explaining.notices import excluded, fatal, notices
 from generator.explaining.probing import Prober, Setting, Solution
-from generator.explaining.report import Explanation, Outcome, channel_state, command_of, installed
+from generator.explaining.report import Explanation, Outcome, command_of, installed
 from generator.explaining.request import Request, channel_of, name_of
 from generator.explaining.searching import Search, Suggestion
 from generator.explaining.suggesting import Chance, only_switches, suggestions
@@ -93,7 +93,7 @@ def _explained(request: Request, context: Context) -> Explanation:
         command=request.command(),
         subdir=context.machine.subdir,
         virtual_packages=context.machine.virtual_packages,
-        channels=tuple(channel_state(source) for source in setting.sources),
+        channels=setting.sources,
         outcome=outcome,
         installs=installed(_asked(request, solution), setting.sources),
         findings=found,

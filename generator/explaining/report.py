@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core.core_schema import DataclassSchema
 
-from generator.explaining.channels import Asked, State
+from generator.explaining.channels import Asked
 from generator.explaining.differing import accelerator, differences, wants_gpu
 from generator.explaining.findings import Finding
 from generator.explaining.notices import Notice
@@ -45,18 +45,6 @@ class Command:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChannelState:
-    """One channel and how it answered."""
-
-    name: str
-    url: str
-    state: State
-    detail: str
-    #: days since it last answered, for cached data
-    age_days: float | None
-
-
-@dataclass(frozen=True, kw_only=True)
 class Explanation:
     """All of ``armtorch explain``."""
 
@@ -64,7 +52,7 @@ class Explanation:
     command: str
     subdir: str
     virtual_packages: tuple[str, ...]
-    channels: tuple[ChannelState, ...]
+    channels: tuple[Asked, ...]
     outcome: Outcome
     #: what the command as it is brings
     installs: tuple[Installed, ...]
@@ -141,17 +129,6 @@ def command_of(
     )
 
 
-def channel_state(source: Asked) -> ChannelState:
-    """Describe a channel."""
-    return ChannelState(
-        name=source.name,
-        url=source.url,
-        state=source.state,
-        detail=source.detail,
-        age_days=round(source.age / 86400, 1) if source.state == "cached" else None,
-    )
-
-
 def to_json(kind: type[Any], value: Any) -> str:
     """Return a report as JSON text."""
     content = TypeAdapter(kind).dump_python(value, mode="json")
@@ -159,10 +136,11 @@ def to_json(kind: type[Any], value: Any) -> str:
 
 
 class _Closed(GenerateJsonSchema):
-    """Has nothing in a report that its schema does not name."""
+    """Has all in a report that its schema names, and nothing else."""
 
     def dataclass_schema(self, schema: DataclassSchema) -> JsonSchemaValue:
-        return {"additionalProperties": False, **super().dataclass_schema(schema)}
+        made = {"additionalProperties": False, **super().dataclass_schema(schema)}
+        return {**made, "required": list(made["properties"])}
 
 
 def schema_of(kind: type[Any]) -> str:
