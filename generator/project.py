@@ -35,6 +35,10 @@ class Project:
     scratch: Path | None = None
     #: file -> its bytes and what was read from them: a run parses what does not change once
     _read: dict[Path, tuple[bytes, Any]] = field(default_factory=dict, repr=False, compare=False)
+    #: what was made of a declaration and a lock, with both
+    _made: dict[Any, tuple[Feedstock, Lock, Any]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     @property
     def root(self) -> Path:
@@ -78,6 +82,18 @@ class Project:
     def locked(self) -> Lock:
         """Read the lock, an empty one where there is none yet; raises LockError."""
         return self._once(self.lock, read_lock)
+
+    def made(self, make: Callable[[Feedstock, Lock], T]) -> T:
+        """Make something of feedstock.yaml and the lock, once while both are as they were.
+
+        Raises as `declared`, `known` and ``make`` do.
+        """
+        feedstock, lock = self.declared(), self.known()
+        before = self._made.get((make, self.lock))
+        if before is None or before[0] is not feedstock or before[1] is not lock:
+            before = self._made[make, self.lock] = feedstock, lock, make(feedstock, lock)
+        found: T = before[2]
+        return found
 
     def _once(self, path: Path, read: Callable[[Path], T]) -> T:
         """Read a file, or give what was read from it while it had the same bytes."""

@@ -42,7 +42,7 @@ def against_base(
 
     """
     feedstock = project.declared()
-    tree = render(feedstock, project.known())
+    tree = project.made(render)
     records = tree_records(tree)
     channels = tuple(
         Path(each).resolve().as_uri() if Path(each).is_dir() else each for each in base

@@ -151,7 +151,7 @@ def _check_references(feedstock: Feedstock, at: _At) -> None:
                 next_step="give it a url",
             )
         if "*" in name or "*" in (source.url or ""):
-            _check_star(name, source, at("indexes", name))
+            _check_star(name, source, at)
         if source.kind == "pip" and source.url:
             raise FeedstockError(
                 f"indexes.{name} is of kind pip, which is what pip is configured to use, and has a "
@@ -201,7 +201,7 @@ def _check_labels(feedstock: Feedstock, at: _At) -> None:
         taken[label] = train
 
 
-def _check_star(name: str, source: IndexSource, where: str) -> None:
+def _check_star(name: str, source: IndexSource, at: _At) -> None:
     """Refuse an index that stands for several where its name or kind cannot."""
     url = (source.url or "").rstrip("/")
     if source.kind == "pytorch" and url.endswith("/cu*") and name.count("*") == url.count("*") == 1:
@@ -209,6 +209,6 @@ def _check_star(name: str, source: IndexSource, where: str) -> None:
     raise FeedstockError(
         f"indexes.{name}: a star stands for every CUDA line of an index of kind pytorch, once in "
         "its name and once at the end of its url",
-        where=where,
+        where=at("indexes", name),
         next_step='write it like  whl-cu*: {kind: pytorch, url: "https://host/whl/cu*"}',
     )

@@ -2,4 +2,5 @@
 
 from generator.lock.announcing import Announcement, announce
 from generator.lock.diff import LockDiff, diff_locks
-from generator.lock.storage import lock_schema_text, lock_text, parse_lock, read_lock, write_lock
+from generator.lock.document import lock_text
+from generator.lock.storage import lock_schema_text, parse_lock, read_lock, write_lock

@@ -21,7 +21,7 @@ HEAD: Final = (
     "# yaml-language-server: $schema=docs/feedstock.lock.schema.json\n"
     "# written by armtorch update; not to be edited: `digest` tells when it was\n"
 )
-_ADAPTER = TypeAdapter(Lock)
+ADAPTER: Final = TypeAdapter(Lock)
 _TAME: Final = re.compile(r"[A-Za-z0-9._/][A-Za-z0-9._/@+=%?:-]*( [A-Za-z0-9=][A-Za-z0-9._/:-]*)*")
 
 
@@ -64,7 +64,7 @@ _Representer.add_representer(dict, _Representer.represent_ordered)
 
 def to_document(lock: Lock) -> dict[str, Any]:
     """Return the lock as plain data, sorted, without what is default; the digest included."""
-    content: dict[str, Any] = _ADAPTER.dump_python(
+    content: dict[str, Any] = ADAPTER.dump_python(
         lock.in_order(), mode="json", exclude_defaults=True
     )
     return {"schema": SCHEMA, "digest": digest_of(content), **content}
@@ -77,7 +77,7 @@ def digest_of(content: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
-def to_text(lock: Lock) -> str:
+def lock_text(lock: Lock) -> str:
     """Return the file: equal locks give equal bytes, whatever order their parts were found in."""
     document = to_document(lock)
     for cell in document.get("cells", ()):

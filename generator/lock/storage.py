@@ -6,17 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from generator import atomic
 from generator.datafiles import describe
 from generator.documents import limits, load_yaml, read_text
 from generator.errors import LockError
 from generator.lock.consistency import inconsistencies
-from generator.lock.document import SCHEMA, digest_of, to_text
+from generator.lock.document import ADAPTER, SCHEMA, digest_of, lock_text
 from generator.model.cell import Lock
 
-_ADAPTER = TypeAdapter(Lock)
 _ANEW = "restore the file from git, or delete it and run `armtorch update`"
 
 
@@ -62,17 +61,12 @@ def parse_lock(text: str, *, where: str) -> Lock:
             next_step=_ANEW,
         )
     try:
-        lock = _ADAPTER.validate_python(content)
+        lock = ADAPTER.validate_python(content)
     except ValidationError as error:
         raise LockError(describe(error), where=where, next_step=_ANEW) from error
     if (why := next(inconsistencies(lock), None)) is not None:
         raise LockError(why, where=where, next_step=_ANEW)
     return lock
-
-
-def lock_text(lock: Lock) -> str:
-    """Return the lock's file as text; equal locks give equal texts."""
-    return to_text(lock)
 
 
 def write_lock(lock: Lock, path: Path) -> None:
@@ -82,12 +76,12 @@ def write_lock(lock: Lock, path: Path) -> None:
         StorageError: the folder cannot be written or the disk is full.
 
     """
-    atomic.write_text(path, to_text(lock))
+    atomic.write_text(path, lock_text(lock))
 
 
 def lock_schema_text() -> str:
     """Return the JSON Schema of the file as it is committed, for editors and CI."""
-    schema = _ADAPTER.json_schema()
+    schema = ADAPTER.json_schema()
     head = {
         "schema": {"type": "integer", "const": SCHEMA},
         "digest": {"type": "string", "pattern": "^[0-9a-f]{64}$"},

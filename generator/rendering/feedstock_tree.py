@@ -49,7 +49,7 @@ def export_feedstock(project: Project, name: str, folder: Path) -> tuple[str, ..
         StorageError: the folder is not empty, or cannot be written.
 
     """
-    tree = render(project.declared(), project.known())
+    tree = project.made(render)
     files: dict[str, bytes] = {}
     for path, content in tree.files.items():
         if path.startswith(f"recipes/{name}/"):

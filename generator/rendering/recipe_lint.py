@@ -32,7 +32,7 @@ def lint_recipes(project: Project) -> RecipeLint:
         LockError, FeedstockError, RenderError: recipes cannot be rendered.
 
     """
-    tree = render(project.declared(), project.known())
+    tree = project.made(render)
     found = [recipe_folder(path, files) for path, files in recipe_files_of(tree).items()]
     return RecipeLint(
         recipes=len(found),

@@ -21,7 +21,7 @@ from generator.matrix import Selection, has_torch, newest_lines, torch_specifier
 from generator.model import Cell, Lock
 from generator.model.cell import TrainName
 from generator.project import Project
-from generator.rendering import number_builds
+from generator.rendering import compare_tree, number_builds, render
 from generator.stages.render import render_feedstock
 from generator.stages.update import look_up
 from generator.updating import of_train
@@ -59,8 +59,7 @@ def ground(
         project.narrator.say(f"lock: {_age(project)}; {_NEWER}")
     newest_lines(lock.cells, wanted, torch=torch)  # nothing is written for what nobody has
     lock = number_builds(feedstock, lock, project.locked())
-    committed = project.locked() == lock
-    if committed and not render_feedstock(project, check=True).differences:
+    if project.locked() == lock and not compare_tree(project.made(render), project.tree):
         return project, findings
     key = hashlib.sha256(repr((wanted, torch)).encode()).hexdigest()[:12]
     own = replace(project, scratch=project.root / _OWN / key)

@@ -68,9 +68,8 @@ def check_rendered(project: Project) -> int:
         StaleError: committed files differ from it, or a build number was not raised.
 
     """
-    feedstock, lock = project.declared(), project.known()
-    check_numbers(feedstock, lock)
-    tree = render(feedstock, lock)
+    check_numbers(project.declared(), project.known())
+    tree = project.made(render)
     check_tree(tree)
     differences = compare_tree(tree, project.tree)
     if differences:
@@ -91,7 +90,7 @@ def refuse_edited(project: Project, chosen: Sequence[Variant]) -> None:
     """
     folders = {UNPACKER, *(posixpath.dirname(each.recipe_path) for each in chosen)}
     configs = {each.config_path for each in chosen}
-    tree = render(project.declared(), project.known())
+    tree = project.made(render)
     for found in compare_tree(tree, project.tree):
         if found.path in configs or any(found.path.startswith(f"{each}/") for each in folders):
             raise StaleError(

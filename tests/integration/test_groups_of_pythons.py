@@ -12,8 +12,7 @@ from generator.channel.retention import retire
 from generator.datafiles import subdirs
 from generator.errors import LockError
 from generator.inspecting import verify_package
-from generator.lock import diff_locks
-from generator.lock.storage import lock_text, parse_lock
+from generator.lock import diff_locks, lock_text, parse_lock
 from generator.matrix import Selection, select
 from generator.model import Keep, Lock, Pythons, Retention
 from generator.testing import Machine, solve
