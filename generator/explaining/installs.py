@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from rattler.platform import SubdirLiteral
 
@@ -15,6 +15,7 @@ from generator.explaining.desk import Desk, native_of, ours_of
 from generator.explaining.explain import Context, explain
 from generator.explaining.pip_indexes import asking
 from generator.explaining.reading import read_request
+from generator.explaining.reading_environment import PIP_SECTION
 from generator.explaining.reading_pip import PipRequest
 from generator.explaining.reading_scripts import Step, Unread
 from generator.explaining.report import Answer, Command, Explanation
@@ -37,6 +38,16 @@ class _Environment:
     python: str = ""
 
 
+@dataclass(frozen=True)
+class _File:
+    """An environment file: what works instead of it, and what was found of its two parts."""
+
+    given: Request
+    document: dict[str, Any]
+    found: tuple[Explanation, ...]
+    pip: PipRequest | None = None
+
+
 def judged(steps: Sequence[Step], desk: Desk) -> Answer:
     """Judge each install; one that fails leaves what the first command that works would.
 
@@ -48,39 +59,42 @@ def judged(steps: Sequence[Step], desk: Desk) -> Answer:
     """
     environments: dict[tuple[str, ...], _Environment] = {}
     found: list[Explanation] = []
-    asked: Request | None = None
-    variables: dict[str, object] = {}
-    pip: PipRequest | None = None
+    files: list[_File] = []
     for step in steps:
         if isinstance(step, Unread):
             found.append(_unread(step, desk))
             continue
-        before = environments.get(step.target, _Environment(python=desk.options.python or ""))
+        # where no other is named and none is active, it is the base environment
+        place = () if step.target == ("-n", "base") else step.target
+        before = environments.get(place, _Environment(python=desk.options.python or ""))
         if isinstance(step, PipRequest):
             found.append(_pip(step, before, desk))
-            pip = pip or step
+            if files and step.tool == PIP_SECTION:
+                files[-1] = replace(files[-1], pip=step, found=(*files[-1].found, found[-1]))
             continue
         for request in _platforms(step, desk):
             explanation = _conda(request, before, desk)
             found.append(explanation)
             given = _given(request, explanation)
             left = _left(given, explanation)
-            if request.document and asked is None and left:
-                asked = given
-                kept_as_is = request.document.get("variables")
-                variables = kept_as_is if isinstance(kept_as_is, dict) else {}
+            if request.document and left:
+                files.append(_File(given, request.document, (explanation,)))
             kept = () if request.verb in {"create", "env create"} else before.specs
             # an environment that was there before has a Python that nobody told of
             named = request.verb == "create" or any(name_of(s) == "python" for s in given.specs)
             python = explanation.python if named else ""
-            environments[step.target] = _Environment(
+            environments[place] = _Environment(
                 tuple(dict.fromkeys((*kept, *left))), python or before.python
             )
-    wheels = [wheel for each in found for wheel in each.wheels]
-    answer = Answer(installs=tuple(found))
-    if asked is None or answer.outcome != "fails":
-        return answer
-    return replace(answer, file=corrected_file(asked, pip, wheels, variables))
+    broken = (each for each in files if Answer(installs=each.found).outcome == "fails")
+    return Answer(installs=tuple(found), file=next((_mended(each) for each in broken), ""))
+
+
+def _mended(file: _File) -> str:
+    wheels = [wheel for each in file.found for wheel in each.wheels]
+    variables = file.document.get("variables")
+    variables = variables if isinstance(variables, dict) else {}
+    return corrected_file(file.given, file.pip, wheels, variables)
 
 
 def _given(request: Request, explanation: Explanation) -> Request:
@@ -201,7 +215,7 @@ def _pip(request: PipRequest, before: _Environment, desk: Desk) -> Explanation:
     states = {wheel.state for wheel in found}
     commands: list[Command] = []
     if "fails" in states:
-        other = plainly(request)
+        other = plainly(request, subdir, python)
         judged_anew = {wheel.state for wheel in wheels(other)}
         if other != request and "fails" not in judged_anew:
             pairs = zip_longest(request.requirements, other.requirements, fillvalue="")

@@ -54,7 +54,7 @@ def with_environment(
         origin="file",
         document=document,
     )
-    return found, _pip(rows, files)
+    return found, _pip(rows, files.beside(where))  # conda runs pip in the file's folder
 
 
 def _pip(rows: list[Any], files: Files) -> PipRequest | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from generator.documents import read_bytes
@@ -27,6 +27,8 @@ class Files:
     closed: bool = False
     #: path in a container to the path beside the Dockerfile or definition
     copied: dict[str, str] = field(default_factory=dict)
+    #: where a container's commands run
+    inside: str = ""
 
     def content(self, name: str) -> str:
         """Return the text of a file that a command names.
@@ -53,6 +55,12 @@ class Files:
                     raise _unreadable(path, error.strerror or str(error)) from error
         raise _unreadable(self.folder / name, "no such file")
 
+    def beside(self, name: str) -> Files:
+        """Return the files around one that a command names."""
+        places = [] if self.closed or "://" in name else self._places(self.expanded(name))
+        found = next((path.parent for path in places if path.is_file()), self.folder)
+        return replace(self, folder=found)
+
     def expanded(self, text: str) -> str:
         """Put in the variables that are known: ``$NAME``, ``${NAME:-other}``, ``$(NAME)``."""
 
@@ -68,13 +76,16 @@ class Files:
 
     def _places(self, name: str) -> list[Path]:
         base = PurePosixPath(name).name
-        copied = self.copied.get(name) or self.copied.get(f"{PurePosixPath(name).parent}/")
+        full = str(PurePosixPath(self.inside) / name)
+        above = str(PurePosixPath(full).parent)
+        known = (self.copied.get(each) for each in (name, full, above, f"{above}/"))
+        copied = next((each for each in known if each), None)
         if copied and (self.folder / copied).is_dir():
             copied = f"{copied}/{base}"
         names = [name, copied or "", base if self.copied or os.path.isabs(name) else ""]  # noqa: PTH117
         # a workflow names files from the repository's folder on
-        above = [p.parent for p in (self.folder, *self.folder.parents) if p.name == ".github"]
-        return [folder / each for folder in (self.folder, *above[:1]) for each in names if each]
+        root = [p.parent for p in (self.folder, *self.folder.parents) if p.name == ".github"]
+        return [folder / each for folder in (self.folder, *root[:1]) for each in names if each]
 
 
 def _unreadable(path: Path, why: str) -> SelectionError:

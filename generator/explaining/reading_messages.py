@@ -116,10 +116,16 @@ def _of_pip(text: str) -> PipRequest | None:
     pip = read_pip(list(missed), tool="pip install", files=closed)
     if pip is None:
         return None
-    for line in text.splitlines():
-        for found in typed(line, anywhere=False) if pip.requirements[0] in line else ():
-            asked = read_command(found, files=closed)
-            pip = next((each for each in asked if isinstance(each, PipRequest)), pip)
+    names = {re.split(r"[=<>!~\[]", spec)[0]: spec for spec in missed}
+    for command in (c for line in text.splitlines() for c in typed(line, anywhere=False)):
+        steps = read_command(command, files=closed) if command.client == "pip" else ()
+        asked = [each for each in steps if isinstance(each, PipRequest)]
+        specs = {re.split(r"[=<>!~\[]", each)[0]: each for a in asked for each in a.requirements}
+        if asked and names.keys() & specs.keys():
+            # a message may write it with the label of the index
+            missed = {specs.get(name, spec): missed[spec] for name, spec in names.items()}
+            pip = asked[0]
+            break
     # the first of several is the one that pip is configured to ask
     listed = "".join(re.findall(r"Looking in indexes: (.*)", text))
     indexes = re.findall(r"https?://[^\s,]+", listed)

@@ -18,12 +18,13 @@ from generator.explaining.request import Request, name_of
 TOOLS = frozenset({"conda", "mamba", "micromamba", "pixi", "conda-libmamba-solver"})
 _SET = re.compile(
     r"""^\s*(?:(?=[A-Za-z_]\w*\s*[?:]?=\s*(?:"[^"]*"|'[^']*'|[^\s;]+)\s*;?\s*(?:#.*)?$)"""
-    r"|(?:RUN\s+)?(?:export|set|setx|declare -x|local|readonly)\s+|(?:ENV|ARG)\s+|\$env:)"
-    r"(?P<rest>.+)$"
+    r"|(?:RUN\s+)?(?:export|set|setx|declare -x|local|readonly)\s+|(?:ENV|ARG)\s+"
+    r"|\$(?:env:)?(?=\w+\s*=))(?P<rest>.+)$"
 )
 _PAIR = re.compile(r"""(?P<name>\w+)(?:\s*[?:]?=\s*|\s+)(?P<value>"[^"]*"|'[^']*'|[^\s;]+)""")
 _COPY = re.compile(r"^\s*(?:COPY|ADD)\s+(?:--\S+\s+)*(?P<paths>\S.*)$", re.IGNORECASE)
 _FROM = re.compile(r"^\s*FROM\s+(?:--platform=(?P<platform>\S+)\s+)?(?P<image>\S+)", re.IGNORECASE)
+_WORKDIR = re.compile(r"^\s*WORKDIR\s+(?P<folder>\S+)", re.IGNORECASE)
 _ACTIVATE = re.compile(
     r"(?:^\$ \w+ run (?=.* \S*sh -\w*c$)(?:--\S+ )*-n "
     r"|(?:\b(?:conda|mamba|micromamba|call|source)|(?<!\S)\.)\s+(?:\S*[/\\])?activate(?:\.bat)?\s+[\"']?)(?P<name>[\w./~-]+)"
@@ -94,10 +95,17 @@ class _State:
             self._platform = facts().docker_platforms.get(named, "")
         elif match := _COPY.match(line):
             _copy(match["paths"], self._files)
+        elif match := _WORKDIR.match(line):
+            self._files = replace(self._files, inside=match["folder"])
         elif match := _SET.match(line):
             for pair in _PAIR.finditer(match["rest"]):
                 self._variables[pair["name"]] = pair["value"].strip("\"'")
             self._files = replace(self._files, variables=dict(self._variables))
+        self._configure(line)
+        return line
+
+    def _configure(self, line: str) -> None:
+        """Note the channels and the environment that a line chooses."""
         for match in _CONFIG.finditer(line):
             if match["key"] == "channel_priority":
                 self._strict = match["value"] == "strict"
@@ -106,10 +114,9 @@ class _State:
             else:
                 place = len(self._channels) if match["how"] == "append" else 0
                 self._channels.insert(place, match["value"])
-        if match := _ACTIVATE.search(line):
-            name = match["name"]
+        if active := _ACTIVATE.search(line):
+            name = active["name"]
             self._active = ("-p" if name[0] in "~." or "/" in name else "-n", name)
-        return line
 
     def steps(self, found: Typed, line: str) -> Iterator[Step]:
         """Yield what one command installs."""

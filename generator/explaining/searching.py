@@ -131,8 +131,7 @@ class Search:
         python = [wish for wish in rest if wish.kind == "python" and wish not in first]
         kept = self._kept(kept, python, room)
         if lost := [wish for wish in python if wish not in kept]:
-            rest_of_it = [wish for wish in kept if wish not in python]
-            kept = self._nearest(rest_of_it, lost[0], room)
+            kept = self._nearest([w for w in kept if w.kind != "python"], lost[0], room)
         rest = [wish for wish in rest if wish.kind != "python" and wish not in first]
         return self._kept(kept, rest, room)[len(base) :]
 

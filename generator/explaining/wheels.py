@@ -79,10 +79,10 @@ def judge(request: PipRequest, *, subdir: str, python: str, ask: Ask | None) -> 
     return (*(each for each in found if each is not None), *unread)
 
 
-def plainly(request: PipRequest) -> PipRequest:
+def plainly(request: PipRequest, subdir: str = "", python: str = "") -> PipRequest:
     """Ask for the same releases without another machine's labels, on pip's own index.
 
-    Of what a message says was not found the nearest release that it says there is.
+    Where there is none, the nearest release that a message says there is, or the snapshot.
     """
     missed = dict(request.missed)
     x86 = re.compile(r"(?:-f|--find-links) .*/cu\d|.*(?:x86_64|amd64)\.whl")
@@ -91,10 +91,11 @@ def plainly(request: PipRequest) -> PipRequest:
     asked = [*request.requirements, *(text for text in moved if text)]
     texts = [re.sub(r"(?<=\d)\+[\w.]+", "", text) for text in asked]
     pairs = zip(asked, texts, strict=True)
-    there = [_nearest(text, missed.get(old)) for old, text in pairs]
-    if there != texts:
+    there = [_nearest(new, missed.get(old) or _had(new, subdir, python)) for old, new in pairs]
+    torch = [text for text in there if Requirement(text).name == "torch"]
+    if not set(torch) <= set(texts):
         # with another torch its companions are other ones, too
-        there = [_unpinned(new) if new in texts else new for new in there]
+        there = [text if text in torch else _unpinned(text) for text in there]
     return replace(
         request,
         requirements=tuple(there),
@@ -121,6 +122,12 @@ def pythons_with(request: PipRequest, subdir: str) -> str:
         if there != {"any"}:
             left = there if left is None else left & there
     return " or ".join(sorted(left or (), key=minor_of))
+
+
+def _had(text: str, subdir: str, python: str) -> list[str]:
+    """Return the releases that the snapshot has wheels of."""
+    releases = snapshot().wheels.get(canonicalize_name(Requirement(text).name), {})
+    return [each for each, row in releases.items() if _has(row.get(subdir, ""), python)]
 
 
 def _nearest(text: str, there: Sequence[str] | None) -> str:

@@ -49,6 +49,8 @@ def composed(request: Request, kept: Iterable[Wish]) -> Request:
     for wish in kept:
         groups.setdefault(wish.of, []).append(wish)
     specs = [_written(groups[spec], spec) for spec in request.specs if spec in groups]
+    # one name that was asked for twice says nothing where it is left bare
+    specs = [spec for spec in specs if not any(name_of(o) == spec != o for o in specs)]
     beside = [_written(groups[spec], spec) for spec in request.beside if spec in groups]
     return replace(request, specs=tuple(dict.fromkeys(specs)), beside=tuple(beside))
 
