@@ -44,3 +44,9 @@ def local_path(url: str) -> Path | None:
     except ValueError:
         return None
     return Path(url2pathname(parts.path)) if parts.scheme == "file" else None
+
+
+def channel_url(channel: str) -> str:
+    """Return the address of a channel that is a folder; a name or an address as it is."""
+    path = Path(channel)
+    return path.resolve().as_uri() if path.is_dir() else channel

@@ -52,6 +52,8 @@ class PublishOptions:
     attest: Attest = "never"
     #: folder with a bundle per package, instead of signing at the upload
     attestations: Path | None = None
+    #: base channels that each package is solved with before anything is sent
+    base: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +90,7 @@ def plan_publication(project: Project, options: PublishOptions) -> Publication:
         refuse_overspending(plan, place.address, retirable(place, packages))
     refuse_overspending(plan, place.address, ())
     beside = open_place(project, options.to, main=True) if place.label else None
-    refuse_not_installable(project, plan, place, beside)
+    refuse_not_installable(project, plan, place, beside, options.base)
     attesting = attesting_of(project, place, options)
     if attesting is not None and isinstance(place.target, HostedTarget):
         for row in plan.chosen("upload", "replace"):

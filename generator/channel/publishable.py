@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 from generator.channel.destinations import Address
 from generator.channel.patching import HOTFIXES, read_hotfixes
@@ -11,15 +14,25 @@ from generator.channel.places import Opened
 from generator.channel.publishing import Plan
 from generator.channel.repodata import Record, named
 from generator.channel.stores import Outgoing
+from generator.datafiles import subdirs
 from generator.errors import AbsentError, SelectionError, SolveError
 from generator.matrix import variants
+from generator.model import Accelerator
+from generator.model.accelerator import accelerator_of
 from generator.naming.projects import name_map
 from generator.packages import shared, unbound
 from generator.project import Project
+from generator.testing import Machine, Prober, write_record_channel
+from generator.transport.gateway import open_gateway
+from generator.urls import channel_url
 
 
 def refuse_not_installable(
-    project: Project, plan: Plan, place: Opened, beside: Opened | None
+    project: Project,
+    plan: Plan,
+    place: Opened,
+    beside: Opened | None,
+    base: Sequence[str] = (),
 ) -> None:
     """Refuse packages whose own channel's part would be missing there, such as their libtorch.
 
@@ -28,9 +41,10 @@ def refuse_not_installable(
         plan: what goes there.
         place: the destination.
         beside: the channel that a label's packages are used with.
+        base: base channels that each is solved with besides; empty for records alone.
 
     Raises:
-        SolveError: as said.
+        SolveError: as said, or the base channels lack what they need.
         UnreachableError, DeclinedError: the destination does not say what it has.
         FeedstockError: a hotfix cannot be read; what is yanked counts as gone.
 
@@ -43,7 +57,7 @@ def refuse_not_installable(
         *(name_map().row(each).conda for each in feedstock.packages),
         *(each.package for each in known if each.package not in unbound()),
     }
-    if not lacking(coming, (), own):
+    if not base and not lacking(coming, (), own):
         return  # whatever is there
     there: list[Record] = []
     for each in (place, beside):
@@ -55,6 +69,46 @@ def refuse_not_installable(
     yanked = {key for each in read_hotfixes(project.root / HOTFIXES) for key in each.yank}
     kept = [record for record in there if record.key not in yanked]
     refuse_lacking(lacking(coming, kept, own), place.address)
+    if base:
+        found = blocked(coming, [*kept, *coming], base)
+        refuse_lacking(found, place.address, f" or {', '.join(base)}")
+
+
+def blocked(
+    coming: Sequence[Record], index: Iterable[Record], base: Sequence[str]
+) -> dict[str, tuple[str, ...]]:
+    """Return what packages need that neither an index nor the base channels have.
+
+    Each is solved alone, for a common machine of its kind with a driver for its CUDA line. Those of
+    no platform are not: they have no files, and some ask on purpose for what there may be nowhere.
+
+    Raises:
+        UnreachableError: a base channel does not answer.
+
+    """
+    rows = {record.key: record for record in index}.values()
+    found: dict[str, tuple[str, ...]] = {}
+    with tempfile.TemporaryDirectory(prefix="armtorch-records-") as folder:
+        own = write_record_channel(((r.file_name, _row(r)) for r in rows), Path(folder))
+        gateway = open_gateway()
+        for record in coming:
+            if record.subdir == "noarch":
+                continue
+            driver = Accelerator.parse(accelerator_of(record.build, record.depends)).driver
+            prober = Prober(
+                channels=(own, *map(channel_url, base)),
+                machine=Machine.of(subdirs()[record.subdir], native=False, driver=driver),
+                gateway=gateway,
+            )
+            exact = f"{record.name} =={record.version} {record.build}"
+            if not prober.solvable([exact]):
+                found[record.key] = prober.blocking(record.depends) or (exact,)
+    return found
+
+
+def _row(record: Record) -> dict[str, Any]:
+    """Write a record as repodata has it."""
+    return {key: value for key, value in vars(record).items() if key != "file_name"}
 
 
 def lacking(
@@ -101,14 +155,16 @@ def _unmet(record: Record, by_name: dict[str, list[Record]], own: Collection[str
                 yield str(spec)
 
 
-def refuse_lacking(found: dict[str, tuple[str, ...]], destination: Address) -> None:
+def refuse_lacking(
+    found: dict[str, tuple[str, ...]], destination: Address, beside: str = ""
+) -> None:
     """Raise SolveError where a package could not be installed from the destination."""
     if not found:
         return
     shown = "; ".join(f"{key} needs {', '.join(specs)}" for key, specs in list(found.items())[:3])
     more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
     raise SolveError(
-        f"what they need would not be on the channel: {shown}{more}",
+        f"what they need would not be on the channel{beside}: {shown}{more}",
         where=str(destination),
         next_step="build it (armtorch build), and publish it before or with them: GLOBs that name "
         "it, too, or none",

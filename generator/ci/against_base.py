@@ -12,9 +12,10 @@ from generator.feedstock import Feedstock
 from generator.matrix import BaseVerdict, BlockedVariant, CellView, MatrixView
 from generator.model import Accelerator, PythonBuild, Variant
 from generator.project import Project, base_channels
-from generator.rendering import NamedRecord, render, tree_records, write_record_channel
-from generator.testing import Machine, Prober, lacking
+from generator.rendering import render, tree_records
+from generator.testing import Machine, NamedRecord, Prober, lacking, write_record_channel
 from generator.transport.gateway import open_gateway
+from generator.urls import channel_url
 
 
 def against_base(
@@ -44,9 +45,7 @@ def against_base(
     feedstock = project.declared()
     tree = project.made(render)
     records = tree_records(tree)
-    channels = tuple(
-        Path(each).resolve().as_uri() if Path(each).is_dir() else each for each in base
-    )
+    channels = tuple(map(channel_url, base))
     gateway = open_gateway()
     with tempfile.TemporaryDirectory(prefix="armtorch-records-") as folder:
         own = write_record_channel(records.values(), Path(folder))

@@ -17,7 +17,7 @@ from generator.channel.publication import (
     publish,
     wheel_bytes,
 )
-from generator.commands.options import json_option
+from generator.commands.options import ManyValues, joined, json_option
 from generator.commands.tables import megabytes
 from generator.printing import Screen, write, write_json
 from generator.project import Project
@@ -54,6 +54,14 @@ from generator.project import Project
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     help=f"Send the bundles of this folder along: PACKAGE.conda{SUFFIX}.",
 )
+@click.option(
+    "--base",
+    multiple=True,
+    type=ManyValues(),
+    callback=joined,
+    metavar="A,B",
+    help="Solve each package with these base channels, too, before anything is sent.",
+)
 @click.option("--dry-run", is_flag=True, help="Show the plan and its bytes, and stop.")
 @json_option
 @click.pass_obj
@@ -69,6 +77,7 @@ def command(
     force: bool,
     attest: Attest,
     attestations: Path | None,
+    base: tuple[str, ...],
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -93,7 +102,7 @@ def command(
       armtorch publish --to s3://my-bucket/torch --dry-run
       armtorch publish --to https://anaconda.org/me --label nightly
       armtorch publish 'linux-aarch64/*py312*' --to ./mirror
-      armtorch publish --to https://prefix.dev/torch --attest always
+      armtorch publish --to https://prefix.dev/torch --attest always --base conda-forge
     """
     options = PublishOptions(
         source=LocalChannel(source),
@@ -104,6 +113,7 @@ def command(
         jobs=jobs,
         attest=attest,
         attestations=attestations,
+        base=base,
     )
     planned = plan_publication(project, options)
     if not as_json:

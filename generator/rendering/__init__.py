@@ -4,7 +4,7 @@ from generator.rendering.checking import check_tree
 from generator.rendering.folder import Difference, compare_tree, refuse_links, write_tree
 from generator.rendering.numbering import check_numbers, digests, number_builds
 from generator.rendering.recipe_rules import judge, rules_markdown
-from generator.rendering.records import NamedRecord, tree_records, write_record_channel
+from generator.rendering.records import tree_records
 from generator.rendering.tree import RenderedTree, recipe_files, recipe_tree, recipes, render
 from generator.rendering.workflows import (
     ARMTORCH,

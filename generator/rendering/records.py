@@ -8,9 +8,6 @@ rendering gives those.
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from rattler import Subdir
@@ -22,14 +19,11 @@ from rattler_build import (
     VariantConfig,
 )
 
-from generator.atomic import write_text
 from generator.errors import RenderError
 from generator.evaluating import evaluating
 from generator.model import Variant
 from generator.rendering.tree import RenderedTree
-
-#: a file name and its repodata record
-NamedRecord = tuple[str, dict[str, Any]]
+from generator.testing import NamedRecord
 
 
 def tree_records(tree: RenderedTree) -> dict[str, NamedRecord]:
@@ -55,29 +49,6 @@ def tree_records(tree: RenderedTree) -> dict[str, NamedRecord]:
                 next_step="run armtorch render, which checks every recipe",
             ) from error
     return found
-
-
-def write_record_channel(records: Iterable[NamedRecord], folder: Path) -> str:
-    """Write a channel of records without packages into ``folder``; return its URL.
-
-    Raises:
-        OSError: the folder cannot be written.
-
-    """
-    packages: dict[str, dict[str, dict[str, Any]]] = {"noarch": {}}
-    for name, record in records:
-        packages.setdefault(record["subdir"], {})[name] = record
-    for subdir, rows in packages.items():
-        place = folder / subdir
-        place.mkdir(parents=True, exist_ok=True)
-        document = {
-            "info": {"subdir": subdir},
-            "packages": {},
-            "packages.conda": rows,
-            "repodata_version": 1,
-        }
-        write_text(place / "repodata.json", json.dumps(document))
-    return folder.resolve().as_uri()
 
 
 def _record(recipe: Stage0Recipe, config: VariantConfig, variant: Variant) -> NamedRecord:

@@ -15,9 +15,9 @@ from generator.datafiles import subdirs
 from generator.errors import SolveError
 from generator.matrix import matrix_view
 from generator.project import Project
-from generator.rendering import render, tree_records, write_record_channel
+from generator.rendering import render, tree_records
 from generator.stages.packages import RunOptions, machine_of
-from generator.testing import Machine, Prober, lacking
+from generator.testing import Machine, Prober, lacking, write_record_channel
 from generator.transport.gateway import open_gateway
 from tests.command_line import armtorch
 from tests.conftest import ROOT

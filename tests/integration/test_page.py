@@ -19,8 +19,8 @@ from generator.errors import StorageError
 from generator.explaining.answering import Reach, compare_channels
 from generator.page.content import PackagePage
 from generator.page.gathering import page_content, solvability, write_page
-from generator.rendering import render, tree_records, write_record_channel
-from generator.testing import Machine, solve
+from generator.rendering import render, tree_records
+from generator.testing import Machine, solve, write_record_channel
 from tests import servers
 from tests.conftest import ROOT, missing
 from tests.forge import standins

@@ -13,8 +13,8 @@ from rattler import Gateway
 from generator.datafiles import subdirs
 from generator.errors import SolveError
 from generator.model import PythonBuild
-from generator.rendering import render, tree_records, write_record_channel
-from generator.testing import Machine, solve
+from generator.rendering import render, tree_records
+from generator.testing import Machine, solve, write_record_channel
 from tests import solver_truth
 from tests.forge import standins
 

@@ -21,11 +21,11 @@ from generator.feedstock import read_feedstock
 from generator.matrix import matrix_view
 from generator.model import Cell, Lock
 from generator.project import Project
-from generator.rendering import render, tree_records, write_record_channel
+from generator.rendering import render, tree_records
 from generator.stages.packages import BuildOptions, build_variants
 from generator.stages.render import render_feedstock
 from generator.stages.update import update_lock
-from generator.testing import Machine, solve
+from generator.testing import Machine, solve, write_record_channel
 from tests.command_line import armtorch
 from tests.counts import count, proving
 from tests.forge import standins

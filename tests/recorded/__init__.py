@@ -13,7 +13,8 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from generator.project import Project
-from generator.rendering import render, tree_records, write_record_channel
+from generator.rendering import render, tree_records
+from generator.testing import write_record_channel
 from tests.forge import standins
 
 HERE = Path(__file__).parent
