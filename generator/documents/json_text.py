@@ -46,26 +46,22 @@ def load_json(
     return value
 
 
-def split_json(
-    content: bytes | msgspec.Raw,
-    where: str,
-    *,
-    refuse: type[ArmtorchError] = MalformedError,
-    next_step: str = "report it to who serves it",
-) -> dict[str, msgspec.Raw]:
+def split_json(content: bytes | msgspec.Raw, where: str) -> dict[str, msgspec.Raw]:
     """Return the members of a JSON object, each as the bytes it is written in.
 
     Of a channel's repodata one record at a time is an object in memory, and what is not changed is
     written as it was. What a member says is read by ``load_json``.
 
     Raises:
-        ArmtorchError: of the kind ``refuse``: no JSON object.
+        MalformedError: no JSON object.
 
     """
     try:
         return msgspec.json.decode(content, type=dict[str, msgspec.Raw])
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise refuse(f"not a JSON object: {error}", where=where, next_step=next_step) from error
+        raise MalformedError(
+            f"not a JSON object: {error}", where=where, next_step="report it to who serves it"
+        ) from error
 
 
 def _is_deeper(value: Any, depth: int) -> bool:

@@ -236,17 +236,14 @@ def library_depends(
     subdir: str,
     accelerator: Accelerator,
     copies: Iterable[Bundled] = (),
-    known: Iterable[RunDependency] = (),
 ) -> tuple[RunDependency, ...]:
     """Return the run dependencies that provide a package's libraries.
 
-    Those that stand in for the wheel's ``copies``, and its `needed_libraries`. Packages that
-    ``known`` names are left out: what Requires-Dist says of them is the narrower.
+    Those that stand in for the wheel's ``copies``, and its `needed_libraries`.
     """
-    there = {dependency.name for dependency in known}
     needed = needed_libraries(package, version=version, subdir=subdir, accelerator=accelerator)
     found = (*(copy.dependency for copy in copies), *(library.dependency for library in needed))
-    return unique(each for each in found if each is not None and each.name not in there)
+    return unique(each for each in found if each is not None)
 
 
 @dataclass(frozen=True, kw_only=True)

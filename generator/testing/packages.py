@@ -72,7 +72,6 @@ def run_package_tests(
     runner: Runner,
     package_cache: Path,
     narrator: Narrator,
-    scratch: Path | None = None,
 ) -> PackageReport:
     """Install ``package`` from ``channels`` into a fresh prefix and run the tests it carries.
 
@@ -88,7 +87,7 @@ def run_package_tests(
     loaded = Package.from_file(package)
     pin = f"{loaded.name} =={loaded.version} {loaded.build_string}"
     steps: list[StepReport] = []
-    with tempfile.TemporaryDirectory(prefix="armtorch-test-", dir=scratch) as folder:
+    with tempfile.TemporaryDirectory(prefix="armtorch-test-") as folder:
         # the length of a real user's prefix, and a space: both have broken packages before
         prefix = Path(folder) / "a prefix"
         started = time.monotonic()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,18 +9,15 @@ from typing import Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from generator import atomic
-from generator.documents import limits, read_bytes
 from generator.model.cell import Sharing
 from generator.model.closed import Closed
 from generator.model.held import Finding
 from generator.model.wheel import Metadata, MetadataOrigin
+from generator.upstream.packed import Packed
 
 T = TypeVar("T")
 #: raised when the meaning of a cached fact changes, so that old ones are read anew
 _FORMAT = "facts-5"
-#: bytes of the sha256 that stands before what is kept
-_DIGEST = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,43 +61,11 @@ class ComputedHash(Closed):
     etag: str
 
 
-class Packed:
-    """Bytes of one kind by a key that never means others, so that they need no expiry.
-
-    Each file begins with the sha256 of its name and content: what was damaged, or moved under
-    another name, is read from upstream again.
-    """
-
-    def __init__(self, folder: Path, kind: str) -> None:
-        self._folder, self._kind = folder / _FORMAT / kind, kind
-
-    def get(self, key: str) -> bytes | None:
-        """Return what is kept under a key; None for what is not, or was damaged since."""
-        try:
-            packed = read_bytes(self._path(key), limits().zip.directory)
-            whole = zlib.decompressobj().decompress(packed, 2 * limits().zip.directory)
-        except (OSError, zlib.error):
-            return None
-        digest, content = whole[:_DIGEST], whole[_DIGEST:]
-        return content if digest == self._digest(key, content) else None
-
-    def keep(self, key: str, content: bytes) -> None:
-        """Keep bytes under a key."""
-        packed = zlib.compress(self._digest(key, content) + content)
-        atomic.write_bytes(self._path(key), packed, durable=False)
-
-    def _path(self, key: str) -> Path:
-        return self._folder / key[:2] / f"{key}.z"
-
-    def _digest(self, key: str, content: bytes) -> bytes:
-        return hashlib.sha256(f"{self._kind} {key}\n".encode() + content).digest()
-
-
 class Kept(Generic[T]):
-    """The same of values of one type."""
+    """Values of one type, by the same kind of key."""
 
     def __init__(self, folder: Path, kind: str, shape: type[T]) -> None:
-        self._packed, self._shape = Packed(folder, kind), shape
+        self._packed, self._shape = Packed(folder / _FORMAT, kind), shape
 
     @cached_property
     def _adapter(self) -> TypeAdapter[T]:
@@ -127,16 +90,16 @@ class FactsCache:
     def __init__(self, folder: Path) -> None:
         self.metadata = Kept(folder, "metadata", MetadataFacts)
         self.wheels = Kept(folder, "wheels", WheelFacts)
-        self.records = Packed(folder, "records")
+        self.records = Packed(folder / _FORMAT, "records")
         #: the end of the file from its central directory on, so that one member can be read alone
-        self.directories = Packed(folder, "directories")
+        self.directories = Packed(folder / _FORMAT, "directories")
         #: small members of any wheel, by their own sha256
-        self.members = Packed(folder, "members")
+        self.members = Packed(folder / _FORMAT, "members")
         #: what wheels share, by a key that stands for them
         self.sharing = Kept(folder, "sharing", tuple[Sharing, ...])
         #: what was found, by a key that stands for the wheel and the rules
         self.verdicts = Kept(folder, "verdicts", tuple[Finding, ...])
         #: what was read of symbols, by a key that stands for all that it depends on
-        self.symbols = Packed(folder, "symbols")
+        self.symbols = Packed(folder / _FORMAT, "symbols")
         #: what a URL gave, by a sha256 of it
         self.computed = Kept(folder, "computed", ComputedHash)

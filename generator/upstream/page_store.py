@@ -14,13 +14,8 @@ from typing import Annotated, Final
 import requests
 from pydantic import Field, TypeAdapter, ValidationError
 
-from generator import atomic
-from generator.documents import limits, read_bytes
 from generator.model.closed import Closed
-
-_MARK: Final = b"armtorch-page-1\n"
-#: characters of a sha256
-_DIGEST: Final = 64
+from generator.upstream.packed import Packed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,40 +54,26 @@ class Page(Closed):
 _HEAD: Final = TypeAdapter(Page)
 
 
-@dataclass(frozen=True)
 class PageStore:
     """A folder of pages by the address that was asked for."""
 
-    folder: Path
+    def __init__(self, folder: Path) -> None:
+        self._kept = Packed(folder, "pages")
 
     def find(self, url: str) -> Page | None:
         """Return what is kept under an address; None where nothing sound is."""
+        head, _, content = (self._kept.get(_key(url)) or b"").partition(b"\n")
         try:
-            stored = read_bytes(self._path(url), 2 * limits().page.json)
-            mark, digest, rest = (
-                stored[: len(_MARK)],
-                stored[len(_MARK) :][:64],
-                stored[len(_MARK) + 64 :],
-            )
-            if mark != _MARK or digest != _digest(url, rest):
-                return None
-            head, _, content = rest.partition(b"\n")
             found = _HEAD.validate_json(head)
-        except (OSError, ValidationError):
+        except ValidationError:
             return None
         return Page(**{**vars(found), "content": content}) if found.questions() else None
 
     def keep(self, url: str, page: Page) -> None:
         """Keep a page that can be asked about; raises StorageError."""
         if page.questions():
-            rest = _HEAD.dump_json(page) + b"\n" + page.content
-            atomic.write_bytes(self._path(url), _MARK + _digest(url, rest) + rest, durable=False)
-
-    def _path(self, url: str) -> Path:
-        name = hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()
-        return self.folder / name[:2] / name
+            self._kept.keep(_key(url), _HEAD.dump_json(page) + b"\n" + page.content)
 
 
-def _digest(url: str, rest: bytes) -> bytes:
-    whole = url.encode("utf-8", "surrogatepass") + b"\n" + rest
-    return hashlib.sha256(whole).hexdigest().encode()
+def _key(url: str) -> str:
+    return hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()
