@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
@@ -55,26 +56,9 @@ def run_specs(variant: Variant, cell: Cell, lock: Lock) -> tuple[str, ...]:
     wheel = variant.wheels[0]
     metadata, subdir = lock.metadata[wheel.metadata], subdirs()[variant.subdir]
     shared = variant.package == "libtorch"
-    found = [] if shared else list(_python(metadata, variant))
-    build = _libtorch_build(variant, cell, lock)
-    libtorch = f"libtorch =={_VERSION} {build}_${{{{ libtorch_number }}}}"
+    found = [] if shared else [*_python(metadata, variant), *_own(variant, cell, lock)]
     if variant.package == "pytorch-common":
-        return (*found, libtorch)
-    if variant.package == "pytorch":
-        same = f"{_group(variant)}_*" if variant.group else "_*"
-        common = f"${{{{ accelerator }}}}_generic{same}_${{{{ common_number }}}}"
-        found += [libtorch, f"pytorch-common =={_VERSION} {common}"]
-        if subdir.os != "osx":
-            kind = "cpu" if variant.accelerator.cuda is None else "cuda"
-            found.append(f"pytorch-mutex ==1.0 {kind}")
-    elif not shared and variant.package not in unbound():
-        _check_torch(metadata, cell)
-        found.append(f"pytorch ==${{{{ pytorch }}}} {_BUILD}")
-        # conda-forge's builds have strings like ours: this one is in no build of theirs
-        found.append(f"libtorch ==${{{{ pytorch }}}} {build}_*")
-        for name, taken in packages()[variant.package].takes.items():
-            if SpecifierSet(taken.versions, prereleases=True).contains(wheel.version):
-                found.append(f"{variant.package}-{name}")
+        return tuple(found)
     python = variant.group or cell.pythons()[0] if shared else variant.python
     native, mapped = (
         conda_depends(
@@ -105,6 +89,30 @@ def run_specs(variant: Variant, cell: Cell, lock: Lock) -> tuple[str, ...]:
         glibc=wheel.glibc,
     )
     return (*found, *_ordered((*mapped, *more)), *virtual)
+
+
+def _own(variant: Variant, cell: Cell, lock: Lock) -> Iterator[str]:
+    """Yield what a variant needs of the channel's own packages: the builds that it goes with."""
+    build, package = _libtorch_build(variant, cell, lock), variant.package
+    libtorch = f"libtorch =={_VERSION} {build}_${{{{ libtorch_number }}}}"
+    if package in {"pytorch-common", "pytorch"}:
+        yield libtorch
+    if package == "pytorch":
+        same = f"{_group(variant)}_*" if variant.group else "_*"
+        common = f"${{{{ accelerator }}}}_generic{same}_${{{{ common_number }}}}"
+        yield f"pytorch-common =={_VERSION} {common}"
+        if subdirs()[variant.subdir].os != "osx":
+            kind = "cpu" if variant.accelerator.cuda is None else "cuda"
+            yield f"pytorch-mutex ==1.0 {kind}"
+    elif package not in {"pytorch-common", *unbound()}:
+        wheel = variant.wheels[0]
+        _check_torch(lock.metadata[wheel.metadata], cell)
+        yield f"pytorch ==${{{{ pytorch }}}} {_BUILD}"
+        # conda-forge's builds have strings like ours: this one is in no build of theirs
+        yield f"libtorch ==${{{{ pytorch }}}} {build}_*"
+        for name, taken in packages()[package].takes.items():
+            if SpecifierSet(taken.versions, prereleases=True).contains(wheel.version):
+                yield f"{package}-{name}"
 
 
 def bundled_copies(cell: Cell, project: str) -> tuple[Bundled, ...]:

@@ -117,11 +117,16 @@ def update(
         )
         beside = stable.silent if stable is not None and train != "stable" else ()
         _make(run, chooser, _choose(run, chooser, own, beside))
-    once = told_once(run.cells.values(), old, named, lambda each: asked.label(each) or "")
+    _tell_once(run, asked, narrator)
+    return _outcome(run, asked, indexes, reader.web.traffic)
+
+
+def _tell_once(run: Run, asked: Feedstock, narrator: Narrator) -> None:
+    """Leave out cells whose torch another cell has as well; raises FeedstockError."""
+    once = told_once(run.cells.values(), run.old, run.named, lambda each: asked.label(each) or "")
     for name, cell in once.items():
         narrator.say(f"{name}: {cell.name} has its torch {cell.torch}, and serves it, too")
     run.cells = {key: cell for key, cell in run.cells.items() if cell.name not in once}
-    return _outcome(run, asked, indexes, reader.web.traffic)
 
 
 def _by_train(every: Iterable[Wish]) -> list[tuple[TrainName, tuple[Wish, ...]]]:
