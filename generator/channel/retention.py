@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from packaging.version import InvalidVersion, Version
 
 from generator.channel.repodata import Record
-from generator.model import Keep, Retention
+from generator.model import Keep, PythonBuild, Retention
 from generator.model.accelerator import accelerator_of
 from generator.model.cell import TrainName
 
@@ -150,6 +150,5 @@ def _needed(kept: list[Record], going: list[Record]) -> list[Record]:
 
 
 def _free_threaded(record: Record) -> bool:
-    return any(
-        spec.startswith("python_abi ") and re.search(r"_cp3\d+t$", spec) for spec in record.depends
-    )
+    python = PythonBuild.of_depends(record.depends)
+    return python is not None and python.freethreading

@@ -9,8 +9,8 @@ from typing import Final
 from rattler import MatchSpec, RepoDataRecord
 
 from generator.model.accelerator import accelerator_of as of_build
+from generator.model.python_build import PythonBuild
 
-_ABI: Final = re.compile(r"^python_abi (?P<minor>\d+\.\d+)\.?\*? \*_cp\d+(?P<t>t?)$")
 _RANGE: Final = re.compile(r"^python >=(?P<minor>3\.\d+)(?:\.[\w.]+)?,<3\.\d+\S*(?: \S+)?$")
 _BUILD: Final = re.compile(r"^(?:.*_)?py3\.?(?P<minor>\d{1,2})(?=[_h]|$)")
 
@@ -33,9 +33,8 @@ def builds(records: Iterable[RepoDataRecord]) -> tuple[str, ...]:
 
 def python_of(record: RepoDataRecord) -> str:
     """Return the one Python a record is built for, ``3.12`` or ``3.14t``; "" for any or none."""
-    for depends in record.depends:
-        if match := _ABI.match(depends):
-            return match["minor"] + match["t"]
+    if (found := PythonBuild.of_depends(record.depends)) is not None:
+        return str(found)
     for depends in record.depends:
         if match := _RANGE.match(depends):
             return match["minor"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tarfile
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, closing
@@ -28,7 +27,6 @@ from generator.model import PythonBuild
 _HUB: Final = "pytorch"
 #: packages of ours whose libraries other packages of ours need
 _CARRIERS: Final = frozenset({"libtorch", _HUB})
-_ABI: Final = re.compile(r"python_abi .*\*_cp(?P<major>\d)(?P<rest>\d+t?)$")
 _SUFFIX: Final = ".conda"
 
 
@@ -43,11 +41,8 @@ class Built:
 
     @property
     def python(self) -> PythonBuild | None:
-        """The Python it is for, by its dependency on python_abi; None for any."""
-        for spec in self.depends:
-            if (match := _ABI.match(spec)) is not None:
-                return PythonBuild.parse(f"{match['major']}.{match['rest']}")
-        return None
+        """The Python it is for; None for any."""
+        return PythonBuild.of_depends(self.depends)
 
     def takes(self, other: Built) -> bool:
         """Whether it depends on a build of ``other``, and both are for one Python."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 _TEXT = re.compile(r"(?P<major>\d+)\.(?P<minor>\d+)(?P<t>t?)")
+_DEPENDS = re.compile(r"python_abi .*\*_(?P<abi>cp\d\d+t?)")
 _ABI = re.compile(r"cp(?P<major>\d)(?P<minor>\d+)(?P<t>t?)")
 
 
@@ -35,6 +36,12 @@ class PythonBuild:
         if (match := _ABI.fullmatch(tag)) is None:
             raise ValueError(f"{tag!r} is not a CPython ABI tag")
         return cls(int(match["major"]), int(match["minor"]), bool(match["t"]))
+
+    @classmethod
+    def of_depends(cls, depends: Iterable[str]) -> PythonBuild | None:
+        """Return the Python whose python_abi a package depends on; None for any Python."""
+        found = (match for spec in depends if (match := _DEPENDS.fullmatch(spec)))
+        return next((cls.from_abi(match["abi"]) for match in found), None)
 
     def __str__(self) -> str:
         return f"{self.version}{'t' if self.freethreading else ''}"

@@ -10,14 +10,12 @@ from generator.channel import Record
 from generator.channel.retention import series_of
 from generator.explaining import ChannelOffer, Coverage, boards
 from generator.matrix import CellView, MatrixView
-from generator.model import Accelerator, Cell
+from generator.model import Accelerator, Cell, PythonBuild
 from generator.page.content import CoverageCell, CoverageRow
 from generator.page.records import Listed
 
 #: machine, accelerator, Python, train and version
 Place = tuple[str, str, str, str, str]
-
-_PYTHON = re.compile(r"python_abi (3)\.(\d+)\.\* \*_cp3\d+(t?)$")
 
 
 def accelerator_name(value: str, machine: str = "") -> str:
@@ -38,8 +36,7 @@ def in_order(value: str) -> tuple[object, ...]:
 
 def python_of(record: Record) -> str:
     """Return the Python that a record is for, ``3.14t``; "" for any."""
-    found = next(filter(None, map(_PYTHON.match, record.depends)), None)
-    return f"3.{found[2]}{found[3]}" if found else ""
+    return str(PythonBuild.of_depends(record.depends) or "")
 
 
 def place_of(each: Listed) -> Place:
