@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -38,8 +39,10 @@ _TRIES = 3
 def main() -> None:
     """Print what one more package costs a channel of as many as the argument says."""
     if sys.argv[1] in _STEPS:
-        print(json.dumps(_STEPS[sys.argv[1]](*map(Path, sys.argv[2:]))))
-        return
+        print(json.dumps(_STEPS[sys.argv[1]](*map(Path, sys.argv[2:]))), flush=True)
+        # py-rattler 0.28 was seen to crash where the interpreter ends while its threads still free
+        # the records of 100,000 packages
+        os._exit(0)
     number = int(sys.argv[1])
     with tempfile.TemporaryDirectory(prefix="armtorch-benchmark-") as name:
         folder = Path(name)

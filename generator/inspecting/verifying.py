@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from jsonschema import Draft202012Validator
+from jsonschema_rs import Draft202012Validator
 
 from generator.building.seal import DIGESTS, digests_text
 from generator.datafiles import DATA, load_data, subdirs
@@ -200,7 +200,8 @@ class _Check:
             if any(glob.count("*") > _WILDCARDS for glob in _globs(layout)):
                 raise ValueError(f"has a glob of more than {_WILDCARDS} stars")
             if flaw := next(Draft202012Validator(schema).iter_errors(layout), None):
-                raise ValueError(f"{flaw.json_path}: {flaw.message}")
+                place = "/".join(map(str, flaw.instance_path))
+                raise ValueError(f"{place}: {flaw.message}")
         wheel = layout.get("wheels", {}).get(sha256)
         if wheel is None or wheel["cell"] not in layout["cells"]:
             raise ValueError(f"knows no wheel of sha256 {sha256}")

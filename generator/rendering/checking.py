@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from jsonschema import Draft202012Validator
+from jsonschema_rs import Draft202012Validator
 from rattler import Subdir
 from rattler_build import (
     JinjaConfig,
@@ -45,19 +46,29 @@ def check_tree(tree: RenderedTree) -> None:
         RenderError: something is not so; the message names the file.
 
     """
+    # most variant configs and layouts are equal: the packages of a cell have the same
+    first: dict[tuple[str, bytes], str] = {}
     for path, content in tree.files.items():
-        _check_text(path, content)
-    with TemporaryDirectory(prefix="armtorch-check-") as folder:
-        root = Path(folder)
-        for path, content in tree.files.items():
-            if path.endswith(".yaml"):
-                (root / path).parent.mkdir(parents=True, exist_ok=True)
-                (root / path).write_bytes(content)
-        recipes = {path: _recipe(root / path) for path in {v.recipe_path for v in tree.variants}}
+        if first.setdefault((_kind(path), content), path) == path:
+            _check_text(path, content)
+    # once for all: what is within it finds an environment of a few names
+    with TemporaryDirectory(prefix="armtorch-check-") as folder, evaluating():
+        # in one folder and each text once: that is half of the time
+        texts = {path: first[_kind(path), content] for path, content in tree.files.items()}
+        at = {path: Path(folder, text.replace("/", "+")) for path, text in texts.items()}
+        for path, text in texts.items():
+            if path == text and path.endswith(".yaml"):
+                at[path].write_bytes(tree.files[path])
+        recipes = {path: _recipe(at[path], path) for path in {v.recipe_path for v in tree.variants}}
+        configs = {
+            at[path]: _config(at[path], path)
+            for path in {texts[v.config_path] for v in tree.variants}
+        }
         files: dict[tuple[str, str], str] = {}
         by_recipe: dict[tuple[str, str], set[str]] = {}
         for variant in tree.variants:
-            name = _check_variant(recipes[variant.recipe_path], root, variant)
+            config = configs[at[variant.config_path]]
+            name = _check_variant(recipes[variant.recipe_path], config, variant)
             if (other := files.setdefault((variant.subdir, name), variant.id)) != variant.id:
                 lines = other.partition("/")[0], variant.line
                 raise RenderError(
@@ -70,44 +81,67 @@ def check_tree(tree: RenderedTree) -> None:
                 )
             by_recipe.setdefault((variant.recipe_path, variant.subdir), set()).add(name)
         for (path, subdir), names in sorted(by_recipe.items()):
-            _check_alone(recipes[path], root / path, subdir, names)
+            beside = f"{path.rpartition('/')[0]}/variants.yaml"
+            alone = _alone(recipes[path], at[beside], subdir, beside)
+            if odd := sorted(alone ^ names):
+                raise RenderError(
+                    f"on {subdir} variants.yaml and .ci_support differ in {odd[:3]}",
+                    where=path,
+                    next_step=_NEXT,
+                )
+
+
+def _kind(path: str) -> str:
+    """Return what a file is checked as: the name of its schema, its own path, or nothing."""
+    name = path.rpartition("/")[2]
+    if is_workflow(path):
+        return path
+    if name.endswith(".yaml"):
+        return _SCHEMAS.get(name, "variants.schema.json")
+    return "layout.schema.json" if name.endswith(".json") else ""
 
 
 def _check_text(path: str, content: bytes) -> None:
     """Check line ends, and YAML and JSON files against their schemas."""
     if not content.endswith(b"\n") or content.endswith(b"\n\n") or b"\r" in content:
         raise RenderError("does not end in exactly one line end", where=path, next_step=_NEXT)
-    if is_workflow(path):
-        check_workflow(path, content)
+    kind = _kind(path)
+    if kind in {path, ""}:
+        if kind:
+            check_workflow(path, content)
         return
-    name = path.rpartition("/")[2]
     try:
-        if name.endswith(".yaml"):
+        if path.endswith(".yaml"):
             found = YAML(typ="safe", pure=False).load(content.decode("utf-8"))
-            schema = _SCHEMAS.get(name, "variants.schema.json")
-        elif name.endswith(".json"):
-            found, schema = json.loads(content), "layout.schema.json"
         else:
-            return
+            found = json.loads(content)
     except (YAMLError, ValueError) as error:
         raise RenderError(f"does not parse: {error}", where=path, next_step=_NEXT) from error
-    for finding in _validator(schema).iter_errors(found):
-        place = "/".join(str(part) for part in finding.absolute_path) or "the file"
-        raise RenderError(f"{place}: {finding.message[:300]}", where=path, next_step=_NEXT)
+    if flaws := list(islice(_flaws(kind, found), 3)):
+        raise RenderError("; ".join(flaws), where=path, next_step=_NEXT)
+
+
+def _flaws(schema: str, found: object) -> Iterator[str]:
+    try:
+        for finding in _validator(schema).iter_errors(found):
+            place = "/".join(str(part) for part in finding.instance_path) or "the file"
+            yield f"{place}: {finding.message[:300]}"
+    except ValueError as error:  # a date, or a key that is no text: what JSON has not
+        yield f"the file: {error}"
 
 
 @cache
 def _validator(name: str) -> Draft202012Validator:
-    schema: Mapping[str, Any] = json.loads((DATA / "schemas" / name).read_text("utf-8"))
+    schema: dict[str, Any] = json.loads((DATA / "schemas" / name).read_text("utf-8"))
     return Draft202012Validator(schema)
 
 
-def _recipe(path: Path) -> Stage0Recipe:
+def _recipe(file: Path, where: str) -> Stage0Recipe:
     try:
-        return Stage0Recipe.from_file(path)
+        return Stage0Recipe.from_file(file)
     except RattlerBuildError as error:
         raise RenderError(
-            f"rattler-build refuses it: {error}", where=str(path), next_step=_NEXT
+            f"rattler-build refuses it: {error}", where=where, next_step=_NEXT
         ) from error
 
 
@@ -126,14 +160,17 @@ def _render(
         ) from error
 
 
-def _check_variant(recipe: Stage0Recipe, root: Path, variant: Variant) -> str:
-    """Render one variant and return the file name its package will have."""
+def _config(file: Path, where: str) -> VariantConfig:
     try:
-        config = VariantConfig.from_file(root / variant.config_path)
+        return VariantConfig.from_file(file)
     except RattlerBuildError as error:
         raise RenderError(
-            f"rattler-build refuses it: {error}", where=variant.config_path, next_step=_NEXT
+            f"rattler-build refuses it: {error}", where=where, next_step=_NEXT
         ) from error
+
+
+def _check_variant(recipe: Stage0Recipe, config: VariantConfig, variant: Variant) -> str:
+    """Render one variant and return the file name its package will have."""
     found = _render(recipe, config, variant.subdir, variant.id)
     if len(found) != 1:
         raise RenderError(
@@ -161,22 +198,14 @@ def file_name(rendered: RenderedVariant) -> str:
     return f"{recipe.package.name}-{recipe.package.version}-{recipe.build.string}.conda"
 
 
-def _check_alone(recipe: Stage0Recipe, path: Path, subdir: str, names: Iterable[str]) -> None:
-    """Check that the recipe with its own variants.yaml gives the packages the configs give."""
-    beside = path.parent / "variants.yaml"
+def _alone(recipe: Stage0Recipe, file: Path, subdir: str, where: str) -> set[str]:
+    """Return the packages that a recipe gives with its own variants.yaml."""
     jinja = JinjaConfig(PlatformConfig(target_platform=subdir, host_platform=subdir))
     try:
         with evaluating():
-            config = VariantConfig.from_file_with_context(beside, jinja)
+            config = VariantConfig.from_file_with_context(file, jinja)
     except RattlerBuildError as error:
         raise RenderError(
-            f"rattler-build refuses it: {error}", where=str(beside), next_step=_NEXT
+            f"rattler-build refuses it: {error}", where=where, next_step=_NEXT
         ) from error
-    alone = {file_name(each) for each in _render(recipe, config, subdir, str(beside))}
-    if alone != set(names):
-        odd = sorted(alone ^ set(names))
-        raise RenderError(
-            f"on {subdir} variants.yaml and .ci_support differ in {odd[:3]}",
-            where=str(path),
-            next_step=_NEXT,
-        )
+    return {file_name(each) for each in _render(recipe, config, subdir, where)}
