@@ -22,7 +22,7 @@ from generator.console import Silent
 from generator.matrix import variants
 from generator.model import Cell
 from generator.project import Project
-from generator.stages.packages import BuildOptions, build_variants
+from generator.stages.build import BuildOptions, build_variants
 from generator.stages.render import render_feedstock
 from generator.stages.update import update_lock
 

@@ -10,7 +10,7 @@ from generator.channel import LocalChannel
 from generator.console import Plain
 from generator.matrix import Selection, select, variants
 from generator.project import Project
-from generator.stages.packages import BuildOptions, build_variants, savings
+from generator.stages.build import BuildOptions, build_variants, savings
 
 
 def main(feedstock: str, line: str, subdir: str, accelerator: str, out: str, level: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from generator.console import Plain
 from generator.project import Project
-from generator.stages.update import fetch_wheels
+from generator.upstream.reaching import fetch_wheels
 
 
 def main(feedstock: str, line: str, subdir: str, accelerator: str) -> None:

@@ -23,10 +23,10 @@ from generator.datafiles import subdirs
 from generator.matrix import METAPACKAGES, Selection, select, variants
 from generator.model import PythonBuild, Pythons
 from generator.project import Project
-from generator.stages.packages import BuildOptions, build_variants
-from generator.stages.update import fetch_wheels
+from generator.stages.build import BuildOptions, build_variants
 from generator.testing import Machine, Runner, choose_runner, create, solve
 from generator.testing.runner import clean_environment
+from generator.upstream.reaching import fetch_wheels
 from tests import forge
 from tests.cross import find_cross_tools
 from tests.forge import declaration

@@ -21,7 +21,7 @@ from generator.errors import MissingToolError
 from generator.matrix import METAPACKAGES, Selection, select, variants
 from generator.model import Pythons, Variant
 from generator.project import Project
-from generator.stages.packages import BuildOptions, build_variants
+from generator.stages.build import BuildOptions, build_variants
 from generator.testing import Machine, Runner, choose_runner
 from tests import committed as committed_feedstock
 from tests import forge, own_feedstock, recorded

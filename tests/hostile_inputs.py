@@ -32,7 +32,7 @@ from generator.lock import read_lock
 from generator.lock.document import HEAD, digest_of, to_document
 from generator.matrix import matrix_view, variants
 from generator.project import Project
-from generator.stages.packages import BuildOptions, build_variants
+from generator.stages.build import BuildOptions, build_variants
 from generator.stages.render import render_feedstock
 from generator.stages.update import update_lock
 from generator.transport import forget_hosts

@@ -22,8 +22,7 @@ from generator.errors import ArmtorchError
 from generator.lock import read_lock
 from generator.model import Lock
 from generator.project import Project
-from generator.stages import update as upstream_stage
-from generator.upstream import PipConfiguration
+from generator.upstream import PipConfiguration, reaching
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +99,7 @@ def _end(
 def asked_once(project: Project) -> Iterator[None]:
     """Spare each run the process that asks pip for its configuration, which is known here."""
     pip = PipConfiguration(indexes=(project.environment["PIP_INDEX_URL"],))
-    with mock.patch.object(upstream_stage, "read_pip_configuration", return_value=pip):
+    with mock.patch.object(reaching, "read_pip_configuration", return_value=pip):
         yield
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from generator.building import file_name
 from generator.channel.attesting import Attest, Attesting, refuse_unattested
+from generator.channel.built import known_packages
 from generator.channel.hosted import HostedTarget
 from generator.channel.local import LocalChannel
 from generator.channel.patching import HOTFIXES, PACKAGE, Hotfix, read_hotfixes
@@ -29,10 +29,7 @@ from generator.channel.publishing import (
 from generator.channel.retention import Retired, retire
 from generator.channel.serving import Served
 from generator.channel.stores import Outgoing
-from generator.errors import AbsentError, BuildError, RenderError, SelectionError
-from generator.matrix import variants
-from generator.model import Variant
-from generator.packages import shared
+from generator.errors import AbsentError, SelectionError
 from generator.project import Project
 from generator.provider.github import has_identity
 
@@ -204,34 +201,3 @@ def retirable(place: Opened, coming: Sequence[Outgoing] = ()) -> tuple[Retired, 
         pinned=tuple(new),
         train=place.train,
     )
-
-
-def known_packages(project: Project) -> dict[tuple[str, str], Variant]:
-    """Return the variant of every package that the lock and the recipes know.
-
-    The keys are label and ``<subdir>/<file name>``: upstream's candidates can have the file names
-    of the release.
-    """
-    feedstock, found = project.declared(), {}
-    for variant in variants(feedstock, project.locked()):
-        try:
-            name = file_name(variant, project.tree)
-        except (BuildError, RenderError):
-            continue  # a recipe that is not rendered here
-        found[feedstock.label(variant.train), f"{variant.subdir}/{name}"] = variant
-    return found
-
-
-def wheel_bytes(packages: Iterable[Variant | None]) -> int:
-    """Return the bytes of the upstream wheels that these packages stand for.
-
-    Packages that the lock does not know any more (None) count nothing, and neither do the shared
-    ones, which are taken from the wheel of one of the Pythons.
-    """
-    wheels = {
-        wheel.sha256: wheel.size
-        for variant in packages
-        if variant is not None and variant.package not in shared()
-        for wheel in variant.wheels
-    }
-    return sum(wheels.values())

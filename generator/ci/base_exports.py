@@ -14,9 +14,9 @@ from generator.errors import AbsentError, IntegrityError
 from generator.inspecting.exports import Exports, compare_exports
 from generator.matrix import reference_wheel
 from generator.project import Project
-from generator.stages.update import fetch_wheels
 from generator.testing import Machine, solve
 from generator.transport import open_session, read_body, typed
+from generator.upstream.reaching import fetch_wheels
 from generator.urls import local_path
 
 #: bytes of a package at most

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from generator.building import file_name
 from generator.channel import LocalChannel
+from generator.channel.built import labels
 from generator.channel.places import open_place
 from generator.channel.serving import Served
 from generator.channel.stores import FolderStore
@@ -20,7 +21,6 @@ from generator.matrix.smithy import smithy
 from generator.model import Variant
 from generator.project import Project
 from generator.rendering import workflow_settings
-from generator.stages.packages import labels
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,8 +30,7 @@ from generator.rendering import (
     workflow_files,
 )
 from generator.rendering.workflow_checks import check_workflow, is_workflow
-from generator.transport import HttpPolicy
-from generator.upstream import FactsCache, WheelReader, open_index, open_web, read_pip_configuration
+from generator.upstream.reaching import reached, wheel_reader
 
 _SCHEMA: Final = ".ci/armtorch/feedstock.schema.json"
 #: what is the same in every channel's repository, by where it lies in templates/channel
@@ -262,17 +261,9 @@ def _subdir(name: str) -> SubdirName:
 
 def _pins(project: Project, armtorch: str) -> dict[str, bytes]:
     """Return what pip needs to install armtorch and all that it needs, by hash."""
-    pip = read_pip_configuration(project.environment)
-    policy = HttpPolicy(ca_bundle=pip.cert, proxy=pip.proxy)
-    with open_web(project.cache / "http", policy) as web:
-        source = IndexSource(kind="pip")
-        index = open_index("pip's index", source, web=web, pip=pip, base=project.root)
-        reader = WheelReader(
-            web=web,
-            cache=FactsCache(project.cache / "facts"),
-            policies=Policies(),
-            narrator=project.narrator,
-        )
+    name = "pip's index"
+    with reached(project, {name: IndexSource(kind="pip")}) as (web, indexes):
+        index, reader = indexes[name], wheel_reader(project, web, Policies())
         own = own_source(armtorch, index)
         needed = hashed_requirements(
             (*own.builds_with, *own_requirements()),

@@ -23,7 +23,7 @@ from generator.commands.tables import show_chosen, show_failures, show_packages,
 from generator.errors import BuildError
 from generator.printing import write_json
 from generator.project import Project
-from generator.stages.packages import BuildOptions, build_variants, savings
+from generator.stages.build import BuildOptions, build_variants, savings
 
 
 @click.command("build")

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from generator.channel import LocalChannel
+from generator.channel.built import built_packages
 from generator.commands.options import json_option
 from generator.errors import RenderError
 from generator.inspecting.binaries import BinaryLint, lint_binaries
@@ -14,7 +15,6 @@ from generator.matrix import Selection, select, variants
 from generator.printing import write, write_json
 from generator.project import Project
 from generator.rendering.recipe_lint import lint_recipes
-from generator.stages.packages import built_packages
 from generator.stages.render import check_rendered
 
 

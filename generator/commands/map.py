@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from generator.channel import LocalChannel
+from generator.channel.built import built_packages
 from generator.commands.options import json_option
 from generator.errors import DataError
 from generator.inspecting import AcceptedFinding
@@ -16,7 +17,6 @@ from generator.inspecting.exports import compare_exports
 from generator.inspecting.mapping import Lacking, MapCheck, check_map, locked_sources, named_source
 from generator.printing import write, write_json
 from generator.project import Project
-from generator.stages.packages import built_packages
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 

@@ -9,14 +9,8 @@ import click
 
 from generator.channel import LocalChannel
 from generator.channel.attesting import SUFFIX, Attest
-from generator.channel.publication import (
-    Publication,
-    PublishOptions,
-    known_packages,
-    plan_publication,
-    publish,
-    wheel_bytes,
-)
+from generator.channel.built import known_packages, wheel_bytes
+from generator.channel.publication import Publication, PublishOptions, plan_publication, publish
 from generator.commands.options import ManyValues, joined, json_option
 from generator.commands.tables import megabytes
 from generator.printing import Screen, write, write_json

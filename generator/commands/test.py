@@ -28,7 +28,7 @@ from generator.errors import TestError
 from generator.printing import write, write_json
 from generator.project import Project
 from generator.provider.github import write_summary
-from generator.stages.packages import RunOptions, run_tests
+from generator.stages.test import RunOptions, run_tests
 
 
 @click.command("test")

@@ -29,7 +29,8 @@ from generator.commands.tables import (
 from generator.errors import BuildError, TestError
 from generator.printing import write, write_json
 from generator.project import Project
-from generator.stages.packages import BuildOptions, RunOptions, refuse_no_channel, savings
+from generator.stages.build import BuildOptions, savings
+from generator.stages.test import RunOptions, refuse_no_channel
 from generator.stages.up import UpResult, plan, up
 
 

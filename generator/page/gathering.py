@@ -11,9 +11,9 @@ from typing import Final
 from pydantic import ConfigDict
 
 from generator.channel import LocalChannel, Record
+from generator.channel.built import known_packages, wheel_bytes
 from generator.channel.destinations import hosts, labelled_url
 from generator.channel.patching import HOTFIXES, REVOKED, Hotfix, read_hotfixes
-from generator.channel.publication import known_packages, wheel_bytes
 from generator.channel.retention import newest_first
 from generator.datafiles import load_data, subdirs
 from generator.errors import SelectionError, SolveError

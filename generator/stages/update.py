@@ -1,41 +1,30 @@
-"""``update``: asks upstream and writes the next lock. Also says where a locked wheel is."""
+"""``update``: asks upstream and writes the next lock."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial
-from pathlib import Path
 
-from generator.building import fetch, fetch_unhashed
 from generator.channel.taken_numbers import taken_numbers
 from generator.datafiles import subdirs
 from generator.errors import AbsentError, ArmtorchError, HeldError, SelectionError
 from generator.feedstock import Feedstock
 from generator.lock import LockDiff, diff_locks, write_lock
-from generator.model import Lock, Wheel
+from generator.model import Lock
 from generator.project import Project
 from generator.rendering import number_builds
-from generator.transport import HttpPolicy, open_session
 from generator.updating import IndexView, Outcome, survey, update, with_old_days
 from generator.updating.recipe_judge import judges, proven
 from generator.upstream import (
-    FactsCache,
     Index,
-    PipConfiguration,
     Silence,
     Traffic,
     Unasked,
-    Web,
-    WheelReader,
-    index_called,
-    open_index,
-    open_web,
-    read_pip_configuration,
 )
+from generator.upstream.reaching import obtain, reached, wheel_reader
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,13 +99,8 @@ def look_up(project: Project, asked: Feedstock, old: Lock, only: Sequence[str] =
     """
     feedstock = project.declared()
     today = dt.datetime.now(dt.UTC).date().isoformat()
-    with _upstream(project, asked) as (web, indexes):
-        reader = WheelReader(
-            web=web,
-            cache=FactsCache(project.cache / "facts"),
-            policies=asked.policies,
-            narrator=project.narrator,
-        )
+    with reached(project, asked.indexes) as (web, indexes):
+        reader = wheel_reader(project, web, asked.policies)
         outcome = update(
             asked,
             old,
@@ -124,7 +108,7 @@ def look_up(project: Project, asked: Feedstock, old: Lock, only: Sequence[str] =
             indexes=_only(indexes, only),
             subdirs=subdirs(),
             narrator=project.narrator,
-            obtain=partial(_obtain, project, web.policy),
+            obtain=partial(obtain, project, web.policy),
             today=today,
             judges=judges(feedstock, reader, old),
         )
@@ -148,7 +132,7 @@ def survey_indexes(project: Project, only: Sequence[str] = ()) -> tuple[IndexVie
 
     """
     feedstock, lock = project.declared(), project.locked()
-    with _upstream(project, feedstock) as (_, indexes):
+    with reached(project, feedstock.indexes) as (_, indexes):
         _only(indexes, only)
         asked = {name: each for name, each in indexes.items() if not only or name in only}
         return survey(feedstock, lock, asked, subdirs())
@@ -168,85 +152,3 @@ def _only(indexes: Mapping[str, Index], names: Sequence[str]) -> dict[str, Index
         name: index if not names or name in names else Unasked(name, index.claims)
         for name, index in indexes.items()
     }
-
-
-def _obtain(
-    project: Project, policy: HttpPolicy, url: str, filename: str, size: int
-) -> tuple[str, Path]:
-    """Read a whole wheel whose index promises no sha256, to where ``build`` looks for it."""
-    return fetch_unhashed(
-        url,
-        filename,
-        size,
-        root=project.wheelhouse,
-        narrator=project.narrator,
-        connect=partial(open_session, policy, files=True),
-    )
-
-
-def fetch_wheels(
-    project: Project, feedstock: Feedstock, wheels: Sequence[Wheel], *, jobs: int
-) -> None:
-    """Bring wheels into the wheelhouse, over pip's proxy and certificates.
-
-    Raises:
-        AbsentError, UnreachableError, IntegrityError, StorageError: as ``building.fetch`` does.
-
-    """
-    policy = _policy(read_pip_configuration(project.environment))
-    with wheel_locator(project, feedstock) as locate:
-        fetch(
-            wheels,
-            locate=locate,
-            root=project.wheelhouse,
-            narrator=project.narrator,
-            jobs=jobs,
-            connect=partial(open_session, policy, files=True),
-        )
-
-
-@contextmanager
-def wheel_locator(project: Project, feedstock: Feedstock) -> Iterator[Callable[[Wheel], str]]:
-    """Give a function that says where a wheel is to be had now.
-
-    The same wheel means the same sha256, or, where the index promises none, the same file name;
-    its bytes are checked in any case.
-    """
-    with _upstream(project, feedstock) as (_, indexes):
-
-        def locate(wheel: Wheel) -> str:
-            index = index_called(indexes, wheel.index)
-            if index is None:
-                raise AbsentError(
-                    f"feedstock.yaml declares no index called {wheel.index!r}",
-                    where=wheel.filename,
-                    next_step="declare it again, or run armtorch update",
-                )
-            for offer in index.offers(wheel.project):
-                if offer.filename == wheel.filename and offer.sha256 in (None, wheel.sha256):
-                    return offer.url
-            raise AbsentError(
-                f"the index no longer has it with sha256 {wheel.sha256}",
-                where=wheel.filename,
-                next_step=f"run armtorch update, or put the file into "
-                f"{project.wheelhouse / wheel.sha256[:16]}",
-            )
-
-        yield locate
-
-
-def _policy(pip: PipConfiguration) -> HttpPolicy:
-    return HttpPolicy(ca_bundle=pip.cert, proxy=pip.proxy)
-
-
-@contextmanager
-def _upstream(project: Project, feedstock: Feedstock) -> Iterator[tuple[Web, Mapping[str, Index]]]:
-    pip = read_pip_configuration(project.environment)
-    with open_web(project.cache / "http", _policy(pip)) as web:
-        yield (
-            web,
-            {
-                name: open_index(name, source, web=web, pip=pip, base=project.root)
-                for name, source in feedstock.indexes.items()
-            },
-        )

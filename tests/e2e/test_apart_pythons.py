@@ -17,7 +17,7 @@ from generator.inspecting.proving import VerifyOptions, verify_packages
 from generator.matrix import variants
 from generator.model import PythonBuild
 from generator.project import Project
-from generator.stages.packages import BuildOptions, build_variants
+from generator.stages.build import BuildOptions, build_variants
 from generator.stages.render import render_feedstock
 from generator.stages.update import update_lock
 from generator.testing import create, solve

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from generator.building import place_of
+from generator.channel.built import built_packages
 from generator.console import Silent
 from generator.errors import LinkageError
 from generator.inspecting.binaries import lint_binaries, unmatched_policy
 from generator.inspecting.exports import compare_exports
 from generator.inspecting.mapping import check_map, locked_sources
 from generator.model import PythonBuild
-from generator.stages.packages import built_packages
 from tests.command_line import armtorch
 from tests.conftest import ARM
 

@@ -10,7 +10,7 @@ from generator.building.archive import read_info
 from generator.channel import LocalChannel
 from generator.matrix import Selection, select, variants
 from generator.project import Project
-from generator.stages.packages import BuildOptions, build_variants
+from generator.stages.build import BuildOptions, build_variants
 from tests import own_feedstock
 
 pytestmark = pytest.mark.e2e

@@ -15,7 +15,8 @@ from generator.console import Silent
 from generator.matrix import Selection, select
 from generator.model import PythonBuild
 from generator.rendering import render, tree_records
-from generator.stages.packages import BuildOptions, RunOptions, build_variants, run_tests
+from generator.stages.build import BuildOptions, build_variants
+from generator.stages.test import RunOptions, run_tests
 from generator.testing import create, solve
 from generator.testing.runner import clean_environment
 from tests import forge

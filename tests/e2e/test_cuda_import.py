@@ -12,7 +12,7 @@ from generator.channel import LocalChannel
 from generator.datafiles import subdirs
 from generator.matrix import METAPACKAGES, Selection, select, variants
 from generator.model import Pythons
-from generator.stages.packages import BuildOptions, build_variants
+from generator.stages.build import BuildOptions, build_variants
 from generator.testing import Machine, create, solve
 from generator.testing.runner import clean_environment
 from tests import forge

@@ -26,7 +26,7 @@ from generator.lock import read_lock
 from generator.model import Cell, PythonBuild
 from generator.naming import bundled, library_depends, virtual_packages
 from generator.project import Project
-from generator.stages.update import wheel_locator
+from generator.upstream.reaching import wheel_locator
 from tests import own_feedstock
 
 pytestmark = pytest.mark.e2e

@@ -10,6 +10,7 @@ import pytest
 
 from generator.building import open_payload, place_of
 from generator.channel import LocalChannel
+from generator.channel.built import built_packages
 from generator.console import Silent
 from generator.datafiles import subdirs
 from generator.errors import SolveError
@@ -17,7 +18,7 @@ from generator.inspecting.binaries import BinaryLint, lint_binaries
 from generator.matrix import METAPACKAGES, Selection, select, variants
 from generator.model import PythonBuild, Pythons
 from generator.naming import bundled, sonames
-from generator.stages.packages import BuildOptions, build_variants, built_packages
+from generator.stages.build import BuildOptions, build_variants
 from generator.testing import Machine, solve
 from tests.forge import standins
 

@@ -13,7 +13,7 @@ import pytest
 
 from generator.console import Silent
 from generator.project import Project
-from generator.stages.update import fetch_wheels
+from generator.upstream.reaching import fetch_wheels
 from tests import forge
 from tests.index_server import IndexServer
 from tests.own_feedstock import DECLARED

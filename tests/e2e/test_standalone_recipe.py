@@ -20,8 +20,8 @@ import zstandard
 from generator.building import link_wheelhouse
 from generator.channel import LocalChannel
 from generator.matrix import Selection, select
-from generator.stages.packages import BuildOptions, build_variants
-from generator.stages.update import fetch_wheels
+from generator.stages.build import BuildOptions, build_variants
+from generator.upstream.reaching import fetch_wheels
 from tests.installing import pip
 
 pytestmark = pytest.mark.e2e

@@ -16,7 +16,7 @@ from rattler.package_streaming import extract
 
 from generator.channel import LocalChannel
 from generator.matrix import Selection, select, variants
-from generator.stages.packages import BuildOptions, build_variants
+from generator.stages.build import BuildOptions, build_variants
 
 pytestmark = pytest.mark.e2e
 

@@ -11,13 +11,14 @@ import pytest
 
 from generator.building import BuildReport
 from generator.channel import LocalChannel
+from generator.channel.built import built_packages
 from generator.console import Silent
 from generator.datafiles import subdirs
 from generator.inspecting.binaries import lint_binaries
 from generator.inspecting.proving import VerifyOptions, verify_packages
 from generator.matrix import METAPACKAGES, Selection, select, variants
 from generator.model import PythonBuild, Pythons
-from generator.stages.packages import BuildOptions, build_variants, built_packages
+from generator.stages.build import BuildOptions, build_variants
 from generator.testing import Machine, solve
 from tests.forge import standins
 

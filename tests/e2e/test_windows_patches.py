@@ -13,7 +13,7 @@ import pytest
 
 from generator.building import place_of
 from generator.rendering.layout import layouts
-from generator.stages.update import fetch_wheels
+from generator.upstream.reaching import fetch_wheels
 
 pytestmark = pytest.mark.e2e
 

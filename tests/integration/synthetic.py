@@ -11,7 +11,7 @@ from generator.channel import LocalChannel
 from generator.matrix import variants
 from generator.model import Cell, Variant
 from generator.project import Project
-from generator.stages.packages import BuildOptions, build_variants
+from generator.stages.build import BuildOptions, build_variants
 from generator.stages.render import render_feedstock
 from generator.stages.update import update_lock
 from tests.index_server import IndexServer

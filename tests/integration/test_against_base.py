@@ -16,7 +16,7 @@ from generator.errors import SolveError
 from generator.matrix import matrix_view
 from generator.project import Project
 from generator.rendering import render, tree_records
-from generator.stages.packages import RunOptions, machine_of
+from generator.stages.test import RunOptions, machine_of
 from generator.testing import Machine, Prober, lacking, write_record_channel
 from generator.transport.gateway import open_gateway
 from tests.command_line import armtorch

@@ -13,7 +13,7 @@ from generator.channel.publication import PublishOptions, plan_publication, publ
 from generator.errors import AbsentError
 from generator.inspecting.proving import VerifyOptions, verify_packages
 from generator.model import Variant
-from generator.stages.packages import BuildOptions, build_variants
+from generator.stages.build import BuildOptions, build_variants
 from tests.integration.synthetic import Line, updated
 from tests.replayed_actions import git
 from tests.synthetic_wheels import Release

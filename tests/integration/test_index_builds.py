@@ -19,7 +19,7 @@ from generator.matrix import Selection, matrix_view, select, variants
 from generator.model import Variant
 from generator.packages import shared
 from generator.project import Project
-from generator.stages.packages import BuildOptions, build_variants
+from generator.stages.build import BuildOptions, build_variants
 from generator.stages.render import render_feedstock
 from generator.stages.update import update_lock
 from generator.testing import Machine, solve

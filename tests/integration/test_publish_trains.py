@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from generator.channel import LocalChannel
-from generator.channel.publication import known_packages
+from generator.channel.built import known_packages
 from generator.commands import cli
 from generator.errors import ArmtorchError, SelectionError, SolveError
 from generator.project import Project

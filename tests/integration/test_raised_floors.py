@@ -12,7 +12,7 @@ import pytest
 from generator.building import file_name
 from generator.inspecting import Proof, contents, pieces, tar
 from generator.inspecting.proving import VerifyOptions, verify_packages
-from generator.stages.packages import BuildOptions, build_variants
+from generator.stages.build import BuildOptions, build_variants
 from tests.command_line import armtorch
 from tests.integration.synthetic import Line, updated
 from tests.integration.test_recipe_builds import Built

@@ -14,8 +14,9 @@ from generator.channel import LocalChannel
 from generator.errors import AbsentError, SelectionError, UnreachableError
 from generator.matrix import Selection
 from generator.project import Project
-from generator.stages.packages import BuildOptions, RunOptions
+from generator.stages.build import BuildOptions
 from generator.stages.render import render_feedstock
+from generator.stages.test import RunOptions
 from generator.stages.up import UpResult, plan, up
 from generator.stages.update import update_lock
 from tests.command_line import armtorch

@@ -22,7 +22,7 @@ from generator.matrix import matrix_view
 from generator.model import Cell, Lock
 from generator.project import Project
 from generator.rendering import render, tree_records
-from generator.stages.packages import BuildOptions, build_variants
+from generator.stages.build import BuildOptions, build_variants
 from generator.stages.render import render_feedstock
 from generator.stages.update import update_lock
 from generator.testing import Machine, solve, write_record_channel

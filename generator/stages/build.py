@@ -1,0 +1,122 @@
+"""``build``: wheels into packages on a channel folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from generator.building import (
+    BuildReport,
+    Row,
+    Savings,
+    Settings,
+    build,
+    is_there,
+    link_wheelhouse,
+)
+from generator.building.provenance import provenances
+from generator.channel import LocalChannel
+from generator.channel.built import labels, wheel_bytes
+from generator.channel.serving import Served
+from generator.channel.stores import FolderStore
+from generator.inspecting.linkage import LinkageCheck
+from generator.model import Variant, Wheel
+from generator.model.provenance import Provenance
+from generator.project import Project
+from generator.stages.render import refuse_edited
+from generator.upstream.reaching import fetch_wheels
+
+#: downloads at once: enough to fill a line, few enough for a mirror
+_DOWNLOADS = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildOptions:
+    """How to build."""
+
+    channel: LocalChannel
+    #: variants at once
+    jobs: int
+    #: zstd level; None for the feedstock's
+    level: int | None = None
+    force: bool = False
+    #: the repository's address, to be stated with the commit (CEP 31); "" to state neither
+    provenance: str = ""
+
+
+def build_variants(
+    project: Project, chosen: Sequence[Variant], options: BuildOptions
+) -> BuildReport:
+    """Fetch the wheels, build what the channel lacks and index it once.
+
+    Raises:
+        StaleError: a recipe is not what the lock and the templates give (its digest would lie).
+        AbsentError, UnreachableError, IntegrityError: a wheel cannot be had.
+        AbsentError, MissingToolError, SelectionError: the provenance cannot be told.
+        StorageError: no space, or the channel cannot be written.
+
+    """
+    feedstock, lock = project.declared(), project.known()
+    refuse_edited(project, chosen)
+    stated = provenances(project, lock, chosen, options.provenance) if options.provenance else {}
+    narrator = project.narrator
+    wheels = _wheels_of_what_lacks(project, chosen, options, stated)
+    fetch_wheels(project, feedstock, wheels, jobs=_DOWNLOADS)
+    link_wheelhouse(project.tree, project.wheelhouse, wheels)
+    settings = Settings(
+        repo=project.tree,
+        wheelhouse=project.wheelhouse,
+        level=options.level or feedstock.policies.compression_level,
+        jobs=options.jobs,
+        force=options.force,
+        audit=LinkageCheck(lock, project.wheelhouse),
+        provenance=stated,
+    )
+    rows: dict[str, Row] = {}
+    for label in labels(feedstock, chosen):
+        own = [variant for variant in chosen if feedstock.label(variant.train) == label]
+        channel = options.channel.labelled(label)
+        report = build(own, channel=channel, settings=settings, narrator=narrator)
+        fresh = {
+            f"{row.subdir}/{row.file_name}": channel.root / row.subdir / row.file_name
+            for row in report.rows
+            if row.status == "built"
+        }
+        Served(store=FolderStore(channel), fresh=fresh).index()
+        rows |= {row.id: row for row in report.rows}
+    if "" not in labels(feedstock, chosen):
+        # what a label's packages need beside them is the channel's own, and may have come by itself
+        Served(store=FolderStore(options.channel)).index()
+    return BuildReport(tuple(rows[variant.id] for variant in chosen))
+
+
+def _wheels_of_what_lacks(
+    project: Project,
+    chosen: Sequence[Variant],
+    options: BuildOptions,
+    stated: Mapping[str, Provenance],
+) -> tuple[Wheel, ...]:
+    """Return the wheels of what the channel has not: the others need not be downloaded."""
+    feedstock = project.declared()
+    return tuple(
+        wheel
+        for variant in chosen
+        if not is_there(
+            variant,
+            repo=project.tree,
+            channel=options.channel.labelled(feedstock.label(variant.train)),
+            force=options.force,
+            provenance=stated.get(variant.id),
+        )
+        for wheel in variant.wheels
+    )
+
+
+def savings(chosen: Sequence[Variant], report: BuildReport) -> Savings:
+    """Compare the packages with the wheels that pip would need for the same Pythons.
+
+    The wheel that the shared packages are taken from counts only where its own Python is chosen,
+    too.
+    """
+    packages = {(row.subdir, row.file_name): row.size for row in report.rows}
+    return Savings(sum(packages.values()), wheel_bytes(chosen))
