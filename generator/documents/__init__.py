@@ -4,7 +4,7 @@ Nothing outside this room opens JSON, YAML or zip files of others; tests/unit/te
 who calls a parser, and why.
 """
 
-from generator.documents.conda_info import read_info_file
+from generator.documents.conda_info import read_info_file, same_payload
 from generator.documents.files import read_bytes, read_text
 from generator.documents.json_text import load_json, split_json
 from generator.documents.limits import limits
