@@ -95,7 +95,7 @@ def _explained(request: Request, context: Context) -> Explanation:
         virtual_packages=context.machine.virtual_packages,
         channels=setting.sources,
         outcome=outcome,
-        installs=installed(_asked(request, solution), setting.sources),
+        installs=installed(_asked(request, solution), solution or (), setting.sources),
         findings=found,
         commands=tuple(
             command_of(each, request, told, _setting(each.request, context).sources)

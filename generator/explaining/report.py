@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core.core_schema import DataclassSchema
+from rattler import RepoDataRecord
 
 from generator.explaining.channels import Asked
 from generator.explaining.differing import accelerator, differences, wants_gpu
+from generator.explaining.facts import facts
 from generator.explaining.findings import Finding
 from generator.explaining.notices import Notice
+from generator.explaining.probing import Solution
 from generator.explaining.request import Request
 from generator.explaining.searching import Suggestion
 from generator.explaining.wheels import Judged
@@ -30,6 +34,8 @@ class Installed:
     version: str
     build: str
     channel: str
+    #: whether the command names it; a torch that it does not name is what the others run on
+    named: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,17 +100,25 @@ class Answer:
         return "unknown" if "unknown" in found else "works"
 
 
-def installed(records: Any, sources: tuple[Asked, ...]) -> tuple[Installed, ...]:
-    """Describe records; a channel is called as the person calls it."""
+def installed(
+    records: Sequence[RepoDataRecord], solution: Solution, sources: tuple[Asked, ...]
+) -> tuple[Installed, ...]:
+    """Describe what is asked for, and the torch that it runs on where that is not named.
+
+    A channel is called as the person calls it.
+    """
     names = {source.url.rstrip("/"): source.name for source in sources}
+    core = {record.name.normalized for record in records} & set(facts().core)
+    below = [] if core or not records else [r for r in solution if r.name.normalized == "pytorch"]
     return tuple(
         Installed(
             name=record.name.normalized,
             version=str(record.version),
             build=str(record.build),
             channel=names.get(str(record.channel).rstrip("/"), str(record.channel)),
+            named=record not in below,
         )
-        for record in records
+        for record in (*records, *below)
     )
 
 
@@ -125,7 +139,7 @@ def command_of(
         command=suggestion.request.command(),
         differs=words,
         accelerator=computes,
-        installs=installed(suggestion.installs, sources),
+        installs=installed(suggestion.installs, suggestion.solution, sources),
     )
 
 

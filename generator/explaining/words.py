@@ -130,6 +130,12 @@ def _shortened(text: str) -> str:
 
 def _brief(installs: Sequence[Installed]) -> str:
     """``pytorch 2.10.0 (cpu), torchvision 0.25.0 (cpu) from armtorch``."""
+    text = _records([each for each in installs if each.named])
+    below = [each for each in installs if not each.named]
+    return text + (f", on {_records(below)}" if below else "")
+
+
+def _records(installs: Sequence[Installed]) -> str:
     shown = []
     for each in installs:
         kind = each.build.split("_")[0]

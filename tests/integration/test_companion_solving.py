@@ -1,0 +1,165 @@
+"""What the solver does about companions: ours, the base channel's, none; pure packages, too."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from rattler import Gateway, RepoDataRecord
+
+from generator.datafiles import subdirs
+from generator.rendering import render, tree_records
+from generator.testing import Machine, solve, write_record_channel
+from generator.testing.record_channel import NamedRecord
+from tests.command_line import armtorch
+from tests.forge import standins
+
+pytestmark = pytest.mark.integration
+
+Solved = Callable[..., Mapping[str, RepoDataRecord]]
+SOUND = ["torchaudio", "python=3.12"]
+CHOICE = "torchaudio-torchcodec"
+
+
+def record(name: str, version: str, build: str, depends: list[str], **more: str) -> NamedRecord:
+    """A package without files."""
+    subdir = more.get("subdir", "linux-aarch64")
+    row = {"name": name, "version": version, "build": build, "build_number": 0, "subdir": subdir}
+    row |= {"depends": depends, "constrains": [], "sha256": f"{hash((name, build)) % 2**256:064x}"}
+    if subdir == "noarch":
+        row["noarch"] = "python"
+    return f"{name}-{version}-{build}.conda", row
+
+
+def torchcodec_of_base(version: str, torch: str, following: str) -> NamedRecord:
+    """As conda-forge's for a CPU (torchcodec-feedstock, recipe.yaml, and what its host exports)."""
+    bounds = f">={torch},<{following}.0a0"
+    depends = ["python >=3.12,<3.13.0a0", "python_abi 3.12.* *_cp312", f"pytorch {bounds}"]
+    depends += [f"libtorch {bounds}", "pytorch * cpu*", "ffmpeg >=8.0.1,<9.0a0"]
+    return record("torchcodec", version, "cpu_py312_h1234567_0", depends)
+
+
+FFMPEG = record("ffmpeg", "8.0.1", "lgpl_h1234567_0", [])
+
+
+@pytest.fixture(scope="module")
+def rendered(project) -> list[NamedRecord]:
+    return list(tree_records(render(project.declared(), project.locked())).values())
+
+
+@pytest.fixture(scope="module")
+def solved(rendered, tmp_path_factory) -> Solved:
+    """Solve for a machine, with more on our channel and on the base's."""
+    gateway = Gateway()
+    base = standins.write(tmp_path_factory.mktemp("base"))
+
+    def run(
+        specs: list[str],
+        *,
+        ours: tuple[NamedRecord, ...] = (),
+        others: tuple[NamedRecord, ...] = (),
+        subdir: str = "linux-aarch64",
+        virtual: tuple[str, ...] = ("__glibc=2.39",),
+    ) -> Mapping[str, RepoDataRecord]:
+        folder = tmp_path_factory.mktemp("channels")
+        channels = [
+            write_record_channel([*rendered, *ours], folder / "ours"),
+            write_record_channel(others, folder / "others"),
+            base,
+        ]
+        machine = Machine.of(subdirs()[subdir], native=False, added=virtual)
+        found = solve(specs, channels=channels, machine=machine, gateway=gateway)
+        return {each.name.normalized: each for each in found}
+
+    return run
+
+
+def where(found: RepoDataRecord) -> str:
+    return Path(str(found.channel).rstrip("/")).name
+
+
+def test_a_channel_without_torchcodec_has_a_torchaudio_all_the_same(solved: Solved) -> None:
+    found = solved([*SOUND, "cpuonly"])
+    assert str(found[CHOICE].build) == "without"
+    assert "torchcodec" not in found
+
+
+def test_the_cpu_cell_takes_the_base_channels_torchcodec(solved: Solved) -> None:
+    others = (FFMPEG, torchcodec_of_base("0.10.0", "2.10.0", "2.11"))
+    found = solved([*SOUND, "cpuonly"], others=others)
+    assert str(found[CHOICE].build) == "with"
+    assert where(found["torchcodec"]) == "others"
+    assert (where(found["pytorch"]), str(found["pytorch"].version)) == ("ours", "2.10.0")
+
+
+@pytest.mark.parametrize(
+    ("others", "python"),
+    [
+        # for another torch
+        ((FFMPEG, torchcodec_of_base("0.14.0", "2.12.0", "2.13")), "3.12"),
+        # for another Python
+        ((FFMPEG, torchcodec_of_base("0.10.0", "2.10.0", "2.11")), "3.13"),
+        # whose FFmpeg nobody has
+        ((torchcodec_of_base("0.10.0", "2.10.0", "2.11"),), "3.12"),
+    ],
+)
+def test_one_that_does_not_go_with_it_changes_nothing(solved: Solved, others, python) -> None:
+    plain = solved(["torchaudio", "cpuonly", f"python={python}"])
+    found = solved(["torchaudio", "cpuonly", f"python={python}"], others=others)
+    assert {name: str(each.build) for name, each in found.items()} == {
+        name: str(each.build) for name, each in plain.items()
+    }
+
+
+def test_ours_goes_before_the_base_channels_where_there_is_one(rendered, solved: Solved) -> None:
+    (audio,) = (
+        row
+        for _, row in rendered
+        if row["name"] == "torchaudio"
+        and row["version"] == "2.10.0"
+        and "python_abi 3.12.* *_cp312" in row["depends"]
+    )
+    depends = [spec for spec in audio["depends"] if spec != CHOICE]
+    ours = record("torchcodec", "0.13.0", "cpu_py312_h7654321_0", [*depends, "ffmpeg >=8,<9"])
+    others = (FFMPEG, torchcodec_of_base("0.10.0", "2.10.0", "2.11"))
+    found = solved([*SOUND, "cpuonly"], ours=(ours,), others=others)
+    assert where(found["torchcodec"]) == "ours"
+
+
+@pytest.mark.parametrize(
+    ("subdir", "virtual", "build"),
+    [
+        ("linux-aarch64", ("__glibc=2.39",), "cpu_generic_"),
+        ("linux-aarch64", ("__glibc=2.39", "__cuda=13.2"), "cuda"),
+        ("osx-arm64", ("__osx=15.0",), "cpu_generic_"),
+    ],
+)
+def test_a_pure_package_of_another_channel_takes_our_pytorch(
+    solved: Solved, subdir: str, virtual: tuple[str, ...], build: str
+) -> None:
+    pure = (
+        record("lightning", "2.6.0", "py_0", ["python >=3.10", "pytorch >=2.1"], subdir="noarch"),
+        # as the conda-pypi channel writes `Requires-Dist: torch`
+        record("torchao", "0.16.0", "pypi_0", ["python >=3.9", "pytorch"], subdir="noarch"),
+    )
+    found = solved(["lightning", "torchao"], others=pure, subdir=subdir, virtual=virtual)
+    assert {where(found[name]) for name in ("pytorch", "libtorch")} == {"ours"}
+    assert str(found["pytorch"].build).startswith(build)
+    assert {where(found[name]) for name in ("lightning", "torchao")} == {"others"}
+
+
+def test_explain_says_which_torch_such_a_package_runs_on(rendered, tmp_path: Path) -> None:
+    depends = ["python >=3.10", "pytorch >=2.1"]
+    pure = record("lightning", "2.6.0", "py_0", depends, subdir="noarch")
+    ours = write_record_channel(rendered, tmp_path / "ours")
+    others = write_record_channel([pure], tmp_path / "others")
+    base = standins.write(tmp_path / "base")
+    command = f"conda install lightning --override-channels -c {ours} -c {others} -c {base}"
+    done = armtorch("explain", command, "--subdir", "linux-aarch64", "--json", cwd=tmp_path)
+    (found,) = json.loads(done.stdout)["installs"]
+    assert [(each["name"], each["channel"], each["named"]) for each in found["installs"]] == [
+        ("lightning", others, True),
+        ("pytorch", ours, False),
+    ]
