@@ -29,6 +29,7 @@ _ABOUT: Final = {
     "homepage": "home",
     "license": "license",
     "summary": "summary",
+    "description": "description",
 }
 #: a recipe's licence text that is not out of a wheel
 _LICENSE: Final = "LICENSE"

@@ -56,7 +56,8 @@ def named(proof: Proof) -> set[str]:
 def test_every_package_is_proven_by_what_is_at_hand(tiny):
     assert len(tiny.packages) == len(tiny.tree.variants)
     for path in tiny.packages:
-        empty = path.name.startswith(("pytorch-cpu-", "pytorch-mutex-", "cpuonly-", "pytorch-cuda"))
+        names = ("pytorch-cpu-", "pytorch-mutex-", "cpuonly-", "pytorch-cuda", "torchaudio-torchc")
+        empty = path.name.startswith(names)
         for witness, verdict in (
             (nothing, "self-consistent"),
             (tiny.record, "self-consistent"),
