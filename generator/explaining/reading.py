@@ -27,6 +27,8 @@ from generator.explaining.reading_text import decoded, plain, refusal, scalars, 
 from generator.explaining.request import Request
 
 _FILES = {".yml", ".yaml", ".txt", ".log", ".toml", ".lock", ".def", ".sh", ".json", ".ipynb"}
+#: files of sentences, and of other languages' code, in which messages are
+_SENTENCES = {".md", ".rst", ".txt", ".log", ".html", ".adoc", ".ipynb", ".py", ".R", ".tex"}
 #: keys of environments, notebooks, messages and recipes
 _OTHERS = {"dependencies", "cells", "solver_problems", "exception_name", "requirements"}
 #: characters of what was read, in a message
@@ -77,7 +79,7 @@ class Reader:
         if (lock := _lock(name, content, request)) is not None:
             return [lock]
         if suffix in {".yml", ".yaml", ".json"} and (text := _of_a_tool(content, where)):
-            return self._text(plain(text), files)
+            return self._text(plain(text), files, code=True)
         if suffix in {".yml", ".yaml"}:
             found, pip = with_environment(request, content, where, files)
             steps: list[Step] = [found] if found.specs else []
@@ -97,13 +99,14 @@ class Reader:
             return [pip] if pip is not None else [Unread(line=text[:_SHOWN], why=_no_conda(text))]
         # a saved message speaks of files of the machine it is from
         closed = is_message(text) or path.suffix in {".txt", ".log"}
-        return self._text(text, replace(files, closed=closed))
+        code = path.suffix not in _SENTENCES
+        return self._text(text, replace(files, closed=closed), code=code)
 
-    def _text(self, text: str, files: Files) -> list[Step]:
+    def _text(self, text: str, files: Files, *, code: bool = False) -> list[Step]:
         text = unfolded(text)
         if is_message(text):
             return list(read_message(text, files=files))
-        steps = list(read_script(text, files))
+        steps = list(read_script(text, files, code=code or text.startswith("#!")))
         refused = [step for step in steps if isinstance(step, Unread)]
         if refused and len(refused) == len(steps):
             raise refused[0].why

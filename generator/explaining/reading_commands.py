@@ -190,12 +190,13 @@ class Typed:
     tool: str = "pip install"
 
 
-def typed(line: str, *, anywhere: bool) -> Iterator[Typed]:
+def typed(line: str, *, anywhere: bool, code: bool = False) -> Iterator[Typed]:
     """Find the commands of clients in one line that ask for packages.
 
     Args:
         line: a line without colours.
         anywhere: also behind words that are no prompt; for a line that somebody gives on purpose.
+        code: also behind other commands and openings of quotes; for a line of a script.
 
     Raises:
         SelectionError: a quote is not closed.
@@ -206,7 +207,8 @@ def typed(line: str, *, anywhere: bool) -> Iterator[Typed]:
         before = line[: match.start()]
         if end is not None and not set(f"{_OPERATORS}`") & set(line[end : match.start()]):
             continue  # a word of the command before
-        if not anywhere and re.fullmatch(facts().pasted.prompts, before) is None:
+        prompt = _is_code(before) if code else re.fullmatch(facts().pasted.prompts, before)
+        if not (anywhere or prompt):
             continue
         if _SHOWN.search(before):
             continue
@@ -232,6 +234,14 @@ def typed(line: str, *, anywhere: bool) -> Iterator[Typed]:
             target=(f"-{run['kind']}", run["name"]) if run else (),
             tool=f"{match['pip']} {verb}" if match["pip"] in {"uv", "uv pip"} else "pip install",
         )
+
+
+def _is_code(before: str) -> bool:
+    """Whether what stands before a command is no comment, and no sentence in quotes."""
+    if re.search(r"(?:^|\s)#\s", before):
+        return False
+    inside = [before.rpartition(quote)[2] for quote in "\"'" if before.count(quote) % 2]
+    return all(not text.strip() or set(_OPERATORS) & set(text) for text in inside)
 
 
 def _within(before: str, rest: str, *, quoted: bool) -> str:
@@ -264,7 +274,7 @@ def _words(rest: str, line: str) -> list[str]:
     found: list[str] = []
     try:
         for word in lexer:
-            if (word and word[0] in f"{_OPERATORS}#") or _REDIRECTED.match(word):
+            if (word and word[0] in f"{_OPERATORS}#}}") or _REDIRECTED.match(word):
                 break
             if found and re.match(r"[<>=!~]=?[\d.*]", word):
                 # shells take `pytorch >=2` for something else; it is clear what was meant

@@ -36,6 +36,7 @@ _CONFIG = re.compile(
 )
 #: an input of actions that set conda up; and a line that does nothing: a script's comment
 _FILE_OF_ACTION = re.compile(r"^\s*environment-file:\s*(?P<file>\S+)")
+_SPAN = re.compile(r"</?(?:code|pre|kbd|tt)\b[^>]*>")
 _COMMENT = re.compile(r"^\s*(?:#|//|::|REM\b)", re.IGNORECASE)
 _SECTION = re.compile(r"^%(?P<name>\w+)")
 
@@ -51,15 +52,20 @@ class Unread:
 Step = Request | PipRequest | Unread
 
 
-def read_script(text: str, files: Files) -> Iterator[Step]:
-    """Yield every install in a text, in order, with the variables and files set before it."""
+def read_script(text: str, files: Files, *, code: bool) -> Iterator[Step]:
+    """Yield every install in a text, in order, with the variables and files set before it.
+
+    Between a sentence's words none is looked for: but in ``code``, and in a text's fences.
+    """
+    fenced = False
     state = _State(replace(files, variables=dict(files.variables), copied=dict(files.copied)))
     for written in text.splitlines():
         if _COMMENT.match(written):
             continue
-        line = state.take(written)
+        fenced = fenced is not written.lstrip().startswith(("```", "~~~"))
+        line = state.take(_SPAN.sub("`", written))
         try:
-            commands = list(typed(line, anywhere=False))
+            commands = list(typed(line, anywhere=False, code=code or fenced))
         except ArmtorchError as error:
             yield Unread(line=line.strip(), why=error)
             continue

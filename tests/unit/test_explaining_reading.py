@@ -6,6 +6,8 @@ import pytest
 
 from generator.errors import SelectionError
 from generator.explaining import read_request
+from generator.explaining.reading import Reader
+from generator.explaining.request import Request
 
 ENVIRONMENT = """\
 name: torch
@@ -175,3 +177,28 @@ def test_a_file_that_is_no_environment(content, tmp_path):
     (tmp_path / "environment.yml").write_text(content)
     with pytest.raises(SelectionError):
         read_request("environment.yml", folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        "{}", "sudo -H -u me {}", "bash -lc 'cd x && {}'", 'su - me -c "{}"', "retry 3 {}",
+        "if true; then {}; fi", "f() {{ {}; }}", "(cd x; {})", "yes | {} 2>&1 | tee log",
+        'CMD="{}"', "docker run --rm image {}", "uv run {}", "ENTRYPOINT {}", "trap '{}' EXIT",
+        "chroot /x {} || true",
+    ],
+)  # fmt: skip
+def test_an_install_in_a_script_is_found_whatever_is_around_it(around, tmp_path):
+    command = "conda install -n t pytorch==1.13.1"
+    (tmp_path / "s.sh").write_text(f"{around.format(command)}\n")
+    assert read_request("s.sh", folder=tmp_path).command() == command
+
+
+@pytest.mark.parametrize(
+    "line", ["echo 'conda install x'", "die 'please conda install x'", "ls  # conda install x"]
+)
+def test_what_a_script_only_says_is_no_install(line, tmp_path):
+    (tmp_path / "s.sh").write_text(f"{line}\nconda install y\n")
+    (step,) = Reader(folder=tmp_path, variables={}, subdir="linux-aarch64").read("s.sh")
+    assert isinstance(step, Request)
+    assert step.command() == "conda install y"
