@@ -20,6 +20,16 @@ class CrossTools:
     gxx: Path
     cmake: Path
 
+    def compiler(self, name: str) -> list[str | Path]:
+        """Return the words that start a C++ compiler for the target: ``g++`` or ``clang++``.
+
+        Raises:
+            MissingToolError: it is not there.
+
+        """
+        # clang takes the C++ library of the other one
+        return [self.gxx] if name == "g++" else [_find(name), f"--target={_TARGET}"]
+
 
 def find_cross_tools() -> CrossTools:
     """Find the tools on PATH.
@@ -39,6 +49,6 @@ def _find(name: str) -> Path:
         raise MissingToolError(
             f"{name} is not installed",
             where="PATH",
-            next_step="make emulator, or apt-get install g++-aarch64-linux-gnu cmake make",
+            next_step="make emulator, or apt-get install g++-aarch64-linux-gnu cmake make clang libomp-dev",
         )
     return Path(found)

@@ -51,7 +51,7 @@ class Pin(Closed):
 
 @dataclass(frozen=True, kw_only=True)
 class Unstated(Closed):
-    """What a project imports though its METADATA does not ask for it."""
+    """What a project imports or includes though its METADATA does not ask for it."""
 
     spec: Spec
     why: str
@@ -60,6 +60,8 @@ class Unstated(Closed):
     pythons: SpecifierText = ""
     #: subdirs that are better off without: their base channel has no such package
     not_on: tuple[str, ...] = ()
+    #: it is what the libraries and headers need, without any Python
+    native: bool = False
 
     def holds(self, version: str, python: PythonBuild | None, subdir: str) -> bool:
         """Whether a release needs it on a Python; without a Python, whether every Python does."""

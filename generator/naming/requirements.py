@@ -77,8 +77,7 @@ def conda_depends(
             continue
         if _holds(requirement, text, metadata, subdir=subdir, python=python):
             found += _mapped(requirement, row, text)
-    if part != "native":
-        found += _unstated(metadata, python, subdir.name, found)
+    found += _unstated(metadata, python, subdir.name, part, found)
     if accelerator.cuda is not None and part != "python" and subdir.os == "linux":
         stated = {dependency.name for dependency in found}
         found += [each for each in _of_accelerator(accelerator) if each.name not in stated]
@@ -105,14 +104,19 @@ def _of_accelerator(accelerator: Accelerator) -> list[RunDependency]:
 
 
 def _unstated(
-    metadata: Metadata, python: PythonBuild | None, subdir: str, found: Iterable[RunDependency]
+    metadata: Metadata,
+    python: PythonBuild | None,
+    subdir: str,
+    part: Part,
+    found: Iterable[RunDependency],
 ) -> list[RunDependency]:
     """What the project needs beside its METADATA; a requirement on the same package goes first."""
     stated = {dependency.name for dependency in found}
     added = [
         RunDependency(spec=each.spec, why=each.why)
         for each in name_map().row(metadata.name).unstated
-        if each.holds(metadata.version, python, subdir)
+        if part in {"all", "native" if each.native else "python"}
+        and each.holds(metadata.version, python, subdir)
     ]
     return [dependency for dependency in added if dependency.name not in stated]
 

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from generator.testing import create, solve
 from generator.testing.runner import clean_environment
 from tests.e2e.conftest import PROGRAMS
 
 pytestmark = [pytest.mark.e2e, pytest.mark.emulated]
+
+_INCLUDES = re.compile(r"#include\s*<([\w./-]+\.h)>")
+#: the macros that Inductor has its kernels compiled with on ARM (torch/_inductor/cpu_vec_isa.py)
+_INDUCTORS = (
+    "-DCPU_CAPABILITY=NEON", "-DCPU_CAPABILITY_NEON", "-DAT_BUILD_ARM_VEC256_WITH_SLEEF",
+)  # fmt: skip
+#: need no Python, and fmt and sleef
+_BARE = (
+    "ATen/cpu/vec/vec.h",
+    "torch/csrc/distributed/c10d/error.h",
+    "torch/csrc/profiler/unwind/unwind_error.h",
+)
 
 
 @pytest.fixture
@@ -40,6 +54,52 @@ def run(program, developer, runner):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "checked with torch 2.10.0" in done.stdout
+
+
+def written_headers(site_packages: Path) -> set[str]:
+    """The headers that torch's Python code writes an #include of, in what it has compiled."""
+    texts = [path.read_text("utf-8") for path in sorted((site_packages / "torch").rglob("*.py"))]
+    found = {name for text in texts for name in _INCLUDES.findall(text)}
+    # what another toolkit's headers belong to
+    own = {name for name in found if not re.search(r"cuda|mps|sycl|xpu|CUDA", name)}
+    return {name for name in own if (site_packages / "torch/include" / name).is_file()}
+
+
+def compiles(headers, prefix, compiler, tmp_path):
+    """Compile includes of headers with what the prefix has of them."""
+    source = tmp_path / "headers.cpp"
+    source.write_text("".join(f"#include <{name}>\n" for name in sorted(headers)))
+    includes = [prefix / "include", prefix / "include/torch/csrc/api/include"]
+    includes += sorted(prefix.glob("include/python3.*"))
+    command = [*compiler, "-std=c++17", "-fsyntax-only", *_INDUCTORS, *(f"-I{i}" for i in includes)]
+    build([*command, source], cwd=tmp_path)
+    # what this machine's own folders have would hide what the prefix lacks
+    used = build([*command, "-M", source], cwd=tmp_path)
+    for place in ("pybind11/pybind11.h", "fmt/format.h", "sleef.h"):
+        assert {Path(word) for word in used.split() if word.endswith(f"/{place}")} <= {
+            prefix / "include" / place
+        }
+
+
+@pytest.mark.parametrize("standalone", [False, pytest.param(True, marks=pytest.mark.prove)])
+@pytest.mark.parametrize("compiler", ["g++", pytest.param("clang++", marks=pytest.mark.prove)])
+def test_headers_that_torch_has_compiled_need_no_other_folder(
+    tools, developer, compiler, standalone, tmp_path
+):
+    headers = written_headers(developer.prefix / "lib/python3.11/site-packages")
+    assert {"torch/extension.h", "ATen/cpu/vec/vec.h"} < headers
+    # what Inductor writes is for Python or for a program without it, and defines the same twice
+    kind = {name for name in headers if ("/aoti_include/" in name) == standalone}
+    compiles(kind, developer.prefix, tools.compiler(compiler), tmp_path)
+
+
+def test_libtorch_alone_has_what_its_headers_include(tools, machine, base, cpu_channel, tmp_path):
+    records = solve(["libtorch"], channels=[cpu_channel.url, base.url], machine=machine)
+    assert {"fmt", "sleef"} <= {record.name.normalized for record in records}
+    create(
+        records, subdir=machine.subdir, prefix=tmp_path / "prefix", package_cache=tmp_path / "cache"
+    )
+    compiles(_BARE, tmp_path / "prefix", tools.compiler("g++"), tmp_path)
 
 
 @pytest.mark.program("extension")

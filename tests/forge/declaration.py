@@ -55,6 +55,8 @@ class LibraryRow(_Row):
 
     conda: str
     files: tuple[str, ...]
+    #: of the debs, below their folder of headers
+    headers: tuple[str, ...] = ()
     suite: str | None = None
     debs: tuple[str, ...] = ()
     wheel: str | None = None

@@ -4,12 +4,15 @@ import shutil
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from tests.forge import debian, elf
 from tests.forge.archive import Package
 from tests.forge.declaration import SUBDIR, LibraryRow, MetaRow
 from tests.forge.errors import ForgeError
 from tests.forge.staging import Staged, build_hash
+
+_MULTIARCH: Final = "aarch64-linux-gnu"
 
 
 def stage(
@@ -77,6 +80,13 @@ def _from_deb(row: LibraryRow, unpacked: Path, tree: Path) -> None:
                 continue
             if path.is_symlink() or path.is_file():
                 shutil.copy2(path, tree / "lib" / path.name, follow_symlinks=False)
+    include = unpacked / "usr/include"
+    for path in (found for pattern in row.headers for found in sorted(include.rglob(pattern))):
+        # Debian keeps what is a machine's own in a folder named by it
+        parts = [part for part in path.relative_to(include).parts if part != _MULTIARCH]
+        target = tree.joinpath("include", *parts)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, target)
     _expect_files(row, tree)
 
 

@@ -136,6 +136,9 @@ def _place(member: str, site_packages: str) -> PurePosixPath:
         msg = f"a wheel's member leaves the package: {member}"
         raise ForgeError(msg)
     if path.parts[0].endswith(".data"):
+        # pip keeps a project's headers apart from others', conda does not
+        if path.parts[1] == "headers":
+            return PurePosixPath("include", *path.parts[2:])
         if path.parts[1] != "data":
             msg = f"no place is known for a wheel's {member}"
             raise ForgeError(msg)

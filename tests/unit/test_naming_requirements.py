@@ -111,6 +111,9 @@ def test_torch_2100_on_arm_needs_nothing_of_cuda() -> None:
         "fsspec >=0.8.5",
         "setuptools",
         "numpy",
+        "pybind11 >=3",
+        "sleef",
+        "fmt",
     ]
 
 
@@ -125,6 +128,10 @@ def test_what_metadata_does_not_state_comes_from_the_projects_row() -> None:
     for python in ("3.11", "3.12"):
         assert specs(T2100, python).count("setuptools") == 1
     assert "setuptools" not in specs(T2100, None, part="native")
+    # what headers include: libtorch's are native, torch/extension.h is Python's
+    assert specs(T2100, None, part="native") == ["sleef", "fmt"]
+    assert specs(T2100, None, part="native", subdir=subdirs()["win-arm64"]) == []
+    assert "fmt" not in specs(T2100, "3.11", part="python")
     # 2.14 states it, with a floor that must stay the only word on it
     assert [spec for spec in specs(T2141, "3.12") if "setuptools" in spec] == [
         "setuptools >=77.0.3"
@@ -168,6 +175,9 @@ def test_torch_2141_maps_its_toolkit_to_conda_packages_of_13_0() -> None:
         "libnvshmem3 >=3.4.5,<4",
         "triton >=3.8.0,<3.9",
         "numpy",
+        "pybind11 >=3",
+        "sleef",
+        "fmt",
         "arm-variant * sbsa",
     ]
 
@@ -210,6 +220,9 @@ def test_markers_are_the_targets_not_this_machines() -> None:
         "jinja2",
         "fsspec",
         "numpy",
+        "pybind11",
+        "sleef",
+        "fmt",
     ]
     triton = [s for s in specs(T2141, "3.15", accelerator="cuda130") if s.startswith("triton")]
     assert triton == []
@@ -290,10 +303,10 @@ def test_names() -> None:
 @pytest.mark.parametrize(
     ("accelerator", "expected"),
     [
-        ("cuda126-tegra", ["cuda-version >=12.6,<13", "arm-variant * tegra"]),
-        ("cuda126", ["cuda-version >=12.6,<13", "arm-variant * sbsa"]),
-        ("cuda130", ["cuda-version >=13.0,<14", "arm-variant * sbsa"]),
-        ("cpu", []),
+        ("cuda126-tegra", ["sleef", "fmt", "cuda-version >=12.6,<13", "arm-variant * tegra"]),
+        ("cuda126", ["sleef", "fmt", "cuda-version >=12.6,<13", "arm-variant * sbsa"]),
+        ("cuda130", ["sleef", "fmt", "cuda-version >=13.0,<14", "arm-variant * sbsa"]),
+        ("cpu", ["sleef", "fmt"]),
     ],
 )
 def test_a_wheel_that_declares_no_cuda_still_asks_for_its_line(accelerator, expected) -> None:
@@ -332,6 +345,8 @@ def test_cuda_12_of_download_pytorch_org_maps_to_the_split_packages() -> None:
         "libcudnn >=9.10,<10",
         "cusparselt >=0.7.1,<0.8",
         "nccl >=2.27.5,<3",
+        "sleef",
+        "fmt",
         "cuda-version >=12.6,<13",
         "arm-variant * sbsa",
     ]
