@@ -49,6 +49,7 @@ def _find(name: str) -> Path:
         raise MissingToolError(
             f"{name} is not installed",
             where="PATH",
-            next_step="make emulator, or apt-get install g++-aarch64-linux-gnu cmake make clang libomp-dev",
+            next_step="make emulator, or apt-get install g++-aarch64-linux-gnu cmake make; "
+            "clang and libomp-dev are asked for by `make prove`",
         )
     return Path(found)

@@ -17,6 +17,7 @@ NOARCH = {
     "filelock": "3.20.0",
     "jinja2": "3.1.6",
     "networkx": "3.6",
+    "pybind11": "3.0.1",
     "setuptools": "80.9.0",
     "sympy": "1.14.0",
     "typing_extensions": "4.15.0",
@@ -26,12 +27,12 @@ COMPILED = {
     "linux-aarch64": {"numpy": "2.3.5", "pillow": "12.0.0", "_openmp_mutex": "4.5",
                       "libgcc": "15.2.0", "libstdcxx": "15.2.0", "libgfortran5": "15.2.0",
                       "libjpeg-turbo": "3.1.2", "libpng": "1.6.58", "libwebp-base": "1.6.0",
-                      "libzlib": "1.3.1"},
+                      "libzlib": "1.3.1", "sleef": "3.9.0", "fmt": "12.1.0"},
     "linux-armv7l": {"numpy": "2.3.5", "pillow": "12.0.0", "_openmp_mutex": "4.5",
                      "libgcc": "15.2.0", "libstdcxx": "15.2.0"},
     "osx-arm64": {"numpy": "2.3.5", "pillow": "12.0.0", "llvm-openmp": "21.1.8", "libcxx": "21.1.8",
                   "libjpeg-turbo": "3.1.2", "libpng": "1.6.58", "libwebp-base": "1.6.0",
-                  "libzlib": "1.3.1"},
+                  "libzlib": "1.3.1", "sleef": "3.9.0", "fmt": "12.1.0"},
     "win-arm64": {"numpy": "2.3.5", "pillow": "12.0.0", "vc14_runtime": "14.44.35208"},
 }  # fmt: skip
 #: name, version, build, depends, constrains
