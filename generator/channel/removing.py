@@ -14,6 +14,7 @@ from generator.channel.places import Opened
 from generator.channel.retention import Retired
 from generator.channel.retrying import Retries
 from generator.channel.serving import Served
+from generator.channel.stores import Store
 from generator.errors import AbsentError, DeclinedError
 from generator.project import Project
 
@@ -34,7 +35,7 @@ def remove(
     records = [each.record for each in chosen]
     with project.narrator.task("removing", total=len(records)) as task:
         if place.store is not None:
-            served = Served(store=place.store, hotfixes=read_hotfixes(project.root / HOTFIXES))
+            served = _served(project, place.store)
             served.withdraw([record.key for record in records])
             for record in records:
                 place.store.delete(record.key)
@@ -92,4 +93,9 @@ def apply_hotfixes(project: Project, place: Opened) -> None:
             where=str(place.address),
             next_step="use the host's own tool: at anaconda.org move the files to another label",
         )
-    Served(store=place.store, hotfixes=read_hotfixes(project.root / HOTFIXES)).index()
+    _served(project, place.store).index()
+
+
+def _served(project: Project, store: Store) -> Served:
+    hotfixes = read_hotfixes(project.root / HOTFIXES)
+    return Served(store=store, hotfixes=hotfixes, narrator=project.narrator)
