@@ -10,6 +10,7 @@ package that was replaced under its name; that is found out here.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import shutil
 from collections.abc import Collection, Iterator
@@ -219,15 +220,16 @@ def _made_anew(
 
 def _edit(root: Path, subdir: _Subdir, patch: str) -> dict[str, str]:
     """Put the records of a subdir's new packages among the others."""
-    new = _indexed_alone(root, subdir, patch)
+    new, files = _indexed_alone(root, subdir, patch), {}
     for path in {subdir.path, subdir.folder / REPODATA}:
         before = subdir.source if path == subdir.path else Repodata.read(path)
         assert before is not None  # noqa: S101 - the kept digests say that it is there
         content = before.edited(subdir.outdated, new[path.name])
         write_bytes(path, content)
+        files[path.name] = hashlib.sha256(content).hexdigest()
         if path.name == REPODATA:
-            derived = derive(subdir.folder, content, subdir.outdated)
-    return _digests(subdir.folder) | derived
+            files |= derive(subdir.folder, content, subdir.outdated)
+    return files
 
 
 def _digests(folder: Path) -> dict[str, str]:
