@@ -72,13 +72,18 @@ def monthly_cost(project: Project) -> Cost:
     costs = workflow_settings().costs
     tried, whole = plan(project, sample=True).jobs.all, plan(project).jobs.all
     small = _job(costs.look_minutes)
+    uses = [
+        _use("a look at upstream", costs.looks, [(1, small)]),
+        _use("a release: proposed, tried, merged", costs.releases, [(3, small), *_all(tried)]),
+        _use("and built whole, published", costs.releases, [(1, small), *_all(whole)]),
+        _use("a night: watch, missing, retire", costs.nights, [(3, small)]),
+    ]
+    if "nightly" in project.declared().trains:
+        # at most: not every cell of a release has a nightly
+        jobs = [(4, small), *_all(tried), *_all(whole)]
+        uses.append(_use("a nightly, if of every cell: tried, published", costs.nights, jobs))
     return Cost(
-        uses=(
-            _use("a look at upstream", costs.looks, [(1, small)]),
-            _use("a release: proposed, tried, merged", costs.releases, [(3, small), *_all(tried)]),
-            _use("and built whole, published", costs.releases, [(1, small), *_all(whole)]),
-            _use("a night: watch, missing, retire", costs.nights, [(3, small)]),
-        ),
+        uses=tuple(uses),
         cache_bytes=costs.index_bytes + _bytes(tried) + _bytes(whole),
         channel_bytes=_bytes(whole),
     )

@@ -21,6 +21,15 @@ _QUIET: Final = 60
 _NOTICE: Final = 10
 #: workflows that every feedstock has; test.yml is there with armtorch's own code only
 _OURS: Final = ("build", "nightly", "update")
+#: rules of a branch that no merge by a workflow fulfils (docs.github.com/rest/repos/rules)
+_AGAINST_RELEASES: Final = {
+    *("merge_queue", "required_deployments", "required_linear_history", "required_signatures"),
+    *("update", "workflows"),
+}
+#: of the rule `pull_request`: what only a person can give
+_REVIEWS: Final = (
+    *("required_approving_review_count", "require_code_owner_review", "require_last_push_approval"),
+)
 #: hours: the poll is hourly, and one takes four at most
 _OVERDUE: Final = 6
 
@@ -37,9 +46,9 @@ class Setting:
 
 
 def check_repository(
-    hub: GitHub, repository: str, *, now: dt.datetime | None = None
+    hub: GitHub, repository: str, *, declared: str = "", now: dt.datetime | None = None
 ) -> tuple[Setting, ...]:
-    """Look at the settings of a repository.
+    """Look at the settings of a repository, whose address in feedstock.yaml is ``declared``.
 
     Raises:
         AbsentError, UnreachableError, MalformedError: GitHub does not know the repository, or does
@@ -49,6 +58,7 @@ def check_repository(
     found = _object(hub.get(f"/repos/{repository}"))
     asked = _Asked(hub, repository, found, now or dt.datetime.now(dt.UTC))
     checks: tuple[tuple[str, Callable[[], Iterator[Setting]]], ...] = (
+        ("address", lambda: _address(repository, declared)),
         ("pull requests", asked.pull_requests),
         ("merging", asked.merging),
         ("required checks", asked.required_checks),
@@ -60,6 +70,18 @@ def check_repository(
         ("activity", asked.activity),
     )
     return tuple(row for name, check in checks for row in _tried(name, check))
+
+
+def last_look(hub: GitHub, repository: str) -> dt.datetime | None:
+    """Say when update.yml last looked at upstream and got through; None where it never did.
+
+    Raises:
+        AbsentError, UnreachableError, MalformedError: GitHub does not know it, or not say.
+
+    """
+    path = "/actions/workflows/update.yml/runs?status=success&per_page=1"
+    rows = _object(hub.get(f"/repos/{repository}{path}")).get("workflow_runs", [])
+    return _time(rows[0]["run_started_at"]) if rows else None
 
 
 def _tried(name: str, check: Callable[[], Iterator[Setting]]) -> list[Setting]:
@@ -112,15 +134,34 @@ class _Asked:
         )
 
     def required_checks(self) -> Iterator[Setting]:
-        rules = self._get(f"/rules/branches/{self._branch}")
-        kinds = {str(row.get("type")) for row in rules if isinstance(row, dict)}
-        wrong = kinds & {"required_status_checks", "pull_request", "required_signatures", "update"}
+        """Look for rules that a release never fulfils.
+
+        GitHub starts no workflow for what a workflow's token pushes, so no job reports on it; one
+        status does, which update.yml gives it. Merge commits of unsigned ones are what is merged.
+        """
+        own = workflow_settings().check
+        rows = map(_object, self._get(f"/rules/branches/{self._branch}"))
+        given = {str(row.get("type")): _object(row.get("parameters")) for row in rows}
+        checks = _object(given.get("required_status_checks")).get("required_status_checks", [])
+        classic = _object(_object(self._get(f"/branches/{self._branch}")).get("protection"))
+        names = _object(classic.get("required_status_checks")).get("contexts", [])
+        foreign = {*(str(_object(row).get("context")) for row in checks), *map(str, names)} - {own}
         yield _setting(
             "required checks",
+            not foreign,
+            f"{self._branch} requires no check that a release does not get",
+            f"{self._branch} requires {', '.join(sorted(foreign))}, which a release never gets: "
+            "no workflow starts for what a workflow pushed",
+            f"Settings, Rules: require `{own}` instead, which every pull request gets",
+        )
+        wrong = given.keys() & _AGAINST_RELEASES
+        if any(given.get("pull_request", {}).get(name) for name in _REVIEWS):
+            wrong |= {"pull_request"}
+        yield _setting(
+            "rules",
             not wrong,
             f"no rule of {self._branch} holds a release back",
-            f"{self._branch} has the rules {', '.join(sorted(wrong))}: a pull request that a "
-            "workflow made starts no workflow, so what is required of it never comes",
+            f"{self._branch} has the rules {', '.join(sorted(wrong))}, which no release fulfils",
             f"Settings, Rules: take them from {self._branch}, or merge releases by hand",
         )
 
@@ -185,14 +226,13 @@ class _Asked:
             )
 
     def last_look(self) -> Iterator[Setting]:
-        path = "/actions/workflows/update.yml/runs?status=success&per_page=1"
-        rows = _object(self._get(path)).get("workflow_runs", [])
-        if not rows:
+        time = last_look(self.hub, self.repository)
+        if time is None:
             yield _setting(
                 "last look", False, "", "upstream was never looked at", "Actions, update"
             )
             return
-        hours = (self.now - _time(rows[0]["run_started_at"])).total_seconds() / 3600
+        hours = (self.now - time).total_seconds() / 3600
         yield _setting(
             "last look",
             hours <= _OVERDUE,
@@ -213,6 +253,16 @@ class _Asked:
             "from now",
             "push a commit that is due anyway, or enable the workflows again when GitHub asks",
         )
+
+
+def _address(repository: str, declared: str) -> Iterator[Setting]:
+    yield _setting(
+        "address",
+        bool(declared),
+        f"packages say that their recipes are at {declared}",
+        "feedstock.yaml names no repository, so packages do not say where their recipes are",
+        f"feedstock.yaml: repository: https://github.com/{repository}",
+    )
 
 
 def _setting(name: str, right: bool, yes: str, no: str, where: str) -> Setting:

@@ -22,8 +22,6 @@ from generator.provider.github import GitHub, PullRequest
 from generator.rendering import workflow_settings
 from generator.updating.recorded_judge import code_digest
 
-#: the name of the status
-CONTEXT: Final = "armtorch"
 _MARK: Final = re.compile(r"<!-- armtorch, made of: ([0-9a-f]{64}) -->")
 #: a day that is none of the lock's, since the day it is looked at on changes nothing
 _ANY_DAY: Final = "2000-01-01"
@@ -97,7 +95,7 @@ def _reason(hub: GitHub, repository: str, known: PullRequest, now: dt.datetime) 
     """Say why a release that was proposed is not tried now, "" where it is."""
     if not known.open:
         return f"{known.url} was closed: it is not proposed again as it is"
-    outcome = hub.outcome(repository, known.head, CONTEXT)
+    outcome = hub.outcome(repository, known.head, workflow_settings().check)
     if outcome is None:
         return ""
     if outcome.state == "success":

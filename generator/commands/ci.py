@@ -13,6 +13,7 @@ from generator.ci import jobs
 from generator.ci.base_exports import base_exports
 from generator.ci.cost import monthly_cost
 from generator.ci.holding import keep_good
+from generator.ci.tested import test_result
 from generator.ci.tried import marked
 from generator.commands import ci_hub
 from generator.commands.options import (
@@ -135,6 +136,7 @@ def plan(
     type=click.Path(path_type=Path, file_okay=False),
     help="A folder whose packages are put beside those.",
 )
+@click.option("--tested", type=_FILE, help="Write here what their tests came to, to be attested.")
 @_TRAIN
 @_CELLS
 @job_options
@@ -146,6 +148,7 @@ def join(
     *,
     channel: Path,
     made: Path | None,
+    tested: Path | None,
     train: str,
     cells: str,
     job: str,
@@ -164,6 +167,8 @@ def join(
     """
     wanted = jobs.job_variants(project, job, skipped) if job else None
     found = jobs.join(project, channel, train=train, cells=cells.split(), made=made, wanted=wanted)
+    if tested is not None:
+        atomic.write_text(tested, json.dumps(test_result(project, found.there), indent=1))
     if summary is not None:
         write_summary(summary, found.markdown())
     if as_json:

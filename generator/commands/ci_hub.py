@@ -10,7 +10,7 @@ from typing import Final
 import click
 
 from generator.ci.repository import check_repository
-from generator.ci.tried import CONTEXT, look_for_news
+from generator.ci.tried import look_for_news
 from generator.commands.options import (
     github_options,
     json_option,
@@ -20,6 +20,7 @@ from generator.commands.options import (
 from generator.printing import write, write_json
 from generator.project import Project
 from generator.provider.github import GitHub, State, write_outputs, write_summary
+from generator.rendering import workflow_settings
 
 
 @click.command("look")
@@ -68,10 +69,19 @@ def look(
 
 @click.command("check")
 @github_options
-@click.option("--only", default="", metavar="NAME", help="Only the row of this name.")
+@click.option("--only", multiple=True, metavar="NAME", help="Only the rows of this name.")
 @summary_option
 @json_option
-def check(*, hub: GitHub, repository: str, only: str, summary: Path | None, as_json: bool) -> None:
+@click.pass_obj
+def check(
+    project: Project,
+    *,
+    hub: GitHub,
+    repository: str,
+    only: tuple[str, ...],
+    summary: Path | None,
+    as_json: bool,
+) -> None:
     """Look at a repository's settings, and say what keeps CI from working by itself.
 
     Exit code 1 where something is wrong. An administrator's token sees all of it; what a token may
@@ -81,7 +91,8 @@ def check(*, hub: GitHub, repository: str, only: str, summary: Path | None, as_j
     Examples:
       GITHUB_TOKEN=... armtorch ci check --repository me/armtorch
     """
-    found = [row for row in check_repository(hub, repository) if only in {"", row.name}]
+    rows = check_repository(hub, repository, declared=project.declared().repository or "")
+    found = [row for row in rows if not only or row.name in only]
     lines = [f"{row.state}: {row.name}: {row.said}" for row in found]
     lines = [f"{t}; {r.where}" if r.where else t for t, r in zip(lines, found, strict=True)]
     if summary is not None:
@@ -120,7 +131,7 @@ def tell(
         "failure": "the release cannot be served",
         "error": "it ended, and no package says why",
     }
-    hub.tell(repository, commit, CONTEXT, outcome, said=words[outcome], run=run)
+    hub.tell(repository, commit, workflow_settings().check, outcome, said=words[outcome], run=run)
     if as_json:
         write_json({"commit": commit, "outcome": outcome})
     else:

@@ -133,14 +133,27 @@ def provenance_option(text: str) -> Callable[[_F], _F]:
 def github_options(command: _F) -> _F:
     """Add GitHub's API, as ``hub``, and the name of a repository there."""
 
-    @click.option("--repository", required=True, metavar="OWNER/NAME", help="GitHub's name of it.")
+    @click.option("--repository", metavar="OWNER/NAME", help="Else that of feedstock.yaml.")
     @click.option("--api", envvar="GITHUB_API_URL", default=API, show_default=True, help="Its API.")
     @click.option("--token", envvar="GITHUB_TOKEN", default="", help="[env: GITHUB_TOKEN]")
     @functools.wraps(command)
-    def wrapped(*arguments: Any, api: str, token: str, **options: Any) -> Any:
-        return command(*arguments, hub=GitHub(url=api, token=token), **options)
+    def wrapped(
+        *arguments: Any, repository: str | None, api: str, token: str, **options: Any
+    ) -> Any:
+        hub = GitHub(url=api, token=token)
+        name = repository or declared_repository()
+        return command(*arguments, hub=hub, repository=name, **options)
 
     return cast("_F", wrapped)
+
+
+def declared_repository() -> str:
+    """Return GitHub's name of the repository that feedstock.yaml names."""
+    address = click.get_current_context().obj.declared().repository or ""
+    found = re.fullmatch(r"https?://github\.com/([^/]+/[^/]+?)(\.git)?/?", address)
+    if found is None:
+        raise click.UsageError("feedstock.yaml names none at GitHub: --repository OWNER/NAME")
+    return found[1]
 
 
 def job_options(command: _F) -> _F:

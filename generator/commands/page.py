@@ -7,13 +7,15 @@ from pathlib import Path
 import click
 
 from generator.channel import LocalChannel
-from generator.commands.options import json_option
+from generator.ci.repository import last_look
+from generator.commands.options import declared_repository, json_option
 from generator.errors import AbsentError
 from generator.explaining.answering import Reach, compare_channels
 from generator.page.gathering import refuse_default_name, solvability, write_page
 from generator.page.site import size_text
 from generator.printing import write, write_json
 from generator.project import Project
+from generator.provider.github import API, GitHub
 
 
 @click.command("page")
@@ -51,6 +53,14 @@ from generator.project import Project
     help="What commands call the channel, instead of channel: in feedstock.yaml; KIND+https:// as "
     "for publish, where the server is not a public one.",
 )
+@click.option(
+    "--looked",
+    is_flag=False,
+    flag_value=API,
+    default="",
+    metavar="[API]",
+    help="Ask GitHub when the repository of feedstock.yaml last looked at upstream, and say it.",
+)
 @json_option
 @click.pass_obj
 def command(
@@ -62,6 +72,7 @@ def command(
     base: tuple[str, ...],
     against: tuple[str, ...],
     url: str,
+    looked: str,
     as_json: bool,
 ) -> None:
     """Write the channel's page: static files that any web server serves, or a browser opens.
@@ -85,7 +96,9 @@ def command(
     channel = LocalChannel(source)
     check = solvability(project.declared(), channel, base) if solves or base else None
     others = compare_channels(project, against, Reach()) if against else None
-    content = write_page(project, channel, folder, url, check, others)
+    time = last_look(GitHub(url=looked), declared_repository()) if looked else None
+    when = time.isoformat(timespec="minutes") if time is not None else ""
+    content = write_page(project, channel, folder, url, check, others, when)
     index = (folder / "index.html").absolute().as_uri()
     if as_json:
         combinations, packages = len(content.offers), len(content.packages)

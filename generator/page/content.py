@@ -195,3 +195,10 @@ class PageContent:
     boards: tuple[tuple[str, str], ...] = ()
     #: ISO date of the newest package
     updated: str = ""
+    #: ISO time at which CI last looked at upstream, "" where nobody asked
+    looked: str = ""
+
+    @property
+    def without_gpu(self) -> bool:
+        """Whether it offers what needs a GPU, which no job of the CI has."""
+        return any(offer.accelerator != "cpu" for offer in self.offers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -71,11 +71,12 @@ def write_page(
     url: str = "",
     check: Check | None = None,
     others: Coverage | None = None,
+    looked: str = "",
 ) -> PageContent:
     """Write the page of a channel folder; ``url`` is what commands name it by.
 
     What ``check`` finds fault with is not offered, and the coverage says why. ``others`` is what
-    other channels have of each cell.
+    other channels have of each cell, ``looked`` when CI last looked at upstream.
 
     Raises:
         FeedstockError, LockError: the inputs cannot be used.
@@ -88,7 +89,9 @@ def write_page(
         channel=labelled_url(url or project.declared().channel, ""),
         train_names=_train_names(load_data("page.yaml", Words)),
     )
-    content = page_content(project, source, url, check, others, site.write_package)
+    content = replace(
+        page_content(project, source, url, check, others, site.write_package), looked=looked
+    )
     site.write_front(content)
     return content
 

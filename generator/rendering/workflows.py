@@ -39,6 +39,16 @@ _PINNED: Final = (
 )
 PINS_FILE: Final = "action_pins.yaml"
 
+#: what stands in workflows and commands unquoted: no shell, YAML or path reads more into it
+_Label = Annotated[str, Field(pattern=r"^[a-z0-9]+([.-][a-z0-9]+)*$")]
+#: of a secret or variable
+_Variable = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
+_Cron = Annotated[str, Field(pattern=r"^[\d*/,-]+( [\d*/,-]+){4}$")]
+#: at most what GitHub gives a job
+_Minutes = Annotated[int, Field(ge=1, le=360)]
+_Count = Annotated[int, Field(ge=0)]
+_Amount = Annotated[float, Field(gt=0)]
+
 
 @dataclass(frozen=True, kw_only=True)
 class ActionPin(Closed):
@@ -66,23 +76,23 @@ class Costs(Closed):
     """What a month has, and what things take."""
 
     #: runs of a month
-    looks: int
-    releases: int
-    nights: int
+    looks: _Count
+    releases: _Count
+    nights: _Count
     #: minutes of a look; of a build job without its work; of a package's environment and tests
-    look_minutes: float
-    job_minutes: float
-    package_minutes: float
+    look_minutes: _Amount
+    job_minutes: _Amount
+    package_minutes: _Amount
     #: of wheels, fetched and packed
-    bytes_per_minute: Annotated[float, Field(gt=0)]
+    bytes_per_minute: _Amount
     #: bytes of packages by those of their wheels
-    packed: Annotated[float, Field(gt=0)]
-    index_bytes: int
+    packed: _Amount
+    index_bytes: _Count
     #: GitHub's: of all caches; minutes of a private repository's free plan
-    cache_bytes: int
-    free_minutes: int
+    cache_bytes: _Count
+    free_minutes: _Count
     #: operating system -> minutes that a minute is billed as
-    multipliers: dict[str, int]
+    multipliers: dict[_Label, Annotated[int, Field(ge=1)]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,26 +102,25 @@ class WorkflowSettings(Closed):
     format: Literal[1]
     maximum_jobs: Annotated[int, Field(ge=1)]
     pythons_per_job: Annotated[int, Field(ge=1)]
-    runner: str
-    conda_runner: str
-    python: str
+    runner: _Label
+    conda_runner: _Label
+    python: Annotated[str, Field(pattern=r"^3\.\d+$")]
     #: subdir -> architecture of the interpreter, where it is not the runner's own
-    architectures: dict[str, str]
-    #: minutes
-    timeouts: dict[str, int]
-    #: cron
-    schedules: dict[str, str]
-    branch: str
+    architectures: dict[_Label, Literal["x86", "x64", "arm64"]]
+    timeouts: dict[Literal["plan", "build", "publish", "release", "test"], _Minutes]
+    schedules: dict[Literal["update", "nightly"], _Cron]
+    branch: _Label
+    check: _Label
     again_after_days: Annotated[int, Field(ge=1)]
     #: what a job does with the channel -> GitHub's environment it runs in
-    environments: dict[Literal["read", "publish", "retire"], str]
+    environments: dict[Literal["read", "publish", "retire"], _Label]
     #: environment variables that `armtorch publish` takes logins from
-    secrets: tuple[str, ...]
-    aws_secrets: tuple[str, ...]
+    secrets: tuple[_Variable, ...]
+    aws_secrets: tuple[_Variable, ...]
     #: and what is not secret
-    variables: tuple[str, ...]
+    variables: tuple[_Variable, ...]
     costs: Costs
-    commands: tuple[str, ...]
+    commands: tuple[Annotated[str, Field(pattern=r"^[a-z][a-z -]+$")], ...]
 
 
 @cache

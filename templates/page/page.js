@@ -2,6 +2,12 @@
 // choice in the address, and greys out what does not go together. Nothing is fetched.
 (() => {
   "use strict";
+  // how old the page's knowledge of upstream is: the clock of who reads it says that
+  const looked = document.getElementById("looked");
+  if (looked) {
+    const hours = Math.round((Date.now() - Date.parse(looked.dateTime)) / 36e5);
+    looked.textContent = hours < 48 ? `${hours} h ago` : `${Math.round(hours / 24)} days ago`;
+  }
   const form = document.getElementById("selector");
   if (!form) return;
   const offers = JSON.parse(document.getElementById("offers").textContent);

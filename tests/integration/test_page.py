@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from playwright.sync_api import expect, sync_playwright
 from ruamel.yaml import YAML
 
 from generator.channel import LocalChannel
+from generator.commands import cli
 from generator.datafiles import subdirs
 from generator.errors import StorageError
 from generator.explaining.answering import Reach, compare_channels
@@ -377,3 +379,22 @@ def test_it_writes_only_into_its_own_folder(project, tmp_path):
     write_page(project, LocalChannel(tmp_path / "none"), out)
     assert "no pytorch yet" in (out / "index.html").read_text()
     assert Path(out / "style.css").is_file()
+
+
+def test_it_says_when_upstream_was_looked_at_and_that_no_gpu_was_there(project, site, tmp_path):
+    """GitHub is asked when the page is made; who reads it asks nobody."""
+    feedstock = tmp_path / "feedstock.yaml"
+    text = project.feedstock.read_text(encoding="utf-8")
+    feedstock.write_text(f"{text}\nrepository: https://github.com/me/torch\n", encoding="utf-8")
+    shutil.copy(project.lock, tmp_path)
+    run = {"workflow_runs": [{"run_started_at": "2026-11-22T11:23:00Z"}]}
+    path = "/repos/me/torch/actions/workflows/update.yml/runs?status=success&per_page=1"
+    arguments = ["--feedstock", str(feedstock), "page", "--from", str(site[0]), "--looked"]
+    with servers.recorder(lambda *_: (200, json.dumps(run).encode())) as server:
+        out = str(tmp_path / "site")
+        done = CliRunner().invoke(cli, [*arguments, server.url, "--url", "x", "--out", out])
+    assert done.exit_code == 0, done.output
+    assert [asked for _, asked, _, _ in server.asked] == [path]
+    page = (tmp_path / "site/index.html").read_text(encoding="utf-8")
+    assert 'datetime="2026-11-22T11:23+00:00"' in page
+    assert "not run on a GPU" in page

@@ -5,22 +5,35 @@ from __future__ import annotations
 import copy
 import datetime as dt
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from generator.ci.repository import Setting, check_repository
+from generator.commands import cli
 from generator.provider.github import GitHub
 from tests import servers
+from tests.own_feedstock import DECLARED
 
 NOW = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
 REPOSITORY = "/repos/me/x"
+ADDRESS = "https://github.com/me/x"
 WORKFLOWS = ("build", "nightly", "update")
 #: what GitHub answers of a repository that is set up as docs/ci.md says
 RIGHT: dict[str, Any] = {
     "": {"private": False, "default_branch": "main", "allow_merge_commit": True},
     "/actions/permissions/workflow": {"can_approve_pull_request_reviews": True},
-    "/rules/branches/main": [{"type": "deletion"}],
+    "/rules/branches/main": [
+        {"type": "deletion"},
+        {"type": "pull_request", "parameters": {"required_approving_review_count": 0}},
+        {
+            "type": "required_status_checks",
+            "parameters": {"required_status_checks": [{"context": "armtorch"}]},
+        },
+    ],
+    "/branches/main": {"protection": {"enabled": False}},
     "/environments": {"environments": [{"name": "publish", "protection_rules": []}]},
     "/actions/variables/ARMTORCH_DESTINATION": {"value": "https://prefix.dev/me"},
     "/actions/workflows": {
@@ -39,7 +52,7 @@ REVIEWED = [
 ]
 
 
-def check(answers: dict[str, Any]) -> dict[str, list[Setting]]:
+def check(answers: dict[str, Any], declared: str = ADDRESS) -> dict[str, list[Setting]]:
     def answer(_: str, path: str) -> tuple[int, bytes] | None:
         found = answers.get(path.removeprefix(REPOSITORY))
         if isinstance(found, int):
@@ -47,14 +60,14 @@ def check(answers: dict[str, Any]) -> dict[str, list[Setting]]:
         return None if found is None else (200, json.dumps(found).encode())
 
     with servers.recorder(answer) as server:
-        found = check_repository(GitHub(url=server.url), "me/x", now=NOW)
+        found = check_repository(GitHub(url=server.url), "me/x", declared=declared, now=NOW)
     return {name: [r for r in found if r.name == name] for name in {r.name for r in found}}
 
 
 def test_what_is_set_up_as_the_docs_say_is_right() -> None:
     found = check(RIGHT)
     assert {row.state for rows in found.values() for row in rows} == {"right"}
-    assert len(found) == 10
+    assert len(found) == 12
 
 
 @pytest.mark.parametrize(
@@ -64,9 +77,29 @@ def test_what_is_set_up_as_the_docs_say_is_right() -> None:
         ("", RIGHT[""] | {"allow_merge_commit": False}, "merging", "not allowed"),
         (
             "/rules/branches/main",
-            [{"type": "required_status_checks"}],
+            [
+                {
+                    "type": "required_status_checks",
+                    "parameters": {"required_status_checks": [{"context": "test"}]},
+                }
+            ],
             "required checks",
-            "starts no workflow",
+            "requires test, which a release never gets",
+        ),
+        (
+            "/branches/main",
+            {"protection": {"required_status_checks": {"contexts": ["build / plan"]}}},
+            "required checks",
+            "requires build / plan",
+        ),
+        (
+            "/rules/branches/main",
+            [
+                {"type": "required_signatures"},
+                {"type": "pull_request", "parameters": {"required_approving_review_count": 1}},
+            ],
+            "rules",
+            "pull_request, required_signatures",
         ),
         ("/environments", {"environments": []}, "environments", "no environment publish"),
         ("/environments", {"environments": REVIEWED}, "reviewers", "every night"),
@@ -106,3 +139,45 @@ def test_what_a_token_may_not_see_is_unknown_and_not_right() -> None:
     del answers[""]["allow_merge_commit"]
     found = check(answers)
     assert [row.state for row in (*found["pull requests"], *found["merging"])] == ["unknown"] * 2
+
+
+def test_an_address_that_feedstock_yaml_lacks_is_said_and_is_what_is_looked_at(
+    tmp_path: Path,
+) -> None:
+    (row,) = check(RIGHT, declared="")["address"]
+    assert (row.state, row.where) == ("wrong", f"feedstock.yaml: repository: {ADDRESS}")
+    path = tmp_path / "feedstock.yaml"
+    text = DECLARED.read_text(encoding="utf-8")
+    arguments = ["--feedstock", str(path), "ci", "check", "--only", "address", "--api"]
+    path.write_text(text, encoding="utf-8")
+    lost = CliRunner().invoke(cli, [*arguments, "http://127.0.0.1:9"])
+    assert "--repository OWNER/NAME" in lost.output
+    path.write_text(f"{text}\nrepository: {ADDRESS}.git\n", encoding="utf-8")
+    with servers.recorder(lambda _, path: (200, b"{}") if path == REPOSITORY else None) as server:
+        found = CliRunner().invoke(cli, [*arguments, server.url])
+    assert found.exit_code == 0, found.output
+    assert f"right: address: packages say that their recipes are at {ADDRESS}.git" in found.output
+
+
+def test_seventy_quiet_days_are_announced_before_the_schedules_end() -> None:
+    """The watch of nightly.yml is red for ten days; then it is `ci check` that says it."""
+    pushed = NOW - dt.timedelta(days=70)
+    told = {}
+    for day in (0, 49, 50, 59):
+        when = (NOW - dt.timedelta(days=day)).isoformat()
+        answers = RIGHT | {"/commits/main": {"commit": {"committer": {"date": when}}}}
+        (told[day],) = [row.state for row in check(answers)["activity"]]
+    assert told == {0: "right", 49: "right", 50: "wrong", 59: "wrong"}
+    ended = [
+        {"path": f".github/workflows/{name}.yml", "state": "disabled_inactivity"}
+        for name in WORKFLOWS
+    ]
+    answers = RIGHT | {
+        "/commits/main": {"commit": {"committer": {"date": pushed.isoformat()}}},
+        "/actions/workflows": {"workflows": ended},
+    }
+    rows = check(answers)["schedules"]
+    assert [(row.state, row.said.split(" is ")[1]) for row in rows] == [
+        ("wrong", "disabled_inactivity")
+    ] * 3
+    assert all("enable the workflow" in row.where for row in rows)

@@ -127,7 +127,7 @@ def test_an_empty_lock_has_no_jobs_but_metapackages():
     assert made.variants == ()
 
 
-def test_a_month_costs_what_its_jobs_do(project):
+def test_a_month_costs_what_its_jobs_do(project, monkeypatch):
     """More looks or releases cost more, and a cell for macOS ten times its minutes."""
     found = monthly_cost(project)
     jobs = len(plan(project).jobs.all)
@@ -135,6 +135,11 @@ def test_a_month_costs_what_its_jobs_do(project):
     assert by_name["and"].jobs == jobs + 1
     assert by_name["and"].minutes >= 2 * jobs * workflow_settings().costs.job_minutes
     assert found.minutes == sum(use.minutes for use in found.uses)
+    trains = {**project.declared().trains, "nightly": project.declared().trains["stable"]}
+    nightly = replace(project.declared(), trains=trains)
+    monkeypatch.setattr(type(project), "declared", lambda _: nightly)
+    more = monthly_cost(project)
+    assert more.minutes - found.minutes > workflow_settings().costs.nights * jobs
     macos = [job for job in plan(project).jobs.all if job.subdir == "osx-arm64"]
     assert found.billed - found.minutes >= 9 * 2 * len(macos)
     assert 0 < found.channel_bytes < found.cache_bytes < workflow_settings().costs.cache_bytes
