@@ -11,7 +11,7 @@ from rattler import Gateway, RepoDataRecord
 
 from generator.datafiles import subdirs
 from generator.rendering import render, tree_records
-from generator.testing import Machine, solve, write_record_channel
+from generator.testing import Machine, Priority, solve, write_record_channel
 from generator.testing.record_channel import NamedRecord
 from tests.command_line import armtorch
 from tests.forge import standins
@@ -62,6 +62,7 @@ def solved(rendered, tmp_path_factory) -> Solved:
         others: tuple[NamedRecord, ...] = (),
         subdir: str = "linux-aarch64",
         virtual: tuple[str, ...] = ("__glibc=2.39",),
+        priority: Priority = "strict",
     ) -> Mapping[str, RepoDataRecord]:
         folder = tmp_path_factory.mktemp("channels")
         channels = [
@@ -70,7 +71,8 @@ def solved(rendered, tmp_path_factory) -> Solved:
             base,
         ]
         machine = Machine.of(subdirs()[subdir], native=False, added=virtual)
-        found = solve(specs, channels=channels, machine=machine, gateway=gateway)
+        asked = {"machine": machine, "priority": priority, "gateway": gateway}
+        found = solve(specs, channels=channels, **asked)
         return {each.name.normalized: each for each in found}
 
     return run
@@ -126,6 +128,18 @@ def test_ours_goes_before_the_base_channels_where_there_is_one(rendered, solved:
     others = (FFMPEG, torchcodec_of_base("0.10.0", "2.10.0", "2.11"))
     found = solved([*SOUND, "cpuonly"], ours=(ours,), others=others)
     assert where(found["torchcodec"]) == "ours"
+
+
+@pytest.mark.parametrize(("priority", "build"), [("strict", "without"), ("flexible", "with")])
+def test_ours_for_cuda_hides_the_base_channels_where_priority_is_strict(
+    solved: Solved, priority: Priority, build: str
+) -> None:
+    depends = ["python_abi 3.12.* *_cp312", "pytorch ==2.15.0 cuda132_generic_*", "ffmpeg >=8,<9"]
+    ours = record("torchcodec", "0.17.0", "cuda132_py312_h7654321_200", depends)
+    others = (FFMPEG, torchcodec_of_base("0.10.0", "2.10.0", "2.11"))
+    found = solved([*SOUND, "cpuonly"], ours=(ours,), others=others, priority=priority)
+    assert str(found[CHOICE].build) == build
+    assert (where(found["pytorch"]), str(found["pytorch"].version)) == ("ours", "2.10.0")
 
 
 @pytest.mark.parametrize(
