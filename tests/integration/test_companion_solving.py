@@ -71,8 +71,7 @@ def solved(rendered, tmp_path_factory) -> Solved:
             base,
         ]
         machine = Machine.of(subdirs()[subdir], native=False, added=virtual)
-        asked = {"machine": machine, "priority": priority, "gateway": gateway}
-        found = solve(specs, channels=channels, **asked)
+        found = solve(specs, channels=channels, machine=machine, priority=priority, gateway=gateway)
         return {each.name.normalized: each for each in found}
 
     return run
