@@ -70,6 +70,8 @@ def fetch_wheels(
         AbsentError, UnreachableError, IntegrityError, StorageError: as ``building.fetch`` does.
 
     """
+    if not wheels:
+        return  # pip need not be asked what it is configured to use
     policy = _policy(read_pip_configuration(project.environment))
     with wheel_locator(project, feedstock) as locate:
         fetch(
