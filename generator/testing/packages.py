@@ -77,10 +77,8 @@ def run_package_tests(
     """Install ``package`` from ``channels`` into a fresh prefix and run the tests it carries.
 
     The package itself is pinned by version and build, so that no other one can stand in for it.
-    Where it is not ``needed``, channels need not have what it needs: then nothing is run.
-
-    Returns:
-        A report; failing tests are findings in it, not errors.
+    Where it is not ``needed``, channels need not have what it needs: then nothing is run. Failing
+    tests are findings in the report, not errors.
 
     Raises:
         UnreachableError: a channel does not answer, which says nothing about the package.

@@ -89,14 +89,12 @@ def update(
         policy: the data file's when not given.
 
     Raises:
-        FeedstockError: a line is of a train that is not declared, or two that have one torch
-            cannot be one.
+        FeedstockError: a line is of no declared train, or two of one torch cannot be one.
         IntegrityError: a released file changed its sha256 (stable only); nothing is to be written.
 
     """
     every = tuple(wishes(asked, subdirs))
-    named = frozenset(wish.line for wish in every if wish.line)
-    run = Run(old=old, today=today, obtain=obtain, named=named)
+    run = Run(old=old, today=today, obtain=obtain, named=frozenset(w.line for w in every if w.line))
     bench = Bench(judges=judges, reader=reader, narrator=narrator, locked=_locked(old))
     give_up_together(indexes[name] for name in _declared(asked))
     stable: Catalogue | None = None
