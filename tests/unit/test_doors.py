@@ -82,9 +82,6 @@ ALLOWED = {
         "zstandard.ZstdDecompressor": "the same",
     },
     "building/seal.py": {"zipfile.ZipFile": "writes the package"},
-    "channel/inputs.py": {
-        "zstandard.ZstdDecompressor": "in step with a package just built, of a window that is known"
-    },
     "inspecting/container.py": {
         "zipfile.ZipFile": "writes headers, to compare a package's with",
         "zstandard.ZstdDecompressor": f"{PACKAGE}; one frame of a window that is known",
