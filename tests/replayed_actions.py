@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import json
 import os
 import re
 import shutil
@@ -10,11 +11,17 @@ import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from tests.replayed_storage import Artifacts, Caches
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """Run git with an identity of its own, and nothing that a person has set up for theirs."""
-    who = ["-c", "user.name=replay", "-c", "user.email=replay@localhost"]
+    """Run git with an identity of its own, and nothing that a person has set up for theirs.
+
+    A job's clone belongs to the user that its steps run as.
+    """
+    who = ["-c", "user.name=replay", "-c", "user.email=replay@localhost", "-c", "safe.directory=*"]
     nobodys = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
     done = subprocess.run(
         ["git", *who, *arguments],
@@ -27,85 +34,95 @@ def git(folder: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Desk:
+    """What a job has for itself."""
+
+    clone: Path
+    home: Path
+    #: RUNNER_TEMP
+    temporary: Path
+    #: branches whose caches it reads; what it saves is for the first
+    scopes: tuple[str, ...]
+
+    def paths(self, text: str) -> list[Path]:
+        """Resolve paths as actions do."""
+        return [
+            self.home / line[2:] if line.startswith("~/") else self.clone / line
+            for line in text.split()
+        ]
+
+
 @dataclass
 class Actions:
-    """GitHub's storage of a repository."""
+    """GitHub's storage of a repository, and the actions that use it."""
 
     folder: Path
     #: opens or refreshes the pull request of a head with a text, and returns its number
     propose: Callable[[str, str], int]
+    #: whether the job's token may write something
+    may: Callable[[str], bool]
     #: names of files that an attestation was made for
     signed: set[str] = field(default_factory=set)
-    #: whether a job is done again, which may replace its own artifact
-    again: bool = False
-    #: artifacts of this run; no two may have one name
-    _artifacts: set[str] = field(default_factory=set)
+    #: what actions/attest signed last
+    predicate: dict[str, Any] = field(default_factory=dict)
 
-    def start_run(self) -> None:
-        """Begin as GitHub does: a run has artifacts of its own, and the caches of the others."""
-        shutil.rmtree(self.folder / "artifacts", ignore_errors=True)
-        self._artifacts.clear()
+    def __post_init__(self) -> None:
+        """Keep both kinds of storage in folders of their own."""
+        self.caches = Caches(self.folder / "caches")
+        self.artifacts = Artifacts(self.folder / "artifacts")
 
-    def run(self, name: str, given: Mapping[str, str], clone: Path) -> dict[str, str]:
-        """Do what an action does, and return its outputs."""
+    def run(self, name: str, given: Mapping[str, str], desk: Desk) -> dict[str, str]:
+        """Do what an action does, and return its outputs; AssertionError where it would fail."""
         if name == "actions/upload-artifact":
-            self._upload(given, clone)
+            self._upload(given, desk.clone)
         elif name == "actions/download-artifact":
-            for artifact in sorted((self.folder / "artifacts").glob("*")):
-                if any(fnmatch.fnmatchcase(artifact.name, p) for p in _braces(given["pattern"])):
-                    own = clone / given["path"]
-                    into = own if given.get("merge-multiple") else own / artifact.name
-                    shutil.copytree(artifact, into, dirs_exist_ok=True)
+            self._download(given, desk.clone)
         elif name in {"actions/cache/restore", "actions/cache"}:
-            # the latter's end, which saves, is passed over: it is for the home folder of a runner
-            return {"cache-hit": str(self._restore(given, clone)).lower()}
+            prefixes, into = given.get("restore-keys", "").split(), desk.paths(given["path"])
+            hit = self.caches.restore(given["key"], prefixes, desk.scopes, into)
+            return {"cache-hit": str(hit).lower()}
         elif name == "actions/cache/save":
-            self._save(given, clone)
-        elif name == "actions/attest-build-provenance":
-            self.signed |= {path.name for path in clone.glob(given["subject-path"])}
+            self.caches.save(given["key"], desk.scopes[0], desk.paths(given["path"]))
+        elif name in {"actions/attest-build-provenance", "actions/attest"}:
+            assert self.may("id-token"), "the job signs, and has no identity"
+            assert self.may("attestations"), "the job stores attestations, and its token may not"
+            self.signed |= {path.name for path in desk.clone.glob(given["subject-path"])}
+            if "predicate-path" in given:
+                self.predicate = json.loads((desk.clone / given["predicate-path"]).read_text())
         elif name == "peter-evans/create-pull-request":
-            return self._request(given, clone)
+            return self._request(given, desk)
         return {}
+
+    def end(self, name: str, given: Mapping[str, str], desk: Desk, *, hit: bool) -> None:
+        """Do what an action does at the end of a job that succeeded."""
+        if name == "actions/cache" and not hit:
+            self.caches.save(given["key"], desk.scopes[0], desk.paths(given["path"]))
 
     def _upload(self, given: Mapping[str, str], clone: Path) -> None:
         """Keep what a glob finds; the artifact's root is what stands before its first star."""
-        name, pattern = given["name"], given["path"]
-        replaced = self.again and given.get("overwrite") == "True"
-        assert replaced or name not in self._artifacts, "GitHub answers 409"
-        self._artifacts.add(name)
-        shutil.rmtree(self.folder / "artifacts" / name, ignore_errors=True)
-        root = clone / pattern.partition("*")[0]
-        for path in sorted(clone.glob(pattern)):
-            target = self.folder / "artifacts" / name / path.relative_to(root)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, target)
+        files = list(clone.glob(given["path"]))
+        if not files:
+            assert given["if-no-files-found"] == "ignore", f"no files: {given['path']}"
+            return
+        root = clone / given["path"].partition("*")[0]
+        overwrite = given.get("overwrite") == "true"
+        self.artifacts.upload(given["name"], root, files, overwrite=overwrite)
 
-    @property
-    def caches(self) -> dict[str, Path]:
-        """Every cache that was saved, by key."""
-        return {path.name: path for path in sorted((self.folder / "caches").glob("*"))}
+    def _download(self, given: Mapping[str, str], clone: Path) -> None:
+        for artifact in sorted(self.artifacts.folder.glob("*")):
+            if any(fnmatch.fnmatchcase(artifact.name, p) for p in _braces(given["pattern"])):
+                own = clone / given["path"]
+                into = own if given.get("merge-multiple") else own / artifact.name
+                shutil.copytree(artifact, into, dirs_exist_ok=True)
 
-    def _restore(self, given: Mapping[str, str], clone: Path) -> bool:
-        exact = self.caches.get(given["key"])
-        prefixes = given.get("restore-keys", "").split()
-        close = [path for key, path in self.caches.items() if key.startswith(tuple(prefixes))]
-        folder = clone / given["path"].split()[0]
-        for path in (exact, *sorted(close, key=lambda each: -each.stat().st_mtime))[:1]:
-            if path is not None:
-                shutil.copytree(path, folder, dirs_exist_ok=True)
-        return exact is not None
-
-    def _save(self, given: Mapping[str, str], clone: Path) -> None:
-        """Keep a folder; a key that is taken stays what it is."""
-        if given["key"] not in self.caches and (clone / given["path"]).is_dir():
-            shutil.copytree(clone / given["path"], self.folder / "caches" / given["key"])
-
-    def _request(self, given: Mapping[str, str], clone: Path) -> dict[str, str]:
+    def _request(self, given: Mapping[str, str], desk: Desk) -> dict[str, str]:
+        clone = desk.clone
         git(clone, "switch", "-qC", given["branch"])
         git(clone, "add", "-A")
         git(clone, "commit", "-qm", given["commit-message"])
-        git(clone, "push", "-qf", "origin", f"HEAD:{given['branch']}")
-        body = (clone.with_suffix(".temp") / "pull-request.md").read_text()
+        git(clone, "push", "-qf", "origin", f"HEAD:refs/heads/{given['branch']}")
+        body = Path(given["body-path"]).read_text()
         (self.folder / "pull-request.md").write_text(body)
         head = git(clone, "rev-parse", "HEAD")
         number = self.propose(head, body)

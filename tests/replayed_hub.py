@@ -1,18 +1,31 @@
-"""GitHub's API, as far as the workflows ask it: pull requests, statuses, and merging."""
+"""GitHub's API, as far as the workflows ask it: pull requests, statuses, merging, and settings."""
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 from tests.replayed_actions import git
+from tests.replayed_rules import rule
+from tests.servers import serving
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to the repository."""
+
+    #: as a workflow's `on` names it
+    kind: str
+    branch: str
+    #: whether a workflow did it, by GITHUB_TOKEN
+    by_token: bool
 
 
 @dataclass
@@ -20,6 +33,7 @@ class Hub:
     """What GitHub knows of a repository beside its commits."""
 
     origin: Path
+    repository: str = "me/armtorch"
     #: newest first
     pulls: list[dict[str, Any]] = field(default_factory=list)
     #: commit -> statuses, newest first
@@ -27,17 +41,39 @@ class Hub:
     #: what the clock says, ISO 8601
     now: str = "2026-11-22T00:00:00Z"
     asked: list[str] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
     #: what the token of the job that runs may do
     permissions: Mapping[str, str] = field(default_factory=dict)
+    #: path below the repository -> what an administrator set up
+    settings: dict[str, Any] = field(default_factory=dict)
+    #: when somebody pushed last; "" for now
+    pushed: str = ""
 
     def may(self, what: str, level: str = "write") -> bool:
         """Whether the token of the job may do something."""
         return self.permissions.get(what) in {level, "write"}
 
+    def happen(self, kind: str, branch: str, *, by_token: bool = False) -> None:
+        """Note an event."""
+        self.events.append(Event(kind, branch, by_token))
+
+    @property
+    def time(self) -> dt.datetime:
+        """The time of the clock."""
+        return dt.datetime.fromisoformat(self.now)
+
+    @property
+    def schedules_end(self) -> bool:
+        """Whether nobody pushed for so long that schedules ended."""
+        since = dt.datetime.fromisoformat(self.pushed or self.now)
+        return self.time - since >= dt.timedelta(days=rule("quiet_days"))
+
     def propose(self, head: str, body: str) -> int:
         """Open the pull request of the branch, or refresh the one that is open."""
         assert self.may("contents"), "the job pushes, and its token may not"
         assert self.may("pull-requests"), "the job opens a pull request, and its token may not"
+        self.happen("push", "armtorch-release", by_token=True)
+        self.happen("pull_request", "armtorch-release", by_token=True)
         for row in self.pulls:
             if row["state"] == "open":
                 row.update(head={"sha": head}, body=body)
@@ -45,7 +81,8 @@ class Hub:
         number = 7 + len(self.pulls)
         row = {"number": number, "state": "open", "head": {"sha": head}, "body": body}
         row |= {"user": {"login": "github-actions[bot]", "type": "Bot"}}
-        self.pulls.insert(0, {**row, "html_url": f"https://github.com/me/armtorch/pull/{number}"})
+        url = f"https://github.com/{self.repository}/pull/{number}"
+        self.pulls.insert(0, {**row, "html_url": url})
         return number
 
     def close(self) -> None:
@@ -55,24 +92,49 @@ class Hub:
     def answer(self, method: str, path: str, body: Any) -> tuple[int, Any]:
         """Answer a request."""
         self.asked.append(f"{method} {path}")
+        below = path.removeprefix(f"/repos/{self.repository}")
+        if not re.match(r"/pulls|/statuses|/commits/\w+/statuses", below):
+            return self._about(below)
         what = "statuses" if "/statuses" in path else "pull-requests"
         if not self.may(what, "read" if method == "GET" else "write"):
             return 403, {"message": "Resource not accessible by integration"}
         if method == "PUT":
-            assert self.may("contents"), "the job merges, and its token may not"
-            head = git(self.origin, "rev-parse", "armtorch-release")
-            if body["sha"] != head:
-                return 409, {"message": "Head branch was modified"}
-            git(self.origin, "update-ref", "refs/heads/main", head)
-            self.close()
-            return 200, {"sha": head}
+            return self._merge(body)
+        return self._of_a_release(method, path, body)
+
+    def _of_a_release(self, method: str, path: str, body: Any) -> tuple[int, Any]:
         if method == "POST":
             rows = self.statuses.setdefault(path.rpartition("/")[2], [])
             rows.insert(0, {**body, "created_at": self.now})
             return 201, rows[0]
         if (found := re.search(r"/commits/(\w+)/statuses$", path)) is not None:
             return 200, self.statuses.get(found[1], [])
+        if (found := re.search(r"/pulls/(\d+)$", path)) is not None:
+            return 200, next(row for row in self.pulls if row["number"] == int(found[1]))
         return 200, self.pulls
+
+    def _about(self, path: str) -> tuple[int, Any]:
+        if path in self.settings:
+            return 200, self.settings[path]
+        if not self.may("contents", "read"):
+            return 403, {"message": "Resource not accessible by integration"}
+        if path == "":
+            return 200, {"private": False, "default_branch": "main"}
+        if path == "/commits/main":
+            return 200, {"commit": {"committer": {"date": self.pushed or self.now}}}
+        return 403, {"message": "Resource not accessible by integration"}
+
+    def _merge(self, body: Any) -> tuple[int, Any]:
+        assert self.may("contents"), "the job merges, and its token may not"
+        head = git(self.origin, "rev-parse", "armtorch-release")
+        if self.pulls[0]["state"] != "open":
+            return 405, {"message": "Pull Request is not mergeable"}
+        if body["sha"] != head:
+            return 409, {"message": "Head branch was modified"}
+        git(self.origin, "update-ref", "refs/heads/main", head)
+        self.happen("push", "main", by_token=True)
+        self.pulls[0] |= {"state": "closed", "merged": True, "merge_commit_sha": head}
+        return 200, {"sha": head}
 
     @contextmanager
     def served(self) -> Iterator[str]:
@@ -80,7 +142,7 @@ class Hub:
         hub = self
 
         class Handler(BaseHTTPRequestHandler):
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            def log_message(self, *_: object) -> None:
                 """Say nothing."""
 
             def do_ANY(self) -> None:
@@ -95,12 +157,5 @@ class Hub:
 
             do_GET = do_POST = do_PUT = do_ANY  # noqa: N815 - http.server's names
 
-        with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-            server.daemon_threads = True
-            thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-            thread.start()
-            try:
-                yield f"http://127.0.0.1:{server.server_address[1]}"
-            finally:
-                server.shutdown()
-                thread.join()
+        with serving(Handler) as url:
+            yield url

@@ -17,7 +17,6 @@ from generator.upstream.reaching import fetch_wheels
 from tests import forge
 from tests.index_server import IndexServer
 from tests.own_feedstock import DECLARED
-from tests.replayed_actions import git
 from tests.replaying import Replay
 
 pytestmark = [pytest.mark.e2e, pytest.mark.emulated, pytest.mark.prove]
@@ -54,8 +53,6 @@ def test_a_real_release_is_built_run_and_published_by_the_workflows(base, runner
         replay = Replay(
             tmp_path,
             {
-                "HOME": str(tmp_path / "home"),
-                "XDG_CACHE_HOME": str(tmp_path / "cache"),
                 "PIP_INDEX_URL": server.url,
                 "PIP_CONFIG_FILE": "/dev/null",
                 "ARMTORCH_SYSROOT": str(forge.sysroot()),
@@ -65,7 +62,7 @@ def test_a_real_release_is_built_run_and_published_by_the_workflows(base, runner
         replay.start(FEEDSTOCK.format(base=base.url))
         first = replay.job("update", "release")
         assert first.ok, first.said
-        git(replay.origin, "update-ref", "refs/heads/main", "armtorch-release")
+        replay.merge()
         offer(index, "2.10", "cp311")
         started = time.monotonic()
         done = replay.job("update", "release")
@@ -73,7 +70,7 @@ def test_a_real_release_is_built_run_and_published_by_the_workflows(base, runner
         text = (tmp_path / "pull-request.md").read_text()
         assert text.startswith("Release torch 2.10.0 for linux-aarch64/cpu.")
         # what is merged is what was tried: the tiny replay does both, a real one once
-        git(replay.origin, "update-ref", "refs/heads/main", "armtorch-release")
+        replay.merge()
         jobs = replay.build()
         took = time.monotonic() - started
     said = "\n".join(f"== {name}\n{each.said}" for name, each in jobs.items() if not each.ok)

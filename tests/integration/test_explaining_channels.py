@@ -10,8 +10,7 @@ import socket
 import time
 from contextlib import contextmanager
 from dataclasses import replace
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import SimpleHTTPRequestHandler
 
 import pytest
 import zstandard
@@ -19,7 +18,7 @@ from rattler.index import index_fs
 
 from generator.explaining import Access, Channels, Context, explain, lines_of, read_request
 from generator.testing import Machine
-from tests import tiny_repodata
+from tests import servers, tiny_repodata
 from tests.tiny_repodata import record
 
 pytestmark = pytest.mark.integration
@@ -63,14 +62,8 @@ def serving(folder, *, status=None):
             super().__init__(*arguments, directory=str(folder))
 
     Handler.status, Handler.seen = status, seen
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}", seen
-        finally:
-            server.shutdown()
-            thread.join()
+    with servers.serving(Handler) as url:
+        yield url, seen
 
 
 @contextmanager

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 from urllib.parse import urlsplit
 
 import pytest
@@ -15,7 +14,7 @@ from ruamel.yaml import YAML
 
 from generator.explaining import lines_of
 from generator.explaining.answering import ExplainOptions, Reach, explain_request
-from tests import computers
+from tests import computers, servers
 
 pytestmark = pytest.mark.integration
 
@@ -44,10 +43,8 @@ def serving(folder):
         def log_message(self, *_):
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with servers.serving(Handler) as url:
+        yield url
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row["name"] for row in ROWS])

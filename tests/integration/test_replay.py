@@ -30,6 +30,7 @@ from generator.provider.github import GitHub
 from generator.rendering import workflow_settings
 from generator.testing import Machine, solve
 from tests.conda_files import write_conda
+from tests.conftest import made_once
 from tests.counts import count
 from tests.forgeries import FORGERIES
 from tests.index_formats import PytorchSite
@@ -37,7 +38,8 @@ from tests.index_server import Failure, IndexServer
 from tests.integration.small_base import COMPILED, NOARCH
 from tests.packages import Parts
 from tests.replayed_actions import git
-from tests.replaying import Done, Replay
+from tests.replayed_jobs import Done
+from tests.replaying import Replay
 from tests.synthetic_wheels import Release, TinyWheel, corrupt
 
 pytestmark = pytest.mark.integration
@@ -55,7 +57,7 @@ subdirs:
   win-arm64: {{accelerators: [cpu], base: ["{base}"]}}
 policies: {{compression_level: 1}}
 """
-SAMPLE = {"inputs.sample || github.event_name == 'pull_request'": "true"}
+SAMPLE = {"inputs.sample": True}
 OLD, NEW = ("2.10.0", "0.25.0", "2.10.0"), ("2.11.0", "0.26.0", "2.11.0")
 
 
@@ -85,35 +87,34 @@ def put(index: IndexServer, *found: TinyWheel) -> None:
         wheel.write(index.folder)
 
 
-def environment(folder: Path, index: IndexServer) -> dict[str, str]:
-    return {
-        "HOME": str(folder / "home"),
-        "XDG_CACHE_HOME": str(folder / "cache"),
-        "PIP_INDEX_URL": index.url,
-        "PIP_CONFIG_FILE": "/dev/null",
-    }
+def environment(index: IndexServer) -> dict[str, str]:
+    return {"PIP_INDEX_URL": index.url, "PIP_CONFIG_FILE": "/dev/null"}
 
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository of a channel whose first release is merged and published."""
-    folder = tmp_path_factory.mktemp("first")
-    with IndexServer(folder / "index") as index:
-        for subdir in ("osx-arm64", "win-arm64"):
-            put(index, *wheels(*OLD, subdir))
-        replay = Replay(folder, environment(folder, index))
-        replay.start(FEEDSTOCK.format(base=base(tmp_path_factory.mktemp("base"))))
-        assert replay.job("update", "release").ok
-        git(replay.origin, "update-ref", "refs/heads/main", "armtorch-release")
-        done = replay.build()
-    assert all(each.ok for each in done.values()), every(done)
-    assert published(replay, "pytorch") == {"osx-arm64/pytorch-2.10.0", "win-arm64/pytorch-2.10.0"}
-    return folder
+
+    def make(folder: Path) -> None:
+        with IndexServer(folder / "index") as index:
+            for subdir in ("osx-arm64", "win-arm64"):
+                put(index, *wheels(*OLD, subdir))
+            replay = Replay(folder, environment(index))
+            replay.start(FEEDSTOCK.format(base=base(folder / "base")))
+            released = replay.job("update", "release")
+            assert released.ok, released.said
+            replay.merge()
+            done = replay.build()
+        assert all(each.ok for each in done.values()), every(done)
+        there = {"osx-arm64/pytorch-2.10.0", "win-arm64/pytorch-2.10.0"}
+        assert published(replay, "pytorch") == there
+
+    return made_once(tmp_path_factory, "first release", make)
 
 
 @pytest.fixture
 def index(first: Path, tmp_path: Path) -> Iterator[IndexServer]:
-    for name in ("index", "cache", "caches", "origin.git", "published"):
+    for name in ("index", "caches", "origin.git", "published"):
         shutil.copytree(first / name, tmp_path / name)
     with IndexServer(tmp_path / "index") as server:
         yield server
@@ -122,7 +123,7 @@ def index(first: Path, tmp_path: Path) -> Iterator[IndexServer]:
 @pytest.fixture
 def running(index: IndexServer, tmp_path: Path) -> Replay:
     """A copy of it, with an index of its own."""
-    return Replay(tmp_path, environment(tmp_path, index))
+    return Replay(tmp_path, environment(index))
 
 
 def contents(replay: Replay) -> dict[str, bytes]:
@@ -174,7 +175,9 @@ def test_a_release_upstream_is_an_installable_package_after_one_run(
     assert changelog.count("\n## ") == 2
     assert changelog.index("torch 2.11.0") < changelog.index("torch 2.10.0")
     assert {run.split()[0] for run in running.ran} == {"armtorch", "python"}
-    print(f"\nfrom the index's change to an installable package: {took:.0f} s")
+    assert running.hub.events, "the workflow pushed and merged"
+    assert running.started() == [], "what its token does starts nothing"
+    print(f"\nfrom the index's change to an installable package: {took:.0f} s; {running.used()}")
 
 
 def test_what_the_index_lost_stays_published_and_a_person_is_asked(
@@ -196,16 +199,21 @@ def test_what_the_index_lost_stays_published_and_a_person_is_asked(
 def test_a_stuck_release_is_tried_once_and_a_closed_one_stays_closed(
     running: Replay, index: IndexServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """48 hours of one that waits for a person, then of one whose machines failed."""
+    """48 hours of one whose run was cancelled, waits for a person, or whose machines failed."""
     for path in index.folder.glob("*win_arm64.whl"):
         path.unlink()
-    assert running.job("update", "release").ok
+    before = git(running.origin, "rev-parse", "main")
+    running.cancel_after = "release"
+    assert list(running.update()) == ["look", "release"]
+    assert git(running.origin, "rev-parse", "main") == before
     (proposed,) = running.hub.pulls
+    (told,) = running.hub.statuses[proposed["head"]["sha"]]
+    assert told["state"] == "pending"
     started = datetime.fromisoformat(running.hub.now)
     for name, value in running.environment.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(running.folder / "cache"))
     project = Project(feedstock=running.folder / "job-1/feedstock.yaml", narrator=Silent())
-    git(project.root, "checkout", "-qf", "main")
 
     running.hub.permissions = {"statuses": "write", "pull-requests": "read"}
     with running.hub.served() as url:
@@ -217,7 +225,7 @@ def test_a_stuck_release_is_tried_once_and_a_closed_one_stays_closed(
             assert found.announcement.changed
             return found.wanted
 
-        assert not wanted(1), "it is under way"
+        assert not wanted(1), "it is under way, or somebody ended it"
         for state in ("success", "error"):
             hub.tell("me/armtorch", proposed["head"]["sha"], "armtorch", state, said="", run="")
             tried = [hour for hour in range(1, 49, 48 // count("replayed_looks")) if wanted(hour)]
@@ -255,10 +263,10 @@ def test_a_release_without_torchvision_is_built_and_the_text_says_what_lacks(
     assert done.outputs["release"]["attention"] == "false"
     (row,) = [line for line in text(running).splitlines() if "`torchvision" in line]
     assert row.startswith("| `2.11/osx-arm64/cpu` | absence added |")
-    git(running.origin, "update-ref", "refs/heads/main", "armtorch-release")
+    running.merge()
     planned = running.job("build", "plan", **SAMPLE)
     assert planned.ok, planned.said
-    names = [row["name"] for row in json.loads(planned.outputs["plan"]["variants"])]
+    names = [row["name"] for row in json.loads(planned.given["variants"])]
     assert "2.11-osx-arm64-cpu-sample" in names
 
 
@@ -300,7 +308,7 @@ def test_a_candidate_with_other_bytes_is_a_new_build_that_only_its_label_has(
         assert done.outputs["release"]["title"].startswith(
             f"Release torch 2.11.0 candidate {number}"
         )
-        git(running.origin, "update-ref", "refs/heads/main", "armtorch-release")
+        running.merge()
         jobs = running.build(train="rc")
         assert all(each.ok for each in jobs.values()), every(jobs)
     said = text(running)
@@ -337,18 +345,22 @@ def test_what_was_not_published_is_built_and_published_at_night(
     running: Replay, index: IndexServer
 ) -> None:
     """As after a release that was merged and whose publishing was cut off."""
-    assert list(running.nightly()) == ["missing"]
+    running.secrets = {name: {f"{name}_KEY": "x"} for name in ("read", "publish", "retire")}
+    assert list(running.nightly()) == ["watch", "missing", "retire"]
+    assert running.saw == {"watch": set(), "missing": {"read_KEY"}, "retire": {"retire_KEY"}}
     whole = contents(running)
     for path in running.channel.glob("win-arm64/*.conda"):
         path.unlink()
     LocalChannel(running.channel).index()
     done = running.nightly()
     assert all(each.ok for each in done.values()), every(done)
-    assert done["missing"].outputs["missing"] == {"cells": "2.10/win-arm64/cpu"}
+    assert done["missing"].given == {"cells": "2.10/win-arm64/cpu"}
+    assert running.saw["publish"] == {"publish_KEY"}
+    assert not any(seen for name, seen in running.saw.items() if name.startswith("build / "))
     assert not any("osx" in name for name in done), "what is there is left alone"
     assert contents(running) == whole
     # a job that is run again has what it made, and its artifact is replaced
-    again = running.again("2.10-win-arm64-cpu-1")
+    again = running.again("build / 2.10-win-arm64-cpu-1")
     assert again.ok, again.said
     assert re.search(r"\sskipped$", again.said, re.MULTILINE), again.said
     # a test runs upstream's code: it could leave a package that is none of the lock's, or forge one
@@ -393,7 +405,9 @@ def test_what_a_build_job_forged_is_neither_signed_nor_published_and_the_rest_is
         bad = set(forge(given / "packages-all"))
         context = {"github.sha": "main", "needs.missing.outputs.cells": cell}
         done = running.job("nightly", "publish", **context)
-        assert done.said.endswith("exit code 16\n"), done.said
+        assert not done.ok
+        # refuted, or of no recipe that the lock has
+        assert done.said.endswith(("exit code 16\n", "exit code 18\n")), done.said
         assert set(contents(running)) == honest - bad, forge
         assert running.actions.signed == {key.rpartition("/")[2] for key in honest - bad}, forge
 
@@ -402,7 +416,7 @@ def test_a_metapackage_that_changes_is_published_and_nothing_else_is_made_again(
     running: Replay, index: IndexServer
 ) -> None:
     before = contents(running)
-    assert set(running.actions.caches), "the jobs of the first run kept what they made"
+    assert running.actions.caches.all, "the jobs of the first run kept what they made"
     running.change("templates/recipes/cpuonly.yaml.jinja", "Add it to a request", "Ask for it")
     done = running.build()
     assert all(each.ok for each in done.values()), every(done)
@@ -415,19 +429,57 @@ def test_a_metapackage_that_changes_is_published_and_nothing_else_is_made_again(
     assert wheels == []
 
 
-def test_a_cell_that_fails_does_not_stop_the_others(running: Replay, index: IndexServer) -> None:
-    torch, *others = wheels(*NEW, "win-arm64")
-    put(index, *wheels(*NEW, "osx-arm64"), corrupt(torch, "other-machine"), *others)
-    assert running.job("update", "release").ok
-    git(running.origin, "update-ref", "refs/heads/main", "armtorch-release")
+def test_a_job_that_failed_is_run_again_beside_others_in_a_repository_that_was_renamed(
+    running: Replay, index: IndexServer
+) -> None:
+    """A wheel that could not be had; the rest is made again, and is what is published already."""
+    whole = contents(running)
+    for path in running.channel.glob("win-arm64/*.conda"):
+        path.unlink()
+    LocalChannel(running.channel).index()
+    shutil.rmtree(running.actions.caches.folder)
+    running.hub.repository = "you/renamed"
+    (wheel,) = index.folder.glob("torch-*win_arm64.whl")
+    away = wheel.rename(running.folder / wheel.name)
     done = running.build()
     failed = {name for name, each in done.items() if not each.ok}
-    assert failed == {"2.11-win-arm64-cpu-shared", "2.11-win-arm64-cpu-1"}, every(done)
-    assert "osx-arm64/pytorch-2.11.0" in published(running, "pytorch")
-    assert "win-arm64/pytorch-2.11.0" not in published(running, "pytorch")
+    assert failed == {"2.10-win-arm64-cpu-shared", "2.10-win-arm64-cpu-1"}, every(done)
     said = running.summary()
-    assert "2.11/pytorch/win_arm64" in said
-    assert "2.11/pytorch/osx_arm64" not in said
+    assert "2.10/pytorch/win_arm64" in said
+    assert "2.10/pytorch/osx_arm64" not in said
+    assert published(running, "pytorch") == {"osx-arm64/pytorch-2.10.0"}
+    away.rename(wheel)
+    again = running.rerun_failed()
+    assert all(each.ok for each in again.values()), every(again)
+    # who needs a job needs all rows of its matrix, so what passed is done again, too
+    needing = {"2.10-osx-arm64-cpu-1", "publish"}
+    assert {name for name in again if again[name] is not done[name]} == {*failed, *needing}
+    assert contents(running) == whole
+
+
+def test_the_first_push_of_a_fork_says_what_to_do_and_the_next_look_does_it(
+    running: Replay,
+) -> None:
+    """Only feedstock.yaml is edited, as by somebody who has no armtorch at hand."""
+    path = "feedstock.yaml"
+    running.change(path, "maintainers: [someone]", "maintainers: [me]", render=False)
+    running.change(path, "channel: synthetic", "channel: mine", render=False)
+    running.change(path, "subdirs:", 'pythons: ["3.12"]\nsubdirs:', render=False)
+    assert running.started() == [("build", "push")] * 3
+    pushed = running.run("build", "push")
+    assert list(pushed) == ["plan"]
+    assert not pushed["plan"].ok
+    assert "run `armtorch render --renumber`" in pushed["plan"].said
+    assert running.job("update", "look").given == {"changed": "true"}
+    released = running.job("update", "release")
+    assert released.ok, released.said
+    assert released.given["attention"] == "false"
+    assert "### Build numbers" in text(running)
+    running.merge()
+    planned = running.job("build", "plan")
+    assert planned.ok, planned.said
+    recipe = git(running.origin, "show", "main:recipes/2.10/pytorch/recipe.yaml")
+    assert yaml_of(recipe)["extra"]["recipe-maintainers"] == ["me"]
 
 
 def test_a_cell_that_fails_stays_as_it_was_and_the_others_are_merged(
@@ -437,7 +489,10 @@ def test_a_cell_that_fails_stays_as_it_was_and_the_others_are_merged(
     put(index, *wheels(*NEW, "osx-arm64"), corrupt(torch, "other-machine"), *others)
     done = running.update()
     failed = {name for name, each in done.items() if not each.ok}
-    assert failed == {"try 2.11-win-arm64-cpu-shared", "try 2.11-win-arm64-cpu-sample"}, every(done)
+    assert failed == {
+        "try / 2.11-win-arm64-cpu-shared",
+        "try / 2.11-win-arm64-cpu-sample",
+    }, every(done)
     assert "osx-arm64/pytorch-2.11.0" in published(running, "pytorch")
     assert "win-arm64/pytorch-2.11.0" not in published(running, "pytorch")
     lock = yaml_of(git(running.origin, "show", "main:feedstock.lock.yaml"))

@@ -20,7 +20,7 @@ from generator.rendering.feedstock_tree import export_feedstock
 from generator.testing import PackageReport
 from tests.golden_trees import golden_lock
 from tests.locks import Shelf, cpu_cell, feedstock
-from tests.replaying import _outputs
+from tests.replayed_jobs import read_outputs
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_a_job_key_changes_with_what_it_is_made_from(found):
 def test_no_text_from_upstream_can_set_another_output(tmp_path):
     path = tmp_path / "output"
     write_outputs(path, {"title": "a\narmtorch\nchanged=true\nx<<E", "changed": "false"})
-    assert _outputs(path.read_text()) == {
+    assert read_outputs(path.read_text()) == {
         "title": "a\narmtorch\nchanged=true\nx<<E",
         "changed": "false",
     }
