@@ -151,6 +151,15 @@ class _Session(requests.Session):
         finally:
             deadline.reset(before)
 
+    def rebuild_auth(
+        self, prepared_request: requests.PreparedRequest, response: requests.Response
+    ) -> None:
+        """Keep quetz's key from another host, as requests keeps what Authorization says."""
+        super().rebuild_auth(prepared_request, response)  # type: ignore[no-untyped-call]
+        before, url = response.request.url or "", prepared_request.url or ""
+        if self.should_strip_auth(before, url):  # type: ignore[no-untyped-call]
+            prepared_request.headers.pop("X-API-Key", None)
+
 
 @contextmanager
 def unanswered(url: str, policy: HttpPolicy | None = None) -> Iterator[HttpPolicy]:
