@@ -13,7 +13,9 @@ from rattler.exceptions import (
     InvalidVersionError,
 )
 
-from generator.errors import IntegrityError
+from generator.channel.repodata import as_record
+from generator.documents import load_json, open_file, read_info_file
+from generator.errors import IntegrityError, MalformedError, UnsafeArchiveError
 
 
 def check_package(path: Path, subdir: str) -> None:
@@ -32,9 +34,21 @@ def check_package(path: Path, subdir: str) -> None:
             where=str(path),
             next_step="put the file itself there",
         )
-    if not zipfile.is_zipfile(path):
+    if not path.is_file() or not zipfile.is_zipfile(path):
         # rattler's indexer panics on these, without their name
         raise _damaged(path, "not a .conda file")
+    try:
+        with open_file(path) as file:
+            # within limits, which rattler's reader does not know
+            content = read_info_file(file, path.name, "info/index.json") or b"{}"
+        found = load_json(content, path.name)
+        if isinstance(found, dict):
+            # what a client or armtorch could not read of the index, once it is in there
+            found = {"subdir": subdir} | found | {"size": 0, "sha256": "0" * 64}
+        as_record(found, path.name)
+    except (MalformedError, UnsafeArchiveError, ValueError) as error:
+        why = error if isinstance(error, ValueError) else error.what
+        raise _damaged(path, f"its metadata cannot be read: {why}") from error
     try:
         index = IndexJson.from_package_archive(path)
         for spec in (*index.depends, *index.constrains):

@@ -19,12 +19,15 @@ import msgspec
 import zstandard
 
 from generator.atomic import write_bytes
-from generator.channel.repodata import PACKAGES, REPODATA, Repodata, in_order, parts_of
+from generator.channel.repodata import PACKAGES, REPODATA, UNPATCHED, Repodata, in_order, parts_of
+from generator.documents import limits, open_file, read_bytes
 
 ZST: Final = f"{REPODATA}.zst"
 SHARDS: Final = "repodata_shards.msgpack.zst"
 #: in the channel's folder while its index is whole: what it was made of, as digests
 _KEPT: Final = ".armtorch.index"
+#: what an index has in each subdir
+_FILES: Final = frozenset({REPODATA, UNPATCHED, ZST, SHARDS})
 #: rattler's levels, and what a repodata.json of more bytes gets: of 8.5 MB, 1.77 MB in 0.01 s
 #: instead of 1.56 MB in 8 s
 _LEVEL, _LARGE, _LEVEL_OF_LARGE = 19, 1 << 20, 1
@@ -122,9 +125,11 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     def read(cls, root: Path) -> Kept | None:
         """Read it; None where there is none, since a run is under way or was killed."""
         try:
-            return msgspec.json.decode((root / _KEPT).read_bytes(), type=cls)
+            found = msgspec.json.decode(read_bytes(root / _KEPT, limits().json.bytes), type=cls)
         except (FileNotFoundError, msgspec.MsgspecError):
             return None
+        # what else it names is not of an index, and not opened
+        return found if all(files.keys() <= _FILES for files in found.subdirs.values()) else None
 
     def write(self, root: Path) -> None:
         """Say that the index is whole."""
@@ -147,7 +152,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 def digest_of(path: Path) -> str:
     """Return a file's sha256, "" where there is none."""
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
         return ""

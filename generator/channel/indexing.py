@@ -14,7 +14,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -50,7 +50,7 @@ class _Subdir:
     def new(self) -> list[Path]:
         """The packages among them that are there."""
         paths = (self.folder / name for name in sorted(self.outdated))
-        return [path for path in paths if path.is_file() or path.is_symlink()]
+        return [path for path in paths if os.path.lexists(path)]
 
 
 def index(root: Path, patch: str = "") -> str:
@@ -128,13 +128,19 @@ def describes(size: int | None, written: int, package: os.stat_result) -> bool:
     return size == package.st_size and written >= package.st_mtime_ns
 
 
+def refuse_links(folder: Path) -> None:
+    """Raise IntegrityError where a subdir, or its shards, lie outside of the channel."""
+    for path in (folder, folder / "shards"):
+        if path.is_symlink():
+            raise IntegrityError(
+                "a link to a folder, which rattler's indexer passes over",
+                where=str(path),
+                next_step="put the folder itself there, or mount it",
+            )
+
+
 def _read(folder: Path) -> _Subdir:
-    if folder.is_symlink():
-        raise IntegrityError(
-            "a link to a folder, which rattler's indexer passes over",
-            where=str(folder),
-            next_step="put the folder itself there, or mount it",
-        )
+    refuse_links(folder)
     path = source_of(folder)
     source = Repodata.read(path)
     sizes = {name: source.says(name)[0] for name in source.rows} if source is not None else {}
@@ -153,8 +159,8 @@ def _why_anew(root: Path, found: Collection[_Subdir], kept: Kept | None, patch: 
         return "armtorch did not leave its index whole"
     if kept.patch != patch:
         return "other hotfixes apply to it"
-    if not {each.folder.name for each in found} <= kept.subdirs.keys():
-        return "it has a new subdir"
+    if {each.folder.name for each in found} != kept.subdirs.keys():
+        return "it has other subdirs"
     known = {
         f"{each.folder.name}/{each.path.name}": each.source.digest
         for each in found
@@ -180,6 +186,8 @@ def _refuse_changed(subdir: _Subdir) -> None:
 
 @contextmanager
 def _writing(root: Path) -> Iterator[None]:
+    with suppress(OSError):
+        (root / _TEMPORARY).unlink()  # a link would lead out of the channel
     shutil.rmtree(root / _TEMPORARY, ignore_errors=True)  # of runs that were killed
     try:
         yield

@@ -17,7 +17,7 @@ from filelock import FileLock
 
 from generator.atomic import write_bytes
 from generator.channel.derived import digest_of
-from generator.channel.indexing import describes, index, source_of, subdirs
+from generator.channel.indexing import describes, index, refuse_links, source_of, subdirs
 from generator.channel.repodata import REPODATA, UNPATCHED, Record, Repodata, read_records
 from generator.errors import BuildError, StorageError
 
@@ -50,6 +50,7 @@ class LocalChannel:
         """Make the folder; StorageError when packages could not be put there later."""
         with self.locked():
             probe = self.root / ".armtorch.probe"
+            probe.unlink(missing_ok=True)  # a link would lead out of the channel
             probe.write_bytes(b"")
             probe.unlink()
 
@@ -92,11 +93,13 @@ class LocalChannel:
 
         Raises:
             BuildError: other bytes are there under this name, and ``replace`` is not set.
+            IntegrityError: its subdir is a link to another folder.
             StorageError: no space, or not writable.
 
         """
         target = self.root / subdir / package.name
         with self.locked():
+            refuse_links(target.parent)
             target.parent.mkdir(exist_ok=True)
             if target.is_file() and not replace and digest_of(target) != digest_of(package):
                 raise BuildError(
@@ -144,6 +147,7 @@ class LocalChannel:
 def _move(package: Path, target: Path, *, copy: bool) -> None:
     """Let ``target`` become ``package`` in one step, from another file system too."""
     part = target.with_name(target.name + ".part")
+    part.unlink(missing_ok=True)  # a link would lead out of the channel
     try:
         try:
             if copy:

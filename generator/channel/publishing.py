@@ -105,8 +105,12 @@ def _row(target: Target, package: Outgoing, there: dict[str, int], *, force: boo
 
 
 def _same_inputs(target: Target, package: Outgoing) -> bool:
-    with package.path.open("rb") as ours, target.open(package.key) as theirs:
-        return same_package(ours, theirs, package.record.file_name)
+    with package.path.open("rb") as ours:
+        try:
+            with target.open(package.key) as theirs:
+                return same_package(ours, theirs, package.record.file_name)
+        except OSError:  # a folder or a pipe, which is no package
+            return False
 
 
 def refuse_conflicts(plan: Plan, destination: Address) -> None:

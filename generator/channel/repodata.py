@@ -193,16 +193,10 @@ class Repodata:
         """Return one record; IntegrityError where it lacks what every record has."""
         try:
             row = load_json(bytes(self.rows[file_name]), self.where)
-            if not isinstance(row, dict):
-                raise _broken(self.where, f"{PACKAGES} is not an object of records")
-            known = {key: value for key, value in row.items() if value is not None}
-            record = _READER.validate_python(known | {"file_name": file_name})
-        except MalformedError as error:
-            raise _broken(self.where, f"{file_name[:200]!r}: {error.what}") from error
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            key = ".".join(map(str, first["loc"]))
-            raise _broken(self.where, f"{file_name[:200]!r}, {key}: {first['msg']}") from error
+            record = as_record(row, file_name)
+        except (MalformedError, ValueError) as error:
+            why = error.what if isinstance(error, MalformedError) else error
+            raise _broken(self.where, f"{file_name[:200]!r}: {why}") from error
         if self.subdir and record.subdir != self.subdir:
             raise _broken(self.where, f"{record.file_name} is for {record.subdir}")
         return record
@@ -218,8 +212,10 @@ class Repodata:
     @property
     def removed(self) -> list[str]:
         """The packages that it says are removed, which their records do not show."""
-        found: list[str] = load_json(bytes(self.document.get("removed", b"[]")), "removed")
-        return found
+        found = load_json(bytes(self.document.get("removed", b"null")), self.where)
+        if not isinstance(found, list | None) or not all(isinstance(x, str) for x in found or ()):
+            raise _broken(self.where, "removed is not a list of file names")
+        return found or []
 
     def is_plain(self) -> bool:
         """Whether it has no records but those of .conda files, as they were before revision 3."""
@@ -230,6 +226,20 @@ class Repodata:
         rows = {name: row for name, row in self.rows.items() if name not in gone} | new
         ordered = {name: rows[name] for name in in_order(rows)}
         return msgspec.json.encode(self.document | {PACKAGES: ordered})
+
+
+def as_record(row: object, file_name: str) -> Record:
+    """Return what a row of a repodata.json, or an index.json, says; ValueError where it is none."""
+    if not isinstance(row, dict):
+        msg = "not an object"
+        raise ValueError(msg)  # noqa: TRY004 - of who wrote it, not of who calls
+    known = {key: value for key, value in row.items() if value is not None}
+    try:
+        return _READER.validate_python(known | {"file_name": file_name})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(map(str, first["loc"]))
+        raise ValueError(f"{key}: {first['msg']}") from error
 
 
 def in_order(names: Iterable[str]) -> list[str]:

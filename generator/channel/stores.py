@@ -14,6 +14,7 @@ from generator.channel.checking import check_package
 from generator.channel.indexing import EDITED, MADE, package_files, subdirs
 from generator.channel.local import LocalChannel
 from generator.channel.repodata import REPODATA, UNPATCHED, Record, Repodata
+from generator.documents import limits, open_file, read_bytes
 from generator.errors import IntegrityError, StorageError
 
 #: takes a file's bytes (None: there is none) and returns what they shall be (None: no change)
@@ -108,13 +109,13 @@ class FolderStore:
     def read(self, path: str) -> bytes | None:
         """Return a file's bytes, None where there is none."""
         try:
-            return (self._channel.root / path).read_bytes()
+            return read_bytes(self._channel.root / path, limits().json.bytes)
         except FileNotFoundError:
             return None
 
     def open(self, path: str) -> BinaryIO:
         """Open a file for reading."""
-        return (self._channel.root / path).open("rb")
+        return open_file(self._channel.root / path)
 
     def change(self, path: str, edit: Edit) -> None:
         """Let ``edit`` change a file under the lock."""

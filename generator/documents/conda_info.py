@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+import zipfile
 from typing import IO, Final
 
 import zstandard
@@ -18,6 +19,8 @@ from generator.errors import MalformedError, UnsafeArchiveError
 #: what tarfile raises at headers that make no sense
 _UNREADABLE: Final = (tarfile.TarError, zstandard.ZstdError, ValueError, EOFError, OverflowError)
 _BLOCK: Final = 1 << 20
+#: where the first header of a tar has its time (POSIX.1-1988, ustar)
+_TIME: Final = slice(136, 148)
 _NEXT: Final = "delete the package, and build or get it again"
 
 
@@ -29,26 +32,78 @@ def read_info_file(package: IO[bytes], name: str, path: str) -> bytes | None:
         UnsafeArchiveError: its metadata unpacks to more than is sane.
 
     """
-    allowed = limits().zip
-    with open_zip(package, name) as archive:
-        packed = read_member(archive, f"info-{name.removesuffix('.conda')}.tar.zst", name)
-    most = max(allowed.text, min(4 * allowed.text, allowed.ratio * len(packed)))
     try:
-        with zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(packed) as reader:
-            content = reader.read(most + 1)
-        if len(content) > most:
-            raise UnsafeArchiveError(
-                f"its metadata unpacks to more than {most:,} bytes", where=name, next_step=_NEXT
-            )
-        with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as tar:
+        with tarfile.open(fileobj=io.BytesIO(_metadata(package, name)), mode="r:") as tar:
             for entry in tar:
                 if entry.name == path and entry.isreg() and (file := tar.extractfile(entry)):
-                    return file.read(most)
+                    return file.read()
     except _UNREADABLE as error:
-        raise MalformedError(
-            f"its metadata cannot be read: {error}", where=name, next_step=_NEXT
-        ) from error
+        raise _unread(error, name) from error
     return None
+
+
+def read_info_files(package: IO[bytes], name: str) -> tuple[bytes, int, dict[str, bytes]]:
+    """Return the metadata of a package as its tar, the time of that, and the files in it.
+
+    Raises:
+        MalformedError: it is no .conda file, or its metadata cannot be read, or there is anything
+            in its zip that only some readers see.
+        UnsafeArchiveError: its metadata unpacks to more than is sane.
+
+    """
+    stem = name.removesuffix(".conda")
+    with open_zip(package, name) as archive:
+        members = archive.infolist()
+        place = 0
+        for entry in members:
+            # the first has no field for zip64, and those that are written as streams have one
+            header = entry.FileHeader(zip64=entry is not members[0])
+            package.seek(place)
+            if package.read(len(header)) != header or entry.compress_type != zipfile.ZIP_STORED:
+                raise _unread(f"{entry.filename} is not where a stream would have it", name)
+            place += len(header) + entry.compress_size
+        wanted = ["metadata.json", f"pkg-{stem}.tar.zst", f"info-{stem}.tar.zst"]
+        if [each.filename for each in members] != wanted or place != archive.start_dir:
+            raise _unread("it has other members than a package", name)
+    content = _metadata(package, name)
+    try:
+        with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as tar:
+            found = {
+                entry.name: file.read()
+                for entry in tar
+                if entry.isreg() and (file := tar.extractfile(entry))
+            }
+        return content, int(content[_TIME].rstrip(b"\0 "), 8), found
+    except _UNREADABLE as error:
+        raise _unread(error, name) from error
+
+
+def _metadata(package: IO[bytes], name: str) -> bytes:
+    """Unpack the tar of a package's metadata."""
+    allowed = limits().zip
+    with open_zip(package, name) as archive:
+        # rattler takes it by how its name begins, of a package that was renamed, too
+        members = [each for each in archive.namelist() if each.startswith("info-")]
+        if len(members) != 1:
+            raise _unread(f"it has {len(members)} members with metadata", name)
+        packed = read_member(archive, members[0], name)
+    most = max(allowed.text, min(4 * allowed.text, allowed.ratio * len(packed)))
+    unpacker = zstandard.ZstdDecompressor(max_window_size=1 << 27)
+    try:
+        # clients read every frame, too
+        with unpacker.stream_reader(packed, read_across_frames=True) as reader:
+            content = reader.read(most + 1)
+    except _UNREADABLE as error:
+        raise _unread(error, name) from error
+    if len(content) > most:
+        raise UnsafeArchiveError(
+            f"its metadata unpacks to more than {most:,} bytes", where=name, next_step=_NEXT
+        )
+    return content
+
+
+def _unread(why: object, name: str) -> MalformedError:
+    return MalformedError(f"its metadata cannot be read: {why}", where=name, next_step=_NEXT)
 
 
 def same_payload(ours: IO[bytes], theirs: IO[bytes], name: str) -> bool:

@@ -16,6 +16,7 @@ import pytest
 
 from generator.building import read_info, seal
 from generator.building.policy import policy
+from generator.channel.inputs import same_package
 from generator.inspecting import Proof, verify_package
 from tests.counts import count
 from tests.packages import (
@@ -560,3 +561,9 @@ def test_the_level_that_it_was_packed_at_does_not_count(tiny, tmp_path):
     assert target.read_bytes() != path.read_bytes()
     assert {file: content.content for file, content in read_info(target).items()} == info
     assert verify_package(target, tiny.everything(path.name)).verdict == "proven"
+
+
+def test_a_package_that_was_built_is_the_same_as_itself(tiny):
+    for path in tiny.packages:
+        with path.open("rb") as one, path.open("rb") as two:
+            assert same_package(one, two, path.name), path.name
