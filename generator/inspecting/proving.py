@@ -14,6 +14,7 @@ from generator.atomic import move
 from generator.building import Expected
 from generator.building.provenance import provenances
 from generator.datafiles import subdirs
+from generator.documents import open_file
 from generator.errors import (
     AbsentError,
     ArmtorchError,
@@ -126,7 +127,7 @@ class _Known:
         """The wheels at hand, by their sha256."""
         found = {}
         for path in self.options.wheels:
-            with path.open("rb") as file:
+            with open_file(path) as file:
                 found[hashlib.file_digest(file, "sha256").hexdigest()] = path
         return found
 

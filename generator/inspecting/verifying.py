@@ -88,6 +88,10 @@ def verify_package(path: Path, witness: Witness) -> Proof:
         OSError: the file cannot be read.
 
     """
+    if not path.is_file():
+        # a pipe would be waited for; and the rest of a channel is to be looked at all the same
+        flaw = Flaw(path.name, "it is not a regular file")
+        return Proof(package=path.name, verdict="refuted", flaws=(flaw,))
     bounds = limits()
     try:
         with open_package(path, bounds) as package:

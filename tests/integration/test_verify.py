@@ -6,6 +6,7 @@ import copy
 import hashlib
 import io
 import json
+import os
 import random
 import re
 import tarfile
@@ -567,3 +568,11 @@ def test_a_package_that_was_built_is_the_same_as_itself(tiny):
     for path in tiny.packages:
         with path.open("rb") as one, path.open("rb") as two:
             assert same_package(one, two, path.name), path.name
+
+
+@pytest.mark.parametrize("put", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to(path)])
+def test_what_is_no_file_is_refuted_and_does_not_keep_the_rest(put, tmp_path):
+    path = tmp_path / "pytorch-9.1.0-cpu_0.conda"
+    put(path)
+    proof = verify_package(path, nothing)
+    assert (proof.verdict, proof.flaws[0].what) == ("refuted", "it is not a regular file")
