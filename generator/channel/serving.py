@@ -103,8 +103,7 @@ class Served:
         if patch is not None:
             for subdir in found.subdirs:
                 self._seed(subdir)
-            if not self.store.has(f"noarch/{patch}"):
-                self._bring(found)
+            self._bring(found)
         if why := self.store.index(patch):
             self.narrator.say(f"indexed all of it, not what is new alone: {why}")
         return patch
@@ -118,10 +117,24 @@ class Served:
             )
 
     def _bring(self, found: Instructions) -> None:
+        """Put the package of these instructions, unless it is there byte for byte.
+
+        Its name follows from what it says, so that others can know it before, and its name alone
+        would have what they put there believed.
+        """
         with tempfile.TemporaryDirectory(prefix="armtorch-patches-") as folder:
             path = found.package(Path(folder))
             record = _described(path)
-            self.store.put(Outgoing(path=path, record=record), replace=True, advance=lambda _: None)
+            if not self._has(record.key, path.read_bytes()):
+                self.store.put(
+                    Outgoing(path=path, record=record), replace=True, advance=lambda _: None
+                )
+
+    def _has(self, key: str, content: bytes) -> bool:
+        if not self.store.has(key):
+            return False
+        with self.store.open(key) as there:
+            return there.read(len(content) + 1) == content
 
 
 def _described(path: Path) -> Record:

@@ -10,6 +10,7 @@ import shutil
 import tarfile
 import zipfile
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ import zstandard
 from generator.building.archive import CondaZip
 from generator.channel import LocalChannel
 from generator.channel.inputs import same_package
+from generator.channel.patching import PACKAGE, Hotfix, Instructions
+from generator.channel.serving import Served
+from generator.channel.stores import FolderStore
 from generator.errors import IntegrityError, StorageError
 from generator.transport import open_session
 from tests.conda_files import write_conda
@@ -212,3 +216,46 @@ def _sealed(
             archive.writestr("pkg-evil.tar.zst", pack(third))
     target.write_bytes(file.getvalue())
     return target
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Named(Instructions):
+    """Instructions in a package of another's name."""
+
+    other: str
+
+    @property
+    def file_name(self) -> str:
+        return self.other
+
+
+def test_instructions_that_somebody_put_there_beforehand_are_not_believed(tmp_path):
+    hotfix = Hotfix(reason="it breaks a test here", yank=(f"{SUBDIR}/{_ALPHA}",))
+    lies = {
+        "patch_instructions_version": 1,
+        "packages": {},
+        "packages.conda": {_GAMMA: {"depends": ["evil"]}},
+        "remove": [],
+        "revoke": [],
+    }
+    name, records = "", []
+    for folder in ("honest", "lied to"):
+        channel = LocalChannel(tmp_path / folder)
+        make_packages(channel, ["alpha", "gamma"])
+        if name:
+            (tmp_path / "lies").mkdir()
+            evil = _Named(subdirs={SUBDIR: lies}, other=name).package(tmp_path / "lies")
+            (channel.root / "noarch").mkdir(exist_ok=True)
+            shutil.copy(evil, channel.root / "noarch" / name)
+        Served(store=FolderStore(channel), hotfixes=(hotfix,)).index()
+        (patch,) = (channel.root / "noarch").glob(f"{PACKAGE}-*.conda")
+        name = patch.name
+        repodata = json.loads((channel.root / SUBDIR / "repodata.json").read_bytes())
+        records.append(
+            {key: row["depends"] for key, row in repodata["packages.conda"].items()}
+            | {"removed": repodata["removed"]}
+        )
+        assert_consistent(folder_reader(channel.root))
+    assert records[0] == records[1]
+    assert records[0]["removed"] == [_ALPHA]
+    assert "evil" not in str(records)
