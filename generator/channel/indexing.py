@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -31,6 +32,8 @@ from generator.errors import IntegrityError, StorageError
 
 #: rattler's name for files that are not finished
 _TEMPORARY: Final = ".tmp"
+#: names of subdirs, such as linux-aarch64, zos-z, noarch (CEP 26): a client asks for no others
+_SUBDIR: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)?")
 #: what an index run did, where it did not make all of it anew for some reason
 SETTLED, EDITED, MADE = "", "edited", "made"
 
@@ -92,14 +95,14 @@ def index(root: Path, patch: str = "") -> str:
 
 
 def subdirs(root: Path) -> list[str]:
-    """Return the folders that have packages or an index."""
+    """Return the folders that have packages or an index, and the name of a subdir."""
     if not root.is_dir():
         return []
     return sorted(
         path.name
         for path in root.iterdir()
         if path.is_dir()
-        and not path.name.startswith(".")
+        and _SUBDIR.fullmatch(path.name)
         and ((path / REPODATA).is_file() or any(path.glob("*.conda")))
     )
 

@@ -259,3 +259,13 @@ def test_instructions_that_somebody_put_there_beforehand_are_not_believed(tmp_pa
     assert records[0] == records[1]
     assert records[0]["removed"] == [_ALPHA]
     assert "evil" not in str(records)
+
+
+@pytest.mark.parametrize("folder", [b"\xff\xfe", b"x\ny", b"Linux-64", b"..."])
+def test_a_folder_that_no_client_asks_for_is_no_subdir(channel, folder):
+    odd = channel.root / os.fsdecode(folder)
+    odd.mkdir()
+    (odd / _ALPHA).write_bytes(b"no package")
+    hotfix = Hotfix(reason="it breaks a test here", yank=(f"{SUBDIR}/{_ALPHA}",))
+    Served(store=FolderStore(channel), hotfixes=(hotfix,)).index()
+    assert _ALPHA not in assert_consistent(folder_reader(channel.root))
