@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from glob import glob
 from pathlib import Path
+from typing import Final
 
 from generator.atomic import move
 from generator.building import Expected
@@ -34,6 +35,9 @@ from generator.model import Variant
 from generator.model.provenance import Provenance
 from generator.project import Project
 from generator.rendering import RenderedTree, render
+
+#: how the files of packages end
+_PACKAGES: Final = (".conda", ".tar.bz2")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,14 +249,9 @@ def set_aside(
         StorageError: a package cannot be moved.
 
     """
-    there = [
-        Path(folder) / name
-        for folder, folders, files in os.walk(channel)
-        for name in (*files, *folders)
-        if name in files or (Path(folder) / name).is_symlink()
-    ]
+    there = list(_what_lies_in(channel))
     known = _Known(project, options)
-    packages = [path for path in sorted(there) if path.name.endswith((".conda", ".tar.bz2"))]
+    packages = [path for path in sorted(there) if path.name.endswith(_PACKAGES)]
     proofs = {path: _prove(path, known) for path in packages}
     sound = {
         known.found[path].variant.id: path
@@ -275,6 +274,16 @@ def set_aside(
         if path not in kept:
             move(path, folder / path.relative_to(channel))
     return tuple(proofs.values())
+
+
+def _what_lies_in(channel: Path) -> Iterator[Path]:
+    """Yield files and links, and folders that have a package's name: they are looked at as one."""
+    for at, folders, files in os.walk(channel):
+        whole = [
+            name for name in folders if name.endswith(_PACKAGES) or Path(at, name).is_symlink()
+        ]
+        folders[:] = [name for name in folders if name not in whole]
+        yield from (Path(at, name) for name in (*files, *whole))
 
 
 def _prove(path: Path, known: _Known) -> Proof:

@@ -59,6 +59,21 @@ def test_what_was_forged_is_set_aside_and_the_rest_stays(
     assert found == {key for key in packages(artifacts) if key.startswith(OSX)}
 
 
+def test_a_folder_in_a_packages_place_goes_whole(
+    line: Line, artifacts: Path, tmp_path: Path
+) -> None:
+    honest = packages(artifacts)
+    (artifacts / OSX / "libtorch-9.9.9-cpu_0.conda" / "info").mkdir(parents=True)
+    (artifacts / OSX / "libtorch-9.9.9-cpu_0.conda" / "info" / "index.json").write_text("{}")
+    proofs = set_aside(line.project, artifacts, VerifyOptions(), tmp_path / "refused")
+    assert [proof.package for proof in proofs if proof.verdict == "refuted"] == [
+        "libtorch-9.9.9-cpu_0.conda"
+    ]
+    assert not (artifacts / OSX / "libtorch-9.9.9-cpu_0.conda").exists()
+    assert packages(artifacts) == honest
+    join(line.project, artifacts)
+
+
 def test_an_honest_channel_stays_whole(line: Line, artifacts: Path, tmp_path: Path) -> None:
     honest = packages(artifacts)
     proofs = set_aside(line.project, artifacts, VerifyOptions(), tmp_path / "refused")
