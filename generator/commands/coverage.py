@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from generator.commands.options import ManyValues, joined, json_option, reach_options
+from generator.commands.options import json_option, many_option, reach_options
 from generator.explaining import ChannelOffer, Coverage, to_json
 from generator.explaining.answering import Reach, compare_channels
 from generator.printing import Screen, shortened, write_json_text
@@ -17,12 +17,8 @@ _WIDTH = 60
 
 
 @click.command("coverage")
-@click.option(
+@many_option(
     "--against",
-    multiple=True,
-    type=ManyValues(),
-    callback=joined,
-    metavar="A,B",
     help="Channels to compare with. Default: conda-forge,pytorch.",
 )
 @reach_options

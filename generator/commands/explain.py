@@ -9,8 +9,8 @@ import click
 from generator.commands.options import (
     ManyValues,
     VirtualPackage,
-    joined,
     json_option,
+    many_option,
     reach_options,
 )
 from generator.errors import UnreachableError
@@ -36,12 +36,8 @@ from generator.printing import write, write_json_text
     metavar="X.Y",
     help="The Python of the environment that it is to be installed into.",
 )
-@click.option(
+@many_option(
     "--default-channels",
-    multiple=True,
-    type=ManyValues(),
-    callback=joined,
-    metavar="A,B",
     help="What the client asks after the command's own channels. Default: conda-forge.",
 )
 @click.option(

@@ -7,7 +7,7 @@ import sys
 import click
 
 from generator.ci.against_base import against_base
-from generator.commands.options import ManyValues, VirtualPackage, joined, json_option
+from generator.commands.options import VirtualPackage, json_option, many_option
 from generator.errors import SelectionError, SolveError
 from generator.matrix import CellView, MatrixView, matrix_json, matrix_view
 from generator.printing import Screen, write, write_json_text
@@ -22,12 +22,8 @@ from generator.project import Project
     is_flag=True,
     help="Solve every variant on the base channels, and name what blocks one.",
 )
-@click.option(
+@many_option(
     "--base",
-    multiple=True,
-    type=ManyValues(),
-    callback=joined,
-    metavar="A,B",
     help="Base channels instead of the feedstock's: names, URLs or folders of recorded repodata.",
 )
 @click.option(

@@ -72,6 +72,18 @@ def joined(_: click.Context, __: click.Parameter, value: tuple[tuple[Any, ...], 
     return tuple(part for parts in value for part in parts)
 
 
+def many_option(name: str, *, help: str) -> Callable[[_F], _F]:  # noqa: A002 - click's name
+    """Give a command an option that takes a list of names, and may be repeated."""
+    return click.option(
+        name,
+        multiple=True,
+        type=ManyValues(),
+        callback=joined,
+        metavar="A,B",
+        help=help,
+    )
+
+
 def selection_options(command: _F) -> _F:
     """Add what picks variants: globs over their ids, and filters."""
     options: list[tuple[str, Any, str]] = [
@@ -229,12 +241,8 @@ def reach_options(command: _F) -> _F:
 
 def indexes_option(command: _F) -> _F:
     """Add ``--indexes``."""
-    return click.option(
+    return many_option(
         "--indexes",
-        multiple=True,
-        type=ManyValues(),
-        callback=joined,
-        metavar="A,B",
         help="Ask only these indexes of feedstock.yaml; what the lock has of others stays.",
     )(command)
 

@@ -11,7 +11,7 @@ from generator.channel import LocalChannel
 from generator.channel.attesting import SUFFIX, Attest
 from generator.channel.built import known_packages, wheel_bytes
 from generator.channel.publication import Publication, PublishOptions, plan_publication, publish
-from generator.commands.options import ManyValues, joined, json_option
+from generator.commands.options import json_option, many_option
 from generator.commands.tables import megabytes
 from generator.printing import Screen, write, write_json
 from generator.project import Project
@@ -48,12 +48,8 @@ from generator.project import Project
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     help=f"Send the bundles of this folder along: PACKAGE.conda{SUFFIX}.",
 )
-@click.option(
+@many_option(
     "--base",
-    multiple=True,
-    type=ManyValues(),
-    callback=joined,
-    metavar="A,B",
     help="Solve each package with these base channels, too, before anything is sent.",
 )
 @click.option("--dry-run", is_flag=True, help="Show the plan and its bytes, and stop.")

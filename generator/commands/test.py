@@ -14,12 +14,11 @@ from generator.channel import LocalChannel
 from generator.ci.holding import test_verdicts, verdicts_text
 from generator.ci.jobs import cell_of
 from generator.commands.options import (
-    ManyValues,
     VirtualPackage,
     chosen_variants,
     job_options,
-    joined,
     json_option,
+    many_option,
     selection_options,
     summary_option,
 )
@@ -42,12 +41,8 @@ from generator.stages.test import RunOptions, run_tests
     show_default=True,
     help="The channel folder that has the packages.",
 )
-@click.option(
+@many_option(
     "--base",
-    multiple=True,
-    type=ManyValues(),
-    callback=joined,
-    metavar="A,B",
     help="Base channels instead of the feedstock's: names, URLs or folders.",
 )
 @click.option(

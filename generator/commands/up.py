@@ -10,11 +10,10 @@ import click
 
 from generator.channel import LocalChannel
 from generator.commands.options import (
-    ManyValues,
     VirtualPackage,
     indexes_option,
-    joined,
     json_option,
+    many_option,
     selection,
     selection_options,
 )
@@ -44,12 +43,8 @@ from generator.stages.up import UpResult, plan, up
     show_default=True,
     help="The channel folder.",
 )
-@click.option(
+@many_option(
     "--base",
-    multiple=True,
-    type=ManyValues(),
-    callback=joined,
-    metavar="A,B",
     help="Base channels instead of the feedstock's, to install and test against.",
 )
 @click.option(
