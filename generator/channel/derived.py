@@ -36,16 +36,18 @@ _LEVEL_OF_SHARDS: Final = 3
 _DIGESTS: Final = ("legacy_bz2_md5", "md5", "sha256")
 
 
-def derive(folder: Path, content: bytes, changed: Collection[str] | None) -> dict[str, str]:
+def derive(
+    folder: Path, content: bytes, found: Repodata, changed: Collection[str] | None
+) -> dict[str, str]:
     """Write what is made from a subdir's repodata.json; return the digest of each file.
 
     Args:
         folder: the subdir's.
         content: of its repodata.json.
+        found: the same, taken apart.
         changed: packages whose records are new or gone; None: any may be.
 
     """
-    found = Repodata.parse(content, str(folder / REPODATA))
     names = None if changed is None else {_name(each) for each in changed}
     shards = {}
     if names is not None:

@@ -225,7 +225,7 @@ def _made_anew(
         if not repodata.is_plain():
             _run(root, patch, whole=True)
             return None
-        files[name] = _digests(folder) | derive(folder, content, None)
+        files[name] = _digests(folder) | derive(folder, content, repodata, None)
     return files
 
 
@@ -239,7 +239,8 @@ def _edit(root: Path, subdir: _Subdir, patch: str) -> dict[str, str]:
         write_bytes(path, content)
         files[path.name] = hashlib.sha256(content).hexdigest()
         if path.name == REPODATA:
-            files |= derive(subdir.folder, content, subdir.outdated)
+            found = Repodata.parse(content, str(path))
+            files |= derive(subdir.folder, content, found, subdir.outdated)
     return files
 
 
