@@ -74,12 +74,15 @@ def wait_for(url: str, process: subprocess.Popen[bytes] | None = None) -> None:
     raise AssertionError(msg)
 
 
-def wait_until(true: Callable[[], bool]) -> None:
-    """Wait for a server to do what it does in its own time."""
-    end = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < end, "it did not happen"
+def wait_until(wanted: object, now: Callable[[], object], urge: Callable[[], None]) -> None:
+    """Wait for a server to do what it does in its own time, urged now and then."""
+    end, seconds = time.monotonic() + PATIENCE, 0
+    while (seen := now()) != wanted:
+        assert time.monotonic() < end, f"{wanted} was waited for; the last that was seen: {seen}"
         time.sleep(1)
+        seconds += 1
+        if seconds % 20 == 0:
+            urge()
 
 
 @contextmanager
@@ -183,9 +186,20 @@ class Quetz:
     api_key: str
 
     def make_channel(self, name: str) -> None:
-        body = json.dumps({"name": name, "description": "", "private": False}).encode()
+        self._send("POST", "", {"name": name, "description": "", "private": False})
+
+    def index(self, name: str) -> None:
+        """Have the index made again.
+
+        It is made after each upload, by threads that do not wait for each other: the one that
+        began before the last upload may write its index last.
+        """
+        self._send("PUT", f"/{name}/actions", {"action": "generate_indexes"})
+
+    def _send(self, method: str, place: str, body: dict[str, object]) -> None:
         headers = {"X-API-Key": self.api_key, "Content-Type": "application/json"}
-        asked = urllib.request.Request(f"{self.url}/api/channels", body, headers)
+        url = f"{self.url}/api/channels{place}"
+        asked = urllib.request.Request(url, json.dumps(body).encode(), headers, method=method)
         urllib.request.urlopen(asked, timeout=60).close()
 
 
