@@ -29,7 +29,6 @@ from generator.rendering import (
     templates,
     workflow_files,
 )
-from generator.rendering.workflow_checks import check_workflow, is_workflow
 from generator.upstream.reaching import reached, wheel_reader
 
 _SCHEMA: Final = ".ci/armtorch/feedstock.schema.json"
@@ -146,8 +145,6 @@ def plan_start(
         for path, content in own.items()
     ]
     for path, content in workflow_files(feedstock).items():
-        if is_workflow(path):
-            check_workflow(path, content)
         found.append(_renewed(project.root, path, content, upgrade=upgrade, ours=is_untouched))
     needs_pin = upgrade or not (project.root / ARMTORCH).is_file()
     pins = _pins(project, armtorch) if needs_pin else {}

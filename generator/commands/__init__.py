@@ -37,7 +37,6 @@ _COMMANDS = (
     "doctor",
     "export-feedstock",
     "ci",
-    "pins",
     "schemas",
 )
 

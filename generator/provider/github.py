@@ -82,21 +82,6 @@ class GitHub:
     url: str = API
     token: str = ""
 
-    def newest_release(self, repository: str) -> str:
-        """Return the tag of a repository's latest release.
-
-        Raises:
-            AbsentError, UnreachableError, MalformedError: it is not there, does not answer, or
-                answers something else.
-
-        """
-        return self._text(f"/repos/{repository}/releases/latest", "tag_name")
-
-    def commit_of(self, repository: str, tag: str) -> str:
-        """Return the commit that a tag stands for; annotated tags are followed. Raises as above."""
-        path = f"/repos/{repository}/commits/{quote(tag, safe='')}"
-        return _commit(self._text(path, "sha"), self.url + path)
-
     def merge(self, repository: str, number: int, commit: str) -> str:
         """Merge a pull request whose head is still ``commit``, and return the new commit.
 
@@ -105,7 +90,8 @@ class GitHub:
 
         Raises:
             IntegrityError: its head is another commit, or it may not be merged.
-            AbsentError, UnreachableError, MalformedError: as above.
+            AbsentError, UnreachableError, MalformedError: it is not there, does not answer, or
+                answers something else.
 
         """
         path = f"/repos/{repository}/pulls/{number}"
@@ -159,11 +145,8 @@ class GitHub:
         self._asked("POST", path, body | ({"target_url": run} if run else {}))
 
     def get(self, path: str) -> Any:
-        """Return what a path of the API holds. Raises as `newest_release` does."""
+        """Return what a path of the API holds. Raises as `merge` does."""
         return self._asked("GET", path)
-
-    def _text(self, path: str, name: str) -> str:
-        return _field(self._asked("GET", path), name, self.url + path)
 
     def _asked(self, method: str, path: str, body: Mapping[str, str] | None = None) -> Any:
         url = self.url + path

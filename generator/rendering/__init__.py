@@ -3,7 +3,6 @@
 from generator.rendering.checking import check_tree
 from generator.rendering.folder import Difference, compare_tree, refuse_links, write_tree
 from generator.rendering.numbering import check_numbers, digests, number_builds
-from generator.rendering.recipe_rules import judge, rules_markdown
 from generator.rendering.records import tree_records
 from generator.rendering.tree import RenderedTree, recipe_files, recipe_tree, recipes, render
 from generator.rendering.workflows import (

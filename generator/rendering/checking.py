@@ -29,7 +29,6 @@ from generator.errors import RenderError
 from generator.evaluating import evaluating
 from generator.model import Variant
 from generator.rendering.tree import RenderedTree
-from generator.rendering.workflow_checks import check_workflow, is_workflow
 
 _NEXT: Final = "this is a defect of templates/ or generator/rendering; mend it there"
 _SCHEMAS: Final = {"recipe.yaml": "recipe.schema.json", "variants.yaml": "variants.schema.json"}
@@ -92,10 +91,8 @@ def check_tree(tree: RenderedTree) -> None:
 
 
 def _kind(path: str) -> str:
-    """Return what a file is checked as: the name of its schema, its own path, or nothing."""
+    """Return the name of a file's schema; "" for workflows, which `make lint` judges, and texts."""
     name = path.rpartition("/")[2]
-    if is_workflow(path):
-        return path
     if name.endswith(".yaml"):
         return _SCHEMAS.get(name, "variants.schema.json")
     return "layout.schema.json" if name.endswith(".json") else ""
@@ -105,10 +102,7 @@ def _check_text(path: str, content: bytes) -> None:
     """Check line ends, and YAML and JSON files against their schemas."""
     if not content.endswith(b"\n") or content.endswith(b"\n\n") or b"\r" in content:
         raise RenderError("does not end in exactly one line end", where=path, next_step=_NEXT)
-    kind = _kind(path)
-    if kind in {path, ""}:
-        if kind:
-            check_workflow(path, content)
+    if not (kind := _kind(path)):
         return
     try:
         if path.endswith(".yaml"):

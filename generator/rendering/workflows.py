@@ -120,7 +120,6 @@ class WorkflowSettings(Closed):
     #: and what is not secret
     variables: tuple[_Variable, ...]
     costs: Costs
-    commands: tuple[Annotated[str, Field(pattern=r"^[a-z][a-z -]+$")], ...]
 
 
 @cache

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.integration
 
 COMMANDS = [
     *("up", "update", "release", "render", "build", "test", "lint", "map", "export-feedstock"),
-    *("matrix", "explain", "coverage", "doctor", "ci", "pins", "schemas"),
+    *("matrix", "explain", "coverage", "doctor", "ci", "schemas"),
 ]
 
 

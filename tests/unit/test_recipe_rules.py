@@ -1,15 +1,14 @@
-"""Each rule of `armtorch lint` finds the recipe that breaks it, and no other."""
+"""Each rule for recipes finds the recipe that breaks it, and no other."""
 
 from __future__ import annotations
 
 import pytest
 
-from generator.rendering import judge, number_builds, render, rules_markdown
-from generator.rendering.recipe_lint import recipe_files_of, recipe_folder
-from generator.rendering.recipe_rules import RULES
+from generator.rendering import number_builds, render
 from tests.conftest import ROOT
 from tests.golden_trees import golden_lock
 from tests.locks import feedstock
+from tests.recipe_rules import RULES, judge, recipe_files_of, recipe_folder, rules_markdown
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ from ruamel.yaml import YAML
 from generator.commands import cli
 from generator.errors import DataError, RenderError
 from generator.rendering import WORKFLOWS, workflow_files, workflow_settings, workflows
-from generator.rendering.workflow_checks import check_workflow
 from tests.locks import feedstock
+from tests.workflow_rules import check_workflow
 
 BIN = Path(sys.executable).parent
 

@@ -6,12 +6,16 @@ Source of each R-, R1- and RC- rule: conda-smithy, ``conda_smithy/linter/message
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+from ruamel.yaml import YAML
+
+from generator.rendering import RenderedTree
 
 Check = Callable[["RecipeFolder"], Iterator[str]]
 
@@ -66,6 +70,25 @@ class RuleFinding:
     rule: Rule
     where: str
     what: str
+
+
+def recipe_files_of(tree: RenderedTree) -> dict[str, dict[str, bytes]]:
+    """Return the files of every recipe folder, by folder and name."""
+    found: dict[str, dict[str, bytes]] = {
+        posixpath.dirname(variant.recipe_path): {} for variant in tree.variants
+    }
+    for path, content in tree.files.items():
+        if (folder := posixpath.dirname(path)) in found:
+            found[folder][posixpath.basename(path)] = content
+    return found
+
+
+def recipe_folder(path: str, files: dict[str, bytes]) -> RecipeFolder:
+    """Read a recipe's files as the rules want them."""
+    text = files["recipe.yaml"].decode("utf-8")
+    return RecipeFolder(
+        path=path, text=text, recipe=YAML(typ="safe", pure=True).load(text), files=frozenset(files)
+    )
 
 
 def judge(folders: Sequence[RecipeFolder]) -> tuple[RuleFinding, ...]:
@@ -301,6 +324,6 @@ DEVIATIONS: Final = (
 def rules_markdown() -> str:
     """Return the table of docs/conda-smithy.md."""
     lines = ["| rule | a recipe | why | how it is met |", "|---|---|---|---|"]
-    lines += [f"| {r.id} | {r.what} | {r.why} | checked by `armtorch lint` |" for r in RULES]
+    lines += [f"| {r.id} | {r.what} | {r.why} | checked by the tests |" for r in RULES]
     lines += [f"| {d.id} | {d.what} | | {d.how} |" for d in DEVIATIONS]
     return "\n".join(lines) + "\n"
