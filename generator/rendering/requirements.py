@@ -30,7 +30,6 @@ _VERSION = "${{ version }}"
 #: the variant keys that every libtorch recipe uses
 _HASHED: tuple[str, ...] = (
     "arm_variant_type",
-    "channel_sources",
     "channel_targets",
     "cuda_compiler_version",
     "target_platform",

@@ -25,14 +25,15 @@ _KEYS: Final = (
     "pytorch",
     # which build of a choice: conda-forge has no such packages, and so no key for them
     "taken",
-    # in the hash of every package as soon as they are set, so both kinds of file have to set them
-    "channel_sources",
+    # in the hash of every package as soon as it is set, so both kinds of file have to set it
     "channel_targets",
 )
+#: the base, which no recipe's hash has: rattler-build takes one that is named, or `--channel`
+_BASE: Final = "channel_sources"
 _PLAIN: Final = re.compile(r"[\w./][\w ./*:+,-]*")
 #: beside them in an exported feedstock: conda-forge-pinning zips python with the first, and
 #: conda-smithy keeps the second only where the recipe's own variants name it
-_EXPORTED: Final = ("is_python_min", "github_actions_labels")
+_EXPORTED: Final = (_BASE, "is_python_min", "github_actions_labels")
 #: plain scalars that YAML 1.1 reads as something else than a text
 _SPECIAL: Final = re.compile(
     r"null|true|false|yes|no|on|off|y|n|[\d._]+(e[-+]?\d+)?|\d+(:\d+)+(\.\d*)?", re.IGNORECASE

@@ -1,4 +1,4 @@
-"""A recipe needs nothing of armtorch: plain rattler-build makes the same package from it."""
+"""A recipe needs nothing of armtorch: plain rattler-build makes the same package, by any base."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from generator.atomic import write_text
 from generator.building import link_wheelhouse
 from generator.channel import LocalChannel
 from generator.matrix import Selection, select
@@ -27,18 +28,20 @@ from tests.installing import pip
 pytestmark = pytest.mark.e2e
 
 ENGINE = version("py-rattler-build")
+#: the command line's own arguments: variants.yaml is found beside the recipe, and no base is its
 PLAIN = """
 import sys
-from rattler_build import (PlatformConfig, RenderConfig, Stage0Recipe, ToolConfiguration,
-                           VariantConfig)
-recipe, config, out = sys.argv[1:]
-rendered, = Stage0Recipe.from_file(recipe).render(
-    VariantConfig.from_file(config),
-    RenderConfig(PlatformConfig(target_platform="linux-aarch64", host_platform="linux-aarch64")))
-rendered.run_build(ToolConfiguration(test_strategy="skip"), output_dir=out, channels=[])
+from rattler_build.cli_api import build_recipes
+recipe, python, out, base = sys.argv[1:]
+build_recipes([recipe], variant_overrides={"python": [python]}, output_dir=out, channel=[base],
+              target_platform="linux-aarch64", test="skip")
 """
-#: what rattler-build stamps with the time and the machine of the build
-STAMPED = {"info/recipe/rendered_recipe.yaml", "info/armtorch/digests.json"}
+#: what rattler-build stamps with the time, the machine and the channels of the build
+STAMPED = {
+    "info/about.json",
+    "info/recipe/rendered_recipe.yaml",
+    "info/armtorch/digests.json",
+}
 
 
 def contents(package: Path) -> tuple[dict[str, object], dict[str, str], str]:
@@ -67,13 +70,16 @@ def contents(package: Path) -> tuple[dict[str, object], dict[str, str], str]:
     return index, files, paths
 
 
-def test_plain_rattler_build_makes_the_same_package(project, cpu_variants, tmp_path):
+def test_plain_rattler_build_by_another_base_makes_the_same(project, cpu_variants, tmp_path):
     (variant,) = select(cpu_variants, Selection(packages=("torchaudio",), lines=("2.10",)))
     fetch_wheels(project, project.declared(), variant.wheels, jobs=1)
     link_wheelhouse(project.root, project.wheelhouse, variant.wheels)
     ours = LocalChannel(tmp_path / "channel")
     build_variants(project, [variant], BuildOptions(channel=ours, jobs=1)).raise_for_failures()
 
+    other = LocalChannel(tmp_path / "base")
+    for subdir in ("noarch", "linux-64", "linux-aarch64"):
+        write_text(other.root / subdir / "repodata.json", "{}")
     venv.create(tmp_path / "venv", with_pip=True)
     python = tmp_path / "venv/bin/python"
     pip(python, "install", "-q", f"py-rattler-build=={ENGINE}")
@@ -87,8 +93,9 @@ def test_plain_rattler_build_makes_the_same_package(project, cpu_variants, tmp_p
             "-c",
             PLAIN,
             project.root / variant.recipe_path,
-            project.root / variant.config_path,
+            str(variant.python.variant_value),
             tmp_path / "plain",
+            other.url,
         ],
         check=True,
         stdout=sys.stderr,
