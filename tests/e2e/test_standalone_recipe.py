@@ -93,7 +93,7 @@ def test_plain_rattler_build_by_another_base_makes_the_same(project, cpu_variant
             "-c",
             PLAIN,
             project.root / variant.recipe_path,
-            str(variant.python.variant_value),
+            variant.config["python"][0],
             tmp_path / "plain",
             other.url,
         ],
