@@ -110,6 +110,8 @@ class Facts(_Row):
     #: channels that the conda of an image asks on its own, by a part of the image's name
     images: dict[str, tuple[str, ...]]
     docker_platforms: dict[str, str]
+    #: what scripts' conditions call the machines of a subdir
+    systems: dict[str, tuple[str, ...]]
     #: builds in a file from which on it is an export
     export_builds: int
     #: pins, all of a file's, from which on it is one without builds

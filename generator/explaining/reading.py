@@ -19,11 +19,12 @@ from generator.explaining.reading_environment import (
     with_environment,
 )
 from generator.explaining.reading_files import Files
+from generator.explaining.reading_manifests import read_manifest
 from generator.explaining.reading_messages import is_message, read_message
 from generator.explaining.reading_pip import PipRequest, read_requirements
-from generator.explaining.reading_pixi import read_manifest
 from generator.explaining.reading_scripts import Step, Unread, read_script
-from generator.explaining.reading_text import decoded, plain, refusal, scalars, unfolded
+from generator.explaining.reading_text import decoded, plain, refusal, unfolded
+from generator.explaining.reading_tools import commands_of, commands_of_ini
 from generator.explaining.request import Request
 
 _FILES = {".yml", ".yaml", ".txt", ".log", ".toml", ".lock", ".def", ".sh", ".json", ".ipynb"}
@@ -76,6 +77,8 @@ class Reader:
         request = _created("pixi" if "pixi" in name else "conda")
         if suffix == ".toml":
             return list(read_manifest(content, where=where, subdir=self.subdir))
+        if name in {"tox.ini", "setup.cfg"}:
+            return self._text(commands_of_ini(content), files, code=True)
         if (lock := _lock(name, content, request)) is not None:
             return [lock]
         if suffix in {".yml", ".yaml", ".json"} and (text := _of_a_tool(content, where)):
@@ -106,7 +109,9 @@ class Reader:
         text = unfolded(text)
         if is_message(text):
             return list(read_message(text, files=files))
-        steps = list(read_script(text, files, code=code or text.startswith("#!")))
+        steps = list(
+            read_script(text, files, code=code or text.startswith("#!"), subdir=self.subdir)
+        )
         refused = [step for step in steps if isinstance(step, Unread)]
         if refused and len(refused) == len(steps):
             raise refused[0].why
@@ -120,8 +125,8 @@ def _of_a_tool(content: str, where: str) -> str:
     except SelectionError:
         return content if where.endswith(".json") else ""
     known = isinstance(document, dict) and _OTHERS & document.keys()
-    text = "" if known else scalars(document)
-    return text if re.search(f"environment-file:|{facts().pasted.commands}", text) else ""
+    text = "" if known else commands_of(document)
+    return text if re.search(facts().pasted.commands, text) else ""
 
 
 def _lock(name: str, content: str, request: Request) -> Request | None:

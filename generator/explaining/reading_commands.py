@@ -46,7 +46,9 @@ def read_command(typed: Typed, *, files: Files) -> list[Request | PipRequest]:
     default = facts().clients[typed.client]
     if typed.verb.startswith("env") and not said["file"]:
         said["file"].append(_ENVIRONMENT)
-    channels = [part for value in said["channel"] for part in value.split(",") if part]
+    # the variable stands for the client's own channels (conda docs, "Settings")
+    own = typed.variables.get("CONDA_CHANNELS", "")
+    channels = [part for value in (*said["channel"], own) for part in value.split(",") if part]
     subdir = ("", *said["subdir"])[-1] or typed.variables.get("CONDA_SUBDIR")
     request = Request(
         client=typed.client,
@@ -55,8 +57,8 @@ def read_command(typed: Typed, *, files: Files) -> list[Request | PipRequest]:
         else re.sub("up(date|grade)$", "install", typed.verb),
         specs=tuple(dict.fromkeys(spec_of(word) for word in said["spec"])),
         channels=tuple(name for name in dict.fromkeys(channels) if name != "nodefaults"),
-        defaults=() if "override" in said else default.default_channels,
-        override="override" in said,
+        defaults=() if "override" in said or own else default.default_channels,
+        override="override" in said or bool(own),
         shuts_out="nodefaults" in channels,
         strict=(default.strict or "strict" in said) and "flexible" not in said,
         subdir=subdir,
@@ -120,7 +122,7 @@ def _said(typed: Typed, files: Files) -> dict[str, list[str]]:
         word = rest.pop(0)
         option, joined, value = word.partition("=")
         if not word.startswith("-"):
-            if "$" in word:
+            if re.search(r"\$|\{\w+\}", word):
                 raise refusal(f"{word} is a variable that nothing here sets", typed.line)
             found["spec"].append(word)
             continue

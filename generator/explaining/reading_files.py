@@ -27,6 +27,8 @@ class Files:
     closed: bool = False
     #: path in a container to the path beside the Dockerfile or definition
     copied: dict[str, str] = field(default_factory=dict)
+    #: what the text itself writes into files
+    made: dict[str, str] = field(default_factory=dict)
     #: where a container's commands run
     inside: str = ""
 
@@ -41,6 +43,8 @@ class Files:
         name = self.expanded(name)
         if re.match(r"https?://", name):
             return _fetched(name)
+        if name in self.made:
+            return self.made[name]
         if self.closed:
             raise SelectionError(
                 f"the command reads {name}, which is not in this text",
@@ -62,14 +66,15 @@ class Files:
         return replace(self, folder=found)
 
     def expanded(self, text: str) -> str:
-        """Put in the variables that are known: ``$NAME``, ``${NAME:-other}``, ``$(NAME)``."""
+        """Put in what is known of ``$NAME``, ``${NAME:-other}``, ``$(NAME)`` and ``{NAME}``."""
 
         def value(match: re.Match[str]) -> str:
-            name = match["name"] or match["plain"] or match["made"]
+            name = match["name"] or match["plain"] or match["made"] or match["python"]
             return self.variables.get(name, match["other"] or match[0])
 
         return re.sub(
-            r"\$(?:\{(?P<name>\w+)(?::?-(?P<other>[^}]*))?\}|(?P<plain>\w+)|\((?P<made>\w+)\))",
+            r"\$(?:\{(?P<name>\w+)(?::?-(?P<other>[^}]*))?\}|(?P<plain>\w+)|\((?P<made>\w+)\))"
+            r"|(?<!\$)\{\{?\s*(?P<python>\w+)\s*\}?\}",
             value,
             text,
         )

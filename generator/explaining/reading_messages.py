@@ -111,7 +111,8 @@ def _of_pip(text: str) -> PipRequest | None:
             spec = parts.get("spec") or f"{parts['name']}=={parts['version']}"
             versions = parts.get("there")
             told = None if versions is None else tuple(re.findall(r"[\w.+]+", versions))
-            missed[spec] = missed.get(spec) or (() if told == ("none",) else told)
+            told = () if told == ("none",) else told
+            missed[spec] = told if missed.get(spec) is None else missed[spec]
     closed = Files(folder=Path(), closed=True)
     pip = read_pip(list(missed), tool="pip install", files=closed)
     if pip is None:
@@ -182,6 +183,8 @@ def _channels(text: str) -> tuple[str, ...]:
             found.append(url["url"] if url else item["channel"])
         elif line.strip():
             listing = False
+    if not found and (url := re.search(r"https://repo\.anaconda\.com/pkgs/\w+", text)):
+        found.append(url[0])  # it asked Anaconda's own: its defaults are that
     return tuple(dict.fromkeys(channel_name(url) for url in found))
 
 
@@ -199,10 +202,9 @@ def _named(text: str) -> tuple[str, ...]:
     )
     if not inline:
         found += _branches(text)
-    if not found:
-        # conda's classic solver: "torchvision -> pytorch[version='1.12.0']", what was asked first
-        _, _, below = text.partition("Output in format: Requested package")
-        found += re.findall(r"(?m)^([a-z0-9_][\w.-]*)(?= -> |\s*$)", below)
+    # conda's classic solver: "torchvision -> pytorch[version='1.12.0']", what was asked first
+    _, _, below = text.partition("Output in format: Requested package")
+    found += re.findall(r"(?m)^([a-z0-9_][\w.-]*(?:[<>=!~][^\s\[]*)?)(?= -> |\s*$)", below)
     if not found:
         found += [f"{m['name']}={m['version']}" for m in re.finditer(pasted.packages, text)]
     if not found:

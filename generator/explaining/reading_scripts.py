@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -12,18 +13,21 @@ from generator.explaining.facts import facts
 from generator.explaining.reading_commands import Typed, read_command, typed
 from generator.explaining.reading_files import Files
 from generator.explaining.reading_pip import PipRequest
+from generator.explaining.reading_shell import running
 from generator.explaining.request import Request, name_of
 
 #: what conda tells people to update in its own messages
 TOOLS = frozenset({"conda", "mamba", "micromamba", "pixi", "conda-libmamba-solver"})
 _SET = re.compile(
-    r"""^\s*(?:(?=[A-Za-z_]\w*\s*[?:]?=\s*(?:"[^"]*"|'[^']*'|[^\s;]+)\s*;?\s*(?:#.*)?$)"""
+    r"""^\s*(?:Environment="?|(?=[A-Za-z_]\w*\s*[?:]?=\s*(?:"[^"]*"|'[^']*'|[^\s;]+)\s*;?\s*(?:#.*)?$)"""
     r"|(?:RUN\s+)?(?:export|set|setx|declare -x|local|readonly)\s+|(?:ENV|ARG)\s+"
     r"|\$(?:env:)?(?=\w+\s*=))(?P<rest>.+)$"
 )
 _PAIR = re.compile(r"""(?P<name>\w+)(?:\s*[?:]?=\s*|\s+)(?P<value>"[^"]*"|'[^']*'|[^\s;]+)""")
 _COPY = re.compile(r"^\s*(?:COPY|ADD)\s+(?:--\S+\s+)*(?P<paths>\S.*)$", re.IGNORECASE)
-_FROM = re.compile(r"^\s*FROM\s+(?:--platform=(?P<platform>\S+)\s+)?(?P<image>\S+)", re.IGNORECASE)
+_FROM = re.compile(
+    r"^\s*FROM:?\s+(?:--platform=(?P<platform>\S+)\s+)?(?P<image>\S+)", re.IGNORECASE
+)
 _WORKDIR = re.compile(r"^\s*WORKDIR\s+(?P<folder>\S+)", re.IGNORECASE)
 _ACTIVATE = re.compile(
     r"(?:^\$ \w+ run (?=.* \S*sh -\w*c$)(?:--\S+ )*-n "
@@ -38,6 +42,13 @@ _CONFIG = re.compile(
 _FILE_OF_ACTION = re.compile(r"^\s*environment-file:\s*(?P<file>\S+)")
 _SPAN = re.compile(r"</?(?:code|pre|kbd|tt)\b[^>]*>")
 _COMMENT = re.compile(r"^\s*(?:#|//|::|REM\b)", re.IGNORECASE)
+#: a file that a script writes: `cat > env.yml <<EOF`, `cat <<EOF > env.yml`, `COPY <<EOF env.yml`
+_HEREDOC = re.compile(
+    r"^[^\n]*?\b(?:cat|tee|COPY)\b(?:[^\n<]*?[ \t]>{0,2}[ \t]*(?P<to>[\w./~-]+))?"
+    r"[ \t]*<<-?[ \t]*[\"']?(?P<mark>\w+)[\"']?"
+    r"[ \t]*>{0,2}[ \t]*(?P<into>[\w./~-]*)[^\n]*\n(?P<body>.*?)\n\s*(?P=mark)[ \t]*$",
+    re.MULTILINE | re.DOTALL,
+)
 _SECTION = re.compile(r"^%(?P<name>\w+)")
 
 
@@ -52,14 +63,19 @@ class Unread:
 Step = Request | PipRequest | Unread
 
 
-def read_script(text: str, files: Files, *, code: bool) -> Iterator[Step]:
+def read_script(text: str, files: Files, *, code: bool, subdir: str) -> Iterator[Step]:
     """Yield every install in a text, in order, with the variables and files set before it.
 
     Between a sentence's words none is looked for: but in ``code``, and in a text's fences.
     """
-    fenced = False
-    state = _State(replace(files, variables=dict(files.variables), copied=dict(files.copied)))
-    for written in text.splitlines():
+    fenced, made = False, dict(files.made)
+    state = _State(
+        replace(files, variables=dict(files.variables), copied=dict(files.copied), made=made)
+    )
+    for match in _HEREDOC.finditer(text):
+        made[match["to"] or match["into"]] = textwrap.dedent(match["body"])
+    text = _HEREDOC.sub("", text)
+    for written in running(text.splitlines(), subdir):
         if _COMMENT.match(written):
             continue
         fenced = fenced is not written.lstrip().startswith(("```", "~~~"))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 import codecs
 import re
-import shlex
 from functools import partial
 from typing import Any
 
 from generator.documents import load_json
 from generator.errors import MalformedError, SelectionError
 from generator.explaining.facts import facts
+from generator.explaining.reading_tools import commands_of, written_out
 
 EXAMPLE = 'for example: armtorch explain "conda install pytorch torchvision -c pytorch"'
 #: byte order marks (Unicode 15, section 23.8); UTF-16's is a part of UTF-32's
@@ -23,17 +23,16 @@ _MARKS = (
 #: colours and cursor movements (ECMA-48), and the titles that terminals take (xterm's OSC)
 _ESCAPES = re.compile(r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[\[(][0-9;?]*[ -/]*[@-~]")
 #: a byte order mark and zero bytes, and the space of web pages
-_UNSEEN = {0xFEFF: None, 0: None, 0xA0: " "}
+#: and the quotes that text processors make of plain ones
+_UNSEEN = {0xFEFF: None, 0: None, 0xA0: " ", 0x201C: '"', 0x201D: '"'}
 #: lines of nothing but a comment do not end a line that goes on (Dockerfile reference, "Format")
 _COMMENTS = re.compile(r"(\\[ \t]*\n)(?:[ \t]*#[^\n]*\n)+")
 #: a line's end that is none; "```" is markdown
 _CONTINUED = re.compile(r"[ \t]*(?:\\|(?<=[ \t])[\^`])[ \t]*\n[ \t]*(?:>{1,2}[ \t])?[ \t]*")
+#: a sentence of uv's or pixi's that goes on below its arrow, wrapped where the terminal ended
+_WRAPPED = re.compile(r"(?m)^([ \t│]*[├╰]─▶ (?:.*\S)(?:\n[ \t│]{2,}(?![├└╰│─ \t])\S.*)+)$")
 #: markdown's and mail's quoting
 _QUOTED = re.compile(r"(?m)^(?:[ \t]{0,3}>[ \t]?)+(?=\S|$)")
-#: an input of actions that set conda up, which names a file
-_NAMED = "environment-file"
-#: a command as Python, JSON and Dockerfiles write a list
-_LISTS = re.compile(r"""\[\s*(?:(?:'[^'\n]*'|"[^"\n]*"|sys\.executable)\s*,?\s*){3,}\]""")
 
 
 def refusal(what: str, where: str) -> SelectionError:
@@ -68,12 +67,16 @@ def plain(text: str) -> str:
     A line that goes on (``\`` of shells, ``^`` of cmd, a backquote of PowerShell) becomes one.
     """
     text = _ESCAPES.sub("", text).replace("\r\n", "\n").translate(_UNSEEN)
+    text = re.sub(
+        r"(?<=\s)[\u2013\u2014](?=\w\b)", "-", re.sub(r"(?<=\s)[\u2013\u2014](?=\w\w)", "--", text)
+    )
     # a progress bar writes over its own line
     text = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
     text = re.sub(facts().pasted.in_front, "", text, flags=re.MULTILINE)
     text = re.sub(facts().pasted.steps, _step, text, flags=re.MULTILINE)
     # with the sign that shells show on such lines
     text = _CONTINUED.sub(" ", _COMMENTS.sub(r"\1", text))
+    text = _WRAPPED.sub(lambda match: re.sub(r"\n[ \t│]+", " ", match[0]), text)
     return _QUOTED.sub("", text)
 
 
@@ -81,34 +84,8 @@ def unfolded(text: str) -> str:
     """Write what clients print as JSON, or as lists of Python, in the lines of their messages."""
     documents = _documents(text)
     if cells := [each["cells"] for each in documents if isinstance(each.get("cells"), list)]:
-        return scalars(cells[0])
-    return "\n".join([*map(_lines_of, documents), _LISTS.sub(_typed, text)])
-
-
-def scalars(value: Any) -> str:
-    """Return all texts of a document, a line or more each, without its comments and outputs."""
-    if isinstance(value, dict):
-        if "cell_type" in value:  # a notebook's (nbformat): its lines, not what they printed
-            source = value.get("source", "")
-            return "".join(source) if isinstance(source, list) else str(source)
-        rows = value.items()
-        return "\n".join(f"{k}: {v}" if k == _NAMED else scalars(v) for k, v in rows)
-    if isinstance(value, list):
-        # a playbook's or a machine's settings have a command as a list, too
-        words = [str(each) for each in value if isinstance(each, str | int | float)]
-        line = shlex.join(words)
-        is_line = words == value and re.match(facts().pasted.commands, line)
-        return line if is_line else "\n".join(map(scalars, value))
-    return value if isinstance(value, str) else ""
-
-
-def _typed(match: re.Match[str]) -> str:
-    try:
-        text = match[0].replace("sys.executable", "'python'")
-        command = shlex.join(ast.literal_eval(text))
-    except (ValueError, SyntaxError):
-        return match[0]
-    return f"\n$ {command}\n" if re.match(facts().pasted.commands, command) else match[0]
+        return commands_of(cells[0])
+    return "\n".join([*map(_lines_of, documents), written_out(text)])
 
 
 def _step(match: re.Match[str]) -> str:

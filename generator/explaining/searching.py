@@ -196,7 +196,10 @@ class Search:
             left = tuple(each for each in found.request.channels if each != channel)
             if not left and found.request.override:
                 break  # conda takes --override-channels with a channel alone
-            found = self._if_the_same(found, replace(found.request, channels=left))
+            shorter = replace(found.request, channels=left)
+            if channel in shorter.searched and channel not in replace(shorter, beside=()).searched:
+                continue  # what is there already names it, which no client goes by
+            found = self._if_the_same(found, shorter)
         return found
 
     def _if_the_same(self, found: Suggestion, shorter: Request) -> Suggestion:

@@ -92,10 +92,12 @@ def plainly(request: PipRequest, subdir: str = "", python: str = "") -> PipReque
     texts = [re.sub(r"(?<=\d)\+[\w.]+", "", text) for text in asked]
     pairs = zip(asked, texts, strict=True)
     there = [_nearest(new, missed.get(old) or _had(new, subdir, python)) for old, new in pairs]
-    torch = [text for text in there if Requirement(text).name == "torch"]
-    if not set(torch) <= set(texts):
-        # with another torch its companions are other ones, too
-        there = [text if text in torch else _unpinned(text) for text in there]
+    own = [text for text in there if Requirement(text).name.lower() in facts().torch_projects]
+    if moved_on := [text for text in own if text not in texts]:
+        # each is for one release of torch: what pip finds beside the one that moved goes with it
+        torch = [text for text in moved_on if Requirement(text).name == "torch"]
+        kept = torch or moved_on[:1]
+        there = [_freed(text) if text in own and text not in kept else text for text in there]
     return replace(
         request,
         requirements=tuple(there),
@@ -106,9 +108,13 @@ def plainly(request: PipRequest, subdir: str = "", python: str = "") -> PipReque
     )
 
 
-def _unpinned(text: str) -> str:
-    name = Requirement(text).name
-    return name if canonicalize_name(name) in facts().torch_projects else text
+def _freed(text: str) -> str:
+    """Leave a companion to pip; of torch itself an older release is not wanted."""
+    wanted = Requirement(text)
+    pins = [part.version for part in specifiers(wanted) if part.operator == "=="]
+    if wanted.name != "torch":
+        return wanted.name
+    return f"torch>={pins[0]}" if pins else text
 
 
 def pythons_with(request: PipRequest, subdir: str) -> str:
@@ -170,7 +176,10 @@ def _judged(
     if not silent and offers:
         there_are = _versions(e.version for e in offers if _fits(e, None, subdir, python))
         return wheel("fails", f"no wheel of {text} for {subdir}{for_python}; there is {there_are}")
-    seen = None if request.index else _seen(project, wanted, subdir, python)
+    # the index of CPU builds has the releases of PyPI; that it has one, nobody saw
+    cpu = project in facts().torch_projects and request.index.endswith("/whl/cpu")
+    seen = None if request.index and not cpu else _seen(project, wanted, subdir, python)
+    seen = None if cpu and seen is not None and seen[0] else seen
     # it tells of PyPI: what other indexes and pages have may be enough
     elsewhere = request.extra or any("-f" in each[:3] for each in request.unread)
     if seen is not None and (seen[0] or not elsewhere):

@@ -65,25 +65,19 @@ def _of_channels(explanation: Explanation) -> str:
         if explanation.commands:
             return f"This installs on {subdir}, and does not run on this machine: {brings}."
         return f"This works on {subdir}: it installs {brings}."
+    silent = listed(
+        dict.fromkeys(f.channel for f in findings if f.cause in {"unreachable", "malformed"})
+    )
     if explanation.outcome == "unknown":
-        silent = list(
-            dict.fromkeys(f.channel for f in findings if f.cause in {"unreachable", "malformed"})
-        )
-        rest = (
-            "what the others have is enough"
-            if explanation.installs
-            else ("what the others have is not enough")
-        )
-        return (
-            f"Cannot tell: {listed(silent)} gave no usable answer, and {rest}."
-            if len(silent) < len(explanation.channels)
-            else f"Cannot tell: {listed(silent)} gave no usable answer."
-        )
+        rest = f"what the others have is {'' if explanation.installs else 'not '}enough"
+        alone = not any(state.usable for state in explanation.channels)
+        return f"Cannot tell: {silent} gave no usable answer{'' if alone else ', and ' + rest}."
     if not findings:
         return f"This does not work on {subdir}: the packages do not go together."
     first = min(findings, key=lambda finding: get_args(Cause).index(finding.cause))
-    same = [f for f in findings if f.cause == first.cause and f.package]
-    return f"This does not work on {subdir}: {lead(first, [f.package for f in same])}."
+    same = [f.package for f in findings if f.cause == first.cause and f.package]
+    more = f", and {silent} did not answer" if silent and first.package else ""
+    return f"This does not work on {subdir}: {lead(first, same)}{more}."
 
 
 def _wheel(wheel: Judged) -> str:

@@ -24,6 +24,7 @@ CODES = {"works": 0, "fails": 1, "unknown": 11}
 def test_the_answer_to(row, cached, recorded_alias, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name, text in row.get("files", {}).items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(text.encode(row.get("encoding", "utf-8")))
     # no index answers: what is said of wheels is known without one
     variables = {"PIP_CONFIG_FILE": "/dev/null", "PIP_INDEX_URL": "http://127.0.0.1:1/simple"}

@@ -1,8 +1,10 @@
-"""pixi's manifests, pixi.toml and pyproject.toml (pixi docs, "The pixi.toml manifest")."""
+"""pixi.toml (pixi docs, "The pixi.toml manifest"); pyproject.toml as pixi, uv, poetry read it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from generator.explaining.reading_text import EXAMPLE, refusal
 from generator.explaining.request import Request, spec_of
 
 _OF_PYPI = "pixi add --pypi"
+_NO_FILES = Files(folder=Path(), closed=True)
 
 
 def read_manifest(content: str, *, where: str, subdir: str) -> list[Request | PipRequest]:
@@ -28,13 +31,11 @@ def read_manifest(content: str, *, where: str, subdir: str) -> list[Request | Pi
     manifest = tool.get("pixi", {}) if isinstance(tool, dict) else document
     workspace = manifest.get("workspace") or manifest.get("project")
     if not isinstance(workspace, dict) or "channels" not in workspace:
-        lines = _table(document, "project").get("dependencies")
-        listed = "\n".join(map(str, lines)) if isinstance(lines, list) else ""
-        pip = read_requirements(listed, tool="pip install", files=Files(folder=Path(), closed=True))
-        if pip is None:
-            what = "neither pixi's [workspace] with channels nor [project] with dependencies"
+        of_project: list[Request | PipRequest] = [*_of_project(document)]
+        if not of_project:
+            what = "neither pixi's [workspace] with channels nor a project with dependencies"
             raise refusal(what, where)
-        return [pip]
+        return of_project
     features = _table(manifest, "feature")
     environments = _table(manifest, "environments")
     environments.setdefault("default", [])
@@ -88,18 +89,72 @@ def _environment(
             origin="file",
             notes=tuple(notes),
         )
-    if wheels:
-        named = {key: value for key, value in wheels.items() if not _is_elsewhere(value)}
-        index = next(
-            (str(v["index"]) for v in wheels.values() if isinstance(v, dict) and "index" in v), ""
-        )
-        yield PipRequest(
-            tool=_OF_PYPI,
-            target=("-e", name),
-            requirements=tuple(key + _pypi(value) for key, value in named.items()),
-            index=index,
-            unread=tuple(key for key in wheels if key not in named),
-        )
+    named = {key: value for key, value in wheels.items() if not _is_elsewhere(value)}
+    indexes = {key: str(_dict(value).get("index") or "") for key, value in named.items()}
+    pairs = [(key + _pypi(value), indexes[key]) for key, value in named.items()]
+    unread = tuple(key for key in wheels if key not in named)
+    for each in _by_index(pairs, tool=_OF_PYPI, unread=unread):
+        yield replace(each, target=("-e", name))
+
+
+def _by_index(
+    pairs: Iterable[tuple[str, str]], *, tool: str, unread: tuple[str, ...] = ()
+) -> Iterator[PipRequest]:
+    """Ask each index for what is asked of it: an index is one dependency's own."""
+    groups: dict[str, list[str]] = {"": []} if unread else {}
+    for requirement, index in pairs:
+        groups.setdefault(index, []).append(requirement)
+    for index, lines in groups.items():
+        found = read_requirements("\n".join(lines), tool=tool, files=_NO_FILES)
+        none = PipRequest(tool=tool, requirements=())
+        yield replace(found or none, index=index, unread=() if index else unread)
+
+
+def _of_project(document: Mapping[str, Any]) -> Iterator[PipRequest]:
+    """Read [project] with uv's sources (uv docs, "Managing dependencies"), and poetry's tables."""
+    tool = _table(document, "tool")
+    uv, poetry = _table(tool, "uv"), _table(tool, "poetry")
+    groups = [_table(poetry, "group").get(each) for each in _table(poetry, "group")]
+    tables = [poetry, *({} if _dict(g).get("optional") else _dict(g) for g in groups)]
+    urls = {
+        str(row.get("name")): str(row.get("url"))
+        for row in (*_list(uv.get("index")), *_list(poetry.get("source")))
+        if isinstance(row, dict)
+    }
+    sources = {
+        key: _dict(each) for key, v in _table(uv, "sources").items() for each in _list(v)[:1]
+    }
+    rows = [str(each) for each in _list(_table(document, "project").get("dependencies"))]
+    pairs = [(row, sources.get(re.split(r"[^\w.-]", row)[0], {}).get("index", "")) for row in rows]
+    for table in tables:
+        for name, value in _table(table, "dependencies").items():
+            for each in _list(value):
+                row = _dict(each)
+                if name != "python" and not _is_elsewhere(row) and not row.get("optional"):
+                    version = str(row.get("version", "*") if row else each)
+                    pairs.append((name + _caret(version) + _marker(row), row.get("source", "")))
+    yield from _by_index([(row, urls.get(str(i), "")) for row, i in pairs], tool="pip install")
+
+
+def _caret(version: str) -> str:
+    """Write poetry's constraint as a specifier (poetry docs, "Dependency specification")."""
+    parts = []
+    for text in version.replace(" ", "").split(","):
+        numbers = [int(each) for each in re.findall(r"\d+", text.split("+")[0])]
+        if text[:1] not in "^~" or text.startswith("~=") or not numbers:
+            parts.append("" if text == "*" else text if text[0] in "<>=!~" else f"=={text}")
+            continue
+        first = next((n for n, each in enumerate(numbers) if each), len(numbers) - 1)
+        last = first if text[0] == "^" else min(1, len(numbers) - 1)
+        above = [*numbers[:last], numbers[last] + 1]
+        parts.append(f">={text[1:]},<{'.'.join(map(str, above))}")
+    return ",".join(parts)
+
+
+def _marker(row: Mapping[str, Any]) -> str:
+    marks = [f"sys_platform == '{row['platform']}'"] if "platform" in row else []
+    marks += [str(row["markers"])] if "markers" in row else []
+    return f"; {' and '.join(marks)}" if marks else ""
 
 
 def _specs(table: Mapping[str, Any]) -> Iterator[str]:
@@ -122,6 +177,14 @@ def _asked(name: str, version: str) -> str:
 def _pypi(value: Any) -> str:
     version = value if isinstance(value, str) else str(value.get("version", "*"))
     return "" if version == "*" else version if version[0] in "<>=!~" else f"=={version}"
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def _is_elsewhere(value: Any) -> bool:

@@ -1,0 +1,144 @@
+"""Settings and sessions of other tools, written as the lines of commands that they stand for."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+from generator.explaining.facts import facts
+
+#: a command as Python, JSON and Dockerfiles write a list
+_LISTS = re.compile(r"""\[\s*(?:(?:'[^'\n]*'|"[^"\n]*"|sys\.executable)\s*,?\s*){3,}\]""")
+#: nox's calls (nox docs, "Session")
+_SESSION = re.compile(
+    r"\bsession\.(?P<how>conda_install|install)\((?P<words>(?:[^()]|\([^()]*\))*)\)"
+)
+#: keys whose value is a line of another kind: an image; the file of Read the Docs' `conda`
+_KEYS = {
+    "image": "FROM {}",
+    "container": "FROM {}",
+    "environment": "conda env create -f {}",
+    "environment-file": "conda env create -f {}",
+}
+
+#: keys of tox.ini and setup.cfg
+_INI = {
+    "conda_deps": "conda install",
+    "deps": "pip install",
+    "install_requires": "pip install",
+}
+
+
+def commands_of(value: Any) -> str:
+    """Return all texts of a document, a line or more each, without its comments and outputs."""
+    if isinstance(value, list):
+        # a playbook's or a machine's settings have a command as a list, too
+        words = [str(each) for each in value if isinstance(each, str | int | float)]
+        line = shlex.join(words)
+        is_line = words == value and re.match(facts().pasted.commands, line)
+        return line if is_line else "\n".join(map(commands_of, value))
+    if not isinstance(value, dict):
+        return value if isinstance(value, str) else ""
+    if "cell_type" in value:  # a notebook's (nbformat): its lines, not what they printed
+        source = value.get("source", "")
+        return "".join(source) if isinstance(source, list) else str(source)
+    inputs = value.get("with")
+    if "uses" in value and isinstance(inputs, dict):
+        text = "\n".join(_of_action(str(value["uses"]), inputs))
+    else:
+        text = "\n".join(_of_key(str(key), each) for key, each in value.items() if key != "if")
+    if isinstance(strategy := value.get("strategy"), dict):
+        text = _of_matrix(text, strategy.get("matrix"))
+    return f"if {value['if']}; then\n{text}\nfi" if "if" in value else text
+
+
+def _of_key(key: str, value: Any) -> str:
+    told = isinstance(value, str) and key in _KEYS
+    if told and (key != "environment" or value.endswith((".yml", ".yaml"))):
+        return _KEYS[key].format(value)
+    return commands_of(value)
+
+
+def _of_action(uses: str, inputs: dict[str, Any]) -> Iterator[str]:
+    """Write what an action that sets conda up is given (the action.yml of setup-miniconda ...)."""
+    said = {key: " ".join(str(value).split()) for key, value in inputs.items() if value is not None}
+    client = "micromamba" if "micromamba" in uses else "conda"
+    name = said.get("activate-environment") or said.get("environment-name") or ""
+    named = f" -n {name}" if name else ""
+    for channel in re.split(r"[,\s]+", said.get("channels", "")):
+        if channel:
+            yield f"conda config --append channels {channel}"
+    if priority := said.get("channel-priority"):
+        yield f"conda config --set channel_priority {priority}"
+    file, words = said.get("environment-file"), said.get("create-args", "")
+    if file:
+        verb = "create" if words else "env create"
+        yield f"{client} {verb}{named} -f {file} {words}"
+    elif words or (name and said.get("python-version")):
+        yield f"{client} create{named} {words or 'python=' + said['python-version']}"
+    if name:
+        yield f"conda activate {name}"
+
+
+def _of_matrix(text: str, matrix: Any) -> str:
+    """Write a job once for each value of its matrix, whatever else goes with that."""
+    rows = matrix.items() if isinstance(matrix, dict) else ()
+    lists = {str(k): [str(each) for each in v] for k, v in rows if isinstance(v, list) and v}
+    jobs = [text] * max(map(len, lists.values()), default=1)
+    for key, values in lists.items():
+        said = re.compile(rf"\$\{{\{{\s*matrix\.{re.escape(key)}\s*\}}\}}")
+        jobs = [said.sub(values[n % len(values)], job) for n, job in enumerate(jobs)]
+    return "\n".join(dict.fromkeys(jobs))
+
+
+def written_out(text: str) -> str:
+    """Write the commands that Python has as lists or as a session's calls as a shell has them."""
+    return _SESSION.sub(_called, _LISTS.sub(_typed, text))
+
+
+def _typed(match: re.Match[str]) -> str:
+    try:
+        text = match[0].replace("sys.executable", "'python'")
+        command = shlex.join(ast.literal_eval(text))
+    except (ValueError, SyntaxError):
+        return match[0]
+    return f"\n$ {command}\n" if re.match(facts().pasted.commands, command) else match[0]
+
+
+def _called(match: re.Match[str]) -> str:
+    try:
+        call = ast.parse(f"f({match['words']})", mode="eval").body
+        assert isinstance(call, ast.Call)  # noqa: S101 - that is what stands there
+        words = [ast.literal_eval(each) for each in call.args]
+        named = {each.arg: ast.literal_eval(each.value) for each in call.keywords}
+    except (ValueError, SyntaxError, AttributeError):
+        return match[0]
+    channels = named.get("channel", ())
+    words += [
+        part
+        for each in ([channels] if isinstance(channels, str) else channels)
+        for part in ("-c", each)
+    ]
+    head = "conda install" if match["how"].startswith("conda") else "pip install"
+    return f"\n$ {head} {shlex.join(map(str, words))}\n"
+
+
+def commands_of_ini(content: str) -> str:
+    """Write what tox and setuptools are told to install (tox-conda's README; setup.cfg's docs)."""
+    rows = re.findall(r"(?m)^([\w-]+)[ \t]*=(.*(?:\n[ \t]+.*)*)", content)
+    channels = [each for key, value in rows if key == "conda_channels" for each in value.split()]
+    found = []
+    for key, value in rows:
+        words = [word for line in value.splitlines() for word in _words(line)]
+        if key in _INI and words:
+            more = [part for each in channels for part in ("-c", each)] if key[0] == "c" else []
+            found.append(f"{_INI[key]} {shlex.join([*words, *more])}")
+    return "\n".join(found)
+
+
+def _words(line: str) -> list[str]:
+    text = re.sub(r"^[\w,!{}-]+:\s+|\s+#.*$", "", line.strip())  # tox's factors
+    return text.split() if text.startswith("-") else [text] if text else []
