@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
 from types import MappingProxyType
 from typing import Annotated, Literal
@@ -42,6 +42,7 @@ class Package(Closed):
     imports: tuple[_Module, ...] = ()
     homepage: Annotated[str, Field(pattern=r"^(https://[!-~]+)?$")] = ""
     takes: dict[PackageText, Taken] = field(default_factory=dict, hash=False)
+    aside: PackageText | Literal[""] = ""
 
     def wanted(self, subdir: str, accelerator: Accelerator) -> bool:
         """Whether the cells of a subdir and accelerator want it."""
@@ -84,7 +85,7 @@ def packages() -> Mapping[str, Package]:
 
     """
     file = load_data("packages.yaml", _File)
-    rows, names = file.packages, load_data("pypi_names.yaml", _Names)
+    rows, names = dict(_with_asides(file.packages)), load_data("pypi_names.yaml", _Names)
     owners = {each.conda: project for project, each in names.projects.items()}
     owners |= {each: each for each in names.same_name} | dict.fromkeys(file.taken, "others")
     for name, row in rows.items():
@@ -102,6 +103,30 @@ def packages() -> Mapping[str, Package]:
                 next_step="name the project on its index that has its wheels",
             )
     return MappingProxyType(dict(sorted(rows.items(), key=lambda each: each[1].made != "wheel")))
+
+
+def _with_asides(rows: Mapping[str, Package]) -> Iterator[tuple[str, Package]]:
+    """Yield each row, and what it is called aside as a row that follows it."""
+    for name, row in rows.items():
+        yield name, row
+        if row.aside in rows:
+            raise DataError(
+                f"packages.{name} is called {row.aside} aside, which is another row's name",
+                where="packages.yaml",
+                next_step="give it another name",
+            )
+        if row.aside:
+            yield row.aside, replace(row, accelerators=("cuda",), aside="")
+
+
+@cache
+def _asides() -> Mapping[str, str]:
+    return MappingProxyType({row.aside: name for name, row in packages().items() if row.aside})
+
+
+def known_as(package: str) -> str:
+    """Return the name under which data files have a package: not the one that it has aside."""
+    return _asides().get(package, package)
 
 
 @cache
@@ -123,17 +148,22 @@ def wanted(project: str, subdir: str, accelerator: Accelerator) -> bool:
 
 @dataclass(frozen=True)
 class Choice:
-    """A package of two builds: one asks for what another package takes, one stands for none."""
+    """A package of builds that each ask for what another package takes, and one for nothing."""
 
     own: str
     other: str
+    aside: str
 
 
 @cache
 def choices() -> Mapping[str, Choice]:
     """Return the packages that stand for a choice."""
-    rows = packages().items()
-    found = (Choice(own, other) for own, row in rows for other in row.takes)
+    rows = packages()
+    found = (
+        Choice(own, other, rows[other].aside if other in rows else "")
+        for own, row in rows.items()
+        for other in row.takes
+    )
     return MappingProxyType({f"{each.own}-{each.other}": each for each in found})
 
 

@@ -16,6 +16,7 @@ from generator.inspecting.binary import Binary
 from generator.inspecting.rules import Rule, Severity
 from generator.inspecting.symbols import Symbols
 from generator.model.closed import Closed
+from generator.packages import known_as
 
 _FILE: Final = "linkage_policy.yaml"
 
@@ -121,7 +122,7 @@ class AcceptedFinding(Closed):
 
     def concerns(self, package: str, *, subdir: str) -> bool:
         """Whether this row can be about anything in a package."""
-        return subdir in self.subdirs and fnmatch.fnmatchcase(package, self.package)
+        return subdir in self.subdirs and fnmatch.fnmatchcase(known_as(package), self.package)
 
     def covers(self, found: Finding, *, package: str, subdir: str) -> bool:
         """Whether this row is about ``found``."""

@@ -19,9 +19,11 @@ from generator.matrix.smithy import smithy
 from generator.model import Accelerator, BuildNumber, Cell, Lock, PythonBuild, Variant, Wheel
 from generator.model.stem import stem
 from generator.naming import conda_name
-from generator.packages import choices, packages, projects, shared, unbound
+from generator.packages import choices, known_as, packages, projects, shared, unbound
 
 Config = dict[str, tuple[str, ...]]
+#: what a choice's builds have added to their number, by what they take
+_TAKEN = {"None": 0, "any": 100, "cuda": 200}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,13 +43,13 @@ def variants(feedstock: Feedstock, lock: Lock) -> tuple[Variant, ...]:
 
     """
     _refuse_unasked(feedstock, lock)
-    found: list[Variant] = list(_metapackages(feedstock, lock))
+    found: list[Variant] = []
     for line in lines(lock):
         for package, row in packages().items():
             drafts = [
                 draft
                 for cell in line.cells
-                if row.wanted(cell.subdir, cell.accelerator)
+                if row.wanted(cell.subdir, cell.accelerator) and _is_called(package, cell, lock)
                 for draft in (
                     _fill(feedstock, lock, cell, package)
                     if package in unbound()
@@ -57,7 +59,26 @@ def variants(feedstock: Feedstock, lock: Lock) -> tuple[Variant, ...]:
             if package in unbound():
                 drafts = _not_yet(drafts, found)
             found += [_named(draft, drafts, feedstock) for draft in drafts]
+    found[:0] = _metapackages(feedstock, lock, {each.package for each in found})
     return tuple(_with_depends(found))
+
+
+def _is_called(package: str, cell: Cell, lock: Lock) -> bool:
+    """Whether a cell's package has this name, where packages.yaml has one for it aside, too.
+
+    Aside are CUDA's packages while the train has cells of the platform for a CPU, and none of
+    those has one of its own: what the base channel has for them stays in sight.
+    """
+    own = packages()[known_as(package)]
+    beside = [
+        other
+        for other in lock.cells
+        if (other.train, other.subdir) == (cell.train, cell.subdir)
+        and other.accelerator.cuda is None
+    ]
+    hides = bool(beside) and not any(own.project in other.versions for other in beside)
+    aside = own.aside if hides and cell.accelerator.cuda is not None else ""
+    return package == (aside or known_as(package))
 
 
 def _refuse_unasked(feedstock: Feedstock, lock: Lock) -> None:
@@ -164,7 +185,11 @@ def _draft(
             wheels=wheels,
             purls=tuple(
                 sorted(
-                    {w.purl.partition("?")[0] for w in wheels if conda_name(w.project) == package}
+                    {
+                        w.purl.partition("?")[0]
+                        for w in wheels
+                        if conda_name(w.project) == known_as(package)
+                    }
                 )
             ),
         ),
@@ -200,8 +225,8 @@ def _named(draft: _Draft, siblings: list[_Draft], feedstock: Feedstock) -> Varia
     return replace(variant, stem=name, config=dict(sorted(config.items())))
 
 
-def _metapackages(feedstock: Feedstock, lock: Lock) -> Iterator[Variant]:
-    """Yield the packages of the old ``pytorch`` channel that exist once for every platform.
+def _metapackages(feedstock: Feedstock, lock: Lock, made: set[str]) -> Iterator[Variant]:
+    """Yield the packages that exist once for every platform, beside those that are ``made``.
 
     Source: pytorch/builder, conda/pytorch-mutex, conda/cpuonly, conda/pytorch-cuda.
     """
@@ -229,14 +254,14 @@ def _metapackages(feedstock: Feedstock, lock: Lock) -> Iterator[Variant]:
             (name, "1.0", Accelerator(), {"taken": value})
             for name, choice in choices().items()
             if any(packages()[choice.own].project in cell.versions for cell in lock.cells)
-            for value in ("None", "any")
+            for value in ("None", "any", *(["cuda"] if choice.aside in made else []))
         ),
     ]
     drafts = []
     for package, version, accelerator, keys in rows:
         build = _build(lock, METAPACKAGES, package)
-        higher = keys.get("cuda_compiler") == "cuda-nvcc" or keys.get("taken") == "any"
-        offset = 100 if higher else 0
+        higher = keys.get("cuda_compiler") == "cuda-nvcc"
+        offset = _TAKEN.get(keys.get("taken", ""), 100 if higher else 0)
         drafts.append(
             _Draft(
                 keys=keys,
@@ -294,7 +319,7 @@ def _needs(variant: Variant, other: Variant) -> bool:
         return other.package in shared() and other.group == variant.group
     row = packages().get(variant.package)
     return (
-        other.package in {"pytorch", *(row.takes if row is not None else ())}
+        known_as(other.package) in {"pytorch", *(row.takes if row is not None else ())}
         and variant.package not in {*shared(), *unbound(), "pytorch"}
         and variant.python in {None, other.python}
     )

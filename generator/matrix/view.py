@@ -13,7 +13,7 @@ from generator.matrix.lines import wanted_pythons
 from generator.matrix.variants import variants
 from generator.model import AbsenceReason, Cell, Held, HeldCell, Lock, PythonBuild, Variant
 from generator.model.closed import Closed
-from generator.packages import packages, projects, shared
+from generator.packages import known_as, packages, projects, shared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,6 +211,7 @@ def _missing(
         for package, project in projects().items()
         for python in pythons
         if package not in shared()
+        and package == known_as(package)
         and project in {*feedstock.packages, *feedstock.companions}
         and packages()[package].wanted(cell.subdir, cell.accelerator)
         and cell.wheel(project, python) is None

@@ -24,6 +24,7 @@ from generator.model.names import SpecifierText
 from generator.naming.mangling import is_bundled_place, is_tools_work, plain_names
 from generator.naming.projects import Spec
 from generator.naming.requirements import RunDependency, unique
+from generator.packages import known_as
 
 #: what is done about a library; sonames.yaml explains the words
 Action = Literal["unvendor", "keep", "drop", "in-package", "system", "unneeded"]
@@ -222,7 +223,7 @@ def needed_libraries(
     return tuple(
         table.libraries[name]
         for need in table.needs
-        if (need.package, need.accelerator) == (package, kind)
+        if (need.package, need.accelerator) == (known_as(package), kind)
         and _specifier(need.versions).contains(version, prereleases=True)
         and (kind == "cpu" or accelerator.cuda_compiler_version in _specifier(need.cuda))
         for name in need.libraries

@@ -13,7 +13,7 @@ from generator.model import Accelerator, Cell, Wheel
 from generator.model.closed import Closed
 from generator.model.subdir import OsName
 from generator.naming import Bundled, needed_libraries
-from generator.packages import projects
+from generator.packages import known_as, projects
 from generator.rendering.requirements import bundled_copies
 
 _SITE = "site-packages"
@@ -142,7 +142,7 @@ def on_windows(subdir: str) -> bool:
 
 def cell_rules(package: str, wheel: Wheel, cell: Cell) -> list[dict[str, Any]]:
     """Say what a package takes of a wheel, member by member, in the words of build.py."""
-    layout = layout_of(wheel.project)
+    layout, package = layout_of(wheel.project), known_as(package)
     rules: list[dict[str, Any]] = []
     for rule in layout.rules:
         if not rule.fits(wheel.version, cell.subdir, cell.accelerator):
@@ -161,7 +161,7 @@ def cell_links(package: str, wheel: Wheel, cell: Cell) -> list[dict[str, str]]:
     layout = layout_of(wheel.project)
     if (
         layout.link_folder is None
-        or package != layout.package
+        or known_as(package) != layout.package
         or not cell.subdir.startswith("linux-")
     ):
         return []

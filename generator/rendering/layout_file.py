@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 
 from generator.model import Cell, Metadata, Wheel
 from generator.naming import dropped_requirements
-from generator.packages import packages
+from generator.packages import known_as, packages
 from generator.rendering import templates
 from generator.rendering.layout import cell_links, cell_rules, layout_of, layouts, on_windows
 from generator.rendering.licenses import bundled_licenses
@@ -96,7 +96,7 @@ def _test_files(package: str) -> dict[str, dict[str, Any]]:
 
 def _dist_info(package: str, wheel: Wheel, metadata: Metadata, subdir: str) -> dict[str, Any]:
     """Say what becomes of dist-info, which only the Python package has."""
-    if package != layout_of(wheel.project).package:
+    if known_as(package) != layout_of(wheel.project).package:
         return {}
     names = {canonicalize_name(Requirement(text).name) for text in dropped_requirements(metadata)}
     commands = [

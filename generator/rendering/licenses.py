@@ -14,6 +14,7 @@ from generator.model import Metadata, Variant
 from generator.model.closed import Closed
 from generator.model.names import FileName, PlainText
 from generator.naming import licence_of
+from generator.packages import known_as
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +53,7 @@ def bundled_licenses(package: str, variants: Sequence[Variant]) -> tuple[Bundled
     return tuple(
         row
         for row in bundled_rows()
-        if package in row.packages
+        if known_as(package) in row.packages
         and any(
             variant.subdir in row.subdirs
             and variant.version in SpecifierSet(row.versions, prereleases=True)

@@ -24,7 +24,7 @@ from generator.naming import (
     unique,
     virtual_packages,
 )
-from generator.packages import packages, unbound
+from generator.packages import known_as, packages, unbound
 
 _VERSION = "${{ version }}"
 #: the variant keys that every libtorch recipe uses
@@ -172,6 +172,8 @@ def constraint_specs(variant: Variant) -> tuple[str, ...]:
     if variant.package == "pytorch-common":
         # or it would stay behind where another channel's pytorch takes over, with the same files
         return (f"pytorch =={_VERSION} {_BUILD}",)
+    if (known := known_as(variant.package)) != variant.package:
+        return (f"{known} <0.0a0",)  # it has the same files
     if variant.package not in {"libtorch", "pytorch"}:
         return ()
     cuda = variant.accelerator.cuda_compiler_version

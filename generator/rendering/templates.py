@@ -10,6 +10,7 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from generator.errors import DataError
+from generator.packages import known_as
 
 _PACKAGE: Final = Path(__file__).parents[1]
 #: modules of armtorch that build.py imports, too: they lie beside it in recipes/_unpack. (A link in
@@ -46,7 +47,7 @@ def read(name: str) -> bytes:
 
 def smoke_program(package: str) -> str:
     """Return the program that tests an installed package; "" for packages without one."""
-    name = f"tests/{package}.py"
+    name = f"tests/{known_as(package)}.py"
     return name if (folder() / name).is_file() else ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,16 +12,33 @@ from rattler import Gateway, RepoDataRecord
 
 from generator.datafiles import subdirs
 from generator.rendering import render, tree_records
+from generator.stages.update import update_lock
 from generator.testing import Machine, Priority, solve, write_record_channel
 from generator.testing.record_channel import NamedRecord
 from tests.command_line import armtorch
 from tests.forge import standins
+from tests.integration.index_worlds import trio, world
+from tests.synthetic_wheels import Release, TinyWheel
+from tests.unit.binaries import elf
 
 pytestmark = pytest.mark.integration
 
 Solved = Callable[..., Mapping[str, RepoDataRecord]]
 SOUND = ["torchaudio", "python=3.12"]
 CHOICE = "torchaudio-torchcodec"
+FEEDSTOCK = """\
+indexes:
+  pypi: {kind: pip}
+  whl-cpu: {kind: pytorch, url: "{root}/whl/cpu"}
+trains: {stable: {keep: [newest], indexes: [pypi, whl-cpu]}}
+subdirs: {linux-aarch64: {accelerators: [cpu, cuda], base: [conda-forge]}}
+companions: [torchcodec]
+"""
+#: what torchcodec's libraries for CUDA ask of torch's, and a torch for a CPU has not
+CUDA_LIBRARY, STREAM = "libtorch_cuda.so", "aoti_torch_get_current_cuda_stream"
+CUDA_STREAMS = {
+    "torch": {f"torch/lib/{CUDA_LIBRARY}": elf(["libtorch_cpu.so", "libc.so.6"], defines=[STREAM])}
+}
 
 
 def record(name: str, version: str, build: str, depends: list[str], **more: str) -> NamedRecord:
@@ -58,6 +76,7 @@ def solved(rendered, tmp_path_factory) -> Solved:
     def run(
         specs: list[str],
         *,
+        channel: list[NamedRecord] = rendered,
         ours: tuple[NamedRecord, ...] = (),
         others: tuple[NamedRecord, ...] = (),
         subdir: str = "linux-aarch64",
@@ -66,7 +85,7 @@ def solved(rendered, tmp_path_factory) -> Solved:
     ) -> Mapping[str, RepoDataRecord]:
         folder = tmp_path_factory.mktemp("channels")
         channels = [
-            write_record_channel([*rendered, *ours], folder / "ours"),
+            write_record_channel([*channel, *ours], folder / "ours"),
             write_record_channel(others, folder / "others"),
             base,
         ]
@@ -129,16 +148,64 @@ def test_ours_goes_before_the_base_channels_where_there_is_one(rendered, solved:
     assert where(found["torchcodec"]) == "ours"
 
 
-@pytest.mark.parametrize(("priority", "build"), [("strict", "without"), ("flexible", "with")])
-def test_ours_for_cuda_hides_the_base_channels_where_priority_is_strict(
-    solved: Solved, priority: Priority, build: str
+@pytest.fixture(scope="module", params=[False, True], ids=["whl-cpu is silent", "it answers"])
+def upstream(request, tmp_path_factory) -> tuple[bool, list[NamedRecord]]:
+    """What a channel has whose torchcodec is PyPI's, for CUDA alone, and whl/cpu's."""
+    answers: bool = request.param
+    with world(tmp_path_factory.mktemp("world")) as indexes:
+        versions = {"torch": "2.15.0", "torchvision": "0.29.2", "torchaudio": "2.15.0"}
+        newest = Release(subdir="linux-aarch64", **versions)
+        for_cuda = replace(newest, accelerator="cuda130", extra=CUDA_STREAMS)
+        for_cpu = replace(newest, local="cpu")
+        indexes.put("pypi", *trio("2.10.0", "0.25.0", "2.10.0"), *for_cuda.wheels(["cp312"]))
+        indexes.put("pypi", codec("0.17.0", [CUDA_LIBRARY], [STREAM]))
+        if answers:
+            indexes.put("whl/cpu", *for_cpu.wheels(["cp312"]), codec("0.17.0+cpu", [], []))
+        project = indexes.project(FEEDSTOCK)
+        update_lock(project)
+        return answers, list(tree_records(render(project.declared(), project.locked())).values())
+
+
+def codec(version: str, needs: list[str], symbols: list[str]) -> TinyWheel:
+    """A torchcodec for one Python, with libraries for two majors of FFmpeg."""
+    kinds = ("core8", "custom_ops8", "core7", "custom_ops7", "pybind_ops", "image")
+    library = elf(["libtorch_cpu.so", *needs, "libc.so.6"], asks=dict.fromkeys(symbols, ""))
+    return TinyWheel(
+        project="torchcodec",
+        version=version,
+        tag="cp312-cp312-manylinux_2_28_aarch64",
+        members={f"torchcodec/libtorchcodec_{kind}.so": library for kind in kinds},
+    )
+
+
+@pytest.mark.parametrize("priority", ["strict", "flexible"])
+@pytest.mark.parametrize("wanted", [[*SOUND, "cpuonly"], SOUND], ids=["cpuonly", "no GPU"])
+def test_the_cpu_cell_has_whl_cpus_torchcodec_or_the_base_channels(
+    upstream, solved: Solved, wanted: list[str], priority: Priority
 ) -> None:
-    depends = ["python_abi 3.12.* *_cp312", "pytorch ==2.15.0 cuda132_generic_*", "ffmpeg >=8,<9"]
-    ours = record("torchcodec", "0.17.0", "cuda132_py312_h7654321_200", depends)
+    answers, ours = upstream
     others = (FFMPEG, torchcodec_of_base("0.10.0", "2.10.0", "2.11"))
-    found = solved([*SOUND, "cpuonly"], ours=(ours,), others=others, priority=priority)
-    assert str(found[CHOICE].build) == build
-    assert (where(found["pytorch"]), str(found["pytorch"].version)) == ("ours", "2.10.0")
+    found = solved(wanted, channel=ours, others=others, priority=priority)
+    place, torch = ("ours", "2.15.0") if answers else ("others", "2.10.0")
+    assert str(found[CHOICE].build) == "with"
+    assert where(found["torchcodec"]) == place
+    assert (where(found["pytorch"]), str(found["pytorch"].version)) == ("ours", torch)
+    assert str(found["pytorch"].build).startswith("cpu_generic_")
+
+
+@pytest.mark.parametrize("priority", ["strict", "flexible"])
+@pytest.mark.parametrize("wanted", [SOUND, [*SOUND, "pytorch-gpu"]], ids=["a GPU", "pytorch-gpu"])
+def test_the_cuda_cell_has_its_own_under_a_name_that_hides_nothing_the_cpu_cell_needs(
+    upstream, solved: Solved, wanted: list[str], priority: Priority
+) -> None:
+    answers, ours = upstream
+    others = (FFMPEG, torchcodec_of_base("0.10.0", "2.10.0", "2.11"))
+    virtual = ("__glibc=2.39", "__cuda=13.2")
+    found = solved(wanted, channel=ours, others=others, virtual=virtual, priority=priority)
+    name, other = ("torchcodec", "torchcodec-cuda")[:: 1 if answers else -1]
+    assert where(found[name]) == "ours"
+    assert str(found[name].build).startswith("cuda130_")
+    assert other not in found  # they have the same files
 
 
 @pytest.mark.parametrize(
