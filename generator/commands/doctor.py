@@ -56,6 +56,9 @@ def _show(found: Checkup) -> None:
         write(f"Warning: {warning.text}; {warning.advice}.")
     if found.cell:
         write(f"{'cell that fits:':18}{found.cell}")
+        if found.companions:
+            more = ", ".join(f"{name} {version}" for name, version in found.companions.items())
+            write(f"{'with it:':18}{more}")
     else:
         write("No cell of this feedstock fits this machine: see armtorch matrix")
     if not found.command:

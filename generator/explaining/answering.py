@@ -26,6 +26,7 @@ from generator.explaining.reading import Reader
 from generator.explaining.report import Answer, Explanation
 from generator.explaining.request import Request
 from generator.model import Cell
+from generator.packages import is_companion
 from generator.project import Project
 
 __all__ = ["ExplainOptions", "Reach"]
@@ -107,6 +108,9 @@ def check_machine(project: Project, reach: Reach, virtual: tuple[str, ...] = ())
     return Checkup(
         computer=computer,
         cell=cell.name if cell is not None else "",
+        companions={}
+        if cell is None
+        else {str(name): found for name, found in cell.fill.items() if is_companion(name)},
         command=request.command() if verified or cell is not None else "",
         verified=verified,
         detail="" if verified else _first_reason(found),

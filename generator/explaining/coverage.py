@@ -12,8 +12,9 @@ from generator.datafiles import subdirs
 from generator.explaining.channels import Asked, Channels, State
 from generator.explaining.facts import releases
 from generator.explaining.records import accelerator_of, newest_first, pythons
+from generator.matrix import is_called
 from generator.model import Cell, Lock
-from generator.packages import projects
+from generator.packages import known_as, packages, projects
 
 #: what cells are made of; libtorch and the metapackages come with them
 _PACKAGES: Final = ("pytorch", "torchvision", "torchaudio")
@@ -62,20 +63,32 @@ def coverage(channels: Channels, ours: str, against: Sequence[str], lock: Lock) 
     rows: list[CoverageRow] = []
     for subdir in subdirs():
         sources = channels.open((ours, *against), subdir)
+        locked = [cell for cell in lock.cells if cell.subdir == subdir and cell.train == "stable"]
+        beside = {
+            package: {str(cell.accelerator) for cell in locked if is_called(package, cell, lock)}
+            for package, row in packages().items()
+            if row.companion and any(row.project in cell.fill for cell in locked)
+        }
         have = {
             (source.name, package): _by_accelerator(
-                channels.records(source, [subdir], package) if source.usable else ()
+                # what other channels have has its own name
+                channels.records(source, [subdir], package if source is sources[0] else known)
+                if source.usable
+                else ()
             )
             for source in sources
-            for package in _PACKAGES
+            for package in (*_PACKAGES, *beside)
+            for known in (known_as(package),)
         }
-        locked = [cell for cell in lock.cells if cell.subdir == subdir and cell.train == "stable"]
         # a subdir that nobody has anything for is shown as one empty cell
         accelerators = {str(cell.accelerator) for cell in locked} | {
             name for found in have.values() for name in found
         } or {"cpu"}
         for accelerator in sorted(accelerators, key=lambda text: (text != "cpu", text)):
-            for package in _PACKAGES:
+            for package in (
+                *_PACKAGES,
+                *(p for p, cells in beside.items() if accelerator in cells),
+            ):
                 offers = [
                     _offer(source, package, have[source.name, package].get(accelerator, []))
                     for source in sources
@@ -125,9 +138,10 @@ def _offer(source: Asked, package: str, records: Sequence[RepoDataRecord]) -> Ch
 def _upstream(lock: Lock, subdir: str, accelerator: str, package: str) -> str:
     project = projects()[package]
     found = [
-        cell.trio[project]
+        cell.versions[project]
         for cell in lock.cells
-        if (cell.subdir, str(cell.accelerator)) == (subdir, accelerator) and project in cell.trio
+        if (cell.subdir, str(cell.accelerator)) == (subdir, accelerator)
+        and project in cell.versions
     ]
     return max(found, key=_order, default="")
 
@@ -166,7 +180,7 @@ def _missing(
     for cell in cells or [c for c in lock.cells if c.subdir == subdir and not ours.version]:
         if str(cell.accelerator) == accelerator:
             for row in cell.absent:
-                if row.package == package and not row.python:
+                if row.package == known_as(package) and not row.python:
                     yield f"{cell.line}: {row.reason}: {row.detail}"
 
 

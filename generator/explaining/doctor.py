@@ -17,6 +17,8 @@ class Checkup:
     computer: Computer
     #: ``2.10/linux-aarch64/cpu``; "" when no cell fits
     cell: str
+    #: what it has beside its trio -> version
+    companions: dict[str, str]
     command: str
     #: whether the command was solved on the channels, and why not
     verified: bool

@@ -49,7 +49,7 @@ def variants(feedstock: Feedstock, lock: Lock) -> tuple[Variant, ...]:
             drafts = [
                 draft
                 for cell in line.cells
-                if row.wanted(cell.subdir, cell.accelerator) and _is_called(package, cell, lock)
+                if row.wanted(cell.subdir, cell.accelerator) and is_called(package, cell, lock)
                 for draft in (
                     _fill(feedstock, lock, cell, package)
                     if package in unbound()
@@ -63,7 +63,7 @@ def variants(feedstock: Feedstock, lock: Lock) -> tuple[Variant, ...]:
     return tuple(_with_depends(found))
 
 
-def _is_called(package: str, cell: Cell, lock: Lock) -> bool:
+def is_called(package: str, cell: Cell, lock: Lock) -> bool:
     """Whether a cell's package has this name, where packages.yaml has one for it aside, too.
 
     Aside are CUDA's packages while the train has cells of the platform for a CPU, and none of

@@ -9,7 +9,7 @@ from collections.abc import Set as AbstractSet
 from generator.channel import Record
 from generator.channel.retention import series_of
 from generator.explaining import ChannelOffer, Coverage, boards
-from generator.matrix import CellView, MatrixView
+from generator.matrix import CellView, MatrixView, MissingVariant
 from generator.model import Accelerator, Cell, PythonBuild
 from generator.page.content import CoverageCell, CoverageRow
 from generator.page.records import Listed
@@ -94,11 +94,12 @@ def coverage_rows(
             line=cell.line,
             train=cell.train,
             version=cell.trio["torch"],
-            trio=cell.trio,
+            trio={**cell.trio, **cell.fill},
             cells=_pythons(cell, here, blocked),
             elsewhere=elsewhere.get((cell.subdir, cell.accelerator), {}),
             held=(
                 *(f"{row.subject} is held back: {row.reason}" for row in cell.held),
+                *(f"{row.package}: {row.reason}: {row.detail}" for row in _beside_torch(cell)),
                 *(
                     f"{name}, which may have a newer one, does not answer since {day}"
                     for name, day in cell.behind.items()
@@ -146,6 +147,12 @@ def _pythons(
             why = "known upstream, not on this channel"
             found[python] = CoverageCell(state="unbuilt", reason=why)
     return found
+
+
+def _beside_torch(cell: CellView) -> Iterable[MissingVariant]:
+    """Return what a cell lacks of other packages, once where the same is said of all Pythons."""
+    rows = (row for row in cell.missing if row.package not in {"torch", "pytorch", ""})
+    return {(row.package, row.detail): row for row in rows}.values()
 
 
 def _held_rows(view: MatrixView) -> list[CoverageRow]:

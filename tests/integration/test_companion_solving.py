@@ -59,6 +59,7 @@ def torchcodec_of_base(version: str, torch: str, following: str) -> NamedRecord:
     return record("torchcodec", version, "cpu_py312_h1234567_0", depends)
 
 
+NEWEST = Release(subdir="linux-aarch64", torch="2.15.0", torchvision="0.29.2", torchaudio="2.15.0")
 FFMPEG = record("ffmpeg", "8.0.1", "lgpl_h1234567_0", [])
 
 
@@ -153,10 +154,8 @@ def upstream(request, tmp_path_factory) -> tuple[bool, list[NamedRecord]]:
     """What a channel has whose torchcodec is PyPI's, for CUDA alone, and whl/cpu's."""
     answers: bool = request.param
     with world(tmp_path_factory.mktemp("world")) as indexes:
-        versions = {"torch": "2.15.0", "torchvision": "0.29.2", "torchaudio": "2.15.0"}
-        newest = Release(subdir="linux-aarch64", **versions)
-        for_cuda = replace(newest, accelerator="cuda130", extra=CUDA_STREAMS)
-        for_cpu = replace(newest, local="cpu")
+        for_cuda = replace(NEWEST, accelerator="cuda130", extra=CUDA_STREAMS)
+        for_cpu = replace(NEWEST, local="cpu")
         indexes.put("pypi", *trio("2.10.0", "0.25.0", "2.10.0"), *for_cuda.wheels(["cp312"]))
         indexes.put("pypi", codec("0.17.0", [CUDA_LIBRARY], [STREAM]))
         if answers:

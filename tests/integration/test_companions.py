@@ -158,6 +158,22 @@ def test_what_the_cell_does_not_want_is_left_out_without_a_word(made: tuple[Path
     assert not [row for row in cell["missing"] if "gpu-only" in row["package"]]
 
 
+def test_coverage_and_the_page_tell_of_it(made: tuple[Path, Run]) -> None:
+    home, run = made
+    channel = (home / "channel").as_uri()
+    done = run("coverage", "--channel", channel, "--against", channel, "--json")
+    rows = {row["package"]: row for row in json.loads(done.stdout)["rows"]}
+    assert (rows["quick"]["upstream"], rows["quick"]["ours"]["version"]) == ("1.0", "1.0")
+    assert rows["torch-anything"]["missing"] == []
+    done = run("page", "--out", home / "site")
+    assert done.returncode == 0, done.stdout + done.stderr
+    page = (home / "site/index.html").read_text()
+    assert "torch-quick 1.0" in page
+    # nothing is said of what this cell does not want, and why of what it wants and has not
+    assert "torch-gpu-only" not in page
+    assert re.search("torch-bare[^<]*homepage", page)
+
+
 def test_what_a_row_lacks_is_said_and_holds_back_that_package_alone(made: tuple[Path, Run]) -> None:
     _, run = made
     (cell,) = json.loads(run("matrix", "--json").stdout)["cells"]
