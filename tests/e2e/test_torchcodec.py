@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import posixpath
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from generator.inspecting.proving import VerifyOptions, verify_packages
 from generator.inspecting.reading import read_binary
 from generator.matrix import Selection, select, variants
 from generator.model import PythonBuild, Pythons
+from generator.packages import known_as
 from generator.project import Project
 from generator.stages.build import BuildOptions, build_variants
 from generator.stages.render import render_feedstock
@@ -32,9 +34,11 @@ maintainers: [someone]
 indexes: {pypi: {kind: pip}}
 trains: {stable: {keep: [], indexes: [pypi]}}
 subdirs:
-  linux-aarch64: {accelerators: [cuda]}
+  linux-aarch64: {accelerators: [cpu, cuda]}
   osx-arm64: {accelerators: [cpu]}
 lines:
+  # has none, so that CUDA's is called torchcodec-cuda
+  - {name: ten, torch: ==2.10.0, subdirs: [linux-aarch64], accelerators: [cpu], pythons: ["3.12"]}
   - {name: two, torch: ==2.15.0, subdirs: [linux-aarch64], accelerators: [cuda], pythons: ["3.12"]}
   - {name: one, torch: ==2.15.0, subdirs: [osx-arm64], accelerators: [cpu], pythons: ["3.12"]}
 companions: [torchcodec]
@@ -44,21 +48,34 @@ TORCHS = {"libc10.dylib", "libtorch.dylib", "libtorch_cpu.dylib", "libtorch_pyth
 
 
 @pytest.fixture(scope="module")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Built]:
-    """The package of each subdir, proven."""
+def every(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Built]:
+    """torchvision and torchcodec of each subdir, proven; torchcodec is known by its own name."""
     root = tmp_path_factory.mktemp("codecs")
     (root / "feedstock.yaml").write_text(FEEDSTOCK)
     project = Project(feedstock=root / "feedstock.yaml", narrator=Silent())
     update_lock(project)
     render_feedstock(project)
-    wanted = Selection(packages=("torchcodec",), pythons=Pythons(only=(PythonBuild(3, 12),)))
+    wanted = Selection(
+        packages=("torchcodec", "torchcodec-cuda", "torchvision"),
+        pythons=Pythons(only=(PythonBuild(3, 12),)),
+        lines=("one", "two"),
+    )
     found = select(variants(project.declared(), project.locked()), wanted)
     channel = LocalChannel(root / "channel")
     options = BuildOptions(channel=channel, jobs=1, level=1)
     build_variants(project, found, options).raise_for_failures()
     files = sorted(channel.root.glob("*/*.conda"))
     assert {each.verdict for each in verify_packages(project, files, VerifyOptions())} == {"proven"}
-    return {path.parent.name: Built.open(path) for path in files}
+    return {
+        (path.parent.name, known_as(path.name.rsplit("-", 2)[0])): Built.open(path)
+        for path in files
+    }
+
+
+@pytest.fixture
+def packages(every: dict[tuple[str, str], Built]) -> dict[str, Built]:
+    """torchcodec of each subdir."""
+    return {subdir: built for (subdir, name), built in every.items() if name == "torchcodec"}
 
 
 SUBDIRS = ("linux-aarch64", "osx-arm64")
@@ -85,6 +102,30 @@ def test_the_image_libraries_are_the_environments(packages, subdir) -> None:
     mac = {f"lib{name}.dylib" for name in ("jpeg.8", "png16.16", "webp.7", "webpdemux.2")}
     mac |= {f"lib{name}.dylib" for name in ("avif.16", "sharpyuv.0", "z.1", "c++.1")}
     assert led == (linux if subdir == "linux-aarch64" else mac)
+
+
+@pytest.mark.parametrize("subdir", SUBDIRS)
+def test_torchvision_and_it_have_one_copy_of_each_image_library(every, subdir) -> None:
+    """All names under which the two load it lead to one file, the environment's."""
+    family = re.compile(r"lib(jpeg|png16|webp|sharpyuv|nvjpeg|z)[.-]")
+    seen: dict[str, set[str]] = {}
+    for name in ("torchvision", "torchcodec"):
+        built = every[subdir, name]
+        assert not [path for path in built.files if family.match(Path(path).name)]
+        for path, target in built.links.items():
+            if found := family.match(Path(path).name):
+                led = posixpath.normpath(f"lib/python3.12/{posixpath.dirname(path)}/{target}")
+                seen.setdefault(found[1], set()).add(led)
+    assert {"jpeg", "png16", "webp"} <= seen.keys()
+    for paths in seen.values():
+        assert len(paths) == 1, paths
+        assert {posixpath.dirname(path) for path in paths} == {"lib"}
+
+
+def test_cudas_name_hides_no_torchcodec_of_the_base_channel(packages) -> None:
+    index = packages["linux-aarch64"].index
+    assert (index["name"], index["constrains"]) == ("torchcodec-cuda", ["torchcodec <0.0a0"])
+    assert packages["osx-arm64"].index["name"] == "torchcodec"
 
 
 def test_homebrews_ffmpeg_has_no_say_on_macos(packages) -> None:
