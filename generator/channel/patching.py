@@ -25,8 +25,15 @@ from rattler_build import assemble_package
 
 from generator.channel.repodata import Record
 from generator.datafiles import describe
-from generator.documents import limits, load_yaml, read_bytes
-from generator.errors import FeedstockError, SelectionError
+from generator.documents import (
+    limits,
+    load_json,
+    load_yaml,
+    open_file,
+    read_bytes,
+    read_info_file,
+)
+from generator.errors import ArmtorchError, FeedstockError, SelectionError
 from generator.model.closed import Closed
 
 #: where hotfixes lie in a feedstock
@@ -170,6 +177,36 @@ class Instructions:
                 timestamp=datetime(2000, 1, 1, tzinfo=UTC),
                 detect_prefix=False,
             ).path
+
+
+def is_patches(path: Path) -> bool:
+    """Whether a file of a channel is a package of instructions, which is made of no wheel.
+
+    By what it says it holds: not by its name, under which anything could lie.
+    """
+    if path.parent.name != "noarch" or not path.name.startswith(f"{PACKAGE}-1-"):
+        return False
+    try:
+        with open_file(path) as file:
+            index, paths = (
+                load_json(read_info_file(file, path.name, f"info/{name}.json") or b"{}", path.name)
+                for name in ("index", "paths")
+            )
+    except ArmtorchError:
+        return False
+    if not isinstance(index, dict) or not isinstance(paths, dict):
+        return False
+    held = paths.get("paths")
+    return (
+        index.get("name") == PACKAGE
+        and not index.get("depends")
+        and isinstance(held, list)
+        and all(
+            isinstance(row, dict)
+            and re.fullmatch(r"[a-z0-9-]+/patch_instructions\.json", str(row.get("_path")))
+            for row in held
+        )
+    )
 
 
 def instructions(

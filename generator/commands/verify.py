@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from generator.channel.patching import is_patches
 from generator.commands.options import json_option, provenance_option
 from generator.commands.tables import megabytes
 from generator.inspecting import Proof
@@ -93,6 +94,9 @@ def command(
         _set_aside(project, packages, options, aside, as_json=as_json)
         return
     found = find_packages(packages)
+    if patches := [path for path in found if is_patches(path)]:
+        project.narrator.say(f"passed over: {len(patches)} packages of hotfixes' instructions")
+        found = tuple(path for path in found if path not in patches)
     proofs = []
     with project.narrator.task("verifying", total=len(found)) as task:
         for proof in verify_packages(project, found, options):

@@ -6,11 +6,14 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 
+import click
 import jsonschema
 import pytest
 
 from generator import errors
+from generator.commands import cli
 from generator.commands.schemas import schema_files
 from generator.datafiles import subdirs
 from tests.command_line import armtorch
@@ -33,6 +36,23 @@ def test_help_says_what_a_command_does_and_shows_examples(command):
     if command != "schemas":
         assert "Examples:" in done.stdout
         assert f"  armtorch {command}" in done.stdout
+
+
+def test_every_command_has_its_answer_as_json():
+    def leaves(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
+        if not isinstance(command, click.Group):
+            yield name, command
+            return
+        for word in command.list_commands(context):
+            each = command.get_command(context, word)
+            assert each is not None
+            yield from leaves(each, f"{name} {word}")
+
+    context = click.Context(cli)
+    found = dict(leaves(cli, "armtorch"))
+    assert len(found) > 20
+    for name, command in found.items():
+        assert any("--json" in each.opts for each in command.params), name
 
 
 def test_the_first_help_names_every_command():

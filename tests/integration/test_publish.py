@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,10 +12,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from generator.channel import LocalChannel
+from generator.channel.patching import PACKAGE
 from generator.channel.run_exports import FILE
 from generator.commands import cli
 from generator.errors import (
     AbsentError,
+    ArmtorchError,
     BudgetError,
     ConflictError,
     DeclinedError,
@@ -238,6 +241,14 @@ def test_a_yanked_build_is_not_solved_and_its_file_stays(source, feedstock, plac
     assert "alpha-1.0-0.conda" in names
     assert read(key) is not None, "the file stays"
     assert "alpha-2.0-0.conda" in json.loads(read(f"{SUBDIR}/repodata.json") or b"")["removed"]
+    if Path(to).is_dir():
+        (patches,) = Path(to).glob(f"noarch/{PACKAGE}-*.conda")
+        ok(run(feedstock, "verify", str(patches)))
+        # whatever else lies under such a name is looked at
+        forged = patches.with_name(f"{PACKAGE}-1-{'0' * 16}_0.conda")
+        shutil.copy(source.root / key, forged)
+        assert isinstance(run(feedstock, "verify", str(forged)).exception, ArmtorchError)
+        forged.unlink()
     # the next publication applies the same hotfix, and taking the file away takes the mark away
     make_packages(newer, ["delta"])
     ok(run(feedstock, "publish", "--from", str(source.root), "--to", to, env=env))
