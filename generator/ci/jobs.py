@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatch
 from pathlib import Path
 
 from generator.building import file_name
@@ -20,7 +21,7 @@ from generator.matrix import Job, Jobs, find_job, jobs, matrix_view, variants
 from generator.matrix.smithy import smithy
 from generator.model import Variant
 from generator.project import Project
-from generator.rendering import workflow_settings
+from generator.rendering import child_pipeline, workflow_settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +42,27 @@ class JobPlan:
 
     def rows(self, found: Iterable[Job]) -> list[dict[str, str]]:
         """Return jobs as GitHub's matrix, without those that have nothing to do."""
-        return [
-            self._row(job) for job in found if any(v.id not in self.blocked for v in job.variants)
-        ]
+        return [self._row(job) for job in found if not self.blocked.keys() >= _ids(job)]
+
+    def pipeline(self, feedstock: Feedstock) -> str:
+        """Return the jobs as a pipeline that GitLab starts."""
+        planned = [job for job in self.jobs.all if not self.blocked.keys() >= _ids(job)]
+        names = [job.name for job in planned if job in self.jobs.shared]
+        rounds: dict[str, list[dict[str, object]]] = {"shared": [], "variants": []}
+        for job in planned:
+            globs = job.needs.strip("{}").split(",")
+            rounds["variants" if job.needs else "shared"].append(
+                {
+                    "name": job.name,
+                    "runner": workflow_settings().gitlab.runner(job.subdir),
+                    "skip": self._skipped(job),
+                    "needs": [name for name in names if any(fnmatch(name, g) for g in globs)],
+                }
+            )
+        return child_pipeline(feedstock, rounds)
+
+    def _skipped(self, job: Job) -> str:
+        return " ".join(v.id for v in job.variants if v.id in self.blocked)
 
     def _row(self, job: Job) -> dict[str, str]:
         settings = workflow_settings()
@@ -59,7 +78,7 @@ class JobPlan:
             "digest": job.digest,
             "artifact": f"{kind}-{job.name}",
             "needs": f"{kind}-{job.needs}" if job.needs else "",
-            "skip": " ".join(v.id for v in job.variants if v.id in self.blocked),
+            "skip": self._skipped(job),
         }
 
 
@@ -98,6 +117,10 @@ def plan(
     planned = [variant for job in made.all for variant in job.variants]
     blocked = {} if machine is None else _blocked(project, planned, machine)
     return JobPlan(jobs=made, blocked=blocked, sample=sample)
+
+
+def _ids(job: Job) -> set[str]:
+    return {variant.id for variant in job.variants}
 
 
 def _blocked(

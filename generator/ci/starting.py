@@ -90,6 +90,7 @@ class Wishes:
     #: none: all that upstream has
     pythons: tuple[str, ...] = ()
     trains: tuple[str, ...] = ()
+    ci: Literal["github", "gitlab"] = "github"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,6 +222,7 @@ def _own_files(wishes: Wishes) -> dict[str, bytes]:
         "channel": wishes.channel,
         "to": wishes.to,
         "repository": wishes.repository,
+        "ci": wishes.ci,
         "maintainers": wishes.maintainers or (_owner(wishes.channel),),
         "subdirs": subdirs,
         "pythons": wishes.pythons,

@@ -18,7 +18,7 @@ from generator.ci.releasing import look
 from generator.lock import Announcement, lock_text
 from generator.model import Lock
 from generator.project import Project
-from generator.provider.github import GitHub, PullRequest
+from generator.provider.answers import Hub, PullRequest
 from generator.rendering import workflow_settings
 from generator.updating.recorded_judge import code_digest
 
@@ -59,9 +59,15 @@ def marked(text: str, made: str) -> str:
     return f"{text}\n<!-- armtorch, made of: {made} -->\n" if made else text
 
 
+def mark_in(text: str) -> str:
+    """Return the mark's digest of a pull request's text; "" where it has none."""
+    found = _MARK.search(text)
+    return found[1] if found else ""
+
+
 def look_for_news(
     project: Project,
-    hub: GitHub,
+    hub: Hub,
     repository: str,
     *,
     again: bool = False,
@@ -71,7 +77,7 @@ def look_for_news(
 
     Args:
         project: the feedstock.
-        hub: GitHub.
+        hub: GitHub, or GitLab.
         repository: ``owner/name``.
         again: try it whatever was tried.
         now: the time; None for the clock's.
@@ -91,7 +97,7 @@ def look_for_news(
     return Looked(announcement=found.announcement, made=made, reason=reason)
 
 
-def _reason(hub: GitHub, repository: str, known: PullRequest, now: dt.datetime) -> str:
+def _reason(hub: Hub, repository: str, known: PullRequest, now: dt.datetime) -> str:
     """Say why a release that was proposed is not tried now, "" where it is."""
     if not known.open:
         return f"{known.url} was closed: it is not proposed again as it is"

@@ -13,6 +13,7 @@ from generator.ci import jobs
 from generator.ci.base_exports import base_exports
 from generator.ci.cost import monthly_cost
 from generator.ci.holding import keep_good
+from generator.ci.proposing import propose
 from generator.ci.tested import test_result
 from generator.ci.tried import marked
 from generator.commands import ci_hub
@@ -27,6 +28,7 @@ from generator.naming import sonames
 from generator.printing import write, write_json
 from generator.project import Project
 from generator.provider.github import write_outputs, write_summary
+from generator.provider.gitlab import gitlab_of
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _TRAIN = click.option("--train", default="", help="Only this train; empty for all.")
@@ -37,6 +39,9 @@ _CELLS = click.option(
     help="Only these cells; empty for all.",
 )
 
+_PIPELINE = click.option(
+    "--pipeline", type=_FILE, help="Write the jobs here, as a pipeline that GitLab starts."
+)
 _AGAINST_BASE = click.option(
     "--against-base", "solved", is_flag=True, help="Leave out what the base channels block now."
 )
@@ -69,6 +74,7 @@ def command() -> None:
     help="For --against-base: a virtual package instead of a common machine's.",
 )
 @click.option("--cost", is_flag=True, help="Say instead what a month takes of GitHub.")
+@_PIPELINE
 @output_option
 @summary_option
 @json_option
@@ -82,6 +88,7 @@ def plan(
     solved: bool,
     virtual_packages: tuple[str, ...],
     cost: bool,
+    pipeline: Path | None,
     output: Path | None,
     summary: Path | None,
     as_json: bool,
@@ -110,6 +117,8 @@ def plan(
         "shared": made.rows(made.jobs.shared),
         "variants": made.rows(made.jobs.variants),
     }
+    if pipeline is not None:
+        atomic.write_text(pipeline, made.pipeline(project.declared()))
     if output is not None:
         write_outputs(output, {name: json.dumps(rows) for name, rows in rounds.items()})
     if summary is not None:
@@ -197,6 +206,7 @@ def join(
 )
 @click.option("--text", type=_FILE, help="Write the pull request's text here.")
 @click.option("--made", default="", metavar="DIGEST", help="What `ci look` said it is made of.")
+@click.option("--propose", "proposed", is_flag=True, help="Push what is left of it: ci propose.")
 @output_option
 @summary_option
 @json_option
@@ -209,6 +219,7 @@ def hold(
     before: str,
     text: Path | None,
     made: str,
+    proposed: bool,
     output: Path | None,
     summary: Path | None,
     as_json: bool,
@@ -221,6 +232,8 @@ def hold(
     """
     found = keep_good(project, channel, verdicts, before=before)
     said = found.announcement
+    if proposed and found.failed and found.changed:
+        propose(project, gitlab_of(project.environment), said, made, onto=before)
     if text is not None:
         atomic.write_text(text, marked(said.markdown(), made))
     if output is not None:
@@ -245,6 +258,7 @@ def hold(
 @command.command("missing")
 @click.option("--to", required=True, metavar="DEST", help="As armtorch publish takes it.")
 @_AGAINST_BASE
+@_PIPELINE
 @output_option
 @summary_option
 @json_option
@@ -254,6 +268,7 @@ def missing(
     *,
     to: str,
     solved: bool,
+    pipeline: Path | None,
     output: Path | None,
     summary: Path | None,
     as_json: bool,
@@ -265,7 +280,11 @@ def missing(
       armtorch ci missing --to https://prefix.dev/torch --against-base
       armtorch ci plan --cells "$(armtorch ci missing --to ./mirror --json | jq -r '.cells|keys[]')"
     """
-    found = jobs.missing_cells(project, to, machine=() if solved else None)
+    machine = () if solved else None
+    found = jobs.missing_cells(project, to, machine=machine)
+    if pipeline is not None:
+        made = jobs.plan(project, cells=[*found.cells] or ("",), machine=machine)
+        atomic.write_text(pipeline, made.pipeline(project.declared()))
     if output is not None:
         write_outputs(output, {"cells": " ".join(found.cells)})
     if summary is not None:

@@ -9,6 +9,7 @@ from typing import Final
 
 import click
 
+from generator.ci.proposing import propose_news
 from generator.ci.repository import check_repository
 from generator.ci.tried import look_for_news
 from generator.commands.options import (
@@ -17,9 +18,11 @@ from generator.commands.options import (
     output_option,
     summary_option,
 )
+from generator.lock import Announcement
 from generator.printing import write, write_json
 from generator.project import Project
 from generator.provider.github import GitHub, State, write_outputs, write_summary
+from generator.provider.gitlab import gitlab_of
 from generator.rendering import workflow_settings
 
 
@@ -61,10 +64,7 @@ def look(
         write_json({"wanted": found.wanted, "made": found.made, "reason": found.reason})
     else:
         write(text)
-    for finding in (*said.findings, *said.silent):
-        project.narrator.warn(str(finding))
-    if said.findings and not said.changed:
-        sys.exit(said.findings[0].exit_code)
+    _warn(project, said)
 
 
 @click.command("check")
@@ -168,4 +168,37 @@ def merge(
         write(merged)
 
 
-COMMANDS: Final = (check, look, merge, tell)
+@click.command("propose")
+@click.option(
+    "--again", type=bool, default=False, envvar="ARMTORCH_AGAIN", help="Whatever was tried."
+)
+@json_option
+@click.pass_obj
+def propose(project: Project, *, again: bool, as_json: bool) -> None:
+    """In a job of GitLab's: release news that were not tried yet, as a merge request.
+
+    Its own pipeline tries it, and GitLab merges it where that passes and no person is needed.
+
+    \b
+    Examples:
+      armtorch ci propose
+    """
+    found, url = propose_news(project, gitlab_of(project.environment), again=again)
+    if as_json:
+        write_json({"made": found.made, "reason": found.reason, "url": url})
+    elif url:
+        write(url)
+    else:
+        write(f"not tried: {found.reason}" if found.reason else "nothing is new")
+    _warn(project, found.announcement)
+
+
+def _warn(project: Project, said: Announcement) -> None:
+    """Name what did not answer; a run in which nothing did ends with its exit code."""
+    for finding in (*said.findings, *said.silent):
+        project.narrator.warn(str(finding))
+    if said.findings and not said.changed:
+        sys.exit(said.findings[0].exit_code)
+
+
+COMMANDS: Final = (check, look, merge, propose, tell)

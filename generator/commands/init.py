@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import click
 
@@ -44,6 +44,13 @@ def _many(name: str, parse: Callable[[str], Any], text: str) -> Callable[[_F], _
 @_many("--python", python_word, "Python builds: 3.12, 3.14t, !3.15t. Default: all.")
 @_many("--train", str, "stable, rc, nightly. Default: stable.")
 @click.option(
+    "--ci",
+    type=click.Choice(["github", "gitlab"]),
+    default="github",
+    show_default=True,
+    help="Whose CI the workflows are for.",
+)
+@click.option(
     "--armtorch",
     default="",
     metavar="SOURCE",
@@ -62,6 +69,7 @@ def command(
     channel: str,
     to: str,
     repository: str,
+    ci: Literal["github", "gitlab"],
     armtorch: str,
     upgrade: bool,
     dry_run: bool,
@@ -78,13 +86,14 @@ def command(
     Examples:
       armtorch init mychannel --channel mychannel --to https://prefix.dev/mychannel
       armtorch init --channel file:///srv/channel --accelerator cpu --python 3.12,3.13
+      armtorch init --channel site --to s3://bucket/site --ci gitlab
       armtorch init --upgrade --dry-run
     """
     root = folder or project.root
     project = replace(project, feedstock=root / project.feedstock.name)
     wishes = None
     if not upgrade and not project.feedstock.exists():
-        wishes = _wishes(channel, to, repository, wanted)
+        wishes = replace(_wishes(channel, to, repository, wanted), ci=ci)
     planned = plan_start(project, wishes, armtorch=armtorch, upgrade=upgrade)
     if not dry_run:
         write_start(project, planned)
@@ -106,7 +115,7 @@ def _next_steps(project: Project, *, upgrade: bool) -> str:
     return f"armtorch up, then armtorch publish --to {to}"
 
 
-def _wishes(channel: str, to: str, repository: str, wanted: dict[str, tuple[Any, ...]]) -> Wishes:
+def _wishes(channel: str, to: str, repository: str, wanted: dict[str, Any]) -> Wishes:
     if not channel:
         if not sys.stdin.isatty():
             raise click.UsageError("a channel has a name: --channel NAME, or run it in a terminal")

@@ -182,6 +182,8 @@ class Feedstock(Documented):
     armtorch: Literal["pinned", "checkout"] = "pinned"
     """Where workflows get armtorch from. `pinned`: .ci/armtorch/, which `armtorch init` writes.
     `checkout`: the repository, which is armtorch's own or a fork of it."""
+    ci: Literal["github", "gitlab"] = "github"
+    """Whose CI the workflows are for: GitHub Actions, or GitLab's."""
     policies: Policies = field(default_factory=Policies)
     destinations: dict[str, Destination] = field(default_factory=dict)
     """Where the channel is published, by the names that `--to` takes."""

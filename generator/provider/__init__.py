@@ -1,1 +1,1 @@
-"""The CI's host. All that is GitHub's own is in one module and in templates/workflows."""
+"""The CI's hosts: what is GitHub's or GitLab's own is here and in templates/workflows."""

@@ -5,8 +5,6 @@ Source: docs.github.com/actions (workflow commands, contexts) and docs.github.co
 
 from __future__ import annotations
 
-import datetime as dt
-import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,18 +12,19 @@ from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import quote
 
-from generator.documents import load_json
-from generator.errors import AbsentError, IntegrityError, MalformedError, UnreachableError
-from generator.model.names import one_line
+from generator.errors import IntegrityError
 from generator.printing import append
-from generator.transport import open_session, read_body, typed
+from generator.provider.answers import (
+    Outcome,
+    PullRequest,
+    ask,
+    commit_of,
+    field,
+    rows,
+    time_of,
+)
 
 API: Final = "https://api.github.com"
-_GONE: Final = (404, 410, 422)
-#: merging: the head moved, or the rules of the branch forbid it
-_REFUSED: Final = (405, 409)
-#: bytes of an answer at most
-_LONGEST: Final = 4 << 20
 #: GitHub's words for who may write to a repository (docs.github.com, CommentAuthorAssociation)
 _WRITERS: Final = ("OWNER", "MEMBER", "COLLABORATOR")
 
@@ -57,25 +56,6 @@ State = Literal["pending", "success", "failure", "error"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class PullRequest:
-    """A pull request, as far as a release needs it."""
-
-    url: str
-    body: str
-    #: commit
-    head: str
-    open: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """The newest status of one name that a commit has."""
-
-    state: str
-    time: dt.datetime
-
-
-@dataclass(frozen=True, kw_only=True)
 class GitHub:
     """The API; without a token it answers 60 times an hour."""
 
@@ -102,8 +82,8 @@ class GitHub:
             known = self._asked("GET", path)
             if not _is_merged(known, commit):
                 raise
-            return _commit(_field(known, "merge_commit_sha", where), where)
-        return _commit(_field(found, "sha", where), where)
+            return commit_of(field(known, "merge_commit_sha", where), where)
+        return commit_of(field(found, "sha", where), where)
 
     def pull_requests(self, repository: str, branch: str) -> tuple[PullRequest, ...]:
         """Return the newest pull requests of a branch of the repository itself, open or not.
@@ -117,12 +97,12 @@ class GitHub:
         where = f"{self.url}{path}"
         return tuple(
             PullRequest(
-                url=_field(row, "html_url", where),
+                url=field(row, "html_url", where),
                 body=str(row.get("body") or ""),
-                head=_commit(_field(row.get("head"), "sha", where), where),
-                open=_field(row, "state", where) == "open",
+                head=commit_of(field(row.get("head"), "sha", where), where),
+                open=field(row, "state", where) == "open",
             )
-            for row in _rows(self._asked("GET", path), where)
+            for row in rows(self._asked("GET", path), where)
             if _is_own(row)
         )
 
@@ -130,10 +110,10 @@ class GitHub:
         """Return the newest status of a commit that has this name; None where it has none."""
         path = f"/repos/{repository}/commits/{commit}/statuses"
         where = f"{self.url}{path}"
-        for row in _rows(self._asked("GET", path), where):  # newest first
+        for row in rows(self._asked("GET", path), where):  # newest first
             if row.get("context") == context:
-                time = _field(row, "created_at", where)
-                return Outcome(state=_field(row, "state", where), time=_time(time, where))
+                time = field(row, "created_at", where)
+                return Outcome(state=field(row, "state", where), time=time_of(time, where))
         return None
 
     def tell(
@@ -153,28 +133,8 @@ class GitHub:
         headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
-        with typed(url), open_session() as session:
-            answer = session.request(method, url, json=body, headers=headers, stream=True)
-            content = read_body(answer, _LONGEST, url)
-        if answer.status_code in _GONE:
-            raise AbsentError(f"{answer.status_code}", where=url, next_step="check the name")
-        if answer.status_code in _REFUSED:
-            raise IntegrityError(
-                f"it is not merged: {_said(content)}",
-                where=url,
-                next_step="look at the pull request; the next run of update tries again",
-            )
-        if not answer.ok:
-            raise UnreachableError(
-                f"{answer.status_code}: {_said(content)}",
-                where=url,
-                next_step="try again later; GITHUB_TOKEN raises the limit of requests",
-            )
-        return load_json(content, url, next_step="try again")
-
-
-def _said(content: bytes) -> str:
-    return one_line(content.decode("utf-8", "replace"), 200)
+        advice = "try again later; GITHUB_TOKEN raises the limit of requests"
+        return ask(method, url, headers, body, advice)
 
 
 def _is_merged(found: Any, commit: str) -> bool:
@@ -191,32 +151,3 @@ def _is_own(row: Mapping[str, Any]) -> bool:
     user = row.get("user")
     bot = isinstance(user, dict) and user.get("type") == "Bot"
     return bot or row.get("author_association") in _WRITERS
-
-
-def _rows(found: Any, where: str) -> list[dict[str, Any]]:
-    if isinstance(found, list) and all(isinstance(row, dict) for row in found):
-        return found
-    raise MalformedError("it is no list", where=where, next_step="check the API's address")
-
-
-def _time(text: str, where: str) -> dt.datetime:
-    try:
-        return dt.datetime.fromisoformat(text).astimezone(dt.UTC)
-    except ValueError as error:
-        raise MalformedError(
-            f"{text[:80]!r} is no time", where=where, next_step="check the API's address"
-        ) from error
-
-
-def _commit(text: str, where: str) -> str:
-    if re.fullmatch(r"[0-9a-f]{40}", text):
-        return text
-    raise MalformedError(
-        f"{text[:80]!r} is no commit", where=where, next_step="check the API's address"
-    )
-
-
-def _field(found: Any, name: str, where: str) -> str:
-    if isinstance(found, dict) and isinstance(value := found.get(name), str) and value:
-        return value
-    raise MalformedError(f"it has no {name}", where=where, next_step="check the API's address")

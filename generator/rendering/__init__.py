@@ -4,7 +4,14 @@ from generator.rendering.checking import check_tree
 from generator.rendering.folder import Difference, compare_tree, refuse_links, write_tree
 from generator.rendering.numbering import check_numbers, digests, number_builds
 from generator.rendering.records import tree_records
-from generator.rendering.tree import RenderedTree, recipe_files, recipe_tree, recipes, render
+from generator.rendering.tree import (
+    GENERATED,
+    RenderedTree,
+    recipe_files,
+    recipe_tree,
+    recipes,
+    render,
+)
 from generator.rendering.workflows import (
     ARMTORCH,
     DEPENDENCIES,
@@ -12,6 +19,7 @@ from generator.rendering.workflows import (
     WORKFLOWS,
     ActionPin,
     action_pins,
+    child_pipeline,
     is_untouched,
     workflow_files,
     workflow_settings,

@@ -1,4 +1,4 @@
-"""GitHub's workflows and conda-forge.yml, from templates/workflows and two data files.
+"""GitHub's workflows or GitLab's pipeline, and conda-forge.yml, from templates and two data files.
 
 They depend on the feedstock and not on the lock: which jobs there are is asked of
 ``armtorch ci plan`` when a workflow runs. So a release never changes a workflow, and the token of
@@ -8,9 +8,10 @@ a workflow, which may not change one, is enough to open its pull request.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
@@ -24,6 +25,7 @@ WORKFLOWS: Final = ("build", "nightly", "test", "update")
 #: of them, what only a checkout of armtorch has: its tests
 _OF_A_CHECKOUT: Final = ("test",)
 FOLDER: Final = ".github/workflows"
+PIPELINE: Final = ".gitlab-ci.yml"
 #: how workflows install an armtorch that is not in their repository; `armtorch init` writes both
 DEPENDENCIES: Final = ".ci/armtorch/dependencies.txt"
 ARMTORCH: Final = ".ci/armtorch/armtorch.txt"
@@ -96,6 +98,28 @@ class Costs(Closed):
 
 
 @dataclass(frozen=True, kw_only=True)
+class GitLabRunner(Closed):
+    """Where GitLab runs the jobs of a subdir."""
+
+    tags: tuple[Annotated[str, Field(pattern=r"^[\w.-]+$")], ...]
+    #: a container's; "" for the one of most
+    image: Annotated[str, Field(pattern=r"^[\w./:@-]*$")] = ""
+    shell: Literal["bash", "powershell"] = "bash"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GitLabSettings(Closed):
+    """What is GitLab's own of data/workflows.yaml."""
+
+    image: Annotated[str, Field(pattern=r"^[\w./:@-]+$")]
+    runners: dict[_Label, GitLabRunner]
+
+    def runner(self, subdir: str) -> GitLabRunner:
+        """Return the runner of a subdir; the packages of `noarch` are made where most are."""
+        return self.runners.get(subdir, self.runners["linux-aarch64"])
+
+
+@dataclass(frozen=True, kw_only=True)
 class WorkflowSettings(Closed):
     """The whole of data/workflows.yaml."""
 
@@ -119,6 +143,7 @@ class WorkflowSettings(Closed):
     aws_secrets: tuple[_Variable, ...]
     #: and what is not secret
     variables: tuple[_Variable, ...]
+    gitlab: GitLabSettings
     costs: Costs
 
 
@@ -135,13 +160,12 @@ def action_pins() -> ActionPins:
 
 
 def workflow_files(feedstock: Feedstock) -> dict[str, bytes]:
-    """Render the workflows and conda-forge.yml, by path.
+    """Render the workflows, or GitLab's pipeline, and conda-forge.yml, by path.
 
     Raises:
         DataError: a workflow uses an action that has no pin.
 
     """
-    settings = workflow_settings()
     pins = {each.name: each for each in action_pins().actions}
 
     def pin(name: str, part: str = "") -> str:
@@ -152,19 +176,14 @@ def workflow_files(feedstock: Feedstock) -> dict[str, bytes]:
         return f"{pins[name].of(part)} # {pins[name].tag}"
 
     pinned = feedstock.armtorch == "pinned"
-    facts = {
-        "installs": _INSTALLS[feedstock.armtorch],
-        "settings": settings,
-        "pin": pin,
-        "labels": sorted({feedstock.label(train) for train in feedstock.trains}),
-        "nightly": feedstock.label("nightly"),
-        "subdirs": list(feedstock.subdirs),
-    }
+    facts = {**_facts(feedstock), "pin": pin, "subdirs": list(feedstock.subdirs)}
     names = [name for name in WORKFLOWS if not (pinned and name in _OF_A_CHECKOUT)]
+    paths = {name: f"{FOLDER}/{name}.yml" for name in names}
+    if feedstock.ci == "gitlab":
+        paths = {"gitlab-ci": PIPELINE}
     found = {}
-    for name in (*names, "conda-forge"):
+    for name, path in {**paths, "conda-forge": "conda-forge.yml"}.items():
         template = templates.environment("workflows").get_template(f"{name}.yml.jinja")
-        path = "conda-forge.yml" if name == "conda-forge" else f"{FOLDER}/{name}.yml"
         header = (
             f"# Rendered from templates/workflows/{name}.yml.jinja; do not edit: "
             "change that, then armtorch render"
@@ -172,6 +191,21 @@ def workflow_files(feedstock: Feedstock) -> dict[str, bytes]:
         text = template.render(header="" if pinned else header, **facts)
         found[path] = (_signed(text) if pinned else text).encode("utf-8")
     return found
+
+
+def child_pipeline(feedstock: Feedstock, rounds: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """Render the pipeline that GitLab starts for a plan: its jobs, by round."""
+    template = templates.environment("workflows").get_template("gitlab-jobs.yml.jinja")
+    return template.render(rounds=rounds, **_facts(feedstock))
+
+
+def _facts(feedstock: Feedstock) -> dict[str, object]:
+    return {
+        "installs": _INSTALLS[feedstock.armtorch],
+        "settings": workflow_settings(),
+        "labels": sorted({feedstock.label(train) for train in feedstock.trains}),
+        "nightly": feedstock.label("nightly"),
+    }
 
 
 def _signed(text: str) -> str:

@@ -276,6 +276,23 @@ def test_what_comes_next_is_a_command_that_runs(
     assert (done.exit_code, said in done.output) == (0, True), done.output
 
 
+def test_a_channel_at_gitlab_has_its_pipeline_which_an_upgrade_renews(
+    init: Callable[..., Result], tmp_path: Path
+) -> None:
+    here = tmp_path / "mine"
+    assert init("--channel", "a", "--armtorch", COMMIT, "--ci", "gitlab").exit_code == 0
+    assert read_feedstock(here / "feedstock.yaml").ci == "gitlab"
+    assert not (here / ".github").exists()
+    readme = (here / "README.md").read_text()
+    assert "ARMTORCH_SCHEDULE" in readme
+    assert "update.yml" not in readme
+    pipeline = here / ".gitlab-ci.yml"
+    assert ".ci/armtorch/dependencies.txt" in pipeline.read_text()
+    pipeline.write_text(workflows._signed("stages: [older]\n"))
+    assert init("--upgrade", "--armtorch", COMMIT).exit_code == 0
+    assert "stages: [release," in pipeline.read_text()
+
+
 @pytest.mark.parametrize("folder", [".ci", ".github"])
 def test_nothing_is_written_through_a_link(
     init: Callable[..., Result], tmp_path: Path, folder: str
