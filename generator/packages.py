@@ -14,20 +14,20 @@ from generator.datafiles import load_data
 from generator.errors import DataError
 from generator.model import Accelerator
 from generator.model.closed import Closed
-from generator.model.names import PackageText
+from generator.model.names import PackageText, PlainText, SpecifierText
 
 #: of METADATA's requirements: libraries without Python code, the others, both
 Part = Literal["native", "python", "all"]
-_Module = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
+_Module = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Taken(Closed):
     """What a package works with where there is one, and what does not work without."""
 
-    versions: str
+    versions: SpecifierText
     #: `for` in the row
-    what: Annotated[str, Field(alias="for")]
+    what: Annotated[PlainText, Field(alias="for")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class Package(Closed):
     subdirs: tuple[PackageText, ...] = ()
     requirements: Part = "all"
     imports: tuple[_Module, ...] = ()
-    homepage: Annotated[str, Field(pattern=r"^(https://[!-~]+)?$")] = ""
+    homepage: Annotated[PlainText, Field(pattern=r"^(https://[!-~]+)?$")] = ""
     takes: dict[PackageText, Taken] = field(default_factory=dict, hash=False)
     aside: PackageText | Literal[""] = ""
 

@@ -201,7 +201,9 @@ class TinyChannel:
         """The lock and the recipes, as the command has them, for a package of that file name."""
         expected = self.expected(name)
         records = {f"the lock's {n}": w.record for n, w in enumerate(expected.variant.wheels)}
-        return lambda _: Evidence(expected=expected, records=records)
+        wheel = next(iter(expected.variant.wheels), None)
+        said = self.lock.metadata[wheel.metadata] if wheel is not None else None
+        return lambda _: Evidence(expected=expected, records=records, metadata=said)
 
     def expected(self, name: str) -> Expected:
         if not self._known:

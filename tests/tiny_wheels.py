@@ -54,8 +54,16 @@ def tiny_torch(
                 b'set(ATEN_INCLUDE_DIR "/tmp/build/torch/include")\n'
             ),
             **(extra or {}),
+            **_cuda(requires, extra or {}),
         },
     )
+
+
+def _cuda(requires: Sequence[str], there: Mapping[str, bytes]) -> dict[str, bytes]:
+    """What a torch has that asks for NVIDIA's libraries."""
+    path = "torch/lib/libtorch_cuda.so"
+    asks = any(each.startswith(("nvidia-", "cuda-")) for each in requires)
+    return {path: tiny_elf(body=b"cuda")} if asks and path not in there else {}
 
 
 def tiny_companion(

@@ -6,7 +6,6 @@ files of the package and ``info-<stem>.tar.zst`` with its metadata.
 
 from __future__ import annotations
 
-import io
 import tarfile
 import time
 import zipfile
@@ -21,8 +20,8 @@ from typing import IO, Any, Final
 import zstandard
 
 from generator.building.policy import SealPolicy
-from generator.documents import load_json
-from generator.errors import IntegrityError
+from generator.documents import info_files, load_json
+from generator.errors import IntegrityError, MalformedError, UnsafeArchiveError
 
 BLOCK: Final = 1 << 20
 #: two empty blocks end a tar
@@ -39,8 +38,6 @@ _BINARY: Final = frozenset(
 )
 #: PE files: only the first two bytes are fixed
 _BINARY_PE: Final = b"MZ"
-#: metadata of a package; real ones have less than 2 MiB
-MAXIMUM_INFO: Final = 256 << 20
 _DAMAGED: Final = (zipfile.BadZipFile, tarfile.TarError, zstandard.ZstdError, KeyError, EOFError)
 _NEXT: Final = "delete the file and run `armtorch build` again"
 
@@ -60,16 +57,11 @@ def read_info(path: Path) -> dict[str, InfoFile]:
 
     """
     try:
-        with (
-            zipfile.ZipFile(path) as archive,
-            archive.open(_member(archive, "info-", path)) as packed,
-            zstandard.ZstdDecompressor().stream_reader(packed) as reader,
-        ):
-            content = reader.read(MAXIMUM_INFO)
-        with tarfile.open(fileobj=io.BytesIO(content)) as tar:
-            return {entry.name: InfoFile(_content(tar, entry)) for entry in tar if entry.isfile()}
-    except _DAMAGED as error:
-        raise _damaged(path, error) from error
+        with path.open("rb") as file:
+            found = info_files(file, path.name)
+    except (MalformedError, UnsafeArchiveError) as error:
+        raise _damaged(path, error.what) from error
+    return {name: InfoFile(content) for name, content in found.items()}
 
 
 def read_json(info: dict[str, InfoFile], name: str, path: Path) -> dict[str, Any]:
@@ -93,7 +85,7 @@ def open_payload(path: Path) -> Iterator[tarfile.TarFile]:
     try:
         with (
             zipfile.ZipFile(path) as archive,
-            archive.open(_member(archive, "pkg-", path)) as packed,
+            archive.open(_payload(archive, path)) as packed,
             zstandard.ZstdDecompressor().stream_reader(packed, read_size=BLOCK) as reader,
             tarfile.open(fileobj=reader, mode="r|", bufsize=BLOCK) as tar,
         ):
@@ -245,16 +237,11 @@ class CondaWriter(CondaZip):
             tar.finish()
 
 
-def _member(archive: zipfile.ZipFile, prefix: str, path: Path) -> str:
-    found = [name for name in archive.namelist() if name.startswith(prefix)]
+def _payload(archive: zipfile.ZipFile, path: Path) -> str:
+    found = [name for name in archive.namelist() if name.startswith("pkg-")]
     if len(found) != 1:
-        raise _damaged(path, f"it has {len(found)} members called {prefix}*")
+        raise _damaged(path, f"it has {len(found)} members with files")
     return found[0]
-
-
-def _content(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> bytes:
-    stream = tar.extractfile(entry)
-    return stream.read() if stream else b""
 
 
 def _damaged(path: Path, why: object) -> IntegrityError:

@@ -20,7 +20,8 @@ import zstandard
 
 from generator.atomic import write_bytes
 from generator.channel.repodata import PACKAGES, REPODATA, UNPATCHED, Repodata, in_order, parts_of
-from generator.documents import limits, open_file, read_bytes
+from generator.documents import limits, open_file, read_bytes, unpack_zstd
+from generator.errors import ArmtorchError
 
 ZST: Final = f"{REPODATA}.zst"
 SHARDS: Final = "repodata_shards.msgpack.zst"
@@ -48,10 +49,10 @@ def derive(
         changed: packages whose records are new or gone; None: any may be.
 
     """
-    names = None if changed is None else {_name(each) for each in changed}
+    listed = None if changed is None else _listed(folder / SHARDS)
+    names = None if changed is None or listed is None else {_name(each) for each in changed}
     shards = {}
-    if names is not None:
-        listed = _listed((folder / SHARDS).read_bytes())
+    if names is not None and listed is not None:
         shards = {name: digest for name, digest in listed.items() if name not in names}
     for name, shard in _shards(found, names):
         packed = _compressed(msgspec.msgpack.encode(shard), _LEVEL_OF_SHARDS)
@@ -108,11 +109,20 @@ def _list(subdir: str, shards: Mapping[str, bytes]) -> bytes:
     return _compressed(msgspec.msgpack.encode(listed), _LEVEL_OF_SHARDS)
 
 
-def _listed(content: bytes) -> dict[str, bytes]:
-    """Read a list of shards of our own."""
-    unpacked = zstandard.ZstdDecompressor().decompressobj().decompress(content)
-    found: dict[str, bytes] = msgspec.msgpack.decode(unpacked)["shards"]
-    return found
+class _List(msgspec.Struct, frozen=True):
+    """A list of shards, as far as it is taken over."""
+
+    shards: dict[str, bytes]
+
+
+def _listed(path: Path) -> dict[str, bytes] | None:
+    """Read a list of shards of our own; None for what is none, which is made anew."""
+    most = limits().page.shards
+    try:
+        content = unpack_zstd(read_bytes(path, most), most, str(path))
+        return msgspec.msgpack.decode(content, type=_List).shards
+    except (OSError, ArmtorchError, msgspec.MsgspecError, RecursionError):
+        return None
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

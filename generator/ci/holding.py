@@ -14,7 +14,8 @@ from generator.building import BuildReport, file_name
 from generator.building.provenance import file_at
 from generator.ci.jobs import cell_of, plan
 from generator.ci.releasing import write_changelog
-from generator.errors import MalformedError
+from generator.console import Narrator
+from generator.documents import limits, read_bytes
 from generator.lock import Announcement, announce, diff_locks, parse_lock, write_lock
 from generator.model import FindingKind, Held, Lock
 from generator.packages import projects
@@ -114,14 +115,13 @@ def keep_good(project: Project, channel: Path, verdicts: Path, *, before: str) -
 
     Raises:
         AbsentError, MissingToolError: git does not have that revision.
-        MalformedError: a verdict is none.
         LockError, RenderError, StorageError: as rendering does.
         UnreachableError: a base channel does not say what it blocks.
 
     """
     feedstock, lock = project.declared(), project.known()
     old = parse_lock(file_at(project.lock, before), where=f"{before}:{project.lock.name}")
-    found = _read(verdicts)
+    found = read_verdicts(verdicts, project.narrator)
     failed = {cell: _row(cell, found, lock) for cell in _failed(project, channel)}
     kept = with_failed(lock, old, failed)
     kept = number_builds(feedstock, kept, old) if failed else lock
@@ -149,17 +149,17 @@ def _failed(project: Project, channel: Path) -> tuple[str, ...]:
     return tuple(sorted({cell for cell, name in names.values() if name not in there}))
 
 
-def _read(folder: Path) -> tuple[Verdict, ...]:
+def read_verdicts(folder: Path, narrator: Narrator) -> tuple[Verdict, ...]:
+    """Read what jobs left behind; what is no verdict speaks against nothing, and stops no others.
+
+    A job that upstream's code ran in may leave anything.
+    """
     found: list[Verdict] = []
     for path in sorted(folder.rglob("*.json")):
         try:
-            found += _VERDICTS.validate_json(path.read_bytes())
-        except ValidationError as error:
-            raise MalformedError(
-                "not a verdict of armtorch build or test",
-                where=str(path),
-                next_step="look at the job that left it behind",
-            ) from error
+            found += _VERDICTS.validate_json(read_bytes(path, limits().yaml.bytes))
+        except (OSError, ValidationError):
+            narrator.warn(f"{path.name}: not a verdict of armtorch build or test")
     return tuple(found)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 
+from generator.atomic import move
 from generator.building import file_name
 from generator.channel import LocalChannel
 from generator.channel.built import labels
@@ -17,6 +18,7 @@ from generator.channel.stores import FolderStore
 from generator.ci.against_base import against_base
 from generator.errors import IntegrityError
 from generator.feedstock import Feedstock
+from generator.inspecting.proving import PACKAGES, what_lies_in
 from generator.matrix import Job, Jobs, find_job, jobs, matrix_view, variants
 from generator.matrix.smithy import smithy
 from generator.model import Variant
@@ -165,6 +167,8 @@ class Joined:
     there: tuple[str, ...]
     #: ids of variants
     missing: tuple[str, ...]
+    #: paths in the channel of packages that no job was to make
+    aside: tuple[str, ...] = ()
 
     def markdown(self) -> str:
         """Return the summary of a publish job."""
@@ -172,6 +176,9 @@ class Joined:
         if self.missing:
             lines += ["", "Not there, see the jobs of these cells:", ""]
             lines += [f"- `{each}`" for each in self.missing]
+        if self.aside:
+            lines += ["", "Set aside, since no job was to make them:", ""]
+            lines += [f"- `{each}`" for each in self.aside]
         return "\n".join(lines)
 
 
@@ -183,6 +190,7 @@ def join(
     cells: Sequence[str] = (),
     made: Path | None = None,
     wanted: Sequence[Variant] | None = None,
+    aside: Path | None = None,
 ) -> Joined:
     """Index a channel folder into which artifacts were unpacked, and say what it lacks.
 
@@ -191,12 +199,12 @@ def join(
         folder: the channel.
         train: what is looked for is of this train only; "" for all.
         cells: what is looked for is of these cells only; none for all.
-        made: a folder with more packages, which are put beside the others.
+        made: a folder with more packages, which are put beside the others, or in their places.
         wanted: what is looked for, instead of trains and cells.
+        aside: where packages go that no job was to make.
 
     Raises:
-        IntegrityError: it has a package that no job was to make.
-        BuildError: two packages of one name have other bytes.
+        IntegrityError: it has a package that no job was to make, and ``aside`` is not given.
         StorageError: the folder cannot be written.
 
     """
@@ -205,14 +213,17 @@ def join(
     channel = LocalChannel(folder)
     for path in sorted(made.rglob("*.conda")) if made is not None else ():
         own = channel.root / path.relative_to(made or path).parent
-        LocalChannel(own.parent).place(path, own.name, replace=False, copy=True)
+        LocalChannel(own.parent).place(path, own.name, replace=True, copy=True)
     places = {variant.id: _place(project, feedstock, channel, variant) for variant in known}
-    for path in sorted(set(folder.rglob("*.conda")) - set(places.values())):
+    strays = _strays(folder, {*places.values()})
+    if strays and aside is None:
         raise IntegrityError(
             "no job was to make this package",
-            where=str(path),
+            where=str(strays[0]),
             next_step="look at the jobs of this run: a test may have done more than testing",
         )
+    for path in strays:
+        move(path, (aside or folder) / path.relative_to(folder))
     wanted = _some(known, train, cells) if wanted is None else wanted
     there = [variant.id for variant in wanted if places[variant.id].is_file()]
     missing = [variant.id for variant in wanted if not places[variant.id].is_file()]
@@ -221,7 +232,17 @@ def join(
         place = channel.labelled(label)
         if place.root.is_dir():
             Served(store=FolderStore(place)).index()
-    return Joined(there=tuple(there), missing=tuple(missing))
+    return Joined(
+        there=tuple(there),
+        missing=tuple(missing),
+        aside=tuple(path.relative_to(folder).as_posix() for path in strays),
+    )
+
+
+def _strays(folder: Path, places: Collection[Path]) -> list[Path]:
+    """Return what lies under a package's name and is none that a job was to make."""
+    named = (path for path in what_lies_in(folder) if path.name.endswith(PACKAGES))
+    return sorted(p for p in named if p not in places or p.is_symlink() or not p.is_file())
 
 
 @dataclass(frozen=True, kw_only=True)

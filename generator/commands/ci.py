@@ -145,6 +145,13 @@ def plan(
     type=click.Path(path_type=Path, file_okay=False),
     help="A folder whose packages are put beside those.",
 )
+@click.option(
+    "--set-aside",
+    "aside",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Move packages there that are none of the lock's, instead of refusing all for them.",
+)
 @click.option("--tested", type=_FILE, help="Write here what their tests came to, to be attested.")
 @_TRAIN
 @_CELLS
@@ -157,6 +164,7 @@ def join(
     *,
     channel: Path,
     made: Path | None,
+    aside: Path | None,
     tested: Path | None,
     train: str,
     cells: str,
@@ -167,7 +175,7 @@ def join(
 ) -> None:
     """Index a channel put together from jobs, and name the packages that no job gave.
 
-    A package that is none of the lock's is refused (exit code 13).
+    A package that is none of the lock's is refused (exit code 13), or set aside.
 
     \b
     Examples:
@@ -175,13 +183,21 @@ def join(
       armtorch ci join --job 2.10-linux-aarch64-cpu-1 --made made
     """
     wanted = jobs.job_variants(project, job, skipped) if job else None
-    found = jobs.join(project, channel, train=train, cells=cells.split(), made=made, wanted=wanted)
+    found = jobs.join(
+        project,
+        channel,
+        train=train,
+        cells=cells.split(),
+        made=made,
+        wanted=wanted,
+        aside=aside,
+    )
     if tested is not None:
         atomic.write_text(tested, json.dumps(test_result(project, found.there), indent=1))
     if summary is not None:
         write_summary(summary, found.markdown())
     if as_json:
-        write_json({"there": list(found.there), "missing": list(found.missing)})
+        write_json(asdict(found))
     else:
         write(found.markdown())
 

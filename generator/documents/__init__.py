@@ -4,7 +4,13 @@ Nothing outside this room opens JSON, YAML or zip files of others; tests/unit/te
 who calls a parser, and why.
 """
 
-from generator.documents.conda_info import read_info_file, read_info_files, same_payload
+from generator.documents.conda_info import (
+    info_files,
+    read_info_file,
+    read_info_files,
+    same_payload,
+    unpack_zstd,
+)
 from generator.documents.files import open_file, read_bytes, read_text
 from generator.documents.json_text import load_json, split_json
 from generator.documents.limits import limits

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import tarfile
 import zipfile
+from copy import copy
 from typing import IO, Final
 
 import zstandard
@@ -57,7 +58,7 @@ def read_info_files(package: IO[bytes], name: str) -> tuple[bytes, int, dict[str
         place = 0
         for entry in members:
             # the first has no field for zip64, and those that are written as streams have one
-            header = entry.FileHeader(zip64=entry is not members[0])
+            header = _without_zip64(entry).FileHeader(zip64=entry is not members[0])
             package.seek(place)
             if package.read(len(header)) != header or entry.compress_type != zipfile.ZIP_STORED:
                 raise _unread(f"{entry.filename} is not where a stream would have it", name)
@@ -67,15 +68,41 @@ def read_info_files(package: IO[bytes], name: str) -> tuple[bytes, int, dict[str
             raise _unread("it has other members than a package", name)
     content = _metadata(package, name)
     try:
-        with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as tar:
-            found = {
-                entry.name: file.read()
-                for entry in tar
-                if entry.isreg() and (file := tar.extractfile(entry))
-            }
-        return content, int(content[_TIME].rstrip(b"\0 "), 8), found
+        return content, int(content[_TIME].rstrip(b"\0 "), 8), _files(content)
     except _UNREADABLE as error:
         raise _unread(error, name) from error
+
+
+def info_files(package: IO[bytes], name: str) -> dict[str, bytes]:
+    """Return the metadata files of a package, whatever else is in its zip.
+
+    Raises:
+        MalformedError: it is no .conda file, or its metadata cannot be read.
+        UnsafeArchiveError: its metadata unpacks to more than is sane.
+
+    """
+    try:
+        return _files(_metadata(package, name))
+    except _UNREADABLE as error:
+        raise _unread(error, name) from error
+
+
+def _files(content: bytes) -> dict[str, bytes]:
+    with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as tar:
+        return {
+            entry.name: file.read()
+            for entry in tar
+            if entry.isreg() and (file := tar.extractfile(entry))
+        }
+
+
+def _without_zip64(entry: zipfile.ZipInfo) -> zipfile.ZipInfo:
+    """Return an entry of a directory without what that has beside it from 4 GiB on (4.5.3)."""
+    bare = copy(entry)
+    kind, size = bare.extra[:2], int.from_bytes(bare.extra[2:4], "little")
+    if kind == b"\1\0" and len(bare.extra) == 4 + size:
+        bare.extra = b""
+    return bare
 
 
 def _metadata(package: IO[bytes], name: str) -> bytes:
@@ -87,17 +114,28 @@ def _metadata(package: IO[bytes], name: str) -> bytes:
         if len(members) != 1:
             raise _unread(f"it has {len(members)} members with metadata", name)
         packed = read_member(archive, members[0], name)
-    most = max(allowed.text, min(4 * allowed.text, allowed.ratio * len(packed)))
+    return unpack_zstd(
+        packed, max(allowed.text, min(4 * allowed.text, allowed.ratio * len(packed))), name
+    )
+
+
+def unpack_zstd(packed: bytes, most: int, where: str) -> bytes:
+    """Unpack all frames, as clients do, to no more than ``most`` bytes.
+
+    Raises:
+        MalformedError: it does not unpack.
+        UnsafeArchiveError: it unpacks to more.
+
+    """
     unpacker = zstandard.ZstdDecompressor(max_window_size=1 << 27)
     try:
-        # clients read every frame, too
         with unpacker.stream_reader(packed, read_across_frames=True) as reader:
             content = reader.read(most + 1)
     except _UNREADABLE as error:
-        raise _unread(error, name) from error
+        raise _unread(error, where) from error
     if len(content) > most:
         raise UnsafeArchiveError(
-            f"its metadata unpacks to more than {most:,} bytes", where=name, next_step=_NEXT
+            f"it unpacks to more than {most:,} bytes", where=where, next_step=_NEXT
         )
     return content
 

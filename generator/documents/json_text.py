@@ -5,6 +5,7 @@ Python's json takes lone surrogates, NaN, and as much nesting as the interpreter
 
 from __future__ import annotations
 
+from math import isinf
 from typing import Any
 
 import msgspec
@@ -39,10 +40,8 @@ def load_json(
         value = from_json(content, allow_inf_nan=False)
     except ValueError as error:
         raise refuse(f"not JSON: {error}", where=where, next_step=next_step) from error
-    if _is_deeper(value, allowed.depth):
-        raise refuse(
-            f"it is nested more than {allowed.depth} deep", where=where, next_step=next_step
-        )
+    if (why := _refused(value, allowed.depth)) is not None:
+        raise refuse(why, where=where, next_step=next_step)
     return value
 
 
@@ -64,16 +63,20 @@ def split_json(content: bytes | msgspec.Raw, where: str) -> dict[str, msgspec.Ra
         ) from error
 
 
-def _is_deeper(value: Any, depth: int) -> bool:
+def _refused(value: Any, depth: int) -> str | None:
+    """Say what is wrong with a value as a whole: its depth, or a number that no float can be."""
     level = [value]
-    for _ in range(depth):
+    for _ in range(depth + 1):
+        # what the parser makes of 1e999, though it is told not to
+        if any(isinstance(each, float) and isinf(each) for each in level):
+            return "it has a number out of range"
+        holders = [each for each in level if isinstance(each, dict | list)]
+        if not holders:
+            return None
         level = [
             inner
-            for each in level
-            if isinstance(each, dict | list)
+            for each in holders
             for inner in (each.values() if isinstance(each, dict) else each)
-            if isinstance(inner, dict | list)
+            if isinstance(inner, dict | list | float)
         ]
-        if not level:
-            return False
-    return True
+    return f"it is nested more than {depth} deep"

@@ -37,6 +37,10 @@ class PageLimits(Closed):
     html: int
     #: a number
     lines: int
+    #: of a list of shards
+    shards: int
+    #: a number
+    refused: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 
 from packaging.utils import canonicalize_name
 
-from generator.inspecting.read_wheel import pattern
+from generator.inspecting.read_wheel import decode, pattern
 
 SITE: Final = "site-packages"
 #: never taken over from a wheel (PyPA, "Recording installed projects"), or made anew
@@ -28,6 +28,10 @@ _PLAIN: Final = re.compile(
 )
 #: what csv would quote
 _QUOTED: Final = re.compile(r"[\",\r\n]")
+
+
+#: RECORD's digest in hexadecimal: the wheels of a cell have ten thousand in common
+hexadecimal: Final = lru_cache(maxsize=1 << 16)(decode)
 
 
 class _Matching(dict[str, int | None]):

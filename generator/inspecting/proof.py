@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from generator.building import Expected
-from generator.model import RaisedFloor
+from generator.model import Metadata, RaisedFloor
 
 #: proven: it is to the byte what the lock renders, but for how zstd packed it
 #: self-consistent: everything fits together, and no lock with its recipe was at hand
@@ -71,3 +71,5 @@ class Evidence:
     expected: Expected | None = None
     #: whose word -> sha256 of upstream's RECORD
     records: Mapping[str, str] = field(default_factory=dict)
+    #: what the lock says is in its wheel's METADATA
+    metadata: Metadata | None = None

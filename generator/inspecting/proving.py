@@ -37,7 +37,7 @@ from generator.project import Project
 from generator.rendering import RenderedTree, render
 
 #: how the files of packages end
-_PACKAGES: Final = (".conda", ".tar.bz2")
+PACKAGES: Final = (".conda", ".tar.bz2")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,15 +116,17 @@ class _Known:
             self.found[package] = expected
         source = json_object(info, MANIFEST).get("source")
         sha256 = str(source.get("sha256")) if isinstance(source, dict) else ""
-        records = {}
+        records, metadata = {}, None
         if sha256 in self.wheels:
             self.used.add(sha256)
             records["the wheel's"] = hashlib.sha256(self._record(self.wheels[sha256])).hexdigest()
         if self.options.record_sha256 is not None:
             records["the one given"] = self.options.record_sha256
         if expected is not None and expected.variant.wheels:
-            records["the lock's"] = expected.variant.wheels[0].record
-        return Evidence(expected=expected, records=records)
+            wheel = expected.variant.wheels[0]
+            records["the lock's"] = wheel.record
+            metadata = self.project.locked().metadata[wheel.metadata]
+        return Evidence(expected=expected, records=records, metadata=metadata)
 
     @cached_property
     def wheels(self) -> dict[str, Path]:
@@ -249,9 +251,9 @@ def set_aside(
         StorageError: a package cannot be moved.
 
     """
-    there = list(_what_lies_in(channel))
+    there = list(what_lies_in(channel))
     known = _Known(project, options)
-    packages = [path for path in sorted(there) if path.name.endswith(_PACKAGES)]
+    packages = [path for path in sorted(there) if path.name.endswith(PACKAGES)]
     proofs = {path: _prove(path, known) for path in packages}
     sound = {
         known.found[path].variant.id: path
@@ -276,12 +278,10 @@ def set_aside(
     return tuple(proofs.values())
 
 
-def _what_lies_in(channel: Path) -> Iterator[Path]:
+def what_lies_in(channel: Path) -> Iterator[Path]:
     """Yield files and links, and folders that have a package's name: they are looked at as one."""
     for at, folders, files in os.walk(channel):
-        whole = [
-            name for name in folders if name.endswith(_PACKAGES) or Path(at, name).is_symlink()
-        ]
+        whole = [name for name in folders if name.endswith(PACKAGES) or Path(at, name).is_symlink()]
         folders[:] = [name for name in folders if name not in whole]
         yield from (Path(at, name) for name in (*files, *whole))
 

@@ -20,13 +20,14 @@ from generator.inspecting.deriving import (
     SITE,
     Account,
     dist_info,
+    hexadecimal,
     metadata_without,
     record_text,
     stated,
 )
 from generator.inspecting.manifest import NAME, Manifest, Patched, manifest_text
 from generator.inspecting.proof import Flaw
-from generator.inspecting.read_wheel import decode, encode
+from generator.inspecting.read_wheel import encode
 from generator.model.floor import RaisedFloor
 
 RECORD: Final = "info/armtorch/RECORD"
@@ -185,12 +186,12 @@ def _swap(path: str, head: str, by: str) -> str:
 
 def _row(known: Known, member: str) -> tuple[str, int]:
     digest, size = known.record[member]
-    return decode(digest), size
+    return hexadecimal(digest), size
 
 
 def _is_member(known: Known, content: bytes, member: str) -> bool:
     row = known.record.get(member)
-    return row is not None and hashlib.sha256(content).hexdigest() == decode(row[0])
+    return row is not None and hashlib.sha256(content).hexdigest() == hexadecimal(row[0])
 
 
 def _patched(

@@ -16,10 +16,11 @@ from generator.building.seal import DIGESTS, digests_text
 from generator.datafiles import DATA, load_data, subdirs
 from generator.documents import load_json, read_info_file
 from generator.errors import ArmtorchError, MalformedError
+from generator.inspecting import agreeing
 from generator.inspecting.audit import PackageAudit
 from generator.inspecting.container import Container, open_package
 from generator.inspecting.contents import Contents, read_contents
-from generator.inspecting.deriving import derive, read_record
+from generator.inspecting.deriving import derive, dist_info, read_record
 from generator.inspecting.limits import Limits, limits
 from generator.inspecting.manifest import NAME, Manifest, Sha256, parse_manifest
 from generator.inspecting.proof import Binaries, Evidence, Flaw, Proof, Verdict
@@ -152,12 +153,20 @@ class _Check:
             return self._proof(Contents(), manifest)
         account = known.account
         audit = self._audit()
-        contents = read_contents(
-            self._package, self._bounds, whole={*account.patched, *account.unpatched}, audit=audit
-        )
+        whole = {*account.patched, *account.unpatched}
+        if known.trusted:
+            whole |= {*agreeing.texts(known).values()}
+        contents = read_contents(self._package, self._bounds, whole=whole, audit=audit)
         floor = manifest.floor
         if self._expected is not None:
             floor = audit.raised_floor(self._expected.depends) if audit is not None else None
+            self._flaws += agreeing.disagreements(
+                self._expected.variant,
+                self._evidence.metadata,
+                known,
+                self._info,
+                contents,
+            )
         made = remake(known, manifest, contents, self._info, floor)
         self._flaws += made.flaws
         self._compare_files(made, contents)
@@ -179,6 +188,7 @@ class _Check:
             sha256 = wheels[0].sha256 if wheels else ""
         try:
             record = read_record(content, self._bounds.entries)
+            dist_info(record)
             layout = self._layout(sha256)
             sizes = {member: size for member, (_, size) in record.items()}
             account = derive(layout, sha256, sizes, manifest.unpatched)

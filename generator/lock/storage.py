@@ -64,8 +64,7 @@ def parse_lock(text: str, *, where: str) -> Lock:
         lock = ADAPTER.validate_python(content)
     except ValidationError as error:
         raise LockError(describe(error), where=where, next_step=_ANEW) from error
-    if (why := next(inconsistencies(lock), None)) is not None:
-        raise LockError(why, where=where, next_step=_ANEW)
+    _refuse_inconsistent(lock, where, _ANEW)
     return lock
 
 
@@ -73,10 +72,22 @@ def write_lock(lock: Lock, path: Path) -> None:
     """Write the lock whole or not at all.
 
     Raises:
+        LockError: it could not be read again: it does not agree with itself, or is too long.
         StorageError: the folder cannot be written or the disk is full.
 
     """
-    atomic.write_text(path, lock_text(lock))
+    next_step = "report it; the lock that there was is as it was"
+    _refuse_inconsistent(lock, str(path), next_step)
+    text = lock_text(lock)
+    if len(text) > (most := limits().yaml.bytes):
+        what = f"it would have {len(text):,} bytes, {most:,} are read"
+        raise LockError(what, where=str(path), next_step=next_step)
+    atomic.write_text(path, text)
+
+
+def _refuse_inconsistent(lock: Lock, where: str, next_step: str) -> None:
+    if (why := next(inconsistencies(lock), None)) is not None:
+        raise LockError(why, where=where, next_step=next_step)
 
 
 def lock_schema_text() -> str:

@@ -13,6 +13,10 @@ ArmVariant = Literal["sbsa", "tegra"]
 #: conda-forge's and the pytorch channel's build strings
 _BUILD = re.compile(r"(?:^|_)(?:cuda(?P<major>\d{2})\.?(?P<minor>\d)|(?P<cpu>cpu))(?=_|$|\D)")
 _CUDA = re.compile(r"cuda(?P<major>\d{2})(?P<minor>\d)(?:-(?P<arm>tegra))?")
+#: upstream's labels of accelerators (pytorch/test-infra, generate_binary_build_matrix.py)
+_LABEL = re.compile(r"cu(\d{3})")
+#: libraries that make a torch a CUDA build, per platform
+CUDA_LIBRARIES = frozenset({"libtorch_cuda.so", "torch_cuda.dll"})
 #: the CUDA major from which one build serves server boards (sbsa) and Jetson (JetPack 7)
 #: (cuda-feedstock, recipe/doc/recipe_guide.md, "Building for ARM Tegra devices")
 _ONE_ARM = 13
@@ -116,3 +120,15 @@ def accelerator_of(build: str, depends: Iterable[str]) -> str:
         return "cpu"
     tegra = any(re.match(r"arm-variant \S+ tegra", each) for each in depends)
     return f"cuda{match['major']}{match['minor']}" + ("-tegra" if tegra else "")
+
+
+def accelerator_of_label(label: str) -> str | None:
+    """Read upstream's ``cpu`` or ``cu130``; None for everything else.
+
+    >>> accelerator_of_label("cu130")
+    'cuda130'
+    """
+    if label == "cpu":
+        return label
+    match = _LABEL.fullmatch(label)
+    return f"cuda{match[1]}" if match else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal, get_args
 
+from packaging.version import Version
 from pydantic import Field
 
 from generator.model.closed import Closed
@@ -30,6 +31,19 @@ from generator.model.wheel import Metadata, ProjectName, Wheel
 #: a Python build as text
 PythonText = Annotated[str, Field(pattern=r"^[0-9]{1,2}\.[0-9]{1,3}t?$")]
 TrainName = Literal["stable", "rc", "nightly"]
+
+
+def of_train(train: TrainName, version: Version) -> bool:
+    """Whether a version can be of a train.
+
+    Candidates on download.pytorch.org/whl/test carry the final version in their names; that such
+    a version is not released yet is for who knows the stable train to say.
+    """
+    if train == "nightly":
+        return version.is_devrelease
+    return not version.is_devrelease and (train == "rc" or not version.is_prerelease)
+
+
 #: why something is not in a cell (decision D7 keeps the three apart): upstream does not serve it,
 #: upstream does not answer, upstream's answer makes no sense, it cannot work beside the rest
 AbsenceReason = Literal["absent", "unreachable", "malformed", "incompatible"]
@@ -232,11 +246,11 @@ class HeldCell(Held):
     """A torch release that a place of the feedstock is not given: its cells stay as they were."""
 
     train: TrainName
-    subdir: str
+    subdir: LineName
     #: as feedstock.yaml asks for it: ``cpu``, ``cuda``, ``cuda130``
-    accelerator: str
+    accelerator: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}\*?$")]
     #: name of a line of its own; "" where the torch version names it
-    line: str = ""
+    line: LineName | Literal[""] = ""
 
     @property
     def place(self) -> str:

@@ -124,7 +124,7 @@ def _bad_text(text: str) -> str | None:
     return None
 
 
-def _bad_plain(text: str) -> str | None:
+def bad_plain(text: str) -> str | None:
     """Find what has no place in a recipe's value: what is refused here need not be neutralised."""
     if found := next((mark for mark in EXPRESSIONS if mark in text), ""):
         return f"has {found}, which is an expression"
@@ -147,6 +147,8 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 #: of a line or package: a folder below recipes/
 LineName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$"), _checked(_bad_part)]
 PackageText = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$"), _checked(_bad_part)]
+#: what others call their packages
+CondaName = Annotated[str, Field(pattern=r"^[a-z0-9_][a-z0-9._-]{0,127}$")]
 #: ``<line>/<package>``
 BuildKey = Annotated[str, Field(pattern=r"^[a-z0-9._-]+/[a-z0-9._-]+$"), _checked(bad_path)]
 #: an index's name in feedstock.yaml
@@ -166,10 +168,12 @@ FileName = Annotated[str, _checked(_bad_part)]
 #: is the name of a file, the rest stands in one
 ConsoleScript = Annotated[str, _checked(_bad_script)]
 #: a text that is shown to people and stands in recipes as a value
-PlainText = Annotated[str, _checked(_bad_plain)]
+PlainText = Annotated[str, _checked(bad_plain)]
 ShownText = Annotated[str, _checked(_bad_text)]
 #: ISO 8601
 Day = Annotated[str, Field(pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2})?$")]
 Moment = Annotated[str, Field(pattern=r"^[0-9T:.+Z -]{0,40}$")]
 Glibc = Annotated[str, Field(pattern=r"^(2\.[0-9]{1,2})?$")]
 Size = Annotated[int, Field(ge=0, lt=1 << 53)]
+#: since 1970: what a zip, and so a package, can say; 1 Jan 1980 to 2107, or 0
+Milliseconds = Annotated[int, Field(ge=0, lt=4354819200000)]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from packaging.tags import Tag
 from pydantic import Field
 
 from generator.model.closed import Closed
@@ -14,6 +17,7 @@ from generator.model.names import (
     Glibc,
     IndexName,
     MemberPath,
+    Milliseconds,
     Moment,
     PackageText,
     PlainText,
@@ -69,7 +73,7 @@ class Wheel(Closed):
     record: Sha256
     #: milliseconds since 1970 of the newest member, read as UTC since a zip knows no zone: the time
     #: of packages made from it; 0 where the lock does not have it
-    timestamp: int = 0
+    timestamp: Milliseconds = 0
     #: ``torchrun = torch.distributed.run:main``, sorted
     console_scripts: tuple[ConsoleScript, ...] = ()
 
@@ -86,6 +90,35 @@ def serves(built_for: PythonBuild | None, python: PythonBuild, *, abi3: bool) ->
     if abi3 and built_for is not None:
         return not python.freethreading and built_for <= python
     return built_for in {None, python}
+
+
+def built_for(tags: Iterable[Tag]) -> tuple[PythonBuild | None, bool]:
+    """Return the Python build that tags (PEP 425) are of, and whether for the stable ABI.
+
+    None is for every Python; for the stable ABI it is the first of those that are served.
+
+    Raises:
+        ValueError: they are for something else than one CPython or any Python 3.
+
+    """
+    tags = tuple(tags)
+    builds = {_python_of(tag) for tag in tags}
+    if len(builds) != 1:
+        raise ValueError("it is tagged for several Pythons")
+    return builds.pop(), any(tag.abi == "abi3" for tag in tags)
+
+
+def _python_of(tag: Tag) -> PythonBuild | None:
+    """Read one tag; upstream's older macOS wheels are ``cp310-none-macosx...``."""
+    if tag.abi == "none":
+        return None if tag.interpreter in {"py3", "py2"} else PythonBuild.from_abi(tag.interpreter)
+    return PythonBuild.from_abi(tag.interpreter if tag.abi == "abi3" else tag.abi)
+
+
+def is_for(platforms: Iterable[str], patterns: Iterable[str]) -> bool:
+    """Whether one of a wheel's platform tags has one of these forms, or is for any."""
+    each = re.compile("|".join(("any", *patterns)))
+    return any(each.fullmatch(platform) for platform in platforms)
 
 
 @dataclass(frozen=True, kw_only=True)

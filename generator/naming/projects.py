@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
@@ -16,25 +17,29 @@ from rattler.exceptions import InvalidMatchSpecError
 from generator.datafiles import load_data
 from generator.model.accelerator import ArmVariant
 from generator.model.closed import Closed
-from generator.model.names import SpecifierText
+from generator.model.names import CondaName, SpecifierText, VersionText
 from generator.model.python_build import PythonBuild
 
 
 def _normalised(project: str) -> str:
-    if canonicalize_name(project) != project:
-        raise ValueError(f"{project} is not a normalised name (PEP 503)")
+    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", project):
+        raise ValueError(f"{project!r} is not a normalised name (PEP 503)")
     return project
 
 
 def _spec(text: str) -> str:
+    if not _FIELDS.fullmatch(text):
+        raise ValueError(f"{text!r} has other fields than {{cuda}} and {{next}}")
     try:
         # of a CUDA line, what it says of it
         MatchSpec(text.format(cuda="13.0", next="14"), strict=True)
-    except (InvalidMatchSpecError, LookupError, ValueError) as error:
+    except InvalidMatchSpecError as error:
         raise ValueError(f"{text!r} is not a MatchSpec: {error}") from error
     return text
 
 
+#: what is not format's own in a spec, and what it fills in
+_FIELDS: Final = re.compile(r"([^{}]|\{cuda\}|\{next\})*")
 #: a MatchSpec in a row
 Spec = Annotated[str, AfterValidator(_spec)]
 
@@ -78,14 +83,14 @@ class Unstated(Closed):
 class ProjectRow(Closed):
     """One PyPI project in conda's terms."""
 
-    conda: str
+    conda: CondaName
     trio: bool = False
     #: what METADATA states -> SPDX expression, where somebody read the text
     license: dict[str, str] = field(default_factory=dict)
     native: bool = False
     dist: bool = True
     pin: Pin | None = None
-    floors: dict[str, str] = field(default_factory=dict)
+    floors: dict[str, VersionText] = field(default_factory=dict)
     #: major.minor of the requirement -> extra -> spec, None where nothing is needed
     extras: dict[str, dict[str, Spec | None]] = field(default_factory=dict)
     unstated: tuple[Unstated, ...] = ()
@@ -98,7 +103,7 @@ class NameMap(Closed):
 
     format: Literal[1]
     projects: dict[Annotated[str, AfterValidator(_normalised)], ProjectRow]
-    same_name: tuple[str, ...]
+    same_name: tuple[Annotated[str, AfterValidator(_normalised)], ...]
     without_dist: tuple[str, ...]
     accelerators: dict[ArmVariant | Literal["linux"], tuple[Spec, ...]]
     python_minors: tuple[int, ...]

@@ -134,7 +134,7 @@ def _line_facts(inputs: RecipeInputs) -> dict[str, object]:
         "run_constraints": list_lines(rows(constraints)),
         "entry_points": list_lines(rows(scripts)),
         "imports": row.imports or (row.project.replace("-", "_"),),
-        "homepage": row.homepage or _home(metadata[0], row),
+        "homepage": literal(row.homepage) if row.homepage else _home(metadata[0], row),
         "smoke": templates.smoke_program(inputs.package),
         "takes": _taken(row, variants),
         "license": literal(with_bundled(expression, bundled_licenses(inputs.package, variants))),

@@ -19,12 +19,11 @@ from generator.feedstock import Feedstock, Line, SubdirName, SubdirWish, TrainPo
 from generator.lock import write_lock
 from generator.matrix import Selection, has_torch, newest_lines, torch_specifier
 from generator.model import Cell, Lock
-from generator.model.cell import TrainName
+from generator.model.cell import TrainName, of_train
 from generator.project import Project
 from generator.rendering import compare_tree, number_builds, render
 from generator.stages.render import render_feedstock
 from generator.stages.update import look_up
-from generator.updating import of_train
 
 #: below the feedstock's folder, and not committed
 _OWN: Final = ".armtorch/up"

@@ -4,4 +4,3 @@ from generator.updating.holding import with_old_days
 from generator.updating.judging import Judge, Prospect
 from generator.updating.next_lock import Outcome, update
 from generator.updating.surveying import IndexView, survey
-from generator.updating.wishes import of_train

@@ -12,7 +12,7 @@ from generator.errors import ArmtorchError, UnreachableError
 from generator.model.cell import Absence, AbsenceReason, Cell, Sharing, TrainName
 from generator.model.held import Held
 from generator.model.python_build import PythonBuild
-from generator.model.wheel import Metadata, Wheel
+from generator.model.wheel import Metadata, Wheel, serves
 from generator.updating.accelerators import Target, built_for, held_to_claim
 from generator.updating.catalogue import Catalogue, Release
 from generator.updating.drafts import Draft
@@ -106,7 +106,7 @@ class CellMaker:
             else:
                 usable.append((pick, facts))
         groups = self._groups([pick.offer for pick, _ in usable if pick.project == "torch"])
-        kept = _with_a_torch(usable, draft)
+        kept = _with_a_torch(usable)
         return BuiltCell(
             Cell(
                 line=line,
@@ -177,15 +177,15 @@ class CellMaker:
 
 
 def _with_a_torch(
-    usable: list[tuple[Pick, WheelFacts]], draft: Draft
+    usable: list[tuple[Pick, WheelFacts]],
 ) -> list[tuple[Pick, WheelFacts]]:
-    """Keep the wheels for Pythons whose torch can be used."""
-    torch = {pick.offer.python() for pick, _ in usable if pick.project == "torch"}
-    gone = set(draft.pythons) - torch
+    """Keep the wheels that serve a Python whose torch can be used."""
+    offers = (pick.offer for pick, _ in usable if pick.project == "torch")
+    torch = {python for offer in offers if (python := offer.python()) is not None}
     return [
         (pick, facts)
         for pick, facts in usable
-        if pick.offer.abi3 or pick.offer.python() not in gone
+        if any(serves(pick.offer.python(), python, abi3=pick.offer.abi3) for python in torch)
     ]
 
 

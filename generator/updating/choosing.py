@@ -14,7 +14,7 @@ from packaging.version import Version
 from generator.errors import NoTrioError
 from generator.feedstock import Feedstock
 from generator.model.accelerator import Accelerator
-from generator.model.cell import Absence, HeldCell
+from generator.model.cell import Absence, HeldCell, of_train
 from generator.model.held import Finding, Held
 from generator.model.python_build import PythonBuild
 from generator.model.subdir import Subdir
@@ -24,11 +24,11 @@ from generator.updating.accelerators import Target, built_for, held_to_claim
 from generator.updating.catalogue import Catalogue, Release
 from generator.updating.drafts import Choice, Draft, Wanted
 from generator.updating.fill import choose_fill
-from generator.updating.holding import Refused, held_rows, of_place, take_best
+from generator.updating.holding import Refused, held_rows, is_given_up, of_place, take_best
 from generator.updating.judging import BROKEN, Bench, Prospect, finding_of
 from generator.updating.targets import active, environment
 from generator.updating.trio import TorchChoice, companions
-from generator.updating.wishes import RECENT, Wish, of_train
+from generator.updating.wishes import RECENT, Wish
 from generator.upstream.claims import may_be
 from generator.upstream.offers import Offer, promised
 from generator.upstream.policy import TrioPolicy
@@ -169,6 +169,8 @@ class Chooser:
             served = self.catalogue.pythons("torch", release, wish.subdir)
             pythons = tuple(p for p in served or python_builds() if p in wish.pythons)
             wheels = self._wheels("torch", release, wish, pythons)
+            if is_given_up(held, wheels, self.bench):
+                continue
             accelerator = self._accelerator(wish, wheels)
             if isinstance(accelerator, Finding):
                 if (accelerator.kind, wish.accelerator) == ("cuda", "cpu"):
@@ -315,6 +317,8 @@ class Chooser:
                 wheels[release] = found
 
         def requirements(release: Release) -> tuple[Requirement, ...] | None:
+            if is_given_up(refused, wheels[release], self.bench):
+                return None
             said = self._said(wish, wheels[release])
             if isinstance(said, Finding):
                 refused.append((release, (said,)))

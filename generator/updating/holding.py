@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from dataclasses import replace
 
+from generator.documents import limits
 from generator.model.cell import Cell, HeldCell, Lock
 from generator.model.held import Finding, Held
+from generator.model.python_build import PythonBuild
 from generator.updating.catalogue import Release
 from generator.updating.judging import Bench, Prospect
 from generator.updating.wishes import Wish
+from generator.upstream.offers import Offer
 
 #: a release and what speaks against it
 Refused = tuple[Release, tuple[Finding, ...]]
@@ -42,6 +45,8 @@ def take_best(
     partial: tuple[int, int] | None = None
     for release in releases:
         prospect = prospect_of(release)
+        if is_given_up(refused, prospect.wheels, bench):
+            continue
         findings = bench.findings(prospect)
         served = len(prospect.wheels) - len(findings)
         if not findings:
@@ -56,6 +61,15 @@ def take_best(
     release, findings = refused[partial[0]]
     del refused[partial[0] :]
     return release, findings
+
+
+def is_given_up(refused: Sized, wheels: Mapping[PythonBuild, Offer], bench: Bench) -> bool:
+    """Whether a release is not looked at, after so many that were refused, but for the lock's own.
+
+    Whoever writes an index's page can list any number of newer ones.
+    """
+    known = any((offer.filename, offer.sha256) in bench.locked for offer in wheels.values())
+    return len(refused) >= limits().page.refused and not known
 
 
 def held_rows(

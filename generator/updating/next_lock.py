@@ -20,6 +20,7 @@ from generator.model.cell import (
     Cell,
     Lock,
     TrainName,
+    of_train,
 )
 from generator.model.subdir import Subdir
 from generator.updating.catalogue import Catalogue, read_catalogue, refuse_tampering
@@ -30,7 +31,7 @@ from generator.updating.holding import of_place, with_old_days
 from generator.updating.judging import Bench, Judge
 from generator.updating.keeping import Run
 from generator.updating.lines import as_candidate, name_lines, told_once
-from generator.updating.wishes import EVERY_LINE, Wish, of_train, wishes
+from generator.updating.wishes import EVERY_LINE, Wish, wishes
 from generator.upstream.claims import Claims
 from generator.upstream.indexes import Index
 from generator.upstream.offers import Offer

@@ -9,9 +9,8 @@ from packaging.version import Version
 
 from generator.errors import AbsentError, ArmtorchError, MalformedError, UnreachableError
 from generator.feedstock import Feedstock, SubdirName
-from generator.model.cell import Lock, TrainName
+from generator.model.cell import Lock, TrainName, of_train
 from generator.model.subdir import Subdir
-from generator.updating.wishes import of_train
 from generator.upstream.claims import may_be
 from generator.upstream.families import Family
 from generator.upstream.indexes import Index

@@ -12,7 +12,7 @@ from packaging.version import Version
 from generator.feedstock import Feedstock, Line
 from generator.feedstock.declaration import Keep
 from generator.model.accelerator import Accelerator
-from generator.model.cell import TrainName
+from generator.model.cell import TrainName, of_train
 from generator.model.python_build import Pythons
 from generator.model.subdir import Subdir
 
@@ -57,17 +57,6 @@ class Wish:
     def name(self) -> str:
         """How messages call it."""
         return f"{self.line or self.train}/{self.subdir}/{self.accelerator}"
-
-
-def of_train(train: TrainName, version: Version) -> bool:
-    """Whether a version can be of a train.
-
-    Candidates on download.pytorch.org/whl/test carry the final version in their names; that such
-    a version is not released yet is for who knows the stable train to say.
-    """
-    if train == "nightly":
-        return version.is_devrelease
-    return not version.is_devrelease and (train == "rc" or not version.is_prerelease)
 
 
 def wishes(asked: Feedstock, known: Mapping[str, Subdir]) -> Iterator[Wish]:

@@ -7,7 +7,6 @@ claim alone.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -17,9 +16,8 @@ from packaging.version import Version
 
 from generator.errors import FeedstockError
 from generator.feedstock import IndexSource
+from generator.model.accelerator import accelerator_of_label
 
-#: upstream's labels of accelerators (pytorch/test-infra, generate_binary_build_matrix.py)
-_LABEL: Final = re.compile(r"cu(\d{3})")
 _BOARD: Final = "-tegra"
 #: how the address of a `pytorch` index ends that stands for every CUDA line
 EVERY_LINE: Final = "cu*"
@@ -109,18 +107,6 @@ def claims_of(name: str, source: IndexSource) -> Claims:
         glibc=source.glibc or "",
         subdirs=tuple(source.subdirs) or (_PYTORCH_CPU if accelerator == "cpu" else _PYTORCH_CUDA),
     )
-
-
-def accelerator_of_label(label: str) -> str | None:
-    """Read upstream's ``cpu`` or ``cu130``; None for everything else.
-
-    >>> accelerator_of_label("cu130")
-    'cuda130'
-    """
-    if label == "cpu":
-        return label
-    match = _LABEL.fullmatch(label)
-    return f"cuda{match[1]}" if match else None
 
 
 def may_be(claim: str, wish: str) -> bool:

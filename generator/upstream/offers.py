@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -18,7 +17,7 @@ from generator.errors import MalformedError
 from generator.model.cell import TrainName
 from generator.model.names import WheelName
 from generator.model.python_build import PythonBuild
-from generator.model.wheel import serves
+from generator.model.wheel import built_for, is_for, serves
 from generator.urls import public_url
 
 #: what can be a path and a value everywhere; its length bounds what its tags multiply to (PEP 425,
@@ -84,10 +83,7 @@ class Offer:
             ValueError: its tags are for something else than one CPython or any Python 3.
 
         """
-        builds = {_python_of(tag) for tag in self.tags}
-        if len(builds) != 1:
-            raise ValueError(f"{self.filename} is tagged for several Pythons")
-        return builds.pop()
+        return built_for(self.tags)[0]
 
     @property
     def abi3(self) -> bool:
@@ -110,8 +106,7 @@ class Offer:
 
     def is_for(self, patterns: Iterable[str]) -> bool:
         """Whether it is for a platform whose tags have one of these forms, or for any."""
-        each = re.compile("|".join(("any", *patterns)))
-        return any(each.fullmatch(platform) for platform in self.platforms)
+        return is_for(self.platforms, patterns)
 
     def serves(self, python: PythonBuild) -> bool:
         """Whether its tags and its Requires-Python admit ``python``."""
@@ -165,12 +160,3 @@ def promised(offer: Offer, train: TrainName) -> None:
             where=public_url(offer.url),
             next_step="download it, check it, and offer it from an index of kind folder",
         )
-
-
-def _python_of(tag: Tag) -> PythonBuild | None:
-    """Read one PEP 425 tag; upstream's older macOS wheels are ``cp310-none-macosx...``."""
-    if tag.abi == "none":
-        return None if tag.interpreter in {"py3", "py2"} else PythonBuild.from_abi(tag.interpreter)
-    if tag.abi == "abi3":
-        return PythonBuild.from_abi(tag.interpreter)
-    return PythonBuild.from_abi(tag.abi)

@@ -8,12 +8,8 @@ from typing import Final
 
 from generator.errors import FeedstockError
 from generator.feedstock import IndexSource
-from generator.upstream.claims import (
-    EVERY_LINE,
-    Claims,
-    accelerator_of_label,
-    claims_of,
-)
+from generator.model.accelerator import accelerator_of_label
+from generator.upstream.claims import EVERY_LINE, Claims, claims_of
 from generator.upstream.families import Family
 from generator.upstream.indexes import FolderIndex, Index, PipIndex, SimpleIndex
 from generator.upstream.pip_configuration import PipConfiguration

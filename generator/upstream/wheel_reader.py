@@ -17,6 +17,7 @@ from generator.console import Narrator
 from generator.documents import open_zip, read_member
 from generator.errors import AbsentError, IntegrityError, MalformedError, UnsafeArchiveError
 from generator.feedstock import Policies
+from generator.model.accelerator import CUDA_LIBRARIES
 from generator.model.wheel import MetadataOrigin
 from generator.naming import is_bundled_place
 from generator.upstream.archive import (
@@ -43,10 +44,8 @@ from generator.upstream.remote_bytes import (
 from generator.upstream.session import Web
 from generator.urls import local_path, public_url
 
-#: libraries that make a torch a CUDA build, per platform
-_CUDA_LIBRARIES: Final = frozenset({"libtorch_cuda.so", "torch_cuda.dll"})
-_VERSION_FILE: Final = "torch/version.py"
-#: ``cuda: Optional[str] = '12.6'`` (pytorch, torch/version.py.tpl)
+#: says, in ``cuda: Optional[str] = '12.6'``, which CUDA it is (pytorch, torch/version.py.tpl)
+VERSION_FILE: Final = "torch/version.py"
 _CUDA_LINE: Final = re.compile(r"^cuda\b[^=\n]*=\s*['\"](\d+)\.(\d+)", re.MULTILINE)
 _TEXTS: Final = ("METADATA", "WHEEL", "RECORD", "entry_points.txt")
 
@@ -111,17 +110,17 @@ class WheelReader:
                 :meth:`metadata` does.
 
         """
-        if not _CUDA_LIBRARIES & set(self.wheel(offer).libraries):
+        if CUDA_LIBRARIES.isdisjoint(self.wheel(offer).libraries):
             return None
-        there = _VERSION_FILE in self.members(offer)
-        text = self.small_member(offer, _VERSION_FILE).decode("utf-8", "replace") if there else ""
-        if (match := _CUDA_LINE.search(text)) is None:
+        there = VERSION_FILE in self.members(offer)
+        found = stated_cuda(self.small_member(offer, VERSION_FILE)) if there else None
+        if found is None:
             raise MalformedError(
-                f"it has CUDA libraries, and {_VERSION_FILE} does not say which CUDA that is",
+                f"it has CUDA libraries, and {VERSION_FILE} does not say which CUDA that is",
                 where=offer.filename,
                 next_step="report it upstream",
             )
-        return int(match[1]), int(match[2])
+        return found
 
     def small_member(self, offer: Offer, path: str) -> bytes:
         """Return a member that RECORD lists, from the cache where any wheel had it before.
@@ -291,6 +290,12 @@ class WheelReader:
                 where=offer.filename,
                 next_step="report it to the index",
             )
+
+
+def stated_cuda(content: bytes) -> tuple[int, int] | None:
+    """Return the CUDA line that VERSION_FILE states, if it does."""
+    match = _CUDA_LINE.search(content.decode("utf-8", "replace"))
+    return None if match is None else (int(match[1]), int(match[2]))
 
 
 def _size(archive: zipfile.ZipFile) -> int:

@@ -11,6 +11,7 @@ import pytest
 
 from generator.channel import LocalChannel
 from generator.ci.jobs import join
+from generator.errors import IntegrityError
 from generator.inspecting.proving import VerifyOptions, set_aside
 from tests.command_line import armtorch
 from tests.forgeries import FORGERIES, one
@@ -72,6 +73,33 @@ def test_a_folder_in_a_packages_place_goes_whole(
     assert not (artifacts / OSX / "libtorch-9.9.9-cpu_0.conda").exists()
     assert packages(artifacts) == honest
     join(line.project, artifacts)
+
+
+def test_a_stray_name_stops_no_job_that_is_given_it(
+    line: Line, artifacts: Path, tmp_path: Path
+) -> None:
+    """Jobs get the artifacts of others before anything is verified."""
+    honest = packages(artifacts)
+    made = tmp_path / "made" / OSX
+    made.mkdir(parents=True)
+    own = shutil.copy(one(artifacts, "torchaudio"), made)
+    one(artifacts, "torchaudio").write_bytes(b"another job's")
+    (artifacts / OSX / "evil-1-0.conda").write_bytes(b"PK")
+    (artifacts / OSX / "evil-1-0.tar.bz2").write_bytes(b"BZh")
+    (artifacts / "label/rc" / OSX).mkdir(parents=True)
+    shutil.copy(own, artifacts / "label/rc" / OSX)
+    (artifacts / "noarch/evil-1-0.conda").symlink_to("/etc/passwd")
+    (artifacts / OSX / "evil-2-0.conda").mkdir()
+    with pytest.raises(IntegrityError, match="no job was to make"):
+        join(line.project, artifacts)
+    found = join(line.project, artifacts, made=made.parent, aside=tmp_path / "strays")
+    assert packages(artifacts) == honest
+    assert len(found.aside) == 5
+    assert "Set aside" in found.markdown()
+    assert {path.name for path in (tmp_path / "strays").rglob("*.conda")} == {
+        *("evil-1-0.conda", "evil-2-0.conda"),
+        one(artifacts, "torchaudio").name,
+    }
 
 
 def test_an_honest_channel_stays_whole(line: Line, artifacts: Path, tmp_path: Path) -> None:

@@ -10,15 +10,20 @@ import os
 import random
 import re
 import tarfile
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rattler.package_streaming import extract
 
 from generator.building import read_info, seal
 from generator.building.policy import policy
 from generator.channel.inputs import same_package
 from generator.inspecting import Proof, verify_package
+from generator.inspecting.proof import Evidence
+from generator.model import Accelerator
 from tests.counts import count
 from tests.packages import (
     MANIFEST,
@@ -553,6 +558,58 @@ def test_a_metapackage_with_a_dependency_or_a_file_more_is_refused(tiny, tmp_pat
         assert spoilt(tiny, parts, tmp_path).verdict == "refuted"
 
 
+def of_lock(tiny: TinyChannel, name: str, **said: Any) -> Evidence:
+    """What a lock that says something else of a wheel than the wheel does makes known."""
+    evidence = tiny.everything(name)({})
+    expected, metadata = evidence.expected, evidence.metadata
+    assert expected is not None
+    assert metadata is not None
+    wheel = expected.variant.wheels[0]
+    layout, shared = json.loads(expected.recipe["layout.json"]), said.pop("shared", {})
+    for cell in layout["cells"].values():
+        cell.get("shared", {}).update(shared)
+    recipe = {**expected.recipe, "layout.json": json.dumps(layout).encode()}
+    own = {key: said.pop(key) for key in said.keys() & vars(metadata).keys()}
+    accelerator = Accelerator.parse(said.pop("accelerator", str(expected.variant.accelerator)))
+    wheels = (replace(wheel, **said),)
+    variant = replace(expected.variant, wheels=wheels, accelerator=accelerator)
+    return replace(
+        evidence,
+        expected=replace(expected, variant=variant, recipe=recipe),
+        metadata=replace(metadata, **own),
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "file"),
+    [
+        ("pytorch", {"requires_dist": ("evil",)}, "info/armtorch/METADATA"),
+        ("pytorch", {"requires_dist": ()}, "info/armtorch/METADATA"),
+        ("pytorch", {"requires_python": ">=3.99"}, "info/armtorch/METADATA"),
+        ("pytorch", {"console_scripts": ("torchrun = os:system",)}, "entry_points.txt"),
+        ("pytorch", {"console_scripts": ()}, "entry_points.txt"),
+        ("torchaudio", {"console_scripts": ("ls = os:system",)}, "entry_points.txt"),
+        ("libtorch", {"metadata": "0" * 64}, "info/armtorch/RECORD"),
+        ("libtorch", {"accelerator": "cuda130"}, "info/armtorch/RECORD"),
+        ("libtorch", {"shared": {"digest": "0" * 64}}, "info/armtorch/RECORD"),
+        ("pytorch-common", {"shared": {"per_python": []}}, "info/armtorch/RECORD"),
+    ],
+)
+def test_what_a_lock_says_of_a_wheel_is_held_against_the_wheels_files(tiny, name, said, file):
+    path = package(tiny, name)
+    proof = verify_package(path, lambda _: of_lock(tiny, path.name, **said))
+    assert any(each.endswith(file) for each in named(proof)), proof.flaws
+
+
+def test_what_pythons_are_said_to_have_alike_is_held_against_the_file(tiny):
+    path = package(tiny, "libtorch")
+    layout = json.loads(Parts.read(path).info["info/recipe/layout.json"])
+    (row, *_) = next(iter(layout["cells"].values()))["shared"]["equivalent"]
+    other = {"equivalent": [{**row, "normalised_sha256": "0" * 64}]}
+    proof = verify_package(path, lambda _: of_lock(tiny, path.name, shared=other))
+    assert any("is not what other Pythons have" in flaw.what for flaw in proof.flaws)
+
+
 def test_the_level_that_it_was_packed_at_does_not_count(tiny, tmp_path):
     """zstd's bytes may be other ones; what they unpack to, and everything around, may not."""
     path = package(tiny, "pytorch")
@@ -568,6 +625,21 @@ def test_a_package_that_was_built_is_the_same_as_itself(tiny):
     for path in tiny.packages:
         with path.open("rb") as one, path.open("rb") as two:
             assert same_package(one, two, path.name), path.name
+
+
+def test_members_of_4_gib_and_more_are_read_as_clients_do(tiny, tmp_path, monkeypatch):
+    """From there on a zip's directory has zip64's field; here the limit is what is lowered."""
+    path = package(tiny, "libtorch")
+    target, members = tmp_path / path.name, tmp_path / "extracted"
+    with monkeypatch.context() as lowered:
+        lowered.setattr(zipfile, "ZIP64_LIMIT", 1000)
+        seal(path, target, milliseconds=1767323046000, level=1, cores=1, rules=policy().seal)
+        assert verify_package(target, tiny.everything(path.name)).verdict == "proven"
+    assert b"PK\6\6" in target.read_bytes()[-200:]
+    with path.open("rb") as one, target.open("rb") as two:
+        assert same_package(one, two, path.name)
+    extract(target, members)
+    assert (members / "info/index.json").is_file()
 
 
 @pytest.mark.parametrize("put", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to(path)])

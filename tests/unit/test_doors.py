@@ -64,8 +64,7 @@ ALLOWED = {
     "channel/repodata.py": {"msgspec.json.Decoder": "two numbers of what the door took apart"},
     "channel/derived.py": {
         "msgspec.json.decode": "what rattler wrote just now, or armtorch, by its sha256",
-        "msgspec.msgpack.decode": "what armtorch wrote, by its sha256",
-        "zstandard.ZstdDecompressor": "the same",
+        "msgspec.msgpack.decode": "what armtorch wrote, by its sha256; bounded, and of a type",
     },
     "datafiles.py": {"ruamel.yaml.YAML": OWN},
     "rendering/checking.py": {"ruamel.yaml.YAML": MADE, "json.loads": f"{MADE}, and {OWN}"},
@@ -130,6 +129,19 @@ def test_only_printing_prints():
         "printing.py": {"click.echo", "click.secho", "Console", "Table"},
         "console.py": {"Console"},
     }
+
+
+def test_nothing_is_unpacked_without_a_bound():
+    """`decompress` of a whole answers as much as somebody packed; a reader is read to a number."""
+    unbounded = set()
+    for path, tree in _trees():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                bound = [*node.args[1:], *(key for key in node.keywords if key.arg == "max_length")]
+                if node.func.attr == "decompress" and not bound:
+                    unbounded.add(path)
+    # in pieces of 64 KiB, which deflate makes 66 MB of at most, and counted after each
+    assert unbounded == {"upstream/deflate.py"}
 
 
 @cache

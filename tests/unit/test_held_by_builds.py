@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from packaging.version import Version
 
+from generator.ci.holding import read_verdicts
+from generator.console import Silent
 from generator.datafiles import subdirs
 from generator.model import Accelerator, Held, PythonBuild
 from generator.updating import Prospect, recorded_judge
@@ -91,3 +95,15 @@ def test_what_a_build_showed_is_repeated_until_armtorch_or_upstream_changes(
     assert judge(prospect("0.99.0", project="torchaudio")) == ()
     monkeypatch.setattr(recorded_judge, "code_digest", lambda: "0" * 64)
     assert judge(prospect("0.99.0")) == ()
+
+
+def test_what_a_job_left_that_is_no_verdict_stops_none_of_the_others(tmp_path: Path):
+    """Upstream's code ran in it: it may leave anything."""
+    row = {"package": "pytorch", "cell": "2.10/osx-arm64/cpu", "kind": "test", "detail": "fails"}
+    for number, text in enumerate(
+        ["", "{", "[1]", "[" * 9999, json.dumps([row]), json.dumps([{**row, "kind": "x"}])]
+    ):
+        (tmp_path / f"{number}.json").write_text(text)
+    (tmp_path / "6.json").write_bytes(b"[" + b" " * (4 << 20) + b"]")
+    (tmp_path / "7.json").mkdir()
+    assert [each.detail for each in read_verdicts(tmp_path, Silent())] == ["fails"]

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -90,6 +91,19 @@ def test_rows_are_added_and_take_the_place_of_their_namesakes(
     assert local == ["jetson.yaml", "smithy.yaml", "sonames.yaml"]
 
 
+def _audio(**row: Any) -> str:
+    own = {"made": "python", "project": "torchaudio", **row}
+    return json.dumps({"packages": {"torchaudio": own}})
+
+
+def _taking(versions: str, what: str) -> str:
+    return _audio(takes={"torchcodec": {"versions": versions, "for": what}})
+
+
+def _names(**row: Any) -> str:
+    return json.dumps({"projects": {"evil": row}})
+
+
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
@@ -105,6 +119,22 @@ def test_rows_are_added_and_take_the_place_of_their_namesakes(
         ("packages.yaml", "packages: {numpy: {made: python, project: x}}\n", "that of numpy"),
         ("packages.yaml", "packages: {python: {made: wheel, project: x}}\n", "that of others"),
         ("limits.yaml", "zip: {ratio: 100000}\n", "no data file that a channel can lay"),
+        # rows become parts of recipes, which rattler-build evaluates
+        ("packages.yaml", _audio(homepage="https://x/${{env.get('K')}}"), "is an expression"),
+        ("packages.yaml", _audio(homepage="https://x\nlicense: MIT"), "show nothing"),
+        ("packages.yaml", _audio(imports=["os\n      - evil"]), "show nothing"),
+        ("packages.yaml", _audio(imports=["os; evil"]), "imports"),
+        ("packages.yaml", _taking(">=1", "x ${{ env.get('K') }}"), "is an expression"),
+        ("packages.yaml", _taking(">=1", "x\nbuild: {script: evil}"), "show nothing"),
+        ("packages.yaml", _taking("newest", "x"), "is no version specifier"),
+        ("packages.yaml", _audio(takes={"../evil": {"versions": "", "for": "x"}}), "takes"),
+        ("warnings.yaml", '- {id: "\\e[2J"}\n', "show nothing"),
+        ("pypi_names.yaml", _names(conda="numpy >=1\n- evil"), "show nothing"),
+        ("pypi_names.yaml", _names(conda="evil # numpy"), "conda"),
+        ("pypi_names.yaml", _names(conda="x", floors={"1": "1 # x"}), "floors"),
+        ("pypi_names.yaml", _names(conda="x", extras={"1": {"a": "x {cuda.y}"}}), "other fields"),
+        ("pypi_names.yaml", _names(conda="x", extras={"1": {"a": "{cuda:>9}"}}), "other fields"),
+        ("pypi_names.yaml", '{same_name: ["a b"]}\n', "not a normalised name"),
     ],
 )
 def test_what_does_not_fit_is_refused_by_its_name(

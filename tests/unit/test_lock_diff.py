@@ -116,7 +116,7 @@ def test_the_text_groups_by_cell() -> None:
     text = diff_locks(Lock(), full_lock()).text()
     heads = [line for line in text.splitlines() if not line.startswith(" ")]
     assert heads == [
-        "2.10/linux-aarch64/cpu",
+        "2.10/linux-aarch64/cuda130",
         "2.15/linux-aarch64/cpu",
         "2.15/linux-aarch64/cuda132",
         "stable/win-arm64/cpu",

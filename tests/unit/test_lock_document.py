@@ -88,9 +88,9 @@ def full_lock() -> Lock:
                 ),
             ),
             absent=(Absence(package="torchvision", reason="incompatible", detail="no: 'x' #1"),),
-            libraries=("libtorch.so", "libc10.so"),
+            libraries=("libtorch.so", "libc10.so", *("libtorch_cuda.so",) * (accelerator != "cpu")),
         )
-        for line, accelerator in (("2.15", "cuda132"), ("2.15", "cpu"), ("2.10", "cpu"))
+        for line, accelerator in (("2.15", "cuda132"), ("2.15", "cpu"), ("2.10", "cuda130"))
     )
     return Lock(
         cells=cells,
@@ -117,7 +117,7 @@ def shuffled(lock: Lock, seed: int) -> Lock:
         dataclasses.replace(
             cell,
             wheels=tuple(chance.sample(cell.wheels, len(cell.wheels))),
-            libraries=tuple(chance.sample(cell.libraries, 2)),
+            libraries=tuple(chance.sample(cell.libraries, len(cell.libraries))),
         )
         for cell in chance.sample(lock.cells, len(lock.cells))
     ]
@@ -157,7 +157,7 @@ def test_any_text_survives(detail: str, summary: str) -> None:
         ),
         metadata={
             **full_lock().metadata,
-            "f" * 64: Metadata(name="torch", version="105", summary=summary),
+            "f" * 64: Metadata(name="torch", version="2.10.0", summary=summary),
         },
     )
     assert parse_lock(lock_text(lock), where="x") == lock.in_order()

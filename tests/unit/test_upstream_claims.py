@@ -6,7 +6,8 @@ import pytest
 from packaging.version import Version
 
 from generator.feedstock import IndexSource
-from generator.upstream.claims import Claims, accelerator_of_label, claims_of, may_be
+from generator.model.accelerator import accelerator_of_label
+from generator.upstream.claims import Claims, claims_of, may_be
 from generator.upstream.silence import Silence
 
 ARM, MAC = ("manylinux_2_28_aarch64",), ("macosx_14_0_arm64",)
