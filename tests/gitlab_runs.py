@@ -79,6 +79,24 @@ chmod +x "$3/bin/python" "$3/bin/armtorch"
     return folder
 
 
+def started(folder: Path, file: str, variables: Mapping[str, str], *without: str) -> set[str]:
+    """Return the jobs that a pipeline has where variables are so; the folder is a repository."""
+    options = [f"--variable={name}={value}" for name, value in variables.items()]
+    options += [f"--unset-variable={name}" for name in without]
+    done = subprocess.run(
+        [
+            *(installed(), "--force-shell-executor", "--json-schema-validation=false"),
+            *("--file", file, "--list-csv", *options),
+        ],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    rows = [line.split(";") for line in done.stdout.splitlines() if ";" in line]
+    return {row[0] for row in rows} - {"name"}
+
+
 @dataclass(frozen=True)
 class GitLabRuns:
     """A project, as a clone and the repository that it is pushed to."""

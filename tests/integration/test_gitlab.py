@@ -29,7 +29,7 @@ from generator.rendering import workflow_files, workflow_settings
 from generator.stages.render import render_feedstock
 from generator.stages.update import update_lock
 from tests import servers
-from tests.gitlab_runs import GitLabRuns, MissingProgramError, installed, stand_ins
+from tests.gitlab_runs import GitLabRuns, MissingProgramError, installed, stand_ins, started
 from tests.golden_trees import golden_lock
 from tests.index_server import IndexServer
 from tests.integration.test_replay import NEW, OLD, base, environment, put, wheels
@@ -66,13 +66,17 @@ def index(tmp_path: Path) -> Iterator[IndexServer]:
         yield server
 
 
-@pytest.fixture
-def running(index: IndexServer, tmp_path: Path) -> GitLabRuns:
-    """A project whose first release is merged."""
+def needs_gitlab_ci_local() -> None:
     try:
         installed()
     except MissingProgramError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture
+def running(index: IndexServer, tmp_path: Path) -> GitLabRuns:
+    """A project whose first release is merged."""
+    needs_gitlab_ci_local()
     given = {**environment(index), "XDG_CACHE_HOME": str(tmp_path / "caches")}
     clone = tmp_path / "clone"
     clone.mkdir()
@@ -95,7 +99,7 @@ def published(folder: Path) -> set[str]:
     return {path.name.rpartition("-")[0] for path in folder.glob(f"{SUBDIR}/*.conda")}
 
 
-def test_a_push_builds_tests_and_publishes_and_a_merge_request_does_not(
+def test_a_push_builds_tests_and_publishes_what_a_night_does_not_build_again(
     running: GitLabRuns, tmp_path: Path
 ) -> None:
     served = tmp_path / "served"
@@ -108,8 +112,8 @@ def test_a_push_builds_tests_and_publishes_and_a_merge_request_does_not(
         "schedule", ARMTORCH_SCHEDULE="nightly", ARMTORCH_DESTINATION=served.as_uri()
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    started = set(re.findall(r"(\S+) +starting shell", done.stdout))
-    assert started == {"missing", "retire", "armtorch", "publish"}, done.stdout
+    ran = set(re.findall(r"(\S+) +starting shell", done.stdout))
+    assert ran == {"missing", "retire", "armtorch", "publish"}, done.stdout
 
 
 def test_a_release_is_a_merge_request_that_merges_itself(
@@ -136,6 +140,33 @@ def test_a_release_is_a_merge_request_that_merges_itself(
     assert "merge_request.auto_merge" in options
     # tried by the pipeline of its branch, and not proposed again while that is under way
     assert "not tried: " in again.stdout
+
+
+def test_each_event_starts_its_jobs(rendered: dict[str, str], tmp_path: Path) -> None:
+    needs_gitlab_ci_local()
+    for path, text in rendered.items():
+        (tmp_path / path).write_text(text)
+    git(tmp_path, "init", "-q", "-b", "main")
+    git(tmp_path, "commit", "-qm", "Start", "--allow-empty")
+    git(tmp_path, "remote", "add", "origin", "https://gitlab.example/me/x.git")
+    to = {"ARMTORCH_DESTINATION": "s3://bucket/x"}
+
+    def jobs_of(source: str, *without: str, **given: str) -> set[str]:
+        file = "nothing.yml" if source == "parent_pipeline" else ".gitlab-ci.yml"
+        return started(tmp_path, file, {"CI_PIPELINE_SOURCE": source, **given}, *without)
+
+    assert jobs_of("push", **to) == {"plan", "build"}
+    assert jobs_of("merge_request_event", "CI_COMMIT_BRANCH", **to) == {"plan", "build"}
+    assert jobs_of("schedule", **to) == {"release"}
+    nightly = {"ARMTORCH_SCHEDULE": "nightly"}
+    assert jobs_of("schedule", **nightly, **to) == {"missing", "build missing", "retire"}
+    assert jobs_of("schedule", **nightly) == set()
+    # of main alone anything is published, and what is tried is put back on its own branch alone
+    child = "parent_pipeline"
+    assert jobs_of(child, **to) == {"publish", "armtorch"}
+    assert jobs_of(child) == {"armtorch"}
+    assert jobs_of(child, "CI_COMMIT_BRANCH", **to) == {"armtorch"}
+    assert jobs_of(child, CI_COMMIT_BRANCH="armtorch-release", **to) == {"hold", "armtorch"}
 
 
 class Api:
