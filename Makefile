@@ -73,6 +73,7 @@ prove: $(VENV)/.test-installed emulator servers browser ## the full counts, and 
 	$(BIN)/python -m benchmarks --out benchmarks/results.json
 	$(BIN)/python -m benchmarks backtest
 	$(BIN)/python -m benchmarks backtest-table
+	$(BIN)/python -m benchmarks month
 
 clients: $(VENV)/.test-installed ## conda and conda-smithy for the tests that ARMTORCH_CLIENTS=CLIENTS runs: CLIENTS=
 	@test -n '$(CLIENTS)' || { echo "CLIENTS= names a folder with checkouts; see docs/conda-smithy.md"; exit 1; }

@@ -15,6 +15,7 @@ from benchmarks.backtest import backtest
 from benchmarks.backtest_build import backtest_build
 from benchmarks.backtest_report import backtest_table
 from benchmarks.measuring import run_module
+from benchmarks.month import month
 
 _KINDS = ("update", "render", "build", "publish", "page", "copies", "explain", "forged")
 
@@ -122,6 +123,7 @@ def _build(*cell: str) -> dict[str, Any]:
 main.add_command(backtest)
 main.add_command(backtest_table)
 main.add_command(backtest_build)
+main.add_command(month)
 
 if __name__ == "__main__":
     main()

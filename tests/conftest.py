@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 from filelock import FileLock
@@ -26,10 +27,13 @@ from generator.testing import Machine, Runner, choose_runner
 from tests import committed as committed_feedstock
 from tests import forge, own_feedstock, recorded
 from tests.counts import proving
+from tests.replayed_jobs import Jobs
 from tests.surroundings import settle
 
 ROOT = Path(__file__).parents[1]
 ARM = "linux-aarch64"
+#: what replays came to (`noted`), as `make prove` saw it
+FIGURES = ROOT / "benchmarks/replays.json"
 #: seconds from which the summary names a file
 SLOW_FILE = 20
 
@@ -72,9 +76,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say where the time went: a file is what a worker takes at once (`--dist loadfile`)."""
     seconds: defaultdict[str, float] = defaultdict(float)
+    found: dict[str, Any] = {}
     for report in (each for reports in terminalreporter.stats.values() for each in reports):
         if isinstance(report, pytest.TestReport):
             seconds[report.location[0]] += report.duration
+            found |= dict(report.user_properties)
+    if found and proving():
+        known = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
+        FIGURES.write_text(json.dumps(known | found, indent=2, sort_keys=True) + "\n")
     slow = sorted((-spent, name) for name, spent in seconds.items() if spent >= SLOW_FILE)
     if slow:
         terminalreporter.section(f"files of {SLOW_FILE} s or more")
@@ -109,6 +118,16 @@ def committed() -> Iterator[Path]:
     """The folder of the committed feedstock, for a test that holds whatever its lock says."""
     with committed_feedstock.lifted() as root:
         yield root
+
+
+@pytest.fixture
+def noted(record_property: Callable[[str, object], None]) -> Callable[..., None]:
+    """Keep what a replay came to, for docs/month.md."""
+
+    def note(what: str, replay: Jobs, said: str, *, published: int | None = None) -> None:
+        record_property(what, replay.figures(said, published=published))
+
+    return note
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,8 @@ import hashlib
 import math
 import os
 import re
+import resource
 import subprocess
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -76,8 +76,10 @@ class Jobs:
     variables: dict[str, str] = field(default_factory=dict)
     #: display name of a job -> secrets that it could read
     saw: dict[str, set[str]] = field(default_factory=dict)
-    #: seconds of every job
+    #: seconds of every job's processor: the clock's say how busy this machine is
     spent: list[float] = field(default_factory=list)
+    #: what every job printed, and wrote into its summary
+    said: list[str] = field(default_factory=list)
     _jobs: int = 0
 
     def __post_init__(self) -> None:
@@ -85,6 +87,7 @@ class Jobs:
         self.hub = Hub(self.origin)
         self.actions = Actions(self.folder, self.hub.propose, self.hub.may)
         self.variables.setdefault("ARMTORCH_DESTINATION", str(self.channel))
+        self._there = self._packages()
 
     @property
     def origin(self) -> Path:
@@ -127,10 +130,11 @@ class Jobs:
             **context,
             **{f"secrets.{key}": value for key, value in secrets.items()},
         }
-        started = time.monotonic()
+        before = _processor()
         with self.hub.served() as url:
             done = self._steps(job, values, url)
-        self.spent.append(time.monotonic() - started)
+        self.spent.append(_processor() - before)
+        self.said += [done.said, self.summary()]
         return done
 
     def _steps(self, job: Any, values: Mapping[str, Any], hub: str) -> Done:
@@ -231,15 +235,31 @@ class Jobs:
         path = self.folder / f"job-{self._jobs}.temp" / "summary"
         return path.read_text() if path.exists() else ""
 
-    def used(self) -> str:
-        """Say what the runs took: GitHub counts every job's minutes as begun ones."""
-        minutes = sum(math.ceil(each / 60) for each in self.spent)
-        caches = sum(map(size, self.actions.caches.all))
-        given = self.actions.artifacts.given
-        return (
-            f"{len(self.spent)} jobs, {minutes} minutes; bytes: {given} of artifacts, "
-            f"{caches} of caches, {size(self.channel)} on the channel"
-        )
+    def _packages(self) -> set[str]:
+        return {path.relative_to(self.channel).as_posix() for path in self.channel.rglob("*.conda")}
+
+    def figures(self, said: str, *, published: int | None = None) -> dict[str, Any]:
+        """Return what the replay came to, with a part of what was said.
+
+        GitHub counts every job's minutes as begun ones. ``published`` is for what lies elsewhere.
+        """
+        pulls = [row["body"] for row in self.hub.pulls]
+        assert any(said in text for text in (*self.said, *pulls)), f"nobody said: {said}"
+        new = len(self._packages() - self._there)
+        return {
+            "published": new if published is None else published,
+            "said": said,
+            "jobs": len(self.spent),
+            "minutes": sum(math.ceil(each / 60) for each in self.spent),
+            "artifacts": self.actions.artifacts.given,
+            "caches": sum(map(size, self.actions.caches.all)),
+            "channel": size(self.channel),
+        }
+
+
+def _processor() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _of_a_step(clone: Path, *, failed: bool) -> dict[str, Callable[..., Any]]:

@@ -20,6 +20,7 @@ from generator.urls import local_path, public_url
 HostKind = Literal["folder", "s3", "prefix", "anaconda", "quetz", "artifactory"]
 
 _LABEL = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,59}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 #: anaconda.org's name for the packages that have no other label
 _MAIN = re.compile(r"/label/main$")
 _FORMS = (
@@ -166,6 +167,8 @@ def _split(text: str) -> tuple[HostKind, str, str]:
         official = scheme == "https" and bool(host.host) and parts.hostname == host.host
         if (self_hosted or official) and parts.netloc and path:
             folder, _, channel = path.rpartition("/")
+            if _NAME.fullmatch(channel) is None or (folder and parts.hostname == host.host):
+                break  # a page of the host's, a label's address
             server = f"{inner or scheme}://{parts.netloc}/{folder}".rstrip("/")
             return kind, server, channel
     raise SelectionError(

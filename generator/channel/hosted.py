@@ -28,6 +28,7 @@ from generator.channel.attesting import Attesting
 from generator.channel.destinations import Address
 from generator.channel.repodata import REPODATA, Record, parse_records
 from generator.channel.stores import Outgoing
+from generator.channel.variables import variable
 from generator.documents import limits, load_json
 from generator.errors import (
     ArmtorchError,
@@ -360,7 +361,7 @@ class HostedTarget:
         return content
 
     def _token(self) -> str:
-        return self.environment.get(self.address.host.variable, "")
+        return variable(self.environment, self.address.host.variable)
 
     def _redacted(self, message: str) -> str:
         token = self._token()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Final, get_args
 
 from generator.channel.destinations import Address, parse_destination
 from generator.channel.hosted import HostedTarget
@@ -49,6 +50,10 @@ class Opened:
         )
 
 
+#: a URL, or a path that nobody takes for another address: `prefix.dev/me` is no folder
+_ADDRESS: Final = re.compile(r"[a-z0-9+]+://|file:|[./\\~]|[a-z]:[/\\]", re.IGNORECASE)
+
+
 def open_place(project: Project, to: str, label: str = "", *, main: bool = False) -> Opened:
     """Find a destination by its name in feedstock.yaml, or by its address.
 
@@ -59,9 +64,9 @@ def open_place(project: Project, to: str, label: str = "", *, main: bool = False
         DeclinedError: there are no credentials for it.
 
     """
-    feedstock = project.declared()
+    feedstock, to = project.declared(), to.strip()
     named = feedstock.destinations
-    if to not in named and "/" not in to and "\\" not in to and not Path(to).is_dir():
+    if to not in named and not (_ADDRESS.match(to) or (to and Path(to).is_dir())):
         raise SelectionError(
             f"feedstock.yaml has no destination {to!r}, and it is no folder that is there",
             where="--to",

@@ -29,6 +29,7 @@ from generator.channel.publishing import (
 from generator.channel.retention import Retired, retire
 from generator.channel.serving import Served
 from generator.channel.stores import Outgoing
+from generator.channel.variables import variable
 from generator.errors import AbsentError, SelectionError
 from generator.project import Project
 from generator.provider.github import has_identity
@@ -121,7 +122,7 @@ def attesting_of(project: Project, place: Opened, options: PublishOptions) -> At
     try:
         refuse_unattested(
             place.address,
-            key=bool(project.environment.get(place.address.host.variable)),
+            key=bool(variable(project.environment, place.address.host.variable)),
             identity=has_identity(project.environment),
         )
     except SelectionError as error:

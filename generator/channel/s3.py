@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
+import re
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,14 +27,17 @@ from rattler.exceptions import CacheDirError, IoError
 from rattler.index import S3Credentials, index_s3
 
 from generator.channel.stores import Edit, Outgoing
+from generator.channel.variables import variable
 from generator.documents import limits, load_json, read_bytes
 from generator.errors import (
     ConflictError,
     DeclinedError,
     MalformedError,
+    SelectionError,
     UnreachableError,
 )
 from generator.transport.parts import PartsFile
+from generator.urls import public_url
 
 T = TypeVar("T")
 #: S3 wants parts of 5 MiB or more; rattler's own uploader takes 10
@@ -64,12 +68,13 @@ def s3_access(bucket: str, environment: Mapping[str, str]) -> S3Access:
     """Find the credentials of a bucket: AWS's variables, then rattler's auth file.
 
     Raises:
-        DeclinedError: there are none.
+        DeclinedError: there are none. SelectionError: a variable says no place.
 
     """
     stored = _stored(bucket, environment)
-    key = environment.get("AWS_ACCESS_KEY_ID") or stored.get("access_key_id", "")
-    secret = environment.get("AWS_SECRET_ACCESS_KEY") or stored.get("secret_access_key", "")
+    said = partial(variable, environment)
+    key = said("AWS_ACCESS_KEY_ID") or stored.get("access_key_id", "")
+    secret = said("AWS_SECRET_ACCESS_KEY") or stored.get("secret_access_key", "")
     if not key or not secret:
         raise DeclinedError(
             "no credentials for it were found",
@@ -77,16 +82,24 @@ def s3_access(bucket: str, environment: Mapping[str, str]) -> S3Access:
             next_step="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or log in with rattler "
             f"or pixi: auth login s3://{bucket}",
         )
-    region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "us-east-1"
-    endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
+    region = said("AWS_REGION") or said("AWS_DEFAULT_REGION") or "us-east-1"
+    endpoint = said("AWS_ENDPOINT_URL_S3") or said("AWS_ENDPOINT_URL")
     usual = "path" if endpoint else "virtual-host"
-    style = environment.get("ARMTORCH_S3_ADDRESSING") or usual
+    style = said("ARMTORCH_S3_ADDRESSING") or usual
+    for name, value, form in (
+        ("AWS_ENDPOINT_URL_S3", endpoint or "https://", "https?://.*"),
+        ("ARMTORCH_S3_ADDRESSING", style, "path|virtual-host"),
+    ):
+        if re.fullmatch(form, value) is None:
+            raise SelectionError(
+                f"{public_url(value)!r} is none", where=name, next_step=f"write {form}"
+            )
     return S3Access(
         endpoint=endpoint or f"https://s3.{region}.amazonaws.com",
         region=region,
         access_key_id=key,
         secret_access_key=secret,
-        session_token=environment.get("AWS_SESSION_TOKEN") or stored.get("session_token") or "",
+        session_token=said("AWS_SESSION_TOKEN") or stored.get("session_token") or "",
         path_style=style == "path",
     )
 

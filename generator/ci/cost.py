@@ -36,8 +36,12 @@ class Cost:
     """A month."""
 
     uses: tuple[Use, ...]
+    #: jobs of one run that may run at the same time
+    at_once: int
     #: that caches hold at once: a look's, and what a release's jobs made, tried and whole
     cache_bytes: int
+    #: of these, what every nightly brings
+    nightly_bytes: int
     #: packages of the lock on the channel
     channel_bytes: int
 
@@ -52,25 +56,32 @@ class Cost:
         return sum(each.billed for each in self.uses)
 
     def markdown(self) -> str:
-        """Return the table of docs/ci.md."""
+        """Return the tables of docs/month.md."""
         free = workflow_settings().costs
-        head = "| in a month | runs | jobs each | minutes | billed if private |"
-        lines = [head, "|---|--:|--:|--:|--:|"]
+        lines = ["| in a month | runs | jobs each | minutes | billed if private |"]
+        lines.append("|---|--:|--:|--:|--:|")
         lines += [
             f"| {u.name} | {u.runs} | {u.jobs} | {u.minutes:,} | {u.billed:,} |" for u in self.uses
         ]
-        lines.append(
-            f"| together | | | {self.minutes:,} | {self.billed:,} of {free.free_minutes:,} |"
-        )
-        kept = f"Caches hold {self.cache_bytes / 1e9:.1f} GB of {free.cache_bytes / 1e9:.0f}"
-        lines += ["", f"{kept}; the packages of the lock are {self.channel_bytes / 1e9:.1f} GB."]
-        return "\n".join(lines)
+        billed = f"{self.billed:,} of {free.free_minutes:,}"
+        lines.append(f"| together | | | {self.minutes:,} | {billed} |")
+        most = f"{self.cache_bytes / 1e9:.1f} GB"
+        if self.nightly_bytes:
+            most += f", and {self.nightly_bytes / 1e9:.1f} GB a nightly: the oldest go"
+        lines += ["", "| GitHub's limit | public, free | this |", "|---|--:|--:|"]
+        lines.append(f"| minutes | none | {self.minutes:,} |")
+        lines.append(f"| jobs at once | {free.jobs_at_once} | {self.at_once} |")
+        lines.append(f"| caches | {free.cache_bytes / 1e9:.0f} GB | {most} |")
+        lines.append(f"| artifacts | none | {self.cache_bytes / 1e9:.1f} GB a release |")
+        return "\n".join([*lines, "", f"On the channel: {self.channel_bytes / 1e9:.1f} GB."])
 
 
 def monthly_cost(project: Project) -> Cost:
     """Say what a month takes; raises as `plan` does."""
     costs = workflow_settings().costs
-    tried, whole = plan(project, sample=True).jobs.all, plan(project).jobs.all
+    rounds = plan(project).jobs
+    tried, whole = plan(project, sample=True).jobs.all, rounds.all
+    nightly = "nightly" in project.declared().trains
     small = _job(costs.look_minutes)
     uses = [
         _use("a look at upstream", costs.looks, [(1, small)]),
@@ -78,13 +89,15 @@ def monthly_cost(project: Project) -> Cost:
         _use("and built whole, published", costs.releases, [(1, small), *_all(whole)]),
         _use("a night: watch, missing, retire", costs.nights, [(3, small)]),
     ]
-    if "nightly" in project.declared().trains:
+    if nightly:
         # at most: not every cell of a release has a nightly
         jobs = [(4, small), *_all(tried), *_all(whole)]
         uses.append(_use("a nightly, if of every cell: tried, published", costs.nights, jobs))
     return Cost(
         uses=tuple(uses),
+        at_once=max(len(rounds.shared), len(rounds.variants)),
         cache_bytes=costs.index_bytes + _bytes(tried) + _bytes(whole),
+        nightly_bytes=(_bytes(tried) + _bytes(whole)) * nightly,
         channel_bytes=_bytes(whole),
     )
 

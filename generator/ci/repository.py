@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from generator.errors import AbsentError, UnreachableError
+from generator.channel.destinations import parse_destination
+from generator.errors import AbsentError, SelectionError, UnreachableError
+from generator.feedstock import Feedstock
 from generator.provider.github import GitHub
 from generator.rendering import workflow_settings
 
@@ -30,6 +32,7 @@ _AGAINST_RELEASES: Final = {
 _REVIEWS: Final = (
     *("required_approving_review_count", "require_code_owner_review", "require_last_push_approval"),
 )
+_VARIABLES: Final = "Settings, Secrets and variables, Actions, Variables"
 #: hours: the poll is hourly, and one takes four at most
 _OVERDUE: Final = 6
 
@@ -46,9 +49,9 @@ class Setting:
 
 
 def check_repository(
-    hub: GitHub, repository: str, *, declared: str = "", now: dt.datetime | None = None
+    hub: GitHub, repository: str, declared: Feedstock, *, now: dt.datetime | None = None
 ) -> tuple[Setting, ...]:
-    """Look at the settings of a repository, whose address in feedstock.yaml is ``declared``.
+    """Look at the settings of a repository, and at what feedstock.yaml declares of it.
 
     Raises:
         AbsentError, UnreachableError, MalformedError: GitHub does not know the repository, or does
@@ -56,9 +59,11 @@ def check_repository(
 
     """
     found = _object(hub.get(f"/repos/{repository}"))
-    asked = _Asked(hub, repository, found, now or dt.datetime.now(dt.UTC))
+    asked = _Asked(hub, repository, declared, found, now or dt.datetime.now(dt.UTC))
     checks: tuple[tuple[str, Callable[[], Iterator[Setting]]], ...] = (
-        ("address", lambda: _address(repository, declared)),
+        ("address", asked.address),
+        ("branch", asked.branch),
+        ("actions", asked.actions),
         ("pull requests", asked.pull_requests),
         ("merging", asked.merging),
         ("required checks", asked.required_checks),
@@ -102,6 +107,7 @@ def _tried(name: str, check: Callable[[], Iterator[Setting]]) -> list[Setting]:
 class _Asked:
     hub: GitHub
     repository: str
+    declared: Feedstock
     known: Mapping[str, Any]
     now: dt.datetime
 
@@ -111,6 +117,41 @@ class _Asked:
     @property
     def _branch(self) -> str:
         return str(self.known.get("default_branch", "main"))
+
+    def address(self) -> Iterator[Setting]:
+        said = self.declared.repository or ""
+        own = said.removesuffix(".git").lower().endswith(f"/{self.repository.lower()}")
+        where = f"feedstock.yaml: repository: https://github.com/{self.repository}"
+        if said and self.known.get("fork") is True and not own:
+            lost = f"this is a fork, and packages say that their recipes are at {said}"
+            yield _setting("address", False, "", lost, where)
+            return
+        yield _setting(
+            "address",
+            bool(said),
+            f"packages say that their recipes are at {said}",
+            "feedstock.yaml names no repository, so packages do not say where their recipes are",
+            where,
+        )
+
+    def branch(self) -> Iterator[Setting]:
+        yield _setting(
+            "branch",
+            self._branch == "main",
+            "the default branch is main",
+            f"the default branch is {self._branch}, and the workflows read and merge main",
+            "Settings, General, Default branch: rename it to main",
+        )
+
+    def actions(self) -> Iterator[Setting]:
+        found = _object(self._get("/actions/permissions"))
+        yield _setting(
+            "actions",
+            found.get("enabled") is True and found.get("allowed_actions") == "all",
+            "Actions may run, whoever they are of",
+            "Actions are off, or not all may run: the workflows use some that are not GitHub's own",
+            "Settings, Actions, General: allow all actions, or those of .github/workflows",
+        )
 
     def pull_requests(self) -> Iterator[Setting]:
         found = _object(self._get("/actions/permissions/workflow"))
@@ -168,6 +209,7 @@ class _Asked:
     def environments(self) -> Iterator[Setting]:
         rows = _object(self._get("/environments")).get("environments", [])
         found = {str(row["name"]): row.get("protection_rules", []) for row in rows}
+        open_to_all = [str(r["name"]) for r in rows if r.get("deployment_branch_policy") is None]
         names = workflow_settings().environments
         publish = names["publish"]
         yield _setting(
@@ -177,6 +219,14 @@ class _Asked:
             f"there is no environment {publish}: it has no secrets, and nothing limits it to "
             f"{self._branch}",
             f"Settings, Environments: make {publish}, with the host's secrets",
+        )
+        exposed = sorted({*open_to_all} & {*names.values()})
+        yield _setting(
+            "branches",
+            not exposed,
+            f"secrets are for {self._branch} only",
+            f"every branch may use the secrets of {', '.join(exposed)}",
+            f"Settings, Environments: limit their deployment branches to {self._branch}",
         )
         for use in ("read", "retire"):
             rules = [row.get("type") for row in found.get(names[use], [])]
@@ -193,13 +243,18 @@ class _Asked:
             found = _object(self._get("/actions/variables/ARMTORCH_DESTINATION"))
         except AbsentError:
             found = {}
-        value = str(found.get("value", ""))
+        value = str(found.get("value", "")).strip()
+        try:
+            named = parse_destination(value) if "://" in value else None
+        except SelectionError as error:
+            yield _setting("destination", False, "", f"ARMTORCH_DESTINATION: {error}", _VARIABLES)
+            return
         yield _setting(
             "destination",
-            bool(value),
-            f"packages go to {value}",
-            "ARMTORCH_DESTINATION is empty, so nothing is published",
-            "Settings, Secrets and variables, Actions, Variables",
+            named is not None or value in self.declared.destinations,
+            f"packages go to {named or value}",
+            f"ARMTORCH_DESTINATION is {value!r}, so nothing is published",
+            _VARIABLES,
         )
 
     def visibility(self) -> Iterator[Setting]:
@@ -253,16 +308,6 @@ class _Asked:
             "from now",
             "push a commit that is due anyway, or enable the workflows again when GitHub asks",
         )
-
-
-def _address(repository: str, declared: str) -> Iterator[Setting]:
-    yield _setting(
-        "address",
-        bool(declared),
-        f"packages say that their recipes are at {declared}",
-        "feedstock.yaml names no repository, so packages do not say where their recipes are",
-        f"feedstock.yaml: repository: https://github.com/{repository}",
-    )
 
 
 def _setting(name: str, right: bool, yes: str, no: str, where: str) -> Setting:

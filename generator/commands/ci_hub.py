@@ -91,7 +91,7 @@ def check(
     Examples:
       GITHUB_TOKEN=... armtorch ci check --repository me/armtorch
     """
-    rows = check_repository(hub, repository, declared=project.declared().repository or "")
+    rows = check_repository(hub, repository, project.declared())
     found = [row for row in rows if not only or row.name in only]
     lines = [f"{row.state}: {row.name}: {row.said}" for row in found]
     lines = [f"{t}; {r.where}" if r.where else t for t, r in zip(lines, found, strict=True)]

@@ -152,7 +152,7 @@ def github_options(command: _F) -> _F:
     def wrapped(
         *arguments: Any, repository: str | None, api: str, token: str, **options: Any
     ) -> Any:
-        hub = GitHub(url=api, token=token)
+        hub = GitHub(url=api, token=token.strip())
         name = repository or declared_repository()
         return command(*arguments, hub=hub, repository=name, **options)
 

@@ -92,6 +92,7 @@ class Costs(Closed):
     index_bytes: _Count
     #: GitHub's: of all caches; minutes of a private repository's free plan
     cache_bytes: _Count
+    jobs_at_once: _Count
     free_minutes: _Count
     #: operating system -> minutes that a minute is billed as
     multipliers: dict[_Label, Annotated[int, Field(ge=1)]]

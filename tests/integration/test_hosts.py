@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from generator.channel import LocalChannel
 from generator.commands import cli
-from generator.errors import DeclinedError, UnreachableError
+from generator.errors import DeclinedError
 from tests import servers
 from tests.conda_files import write_conda
 from tests.own_feedstock import DECLARED
@@ -154,61 +153,3 @@ def test_a_host_s_package_from_the_same_inputs_is_skipped(feedstock, tmp_path, r
         done = json.loads(ok(run(feedstock, *arguments, env={"PREFIX_API_KEY": TOKEN})))
         assert {row[0] for row in server.asked} == {"GET"}
     assert [row["reason"] for row in done["packages"]] == ["there, made from the same inputs"]
-
-
-class Host:
-    """A host that goes down after the first package, and comes back."""
-
-    def __init__(self, source: LocalChannel, packages: int) -> None:
-        self.whole = json.loads((source.root / SUBDIR / "repodata.json").read_bytes())
-        self.there: list[str] = []
-        self.packages = packages
-        self.server = servers.Recorder(lambda *_: None)
-
-    def answer(self, method: str, path: str) -> tuple[int, bytes] | None:
-        if len(self.there) == self.packages:
-            return 503, b'{"message": "down for maintenance"}'
-        if method == "GET" and path.endswith(f"/{SUBDIR}/repodata.json"):
-            kept = {k: v for k, v in self.whole["packages.conda"].items() if k in self.there}
-            return 200, json.dumps({**self.whole, "packages.conda": kept}).encode()
-        if method == "GET":
-            return None
-        if path.startswith("/stage/"):
-            form = {"post_url": f"{self.server.url}/storage", "form_data": {}, "dist_id": "d"}
-            return 200, json.dumps(form).encode()
-        # the last step at anaconda.org, the only one elsewhere
-        name = re.search(rb"[a-z]+-1\.0-0\.conda", path.encode() + self.server.asked[-1][3])
-        if name is not None and not path.startswith("/storage"):
-            self.there.append(name[0].decode())
-        return 200, b"{}"
-
-
-@pytest.mark.parametrize(
-    ("kind", "variable"),
-    [
-        ("prefix", "PREFIX_API_KEY"),
-        # the uploader's own pauses are minutes for all of them
-        pytest.param("anaconda", "ANACONDA_API_KEY", marks=pytest.mark.prove),
-        pytest.param("quetz", "QUETZ_API_KEY", marks=pytest.mark.prove),
-        pytest.param("artifactory", "ARTIFACTORY_TOKEN", marks=pytest.mark.prove),
-    ],
-)
-def test_a_host_that_is_down_in_the_middle_is_said_and_the_next_run_sends_the_rest(
-    kind: str, variable: str, feedstock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("generator.channel.retrying.time.sleep", lambda _: None)
-    channel = LocalChannel(tmp_path / "three" / "channel")
-    make_packages(channel, ["alpha", "beta", "gamma"])
-    host = Host(channel, packages=1)
-    with servers.recorder(host.answer) as host.server:
-        to = f"{kind}+{host.server.url}/owner"
-        arguments = ["publish", "--from", str(channel.root), "--to", to]
-        env = {variable: TOKEN}
-        down = run(feedstock, *arguments, env=env)
-        host.packages = 4
-        sent = list(host.there)
-        ok(run(feedstock, *arguments, env=env))
-    assert isinstance(down.exception, UnreachableError), down.exception
-    assert "skipped by the next run" in str(down.exception)
-    assert len(sent) == 1
-    assert sorted(host.there) == [f"{name}-1.0-0.conda" for name in ("alpha", "beta", "gamma")]

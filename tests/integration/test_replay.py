@@ -9,10 +9,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,128 +19,45 @@ import pytest
 from ruamel.yaml import YAML
 
 from generator.channel import LocalChannel
-from generator.ci.tried import look_for_news
-from generator.console import Silent
 from generator.datafiles import subdirs
 from generator.errors import SolveError
-from generator.model import PythonBuild
-from generator.project import Project
-from generator.provider.github import GitHub
 from generator.rendering import workflow_settings
 from generator.testing import Machine, solve
-from tests.conda_files import write_conda
-from tests.conftest import made_once
-from tests.counts import count
+from tests.counts import count, proving
 from tests.forgeries import FORGERIES
 from tests.index_formats import PytorchSite
 from tests.index_server import Failure, IndexServer
-from tests.integration.small_base import COMPILED, NOARCH
+from tests.integration.small_release import (
+    NEW,
+    OLD,
+    contents,
+    copied,
+    environment,
+    every,
+    published,
+    put,
+    wheels,
+)
 from tests.packages import Parts
 from tests.replayed_actions import git
-from tests.replayed_jobs import Done
 from tests.replaying import Replay
-from tests.synthetic_wheels import Release, TinyWheel, corrupt
+from tests.synthetic_wheels import corrupt
 
 pytestmark = pytest.mark.integration
 
-FEEDSTOCK = """\
-channel: synthetic
-maintainers: [someone]
-repository: https://github.com/me/armtorch
-indexes:
-  pypi: {{kind: pip}}
-trains:
-  stable: {{keep: [newest], indexes: [pypi]}}
-subdirs:
-  osx-arm64: {{accelerators: [cpu], base: ["{base}"]}}
-  win-arm64: {{accelerators: [cpu], base: ["{base}"]}}
-policies: {{compression_level: 1}}
-"""
+Noted = Callable[..., None]
 SAMPLE = {"inputs.sample": True}
-OLD, NEW = ("2.10.0", "0.25.0", "2.10.0"), ("2.11.0", "0.26.0", "2.11.0")
-
-
-def base(folder: Path) -> str:
-    """Write a base channel whose packages can be installed, and return its address."""
-    noarch = {**NOARCH, "pip": "25.3"}
-    for name, version in noarch.items():
-        write_conda(folder, name, version, "0", subdir="noarch", installable=True)
-    python = PythonBuild.parse("3.12")
-    write_conda(folder, "python_abi", "3.12", "8_cp312", subdir="noarch", installable=True)
-    tail = python.build_string_glob.removeprefix("*_")
-    for subdir in ("osx-arm64", "win-arm64"):
-        for name, version in COMPILED[subdir].items():
-            write_conda(folder, name, version, "0", subdir=subdir, installable=True)
-        write_conda(folder, "python", "3.12.9", f"h1_0_{tail}", subdir=subdir, installable=True)
-    LocalChannel(folder).index()
-    return folder.as_uri()
-
-
-def wheels(torch: str, vision: str, audio: str, subdir: str) -> list[TinyWheel]:
-    release = Release(subdir=subdir, torch=torch, torchvision=vision, torchaudio=audio)
-    return release.wheels(("cp312",))
-
-
-def put(index: IndexServer, *found: TinyWheel) -> None:
-    for wheel in found:
-        wheel.write(index.folder)
-
-
-def environment(index: IndexServer) -> dict[str, str]:
-    return {"PIP_INDEX_URL": index.url, "PIP_CONFIG_FILE": "/dev/null"}
-
-
-@pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository of a channel whose first release is merged and published."""
-
-    def make(folder: Path) -> None:
-        with IndexServer(folder / "index") as index:
-            for subdir in ("osx-arm64", "win-arm64"):
-                put(index, *wheels(*OLD, subdir))
-            replay = Replay(folder, environment(index))
-            replay.start(FEEDSTOCK.format(base=base(folder / "base")))
-            released = replay.job("update", "release")
-            assert released.ok, released.said
-            replay.merge()
-            done = replay.build()
-        assert all(each.ok for each in done.values()), every(done)
-        there = {"osx-arm64/pytorch-2.10.0", "win-arm64/pytorch-2.10.0"}
-        assert published(replay, "pytorch") == there
-
-    return made_once(tmp_path_factory, "first release", make)
 
 
 @pytest.fixture
-def index(first: Path, tmp_path: Path) -> Iterator[IndexServer]:
-    for name in ("index", "caches", "origin.git", "published"):
-        shutil.copytree(first / name, tmp_path / name)
-    with IndexServer(tmp_path / "index") as server:
+def index(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Iterator[IndexServer]:
+    with copied(tmp_path_factory, tmp_path) as server:
         yield server
 
 
 @pytest.fixture
 def running(index: IndexServer, tmp_path: Path) -> Replay:
-    """A copy of it, with an index of its own."""
     return Replay(tmp_path, environment(index))
-
-
-def contents(replay: Replay) -> dict[str, bytes]:
-    return {
-        path.relative_to(replay.channel).as_posix(): path.read_bytes()
-        for path in replay.channel.rglob("*.conda")
-    }
-
-
-def published(replay: Replay, name: str) -> set[str]:
-    return {
-        f"{path.parent.name}/{path.name.rpartition('-')[0]}"
-        for path in replay.channel.glob(f"*/{name}-[0-9]*.conda")
-    }
-
-
-def every(done: Mapping[str, Done]) -> str:
-    return "\n".join(f"== {name}: {each.ok}\n{each.said}" for name, each in done.items())
 
 
 def yaml_of(document: str) -> Any:
@@ -153,15 +69,13 @@ def text(replay: Replay) -> str:
 
 
 def test_a_release_upstream_is_an_installable_package_after_one_run(
-    running: Replay, index: IndexServer
+    running: Replay, index: IndexServer, noted: Noted
 ) -> None:
     before = running.update()
     assert before["look"].ok, before["look"].said
     assert list(before) == ["look"]
     put(index, *wheels(*NEW, "osx-arm64"))
-    started = time.monotonic()
     done = running.update()
-    took = time.monotonic() - started
     assert all(each.ok for each in done.values()), every(done)
     assert "osx-arm64/pytorch-2.11.0" in published(running, "pytorch")
     assert "osx-arm64/libtorch-2.11.0" in published(running, "libtorch")
@@ -177,7 +91,7 @@ def test_a_release_upstream_is_an_installable_package_after_one_run(
     assert {run.split()[0] for run in running.ran} == {"armtorch", "python"}
     assert running.hub.events, "the workflow pushed and merged"
     assert running.started() == [], "what its token does starts nothing"
-    print(f"\nfrom the index's change to an installable package: {took:.0f} s; {running.used()}")
+    noted("a release for the CPU", running, "Release torch 2.11.0 for osx-arm64/cpu.")
 
 
 def test_what_the_index_lost_stays_published_and_a_person_is_asked(
@@ -197,7 +111,7 @@ def test_what_the_index_lost_stays_published_and_a_person_is_asked(
 
 
 def test_a_stuck_release_is_tried_once_and_a_closed_one_stays_closed(
-    running: Replay, index: IndexServer, monkeypatch: pytest.MonkeyPatch
+    running: Replay, index: IndexServer, noted: Noted
 ) -> None:
     """48 hours of one whose run was cancelled, waits for a person, or whose machines failed."""
     for path in index.folder.glob("*win_arm64.whl"):
@@ -205,39 +119,50 @@ def test_a_stuck_release_is_tried_once_and_a_closed_one_stays_closed(
     before = git(running.origin, "rev-parse", "main")
     running.cancel_after = "release"
     assert list(running.update()) == ["look", "release"]
-    assert git(running.origin, "rev-parse", "main") == before
     (proposed,) = running.hub.pulls
-    (told,) = running.hub.statuses[proposed["head"]["sha"]]
-    assert told["state"] == "pending"
-    started = datetime.fromisoformat(running.hub.now)
-    for name, value in running.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(running.folder / "cache"))
-    project = Project(feedstock=running.folder / "job-1/feedstock.yaml", narrator=Silent())
+    head = proposed["head"]["sha"]
 
-    running.hub.permissions = {"statuses": "write", "pull-requests": "read"}
-    with running.hub.served() as url:
-        hub = GitHub(url=url)
+    def wanted(hours: float, *, by: str = "schedule") -> bool:
+        """Look so many hours after the last try began or ended."""
+        told = datetime.now(UTC) - timedelta(hours=hours)
+        running.hub.statuses[head][0]["created_at"] = told.isoformat()
+        looked = running.job("update", "look", github__event_name=by)
+        assert looked.ok, looked.said
+        return looked.given["changed"] == "true"
 
-        def wanted(hours: int, *, again: bool = False) -> bool:
-            now = started + timedelta(hours=hours)
-            found = look_for_news(project, hub, "me/armtorch", again=again, now=now)
-            assert found.announcement.changed
-            return found.wanted
+    assert running.hub.statuses[head][0]["state"] == "pending"
+    hours = range(1, 49, 48 // count("replayed_looks"))
+    assert [hour for hour in hours if wanted(hour)] == [], "under way, or somebody ended it"
+    for state in ("success", "error"):
+        running.hub.statuses[head][0]["state"] = state
+        assert not wanted(48), state
+    assert running.hub.pulls == [proposed]
+    assert git(running.origin, "rev-parse", "main") == before
+    noted("a stuck release, 48 hours", running, "Not tried: it was tried (pending)")
+    assert wanted(24 * workflow_settings().again_after_days)
+    assert wanted(1, by="workflow_dispatch")
+    running.hub.close()
+    assert not wanted(1000)
+    noted("and its pull request, closed", running, "was closed: it is not proposed again as it is")
+    for path in index.folder.glob("torchvision-*macosx*.whl"):
+        path.unlink()
+    assert wanted(1), "it is made of something else"
 
-        assert not wanted(1), "it is under way, or somebody ended it"
-        for state in ("success", "error"):
-            hub.tell("me/armtorch", proposed["head"]["sha"], "armtorch", state, said="", run="")
-            tried = [hour for hour in range(1, 49, 48 // count("replayed_looks")) if wanted(hour)]
-            assert tried == [], state
-        assert wanted(24 * workflow_settings().again_after_days)
-        assert wanted(1, again=True)
-        running.hub.close()
-        assert not wanted(1000), "a person said no"
-        assert [row["number"] for row in running.hub.pulls] == [proposed["number"]]
-        for path in index.folder.glob("torchvision-*macosx*.whl"):
-            path.unlink()
-        assert wanted(1), "it is made of something else"
+
+def test_seventy_quiet_days_are_announced_before_the_schedules_end(
+    running: Replay, noted: Noted
+) -> None:
+    told = {}
+    looked = {"workflow_runs": [{"run_started_at": datetime.now(UTC).isoformat()}]}
+    last = "/actions/workflows/update.yml/runs?status=success&per_page=1"
+    running.hub.settings[last] = looked
+    running.hub.now = datetime.now(UTC).isoformat()
+    for day in (49, 51, 59, 70):
+        running.hub.pushed = (datetime.now(UTC) - timedelta(days=day)).isoformat()
+        if not running.hub.schedules_end:
+            told[day] = running.job("nightly", "watch").ok
+    assert told == {49: True, 51: False, 59: False}, "GitHub mails what is red"
+    noted("70 quiet days", running, "GitHub ends the schedules 9 days from now")
 
 
 def test_an_index_that_is_down_changes_nothing_and_is_reported(
@@ -413,7 +338,7 @@ def test_what_a_build_job_forged_is_neither_signed_nor_published_and_the_rest_is
 
 
 def test_a_metapackage_that_changes_is_published_and_nothing_else_is_made_again(
-    running: Replay, index: IndexServer
+    running: Replay, noted: Noted
 ) -> None:
     before = contents(running)
     assert running.actions.caches.all, "the jobs of the first run kept what they made"
@@ -427,10 +352,11 @@ def test_a_metapackage_that_changes_is_published_and_nothing_else_is_made_again(
             assert not re.search(r"\sbuilt$", each.said, re.MULTILINE), each.said
     wheels = [path for path in running.folder.glob("caches/**/*") if path.suffix == ".whl"]
     assert wheels == []
+    noted("a metapackage that changed", running, "cpuonly")
 
 
 def test_a_job_that_failed_is_run_again_beside_others_in_a_repository_that_was_renamed(
-    running: Replay, index: IndexServer
+    running: Replay, index: IndexServer, noted: Noted
 ) -> None:
     """A wheel that could not be had; the rest is made again, and is what is published already."""
     whole = contents(running)
@@ -455,10 +381,11 @@ def test_a_job_that_failed_is_run_again_beside_others_in_a_repository_that_was_r
     needing = {"2.10-osx-arm64-cpu-1", "publish"}
     assert {name for name in again if again[name] is not done[name]} == {*failed, *needing}
     assert contents(running) == whole
+    noted("a job that failed, again, in a renamed repository", running, "XX")
 
 
 def test_the_first_push_of_a_fork_says_what_to_do_and_the_next_look_does_it(
-    running: Replay,
+    running: Replay, noted: Noted
 ) -> None:
     """Only feedstock.yaml is edited, as by somebody who has no armtorch at hand."""
     path = "feedstock.yaml"
@@ -480,6 +407,13 @@ def test_the_first_push_of_a_fork_says_what_to_do_and_the_next_look_does_it(
     assert planned.ok, planned.said
     recipe = git(running.origin, "show", "main:recipes/2.10/pytorch/recipe.yaml")
     assert yaml_of(recipe)["extra"]["recipe-maintainers"] == ["me"]
+    if proving():
+        running.variables["ARMTORCH_DESTINATION"] = str(running.folder / "mine")
+        done = running.build()
+        assert all(each.ok for each in done.values()), every(done)
+    mine = len(list(running.folder.glob("mine/*/*.conda")))
+    said = "run `armtorch render --renumber`"
+    noted("the first push of a fork, and its release", running, said, published=mine)
 
 
 def test_a_cell_that_fails_stays_as_it_was_and_the_others_are_merged(

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -16,6 +12,7 @@ from generator.channel.s3 import S3Store, s3_access
 from generator.channel.stores import Outgoing
 from generator.errors import DeclinedError
 from tests import servers
+from tests.faulty_hosts import forgetful
 from tests.published import SUBDIR, make_packages
 
 pytestmark = pytest.mark.integration
@@ -25,40 +22,6 @@ pytestmark = pytest.mark.integration
 def bucket() -> Iterator[servers.Bucket]:
     with servers.s3() as found:
         yield found
-
-
-@contextmanager
-def forgetful(endpoint: str, *headers: str) -> Iterator[str]:
-    """Pass requests on without some headers, as a store does that does not know them."""
-    place = urlsplit(endpoint).netloc
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            """Say nothing."""
-
-        def handle_any(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            sent = {k: v for k, v in self.headers.items() if k.lower() not in headers}
-            connection = HTTPConnection(place)
-            connection.request(self.command, self.path, body, sent)
-            answer = connection.getresponse()
-            content = answer.read()
-            connection.close()
-            self.send_response(answer.status)
-            for name, value in answer.getheaders():
-                if name.lower() not in {"content-length", "transfer-encoding", "connection"}:
-                    self.send_header(name, value)
-            size = answer.getheader("Content-Length") if self.command == "HEAD" else None
-            self.send_header("Content-Length", size or str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = handle_any  # noqa: N815
-
-    with servers.serving(Handler) as url:
-        yield url
 
 
 def publish(bucket: servers.Bucket, endpoint: str, prefix: str, folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import datetime as dt
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from click.testing import CliRunner
 
 from generator.ci.repository import Setting, check_repository
 from generator.commands import cli
+from generator.feedstock import read_feedstock
 from generator.provider.github import GitHub
 from tests import servers
 from tests.own_feedstock import DECLARED
@@ -34,7 +36,12 @@ RIGHT: dict[str, Any] = {
         },
     ],
     "/branches/main": {"protection": {"enabled": False}},
-    "/environments": {"environments": [{"name": "publish", "protection_rules": []}]},
+    "/environments": {
+        "environments": [
+            {"name": "publish", "protection_rules": [], "deployment_branch_policy": {}},
+        ]
+    },
+    "/actions/permissions": {"enabled": True, "allowed_actions": "all"},
     "/actions/variables/ARMTORCH_DESTINATION": {"value": "https://prefix.dev/me"},
     "/actions/workflows": {
         "workflows": [
@@ -53,6 +60,8 @@ REVIEWED = [
 
 
 def check(answers: dict[str, Any], declared: str = ADDRESS) -> dict[str, list[Setting]]:
+    feedstock = replace(read_feedstock(DECLARED), repository=declared or None)
+
     def answer(_: str, path: str) -> tuple[int, bytes] | None:
         found = answers.get(path.removeprefix(REPOSITORY))
         if isinstance(found, int):
@@ -60,14 +69,14 @@ def check(answers: dict[str, Any], declared: str = ADDRESS) -> dict[str, list[Se
         return None if found is None else (200, json.dumps(found).encode())
 
     with servers.recorder(answer) as server:
-        found = check_repository(GitHub(url=server.url), "me/x", declared=declared, now=NOW)
+        found = check_repository(GitHub(url=server.url), "me/x", feedstock, now=NOW)
     return {name: [r for r in found if r.name == name] for name in {r.name for r in found}}
 
 
 def test_what_is_set_up_as_the_docs_say_is_right() -> None:
     found = check(RIGHT)
     assert {row.state for rows in found.values() for row in rows} == {"right"}
-    assert len(found) == 12
+    assert len(found) == 15
 
 
 @pytest.mark.parametrize(
@@ -104,6 +113,18 @@ def test_what_is_set_up_as_the_docs_say_is_right() -> None:
         ("/environments", {"environments": []}, "environments", "no environment publish"),
         ("/environments", {"environments": REVIEWED}, "reviewers", "every night"),
         ("/actions/variables/ARMTORCH_DESTINATION", None, "destination", "nothing is published"),
+        *(
+            ("/actions/variables/ARMTORCH_DESTINATION", {"value": value}, "destination", said)
+            for value, said in (
+                ("https://prefix.dev/channels/me", "not a destination"),
+                ("prefix.dev/me", "nothing is published"),
+                ("/srv/channel", "nothing is published"),
+            )
+        ),
+        ("", RIGHT[""] | {"default_branch": "master"}, "branch", "is master"),
+        ("/actions/permissions", {"enabled": False}, "actions", "are off"),
+        ("/environments", {"environments": REVIEWED}, "branches", "publish, read, retire"),
+        ("", RIGHT[""] | {"fork": True}, "address", "this is a fork"),
         ("", RIGHT[""] | {"private": True}, "visibility", "minutes are counted"),
         (
             "/actions/workflows",
@@ -129,7 +150,8 @@ def test_what_is_not_is_named_with_the_place_where_it_is_changed(
     path: str, answer: Any, name: str, said: str
 ) -> None:
     answers = copy.deepcopy(RIGHT) | {path: answer}
-    wrong = [row for row in check(answers)[name] if row.state == "wrong"]
+    declared = "https://github.com/somebody/x" if name == "address" else ADDRESS
+    wrong = [row for row in check(answers, declared)[name] if row.state == "wrong"]
     assert any(said in row.said for row in wrong), wrong
     assert all(row.where for row in wrong)
 
