@@ -16,7 +16,7 @@ from generator.channel.places import open_place
 from generator.channel.serving import Served
 from generator.channel.stores import FolderStore
 from generator.ci.against_base import against_base
-from generator.errors import IntegrityError
+from generator.errors import IntegrityError, SelectionError
 from generator.feedstock import Feedstock
 from generator.inspecting.proving import PACKAGES, what_lies_in
 from generator.matrix import Job, Jobs, find_job, jobs, matrix_view, variants
@@ -104,12 +104,12 @@ def plan(
 
     Raises:
         LockError, FeedstockError: the files cannot be used.
-        SelectionError: there are more cells than a matrix may have jobs.
+        SelectionError: there are more cells than a matrix may have jobs, or no such train or cell.
         UnreachableError: a base channel did not answer.
 
     """
     settings = workflow_settings()
-    found = _some(variants(project.declared(), project.known()), train, cells)
+    found = _some(project.declared(), variants(project.declared(), project.known()), train, cells)
     made = jobs(
         found,
         pythons_per_job=settings.pythons_per_job,
@@ -224,7 +224,7 @@ def join(
         )
     for path in strays:
         move(path, (aside or folder) / path.relative_to(folder))
-    wanted = _some(known, train, cells) if wanted is None else wanted
+    wanted = _some(feedstock, known, train, cells) if wanted is None else wanted
     there = [variant.id for variant in wanted if places[variant.id].is_file()]
     missing = [variant.id for variant in wanted if not places[variant.id].is_file()]
     # the channel itself too, however empty: what is under a label is asked for beside it
@@ -303,8 +303,18 @@ def _place(project: Project, feedstock: Feedstock, channel: LocalChannel, varian
     return place.root / variant.subdir / file_name(variant, project.tree)
 
 
-def _some(found: Sequence[Variant], train: str, cells: Sequence[str]) -> tuple[Variant, ...]:
+def _some(
+    feedstock: Feedstock, found: Sequence[Variant], train: str, cells: Sequence[str]
+) -> tuple[Variant, ...]:
     """Keep the variants of a train or of some cells, and the metapackages that they need."""
+    known = {cell_of(variant) for variant in found}
+    for kind, asked, there in (("train", {train} - {""}, feedstock.trains), ("cell", cells, known)):
+        if lost := sorted(set(asked) - set(there)):
+            raise SelectionError(
+                f"there is no {kind} {', '.join(lost)}",
+                where=f"--{kind.replace('cell', 'cells')}",
+                next_step=f"there are {', '.join(sorted(there))}",
+            )
     chosen = {
         variant.id: variant.depends
         for variant in found

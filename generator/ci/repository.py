@@ -32,6 +32,8 @@ _AGAINST_RELEASES: Final = {
 _REVIEWS: Final = (
     *("required_approving_review_count", "require_code_owner_review", "require_last_push_approval"),
 )
+#: rows of a list; without it GitHub gives 30
+_ALL: Final = "?per_page=100"
 _VARIABLES: Final = "Settings, Secrets and variables, Actions, Variables"
 #: hours: the poll is hourly, and one takes four at most
 _OVERDUE: Final = 6
@@ -181,7 +183,7 @@ class _Asked:
         status does, which update.yml gives it. Merge commits of unsigned ones are what is merged.
         """
         own = workflow_settings().check
-        rows = map(_object, self._get(f"/rules/branches/{self._branch}"))
+        rows = map(_object, self._get(f"/rules/branches/{self._branch}{_ALL}"))
         given = {str(row.get("type")): _object(row.get("parameters")) for row in rows}
         checks = _object(given.get("required_status_checks")).get("required_status_checks", [])
         classic = _object(_object(self._get(f"/branches/{self._branch}")).get("protection"))
@@ -207,7 +209,7 @@ class _Asked:
         )
 
     def environments(self) -> Iterator[Setting]:
-        rows = _object(self._get("/environments")).get("environments", [])
+        rows = _object(self._get(f"/environments{_ALL}")).get("environments", [])
         found = {str(row["name"]): row.get("protection_rules", []) for row in rows}
         open_to_all = [str(r["name"]) for r in rows if r.get("deployment_branch_policy") is None]
         names = workflow_settings().environments
@@ -268,7 +270,7 @@ class _Asked:
         )
 
     def schedules(self) -> Iterator[Setting]:
-        rows = _object(self._get("/actions/workflows")).get("workflows", [])
+        rows = _object(self._get(f"/actions/workflows{_ALL}")).get("workflows", [])
         states = {str(row["path"]).rpartition("/")[2]: str(row["state"]) for row in rows}
         for name in _OURS:
             state = states.get(f"{name}.yml", "missing")

@@ -27,7 +27,7 @@ WORKFLOWS = ("build", "nightly", "update")
 RIGHT: dict[str, Any] = {
     "": {"private": False, "default_branch": "main", "allow_merge_commit": True},
     "/actions/permissions/workflow": {"can_approve_pull_request_reviews": True},
-    "/rules/branches/main": [
+    "/rules/branches/main?per_page=100": [
         {"type": "deletion"},
         {"type": "pull_request", "parameters": {"required_approving_review_count": 0}},
         {
@@ -36,14 +36,14 @@ RIGHT: dict[str, Any] = {
         },
     ],
     "/branches/main": {"protection": {"enabled": False}},
-    "/environments": {
+    "/environments?per_page=100": {
         "environments": [
             {"name": "publish", "protection_rules": [], "deployment_branch_policy": {}},
         ]
     },
     "/actions/permissions": {"enabled": True, "allowed_actions": "all"},
     "/actions/variables/ARMTORCH_DESTINATION": {"value": "https://prefix.dev/me"},
-    "/actions/workflows": {
+    "/actions/workflows?per_page=100": {
         "workflows": [
             {"path": f".github/workflows/{name}.yml", "state": "active"} for name in WORKFLOWS
         ]
@@ -85,7 +85,7 @@ def test_what_is_set_up_as_the_docs_say_is_right() -> None:
         ("/actions/permissions/workflow", {}, "pull requests", "no release is proposed"),
         ("", RIGHT[""] | {"allow_merge_commit": False}, "merging", "not allowed"),
         (
-            "/rules/branches/main",
+            "/rules/branches/main?per_page=100",
             [
                 {
                     "type": "required_status_checks",
@@ -102,7 +102,7 @@ def test_what_is_set_up_as_the_docs_say_is_right() -> None:
             "requires build / plan",
         ),
         (
-            "/rules/branches/main",
+            "/rules/branches/main?per_page=100",
             [
                 {"type": "required_signatures"},
                 {"type": "pull_request", "parameters": {"required_approving_review_count": 1}},
@@ -110,8 +110,13 @@ def test_what_is_set_up_as_the_docs_say_is_right() -> None:
             "rules",
             "pull_request, required_signatures",
         ),
-        ("/environments", {"environments": []}, "environments", "no environment publish"),
-        ("/environments", {"environments": REVIEWED}, "reviewers", "every night"),
+        (
+            "/environments?per_page=100",
+            {"environments": []},
+            "environments",
+            "no environment publish",
+        ),
+        ("/environments?per_page=100", {"environments": REVIEWED}, "reviewers", "every night"),
         ("/actions/variables/ARMTORCH_DESTINATION", None, "destination", "nothing is published"),
         *(
             ("/actions/variables/ARMTORCH_DESTINATION", {"value": value}, "destination", said)
@@ -123,11 +128,16 @@ def test_what_is_set_up_as_the_docs_say_is_right() -> None:
         ),
         ("", RIGHT[""] | {"default_branch": "master"}, "branch", "is master"),
         ("/actions/permissions", {"enabled": False}, "actions", "are off"),
-        ("/environments", {"environments": REVIEWED}, "branches", "publish, read, retire"),
+        (
+            "/environments?per_page=100",
+            {"environments": REVIEWED},
+            "branches",
+            "publish, read, retire",
+        ),
         ("", RIGHT[""] | {"fork": True}, "address", "this is a fork"),
         ("", RIGHT[""] | {"private": True}, "visibility", "minutes are counted"),
         (
-            "/actions/workflows",
+            "/actions/workflows?per_page=100",
             {"workflows": [{"path": "x/update.yml", "state": "disabled_inactivity"}]},
             "schedules",
             "disabled_inactivity",
@@ -196,7 +206,7 @@ def test_seventy_quiet_days_are_announced_before_the_schedules_end() -> None:
     ]
     answers = RIGHT | {
         "/commits/main": {"commit": {"committer": {"date": pushed.isoformat()}}},
-        "/actions/workflows": {"workflows": ended},
+        "/actions/workflows?per_page=100": {"workflows": ended},
     }
     rows = check(answers)["schedules"]
     assert [(row.state, row.said.split(" is ")[1]) for row in rows] == [

@@ -152,3 +152,10 @@ def test_a_job_says_in_its_summary_what_was_installed_and_not_run():
         package="pytorch-2.15.0-0.conda", subdir="linux-aarch64", how=how, steps=()
     )
     assert f"| `pytorch-2.15.0-0.conda` | passed | {how} |" in tables.tests_as_markdown([found])
+
+
+@pytest.mark.parametrize("asked", [{"train": "stabel"}, {"cells": ["2.10/linux-aarch64/cuda999"]}])
+def test_a_train_or_cell_that_is_not_there_is_no_run_without_jobs(project, asked):
+    with pytest.raises(SelectionError, match="there is no") as refused:
+        plan(project, **asked)
+    assert refused.value.where in {"--train", "--cells"}
