@@ -230,14 +230,18 @@ class _Asked:
             f"every branch may use the secrets of {', '.join(exposed)}",
             f"Settings, Environments: limit their deployment branches to {self._branch}",
         )
-        for use in ("read", "retire"):
-            rules = [row.get("type") for row in found.get(names[use], [])]
+        for name, harm in (
+            (publish, "and until they answer no other run of update.yml looks at upstream"),
+            (names["read"], "every night"),
+            (names["retire"], "every night"),
+        ):
+            rules = [row.get("type") for row in found.get(name, [])]
             yield _setting(
                 "reviewers",
                 "required_reviewers" not in rules,
-                f"{names[use]} waits for nobody",
-                f"{names[use]} waits for a reviewer every night",
-                f"Settings, Environments, {names[use]}: no required reviewers",
+                f"{name} waits for nobody",
+                f"{name} waits for a reviewer, {harm}",
+                f"Settings, Environments, {name}: no required reviewers",
             )
 
     def destination(self) -> Iterator[Setting]:

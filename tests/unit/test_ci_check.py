@@ -117,6 +117,12 @@ def test_what_is_set_up_as_the_docs_say_is_right() -> None:
             "no environment publish",
         ),
         ("/environments?per_page=100", {"environments": REVIEWED}, "reviewers", "every night"),
+        (
+            "/environments?per_page=100",
+            {"environments": REVIEWED},
+            "reviewers",
+            "until they answer",
+        ),
         ("/actions/variables/ARMTORCH_DESTINATION", None, "destination", "nothing is published"),
         *(
             ("/actions/variables/ARMTORCH_DESTINATION", {"value": value}, "destination", said)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import replace
 
 import pytest
 
+from benchmarks.month import PAGE, REPLAYS, page
 from generator.ci.cost import monthly_cost
 from generator.ci.jobs import plan
 from generator.commands import tables
@@ -159,3 +161,9 @@ def test_a_train_or_cell_that_is_not_there_is_no_run_without_jobs(project, asked
     with pytest.raises(SelectionError, match="there is no") as refused:
         plan(project, **asked)
     assert refused.value.where in {"--train", "--cells"}
+
+
+def test_the_page_of_a_month_has_the_figures_that_replays_left():
+    replays = json.loads(REPLAYS.read_text(encoding="utf-8"))
+    written = PAGE.read_text(encoding="utf-8").partition("## By replay")[2]
+    assert page("", replays).partition("## By replay")[2] == written
