@@ -327,6 +327,7 @@ class S3Store:
 
     def index(self, patch: str | None) -> str:
         """Run rattler's indexer on the bucket; it reads again where another one was faster."""
+        self._probe()
         access = self._access
         credentials = S3Credentials(
             endpoint_url=access.endpoint,

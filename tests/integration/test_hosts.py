@@ -11,9 +11,10 @@ from click.testing import CliRunner, Result
 
 from generator.channel import LocalChannel
 from generator.commands import cli
-from generator.errors import DeclinedError
+from generator.errors import DeclinedError, UnreachableError
 from tests import servers
 from tests.conda_files import write_conda
+from tests.faulty_hosts import Host
 from tests.own_feedstock import DECLARED
 from tests.published import SUBDIR, make_packages
 
@@ -153,3 +154,22 @@ def test_a_host_s_package_from_the_same_inputs_is_skipped(feedstock, tmp_path, r
         done = json.loads(ok(run(feedstock, *arguments, env={"PREFIX_API_KEY": TOKEN})))
         assert {row[0] for row in server.asked} == {"GET"}
     assert [row["reason"] for row in done["packages"]] == ["there, made from the same inputs"]
+
+
+def test_a_host_that_is_down_in_the_middle_is_said_and_the_next_run_sends_the_rest(
+    feedstock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At one of them; test_replay_hosts.py has all, with the job that publishes."""
+    monkeypatch.setattr("generator.channel.retrying.time.sleep", lambda _: None)
+    channel = LocalChannel(tmp_path / "three" / "channel")
+    make_packages(channel, ["alpha", "beta", "gamma"])
+    host = Host(channel.root, packages=1)
+    with servers.recorder(host.answer) as host.server:
+        arguments = ["--from", str(channel.root), "--to", f"prefix+{host.server.url}/owner"]
+        down = run(feedstock, "publish", *arguments, env={"PREFIX_API_KEY": TOKEN})
+        host.packages, sent = -1, list(host.there)
+        ok(run(feedstock, "publish", *arguments, env={"PREFIX_API_KEY": TOKEN}))
+    assert isinstance(down.exception, UnreachableError), down.exception
+    assert "skipped by the next run" in str(down.exception)
+    assert len(sent) == 1
+    assert sorted(host.there) == [f"{name}-1.0-0.conda" for name in ("alpha", "beta", "gamma")]

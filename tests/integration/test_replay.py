@@ -352,7 +352,7 @@ def test_a_metapackage_that_changes_is_published_and_nothing_else_is_made_again(
             assert not re.search(r"\sbuilt$", each.said, re.MULTILINE), each.said
     wheels = [path for path in running.folder.glob("caches/**/*") if path.suffix == ".whl"]
     assert wheels == []
-    noted("a metapackage that changed", running, "cpuonly")
+    noted("a metapackage that changed", running, "1 to send")
 
 
 def test_a_job_that_failed_is_run_again_beside_others_in_a_repository_that_was_renamed(
@@ -381,7 +381,7 @@ def test_a_job_that_failed_is_run_again_beside_others_in_a_repository_that_was_r
     needing = {"2.10-osx-arm64-cpu-1", "publish"}
     assert {name for name in again if again[name] is not done[name]} == {*failed, *needing}
     assert contents(running) == whole
-    noted("a job that failed, again, in a renamed repository", running, "XX")
+    noted("a failed job, again, in a renamed repository", running, "Not there, see the jobs")
 
 
 def test_the_first_push_of_a_fork_says_what_to_do_and_the_next_look_does_it(
