@@ -32,7 +32,7 @@ from tests import servers
 from tests.gitlab_runs import GitLabRuns, MissingProgramError, installed, stand_ins, started
 from tests.golden_trees import golden_lock
 from tests.index_server import IndexServer
-from tests.integration.test_replay import NEW, OLD, base, environment, put, wheels
+from tests.integration.small_release import NEW, OLD, base, environment, put, wheels
 from tests.locks import feedstock
 from tests.replayed_actions import git
 
