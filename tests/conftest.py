@@ -27,6 +27,7 @@ from generator.testing import Machine, Runner, choose_runner
 from tests import committed as committed_feedstock
 from tests import forge, own_feedstock, recorded
 from tests.counts import proving
+from tests.cross import CrossTools, find_cross_tools
 from tests.replayed_jobs import Jobs
 from tests.surroundings import settle
 
@@ -150,6 +151,14 @@ def base() -> forge.ForgeChannel:
 def runner() -> Runner:
     try:
         return choose_runner(subdirs()[ARM], sysroot=forge.sysroot())
+    except MissingToolError as error:
+        missing(str(error))
+
+
+@pytest.fixture(scope="session")
+def tools() -> CrossTools:
+    try:
+        return find_cross_tools()
     except MissingToolError as error:
         missing(str(error))
 

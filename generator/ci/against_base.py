@@ -124,8 +124,7 @@ def _pythons(cell: CellView, prober: Prober, channels: tuple[str, ...]) -> dict[
     found = {}
     each = {name: replace(prober, channels=(name,), _asked={}) for name in channels}
     for text in cell.pythons:
-        python = PythonBuild.parse(text)
-        wanted = [f"python_abi {python.version}.* *_{python.abi}", f"python {python.version}.*"]
+        wanted = PythonBuild.parse(text).base_specs
         found[text] = next((name for name, own in each.items() if own.solvable(wanted)), "")
     return found
 

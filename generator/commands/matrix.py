@@ -10,6 +10,7 @@ from generator.ci.against_base import against_base
 from generator.commands.options import VirtualPackage, json_option, many_option
 from generator.errors import SelectionError, SolveError
 from generator.matrix import CellView, MatrixView, matrix_json, matrix_view
+from generator.model.python_build import not_on_base
 from generator.printing import Screen, write, write_json_text
 from generator.project import Project
 
@@ -174,8 +175,8 @@ def _show_pythons(screen: Screen, cell: CellView) -> None:
     key = f"subdirs.{cell.subdir}.base in feedstock.yaml"
     if len(lacking) == len(cell.base.pythons):
         screen.print(
-            f"  no base channel has a Python {', '.join(lacking)} for {cell.subdir}, and its "
-            f"wheels are for no other: name a base that has it first under {key}"
+            f"  {not_on_base(lacking, cell.subdir)}, and its wheels are for no other: "
+            f"name a base that has it first under {key}"
         )
     elif hidden := has - set(cell.base.channels[:1]):
         screen.print(

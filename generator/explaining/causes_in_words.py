@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from generator.explaining.facts import VirtualFacts, facts
 from generator.explaining.findings import Finding
+from generator.model.python_build import PythonBuild, not_on_base
 
 _OFFERED = 5
 #: names in one list
@@ -44,7 +45,10 @@ def sentence(finding: Finding, subdir: str) -> str:
     if finding.cause == "conflict":
         return where + _conflict(finding)
     if finding.cause == "dependencies" or (finding.cause == "priority" and finding.chain):
-        return where + _chain(finding)
+        python = PythonBuild.of_depends(finding.chain[-1:])
+        lacking = python is not None and finding.detail in {"absent", "version"}
+        base = f"; blocked by base: {not_on_base([str(python)], subdir)}" if lacking else ""
+        return where + _chain(finding) + base
     several = "," in finding.package or " and " in finding.package
     more = " ..." if len(finding.offered) > _OFFERED else ""
     return (

@@ -17,7 +17,8 @@ from generator.explaining.diagnosis import diagnose
 from generator.explaining.facts import facts, is_switch
 from generator.explaining.findings import Finding
 from generator.explaining.notices import excluded, fatal, notices
-from generator.explaining.probing import Prober, Setting, Solution
+from generator.explaining.probing import Prober, Setting, Solution, foreign
+from generator.explaining.records import text_of
 from generator.explaining.report import Explanation, Outcome, command_of, installed
 from generator.explaining.request import Request, channel_of, name_of
 from generator.explaining.searching import Search, Suggestion
@@ -77,6 +78,7 @@ def _explained(request: Request, context: Context) -> Explanation:
     found = diagnose(request.solved, setting, prober)
     if request.locked and machine_subdir not in request.locked:
         found = (Finding(cause="locked", offered=request.locked), *found)
+    found = (*found, *_of_other_boards(request, setting, prober))
     outcome = _outcome(request, solution, found, setting)
     dies = fatal(context.machine, context.computer, solution or ())
     shown: tuple[Suggestion, ...] = ()
@@ -200,6 +202,7 @@ def _offer(request: Request, found: tuple[Finding, ...], context: Context) -> Ch
         and not any(text.startswith("__cuda=") for text in machine.virtual_packages)
         and not any(finding.found for finding in cuda),
         hard=(*hard, "pytorch * cpu*"),
+        tegra=computer is not None and is_tegra(computer),
     )
 
 
@@ -210,6 +213,26 @@ def _refused(brought: Solution, context: Context) -> bool:
     variants = {str(r.build) for r in brought if r.name.normalized == "arm-variant"}
     tegra = context.computer is not None and is_tegra(context.computer)
     return bool(variants) and not any(("tegra" in text) is tegra for text in variants)
+
+
+def _of_other_boards(request: Request, setting: Setting, prober: Prober) -> Iterator[Finding]:
+    """Yield what a Jetson is given that is for servers: nothing tells a client's solver of boards.
+
+    A server is given nothing for Jetson, which arm-variant's own builds keep back.
+    """
+    if setting.arm_variant != "tegra":
+        return
+    brought = prober.solve(request.solved, setting.of_any_board) or ()
+    asked = [each for each in _asked(request, brought) if foreign(each, setting)]
+    for record, shown in zip(asked, installed(asked, (), setting.sources), strict=True):
+        yield Finding(
+            cause="virtual",
+            package=shown.name,
+            spec=shown.name,
+            channel=shown.channel,
+            chain=(text_of(record), "arm-variant * sbsa"),
+            virtual="arm-variant",
+        )
 
 
 def _silence(context: Context) -> str:

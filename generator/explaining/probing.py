@@ -50,6 +50,11 @@ class Setting:
     arm_variant: str = ""
 
     @property
+    def of_any_board(self) -> Setting:
+        """The same as a client's solver sees it, which knows no boards."""
+        return replace(self, arm_variant="")
+
+    @property
     def usable(self) -> tuple[Asked, ...]:
         """The channels that there are records of."""
         return tuple(source for source in self.sources if source.usable)

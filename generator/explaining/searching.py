@@ -16,7 +16,7 @@ from itertools import tee
 from rattler import RepoDataRecord
 
 from generator.explaining.facts import facts
-from generator.explaining.probing import Prober, Setting, Solution
+from generator.explaining.probing import Prober, Setting, Solution, foreign
 from generator.explaining.records import minor_of
 from generator.explaining.request import Request, name_of
 from generator.explaining.wishes import Wish, composed
@@ -183,9 +183,8 @@ class Search:
         solution = self._solve([*request.solved, *hard], request)
         if solution is None:
             return None
-        found = Suggestion(
-            request=_hardened(request, hard, solution), solution=solution, keeps=keeps
-        )
+        request = self._for_board(_hardened(request, hard, solution))
+        found = Suggestion(request=request, solution=solution, keeps=keeps)
         asked = {name_of(spec): spec for spec in room.specs}
         for spec in found.request.specs:
             bare, _, number = spec.rpartition("=")
@@ -201,6 +200,16 @@ class Search:
                 continue  # what is there already names it, which no client goes by
             found = self._if_the_same(found, shorter)
         return found
+
+    def _for_board(self, request: Request) -> Request:
+        """Ask for builds for Jetson where a client's solver would take those for servers."""
+        setting = self._setting_of(request)
+        if setting.arm_variant != "tegra":
+            return request
+        brought = self._prober.solve(request.solved, setting.of_any_board) or ()
+        if not any(foreign(each, setting) for each in brought):
+            return request
+        return replace(request, specs=(*request.specs, "arm-variant=*=tegra"))
 
     def _if_the_same(self, found: Suggestion, shorter: Request) -> Suggestion:
         """Take a shorter command where it brings the same of what was asked for."""

@@ -39,6 +39,8 @@ class Chance:
     prepares: bool
     #: specs that keep away what does not run on the machine, the least first
     hard: tuple[str, ...]
+    #: whether it is a Jetson that runs builds for Jetson alone
+    tegra: bool = False
 
 
 def suggestions(
@@ -50,7 +52,7 @@ def suggestions(
     """
     asked = _meant(_called(_of_here(request, offer.subdir), found))
     wanted = wishes(asked)
-    shown = _best(asked, wanted, offer, search)
+    shown = _best(asked, wanted, offer, search, found)
     best = shown[0] if shown else None
     if best is None or not all(
         keeps for keeps, wish in zip(best.keeps, wanted, strict=True) if wish.kind == "name"
@@ -134,13 +136,20 @@ def only_switches(request: Request) -> bool:
 
 
 def _best(
-    asked: Request, wanted: tuple[Wish, ...], offer: Chance, search: Search
+    asked: Request,
+    wanted: tuple[Wish, ...],
+    offer: Chance,
+    search: Search,
+    causes: tuple[Finding, ...],
 ) -> list[Suggestion]:
     """Return what keeps most, in the environment that was asked for and in one for the hardware."""
     found = []
     for request in (asked, *_translated(asked, (offer.native,))):
         places = rooms(request, offer.ours, offer.base)
         best = search.best(places, wanted)
+        if offer.tegra and any(finding.virtual == "arm-variant" for finding in causes):
+            # a build of another board was taken for its GPU: what is for this one's is older
+            best = search.best(places, wanted, hard=("pytorch * cuda*",)) or best
         if best is not None and search.refuses(best.solution):
             hardened = (search.best(places, wanted, hard=(hard,)) for hard in offer.hard)
             best = next((s for s in hardened if s and not search.refuses(s.solution)), best)

@@ -98,6 +98,11 @@ class PythonBuild:
         return f"python_abi {self.version}.* *_{self.abi}"
 
     @property
+    def base_specs(self) -> tuple[str, str]:
+        """What a base channel that serves it has: MatchSpecs of the interpreter and its ABI."""
+        return self.python_abi_spec, f"python {self.version}.*"
+
+    @property
     def label(self) -> str:
         """``py312``, as conda-forge's build strings have it (free-threaded: ``py314t``)."""
         return f"py{self.major}{self.minor}{'t' if self.freethreading else ''}"
@@ -142,3 +147,12 @@ class Pythons:
 
     def __str__(self) -> str:
         return ", ".join(self.words())
+
+
+def not_on_base(pythons: Iterable[str], subdir: str) -> str:
+    """Say why what is for these Pythons alone cannot be installed (decision D12).
+
+    >>> not_on_base(["3.12"], "win-arm64")
+    'no base channel has a Python 3.12 for win-arm64'
+    """
+    return f"no base channel has a Python {', '.join(pythons)} for {subdir}"

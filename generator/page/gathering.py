@@ -22,6 +22,7 @@ from generator.feedstock import Feedstock
 from generator.matrix import matrix_view
 from generator.model import Accelerator, Variant
 from generator.model.cell import TrainName
+from generator.model.python_build import PythonBuild, not_on_base
 from generator.page.content import (
     Build,
     Choice,
@@ -102,17 +103,18 @@ def solvability(feedstock: Feedstock, source: LocalChannel, base: Sequence[str] 
     def check(offer: Combination) -> str:
         declared = {str(name): row.base for name, row in feedstock.subdirs.items()}
         driver = Accelerator.parse(offer.accelerator).driver
+        machine = Machine.of(subdirs()[offer.machine], native=False, driver=driver)
+        bases = base or declared.get(offer.machine, ())
+        own = dict.fromkeys((source.labelled(offer.label).url, source.url))
         try:
-            solve(
-                list(offer.specs),
-                channels=[
-                    *dict.fromkeys((source.labelled(offer.label).url, source.url)),
-                    *(base or declared.get(offer.machine, ())),
-                ],
-                machine=Machine.of(subdirs()[offer.machine], native=False, driver=driver),
-            )
+            solve(list(offer.specs), channels=[*own, *bases], machine=machine)
         except SolveError as error:
-            return "blocked by base: " + error.what.splitlines()[0].rpartition(": ")[2]
+            why = error.what.splitlines()[0].rpartition(": ")[2]
+            try:
+                solve(PythonBuild.parse(offer.python).base_specs, channels=bases, machine=machine)
+            except SolveError:
+                why = not_on_base((offer.python,), offer.machine)
+            return f"blocked by base: {why}"
         return ""
 
     return check

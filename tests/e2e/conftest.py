@@ -10,24 +10,15 @@ from pathlib import Path
 import pytest
 
 from generator.channel import LocalChannel
-from generator.errors import MissingToolError
 from generator.testing import Environment, Machine, Runner, create, solve
 from generator.testing.runner import clean_environment
 from tests import forge
-from tests.conftest import made_once, missing
-from tests.cross import CrossTools, find_cross_tools
+from tests.conftest import made_once
+from tests.cross import CrossTools
 
 PROGRAMS = Path(__file__).with_name("programs")
 #: runs Python in the prefix: arguments, working folder, variables beside the usual ones
 RunPython = Callable[..., str]
-
-
-@pytest.fixture(scope="session")
-def tools() -> CrossTools:
-    try:
-        return find_cross_tools()
-    except MissingToolError as error:
-        missing(str(error))
 
 
 @pytest.fixture(scope="session")

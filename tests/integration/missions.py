@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 
 from generator.project import Project
-from tests.integration.index_worlds import World, trio
+from tests.integration import index_worlds
+from tests.integration.index_worlds import World
+from tests.integration.runnable import PYTHON, runnable
 from tests.integration.test_update_formats import quiet
 from tests.integration.test_update_members import SAME
 from tests.synthetic_wheels import TinyWheel
@@ -48,6 +51,7 @@ CANDIDATE = ("2.16.0", "0.31.0", "2.11.0")
 DEV = ("2.17.0.dev20261120", "0.32.0.dev20261120", "2.11.0")
 LINES = ("cu126", "cu130", "cu132")
 TORCH, VISION = "torch", "torchvision"
+trio = partial(index_worlds.trio, pythons=(PYTHON,))
 #: the cells that the issue of a channel for ARM is about, and what each is made of
 CELLS = {
     "2.15/linux-aarch64/cpu": "2.15.0",
@@ -83,10 +87,13 @@ def of(wheels: Iterable[TinyWheel], *projects: str) -> list[TinyWheel]:
     return [wheel for wheel in wheels if wheel.project in projects]
 
 
-def fill(upstream: World) -> None:
-    """Upload a wheel for every row."""
+def fill(upstream: World, module: bytes = b"") -> None:
+    """Upload a wheel for every row; with a ``torch._C`` those for linux-aarch64 can be imported."""
     upstream.devpi.users = ("jp6", "sbsa", "jp7")
-    put = upstream.put
+
+    def put(sub: str, *wheels: TinyWheel) -> None:
+        upstream.put(sub, *(runnable(wheel, module) for wheel in wheels))
+
     put("pypi", *trio("2.10.0", "0.25.0", "2.10.0"))
     put("pypi", *silent(trio(*NEWEST, subdir="osx-arm64")))
     put("pypi", *silent(trio(*NEWEST, accelerator="cuda132")))
@@ -112,7 +119,7 @@ def fill(upstream: World) -> None:
     jp7 = trio("2.14.0", "0.29.0", "2.11.0", accelerator="cuda132", tag="linux_aarch64")
     put("jp7/cu132", *map(quiet, of(jp7, TORCH)))
     facts = {"label": "cu134", "accelerator": "cuda134", "subdir": "win-arm64"}
-    put("nvtorch_oot", *silent(trio("2.14.0", "0.29.0", "2.11.0", pythons=("cp313",), **facts)))
+    put("nvtorch_oot", *silent(trio("2.14.0", "0.29.0", "2.11.0", **facts)))
 
 
 def project_of(upstream: World) -> Project:

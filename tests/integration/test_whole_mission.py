@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,28 +16,33 @@ from generator.building import BuildReport
 from generator.channel import LocalChannel
 from generator.ci.against_base import against_base
 from generator.datafiles import subdirs
-from generator.errors import SolveError
+from generator.errors import MissingToolError, SolveError
 from generator.feedstock import read_feedstock
-from generator.matrix import matrix_view
-from generator.model import Cell, Lock
+from generator.matrix import METAPACKAGES, Selection, matrix_view, select
+from generator.model import Cell, Lock, Pythons, Variant
 from generator.project import Project
-from generator.rendering import render, tree_records
+from generator.rendering import render, templates, tree_records
 from generator.stages.build import BuildOptions, build_variants
 from generator.stages.render import render_feedstock
+from generator.stages.test import RunOptions, run_tests
 from generator.stages.update import update_lock
-from generator.testing import Machine, solve, write_record_channel
+from generator.testing import Machine, Runner, solve, write_record_channel
+from tests import forge
 from tests.command_line import armtorch
 from tests.counts import count, proving
-from tests.forge import standins
+from tests.cross import CrossTools, find_cross_tools
+from tests.forge import ForgeChannel, standins
 from tests.index_server import Failure
 from tests.integration.index_worlds import World, world
 from tests.integration.missions import CELLS, DEV, NEWEST, fill, project_of
+from tests.integration.runnable import extension, templates_with_own_tests, write_libraries
 from tests.integration.small_base import write_base
 from tests.integration.updating import run_update
 
 pytestmark = pytest.mark.integration
 
 TRIO = ("torch", "torchvision", "torchaudio")
+CONDA_TRIO = ("pytorch", *TRIO[1:])
 TABLE = Path(__file__).with_name("solved_commands.yaml")
 #: what answers no more -> the cells that are of it and stay
 DOWN = {
@@ -74,8 +79,15 @@ class Mission:
 
 @pytest.fixture(scope="module")
 def mission(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mission]:
-    with world(tmp_path_factory.mktemp("mission")) as upstream:
-        fill(upstream)
+    folder = tmp_path_factory.mktemp("mission")
+    own = templates_with_own_tests(folder / "templates")
+    try:
+        module = extension(find_cross_tools().gcc, folder)
+    except MissingToolError:
+        module = b""  # what runs them skips itself
+    with world(folder) as upstream, pytest.MonkeyPatch.context() as patched:
+        patched.setattr(templates, "folder", lambda: own)
+        fill(upstream, module)
         project = project_of(upstream)
         result = update_lock(project)
         assert (result.findings, result.silent) == ((), ())
@@ -112,7 +124,7 @@ def test_a_nightly_takes_torchaudio_from_stable_where_symbols_prove_it(mission: 
             indexes = {wheel.index for wheel in cell.wheels_of("torchaudio")}
             assert all(index.startswith("whl-") for index in indexes), name
     rc = named(mission.lock)["rc/linux-aarch64/cpu"]
-    assert [str(python) for python in rc.pythons()] == ["3.12", "3.15"]
+    assert [str(python) for python in rc.pythons()] == ["3.13", "3.15"]
 
 
 @pytest.mark.parametrize("pattern", list(DOWN)[:: max(1, len(DOWN) // count("indexes_down"))])
@@ -167,7 +179,7 @@ MACHINES = {
     "linux-aarch64 with CUDA 13.2": "__cuda=13.2",
     "osx-arm64": "__osx=15.0",
     "win-arm64, base with Python 3.14 alone": "",
-    "win-arm64, base with Python 3.12": "",
+    "win-arm64, base with Python 3.13": "",
 }
 
 
@@ -203,7 +215,7 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The base channel of each machine, as records."""
     folder = tmp_path_factory.mktemp("bases")
     found = dict.fromkeys(MACHINES, standins.write(folder / "forge"))
-    for version, name in (("3.14", "Python 3.14 alone"), ("3.12", "Python 3.12")):
+    for version, name in (("3.14", "Python 3.14 alone"), ("3.13", "Python 3.13")):
         base = write_base(folder / version, "win-arm64", [version])
         found[f"win-arm64, base with {name}"] = base
     return found
@@ -222,21 +234,21 @@ def test_windows_on_a_base_without_its_pythons_is_blocked_by_base(
     view = matrix_view(feedstock, lock)
     windows = [cell for cell in view.cells if cell.name == "2.13/win-arm64/cpu"]
     view = replace(view, cells=tuple(windows))
-    for python, blocked in (("3.14", True), ("3.12", False)):
+    for python, blocked in (("3.14", True), ("3.13", False)):
         base = write_base(tmp_path / python, "win-arm64", [python])
         (cell,) = against_base(mission.project, view, base=(base,)).cells
         assert cell.base is not None
         by = {spec for row in cell.base.blocked for spec in row.by}
-        assert ("python_abi 3.12.* *_cp312" in by) is blocked
-        assert cell.base.no_python == (("3.12",) if blocked else ())
+        assert ("python_abi 3.13.* *_cp313" in by) is blocked
+        assert cell.base.no_python == (("3.13",) if blocked else ())
     # of two bases the first one with a Python decides (strict priority), and who has it is said
-    for pythons, whole in ((("3.12", "3.14"), True), (("3.14", "3.12"), False)):
+    for pythons, whole in ((("3.13", "3.14"), True), (("3.14", "3.13"), False)):
         bases = tuple(str(tmp_path / python) for python in pythons)
         (cell,) = against_base(mission.project, view, base=bases).cells
         assert cell.base is not None
         assert (cell.base.blocked == ()) is whole
         has = {python: channel.rpartition("/")[2] for python, channel in cell.base.pythons.items()}
-        assert has == ({} if whole else {"3.12": "3.12"})
+        assert has == ({} if whole else {"3.13": "3.13"})
 
 
 def test_matrix_says_in_a_sentence_what_no_base_of_windows_has(
@@ -246,20 +258,67 @@ def test_matrix_says_in_a_sentence_what_no_base_of_windows_has(
     done = armtorch("--feedstock", mission.project.feedstock, "matrix", "--against-base",
                     "--base", base)  # fmt: skip
     assert done.returncode == SolveError.exit_code
-    assert "no base channel has a Python 3.12 for win-arm64" in done.stdout
+    assert "no base channel has a Python 3.13 for win-arm64" in done.stdout
     assert "subdirs.win-arm64.base" in done.stdout
+
+
+def built(mission: Mission, chosen: Sequence[Variant]) -> LocalChannel:
+    """Render and build some variants, into the channel that all tests here build into."""
+    render_feedstock(mission.project)
+    channel = LocalChannel(mission.upstream.folder / "channel")
+    options = BuildOptions(channel=channel, jobs=2, level=1)
+    report: BuildReport = build_variants(mission.project, chosen, options)
+    report.raise_for_failures()
+    assert {row.id for row in report.rows} == {variant.id for variant in chosen}
+    return channel
+
+
+#: the cells that ARM Linux can run, what differs most from the others first
+RUN = sorted(
+    (name for name in CELLS if "/linux-aarch64/" in name),
+    key=lambda name: ("tegra" not in name, not name.startswith("nightly/"), name),
+)
+
+
+@pytest.mark.emulated
+@pytest.mark.parametrize("name", RUN[: count("emulated_cells")])
+def test_every_package_of_a_cell_for_arm_linux_is_installed_and_runs(
+    mission: Mission, runner: Runner, tools: CrossTools, base: ForgeChannel, tmp_path: Path,
+    name: str,
+) -> None:  # fmt: skip
+    """With CUDA's libraries by their names: what finds them is the packages' own links."""
+    line, subdir, accelerator = name.split("/")
+    tree = render(mission.project.declared(), mission.lock)
+    wanted = Selection(
+        lines=(line, METAPACKAGES),
+        subdirs=(subdir,),
+        accelerators=(accelerator,),
+        pythons=Pythons.parse(["3.13"]),
+    )
+    chosen = select(tree.variants, wanted)
+    channel = built(mission, chosen)
+    records = tree_records(tree)
+    libraries = write_libraries(tmp_path, (records[each.id] for each in chosen), base)
+    options = RunOptions(
+        channel=channel, base=(libraries, base.url), sysroot=forge.sysroot(), must_run=True
+    )
+    tested = [each for each in chosen if proving() or each.package in CONDA_TRIO]
+    reports = run_tests(mission.project, tested, options)
+    failed = [f"{r.package}: {s.name}: {s.output}" for r in reports for s in r.steps if s.output]
+    assert failed == []
+    steps = {(r.package.split("-")[0], s.name): s.outcome for r in reports for s in r.steps}
+    programs = {("pytorch", step) for step in ("import torch", "pip check", "torchrun --help")}
+    programs |= {(name, "python smoke.py") for name in CONDA_TRIO}
+    assert programs <= steps.keys()
+    assert set(steps.values()) == {"passed"}
+    assert all("emulated" in report.how for report in reports)
 
 
 @pytest.mark.skipif(not proving(), reason="every package of every cell: make prove")
 def test_every_cell_is_built_and_the_commands_solve_on_that(
     mission: Mission, bases: dict[str, str]
 ) -> None:
-    render_feedstock(mission.project)
     tree = render(mission.project.declared(), mission.lock)
-    channel = LocalChannel(mission.upstream.folder / "channel")
-    options = BuildOptions(channel=channel, jobs=2, level=1)
-    report: BuildReport = build_variants(mission.project, list(tree.variants), options)
-    report.raise_for_failures()
-    assert {row.id for row in report.rows} == {variant.id for variant in tree.variants}
+    channel = built(mission, tree.variants)
     assert solved(channel.root, bases) == YAML(typ="safe").load(TABLE)
     shutil.rmtree(channel.root)

@@ -184,6 +184,8 @@ def _elf(shape: Shape, target: Target, body: bytes, needs: list[str], name: str)
         runpath=search or None,
         program=shape.program,
         versions=versions,
+        # glibc reads the numbers of symbols' versions wherever versions are asked for
+        defines=[f"at_{(name or shape.file).rpartition('/')[2].partition('.')[0]}"],
         build_id=hashlib.sha256(body).digest()[:20],
         body=body,
     )

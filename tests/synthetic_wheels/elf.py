@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 AARCH64, ARM, X86_64 = 183, 40, 62
 _LOAD, _DYNAMIC, _INTERP, _NOTE, _GNU_STACK = 1, 2, 3, 4, 0x6474E551
 _READ_WRITE, _READ = 6, 4
+#: what a page may have on ARM; glibc refuses a segment that is aligned to less than one
+_PAGE = 0x10000
 _NEEDED, _STRTAB, _STRSZ, _SONAME, _RPATH, _RUNPATH = 1, 5, 10, 14, 15, 29
 _VERNEED, _VERNEEDNUM = 0x6FFFFFFE, 0x6FFFFFFF
 _HASH, _SYMTAB, _VERSYM, _GNU_HASH = 4, 6, 0x6FFFFFF0, 0x6FFFFEF5
@@ -23,7 +25,7 @@ _FIRST_VERSION = 2
 #: EABI version 5 with arguments in floating-point registers (ELF for the Arm architecture)
 _ARM_HARD_FLOAT = 0x05000400
 _LOADERS = {AARCH64: "/lib/ld-linux-aarch64.so.1", ARM: "/lib/ld-linux-armhf.so.3"}
-_BASE = 0x10000
+_BASE = _PAGE
 
 
 class _Width:
@@ -47,9 +49,10 @@ class _Width:
     def pack_segment(self, kind: int, offset: int, size: int) -> bytes:
         place = _BASE + offset
         rights = _READ_WRITE if kind == _GNU_STACK else _READ
+        align = _PAGE if kind == _LOAD else 8 if self.wide else 4
         if self.wide:
-            return self.segment.pack(kind, rights, offset, place, place, size, size, 8)
-        return self.segment.pack(kind, offset, place, place, size, size, rights, 4)
+            return self.segment.pack(kind, rights, offset, place, place, size, size, align)
+        return self.segment.pack(kind, offset, place, place, size, size, rights, align)
 
 
 class _Strings:
