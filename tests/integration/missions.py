@@ -51,6 +51,7 @@ CANDIDATE = ("2.16.0", "0.31.0", "2.11.0")
 DEV = ("2.17.0.dev20261120", "0.32.0.dev20261120", "2.11.0")
 LINES = ("cu126", "cu130", "cu132")
 TORCH, VISION = "torch", "torchvision"
+WINDOWS_PYTHONS = ("cp311", "cp312", "cp313")
 trio = partial(index_worlds.trio, pythons=(PYTHON,))
 #: the cells that the issue of a channel for ARM is about, and what each is made of
 CELLS = {
@@ -71,6 +72,49 @@ CELLS = {
             "win-arm64/cpu",
         )
     },
+}
+
+
+#: what answers no more -> the cells that are of it and stay
+DOWN = {
+    "/simple/.*": "pypi",
+    "/whl/cpu/.*": "whl-cpu",
+    "/whl/torch/": "whl-cu*",
+    "/whl/cu126/.*": "whl-cu126",
+    "/whl/cu130/.*": "whl-cu130",
+    "/whl/cu132/.*": "whl-cu132",
+    "/whl/test/cpu/.*": "test-cpu",
+    "/whl/test/torch/": "test-cu*",
+    "/whl/nightly/cpu/.*": "nightly-cpu",
+    "/whl/nightly/torch/": "nightly-cu*",
+    "/jp6/.*": "jetson-6",
+    "/sbsa/.*": "jetson-sbsa",
+    "/jp7/.*": "jetson-7",
+    "/nvtorch_oot/.*": "nvidia-windows",
+    "/(whl|jp6|sbsa|jp7|nvtorch_oot)/.*": "all but pypi",
+}
+COMMANDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "conda install pytorch torchvision torchaudio cpuonly -c CHANNEL": (("cpuonly",), ()),
+    "conda install pytorch torchvision torchaudio -c CHANNEL": ((), ()),
+    "conda install pytorch torchvision torchaudio -c CHANNEL/label/nightly -c CHANNEL": (
+        (),
+        ("label/nightly",),
+    ),
+    "conda install pytorch torchvision torchaudio -c CHANNEL/label/rc -c CHANNEL": (
+        (),
+        ("label/rc",),
+    ),
+}
+#: conda-forge's, and one that has what wheels for Windows on ARM are for
+WINDOWS_BASES = {"Python 3.14 alone": ("3.14",), "Python 3.11 to 3.13": ("3.11", "3.12", "3.13")}
+#: machine -> its virtual packages
+MACHINES: dict[str, tuple[str, ...]] = {
+    "linux-aarch64": ("__glibc=2.39",),
+    "linux-aarch64 with CUDA 13.2": ("__glibc=2.39", "__cuda=13.2"),
+    "linux-armv7l": ("__glibc=2.39",),
+    "osx-arm64": ("__osx=15.0",),
+    **{f"win-arm64, base with {name}": () for name in WINDOWS_BASES},
+    "win-arm64 with CUDA 13.4, base with Python 3.11 to 3.13": ("__cuda=13.4",),
 }
 
 
@@ -98,8 +142,8 @@ def fill(upstream: World, module: bytes = b"") -> None:
     put("pypi", *silent(trio(*NEWEST, subdir="osx-arm64")))
     put("pypi", *silent(trio(*NEWEST, accelerator="cuda132")))
     put("whl/cpu", *silent(trio(*NEWEST, label="cpu")), *silent(trio(*NEWEST, subdir="osx-arm64")))
-    windows = trio("2.13.0", "0.28.0", "2.11.0", label="cpu", subdir="win-arm64")
-    put("whl/cpu", *silent(windows))
+    windows = partial(trio, subdir="win-arm64", pythons=WINDOWS_PYTHONS)
+    put("whl/cpu", *silent(windows("2.13.0", "0.28.0", "2.11.0", label="cpu")))
     put("whl", *trio("2.98.0", "0.98.0", "2.98.0", tag="manylinux2014_aarch64"))
     for label in LINES:
         facts = {"label": label, "accelerator": f"cuda{label[2:]}"}
@@ -128,3 +172,10 @@ def project_of(upstream: World) -> Project:
     text = project.feedstock.read_text(encoding="utf-8")
     project.feedstock.write_text(text.replace('pythons: ["3.12"]', "pythons: all"))
     return project
+
+
+def is_of(name: str, index: str) -> bool:
+    """Whether an index is one of those that DOWN calls by a name."""
+    if name == "all but pypi":
+        return index != "pypi"
+    return index.startswith(name.removesuffix("*")) if name.endswith("*") else index == name

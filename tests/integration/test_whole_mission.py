@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +19,14 @@ from generator.channel import LocalChannel
 from generator.ci.against_base import against_base
 from generator.datafiles import subdirs
 from generator.errors import MissingToolError, SolveError
+from generator.explaining import boards, lines_of, look, serves
+from generator.explaining.answering import ExplainOptions, Reach, check_machine, explain_request
+from generator.explaining.computer import is_tegra, jetpack_of
 from generator.feedstock import read_feedstock
 from generator.matrix import METAPACKAGES, Selection, matrix_view, select
 from generator.model import Cell, Lock, Pythons, Variant
+from generator.model.python_build import not_on_base
+from generator.page.gathering import Check, page_content, solvability
 from generator.project import Project
 from generator.rendering import render, templates, tree_records
 from generator.stages.build import BuildOptions, build_variants
@@ -27,41 +34,35 @@ from generator.stages.render import render_feedstock
 from generator.stages.test import RunOptions, run_tests
 from generator.stages.update import update_lock
 from generator.testing import Machine, Runner, solve, write_record_channel
-from tests import forge
+from tests import computers, forge
 from tests.command_line import armtorch
 from tests.counts import count, proving
 from tests.cross import CrossTools, find_cross_tools
 from tests.forge import ForgeChannel, standins
 from tests.index_server import Failure
 from tests.integration.index_worlds import World, world
-from tests.integration.missions import CELLS, DEV, NEWEST, fill, project_of
+from tests.integration.missions import (
+    CELLS,
+    COMMANDS,
+    DEV,
+    DOWN,
+    MACHINES,
+    NEWEST,
+    WINDOWS_BASES,
+    fill,
+    is_of,
+    project_of,
+)
 from tests.integration.runnable import extension, templates_with_own_tests, write_libraries
 from tests.integration.small_base import write_base
 from tests.integration.updating import run_update
+from tests.integration.whole_base import write_whole_base
 
 pytestmark = pytest.mark.integration
 
 TRIO = ("torch", "torchvision", "torchaudio")
 CONDA_TRIO = ("pytorch", *TRIO[1:])
 TABLE = Path(__file__).with_name("solved_commands.yaml")
-#: what answers no more -> the cells that are of it and stay
-DOWN = {
-    "/simple/.*": "pypi",
-    "/whl/cpu/.*": "whl-cpu",
-    "/whl/torch/": "whl-cu*",
-    "/whl/cu126/.*": "whl-cu126",
-    "/whl/cu130/.*": "whl-cu130",
-    "/whl/cu132/.*": "whl-cu132",
-    "/whl/test/cpu/.*": "test-cpu",
-    "/whl/test/torch/": "test-cu*",
-    "/whl/nightly/cpu/.*": "nightly-cpu",
-    "/whl/nightly/torch/": "nightly-cu*",
-    "/jp6/.*": "jetson-6",
-    "/sbsa/.*": "jetson-sbsa",
-    "/jp7/.*": "jetson-7",
-    "/nvtorch_oot/.*": "nvidia-windows",
-    "/(whl|jp6|sbsa|jp7|nvtorch_oot)/.*": "all but pypi",
-}
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ def test_each_index_down_in_turn_loses_nothing(mission: Mission, pattern: str) -
     assert name in {*lock.silent, "all but pypi"}
     for cell in lock.cells:
         own = {wheel.index for wheel in cell.wheels}
-        of = {index for index in own if _is_of(name, index)}
+        of = {index for index in own if is_of(name, index)}
         assert (cell.name in touched) is bool(of), cell.name
     # who has no lock yet gets what the others have
     served = {cell.name: cell.torch for cell in first.cells}
@@ -156,33 +157,6 @@ def test_each_index_down_in_turn_loses_nothing(mission: Mission, pattern: str) -
         assert whole <= set(served)
 
 
-def _is_of(name: str, index: str) -> bool:
-    if name == "all but pypi":
-        return index != "pypi"
-    return index.startswith(name.removesuffix("*")) if name.endswith("*") else index == name
-
-
-COMMANDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "conda install pytorch torchvision torchaudio cpuonly -c CHANNEL": (("cpuonly",), ()),
-    "conda install pytorch torchvision torchaudio -c CHANNEL": ((), ()),
-    "conda install pytorch torchvision torchaudio -c CHANNEL/label/nightly -c CHANNEL": (
-        (),
-        ("label/nightly",),
-    ),
-    "conda install pytorch torchvision torchaudio -c CHANNEL/label/rc -c CHANNEL": (
-        (),
-        ("label/rc",),
-    ),
-}
-MACHINES = {
-    "linux-aarch64": "__glibc=2.39",
-    "linux-aarch64 with CUDA 13.2": "__cuda=13.2",
-    "osx-arm64": "__osx=15.0",
-    "win-arm64, base with Python 3.14 alone": "",
-    "win-arm64, base with Python 3.13": "",
-}
-
-
 def solved(channel: Path, bases: dict[str, str]) -> dict[str, dict[str, str]]:
     """Solve every command for every machine, and say what it brings."""
     table: dict[str, dict[str, str]] = {}
@@ -190,18 +164,16 @@ def solved(channel: Path, bases: dict[str, str]) -> dict[str, dict[str, str]]:
         row = table[command] = {}
         for machine, virtual in MACHINES.items():
             subdir = machine.split()[0].rstrip(",")
-            added = [virtual] if virtual else []
-            if "cuda" in virtual:
-                added.append("__glibc=2.39")
             places = [(channel / label).as_uri() for label in labels]
             try:
                 records = solve(
                     ["pytorch", "torchvision", "torchaudio", *more],
                     channels=[*places, channel.as_uri(), bases[machine]],
-                    machine=Machine.of(subdirs()[subdir], native=False, added=added),
+                    machine=Machine.of(subdirs()[subdir], native=False, added=virtual),
                 )
             except SolveError:
-                row[machine] = "blocked by base"
+                there = (channel / subdir).is_dir()
+                row[machine] = "blocked by base" if there else "no wheel anywhere"
                 continue
             by_name: dict[str, Any] = {r.name.normalized: r for r in records}
             own = [by_name[n] for n in ("pytorch", "torchvision", "torchaudio")]
@@ -214,10 +186,13 @@ def solved(channel: Path, bases: dict[str, str]) -> dict[str, dict[str, str]]:
 def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The base channel of each machine, as records."""
     folder = tmp_path_factory.mktemp("bases")
+    windows = {
+        name: write_base(folder / name, "win-arm64", pythons)
+        for name, pythons in WINDOWS_BASES.items()
+    }
     found = dict.fromkeys(MACHINES, standins.write(folder / "forge"))
-    for version, name in (("3.14", "Python 3.14 alone"), ("3.13", "Python 3.13")):
-        base = write_base(folder / version, "win-arm64", [version])
-        found[f"win-arm64, base with {name}"] = base
+    for machine in MACHINES:
+        found[machine] = windows.get(machine.partition("base with ")[2], found[machine])
     return found
 
 
@@ -227,39 +202,126 @@ def test_the_commands_solve_as_the_committed_table_says(
     assert solved(channel, bases) == YAML(typ="safe").load(TABLE)
 
 
+PYTHONS = WINDOWS_BASES["Python 3.11 to 3.13"]
+WITHOUT, WITH = (f"win-arm64, base with {name}" for name in WINDOWS_BASES)
+
+
 def test_windows_on_a_base_without_its_pythons_is_blocked_by_base(
-    mission: Mission, tmp_path: Path
+    mission: Mission, bases: dict[str, str]
 ) -> None:
-    feedstock, lock = mission.project.declared(), mission.lock
-    view = matrix_view(feedstock, lock)
+    view = matrix_view(mission.project.declared(), mission.lock)
     windows = [cell for cell in view.cells if cell.name == "2.13/win-arm64/cpu"]
     view = replace(view, cells=tuple(windows))
-    for python, blocked in (("3.14", True), ("3.13", False)):
-        base = write_base(tmp_path / python, "win-arm64", [python])
-        (cell,) = against_base(mission.project, view, base=(base,)).cells
-        assert cell.base is not None
-        by = {spec for row in cell.base.blocked for spec in row.by}
-        assert ("python_abi 3.13.* *_cp313" in by) is blocked
-        assert cell.base.no_python == (("3.13",) if blocked else ())
     # of two bases the first one with a Python decides (strict priority), and who has it is said
-    for pythons, whole in ((("3.13", "3.14"), True), (("3.14", "3.13"), False)):
-        bases = tuple(str(tmp_path / python) for python in pythons)
-        (cell,) = against_base(mission.project, view, base=bases).cells
+    for names, whole, has in (
+        ((WITHOUT,), False, ""),
+        ((WITH,), True, ""),
+        ((WITH, WITHOUT), True, ""),
+        ((WITHOUT, WITH), False, bases[WITH]),
+    ):
+        (cell,) = against_base(mission.project, view, base=tuple(bases[n] for n in names)).cells
         assert cell.base is not None
         assert (cell.base.blocked == ()) is whole
-        has = {python: channel.rpartition("/")[2] for python, channel in cell.base.pythons.items()}
-        assert has == ({} if whole else {"3.13": "3.13"})
+        assert cell.base.pythons == ({} if whole else dict.fromkeys(PYTHONS, has))
 
 
-def test_matrix_says_in_a_sentence_what_no_base_of_windows_has(
-    mission: Mission, tmp_path: Path
+def test_what_no_base_of_windows_has_is_one_sentence_of_matrix_explain_and_page(
+    mission: Mission, channel: Path, bases: dict[str, str]
 ) -> None:
-    base = write_base(tmp_path, "win-arm64", ["3.14"])
     done = armtorch("--feedstock", mission.project.feedstock, "matrix", "--against-base",
-                    "--base", base)  # fmt: skip
+                    "--base", bases[WITHOUT])  # fmt: skip
     assert done.returncode == SolveError.exit_code
-    assert "no base channel has a Python 3.13 for win-arm64" in done.stdout
+    assert not_on_base(PYTHONS, "win-arm64") in done.stdout
     assert "subdirs.win-arm64.base" in done.stdout
+    local, declared = LocalChannel(channel), mission.project.declared()
+
+    def on_windows(base: str) -> Check:
+        check = solvability(declared, local, (base,))
+        return lambda offer: check(offer) if offer.machine == "win-arm64" else ""
+
+    for machine, said, state in ((WITHOUT, True, "blocked"), (WITH, False, "here")):
+        places = f"-c {channel.as_uri()} -c {bases[machine]} --override-channels"
+        text = f"conda install pytorch torchvision torchaudio {places}"
+        answer = explain_request(mission.project, text, ExplainOptions(subdir="win-arm64"))
+        assert answer.outcome == ("fails" if said else "works")
+        lines = "\n".join(lines_of(answer))
+        assert any(not_on_base([p], "win-arm64") in lines for p in PYTHONS) is said
+        page = page_content(mission.project, local, check=on_windows(bases[machine]))
+        (row,) = (row for row in page.coverage if (row.machine, row.line) == ("win-arm64", "2.13"))
+        assert {cell.state for cell in row.cells.values()} == {state}
+        assert {python: cell.reason for python, cell in row.cells.items()} == {
+            p: f"blocked by base: {not_on_base([p], 'win-arm64')}" if said else "" for p in PYTHONS
+        }
+        assert any(offer.machine == "win-arm64" for offer in page.offers) is not said
+
+
+#: every computer of computers.yaml -> the cell that serves it best
+SERVED = {
+    **dict.fromkeys(("jetson-orin-jetpack-6", "jetson-orin-jetpack-6.2.1"),
+                    "2.8/linux-aarch64/cuda126-tegra"),
+    **dict.fromkeys(("jetson-orin-jetpack-7", "jetson-thor-jetpack-7"),
+                    "2.15/linux-aarch64/cuda132"),
+    **dict.fromkeys(("jetson-xavier-jetpack-5", "raspberry-pi-4", "raspberry-pi-5", "graviton",
+                     "graviton-miniconda", "rhel-8"), "2.15/linux-aarch64/cpu"),
+    "apple-silicon": "2.15/osx-arm64/cpu",
+    "windows-on-arm": "2.13/win-arm64/cpu",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def places(channel: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Our channel and a conda-forge that has all it asks for, below one address."""
+    folder = tmp_path_factory.mktemp("alias")
+    (folder / "armtorch").symlink_to(channel)
+    pages = [json.loads(path.read_text()) for path in channel.glob("*/repodata.json")]
+    write_whole_base(folder, [row for page in pages for row in page["packages.conda"].items()])
+    return folder.as_uri()
+
+
+@pytest.mark.parametrize("name", computers.ROWS)
+def test_doctor_explain_the_page_and_run_agree_on_what_serves_a_computer(
+    mission: Mission, places: str, tmp_path: Path, name: str
+) -> None:
+    tree = computers.write(name, tmp_path)
+    computer = look(tree.root, tree.environment, tree.system)
+    project = replace(mission.project, environment=tree.environment)
+    reach = Reach(alias=places, root=tree.root, system=tree.system)
+    found = check_machine(project, reach)
+    best = SERVED.get(name, "")
+    assert (found.cell, found.verified) == (best, bool(best)), found.detail
+    jetpack = jetpack_of(computer)
+    rows = [row for row in boards(mission.lock.cells) if jetpack and row.l4t == jetpack.l4t]
+    assert [row.cells[:1] for row in rows] == ([(best,) if best else ()] if jetpack else [])
+    # what `run` asks for: the virtual packages, and the kind of board that the commands name
+    stable = [c for c in mission.lock.cells if (c.train, c.subdir) == ("stable", computer.subdir)]
+    serving = {cell.name for cell in stable if serves(cell, computer)}
+    kind = "tegra" if is_tegra(computer) else "sbsa"
+    solved = set()
+    for cell in stable:
+        specs = [f"{p}={v}=*{cell.accelerator.build_prefix}*" for p, v in conda_trio(cell)]
+        on_linux = cell.subdir == "linux-aarch64" and cell.accelerator.cuda is not None
+        specs += [f"arm-variant=*={kind}"] if on_linux else []
+        with suppress(SolveError):
+            solve(specs, channels=[f"{places}/armtorch", f"{places}/conda-forge"],
+                  machine=computer.machine())  # fmt: skip
+            solved.add(cell.name)
+    # CUDA 12 for servers installs on JetPack 7, where nothing tells a solver that it is a Jetson
+    other = {"2.15/linux-aarch64/cuda126"} if jetpack and jetpack.sbsa else set()
+    assert solved == serving | other
+    if best:
+        text = "conda install pytorch torchvision torchaudio -c armtorch -c conda-forge"
+        answer = explain_request(project, text, ExplainOptions(reach=reach))
+        brought = answer.installs if answer.outcome == "works" else answer.commands[0].installs
+        torch = next(each for each in brought if each.name == "pytorch")
+        built = torch.build.partition("_")[0]
+        built += "-tegra" if kind == "tegra" and built != "cpu" else ""
+        assert f"{torch.version.removesuffix('.0')}/{computer.subdir}/{built}" in serving
+
+
+def conda_trio(cell: Cell) -> Iterator[tuple[str, str]]:
+    """The conda packages of a cell's trio, each with its version."""
+    return (("pytorch" if name == "torch" else str(name), version)
+            for name, version in cell.trio.items())  # fmt: skip
 
 
 def built(mission: Mission, chosen: Sequence[Variant]) -> LocalChannel:
