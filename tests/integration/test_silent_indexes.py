@@ -176,6 +176,33 @@ def test_a_newer_torch_of_an_answering_index_is_served_beside_what_is_kept(
     assert named(lock)["2.16/linux-aarch64/cpu"].behind == ("whl-cpu",)
 
 
+def test_three_minors_are_kept_over_all_indexes_whichever_answers(upstream: World) -> None:
+    asked = ASKED.replace("[newest]", "[newest], minors: 3")
+    for torch, vision, newer, newer_vision in (
+        ("2.9.1", "0.24.1", "2.14.0", "0.29.1"),
+        ("2.8.0", "0.23.0", "2.13.0", "0.28.0"),
+        ("2.7.1", "0.22.1", "2.12.0", "0.27.1"),
+    ):
+        upstream.put("pypi", *trio(torch, vision, torch))
+        upstream.put("whl/cpu", *trio(newer, newer_vision, "2.11.0", label="cpu"))
+
+    def minors(lock: Lock) -> dict[str, tuple[str, ...]]:
+        cells = {c.line: c for c in lock.cells if c.name.endswith("linux-aarch64/cpu")}
+        return {line: cell.behind for line, cell in sorted(cells.items())}
+
+    down(upstream, "/(whl|jp6)/.*")
+    first = upstream.update(asked)
+    assert minors(first.lock) == dict.fromkeys(("2.10", "2.8", "2.9"), ("whl-cpu",))
+    up_again(upstream)
+    whole = upstream.update(asked, first.lock).lock
+    assert minors(whole) == dict.fromkeys(("2.13", "2.14", "2.15"), ())
+    cuda = {c.line for c in whole.cells if str(c.accelerator) == "cuda130"}
+    assert cuda == {"2.13", "2.14", "2.15"}
+    # what was locked stays, and what is older is not taken beside it
+    down(upstream, "/whl/cpu/.*")
+    assert torches(upstream.update(asked, whole).lock) == torches(whole)
+
+
 def test_the_files_host_that_is_down_is_its_index_that_is(upstream: World) -> None:
     upstream.files.stop()
     outcome = upstream.update(ASKED)
