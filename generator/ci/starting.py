@@ -40,14 +40,15 @@ Action = Literal["new", "renewed", "same", "kept"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Board:
-    """An index for one kind of Jetson."""
+class OwnIndex:
+    """An index for one accelerator on one subdir."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     name: str
+    kind: Literal["simple", "devpi"]
     url: str
-    glibc: str
+    glibc: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +66,10 @@ class Offered:
     trains: dict[TrainName, str]
     #: train -> how the names of its indexes begin
     names: dict[TrainName, str]
-    #: accelerator -> the one index that has it, of kind devpi
-    boards: dict[AcceleratorWish, Board]
+    #: subdir and accelerator -> the one index that has it
+    more: dict[SubdirName, dict[AcceleratorWish, OwnIndex]]
+    #: subdir -> what is to be known of its base channels
+    bases: dict[SubdirName, str]
 
 
 @cache
@@ -191,19 +194,25 @@ def _own_files(wishes: Wishes) -> dict[str, bytes]:
     """Render what is a person's from then on."""
     rows = offered()
     subdirs = {
-        name: [each for each in accelerators if each == "cpu" or name in rows.cuda]
+        name: [
+            each
+            for each in accelerators
+            if each == "cpu" or name in rows.cuda or each in rows.more.get(_subdir(name), {})
+        ]
         for name in wishes.subdirs or tuple(rows.subdirs)
         if (accelerators := wishes.accelerators or rows.subdirs.get(_subdir(name), ("cpu",)))
     }
+    if not wishes.subdirs and any(subdirs.values()):
+        subdirs = {name: accelerators for name, accelerators in subdirs.items() if accelerators}
     if empty := [name for name, accelerators in subdirs.items() if not accelerators]:
         raise SelectionError(
             f"upstream has no wheels for {', '.join(wishes.accelerators)} on {', '.join(empty)}",
             where="--accelerator",
             next_step="add cpu, or leave that subdir out",
         )
-    asked = sorted({each for accelerators in subdirs.values() for each in accelerators})
-    lines = [each.replace("cuda", "cu") for each in asked if each[4:].isdigit()]
-    if set(asked) & {"cuda", "cuda*"}:
+    cuda = {each for name in rows.cuda for each in subdirs.get(name, ())}
+    lines = [each.replace("cuda", "cu") for each in sorted(cuda) if each[4:].isdigit()]
+    if cuda & {"cuda", "cuda*"}:
         lines = ["cu*"]
     trains = wishes.trains or ("stable",)
     if unknown := set(trains) - {*rows.trains}:
@@ -228,8 +237,15 @@ def _own_files(wishes: Wishes) -> dict[str, bytes]:
         "pythons": wishes.pythons,
         "trains": trains,
         "indexes": indexes,
-        "boards": {name: row for name, row in rows.boards.items() if name in asked},
-        "cuda": asked != ["cpu"],
+        "more": [
+            (subdir, accelerator, row)
+            for subdir, accelerators in rows.more.items()
+            for accelerator, row in accelerators.items()
+            if accelerator in subdirs.get(subdir, ()) and "stable" in trains
+        ],
+        "bases": rows.bases,
+        # repacked for Linux
+        "cuda": bool(cuda - {"cpu"}),
         "variable": "" if address is None else address.host.variable,
     }
     made = {

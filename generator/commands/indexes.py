@@ -37,7 +37,7 @@ def command(project: Project, *, indexes: tuple[str, ...], as_json: bool) -> Non
     else:
         screen = Screen()
         screen.table(
-            ["index", "trains", "answers", "wheels", "newest torch", "would add"],
+            ["index", "trains", "answers", "ARM wheels", "newest torch", "would add"],
             [
                 [
                     each.name,

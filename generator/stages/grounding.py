@@ -14,7 +14,7 @@ from typing import Final
 from packaging.version import Version
 
 from generator.building.provenance import lock_day
-from generator.errors import AbsentError, ArmtorchError
+from generator.errors import AbsentError, ArmtorchError, UnreachableError
 from generator.feedstock import Feedstock, Line, SubdirName, SubdirWish, TrainPolicy
 from generator.lock import write_lock
 from generator.matrix import Selection, has_torch, newest_lines, torch_specifier
@@ -24,6 +24,7 @@ from generator.project import Project
 from generator.rendering import compare_tree, number_builds, render
 from generator.stages.render import render_feedstock
 from generator.stages.update import look_up
+from generator.upstream.silence import Silence
 
 #: below the feedstock's folder, and not committed
 _OWN: Final = ".armtorch/up"
@@ -119,10 +120,10 @@ def _looked_up(
     outcome = look_up(project, asked, Lock(), only)
     new = tuple(_in_a_line_of_its_own(cell) for cell in outcome.lock.cells)
     if not new:
-        unanswered = any(row.reason == "unreachable" for row in outcome.lock.absent)
-        errors = [each.error for each in outcome.silent if each.error is not None and unanswered]
-        if outcome.findings or errors:
-            raise (*outcome.findings, *errors)[0]
+        if outcome.findings:
+            raise outcome.findings[0]
+        if any(row.reason == "unreachable" for row in outcome.lock.absent):
+            raise _unanswered(outcome.silent, lacking)
         held = [row.detail for row in outcome.lock.held]
         why = iter(held + [row.detail for row in outcome.lock.absent])
         raise AbsentError(
@@ -137,6 +138,24 @@ def _looked_up(
         metadata={**outcome.lock.metadata, **old.metadata},
     )
     return lock.in_order(), outcome.findings
+
+
+def _unanswered(
+    silent: Iterable[Silence], lacking: Iterable[tuple[SubdirName, str]]
+) -> UnreachableError:
+    """Say which indexes may have what nobody was heard to have, and how they failed."""
+    able = [
+        each
+        for each in silent
+        if any(each.claims.may_have(wish.removesuffix("*"), subdir) for subdir, wish in lacking)
+    ]
+    reasons = dict.fromkeys(each.error.what for each in able if each.error is not None)
+    return UnreachableError(
+        "; ".join(reasons) or "they were not asked",
+        where=", ".join(each.index for each in able),
+        next_step="armtorch indexes shows each of them; try again later, or check the network, the "
+        "proxy and pip's index settings",
+    )
 
 
 def _narrowed(

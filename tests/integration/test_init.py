@@ -262,6 +262,22 @@ def test_a_new_channel_reads_all_that_upstream_has_of_what_it_is_for(
     assert wanted == ("cpu", "cuda*", "cuda126-tegra")
 
 
+def test_a_channel_for_one_kind_of_machine_is_for_the_subdirs_that_have_it(
+    init: Callable[..., Result], tmp_path: Path
+) -> None:
+    told = ("--channel", "mine", "--armtorch", COMMIT)
+    assert init(*told, "--accelerator", "cuda126-tegra").exit_code == 0
+    path = tmp_path / "mine/feedstock.yaml"
+    assert set(read_feedstock(path).subdirs) == {"linux-aarch64"}
+    path.unlink()
+    assert init(*told, "--subdir", "win-arm64", "--accelerator", "cpu,cuda").exit_code == 0
+    feedstock = read_feedstock(path)
+    assert feedstock.trains["stable"].indexes == ("pypi", "whl-cpu", "nvidia-windows")
+    assert feedstock.indexes["nvidia-windows"].subdirs == ("win-arm64",)
+    assert feedstock.fill == ()
+    assert "conda-forge has Python 3.14 and newer" in path.read_text()
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -20,9 +20,9 @@ from generator.commands import cli
 from generator.errors import FeedstockError, SelectionError, UnreachableError
 from generator.feedstock import read_feedstock
 from generator.lock import lock_text, read_lock
-from generator.matrix import matrix_view, variants
+from generator.matrix import Selection, matrix_view, variants
 from generator.model import Cell, Lock
-from generator.stages.up import _not_looked_at
+from generator.stages.up import _not_looked_at, plan
 from generator.stages.update import survey_indexes, update_lock
 from tests.index_server import Failure
 from tests.integration.index_worlds import World, trio, world
@@ -237,6 +237,14 @@ def test_a_profile_asks_its_indexes_and_leaves_the_rest_as_it_was(upstream: Worl
     assert lock_text(read_lock(project.lock)) == lock_text(before)
 
 
+def test_up_names_the_indexes_that_may_have_what_the_lock_lacks(upstream: World) -> None:
+    project = upstream.project(ASKED)
+    down(upstream, "/(whl|jp6)/.*")
+    with pytest.raises(UnreachableError, match="HTTP 503") as caught:
+        plan(project, Selection(accelerators=("cuda126-tegra",)))
+    assert caught.value.where == "jetson"
+
+
 def test_the_command_says_it_in_a_line_and_strict_makes_it_a_failure(upstream: World) -> None:
     project = upstream.project(ASKED)
     down(upstream, "/(whl|jp6)/.*")
@@ -327,3 +335,13 @@ def test_the_survey_says_what_answers_and_what_it_would_add(upstream: World) -> 
     arguments = ["--feedstock", str(project.feedstock), "indexes", "--json"]
     done = CliRunner(env=environment).invoke(cli, arguments)
     assert {row["name"]: row["newest"] for row in json.loads(done.stdout)}["jetson"] == "2.8.0"
+    down(upstream, "/jp6/.*")
+    lines = CliRunner(env=environment).invoke(cli, arguments[:-1]).stdout.splitlines()
+    assert lines[0].split("  ")[0] == "index"
+    assert "ARM wheels" in lines[0]
+    (jetson,) = (line for line in lines if line.startswith("jetson "))
+    assert f"no, since {dt.datetime.now(dt.UTC).date().isoformat()}" in jetson
+    (cpu,) = (line for line in lines if line.startswith("whl-cpu "))
+    assert cpu.endswith("stable linux-aarch64 cpu 2.15.0 for 2.10.0")
+    assert lines[-1].startswith("jetson: unreachable: ")
+    assert "HTTP 503" in lines[-1]
