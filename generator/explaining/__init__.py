@@ -1,10 +1,9 @@
 """Why a conda command fails on ARM, which one works, and what channels have of each cell."""
 
-from generator.explaining.boards import boards, serves
+from generator.explaining.boards import Checkup, boards, serves
 from generator.explaining.channels import ALIAS, TIMEOUT, Access, Channels
 from generator.explaining.computer import System, look
 from generator.explaining.coverage import ChannelOffer, Coverage, coverage
-from generator.explaining.doctor import Checkup
 from generator.explaining.explain import Context, explain
 from generator.explaining.facts import common_virtual_packages
 from generator.explaining.findings import Finding

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from generator.errors import SelectionError
+from generator.explaining.boards import Checkup, fitting_cell
 from generator.explaining.coverage import Coverage, coverage
 from generator.explaining.desk import (
     ExplainOptions,
@@ -18,8 +19,8 @@ from generator.explaining.desk import (
     open_desk,
     ours_of,
 )
-from generator.explaining.doctor import Checkup, fitting_cell
 from generator.explaining.explain import Context, explain
+from generator.explaining.facts import facts
 from generator.explaining.installs import judged
 from generator.explaining.notices import machine_notices
 from generator.explaining.reading import Reader
@@ -30,8 +31,6 @@ from generator.packages import is_companion
 from generator.project import Project
 
 __all__ = ["ExplainOptions", "Reach"]
-
-_TRIO = ("pytorch", "torchvision", "torchaudio")
 
 
 def explain_request(project: Project, text: str, options: ExplainOptions) -> Explanation:
@@ -85,7 +84,7 @@ def check_machine(project: Project, reach: Reach, virtual: tuple[str, ...] = ())
         client="conda",
         verb="create",
         target=("-n", "torch"),
-        specs=_TRIO,
+        specs=facts().trio,
         channels=(ours, *base) if cell is not None else base,
         defaults=base,
     )

@@ -15,7 +15,8 @@ from rattler import Version
 from generator.datafiles import subdirs
 from generator.explaining.computer import Computer, jetpack_of, virtual_of
 from generator.explaining.facts import JetPack, jetpacks
-from generator.model import Cell
+from generator.explaining.notices import Notice, built, fatal
+from generator.model import Cell, Lock
 from generator.naming.virtual_packages import virtual_packages
 
 _JETSON: Final = "linux-aarch64"
@@ -55,11 +56,7 @@ def best_first(cells: Iterable[Cell]) -> list[Cell]:
     """Sort by what is to be offered first: CUDA, the newest torch, the newest line of CUDA."""
     return sorted(
         cells,
-        key=lambda cell: (
-            cell.accelerator.cuda is not None,
-            Version(cell.torch),
-            cell.accelerator,
-        ),
+        key=lambda cell: (cell.accelerator.cuda is not None, Version(cell.torch), cell.accelerator),
         reverse=True,
     )
 
@@ -91,3 +88,32 @@ def _has(virtual: tuple[str, ...], spec: str) -> bool:
     if not have:
         return name != "__cuda"
     return not least or Version(have) >= Version(least)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkup:
+    """All of ``armtorch doctor``."""
+
+    computer: Computer
+    #: ``2.10/linux-aarch64/cpu``; "" when no cell fits
+    cell: str
+    #: what it has beside its trio -> version
+    companions: dict[str, str]
+    command: str
+    #: whether the command was solved on the channels, and why not
+    verified: bool
+    detail: str
+    warnings: tuple[Notice, ...]
+
+
+def fitting_cell(lock: Lock, computer: Computer) -> Cell | None:
+    """Return the newest stable cell whose whole trio runs on the machine, CUDA where it can."""
+    cells = [
+        cell
+        for cell in lock.cells
+        if cell.train == "stable"
+        and len(cell.trio) == 3
+        and serves(cell, computer)
+        and not fatal(computer.machine(), computer, [built(cell.subdir, "pytorch", cell.torch)])
+    ]
+    return next(iter(best_first(cells)), None)

@@ -10,13 +10,7 @@ from typing import Final
 from rattler import MatchSpec, RepoDataRecord
 
 from generator.explaining.findings import Cause, Finding
-from generator.explaining.probing import (
-    Prober,
-    Setting,
-    foreign,
-    readable,
-    satisfied,
-)
+from generator.explaining.probing import Prober, Setting, foreign, readable, satisfied
 from generator.explaining.records import (
     matching,
     newest_first,

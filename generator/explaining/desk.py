@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
+from generator.errors import ArmtorchError, UnreachableError
 from generator.explaining.channels import ALIAS, TIMEOUT, Access, Channels
 from generator.explaining.computer import Computer, System, look, with_overrides
 from generator.explaining.condarc import Condarc, read_condarc
 from generator.project import Project, base_channels
+from generator.transport import HttpPolicy
+from generator.upstream import Offer, open_web, read_pip_configuration
+from generator.upstream.indexes import FolderIndex, Index, SimpleIndex
+from generator.urls import local_path, public_url
 
 _BASE = ("conda-forge",)
+#: seconds for all of an input's questions to pip's indexes
+_BUDGET: Final = 20.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,3 +121,38 @@ def channels_of(project: Project, reach: Reach, condarc: Condarc) -> Channels:
             timeout=reach.timeout,
         )
     )
+
+
+def asking(desk: Desk) -> Callable[[str, str], Sequence[Offer]] | None:
+    """Return what asks pip's indexes, a silent one once; None where nobody is (``--offline``)."""
+    indexes: dict[str, Index] = {}
+    silent: dict[str, ArmtorchError] = {}
+    deadline = time.monotonic() + _BUDGET
+
+    def ask(url: str, project: str) -> Sequence[Offer]:
+        if url in silent:
+            raise silent[url]
+        if time.monotonic() > deadline:
+            raise UnreachableError(
+                f"not asked any more after {_BUDGET:.0f} s", where=project, next_step="ask again"
+            )
+        if url not in indexes:
+            indexes[url] = _index(url, desk)
+        try:
+            return indexes[url].offers(project)
+        except UnreachableError as error:
+            silent[url] = error
+            raise
+
+    return None if desk.options.reach.offline else ask
+
+
+def _index(url: str, desk: Desk) -> Index:
+    """Return the index at an address, for "" the one that pip is configured to ask."""
+    pip = read_pip_configuration(desk.project.environment)
+    timeout = min(desk.options.reach.timeout, _BUDGET)
+    policy = HttpPolicy(retries=0, timeout_seconds=timeout, ca_bundle=pip.cert, proxy=pip.proxy)
+    address = url or pip.indexes[0]
+    if (folder := local_path(address)) is not None:
+        return FolderIndex("pip", folder, declared=True)
+    return SimpleIndex(public_url(address), address, open_web(desk.project.cache, policy))

@@ -143,11 +143,7 @@ def _other(
 
 
 def _unusable(
-    spec: str,
-    source: Asked,
-    fitting: Sequence[RepoDataRecord],
-    setting: Setting,
-    prober: Prober,
+    spec: str, source: Asked, fitting: Sequence[RepoDataRecord], setting: Setting, prober: Prober
 ) -> Finding:
     """Explain records that fit the request and cannot be installed."""
     # a build for other boards is told of where there is no other

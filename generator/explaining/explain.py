@@ -88,7 +88,9 @@ def _explained(request: Request, context: Context) -> Explanation:
         prober,
         refused=lambda brought: _refused(brought, context),
     )
-    if outcome != "works" or dies:
+    if outcome == "works" and request.unset and not dies:
+        outcome = "unknown"
+    elif outcome != "works" or dies:
         shown, told = suggestions(request, found, _offer(request, found, context), search)
     brought = shown[0].solution if shown and not dies else solution
     return Explanation(
@@ -193,8 +195,8 @@ def _offer(request: Request, found: tuple[Finding, ...], context: Context) -> Ch
     cuda = [finding for finding in found if finding.virtual == "__cuda"]
     return Chance(
         subdir=machine.subdir,
-        ours="" if _silence(context) else context.ours,
-        base=tuple(name for name in context.base if _answers(name, context)),
+        ours="" if _silence(context.ours, context) else context.ours,
+        base=tuple(name for name in context.base if not _silence(name, context)),
         native=context.native if request.subdir != context.native else "",
         emulated=tuple(facts().emulated_on.get(machine.subdir, ())),
         # a board computes on itself; a server may be the login node of others
@@ -235,18 +237,11 @@ def _of_other_boards(request: Request, setting: Setting, prober: Prober) -> Iter
         )
 
 
-def _silence(context: Context) -> str:
-    """Return why our channel cannot be suggested, "" where it can."""
-    if not context.ours:
-        return ""
-    sources = context.channels.open((context.ours,), context.machine.subdir)
+def _silence(name: str, context: Context) -> str:
+    """Return why a channel cannot be suggested, "" where it can."""
+    sources = context.channels.open((name,) if name else (), context.machine.subdir)
     bad = [source for source in sources if not source.usable]
     return f"{bad[0].name} is {bad[0].state} ({bad[0].detail})" if bad else ""
-
-
-def _answers(name: str, context: Context) -> bool:
-    sources = context.channels.open((name,), context.machine.subdir)
-    return all(source.usable for source in sources)
 
 
 def _notes(
@@ -262,7 +257,11 @@ def _notes(
     for source in sources:
         if source.state == "unreachable" and (known := snapshot().channels.get(source.name)):
             yield f"channel {source.name}, as seen on {snapshot().day}: {known}"
-    if outcome != "works" and context.ours not in request.searched and (why := _silence(context)):
+    if (
+        outcome != "works"
+        and context.ours not in request.searched
+        and (why := _silence(context.ours, context))
+    ):
         yield f"{why}, so nothing of it is suggested; --channel names another"
     if request.exported not in {"", context.machine.subdir}:
         yield (
@@ -275,6 +274,8 @@ def _notes(
             f"delete {' and '.join(needless)}: on {context.machine.subdir} nothing needs "
             f"{'them' if needless[1:] else 'it'}, and it is torch itself that is to be asked for"
         )
+    if request.unset:
+        yield f"nothing here sets what {', '.join(request.unset)} is: any version was taken"
     if search.late:
         yield (
             f"the search for a command was ended after {facts().search_seconds:.0f} s: there may "

@@ -13,7 +13,7 @@ from generator.datafiles import load_data, subdirs
 from generator.explaining.findings import Cause
 
 Client = Literal["conda", "mamba", "micromamba", "pixi"]
-OptionMeaning = Literal["channel", "name", "prefix", "file", "subdir", "priority", "other"]
+OptionMeaning = Literal["channel", "name", "prefix", "file", "subdir", "priority", "index", "other"]
 
 
 def _pattern(text: str) -> str:
@@ -100,10 +100,12 @@ class Facts(_Row):
     options_of: dict[Client, dict[str, OptionMeaning]]
     flags: dict[str, Literal["override", "strict", "flexible", "pypi"]]
     #: options of pip that say where wheels and requirements are
-    pip_options: dict[str, Literal["index", "extra", "file", "unread", "other"]]
+    pip_options: dict[str, Literal["index", "extra", "file", "unread", "backend", "other"]]
     #: labels of accelerators that upstream has wheels with, by subdir
     wheel_labels: dict[str, tuple[str, ...]]
     torch_projects: tuple[str, ...]
+    #: what people call projects of PyPI, and their names there
+    pip_names: dict[str, str]
     #: platform tags and PEP 508 environments of the subdirs that armtorch does not build for
     wheel_platforms: dict[str, tuple[Pattern, ...]]
     markers: dict[str, dict[str, str]]

@@ -11,9 +11,8 @@ from typing import Any, get_args
 from rattler.platform import SubdirLiteral
 
 from generator.errors import ArmtorchError, SelectionError
-from generator.explaining.desk import Desk, native_of, ours_of
+from generator.explaining.desk import Desk, asking, native_of, ours_of
 from generator.explaining.explain import Context, explain
-from generator.explaining.pip_indexes import asking
 from generator.explaining.reading import read_request
 from generator.explaining.reading_environment import PIP_SECTION
 from generator.explaining.reading_pip import PipRequest
@@ -282,13 +281,6 @@ def _empty(desk: Desk, command: str, outcome: str, unseen: tuple[str, ...] = ())
         command=command,
         subdir=machine.subdir,
         virtual_packages=machine.virtual_packages,
-        channels=(),
         outcome="works" if outcome == "works" else "unknown",
-        installs=(),
-        findings=(),
-        commands=(),
-        missing_upstream=(),
-        warnings=(),
-        notes=(),
         unseen=unseen,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,13 +12,7 @@ from generator.documents import limits, load_yaml, read_bytes
 from generator.errors import SelectionError
 from generator.explaining.facts import facts
 from generator.explaining.reading_commands import read_command, specs_of, typed
-from generator.explaining.reading_environment import (
-    is_explicit,
-    read_conda_lock,
-    read_explicit,
-    read_pixi_lock,
-    with_environment,
-)
+from generator.explaining.reading_environment import read_lock, with_environment
 from generator.explaining.reading_files import Files
 from generator.explaining.reading_manifests import read_manifest
 from generator.explaining.reading_messages import is_message, read_message
@@ -79,7 +74,7 @@ class Reader:
             return list(read_manifest(content, where=where, subdir=self.subdir))
         if name in {"tox.ini", "setup.cfg"}:
             return self._text(commands_of_ini(content), files, code=True)
-        if (lock := _lock(name, content, request)) is not None:
+        if (lock := read_lock(content, request)) is not None:
             return [lock]
         if suffix in {".yml", ".yaml", ".json"} and (text := _of_a_tool(content, where)):
             return self._text(plain(text), files, code=True)
@@ -108,14 +103,29 @@ class Reader:
     def _text(self, text: str, files: Files, *, code: bool = False) -> list[Step]:
         text = unfolded(text)
         if is_message(text):
-            return list(read_message(text, files=files))
+            return self._pasted(text, files) or list(read_message(text, files=files))
         steps = list(
             read_script(text, files, code=code or text.startswith("#!"), subdir=self.subdir)
         )
         refused = [step for step in steps if isinstance(step, Unread)]
         if refused and len(refused) == len(steps):
             raise refused[0].why
-        return steps or list(read_message(text, files=files))
+        return steps or self._pasted(text, files) or list(read_message(text, files=files))
+
+    def _pasted(self, text: str, files: Files) -> list[Step]:
+        """Read a file that somebody pasted, as it is or between fences; [] for none."""
+        fences = re.findall(r"(?ms)^\s*(?:```|~~~)[^\n]*\n(.*?)^\s*(?:```|~~~)", text)
+        for part in map(textwrap.dedent, fences or [text]):
+            if re.search(r"(?m)^dependencies:\s*$", part) and not is_message(part):
+                return self._file("environment.yml", part, files)
+            if re.search(r"(?m)^\[(?:workspace|project|dependencies|tool\.[\w.-]+)\]", part):
+                return self._file("pixi.toml", part, files)
+            lines = [each for each in part.splitlines() if each.strip() and each[0] != "#"]
+            if lines and all(
+                re.match(r"--?[\w-]+[ =]\S+$|[\w.\[\]-]+ ?[=<>~!]=", each) for each in lines
+            ):
+                return self._other(Path("requirements.txt"), part, _created("conda"), files)
+        return []
 
 
 def _of_a_tool(content: str, where: str) -> str:
@@ -127,17 +137,6 @@ def _of_a_tool(content: str, where: str) -> str:
     known = isinstance(document, dict) and _OTHERS & document.keys()
     text = "" if known else commands_of(document)
     return text if re.search(facts().pasted.commands, text) else ""
-
-
-def _lock(name: str, content: str, request: Request) -> Request | None:
-    """Read a lock; None for what is none."""
-    if name == "pixi.lock":
-        return read_pixi_lock(content, request)
-    if is_explicit(content):
-        return read_explicit(content, request)
-    if name.endswith((".yml", ".yaml")) and re.search(r"(?m)^package:", content):
-        return read_conda_lock(content, name, request)
-    return None
 
 
 def read_request(text: str, *, folder: Path) -> Request:

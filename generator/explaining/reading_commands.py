@@ -11,12 +11,7 @@ from typing import Literal
 
 from generator.explaining.computer import overrides
 from generator.explaining.facts import Client, facts
-from generator.explaining.reading_environment import (
-    is_explicit,
-    read_conda_lock,
-    read_explicit,
-    with_environment,
-)
+from generator.explaining.reading_environment import read_lock, with_environment
 from generator.explaining.reading_files import Files
 from generator.explaining.reading_pip import PipRequest, read_pip
 from generator.explaining.reading_text import refusal
@@ -41,7 +36,8 @@ def read_command(typed: Typed, *, files: Files) -> list[Request | PipRequest]:
         return [replace(wheels, target=typed.target)] if wheels is not None else []
     said = _said(typed, files)
     if "pypi" in said:
-        wheels = _of_pypi(typed, files)
+        indexes = [part for url in said["index"] for part in ("--index-url", url)]
+        wheels = read_pip([*said["spec"], *indexes], tool="pixi add --pypi", files=files)
         return [wheels] if wheels is not None else []
     default = facts().clients[typed.client]
     if typed.verb.startswith("env") and not said["file"]:
@@ -65,6 +61,7 @@ def read_command(typed: Typed, *, files: Files) -> list[Request | PipRequest]:
         typed_subdir=bool(subdir),
         target=tuple(said["target"]) or typed.target,
         overrides=overrides(typed.variables),
+        unset=tuple(said["unset"]),
     )
     pip = None
     for name in said["file"]:
@@ -81,11 +78,9 @@ def _with_file(
 ) -> tuple[Request, PipRequest | None]:
     content = files.content(name)
     suffix = name.rpartition(".")[2]
-    if is_explicit(content):
-        return read_explicit(content, request), None
+    if (lock := read_lock(content, request)) is not None:
+        return lock, None
     if suffix in {"yml", "yaml"} or verb.startswith("env"):
-        if re.search(r"(?m)^package:", content):
-            return read_conda_lock(content, name, request), None
         return with_environment(request, content, name, files)
     return replace(request, specs=(*request.specs, *specs_of(content))), None
 
@@ -94,22 +89,6 @@ def specs_of(content: str) -> tuple[str, ...]:
     """Read a file of specs, one a line, as ``conda list --export`` writes it, too."""
     lines = (each.split("#")[0].strip() for each in content.splitlines())
     return tuple(spec_of(each) for each in lines if each and not each.startswith("@"))
-
-
-def _of_pypi(typed: Typed, files: Files) -> PipRequest | None:
-    words = [word for word in typed.words if word not in {"--pypi", "--check"}]
-    known = facts().options_of.get("pixi", {}) | {"--feature": "other", "-f": "other"}
-    kept: list[str] = []
-    while words:
-        word = words.pop(0)
-        if word in known or word == "--platform":
-            words[:1] = []
-        elif word == "--index":
-            kept += ["--index-url", *words[:1]]
-            words[:1] = []
-        elif not word.startswith("-") or word.startswith("--index"):
-            kept.append(word.replace("--index=", "--index-url="))
-    return read_pip(kept, tool="pixi add --pypi", files=files)
 
 
 def _said(typed: Typed, files: Files) -> dict[str, list[str]]:
@@ -122,8 +101,12 @@ def _said(typed: Typed, files: Files) -> dict[str, list[str]]:
         word = rest.pop(0)
         option, joined, value = word.partition("=")
         if not word.startswith("-"):
-            if re.search(r"\$|\{\w+\}", word):
-                raise refusal(f"{word} is a variable that nothing here sets", typed.line)
+            if re.search(r"\$|\{\w+\}|%\w+%", word):
+                named = re.match(r"(?:[\w.-]+::)?[\w.-]+(?=[=<>!~])", word)
+                if named is None:
+                    raise refusal(f"{word} is a variable that nothing here sets", typed.line)
+                found["unset"].append(word)
+                word = named[0]
             found["spec"].append(word)
             continue
         if option in known.flags:
@@ -278,7 +261,8 @@ def _words(rest: str, line: str) -> list[str]:
         for word in lexer:
             if (word and word[0] in f"{_OPERATORS}#}}") or _REDIRECTED.match(word):
                 break
-            if found and re.match(r"[<>=!~]=?[\d.*]", word):
+            half = found and re.search(r"(?:[<>=!~]=|[<>])$", found[-1])
+            if found and (half or re.match(r"[<>=!~]=?(?:[\d.*]|$)", word)):
                 # shells take `pytorch >=2` for something else; it is clear what was meant
                 found[-1] += word
                 continue

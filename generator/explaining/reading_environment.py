@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -34,7 +33,7 @@ def with_environment(
     if not isinstance(rows, list):
         raise refusal("no environment.yml: it has no list of `dependencies`", where)
     specs = [spec_of(files.expanded(row)) for row in rows if isinstance(row, str)]
-    channels = [files.expanded(str(name)) for name in _listed(document.get("channels")) if name]
+    channels = [files.expanded(str(name)) for name in listed(document.get("channels")) if name]
     override = "nodefaults" in channels
     target = request.target
     if not target and document.get("name"):
@@ -49,7 +48,7 @@ def with_environment(
         defaults=() if override else request.defaults,
         override=override or request.override,
         target=target,
-        platforms=tuple(map(str, _listed(document.get("platforms")))),
+        platforms=tuple(map(str, listed(document.get("platforms")))),
         exported=_exported(document, specs),
         origin="file",
         document=document,
@@ -62,7 +61,7 @@ def _pip(rows: list[Any], files: Files) -> PipRequest | None:
     lines: list[str] = []
     for row in rows:
         if isinstance(row, dict):
-            lines += [str(line) for line in _listed(row.get("pip"))]
+            lines += [str(line) for line in listed(row.get("pip"))]
     return read_requirements("\n".join(lines), tool=PIP_SECTION, files=files)
 
 
@@ -81,7 +80,8 @@ def _exported(document: dict[str, Any], specs: list[str]) -> str:
     return next((s for mark, s in facts().prefixes.items() if prefix.startswith(mark)), usual)
 
 
-def _listed(value: Any) -> list[Any]:
+def listed(value: Any) -> list[Any]:
+    """Return what may be one or several as a list."""
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
@@ -90,66 +90,36 @@ _PACKAGE = re.compile(
     r"(?P<channel>(?:https?|file)://\S+?)/(?P<subdir>(?:linux|osx|win)-[a-z0-9]+|noarch)/"
     r"(?P<name>[\w.]+(?:-[a-z_][\w.]*)*)-(?P<version>[^-\s/]+)-(?P<build>[^-\s/]+?)(?:\.conda|\.tar\.bz2)"
 )
-_RELOCK = {
-    "@EXPLICIT": "make it again there: conda list --explicit, or conda-lock -p {subdir}",
-    "conda-lock.yml": "lock again: conda-lock lock -p {subdir}",
-    "pixi.lock": "pixi workspace platform add {subdir}, which locks again",
+#: what tells a lock's kind, and how it is made again for another platform
+_LOCKS = {
+    "@EXPLICIT": (
+        r"(?m)^@EXPLICIT\s*$",
+        "make it again there: conda list --explicit, or conda-lock -p {subdir}",
+    ),
+    "conda-lock.yml": (r"(?m)^package:", "lock again: conda-lock lock -p {subdir}"),
+    "pixi.lock": (r"(?m)^environments:", "pixi workspace platform add {subdir}, which locks again"),
 }
-Row = tuple[str, str, str]
 
 
-def is_explicit(text: str) -> bool:
-    """Whether a text is a list of addresses (conda docs, "Building identical environments")."""
-    return re.search(r"(?m)^@EXPLICIT\s*$", text) is not None
+def read_lock(text: str, request: Request) -> Request | None:
+    """Read a lock by the addresses in it; None for what is none.
 
-
-def read_explicit(text: str, request: Request) -> Request:
-    """Read a list of addresses; raises SelectionError."""
-    rows = [(m["subdir"], m["name"], m["version"]) for m in _PACKAGE.finditer(text)]
-    channels = dict.fromkeys(m["channel"] for m in _PACKAGE.finditer(text))
-    return _locked(request, rows, channels, "@EXPLICIT")
-
-
-def read_conda_lock(content: str, where: str, request: Request) -> Request:
-    """Read conda-lock's unified file; raises SelectionError."""
-    document = loaded(content, where)
-    packages = document.get("package")
-    rows = [
-        (str(row.get("platform")), str(row.get("name")), str(row.get("version")))
-        for row in (packages if isinstance(packages, list) else [])
-        if isinstance(row, dict) and row.get("manager") == "conda"
-    ]
-    metadata = document.get("metadata")
-    listed = metadata.get("channels") if isinstance(metadata, dict) else ()
-    channels = [str(row["url"]) for row in listed or () if isinstance(row, dict) and "url" in row]
-    return _locked(request, rows, channels, "conda-lock.yml")
-
-
-def read_pixi_lock(text: str, request: Request) -> Request:
-    """Read pixi's lock by its addresses; raises SelectionError.
-
-    rattler's own reader takes a whole and consistent lock alone, and its addresses are all that
-    is asked of it here.
+    They are all that is asked of it here; rattler's own reader takes a whole lock of pixi's alone.
     """
-    rows = [(m["subdir"], m["name"], m["version"]) for m in _PACKAGE.finditer(text)]
-    channels = re.findall(r"url:\s*[\"']?([^\s\"'}]+)", text.partition("\npackages:")[0])
-    return _locked(request, rows, channels, "pixi.lock")
-
-
-def _locked(request: Request, rows: list[Row], channels: Iterable[str], kind: str) -> Request:
-    platforms = tuple(dict.fromkeys(row[0] for row in rows if row[0] != "noarch"))
-    versions = {name: version for _, name, version in rows}
+    kind = next((kind for kind, (mark, _) in _LOCKS.items() if re.search(mark, text)), "")
+    rows = list(_PACKAGE.finditer(text)) if kind else []
+    if not rows:
+        return None
+    head = re.split(r"\npackages?:", text)[0]
+    channels = re.findall(r"\burl:\s*[\"']?([^\s\"'},]+)", head) or [m["channel"] for m in rows]
+    platforms = tuple(dict.fromkeys(m["subdir"] for m in rows if m["subdir"] != "noarch"))
+    versions = {m["name"]: m["version"] for m in rows}
     wanted = [name for name in ("python", *facts().core) if name in versions]
-    if not wanted:
-        wanted = sorted(versions)[:1]
-    if not wanted:
-        raise refusal(f"no package is in this {kind}", kind)
     python = ".".join(versions.get("python", "").split(".")[:2])
-    specs = [
-        f"python={python}" if each == "python" else f"{each}={versions[each]}" for each in wanted
-    ]
-    kinds = ", ".join(platforms) or "noarch"
-    note = f"a lock ({kind}) of {kinds} with {len(versions)} packages"
+    specs = (
+        f"{n}={python if n == 'python' else versions[n]}" for n in wanted or sorted(versions)[:1]
+    )
+    note = f"a lock ({kind}) of {', '.join(platforms) or 'noarch'} with {len(versions)} packages"
     return Request(
         client=request.client,
         verb="add" if request.client == "pixi" else "create",
@@ -161,5 +131,5 @@ def _locked(request: Request, rows: list[Row], channels: Iterable[str], kind: st
         subdir=request.subdir,
         origin="file",
         locked=platforms,
-        notes=(note, _RELOCK[kind]),
+        notes=(note, _LOCKS[kind][1]),
     )

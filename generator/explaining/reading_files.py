@@ -70,11 +70,12 @@ class Files:
 
         def value(match: re.Match[str]) -> str:
             name = match["name"] or match["plain"] or match["made"] or match["python"]
+            name = name or match["cmd"]
             return self.variables.get(name, match["other"] or match[0])
 
         return re.sub(
             r"\$(?:\{(?P<name>\w+)(?::?-(?P<other>[^}]*))?\}|(?P<plain>\w+)|\((?P<made>\w+)\))"
-            r"|(?<!\$)\{\{?\s*(?P<python>\w+)\s*\}?\}",
+            r"|(?<!\$)\{\{?\s*(?P<python>\w+)\s*\}?\}|%(?P<cmd>\w+)%",
             value,
             text,
         )

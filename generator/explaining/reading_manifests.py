@@ -10,6 +10,7 @@ from typing import Any
 
 from generator.documents import load_toml
 from generator.errors import SelectionError
+from generator.explaining.reading_environment import listed
 from generator.explaining.reading_files import Files
 from generator.explaining.reading_pip import PipRequest, read_requirements
 from generator.explaining.reading_text import EXAMPLE, refusal
@@ -118,17 +119,17 @@ def _of_project(document: Mapping[str, Any]) -> Iterator[PipRequest]:
     tables = [poetry, *({} if _dict(g).get("optional") else _dict(g) for g in groups)]
     urls = {
         str(row.get("name")): str(row.get("url"))
-        for row in (*_list(uv.get("index")), *_list(poetry.get("source")))
+        for row in (*listed(uv.get("index")), *listed(poetry.get("source")))
         if isinstance(row, dict)
     }
     sources = {
-        key: _dict(each) for key, v in _table(uv, "sources").items() for each in _list(v)[:1]
+        key: _dict(each) for key, v in _table(uv, "sources").items() for each in listed(v)[:1]
     }
-    rows = [str(each) for each in _list(_table(document, "project").get("dependencies"))]
+    rows = [str(each) for each in listed(_table(document, "project").get("dependencies"))]
     pairs = [(row, sources.get(re.split(r"[^\w.-]", row)[0], {}).get("index", "")) for row in rows]
     for table in tables:
         for name, value in _table(table, "dependencies").items():
-            for each in _list(value):
+            for each in listed(value):
                 row = _dict(each)
                 if name != "python" and not _is_elsewhere(row) and not row.get("optional"):
                     version = str(row.get("version", "*") if row else each)
@@ -181,10 +182,6 @@ def _pypi(value: Any) -> str:
 
 def _dict(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def _is_elsewhere(value: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,28 +58,30 @@ def read_message(text: str, *, files: Files) -> list[Request | PipRequest]:
         own = own if request.listed else tuple(name for name, _ in denied)
         request = replace(request, defaults=own, listed=True, denied=denied)
     strict = request.strict or re.search(facts().pasted.strict, text) is not None
-    hints = (note for mark, note in facts().pasted.hints.items() if re.search(mark, text))
     return [
         replace(
             request,
             strict=strict,
             subdir=request.subdir or subdir,
             origin="error",
-            notes=(*request.notes, *hints),
+            notes=(*request.notes, *_hints(text)),
         )
     ]
+
+
+def _hints(text: str) -> Iterator[str]:
+    return (note for mark, note in facts().pasted.hints.items() if re.search(mark, text))
 
 
 def _from_names(text: str, specs: tuple[str, ...], channels: tuple[str, ...]) -> Request:
     """Make a request of what a message names, as the client would be asked that said it."""
     if not specs:
+        above = "paste the command above the message, too; " if "\n" in text else ""
         raise SelectionError(
             "neither a command of conda, mamba, micromamba or pixi nor a package that one of "
             "them did not find",
             where=text.splitlines()[0][:80],
-            next_step=f"paste the command above the message, too; {EXAMPLE}"
-            if "\n" in text
-            else EXAMPLE,
+            next_step="; ".join([*_hints(text), f"{above}{EXAMPLE}"]),
         )
     client: Client = next(
         (name for name, marks in facts().pasted.clients.items() if any(m in text for m in marks)),
@@ -119,7 +121,10 @@ def _of_pip(text: str) -> PipRequest | None:
         return None
     names = {re.split(r"[=<>!~\[]", spec)[0]: spec for spec in missed}
     for command in (c for line in text.splitlines() for c in typed(line, anywhere=False)):
-        steps = read_command(command, files=closed) if command.client == "pip" else ()
+        try:
+            steps = read_command(command, files=closed)
+        except ArmtorchError:
+            continue
         asked = [each for each in steps if isinstance(each, PipRequest)]
         specs = {re.split(r"[=<>!~\[]", each)[0]: each for a in asked for each in a.requirements}
         if asked and names.keys() & specs.keys():
@@ -219,7 +224,8 @@ def _listed(text: str) -> list[str]:
         if any(mark in line for mark in pasted.lists):
             listing = True
         elif listing and (item := re.match(pasted.items, line)) and "://" not in line:
-            found.append(item["spec"])
+            plain = re.sub(r"==?([^=*]+)[*]?$", r"=\1", item["spec"])
+            found.append(f"{plain}={item['build']}" if item["build"] else item["spec"])
         elif line.strip() and listing and not line.lstrip().startswith("-"):
             listing = False
     return found
@@ -230,7 +236,8 @@ def _branches(text: str) -> list[str]:
     matches = [
         match
         for line in text.splitlines()
-        if (match := re.match(facts().pasted.branches, line)) and match["name"] != "pin"
+        if (match := re.match(facts().pasted.branches, line))
+        and not re.fullmatch(r"pin(?:-\d+)?", match["name"])
     ]
     least = min((len(match["indent"]) for match in matches), default=0)
     return [_written(match) for match in matches if len(match["indent"]) == least]

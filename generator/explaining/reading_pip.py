@@ -103,7 +103,10 @@ def _parts(
         if (meaning := facts().pip_options.get(option)) is None:
             continue
         value = value if joined else (rest.pop(0) if rest else "")
-        if meaning != "file":
+        if meaning == "backend":  # uv docs, "Using uv with PyTorch"
+            if value not in {"auto", "cpu"}:
+                yield "index", f"https://download.pytorch.org/whl/{value}"
+        elif meaning != "file":
             yield meaning, f"{option} {value}" if meaning == "unread" else value
         elif value not in above:  # a file may name itself
             try:

@@ -19,7 +19,8 @@ from generator.explaining.request import Request, name_of
 #: what conda tells people to update in its own messages
 TOOLS = frozenset({"conda", "mamba", "micromamba", "pixi", "conda-libmamba-solver"})
 _SET = re.compile(
-    r"""^\s*(?:Environment="?|(?=[A-Za-z_]\w*\s*[?:]?=\s*(?:"[^"]*"|'[^']*'|[^\s;]+)\s*;?\s*(?:#.*)?$)"""
+    r"""^\s*(?:Environment="?"""
+    r"""|(?=(?:[A-Za-z_]\w*+\s*+[?:]?=\s*+(?:"[^"]*"|'[^']*'|[^\s;]++)\s*+;?\s*+)++(?:#.*)?$)"""
     r"|(?:RUN\s+)?(?:export|set|setx|declare -x|local|readonly)\s+|(?:ENV|ARG)\s+"
     r"|\$(?:env:)?(?=\w+\s*=))(?P<rest>.+)$"
 )

@@ -25,11 +25,7 @@ _KEYS = {
 }
 
 #: keys of tox.ini and setup.cfg
-_INI = {
-    "conda_deps": "conda install",
-    "deps": "pip install",
-    "install_requires": "pip install",
-}
+_INI = {"conda_deps": "conda install", "deps": "pip install", "install_requires": "pip install"}
 
 
 def commands_of(value: Any) -> str:

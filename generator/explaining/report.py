@@ -58,13 +58,13 @@ class Explanation:
     command: str
     subdir: str
     virtual_packages: tuple[str, ...]
-    channels: tuple[Asked, ...]
+    channels: tuple[Asked, ...] = ()
     outcome: Outcome
     #: what the command as it is brings
-    installs: tuple[Installed, ...]
-    findings: tuple[Finding, ...]
+    installs: tuple[Installed, ...] = ()
+    findings: tuple[Finding, ...] = ()
     #: the shortest first; each was solved
-    commands: tuple[Command, ...]
+    commands: tuple[Command, ...] = ()
     #: pip's requirements, one by one
     wheels: tuple[Judged, ...] = ()
     #: what nobody looked at, in plain words
@@ -72,9 +72,9 @@ class Explanation:
     #: the Python of the environment that it leaves, "" for none
     python: str = ""
     #: from the lock, where nothing works
-    missing_upstream: tuple[str, ...]
-    warnings: tuple[Notice, ...]
-    notes: tuple[str, ...]
+    missing_upstream: tuple[str, ...] = ()
+    warnings: tuple[Notice, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def dies(self) -> bool:
@@ -123,10 +123,7 @@ def installed(
 
 
 def command_of(
-    suggestion: Suggestion,
-    asked: Request,
-    told: Suggestion | None,
-    sources: tuple[Asked, ...],
+    suggestion: Suggestion, asked: Request, told: Suggestion | None, sources: tuple[Asked, ...]
 ) -> Command:
     """Describe a suggestion; ``told`` is one with a driver, for who asked for a GPU."""
     computes = accelerator(suggestion.solution)

@@ -63,6 +63,8 @@ class Request:
     denied: tuple[tuple[str, str], ...] = ()
     #: the environment file it was read from
     document: dict[str, Any] | None = field(default=None, compare=False, hash=False)
+    #: specs whose version is a variable that nothing sets
+    unset: tuple[str, ...] = ()
     #: what was read and not used, in plain words
     notes: tuple[str, ...] = ()
 

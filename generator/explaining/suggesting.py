@@ -165,11 +165,7 @@ def _translated(asked: Request, subdirs: tuple[str, ...]) -> list[Request]:
 
 
 def _emulated(
-    asked: Request,
-    wanted: tuple[Wish, ...],
-    offer: Chance,
-    search: Search,
-    best: Suggestion | None,
+    asked: Request, wanted: tuple[Wish, ...], offer: Chance, search: Search, best: Suggestion | None
 ) -> Iterator[Suggestion]:
     """Yield what runs under emulation and keeps more packages."""
     for request in _translated(asked, offer.emulated):

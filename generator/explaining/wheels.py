@@ -89,7 +89,7 @@ def plainly(request: PipRequest, subdir: str = "", python: str = "") -> PipReque
     left = tuple(each for each in request.unread if not x86.match(each))
     moved = (_of_address(each) for each in request.unread if each not in left)
     asked = [*request.requirements, *(text for text in moved if text)]
-    texts = [re.sub(r"(?<=\d)\+[\w.]+", "", text) for text in asked]
+    texts = [re.sub(r"(?<=\d)\+[\w.]+", "", _called(text)) for text in asked]
     pairs = zip(asked, texts, strict=True)
     there = [_nearest(new, missed.get(old) or _had(new, subdir, python)) for old, new in pairs]
     own = [text for text in there if Requirement(text).name.lower() in facts().torch_projects]
@@ -106,6 +106,11 @@ def plainly(request: PipRequest, subdir: str = "", python: str = "") -> PipReque
         unread=left,
         missed=tuple((text, ()) for text in texts if missed.get(text) == ()),
     )
+
+
+def _called(text: str) -> str:
+    name = Requirement(text).name
+    return text.replace(name, facts().pip_names.get(canonicalize_name(name), name), 1)
 
 
 def _freed(text: str) -> str:
@@ -162,11 +167,15 @@ def _judged(
             state, detail = "fails", f"the message says there is {_said(missed[text])}"
         return Judged(requirement=text, state=state, detail=detail)
 
-    label = _label(wanted) or _label_of_index(request.index)
+    # uv takes a package from the first index that has it (uv docs, "Searching across indexes")
+    first = [*request.extra[:1], request.index] if request.tool.startswith("uv") else []
+    label = _label(wanted) or next(filter(None, map(_label_of_index, [*first, request.index])), "")
     there = facts().wheel_labels.get(subdir)
-    if project in facts().torch_projects and label and there is not None and label not in there:
+    called, torch = facts().pip_names.get(project), project in facts().torch_projects
+    if called or (torch and label and there is not None and label not in there):
         own = "of another platform" if label == "cpu" else "for x86 alone"
-        return wheel("fails", f"wheels of {project} with {label} are {own}: none is for {subdir}")
+        why = f"wheels of {project} with {label} are {own}: none is for {subdir}"
+        return wheel("fails", f"PyPI calls it {called}" if called else why)
     offers, silent = _asked(project, request, ask)
     fitting = [each for each in offers if _fits(each, wanted, subdir, python)]
     if fitting:
@@ -177,7 +186,7 @@ def _judged(
         there_are = _versions(e.version for e in offers if _fits(e, None, subdir, python))
         return wheel("fails", f"no wheel of {text} for {subdir}{for_python}; there is {there_are}")
     # the index of CPU builds has the releases of PyPI; that it has one, nobody saw
-    cpu = project in facts().torch_projects and request.index.endswith("/whl/cpu")
+    cpu = torch and request.index.endswith("/whl/cpu")
     seen = None if request.index and not cpu else _seen(project, wanted, subdir, python)
     seen = None if cpu and seen is not None and seen[0] else seen
     # it tells of PyPI: what other indexes and pages have may be enough
@@ -332,7 +341,7 @@ def conda_names(requirements: Sequence[str]) -> tuple[str, ...]:
     """Return what channels call requirements of torch's own projects, with their releases."""
     found = []
     for text in requirements:
-        named = _of_address(text) or text
+        named = _called(_of_address(text) or text)
         match = re.match(r"(?P<name>[\w-]+)(?:\[[^\]]*\])?\s*(?P<version>==\s*[\d.]+)?", named)
         if match is not None and match["name"].lower() in facts().torch_projects:
             name = match["name"].lower()

@@ -14,8 +14,6 @@ from generator.printing import shortened
 
 #: lines of each part, so that all of them together stay below twenty
 _WHY, _MISSING, _WARNINGS, _NOTES = 5, 3, 2, 2
-#: names of a long list
-_NAMES: Final = 6
 #: characters of a command above its explanation
 _SHOWN: Final = 160
 
@@ -69,6 +67,9 @@ def _of_channels(explanation: Explanation) -> str:
         dict.fromkeys(f.channel for f in findings if f.cause in {"unreachable", "malformed"})
     )
     if explanation.outcome == "unknown":
+        if not silent:
+            brings = _brief(explanation.installs)
+            return f"Cannot tell on {subdir}: with other values it installs {brings}."
         rest = f"what the others have is {'' if explanation.installs else 'not '}enough"
         alone = not any(state.usable for state in explanation.channels)
         return f"Cannot tell: {silent} gave no usable answer{'' if alone else ', and ' + rest}."
@@ -101,25 +102,19 @@ def _commands(explanation: Explanation) -> Iterator[str]:
         return
     if explanation.unseen or (explanation.wheels and not explanation.commands):
         return
+    if explanation.outcome == "unknown" and explanation.installs and not explanation.findings:
+        return
     if explanation.outcome == "unknown" and not explanation.commands:
         yield "Look at the network, or name a mirror (--channel-alias); --offline uses the cache."
     elif not explanation.commands:
         yield "No command was found that works here."
     for number, command in enumerate(explanation.commands):
-        differs = ", ".join(map(_shortened, command.differs))
+        differs = ", ".join(shortened(each, _SHOWN) for each in command.differs)
         head = "This works" if number == 0 else "Or"
         yield f"{head}, {differs}:" if differs else f"{head}:"
         yield f"  {command.command}"
         if command.installs:
             yield f"  installs {_brief(command.installs)}"
-
-
-def _shortened(text: str) -> str:
-    """Leave the names of an export with hundreds of packages to --json."""
-    names = text.split(", ")
-    if len(text) <= _SHOWN or len(names) < 3:
-        return text
-    return f"{', '.join(names[:_NAMES])} and {len(names) + 1 - _NAMES} more (--json has them all)"
 
 
 def _brief(installs: Sequence[Installed]) -> str:

@@ -10,9 +10,8 @@ import pytest
 from generator.channel.repodata import Record
 from generator.channel.retention import retire, series_of
 from generator.explaining import boards, look, serves
-from generator.explaining.boards import asks
+from generator.explaining.boards import asks, fitting_cell
 from generator.explaining.computer import jetpack_of
-from generator.explaining.doctor import fitting_cell
 from generator.lock import read_lock
 from generator.model import Accelerator, Cell, Keep, Lock, Retention
 from generator.model.accelerator import accelerator_of
