@@ -17,9 +17,7 @@ from generator.errors import StorageError
 def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
     """Write ``content`` to ``path``; ``durable`` also waits until the disk has it.
 
-    Raises:
-        StorageError: the folder cannot be written or the disk is full; ``path`` is as it was.
-
+    Raises StorageError: the folder cannot be written or the disk is full; ``path`` is as it was.
     """
     temporary: Path | None = None
     try:
@@ -49,9 +47,7 @@ def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
 def move(path: Path, target: Path) -> None:
     """Move a file, or a link as it is, within one file system.
 
-    Raises:
-        StorageError: there is no right to, or no room.
-
+    Raises StorageError: there is no right to, or no room.
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -75,9 +75,7 @@ def laid_over() -> Path | None:
 def local_files() -> tuple[Path, ...]:
     """Return the files that are laid over armtorch's own.
 
-    Raises:
-        DataError: one is called as no data file that a channel may say otherwise.
-
+    Raises DataError: one is called as no data file that a channel may say otherwise.
     """
     if _LAID.folder is None:
         return ()
@@ -96,9 +94,7 @@ def local_files() -> tuple[Path, ...]:
 def load_data(name: str, kind: type[T]) -> T:
     """Read ``generator/data/<name>`` as ``kind``, with a channel's own rows laid over it.
 
-    Raises:
-        DataError: the file is not YAML, or a row does not fit; the message names the row.
-
+    Raises DataError: the file is not YAML, or a row does not fit; the message names the row.
     """
     return _validated(merged_data(name), kind, DATA / name)
 

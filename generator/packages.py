@@ -79,10 +79,8 @@ class _Names:
 def packages() -> Mapping[str, Package]:
     """Return every package by its conda name, in the order in which they are built.
 
-    Raises:
-        DataError: a row does not fit, is about a wheel that it does not name, or has the name of
-            what others make: an environment would get ours instead of theirs.
-
+    Raises DataError: a row does not fit, is about a wheel that it does not name, or has the name of
+    what others make: an environment would get ours instead of theirs.
     """
     file = load_data("packages.yaml", _File)
     rows, names = dict(_with_asides(file.packages)), load_data("pypi_names.yaml", _Names)

@@ -78,11 +78,9 @@ class Attesting:
     def check(self, package: Outgoing, channel: str) -> None:
         """Hold a package's bundle against the package and the channel it goes to.
 
-        Raises:
-            AbsentError: there is none. MalformedError: it is no bundle with a statement.
-            IntegrityError: it says something else than CEP 27 wants, is about another file, or
-                for another channel.
-
+        Raises AbsentError: there is none. MalformedError: it is no bundle with a statement.
+        IntegrityError: it says something else than CEP 27 wants, is about another file, or for
+        another channel.
         """
         if (path := self.bundle(package)) is None:
             return
@@ -107,9 +105,7 @@ class Attesting:
 def read_statement(path: Path) -> Statement:
     """Return the statement in a sigstore bundle (a DSSE envelope in JSON).
 
-    Raises:
-        AbsentError: the file is not there. MalformedError: it holds none.
-
+    Raises AbsentError: the file is not there. MalformedError: it holds none.
     """
     try:
         envelope = _Bundle.model_validate_json(path.read_bytes()).dsse_envelope
@@ -131,14 +127,8 @@ def read_statement(path: Path) -> Statement:
 def refuse_unattested(address: Address, *, key: bool, identity: bool) -> None:
     """Raise where packages cannot be attested.
 
-    Args:
-        address: where they go.
-        key: whether an API key is set; rattler takes attestations from trusted publishers only.
-        identity: whether the CI vouches for this job.
-
-    Raises:
-        SelectionError: the host takes none, or this job cannot sign.
-
+    ``key``: an API key is set, and rattler takes attestations from trusted publishers only.
+    Raises SelectionError: the host takes none, or this job cannot sign.
     """
     variable = address.host.variable
     if not address.host.attestations:

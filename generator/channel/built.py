@@ -27,9 +27,7 @@ def built_packages(
 ) -> tuple[Path, ...]:
     """Return the package files of a channel and its labels, or of chosen variants of a project.
 
-    Raises:
-        AbsentError: the channel has none, or lacks one of the chosen.
-
+    Raises AbsentError: the channel has none, or lacks one of the chosen.
     """
     if project is not None:
         feedstock = project.declared()

@@ -23,10 +23,7 @@ def check_package(path: Path, subdir: str) -> None:
 
     A client finds the file by its name and installs what index.json says (CEP 20): where they
     disagree, a record stands for another package than people asked for.
-
-    Raises:
-        IntegrityError: it is damaged, or its name or its folder is another package's.
-
+    Raises IntegrityError: it is damaged, or its name or its folder is another package's.
     """
     if path.is_symlink():
         raise IntegrityError(

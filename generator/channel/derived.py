@@ -42,12 +42,7 @@ def derive(
 ) -> dict[str, str]:
     """Write what is made from a subdir's repodata.json; return the digest of each file.
 
-    Args:
-        folder: the subdir's.
-        content: of its repodata.json.
-        found: the same, taken apart.
-        changed: packages whose records are new or gone; None: any may be.
-
+    ``changed`` are packages whose records are new or gone; None: any may be.
     """
     listed = None if changed is None else _listed(folder / SHARDS)
     names = None if changed is None or listed is None else {_name(each) for each in changed}

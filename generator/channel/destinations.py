@@ -89,10 +89,7 @@ def parse_destination(text: str, *, label: str = "") -> Address:
 
     >>> parse_destination("https://anaconda.org/arm", label="nightly").channel
     'arm'
-
-    Raises:
-        SelectionError: no such kind of destination, no channel in it, or an unusable label.
-
+    Raises SelectionError: no such kind of destination, no channel in it, or an unusable label.
     """
     if label and _LABEL.fullmatch(label) is None:
         raise SelectionError(
@@ -130,10 +127,7 @@ def labelled_url(channel: str, label: str) -> str:
 
     >>> labelled_url("armtorch", "nightly"), labelled_url("https://prefix.dev/arm", "rc")
     ('armtorch/label/nightly', 'https://prefix.dev/arm-rc')
-
-    Raises:
-        SelectionError: it has a KIND+ that is not known, or the label is unusable.
-
+    Raises SelectionError: it has a KIND+ that is not known, or the label is unusable.
     """
     parts = urlsplit(channel)
     if "+" in parts.scheme:
@@ -156,7 +150,6 @@ def _folder(path: Path, label: str) -> Address:
 
 
 def _split(text: str) -> tuple[HostKind, str, str]:
-    """Return kind, server and channel of a URL."""
     parts = urlsplit(text)
     scheme, _, inner = parts.scheme.partition("+")
     path = parts.path.strip("/")

@@ -119,9 +119,7 @@ class _Upload:
 def _sent_within(upload: _Upload, size: int, url: str) -> str:
     """Run an upload in a process of its own, and end it when its time is over.
 
-    Raises:
-        UnreachableError: it was not done within what an answer and its bytes may take.
-
+    Raises UnreachableError: it was not done within what an answer and its bytes may take.
     """
     with unanswered(url) as waited:
         context = get_context("spawn")
@@ -181,9 +179,7 @@ class HostedTarget:
     def records(self) -> tuple[Record, ...]:
         """Return the records of every subdir.
 
-        Raises:
-            UnreachableError: the host does not answer. DeclinedError: it wants credentials.
-
+        Raises UnreachableError: the host does not answer. DeclinedError: it wants credentials.
         """
         return tuple(record for subdir in self.subdirs for record in self._subdir(subdir))
 
@@ -196,9 +192,7 @@ class HostedTarget:
     def open(self, key: str) -> Iterator[BinaryIO]:
         """Open a package there; reads become range requests, where the host has those.
 
-        Raises:
-            UnreachableError: the host does not answer. DeclinedError: it wants credentials.
-
+        Raises UnreachableError: the host does not answer. DeclinedError: it wants credentials.
         """
         url = f"{self.address.url}/{key}"
         whole = b""
@@ -217,10 +211,8 @@ class HostedTarget:
     def put(self, package: Outgoing, *, replace: bool, advance: Callable[[int], None]) -> None:
         """Upload one package.
 
-        Raises:
-            ConflictError: the host has other bytes under this name.
-            DeclinedError: it says no. UnreachableError: it does not answer, or answers 5xx.
-
+        Raises ConflictError: the host has other bytes under this name. DeclinedError: it says no.
+        UnreachableError: it does not answer, or answers 5xx.
         """
         package.verify()
         if replace and self.address.kind == "quetz":
@@ -282,10 +274,8 @@ class HostedTarget:
     def delete(self, record: Record) -> None:
         """Take one package away; the host indexes that itself. One that is gone is no error.
 
-        Raises:
-            DeclinedError: it says no, there is no token, or the file has another label, too.
-            UnreachableError: it does not answer, or answers 5xx.
-
+        Raises DeclinedError: it says no, there is no token, or the file has another label, too.
+        UnreachableError: it does not answer, or answers 5xx.
         """
         variable = self.address.host.variable
         if not self._token():

@@ -51,7 +51,6 @@ class _Subdir:
 
     @property
     def new(self) -> list[Path]:
-        """The packages among them that are there."""
         paths = (self.folder / name for name in sorted(self.outdated))
         return [path for path in paths if os.path.lexists(path)]
 
@@ -59,17 +58,10 @@ class _Subdir:
 def index(root: Path, patch: str = "") -> str:
     """Bring the repodata up to date with the packages; the channel must be locked.
 
-    Args:
-        root: the channel's folder.
-        patch: the file name of a package in noarch with patch instructions, "" without one.
-
-    Returns:
-        what was done: SETTLED, EDITED, MADE where there was no index, or why it was made anew.
-
-    Raises:
-        IntegrityError: a package or the repodata is damaged.
-        StorageError: no space, or not writable.
-
+    ``patch`` is the file name of a package in noarch with patch instructions. Returned is SETTLED,
+    EDITED, MADE where there was no index, or why it was made anew.
+    Raises IntegrityError: a package or the repodata is damaged. StorageError: no space, or not
+    writable.
     """
     found = [_read(root / name) for name in subdirs(root)]
     kept = Kept.read(root)
@@ -173,7 +165,6 @@ def _why_anew(root: Path, found: Collection[_Subdir], kept: Kept | None, patch: 
 
 
 def _refuse_changed(subdir: _Subdir) -> None:
-    """Raise IntegrityError for a package whose bytes are not those of its record any more."""
     for path in subdir.new:
         if subdir.source is None or path.name not in subdir.source.rows:
             continue

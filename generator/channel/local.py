@@ -72,18 +72,14 @@ class LocalChannel:
     def records(self, subdir: str) -> tuple[Record, ...]:
         """Return what the repodata of ``subdir`` says, sorted by file name; () without one.
 
-        Raises:
-            IntegrityError: the repodata is not parsable.
-
+        Raises IntegrityError: the repodata is not parsable.
         """
         return read_records(self.root / subdir / REPODATA)
 
     def repodata(self) -> list[Repodata]:
         """Return what each subdir's repodata says, its records unread.
 
-        Raises:
-            IntegrityError: one is not parsable.
-
+        Raises IntegrityError: one is not parsable.
         """
         read = (Repodata.read(self.root / name / REPODATA) for name in subdirs(self.root))
         return [each for each in read if each is not None]
@@ -91,11 +87,9 @@ class LocalChannel:
     def place(self, package: Path, subdir: str, *, replace: bool, copy: bool = False) -> Path:
         """Move or copy a finished package into the channel; ``index`` puts it into the repodata.
 
-        Raises:
-            BuildError: other bytes are there under this name, and ``replace`` is not set.
-            IntegrityError: its subdir is a link to another folder.
-            StorageError: no space, or not writable.
-
+        Raises BuildError: other bytes are there under this name, and ``replace`` is not set.
+        IntegrityError: its subdir is a link to another folder.
+        StorageError: no space, or not writable.
         """
         target = self.root / subdir / package.name
         with self.locked():
@@ -120,11 +114,7 @@ class LocalChannel:
         """Bring the repodata up to date with the packages; return what was done, "" for nothing.
 
         ``patch`` is the file name of a package in noarch with patch instructions.
-
-        Raises:
-            IntegrityError: a package is damaged.
-            StorageError: no space, or not writable.
-
+        Raises IntegrityError: a package is damaged. StorageError: no space, or not writable.
         """
         with self.locked():
             return index(self.root, patch or "")

@@ -93,9 +93,7 @@ class Hotfix(Closed):
 def read_hotfixes(folder: Path) -> tuple[Hotfix, ...]:
     """Read every ``*.yaml`` in a folder, in the order of their names; () without the folder.
 
-    Raises:
-        FeedstockError: a file cannot be used; the message names the key.
-
+    Raises FeedstockError: a file cannot be used; the message names the key.
     """
     return tuple(_read(path) for path in sorted(folder.glob("*.yaml")))
 
@@ -123,9 +121,7 @@ def _read(path: Path) -> Hotfix:
 def yank_text(keys: Collection[str], reason: str) -> str:
     """Return a hotfix file that marks builds removed.
 
-    Raises:
-        SelectionError: the reason is too short to tell anybody anything, or a key is none.
-
+    Raises SelectionError: the reason is too short to tell anybody anything, or a key is none.
     """
     for key in keys:
         if re.fullmatch(_FILE_NAME, key) is None:

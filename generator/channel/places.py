@@ -58,11 +58,8 @@ def open_place(project: Project, to: str, label: str = "", *, main: bool = False
     """Find a destination by its name in feedstock.yaml, or by its address.
 
     ``main`` is the channel itself, whatever label feedstock.yaml declares for it.
-
-    Raises:
-        FeedstockError: feedstock.yaml cannot be used. SelectionError: no such destination.
-        DeclinedError: there are no credentials for it.
-
+    Raises FeedstockError: feedstock.yaml cannot be used. SelectionError: no such destination.
+    DeclinedError: there are no credentials for it.
     """
     feedstock, to = project.declared(), to.strip()
     named = feedstock.destinations

@@ -66,15 +66,13 @@ class Publication:
 def plan_publication(project: Project, options: PublishOptions) -> Publication:
     """Say what would be published, without sending anything.
 
-    Raises:
-        AbsentError: the local channel has no such package.
-        ConflictError: other bytes are there under a name, and no ``force``.
-        BudgetError: the destination would hold too much.
-        UnreachableError, DeclinedError: the destination does not say what it has.
-        SelectionError: packages are to be attested and cannot be.
-        MalformedError, IntegrityError: an attestation is none, or about something else.
-        SolveError: a package could not be installed: the channel would lack what it needs.
-
+    Raises AbsentError: the local channel has no such package.
+    ConflictError: other bytes are there under a name, and no ``force``.
+    BudgetError: the destination would hold too much.
+    UnreachableError, DeclinedError: the destination does not say what it has.
+    SelectionError: packages are to be attested and cannot be.
+    MalformedError, IntegrityError: an attestation is none, or about something else.
+    SolveError: a package could not be installed: the channel would lack what it needs.
     """
     place = open_place(project, options.to, options.label)
     refuse_no_train(project, options.label, place)
@@ -112,9 +110,7 @@ def _source(project: Project, channel: LocalChannel, place: Opened) -> LocalChan
 def attesting_of(project: Project, place: Opened, options: PublishOptions) -> Attesting | None:
     """Say how packages get their attestations; None: not at all.
 
-    Raises:
-        SelectionError: they cannot be attested, and are to be.
-
+    Raises SelectionError: they cannot be attested, and are to be.
     """
     wanted = options.attestations is not None or options.attest == "always"
     if not wanted and options.attest == "never":
@@ -136,10 +132,8 @@ def attesting_of(project: Project, place: Opened, options: PublishOptions) -> At
 def publish(project: Project, publication: Publication, *, jobs: int = 4) -> None:
     """Carry out a plan: packages first, then index, patches and run exports.
 
-    Raises:
-        UnreachableError, DeclinedError, ConflictError, StorageError: what came is indexed, and the
-            same command goes on from there.
-
+    Raises UnreachableError, DeclinedError, ConflictError, StorageError: what came is indexed, and
+    the same command goes on from there.
     """
     place = publication.place
     fresh = {
@@ -161,10 +155,8 @@ def publish(project: Project, publication: Publication, *, jobs: int = 4) -> Non
 def outgoing(source: LocalChannel, globs: Sequence[str] = ()) -> tuple[Outgoing, ...]:
     """Return the packages of a local channel, metapackages last and what they need first.
 
-    Raises:
-        AbsentError: there are none, or none that a glob names.
-        IntegrityError: the channel's repodata is not usable.
-
+    Raises AbsentError: there are none, or none that a glob names. IntegrityError: the channel's
+    repodata is not usable.
     """
     found = [
         Outgoing(path=source.root / record.key, record=record)

@@ -36,18 +36,11 @@ def refuse_not_installable(
 ) -> None:
     """Refuse packages whose own channel's part would be missing there, such as their libtorch.
 
-    Args:
-        project: says which packages no base channel has.
-        plan: what goes there.
-        place: the destination.
-        beside: the channel that a label's packages are used with.
-        base: base channels that each is solved with besides; empty for records alone.
-
-    Raises:
-        SolveError: as said, or the base channels lack what they need.
-        UnreachableError, DeclinedError: the destination does not say what it has.
-        FeedstockError: a hotfix cannot be read; what is yanked counts as gone.
-
+    ``beside`` is the channel that a label's packages are used with; ``base`` are channels that each
+    is solved with besides, empty for records alone.
+    Raises SolveError: as said, or the base channels lack what they need.
+    UnreachableError, DeclinedError: the destination does not say what it has.
+    FeedstockError: a hotfix cannot be read; what is yanked counts as gone.
     """
     coming = [row.package.record for row in plan.chosen("upload", "replace")]
     feedstock = project.declared()
@@ -81,10 +74,7 @@ def blocked(
 
     Each is solved alone, for a common machine of its kind with a driver for its CUDA line. Those of
     no platform are not: they have no files, and some ask on purpose for what there may be nowhere.
-
-    Raises:
-        UnreachableError: a base channel does not answer.
-
+    Raises UnreachableError: a base channel does not answer.
     """
     rows = {record.key: record for record in index}.values()
     found: dict[str, tuple[str, ...]] = {}
@@ -107,7 +97,6 @@ def blocked(
 
 
 def _row(record: Record) -> dict[str, Any]:
-    """Write a record as repodata has it."""
     return {key: value for key, value in vars(record).items() if key != "file_name"}
 
 
@@ -118,15 +107,8 @@ def lacking(
 
     A package that needs one which cannot be installed itself lacks that one, too. Records are
     enough: nothing is fetched, and base channels are not asked.
-
-    Args:
-        coming: what is to be published.
-        there: what the channel has.
-        own: names of packages that no base channel has in this form.
-
-    Raises:
-        IntegrityError: a dependency is no match spec.
-
+    ``own`` are names of packages that no base channel has in this form.
+    Raises IntegrityError: a dependency is no match spec.
     """
     by_name: defaultdict[str, list[Record]] = defaultdict(list)
     left = list(coming)
@@ -174,9 +156,7 @@ def refuse_lacking(
 def refuse_no_train(project: Project, asked: str, place: Opened) -> None:
     """Refuse a label that is no train's and that feedstock.yaml does not declare either.
 
-    Raises:
-        SelectionError: as said: the channel's stable packages would go there.
-
+    Raises SelectionError: as said: the channel's stable packages would go there.
     """
     feedstock = project.declared()
     if not asked or (place.address.host.label == "option" and asked == "main"):
@@ -197,9 +177,7 @@ def refuse_other_labels(
 ) -> None:
     """Refuse packages that the lock has for another label than the one they are to go to.
 
-    Raises:
-        SelectionError: as said.
-
+    Raises SelectionError: as said.
     """
     labels = {key: of for of, key in known if (label, key) not in known}
     if others := [each.key for each in packages if each.key in labels]:

@@ -78,9 +78,8 @@ def make_plan(
 ) -> Plan:
     """Compare packages with what is there.
 
-    Raises:
-        UnreachableError, DeclinedError, MalformedError: the destination does not say what it has.
-
+    Raises UnreachableError, DeclinedError, MalformedError: the destination does not say what it
+    has.
     """
     there = target.packages()
     return Plan(
@@ -174,11 +173,8 @@ class Sender:
 
         An error of one package does not stop the others: whatever came is indexed, and the first
         error is raised at the end, so that the next run goes on from there.
-
-        Raises:
-            UnreachableError: after the last try. DeclinedError, ConflictError: the host says no.
-            IntegrityError: a package here is not what its record says.
-
+        Raises UnreachableError: after the last try. DeclinedError, ConflictError: the host says no.
+        IntegrityError: a package here is not what its record says.
         """
         if served is not None and (replaced := plan.chosen("replace")):
             keys = [row.package.key for row in replaced]

@@ -26,11 +26,8 @@ def remove(
 
     A run that is killed in between leaves files without records, which the next one takes away.
     At a host the order is the host's own, and ``confirmed`` has to say that it is meant.
-
-    Raises:
-        DeclinedError: it is a host, and not ``confirmed``; or the host says no.
-        UnreachableError, StorageError: run it again.
-
+    Raises DeclinedError: it is a host, and not ``confirmed``; or the host says no.
+    UnreachableError, StorageError: run it again.
     """
     records = [each.record for each in chosen]
     with project.narrator.task("removing", total=len(records)) as task:
@@ -57,12 +54,9 @@ def remove(
 def write_yank(project: Project, place: Opened | None, keys: Sequence[str], reason: str) -> Path:
     """Write the hotfix that marks builds removed; ``place`` is asked whether they are there.
 
-    Returns:
-        The file, to be committed: a later publication applies it everywhere.
-
-    Raises:
-        AbsentError: the destination has no such package. SelectionError: the reason is too short.
-
+    The file is to be committed: a later publication applies it everywhere.
+    Raises AbsentError: the destination has no such package. SelectionError: the reason is too
+    short.
     """
     text = yank_text(keys, reason)
     if place is not None:
@@ -83,9 +77,7 @@ def write_yank(project: Project, place: Opened | None, keys: Sequence[str], reas
 def apply_hotfixes(project: Project, place: Opened) -> None:
     """Index a destination again with the hotfixes as they are now.
 
-    Raises:
-        DeclinedError: the host makes its own repodata.
-
+    Raises DeclinedError: the host makes its own repodata.
     """
     if place.store is None:
         raise DeclinedError(

@@ -75,9 +75,7 @@ class Record:
     def needs(self, name: str) -> tuple[MatchSpec, ...]:
         """Return what it wants of a package of that name.
 
-        Raises:
-            IntegrityError: what it says is no match spec.
-
+        Raises IntegrityError: what it says is no match spec.
         """
         wanted = [spec for spec in self.depends if named(spec) == name]
         try:
@@ -113,9 +111,7 @@ def named(spec: str) -> str:
 def read_records(path: Path) -> tuple[Record, ...]:
     """Read the records of a repodata.json, sorted by file name; () when it does not exist.
 
-    Raises:
-        IntegrityError: not parsable, or a record lacks what every record has.
-
+    Raises IntegrityError: not parsable, or a record lacks what every record has.
     """
     try:
         content = read_bytes(path, limits().json.bytes)
@@ -182,9 +178,7 @@ class Repodata:
     def records(self) -> Iterator[Record]:
         """Yield its records, sorted by file name, one after the other.
 
-        Raises:
-            IntegrityError: a record lacks what every record has.
-
+        Raises IntegrityError: a record lacks what every record has.
         """
         for file_name in sorted(self.rows):
             yield self.record(file_name)
@@ -256,9 +250,7 @@ def parts_of(file_name: str) -> list[str]:
 def parse_records(content: bytes, where: str) -> tuple[Record, ...]:
     """Return the records of a repodata.json, sorted by file name.
 
-    Raises:
-        IntegrityError: not parsable, or a record lacks what every record has.
-
+    Raises IntegrityError: not parsable, or a record lacks what every record has.
     """
     return tuple(Repodata.parse(content, where).records())
 

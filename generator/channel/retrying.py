@@ -23,9 +23,7 @@ class Retries:
     def run(self, call: Callable[[], T], told: Callable[[str], None]) -> T:
         """Call until it works; only UnreachableError is worth another try.
 
-        Raises:
-            UnreachableError: it did not work `times` times.
-
+        Raises UnreachableError: it did not work `times` times.
         """
         for attempt in range(1, self.times):
             try:

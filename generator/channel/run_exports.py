@@ -28,10 +28,7 @@ def update_run_exports(
 
     ``fresh`` are packages that have just been uploaded, by key, with their local files: these are
     read anew even if there is an entry of that name.
-
-    Raises:
-        IntegrityError: a package has no readable metadata.
-
+    Raises IntegrityError: a package has no readable metadata.
     """
     there = set(names)
     known: dict[str, Raw] = {}
@@ -73,7 +70,6 @@ def _entry(package: IO[bytes], name: str) -> Raw:
 
 
 def _run_exports(package: IO[bytes], name: str) -> dict[str, Any]:
-    """Read a package's info/run_exports.json; {} when it exports nothing."""
     path = "info/run_exports.json"
     try:
         found = load_json(read_info_file(package, name, path) or b"{}", name)

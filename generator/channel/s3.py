@@ -231,10 +231,7 @@ class S3Store:
 
         Some that speak S3's API ignore the headers, and of two publishers one would lose its
         records without a word. The file stays, so that the next run needs no right to delete.
-
-        Raises:
-            DeclinedError: the store took a write whose condition was not so.
-
+        Raises DeclinedError: the store took a write whose condition was not so.
         """
         with self._probing, self._explained(_PROBE):
             if self._probed:

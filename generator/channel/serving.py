@@ -38,10 +38,8 @@ class Served:
     def index(self, *, withdrawn: Collection[str] = ()) -> None:
         """Index the channel; packages in ``withdrawn`` get no record.
 
-        Raises:
-            UnreachableError, StorageError: the channel cannot be written.
-            IntegrityError: a package in it is damaged.
-
+        Raises UnreachableError, StorageError: the channel cannot be written. IntegrityError: a
+        package in it is damaged.
         """
         for _ in range(_ROUNDS):
             applied = self._apply(self._compiled(withdrawn))
@@ -138,7 +136,6 @@ class Served:
 
 
 def _described(path: Path) -> Record:
-    """Describe a package that no repodata has yet, as far as putting it needs."""
     content = path.read_bytes()
     return Record(
         file_name=path.name,

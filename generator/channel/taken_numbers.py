@@ -21,11 +21,8 @@ def taken_numbers(project: Project, feedstock: Feedstock, lock: Lock) -> dict[st
 
     Asked are the destinations of feedstock.yaml and the folder that `build` writes to. One that
     does not answer ends the run: a number given twice is a package that caches never replace.
-
-    Raises:
-        UnreachableError, DeclinedError, MalformedError, IntegrityError: a channel does not say what
-            it has.
-
+    Raises UnreachableError, DeclinedError, MalformedError, IntegrityError: a channel does not say
+    what it has.
     """
     bare = replace(lock, builds={})
     wanted: defaultdict[tuple[str, str, str, str], list[Variant]] = defaultdict(list)

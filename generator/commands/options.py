@@ -188,9 +188,7 @@ def chosen_variants(
 ) -> tuple[Variant, ...]:
     """Return the variants of a CI's job, or those that globs and options select.
 
-    Raises:
-        SelectionError: nothing is selected, or there is no such job.
-
+    Raises SelectionError: nothing is selected, or there is no such job.
     """
     if not job:
         return select(variants(project.declared(), project.known()), selection(globs, **filters))

@@ -117,7 +117,6 @@ def command(
 
 
 def _wheels(project: Project, planned: Publication) -> tuple[int, int]:
-    """Return the bytes of the plan's packages and of the wheels they stand for."""
     rows = planned.plan.rows
     packages = sum(row.package.record.size for row in rows)
     known = known_packages(project)

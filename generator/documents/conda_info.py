@@ -28,10 +28,8 @@ _NEXT: Final = "delete the package, and build or get it again"
 def read_info_file(package: IO[bytes], name: str, path: str) -> bytes | None:
     """Return a file of a package's metadata (``info/run_exports.json``); None where it has none.
 
-    Raises:
-        MalformedError: it is no .conda file, or its metadata cannot be read.
-        UnsafeArchiveError: its metadata unpacks to more than is sane.
-
+    Raises MalformedError: it is no .conda file, or its metadata cannot be read. UnsafeArchiveError:
+    its metadata unpacks to more than is sane.
     """
     try:
         with tarfile.open(fileobj=io.BytesIO(_metadata(package, name)), mode="r:") as tar:
@@ -46,11 +44,9 @@ def read_info_file(package: IO[bytes], name: str, path: str) -> bytes | None:
 def read_info_files(package: IO[bytes], name: str) -> tuple[bytes, int, dict[str, bytes]]:
     """Return the metadata of a package as its tar, the time of that, and the files in it.
 
-    Raises:
-        MalformedError: it is no .conda file, or its metadata cannot be read, or there is anything
-            in its zip that only some readers see.
-        UnsafeArchiveError: its metadata unpacks to more than is sane.
-
+    Raises MalformedError: it is no .conda file, or its metadata cannot be read, or there is
+    anything in its zip that only some readers see. UnsafeArchiveError: its metadata unpacks to more
+    than is sane.
     """
     stem = name.removesuffix(".conda")
     with open_zip(package, name) as archive:
@@ -106,7 +102,6 @@ def _without_zip64(entry: zipfile.ZipInfo) -> zipfile.ZipInfo:
 
 
 def _metadata(package: IO[bytes], name: str) -> bytes:
-    """Unpack the tar of a package's metadata."""
     allowed = limits().zip
     with open_zip(package, name) as archive:
         # rattler takes it by how its name begins, of a package that was renamed, too
@@ -148,11 +143,8 @@ def same_payload(ours: IO[bytes], theirs: IO[bytes], name: str) -> bool:
     """Compare two packages' files as they are unpacked: each may be compressed in its own way.
 
     No more is unpacked than ours has.
-
-    Raises:
-        MalformedError: one is no .conda file, or cannot be unpacked.
-        UnsafeArchiveError: its directory is too large.
-
+    Raises MalformedError: one is no .conda file, or cannot be unpacked. UnsafeArchiveError: its
+    directory is too large.
     """
     member = f"pkg-{name.removesuffix('.conda')}.tar.zst"
     one_way, other_way = (zstandard.ZstdDecompressor(max_window_size=1 << 27) for _ in range(2))

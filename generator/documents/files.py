@@ -13,10 +13,7 @@ def open_file(path: Path) -> BufferedReader:
     """Open a file for reading.
 
     A pipe or a device in a file's place would keep a reader waiting for ever.
-
-    Raises:
-        OSError: it cannot be read, or is no regular file.
-
+    Raises OSError: it cannot be read, or is no regular file.
     """
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     if not stat.S_ISREG(os.fstat(handle).st_mode):
@@ -28,9 +25,7 @@ def open_file(path: Path) -> BufferedReader:
 def read_bytes(path: Path, limit: int) -> bytes:
     """Return a file's bytes.
 
-    Raises:
-        OSError: as :func:`open_file` does, or it has more than ``limit`` bytes.
-
+    Raises OSError: as :func:`open_file` does, or it has more than ``limit`` bytes.
     """
     with open_file(path) as file:
         content = file.read(limit + 1)

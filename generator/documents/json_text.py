@@ -24,10 +24,8 @@ def load_json(
 ) -> Any:
     """Return what a JSON document holds.
 
-    Raises:
-        ArmtorchError: of the kind ``refuse``: it is not JSON (RFC 8259), not UTF-8, too long, or
-            nested too deeply.
-
+    Raises ArmtorchError: of the kind ``refuse``: it is not JSON (RFC 8259), not UTF-8, too long, or
+    nested too deeply.
     """
     allowed = limits().json
     if len(content) > allowed.bytes:
@@ -50,10 +48,7 @@ def split_json(content: bytes | msgspec.Raw, where: str) -> dict[str, msgspec.Ra
 
     Of a channel's repodata one record at a time is an object in memory, and what is not changed is
     written as it was. What a member says is read by ``load_json``.
-
-    Raises:
-        MalformedError: no JSON object.
-
+    Raises MalformedError: no JSON object.
     """
     try:
         return msgspec.json.decode(content, type=dict[str, msgspec.Raw])

@@ -38,9 +38,7 @@ def parse_version(text: str, where: str) -> Version:
 def holds(requirement: Requirement, environment: Mapping[str, str], where: str) -> bool:
     """Whether a requirement's marker holds in an environment; one without a marker does.
 
-    Raises:
-        MalformedError: it compares what cannot be compared, or names an unknown variable.
-
+    Raises MalformedError: it compares what cannot be compared, or names an unknown variable.
     """
     if requirement.marker is None:
         return True

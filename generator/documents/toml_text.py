@@ -18,9 +18,7 @@ def load_toml(
 ) -> dict[str, Any]:
     """Return what a TOML document holds.
 
-    Raises:
-        ArmtorchError: of the kind ``refuse``: it is not TOML, too long, or nested too deeply.
-
+    Raises ArmtorchError: of the kind ``refuse``: it is not TOML, too long, or nested too deeply.
     """
     if len(content) > (most := limits().yaml.bytes):
         raise refuse(

@@ -94,10 +94,8 @@ def load_yaml(
 ) -> Any:
     """Return what a YAML document holds: texts, numbers, lists and mappings.
 
-    Raises:
-        ArmtorchError: of the kind ``refuse``: it is not YAML, not UTF-8, has a tag, is too long,
-            nested too deeply, or stands for too much.
-
+    Raises ArmtorchError: of the kind ``refuse``: it is not YAML, not UTF-8, has a tag, is too long,
+    nested too deeply, or stands for too much.
     """
     allowed = limits().yaml
     if len(content) > allowed.bytes:

@@ -42,10 +42,8 @@ _NEXT: Final = "do not use this file; report it upstream"
 def open_zip(file: IO[bytes], where: str) -> Iterator[zipfile.ZipFile]:
     """Open a zip file whose directory is small enough, and whose members are stored or deflated.
 
-    Raises:
-        MalformedError: it is no zip file.
-        UnsafeArchiveError: its directory is too large, or a member packed otherwise or encrypted.
-
+    Raises MalformedError: it is no zip file. UnsafeArchiveError: its directory is too large, or a
+    member packed otherwise or encrypted.
     """
     try:
         _check_end(file, where)
@@ -68,10 +66,8 @@ def open_zip(file: IO[bytes], where: str) -> Iterator[zipfile.ZipFile]:
 def read_member(archive: zipfile.ZipFile, name: str, where: str) -> bytes:
     """Read a small member whole.
 
-    Raises:
-        MalformedError: it is not there, or it cannot be decompressed.
-        UnsafeArchiveError: it is larger, or unpacks to more, than any text has reason to.
-
+    Raises MalformedError: it is not there, or it cannot be decompressed. UnsafeArchiveError: it is
+    larger, or unpacks to more, than any text has reason to.
     """
     allowed = limits().zip
     try:

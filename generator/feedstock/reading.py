@@ -32,9 +32,7 @@ _NEXT = (
 def read_feedstock(path: Path) -> Feedstock:
     """Read and validate a feedstock.yaml.
 
-    Raises:
-        FeedstockError: it is missing, or as `parse_feedstock` says.
-
+    Raises FeedstockError: it is missing, or as `parse_feedstock` says.
     """
     try:
         content = read_bytes(path, limits().yaml.bytes)
@@ -55,10 +53,8 @@ def read_feedstock(path: Path) -> Feedstock:
 def parse_feedstock(content: bytes, where: str) -> Feedstock:
     """Validate the text of a feedstock.yaml.
 
-    Raises:
-        FeedstockError: it is not YAML, has an unknown key, a wrong type or an unknown value, or
-            names an index that it does not declare.
-
+    Raises FeedstockError: it is not YAML, has an unknown key, a wrong type or an unknown value, or
+    names an index that it does not declare.
     """
     raw = load_yaml(content, where, refuse=FeedstockError, next_step=_NEXT)
     try:

@@ -22,10 +22,8 @@ _ANEW = "restore the file from git, or delete it and run `armtorch update`"
 def read_lock(path: Path) -> Lock:
     """Read the lock; a file that does not exist yet is an empty lock.
 
-    Raises:
-        LockError: it cannot be read, was edited by hand, comes from a newer armtorch, or refers
-            to METADATA it does not have.
-
+    Raises LockError: it cannot be read, was edited by hand, comes from a newer armtorch, or refers
+    to METADATA it does not have.
     """
     try:
         text = read_text(path, limits().yaml.bytes)

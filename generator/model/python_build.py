@@ -124,9 +124,7 @@ class Pythons:
     def parse(cls, words: Iterable[str]) -> Pythons:
         """Read ``3.12``, ``3.14t``, ``all`` and exclusions such as ``!3.15t``.
 
-        Raises:
-            ValueError: a word is none of them, or there are builds beside ``all``.
-
+        Raises ValueError: a word is none of them, or there are builds beside ``all``.
         """
         listed = list(words)
         but = tuple(PythonBuild.parse(word[1:]) for word in listed if word.startswith("!"))

@@ -25,16 +25,12 @@ _HASH: Final = 8
 def stem(platform: str, config: Mapping[str, Sequence[str]], loop_keys: Sequence[str]) -> str:
     """Return conda-smithy's file name without ``.yaml``.
 
-    Args:
-        platform: conda-smithy's spelling, ``linux_aarch64``.
-        config: variant key -> values; the first value of a key goes into the name.
-        loop_keys: the keys that have more than one value on this platform.
+    ``loop_keys`` have more than one value on this platform; the first value of a key counts.
 
     >>> stem("linux_aarch64", {"python": ["3.12.* *_cpython"]}, ["python"])
     'linux_aarch64_python3.12.____cpython'
     >>> stem("linux_64", {}, [])
     'linux_64_'
-
     """
     keys = sorted(key for key in loop_keys if key != "target_platform")
     name = f"{platform}_" + "".join(f"{key}{config[key][0]}" for key in keys)

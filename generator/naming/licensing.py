@@ -50,10 +50,7 @@ def licence_of(metadata: Metadata) -> Licence:
     (data/license_names.yaml), the project's row for these words, which somebody read the text for,
     a classifier that means one licence. What then is unknown is a ``LicenseRef`` of the project
     (SPDX 2.3, D): the wheel's own texts, which are packaged, say what it is.
-
-    Raises:
-        DataError: data/license_names.yaml does not fit.
-
+    Raises DataError: data/license_names.yaml does not fit.
     """
     stated = metadata.license.strip()
     row = name_map().row(metadata.name).license.get(stated, "")
@@ -69,9 +66,7 @@ def licence_of(metadata: Metadata) -> Licence:
 def license_names() -> LicenseNames:
     """Read data/license_names.yaml.
 
-    Raises:
-        DataError: a row does not fit, or names an identifier that SPDX has not.
-
+    Raises DataError: a row does not fit, or names an identifier that SPDX has not.
     """
     content = load_data(_FILE, LicenseNames)
     for identifier in (*content.names, *content.classifiers.values()):

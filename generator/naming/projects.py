@@ -126,10 +126,8 @@ class NameMap(Closed):
 def name_map() -> NameMap:
     """Read data/pypi_names.yaml.
 
-    Raises:
-        DataError: a row does not fit, a name is not normalised (PEP 503), or a spec is not one
-            that conda can read.
-
+    Raises DataError: a row does not fit, a name is not normalised (PEP 503), or a spec is not one
+    that conda can read.
     """
     return load_data("pypi_names.yaml", NameMap)
 

@@ -54,12 +54,9 @@ def conda_depends(
     the same for every Python that Requires-Python admits. Requirements on torch, torchvision and
     torchaudio are left to the caller, who knows the exact build, unless ``trio`` is set. With a
     CUDA accelerator on Linux ``cuda-version`` and ``arm-variant`` are added to the native part.
-
-    Raises:
-        MalformedError: a requirement is not PEP 508, or depends on the Python of a package that
-            has none.
-        DependencyError: data/pypi_names.yaml has no row for an extra, or a requirement is a URL.
-
+    Raises MalformedError: a requirement is not PEP 508, or depends on the Python of a package that
+    has none. DependencyError: data/pypi_names.yaml has no row for an extra, or a requirement is a
+    URL.
     """
     found: list[RunDependency] = []
     for text in metadata.requires_dist:
@@ -137,10 +134,7 @@ def unmapped(metadata: Metadata, *, subdir: Subdir, python: PythonBuild | None) 
     """Return the projects that are required on the target and of which no row says anything.
 
     They are taken to be called the same in conda, which the base channel can tell.
-
-    Raises:
-        MalformedError: as `conda_depends` does.
-
+    Raises MalformedError: as `conda_depends` does.
     """
     names = name_map()
     found = {
@@ -158,10 +152,7 @@ def dropped_requirements(metadata: Metadata) -> tuple[str, ...]:
 
     They are for projects whose conda package carries no dist-info of that name (nvidia-*,
     cuda-toolkit), whatever their markers say, so that ``pip check`` tells the truth.
-
-    Raises:
-        MalformedError: a requirement is not PEP 508.
-
+    Raises MalformedError: a requirement is not PEP 508.
     """
     return tuple(
         text

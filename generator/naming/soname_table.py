@@ -171,9 +171,7 @@ class SonameTable:
 def sonames(subdir: str) -> SonameTable:
     """Return what is known of the libraries of a subdir, by conda's name of it.
 
-    Raises:
-        DataError: data/sonames.yaml is inconsistent; the message names the row.
-
+    Raises DataError: data/sonames.yaml is inconsistent; the message names the row.
     """
     return _tables()[subdir]
 
@@ -183,12 +181,7 @@ def bundled(members: Iterable[str], subdir: str, version: str) -> tuple[Bundled,
 
     A copy of the system's (glibc's loader) goes with those it was bundled for, and stays when one
     of them stays: that one asks for it by its mangled name.
-
-    Args:
-        members: the wheel's paths where libraries for others lie, ``torchvision.libs/libjpeg...``.
-        subdir: conda's name of the platform.
-        version: the wheel's version, since releases differ.
-
+    ``members`` are the wheel's paths where libraries for others lie.
     """
     table = sonames(subdir)
     there = sorted(member for member in members if is_bundled_place(member))

@@ -22,13 +22,10 @@ def conda_version_spec(specifier: str) -> str:
 
     ``~=3.9.0`` becomes ``>=3.9.0,<3.10``; ``==X`` stays exact, since conda's ``X.*`` would take
     in ``X.1`` too, and ``==1.2.*`` becomes conda's ``1.2.*``.
-
-    Raises:
-        MalformedError: it is not a PEP 440 specifier set.
+    Raises MalformedError: it is not a PEP 440 specifier set.
 
     >>> conda_version_spec("!=8.3.*,>=5.3.0")
     '>=5.3.0,!=8.3.*'
-
     """
     parts = parse_specifiers(specifier, "Requires-Dist or Requires-Python")
     ordered = sorted(parts, key=lambda part: (_ORDER[part.operator], str(part)))
@@ -38,14 +35,10 @@ def conda_version_spec(specifier: str) -> str:
 def bounded(version: str, *, keep: int, below: int) -> str:
     """Turn a pinned version into the range with the same ABI.
 
-    Args:
-        version: the pinned version.
-        keep: how many release parts the lower bound has.
-        below: which part, counted from 1, must not grow.
+    ``keep``: how many release parts the lower bound has. ``below``: which, from 1, must not grow.
 
     >>> bounded("9.24.0.43", keep=2, below=1)
     '>=9.24,<10'
-
     """
     release = Version(version).release
     lower = ".".join(str(part) for part in release[:keep])

@@ -29,16 +29,13 @@ def virtual_packages(
     floor is what ``glibc`` says, which is known of the wheel's index; the higher of the two
     counts. The build holds the binaries against it, and raises it in the package. CUDA asks for its
     major version, since drivers serve every minor of it (CUDA minor version compatibility).
-
-    Raises:
-        MalformedError: a tag is not one of the subdir.
+    Raises MalformedError: a tag is not one of the subdir.
 
     >>> from generator.datafiles import subdirs
     >>> arm = subdirs()["linux-aarch64"]
     >>> virtual_packages(("manylinux_2_28_aarch64",), subdir=arm,
     ...                  accelerator=Accelerator.parse("cuda130"))
     ('__glibc >=2.28', '__cuda >=13')
-
     """
     found: list[str] = []
     if subdir.os == "win":
@@ -62,9 +59,7 @@ def _raised(tagged: tuple[int, int] | None, glibc: str) -> tuple[int, int] | Non
 def floor(platforms: tuple[str, ...], *, subdir: Subdir) -> tuple[int, int] | None:
     """Return the lowest glibc or macOS version that the tags admit; None where none says one.
 
-    Raises:
-        MalformedError: a tag is not one of the subdir.
-
+    Raises MalformedError: a tag is not one of the subdir.
     """
     floors = []
     for platform in platforms:

@@ -52,7 +52,6 @@ def place_of(each: Listed) -> Place:
 
 
 def _elsewhere(others: Coverage | None) -> dict[tuple[str, str], dict[str, str]]:
-    """Say what other channels have of pytorch, by subdir and accelerator."""
     rows = others.rows if others is not None else ()
     return {
         (row.subdir, row.accelerator): {each.channel: _theirs(each) for each in row.theirs}
@@ -78,12 +77,7 @@ def coverage_rows(
 ) -> tuple[CoverageRow, ...]:
     """Put together the grid of cells.
 
-    Args:
-        view: what the lock has, and lacks.
-        there: what is on the channel and its sub-channels.
-        blocked: place -> why it cannot be installed.
-        others: what other channels have.
-
+    ``blocked`` says why a place cannot be installed.
     """
     elsewhere = _elsewhere(others)
     here = {place_of(each) for each in there if each.record.name == "pytorch"}
@@ -156,7 +150,6 @@ def _beside_torch(cell: CellView) -> Iterable[MissingVariant]:
 
 
 def _held_rows(view: MatrixView) -> list[CoverageRow]:
-    """Say of each torch release that no cell is made of why it is held back."""
     return [
         CoverageRow(
             machine=row.subdir,

@@ -78,12 +78,9 @@ def write_page(
 
     What ``check`` finds fault with is not offered, and the coverage says why. ``others`` is what
     other channels have of each cell, ``looked`` when CI last looked at upstream.
-
-    Raises:
-        FeedstockError, LockError: the inputs cannot be used.
-        IntegrityError: the channel's repodata is not usable.
-        StorageError: the folder cannot be written.
-
+    Raises FeedstockError, LockError: the inputs cannot be used.
+    IntegrityError: the channel's repodata is not usable.
+    StorageError: the folder cannot be written.
     """
     site = Site(
         folder,
@@ -290,9 +287,7 @@ def _date(record: Record) -> str:
 def refuse_default_name(channel: str) -> None:
     """Refuse a page whose commands name a channel that is nobody's.
 
-    Raises:
-        SelectionError: as said.
-
+    Raises SelectionError: as said.
     """
     if channel == "armtorch":
         raise SelectionError(

@@ -36,10 +36,7 @@ def by_name(feedstock: Feedstock, source: LocalChannel) -> Iterator[list[Listed]
     In a sub-channel the train is the label's, whatever the version says: upstream's candidates
     have the final version in their names. In the channel itself it is what the version says.
     A package at a time is read, since a channel can have hundreds of thousands of records.
-
-    Raises:
-        IntegrityError: a repodata is not usable.
-
+    Raises IntegrityError: a repodata is not usable.
     """
     places: list[tuple[str, TrainName | None, Repodata]] = [
         ("", None, each) for each in source.repodata()

@@ -106,7 +106,6 @@ def _environment() -> Environment:
 
 
 def _offers(content: PageContent) -> Markup:
-    """Return the offers for the script, safe inside a script element."""
     rows = [
         {
             "machine": offer.machine,

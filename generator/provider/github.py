@@ -67,12 +67,9 @@ class GitHub:
 
         By a merge, not a squash: packages that were tried state ``commit`` as what they came with.
         Where it is merged already, as in a run whose answer was lost, that is the answer.
-
-        Raises:
-            IntegrityError: its head is another commit, or it may not be merged.
-            AbsentError, UnreachableError, MalformedError: it is not there, does not answer, or
-                answers something else.
-
+        Raises IntegrityError: its head is another commit, or it may not be merged. AbsentError,
+        UnreachableError, MalformedError: it is not there, does not answer, or answers something
+        else.
         """
         path = f"/repos/{repository}/pulls/{number}"
         where = self.url + path

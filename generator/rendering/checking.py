@@ -40,10 +40,7 @@ def check_tree(tree: RenderedTree) -> None:
     For every variant rattler-build must give one package with the matrix' name, version and build
     number, made from the variant's wheel and no other. A recipe with its own variants.yaml must
     give the same packages, and no two packages of a subdir may have one file name.
-
-    Raises:
-        RenderError: something is not so; the message names the file.
-
+    Raises RenderError: something is not so; the message names the file.
     """
     # most variant configs and layouts are equal: the packages of a cell have the same
     first: dict[tuple[str, bytes], str] = {}
@@ -99,7 +96,6 @@ def _kind(path: str) -> str:
 
 
 def _check_text(path: str, content: bytes) -> None:
-    """Check line ends, and YAML and JSON files against their schemas."""
     if not content.endswith(b"\n") or content.endswith(b"\n\n") or b"\r" in content:
         raise RenderError("does not end in exactly one line end", where=path, next_step=_NEXT)
     if not (kind := _kind(path)):
@@ -164,7 +160,6 @@ def _config(file: Path, where: str) -> VariantConfig:
 
 
 def _check_variant(recipe: Stage0Recipe, config: VariantConfig, variant: Variant) -> str:
-    """Render one variant and return the file name its package will have."""
     found = _render(recipe, config, variant.subdir, variant.id)
     if len(found) != 1:
         raise RenderError(

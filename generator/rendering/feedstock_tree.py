@@ -36,18 +36,9 @@ their sha256; copy or link its `wheelhouse` folder here, then:
 def export_feedstock(project: Project, name: str, folder: Path) -> tuple[str, ...]:
     """Write a recipe, its variant configs and conda-forge.yml into an empty folder.
 
-    Args:
-        project: the feedstock that has it.
-        name: ``<line>/<package>``, ``2.10/pytorch``.
-        folder: where to; made if it is not there.
-
-    Returns:
-        the files' paths in it.
-
-    Raises:
-        SelectionError: there is no such recipe.
-        StorageError: the folder is not empty, or cannot be written.
-
+    ``name`` is ``<line>/<package>``. Returned are the files' paths in the folder.
+    Raises SelectionError: there is no such recipe. StorageError: the folder is not empty, or cannot
+    be written.
     """
     tree = project.made(render)
     files: dict[str, bytes] = {}

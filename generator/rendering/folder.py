@@ -29,9 +29,7 @@ class Difference:
 def compare_tree(tree: RenderedTree, root: Path) -> tuple[Difference, ...]:
     """Return how the folder differs from the tree, by path; changes nothing.
 
-    Raises:
-        StorageError: a file cannot be read.
-
+    Raises StorageError: a file cannot be read.
     """
     found = []
     for path, content in tree.files.items():
@@ -53,10 +51,7 @@ def write_tree(tree: RenderedTree, root: Path) -> tuple[Difference, ...]:
 
     Every file is replaced whole; strays go after the new files are in place, so a run that is
     stopped anywhere leaves files that are each old or new, and the next run goes on.
-
-    Raises:
-        StorageError: the folder cannot be written; the message names the file.
-
+    Raises StorageError: the folder cannot be written; the message names the file.
     """
     _refuse_leaving(tree)
     refuse_links((*tree.files, *(f"{name}/any" for name in GENERATED)), root)
@@ -85,10 +80,7 @@ def _refuse_leaving(tree: RenderedTree) -> None:
 def refuse_links(names: Iterable[str], root: Path) -> None:
     """Raise StorageError where a folder that is written to is a link: it may lead anywhere.
 
-    Args:
-        names: files below ``root``.
-        root: may be reached by links itself.
-
+    ``names`` are files below ``root``, which may be reached by links itself.
     """
     folders = {parent for name in names for parent in PurePosixPath(name).parents}
     for folder in sorted(folders):

@@ -201,7 +201,6 @@ def _rule(layout: ProjectLayout, rule: Rule, package: str, version: str) -> dict
 def _rule_without_links(
     layout: ProjectLayout, rule: Rule, package: str, version: str
 ) -> dict[str, Any]:
-    """Put a row of layout.yaml into the words of build.py for Windows."""
     said = _match(rule)
     if rule.drop is not None:
         return {**said, "do": "drop", "why": rule.drop}
@@ -263,7 +262,6 @@ def _leave(
 def _bundled_rules(
     layout: ProjectLayout, wheel: Wheel, cell: Cell, package: str
 ) -> list[dict[str, Any]]:
-    """Write rules for the third-party libraries that the wheels bundle."""
     grouped: dict[tuple[str, str, str], list[Bundled]] = {}
     for copy in bundled_copies(cell, wheel.project):
         place = (copy.library.name, copy.action, copy.member.rpartition("/")[0])
@@ -274,7 +272,6 @@ def _bundled_rules(
 def _bundled_rule(
     layout: ProjectLayout, copies: list[Bundled], cell: Cell, package: str
 ) -> dict[str, Any]:
-    """Write the rule for the copies of one library in one folder."""
     library, action = copies[0].library, copies[0].action
     said: dict[str, Any] = {"match": [copy.member for copy in copies]}
     shared, windows = package == layout.shared_package, on_windows(cell.subdir)
@@ -294,7 +291,6 @@ def _bundled_rule(
 
 
 def _kept(layout: ProjectLayout, copy: Bundled, package: str, *, windows: bool) -> dict[str, Any]:
-    """Say where a copy stays that the shared package has."""
     if package == layout.shared_package:
         how: dict[str, Any] = {"do": "unpack"}
     elif windows:

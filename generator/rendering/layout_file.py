@@ -115,7 +115,6 @@ def _launchers(command: str, subdir: str) -> tuple[str, ...]:
 
 
 def _shared(wheel: Wheel, cell: Cell) -> dict[str, Any]:
-    """Say what the wheels of a group of Pythons share, where packages are split by that."""
     if layout_of(wheel.project).shared_package is None or wheel.python is None:
         return {}
     if (sharing := cell.group_of(wheel.python)) is None:

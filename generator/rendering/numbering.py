@@ -54,14 +54,8 @@ def number_builds(
     A package of another version than before, or a new one, starts at 0. One of the same version
     and another digest gets the next number; clients cache packages by file name. A release that
     moved to another line (yesterday's nightly) takes its number along.
-
-    Args:
-        feedstock: what the channel is to offer.
-        lock: what upstream has now; its own build numbers are not looked at.
-        old: the lock as it was.
-        taken: by ``<line>/<package>``, what one that the old lock does not know starts at instead
-            of 0.
-
+    The lock's own build numbers are not looked at. ``taken``: by ``<line>/<package>``, what one
+    that the old lock does not know starts at instead of 0.
     """
     builds: dict[str, BuildNumber] = {}
     now, before = _releases(feedstock, lock), {}
@@ -84,7 +78,6 @@ def _known(
     before: dict[str, frozenset[_Release]],
     old: Lock | None,
 ) -> BuildNumber | None:
-    """Return what the old lock has for a recipe, or for the line its release was in."""
     package = name.rpartition("/")[2]
     lines = [name, *(other for other in before if other.rpartition("/")[2] == package)]
     overlapping = (line for line in lines if releases & before.get(line, frozenset()))

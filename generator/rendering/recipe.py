@@ -76,10 +76,8 @@ class RecipeInputs:
 def recipe_text(inputs: RecipeInputs) -> str:
     """Return recipe.yaml.
 
-    Raises:
-        RenderError: variants that one recipe cannot express.
-        DataError: a fact that the data files lack.
-
+    Raises RenderError: variants that one recipe cannot express. DataError: a fact that the data
+    files lack.
     """
     build = inputs.lock.builds.get(inputs.name)
     filled = {
@@ -190,10 +188,7 @@ def chosen(places: Mapping[Place, str]) -> str:
 def list_lines(found: Sequence[Row], *, keyed: bool = False) -> list[str]:
     """Write the rows as lines of a YAML list, conditional ones as ``if`` and ``then``.
 
-    Args:
-        found: the rows.
-        keyed: the items of a row are the lines of one mapping, not list items of their own.
-
+    ``keyed``: the items of a row are the lines of one mapping.
     """
     text: list[str] = []
     for row in found:
@@ -213,7 +208,6 @@ def _mapping(lead: str, lines: Sequence[str]) -> list[str]:
 
 
 def _sources(inputs: RecipeInputs) -> list[Row]:
-    """Give every wheel one row with the places it is for."""
     users: dict[tuple[str, str], set[Place]] = {}
     for variant in inputs.variants:
         for wheel in variant.wheels:

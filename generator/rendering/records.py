@@ -29,9 +29,7 @@ from generator.testing import NamedRecord
 def tree_records(tree: RenderedTree) -> dict[str, NamedRecord]:
     """Return id -> file name and repodata record of every variant of a tree.
 
-    Raises:
-        RenderError: rattler-build refuses a recipe, or makes several packages of a variant.
-
+    Raises RenderError: rattler-build refuses a recipe, or makes several packages of a variant.
     """
     recipes: dict[str, Stage0Recipe] = {}
     found = {}

@@ -43,14 +43,7 @@ _BOARD = "arm-variant"
 def run_specs(variant: Variant, cell: Cell, lock: Lock) -> tuple[str, ...]:
     """Return the run requirements of a variant that unpacks a wheel, in the order they stand.
 
-    Args:
-        variant: the package.
-        cell: the cell it is of.
-        lock: for the wheels' metadata.
-
-    Raises:
-        RenderError: METADATA asks for another torch than the cell's.
-
+    Raises RenderError: METADATA asks for another torch than the cell's.
     """
     wheel = variant.wheels[0]
     metadata, subdir = lock.metadata[wheel.metadata], subdirs()[variant.subdir]
@@ -117,9 +110,7 @@ def _own(variant: Variant, cell: Cell, lock: Lock) -> Iterator[str]:
 def bundled_copies(cell: Cell, project: str) -> tuple[Bundled, ...]:
     """Return what becomes of the libraries that a cell's wheels of one project bundle.
 
-    Raises:
-        RenderError: the lock does not list them: an older armtorch wrote it.
-
+    Raises RenderError: the lock does not list them: an older armtorch wrote it.
     """
     version = cell.versions[project]
     if project not in cell.bundled:

@@ -30,9 +30,7 @@ def folder() -> Path:
 def read(name: str) -> bytes:
     """Return a file of the templates folder, or a shared module, as it is.
 
-    Raises:
-        DataError: there is none of that name.
-
+    Raises DataError: there is none of that name.
     """
     path = SHARED.get(name) or folder() / name
     try:

@@ -34,11 +34,9 @@ class RenderedTree:
 def render(feedstock: Feedstock, lock: Lock) -> RenderedTree:
     """Render recipes, variant configs and workflows; the same inputs give the same bytes, anywhere.
 
-    Raises:
-        RenderError: the lock holds something recipes cannot express.
-        MalformedError: METADATA that makes no sense.
-        UnknownError: a data file lacks a fact.
-
+    Raises RenderError: the lock holds something recipes cannot express.
+    MalformedError: METADATA that makes no sense.
+    UnknownError: a data file lacks a fact.
     """
     tree = recipe_tree(feedstock, lock)
     files = {**workflow_files(feedstock), **tree.files}

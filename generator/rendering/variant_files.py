@@ -96,10 +96,7 @@ def used_keys(variants: Sequence[Variant]) -> list[str]:
 def variants_text(variants: Sequence[Variant], *, exported: bool = False) -> str:
     """Return variants.yaml for one recipe: every key with its values, per platform.
 
-    Args:
-        variants: of the recipe.
-        exported: for `conda-smithy rerender` with conda-forge-pinning's conda_build_config.yaml.
-
+    ``exported``: for `conda-smithy rerender` with conda-forge-pinning's conda_build_config.yaml.
     """
     text = [_HEAD]
     zipped = () if exported else zip_groups(variants)

@@ -163,9 +163,7 @@ def action_pins() -> ActionPins:
 def workflow_files(feedstock: Feedstock) -> dict[str, bytes]:
     """Render the workflows, or GitLab's pipeline, and conda-forge.yml, by path.
 
-    Raises:
-        DataError: a workflow uses an action that has no pin.
-
+    Raises DataError: a workflow uses an action that has no pin.
     """
     pins = {each.name: each for each in action_pins().actions}
 

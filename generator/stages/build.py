@@ -49,12 +49,10 @@ def build_variants(
 ) -> BuildReport:
     """Fetch the wheels, build what the channel lacks and index it once.
 
-    Raises:
-        StaleError: a recipe is not what the lock and the templates give (its digest would lie).
-        AbsentError, UnreachableError, IntegrityError: a wheel cannot be had.
-        AbsentError, MissingToolError, SelectionError: the provenance cannot be told.
-        StorageError: no space, or the channel cannot be written.
-
+    Raises StaleError: a recipe is not what the lock and the templates give (its digest would lie).
+    AbsentError, UnreachableError, IntegrityError: a wheel cannot be had.
+    AbsentError, MissingToolError, SelectionError: the provenance cannot be told.
+    StorageError: no space, or the channel cannot be written.
     """
     feedstock, lock = project.declared(), project.known()
     refuse_edited(project, chosen)

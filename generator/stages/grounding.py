@@ -43,12 +43,9 @@ def ground(
 
     It is the committed one as it stands, where the lock has what is wanted and everything is
     rendered from it; else it has its lock and recipes in a folder of the run's own.
-
-    Raises:
-        SelectionError: the lock has no such cell, and ``offline``.
-        FeedstockError, LockError, RenderError, StorageError: as any stage that reads and renders.
-        AbsentError, UnreachableError, MalformedError: upstream has no such cell, or does not say.
-
+    Raises SelectionError: the lock has no such cell, and ``offline``.
+    FeedstockError, LockError, RenderError, StorageError: as any stage that reads and renders.
+    AbsentError, UnreachableError, MalformedError: upstream has no such cell, or does not say.
     """
     feedstock, lock = project.declared(), project.locked()
     findings: tuple[ArmtorchError, ...] = ()
@@ -109,7 +106,6 @@ def _looked_up(
     torch: str | None,
     only: Sequence[str],
 ) -> tuple[Lock, tuple[ArmtorchError, ...]]:
-    """Ask upstream for what the lock lacks; everything else stays as it is locked."""
     feedstock, old = project.declared(), project.locked()
     names = ", ".join(" ".join(pair) for pair in lacking)
     release = f"torch {torch}" if torch else "torch"

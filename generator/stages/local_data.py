@@ -54,9 +54,7 @@ class DataFile:
 def data_files() -> tuple[DataFile, ...]:
     """List the files that a channel can lay its rows over, after reading those that it has.
 
-    Raises:
-        DataError: a row does not fit, or a file is called as none of them.
-
+    Raises DataError: a row does not fit, or a file is called as none of them.
     """
     own = {path.name: str(path) for path in local_files()}
     for name in own:

@@ -36,14 +36,11 @@ def render_feedstock(
     """Render everything; write it, or with ``check`` only compare.
 
     ``lock`` is what the lock is going to be, where that is not written yet.
-
-    Raises:
-        FeedstockError, LockError: the inputs cannot be used.
-        RenderError: something rendered is not what its schema or rattler-build accepts; nothing
-            is written.
-        StaleError: a recipe's inputs changed and its build number did not (decision D8).
-        StorageError: a file cannot be written.
-
+    Raises FeedstockError, LockError: the inputs cannot be used.
+    RenderError: something rendered is not what its schema or rattler-build accepts; nothing is
+        written.
+    StaleError: a recipe's inputs changed and its build number did not (decision D8).
+    StorageError: a file cannot be written.
     """
     feedstock, lock = project.declared(), lock or project.known()
     check_numbers(feedstock, lock)
@@ -59,14 +56,10 @@ def render_feedstock(
 def check_rendered(project: Project) -> int:
     """Check everything that would be rendered, and compare it with what is committed.
 
-    Returns:
-        how many files that is.
-
-    Raises:
-        FeedstockError, LockError: the inputs cannot be used.
-        RenderError: something is not what its schema, rattler-build or conda-smithy accept.
-        StaleError: committed files differ from it, or a build number was not raised.
-
+    Returned is how many files that is.
+    Raises FeedstockError, LockError: the inputs cannot be used.
+    RenderError: something is not what its schema, rattler-build or conda-smithy accept.
+    StaleError: committed files differ from it, or a build number was not raised.
     """
     check_numbers(project.declared(), project.known())
     tree = project.made(render)
@@ -103,9 +96,7 @@ def refuse_edited(project: Project, chosen: Sequence[Variant]) -> None:
 def renumber(project: Project) -> tuple[str, ...]:
     """Bring the lock's build numbers up to the templates and maps as they are now, offline.
 
-    Returns:
-        ``<line>/<package>`` of every changed number or digest.
-
+    Returned is ``<line>/<package>`` of every changed number or digest.
     """
     feedstock, old = project.declared(), project.locked()
     lock = number_builds(feedstock, old, old)

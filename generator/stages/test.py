@@ -63,12 +63,10 @@ def run_tests(
 ) -> tuple[PackageReport, ...]:
     """Install each package of ``chosen`` into a fresh prefix and run the tests it carries.
 
-    Raises:
-        AbsentError: a package is not on the channel.
-        MissingToolError: it could be emulated here, but the emulator or C library is not there,
-            and ``options.must_run``.
-        UnreachableError: a channel does not answer.
-
+    Raises AbsentError: a package is not on the channel.
+    MissingToolError: it could be emulated here, but the emulator or C library is not there, and
+        ``options.must_run``.
+    UnreachableError: a channel does not answer.
     """
     feedstock = project.declared()
     channels = {

@@ -70,16 +70,9 @@ def plan(
 ) -> UpPlan:
     """Say what would be built of the lock, or of what upstream has and the lock lacks.
 
-    Args:
-        project: the feedstock.
-        wanted: subdirs, accelerators and Pythons; the newest line of each is taken.
-        torch: this torch version or minor instead of the lock's newest.
-        offline: go by the lock alone, and ask no index for what it lacks.
-        only: names of the indexes that are asked then; empty for all.
-
-    Raises:
-        ArmtorchError: any stage's error that leaves nothing to go on with.
-
+    ``torch`` is a version or minor instead of the lock's newest; ``only`` are the indexes that are
+    asked for what the lock lacks, empty for all.
+    Raises ArmtorchError: any stage's error that leaves nothing to go on with.
     """
     _refuse_unknown(project, wanted)
     project, findings = ground(project, wanted, torch, offline=offline, only=only)
@@ -90,9 +83,7 @@ def plan(
 def up(planned: UpPlan, *, build: BuildOptions, run: RunOptions) -> UpResult:
     """Build what was planned, and test it.
 
-    Raises:
-        ArmtorchError: any stage's error that leaves nothing to go on with.
-
+    Raises ArmtorchError: any stage's error that leaves nothing to go on with.
     """
     project, chosen = planned.project, planned.chosen
     report = build_variants(project, chosen, build)

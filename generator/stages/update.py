@@ -46,19 +46,13 @@ def update_lock(
 ) -> UpdateResult:
     """Ask upstream and, unless ``dry_run``, write feedstock.lock.yaml where it changed.
 
-    Args:
-        project: the feedstock.
-        dry_run: write nothing.
-        only: names of the indexes to ask; what others had stays as it is. Empty for all.
-
-    Raises:
-        FeedstockError, LockError: the files cannot be used.
-        IntegrityError: a released wheel has other bytes under its name; nothing is written.
-        HeldError: nothing that the lock had can be served any more; nothing is written.
-        StorageError: the lock cannot be written.
-        UnreachableError, DeclinedError: there was no lock, and a channel that may have build
-            numbers does not say so.
-
+    ``only`` are names of the indexes to ask, empty for all; what others had stays as it is.
+    Raises FeedstockError, LockError: the files cannot be used.
+    IntegrityError: a released wheel has other bytes under its name; nothing is written.
+    HeldError: nothing that the lock had can be served any more; nothing is written.
+    StorageError: the lock cannot be written.
+    UnreachableError, DeclinedError: there was no lock, and a channel that may have build numbers
+        does not say so.
     """
     feedstock, old = project.declared(), project.locked()
     outcome = look_up(project, feedstock, old, only)
@@ -86,16 +80,8 @@ def update_lock(
 def look_up(project: Project, asked: Feedstock, old: Lock, only: Sequence[str] = ()) -> Outcome:
     """Ask upstream for what a declaration wants, feedstock.yaml or a part of it; write nothing.
 
-    Args:
-        project: the feedstock.
-        asked: its declaration, or a part of it.
-        old: what is known.
-        only: as `update_lock` has it.
-
-    Raises:
-        FeedstockError, IntegrityError: as ``upstream.update`` does.
-        HeldError: there were cells, and none of them can be served any more.
-
+    Raises FeedstockError, IntegrityError: as ``upstream.update`` does. HeldError: there were cells,
+    and none of them can be served any more.
     """
     feedstock = project.declared()
     today = dt.datetime.now(dt.UTC).date().isoformat()
@@ -126,10 +112,8 @@ def look_up(project: Project, asked: Feedstock, old: Lock, only: Sequence[str] =
 def survey_indexes(project: Project, only: Sequence[str] = ()) -> tuple[IndexView, ...]:
     """Ask every declared index, or those named, what it has, and hold that against the lock.
 
-    Raises:
-        FeedstockError, LockError: the files cannot be used.
-        SelectionError: no index is called so.
-
+    Raises FeedstockError, LockError: the files cannot be used. SelectionError: no index is called
+    so.
     """
     feedstock, lock = project.declared(), project.locked()
     with reached(project, feedstock.indexes) as (_, indexes):

@@ -117,19 +117,11 @@ def solve(
 ) -> list[RepoDataRecord]:
     """Solve ``specs``, channels in order of priority.
 
-    Args:
-        specs: what is asked for.
-        channels: the first has priority.
-        machine: what it is solved for.
-        priority: what priority means.
-        installed: what the environment has, which stays where it can.
-        gateway: keeps repodata between solves; without one each solve reads it anew.
-
-    Raises:
-        SelectionError: a spec is not a MatchSpec (CEP 29), or the subdir is unknown.
-        SolveError: there is no solution; the message is the solver's.
-        UnreachableError: a channel did not answer.
-
+    ``installed`` stays where it can. ``gateway`` keeps repodata between solves; without one each
+    solve reads it anew.
+    Raises SelectionError: a spec is not a MatchSpec (CEP 29), or the subdir is unknown.
+    SolveError: there is no solution; the message is the solver's.
+    UnreachableError: a channel did not answer.
     """
     platforms = machine.platforms()
     try:
@@ -173,11 +165,8 @@ def create(
 
     ``package_cache`` must be private to one state of the channel: rattler's cache goes by file
     name and would serve an older build of the same name.
-
-    Raises:
-        StorageError: the prefix or the cache cannot be written.
-        SolveError: a package could not be linked.
-
+    Raises StorageError: the prefix or the cache cannot be written. SolveError: a package could not
+    be linked.
     """
     try:
         asyncio.run(

@@ -79,10 +79,7 @@ def run_package_tests(
     The package itself is pinned by version and build, so that no other one can stand in for it.
     Where it is not ``needed``, channels need not have what it needs: then nothing is run. Failing
     tests are findings in the report, not errors.
-
-    Raises:
-        UnreachableError: a channel does not answer, which says nothing about the package.
-
+    Raises UnreachableError: a channel does not answer, which says nothing about the package.
     """
     loaded = Package.from_file(package)
     pin = f"{loaded.name} =={loaded.version} {loaded.build_string}"

@@ -29,10 +29,8 @@ class Prober:
     def solvable(self, specs: Sequence[str]) -> bool:
         """Whether ``specs`` have a solution together.
 
-        Raises:
-            SelectionError: a spec is not a MatchSpec.
-            UnreachableError: a channel did not answer.
-
+        Raises SelectionError: a spec is not a MatchSpec. UnreachableError: a channel did not
+        answer.
         """
         key = frozenset(specs)
         if key not in self._asked:
@@ -48,11 +46,8 @@ class Prober:
 
         The set is smallest in that each of it is needed for the contradiction: without any one of
         them the rest can be solved. Nothing is returned where all have a solution together.
-
-        Raises:
-            SelectionError: a spec is not a MatchSpec.
-            UnreachableError: a channel did not answer.
-
+        Raises SelectionError: a spec is not a MatchSpec. UnreachableError: a channel did not
+        answer.
         """
         if self.solvable(specs):
             return ()

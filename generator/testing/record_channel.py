@@ -16,9 +16,7 @@ NamedRecord = tuple[str, dict[str, Any]]
 def write_record_channel(records: Iterable[NamedRecord], folder: Path) -> str:
     """Write a channel of records without packages into ``folder``; return its URL.
 
-    Raises:
-        OSError: the folder cannot be written.
-
+    Raises OSError: the folder cannot be written.
     """
     packages: dict[str, dict[str, dict[str, Any]]] = {"noarch": {}}
     for name, record in records:

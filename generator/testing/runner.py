@@ -64,17 +64,10 @@ def choose_runner(
 ) -> Runner:
     """Choose how to run programs of ``subdir``.
 
-    Args:
-        subdir: the subdir of the programs.
-        sysroot: folder with the loader and C library of a foreign Linux; needed where the
-            machine itself has none.
-        search: a PATH to find the emulator on; the process's own by default.
-        binfmt: where the kernel shows its registered formats.
-
-    Raises:
-        MissingToolError: the subdir could be emulated, but the emulator or the C library is not
-            here.
-
+    ``sysroot`` is a folder with the loader and C library of a foreign Linux, needed where the
+    machine itself has none.
+    Raises MissingToolError: the subdir could be emulated, but the emulator or the C library is not
+    here.
     """
     if subdir.name == native_subdir():
         return Runner(mode="native", description="natively")

@@ -32,9 +32,7 @@ def open_gateway(
 def open_client(seconds: float | None = None) -> Client:
     """Open a client whose questions end after so many seconds, the data file's without any.
 
-    Raises:
-        StorageError: rattler's file of logins cannot be read.
-
+    Raises StorageError: rattler's file of logins cannot be read.
     """
     whole = limits().wait.repodata if seconds is None else seconds
     with storage():
@@ -45,9 +43,7 @@ def open_client(seconds: float | None = None) -> Client:
 def storage() -> Iterator[None]:
     """Say what is wrong with the file of logins that rattler reads when a client is made.
 
-    Raises:
-        StorageError: it cannot be read, as where HOME is a file.
-
+    Raises StorageError: it cannot be read, as where HOME is a file.
     """
     try:
         yield

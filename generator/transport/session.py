@@ -59,9 +59,7 @@ class _Retry(Retry):
     def sleep(self, response: Any = None) -> None:
         """Pause before the next try.
 
-        Raises:
-            MaxRetryError: the pause is longer than is waited for.
-
+        Raises MaxRetryError: the pause is longer than is waited for.
         """
         asked = self.get_retry_after(response) if response is not None else None
         pause = self.get_backoff_time() if asked is None else asked
@@ -165,9 +163,7 @@ class _Session(requests.Session):
 def unanswered(url: str, policy: HttpPolicy | None = None) -> Iterator[HttpPolicy]:
     """Count for a host what a library of its own waits for it in vain; give the patience for that.
 
-    Raises:
-        UnreachableError: the host has cost too much already.
-
+    Raises UnreachableError: the host has cost too much already.
     """
     policy, host = policy or HttpPolicy(), _host(url)
     if (lost := _lost.get(host, 0.0)) >= policy.host_seconds:
@@ -189,11 +185,8 @@ def open_session(
 ) -> requests.Session:
     """Open a session.
 
-    Args:
-        policy: how patient to be; the data file's when not given.
-        files: its answers are files, which may take as long as their bytes do at the slowest speed.
-        retries: ask again after a failure or an answer that says "later".
-
+    ``files``: its answers may take as long as their bytes do at the slowest speed. ``retries``: ask
+    again after a failure, or an answer that says later.
     """
     return _Session(policy or HttpPolicy(), files=files, retries=retries)
 
@@ -201,10 +194,7 @@ def open_session(
 def read_body(response: requests.Response, limit: int, url: str) -> bytes:
     """Read a body of no more than ``limit`` bytes, and close it.
 
-    Raises:
-        UnsafeArchiveError: it is longer.
-        requests.RequestException: it breaks off.
-
+    Raises UnsafeArchiveError: it is longer. requests.RequestException: it breaks off.
     """
     started, content = time.monotonic(), bytearray()
     with response:

@@ -39,10 +39,7 @@ def built_for(
     those say it in torch/version.py. That costs the wheel's RECORD, so without ``thorough`` it is
     looked at only where the name or the index give a reason; upstream's own Linux wheels, which
     are manylinux, declare what they need.
-
-    Raises:
-        AbsentError, UnreachableError, MalformedError, IntegrityError: as the reader does.
-
+    Raises AbsentError, UnreachableError, MalformedError, IntegrityError: as the reader does.
     """
     metadata = reader.metadata(offer).metadata
     requires = active(metadata.requires_dist, environment(target.subdir, target.python))

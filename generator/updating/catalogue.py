@@ -210,10 +210,7 @@ def refuse_tampering(catalogue: Catalogue, old: Lock) -> None:
     """Hold the offers against the stable wheels of the lock: a released file never changes.
 
     The same name on another index is another wheel (Jetson's names have no local version).
-
-    Raises:
-        IntegrityError: an index has a file under the name of a locked one, with another sha256.
-
+    Raises IntegrityError: an index has a file under the name of a locked one, with another sha256.
     """
     locked = {
         (wheel.index, wheel.filename): wheel

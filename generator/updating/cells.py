@@ -80,9 +80,7 @@ class CellMaker:
     def make(self, draft: Draft, line: str, read: Read) -> BuiltCell:
         """Make the cell.
 
-        Raises:
-            UnreachableError: a member that proves the sharing cannot be read now.
-
+        Raises UnreachableError: a member that proves the sharing cannot be read now.
         """
         chosen, absent = picks(draft, self.catalogue)
         usable: list[tuple[Pick, WheelFacts]] = []
@@ -139,9 +137,7 @@ class CellMaker:
     def _misfit(self, pick: Pick, facts: WheelFacts, draft: Draft) -> str | None:
         """Say why a wheel that was read does not belong into the cell after all.
 
-        Raises:
-            MalformedError: it is not what its name and index say.
-
+        Raises MalformedError: it is not what its name and index say.
         """
         python = pick.offer.python() or draft.pythons[0]
         metadata = facts.metadata.metadata

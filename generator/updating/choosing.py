@@ -61,7 +61,6 @@ class _Torch:
         return tuple(self.wheels)
 
     def without(self, found: tuple[Finding, ...]) -> _Torch:
-        """Leave out the Pythons that findings are about."""
         bad = {each.python for each in found}
         kept = {python: offer for python, offer in self.wheels.items() if python not in bad}
         return replace(self, wheels=kept)
@@ -99,13 +98,8 @@ class Chooser:
     def lines(self, wish: Wish, known: Iterable[Version] = ()) -> set[str]:
         """Return the CUDA lines that one of the newest minors of torch is there for.
 
-        Args:
-            wish: the train and the subdir.
-            known: versions of torch that count as minors, besides those that are offered.
-
-        Raises:
-            SilentIndexError: METADATA that says it cannot be had now.
-
+        ``known`` are versions of torch that count as minors, besides those that are offered.
+        Raises SilentIndexError: METADATA that says it cannot be had now.
         """
         found: set[str] = set()
         offered = self.catalogue.releases("torch", wish.subdir)
@@ -135,9 +129,7 @@ class Chooser:
     def choose(self, wish: Wish) -> Choice:
         """Return the releases the wish keeps, and what is held back of those it would have kept.
 
-        Raises:
-            SilentIndexError: METADATA that the choice needs cannot be had now.
-
+        Raises SilentIndexError: METADATA that the choice needs cannot be had now.
         """
         kept: list[Draft] = []
         held: list[Held] = []
@@ -306,7 +298,6 @@ class Chooser:
         return () if first is None else first
 
     def _fitting(self, project: str, torch: _Torch) -> _Fitting:
-        """Find what fits a torch by what is said."""
         wish, refused = torch.wish, list[Refused]()
         wheels: dict[Release, Mapping[PythonBuild, Offer]] = {}
         for release in self.catalogue.releases(project, wish.subdir):

@@ -24,19 +24,8 @@ def choose_fill(
 ) -> tuple[dict[str, Release], tuple[Absence, ...]]:
     """Return the newest release of each project that a torch's requirements admit (decision D12).
 
-    Args:
-        wanted: the projects that feedstock.yaml names.
-        requirements: those of torch that hold on the target; a project that is not among them is
-            not needed in the cell, and left out without a word.
-        catalogue: what the train's indexes offer.
-        subdir: the target.
-        pythons: what torch is served for.
-        take: picks one of a project's fitting releases, which come newest first; None where none
-            of them can be served.
-
-    Returns:
-        The releases, and what is asked for and has no wheel.
-
+    What torch's own requirements do not name is left out without a word. ``take`` picks one of a
+    project's fitting releases, newest first. Returned is also what is asked for and has no wheel.
     """
     found: dict[str, Release] = {}
     absent: list[Absence] = []

@@ -28,19 +28,9 @@ def take_best(
 
     A release of which the wheels for some Pythons are held serves more where the next older one
     has wheels for fewer.
-
-    Args:
-        releases: those that fit by what is said, newest first.
-        refused: is given what is looked at and not taken, newest first.
-        prospect_of: makes the bench's question.
-        bench: the judges.
-
-    Returns:
-        the release, None where none can be served, and what is said of single wheels of it.
-
-    Raises:
-        UnreachableError: a judge needed what cannot be had now.
-
+    ``refused`` is given what is looked at and not taken, newest first. Returned is also what is
+    said of single wheels of the release.
+    Raises UnreachableError: a judge needed what cannot be had now.
     """
     partial: tuple[int, int] | None = None
     for release in releases:

@@ -69,12 +69,9 @@ class Judge(Protocol):
 
         A finding without a Python is about the whole release: the next older one is looked at. One
         with a Python costs the wheel for that Python.
-
-        Raises:
-            AbsentError, MalformedError, IntegrityError, UnknownError, RenderError, LinkageError:
-                they become findings about the release.
-            UnreachableError: its server does not answer; the cell is kept as the lock has it.
-
+        Raises AbsentError, MalformedError, IntegrityError, UnknownError, RenderError, LinkageError:
+        they become findings about the release. UnreachableError: its server does not answer; the
+        cell is kept as the lock has it.
         """
 
 
@@ -96,10 +93,7 @@ class Bench:
 
         A wheel whose server does not answer now, or that is the lock's and can no longer be read,
         is not judged; who makes the cell meets it again.
-
-        Raises:
-            SilentIndexError: a judge needed what cannot be had now.
-
+        Raises SilentIndexError: a judge needed what cannot be had now.
         """
         key = (
             *(prospect.train, prospect.subdir.name, prospect.accelerator, prospect.project),

@@ -50,10 +50,7 @@ def told_once(
     Two lines may come to have one torch: a train moves to where a line of its own stands. Their
     packages would have the same names, so the one with more Pythons serves both; of equal ones,
     the one that there was before, else the line of its own, which is there to stay.
-
-    Raises:
-        FeedstockError: each has a Python that the other has not.
-
+    Raises FeedstockError: each has a Python that the other has not.
     """
     had = {cell.name for cell in old.cells}
     kept: dict[tuple[str, str, str, str], Cell] = {}
@@ -79,11 +76,7 @@ def told_once(
 def as_candidate(cell: Cell, old: Iterable[Cell], today: str) -> Cell:
     """Number a cell of rc or nightly: upstream gives one name to one candidate after the other.
 
-    Args:
-        cell: as it was read now.
-        old: the lock's cells; one of the same version says which candidate it was.
-        today: the day (UTC), for indexes that say no upload time.
-
+    ``today`` is the day (UTC), for indexes that say no upload time.
     """
     if cell.train == "stable":
         return cell
@@ -106,6 +99,5 @@ def as_candidate(cell: Cell, old: Iterable[Cell], today: str) -> Cell:
 
 
 def _changed(before: Cell, now: Cell) -> bool:
-    """Whether a file of the same name has other bytes."""
     known = {(w.index, w.filename): w.sha256 for w in before.wheels}
     return any(known.get((w.index, w.filename), w.sha256) != w.sha256 for w in now.wheels)

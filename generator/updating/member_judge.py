@@ -59,7 +59,6 @@ class MemberJudge:
         return found
 
     def _torchs(self, prospect: Prospect) -> frozenset[str]:
-        """Return the names of torch's libraries; nothing for torch itself."""
         if prospect.project == "torch" or not prospect.torch:
             return frozenset()
         facts = self.reader.wheel(next(iter(prospect.torch.values())))

@@ -76,23 +76,10 @@ def update(
     What cannot be read keeps the cells that ``old`` has of it, beside those that are made of what
     answers; the lock says which index may have newer. What speaks against a release costs that
     release, or its wheel for one Python: the lock says what is held. Build numbers stay.
-
-    Args:
-        asked: the feedstock.
-        old: the lock as it is.
-        reader: reads wheels where they are.
-        indexes: every index by its name in the feedstock.
-        subdirs: every subdir by its name.
-        narrator: told of progress.
-        obtain: brings whole files whose index promises no sha256 (nightlies).
-        today: the day (UTC), ISO 8601.
-        judges: say what speaks against a release that is about to be taken.
-        policy: the data file's when not given.
-
-    Raises:
-        FeedstockError: a line is of no declared train, or two of one torch cannot be one.
-        IntegrityError: a released file changed its sha256 (stable only); nothing is to be written.
-
+    ``obtain`` brings whole files whose index promises no sha256 (nightlies); ``today`` is the day
+    (UTC), ISO 8601.
+    Raises FeedstockError: a line is of no declared train, or two of one torch cannot be one.
+    IntegrityError: a released file changed its sha256 (stable only); nothing is to be written.
     """
     every = tuple(wishes(asked, subdirs))
     run = Run(old=old, today=today, obtain=obtain, named=frozenset(w.line for w in every if w.line))
@@ -140,7 +127,6 @@ def _locked(old: Lock) -> frozenset[tuple[str, str | None]]:
 
 
 def _declared(asked: Feedstock) -> tuple[str, ...]:
-    """Return the names of the indexes of all trains."""
     return tuple(dict.fromkeys(n for policy in asked.trains.values() for n in policy.indexes))
 
 
@@ -330,7 +316,6 @@ def _read(
 
 
 def _before(old: Lock, draft: Draft, line: str) -> Cell | None:
-    """Return the cell that a draft is to take the place of."""
     return next(
         (
             cell
@@ -363,8 +348,6 @@ def _lost(
 
 
 def _released_by(old: Lock, catalogue: Catalogue | None) -> Callable[[Subdir], frozenset[Version]]:
-    """Return a function that says which torch versions are released for a subdir."""
-
     def released(subdir: Subdir) -> frozenset[Version]:
         locked = {
             Version(cell.torch)

@@ -38,10 +38,8 @@ class PairingJudge:
     def __call__(self, prospect: Prospect) -> tuple[Finding, ...]:
         """Return the symbols that nobody has, per wheel, or once where all wheels lack some.
 
-        Raises:
-            AbsentError, MalformedError, IntegrityError: of the companion's wheels.
-            UnreachableError: of any wheel.
-
+        Raises AbsentError, MalformedError, IntegrityError: of the companion's wheels.
+        UnreachableError: of any wheel.
         """
         if not is_companion(prospect.project):
             return ()

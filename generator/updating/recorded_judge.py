@@ -66,12 +66,8 @@ class RecordedJudge:
 def with_failed(lock: Lock, before: Lock, failed: dict[str, Held | None]) -> Lock:
     """Return a lock whose cells that failed are as they were in the lock before it.
 
-    Args:
-        lock: what was tried.
-        before: what was good; a cell of it that a failed one superseded comes back.
-        failed: name of a cell -> the row that says why; None where nothing tells, so that it is
-            tried again.
-
+    A cell of ``before`` that a failed one superseded comes back. ``failed``: name of a cell -> the
+    row that says why; None where nothing tells, so that it is tried again.
     """
     good = [cell for cell in lock.cells if cell.name not in failed]
     held: list[HeldCell] = [*lock.held]

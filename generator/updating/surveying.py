@@ -124,15 +124,7 @@ class _Survey:
 def survey(
     asked: Feedstock, lock: Lock, indexes: Mapping[str, Index], subdirs: Mapping[str, Subdir]
 ) -> tuple[IndexView, ...]:
-    """Ask every index for every project, and say what there is; one that fails costs its row.
-
-    Args:
-        asked: the feedstock.
-        lock: what is known.
-        indexes: by their names in the feedstock.
-        subdirs: every subdir by its name.
-
-    """
+    """Ask every index for every project, and say what there is; one that fails costs its row."""
     give_up_together(indexes.values())
     looking, found = _Survey(asked, lock, subdirs), list[IndexView]()
     for name, index in indexes.items():

@@ -32,9 +32,7 @@ def accelerator_of(
 ) -> Accelerator:
     """Read what a torch wheel was built for from its active requirements.
 
-    Raises:
-        CudaLineError: they ask for NVIDIA's libraries and none says which CUDA it is.
-
+    Raises CudaLineError: they ask for NVIDIA's libraries and none says which CUDA it is.
     """
     names = {canonicalize_name(r.name): r for r in requirements}
     marks = [(row, r) for row in rows for name, r in names.items() if re.fullmatch(row.name, name)]

@@ -95,10 +95,7 @@ def companions(
 
     ``requirements`` reads what a release requires on the target, None when it cannot be read; it
     is asked for as few releases as it takes.
-
-    Raises:
-        NoTrioError: none can; the message has the reason of the newest one.
-
+    Raises NoTrioError: none can; the message has the reason of the newest one.
     """
     first: str | None = None
     fitting = False

@@ -55,10 +55,8 @@ def check_directory(
 ) -> None:
     """Check names, kinds, overlaps and declared sizes of every member.
 
-    Raises:
-        UnsafeArchiveError: a member would leave the folder, is a link, occurs twice, overlaps
-            another, or all of them unpack to more than ``ratio`` times the archive's size.
-
+    Raises UnsafeArchiveError: a member would leave the folder, is a link, occurs twice, overlaps
+    another, or all of them unpack to more than ``ratio`` times the archive's size.
     """
     seen: set[str] = set()
     total, end = 0, 0
@@ -99,10 +97,8 @@ def unsafe_name(name: str) -> str | None:
 def parse_record(text: bytes, where: str) -> dict[str, Member | None]:
     """Read RECORD into path -> member; None for the rows that need no hash.
 
-    Raises:
-        MalformedError: it is not CSV of path, hash and size, names a file twice, or uses another
-            hash than sha256.
-
+    Raises MalformedError: it is not CSV of path, hash and size, names a file twice, or uses another
+    hash than sha256.
     """
     rows: dict[str, Member | None] = {}
     try:
@@ -123,9 +119,7 @@ def check_record(
 ) -> dict[str, Member]:
     """Hold RECORD against the archive's directory; return the members it vouches for.
 
-    Raises:
-        IntegrityError: a file is in one and not in the other, has another size, or no hash.
-
+    Raises IntegrityError: a file is in one and not in the other, has another size, or no hash.
     """
     unlisted = {f"{dist_info}/{name}" for name in _UNLISTED}
     sizes = {info.filename: info.file_size for info in infos if not info.is_dir()}
@@ -178,9 +172,7 @@ def _bad_record(what: str, where: str) -> MalformedError:
 def check_wheel_file(text: bytes, where: str) -> None:
     """Refuse a wheel of a major version that this reader does not know (PEP 427).
 
-    Raises:
-        MalformedError: it is of another, or does not say so.
-
+    Raises MalformedError: it is of another, or does not say so.
     """
     for line in text.decode("utf-8", "replace").splitlines():
         key, _, value = line.partition(":")

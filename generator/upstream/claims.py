@@ -49,9 +49,7 @@ class Claims:
     def of(self, version: Version, platforms: Iterable[str]) -> str:
         """Return the claim of a wheel.
 
-        Raises:
-            ValueError: it does not belong here; the message says why.
-
+        Raises ValueError: it does not belong here; the message says why.
         """
         local = version.local
         if local is None:
@@ -80,9 +78,7 @@ class Claims:
 def claims_of(name: str, source: IndexSource) -> Claims:
     """Return how feedstock.yaml wants the wheels of an index understood.
 
-    Raises:
-        FeedstockError: an index of kind pytorch whose URL does not end in an accelerator.
-
+    Raises FeedstockError: an index of kind pytorch whose URL does not end in an accelerator.
     """
     if source.kind != "pytorch":
         return Claims(

@@ -37,11 +37,9 @@ _HOME_LABELS = ("homepage", "home", "repository", "source", "sourcecode")
 def parse_metadata(text: bytes, offer: Offer, members: Iterable[str] = ()) -> Metadata:
     """Read METADATA of ``offer``; ``members`` are the wheel's files, for its licence texts.
 
-    Raises:
-        MalformedError: it is not core metadata, or of a major version that is not known (which
-            must not be read, says the specification), a requirement is not PEP 508, or it is about
-            another project or version than the file name.
-
+    Raises MalformedError: it is not core metadata, or of a major version that is not known (which
+    must not be read, says the specification), a requirement is not PEP 508, or it is about another
+    project or version than the file name.
     """
     where = f"{offer.filename}, METADATA"
     try:
@@ -95,9 +93,7 @@ def license_files(members: Iterable[str]) -> tuple[str, ...]:
 def parse_console_scripts(text: bytes, where: str) -> tuple[str, ...]:
     """Read the console scripts of entry_points.txt, as ``name = module:function``, sorted.
 
-    Raises:
-        MalformedError: it is not the INI file of the entry points specification.
-
+    Raises MalformedError: it is not the INI file of the entry points specification.
     """
     parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, strict=True)
     parser.optionxform = str  # type: ignore[assignment,method-assign]  # names keep their case

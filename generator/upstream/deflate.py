@@ -55,14 +55,9 @@ class Ending:
 def inflate_ending(packed: bytes, most: int, search: int) -> Ending | None:
     """Inflate a stream from the first block that begins in ``packed`` on, which is its end.
 
-    Args:
-        packed: the last bytes of a raw deflate stream, to its very end.
-        most: bytes that the whole stream inflates to.
-        search: bytes of ``packed`` in which a block has to begin.
-
-    Returns:
-        None where no block is found from which the stream goes on to its end, and no further.
-
+    ``packed`` are the last bytes of a raw deflate stream, to its very end, ``most`` the bytes that
+    the whole inflates to, ``search`` the bytes in which a block has to begin. None where no block
+    is found from which the stream goes on to its end, and no further.
     """
     for place, bit in _beginnings(packed, min(search, len(packed))):
         if (found := _inflate(packed, place, bit, most)) is not None:
@@ -71,7 +66,6 @@ def inflate_ending(packed: bytes, most: int, search: int) -> Ending | None:
 
 
 def _beginnings(packed: bytes, search: int) -> Iterator[tuple[int, int]]:
-    """Yield the byte and bit where blocks may begin, in order."""
     for base in range(0, search, _STEP):
         piece = packed[base : base + _STEP + _HEADER + 1]
         number = int.from_bytes(piece, "little")

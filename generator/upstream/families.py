@@ -39,9 +39,7 @@ class Family:
     def members(self) -> tuple[Index, ...]:
         """Return the sub-indexes that have a torch for ARM now.
 
-        Raises:
-            UnreachableError: what there is cannot be found out.
-
+        Raises UnreachableError: what there is cannot be found out.
         """
         if not self._asked:
             try:

@@ -48,11 +48,9 @@ class Index(Protocol):
     def offers(self, project: str) -> tuple[Offer, ...]:
         """Return the project's wheels.
 
-        Raises:
-            AbsentError: it has none.
-            UnreachableError: it does not answer.
-            MalformedError: its answer is not an index page.
-
+        Raises AbsentError: it has none.
+        UnreachableError: it does not answer.
+        MalformedError: its answer is not an index page.
         """
 
 

@@ -35,15 +35,9 @@ _SEARCH: Final = 1 << 16
 class MemberFile(Elsewhere):
     """One member of an archive; a seek costs nothing, a read no more than it has to.
 
-    Args:
-        file: the archive's file, which may be remote.
-        info: the member.
-        most: bytes that are inflated and kept at most at either side.
-
-    Raises:
-        MalformedError: when read, if the member cannot be inflated, or a place lies too deep in it.
-        UnreachableError: when read, as the archive's file does.
-
+    ``most`` bytes are inflated and kept at either side.
+    Raises MalformedError: when read, if the member cannot be inflated, or a place lies too deep in
+    it. UnreachableError: when read, as the archive's file does.
     """
 
     def __init__(self, file: IO[bytes], info: zipfile.ZipInfo, most: int) -> None:
@@ -107,7 +101,6 @@ class MemberFile(Elsewhere):
             raise self._bad(f"what is looked for lies deeper in it than {self._most:,} bytes")
 
     def _packed(self, first: int, last: int) -> bytes:
-        """Return packed bytes of the member."""
         if self._start is None:
             self._start = member_start(self._file, self._info)
         self._file.seek(self._start + first)
@@ -126,9 +119,7 @@ class MemberFile(Elsewhere):
 def member_start(file: IO[bytes], info: zipfile.ZipInfo) -> int:
     """Return where a member's packed bytes begin; its name may be longer than the directory says.
 
-    Raises:
-        MalformedError: there is no local header.
-
+    Raises MalformedError: there is no local header.
     """
     file.seek(info.header_offset)
     # with the first piece, so that a remote file is asked once for both

@@ -78,10 +78,7 @@ class Offer:
         """Return the Python build it was made for; None for a wheel that serves every Python.
 
         For the stable ABI (`abi3`) it is the first of those that it serves.
-
-        Raises:
-            ValueError: its tags are for something else than one CPython or any Python 3.
-
+        Raises ValueError: its tags are for something else than one CPython or any Python 3.
         """
         return built_for(self.tags)[0]
 
@@ -149,10 +146,7 @@ def promised(offer: Offer, train: TrainName) -> None:
     """Refuse a stable wheel whose index gives no sha256: there is nothing to hold it against.
 
     Nightlies and candidates change daily, and their sha256 is computed once (see unhashed).
-
-    Raises:
-        MalformedError: as said.
-
+    Raises MalformedError: as said.
     """
     if offer.sha256 is None and train == "stable":
         raise MalformedError(

@@ -25,9 +25,7 @@ def open_index(
 ) -> Index:
     """Make the index that feedstock.yaml describes; relative folders are relative to ``base``.
 
-    Raises:
-        FeedstockError: the source has no URL although its kind needs one.
-
+    Raises FeedstockError: the source has no URL although its kind needs one.
     """
     claims = claims_of(name, source)
     if source.kind == "pip":

@@ -35,9 +35,7 @@ class PipConfiguration:
 def read_pip_configuration(environment: Mapping[str, str]) -> PipConfiguration:
     """Ask pip for its configuration; ``environment`` is what pip would see.
 
-    Raises:
-        FeedstockError: pip is told to use no index at all (``no-index``).
-
+    Raises FeedstockError: pip is told to use no index at all (``no-index``).
     """
     return parse_pip_configuration(_config_list(environment))
 
@@ -45,9 +43,7 @@ def read_pip_configuration(environment: Mapping[str, str]) -> PipConfiguration:
 def parse_pip_configuration(listing: str) -> PipConfiguration:
     """Read the output of ``pip config list``.
 
-    Raises:
-        FeedstockError: see :func:`read_pip_configuration`.
-
+    Raises FeedstockError: see :func:`read_pip_configuration`.
     """
     found: dict[str, dict[str, str]] = {name: {} for name in _SECTIONS}
     for line in listing.splitlines():

@@ -66,9 +66,7 @@ def fetch_wheels(
 ) -> None:
     """Bring wheels into the wheelhouse, over pip's proxy and certificates.
 
-    Raises:
-        AbsentError, UnreachableError, IntegrityError, StorageError: as ``building.fetch`` does.
-
+    Raises AbsentError, UnreachableError, IntegrityError, StorageError: as ``building.fetch`` does.
     """
     if not wheels:
         return  # pip need not be asked what it is configured to use

@@ -62,9 +62,7 @@ class RangedFile(Elsewhere):
     def prefetch(self, first: int, last: int) -> None:
         """Make sure that ``[first, last)`` is there in one piece, asking only for what is not.
 
-        Raises:
-            UnsafeArchiveError: more than ``MAXIMUM_READ`` bytes are wanted at once.
-
+        Raises UnsafeArchiveError: more than ``MAXIMUM_READ`` bytes are wanted at once.
         """
         if any(start <= first and last <= start + len(part) for start, part in self._parts):
             return
@@ -85,11 +83,9 @@ class RangedFile(Elsewhere):
 def open_ranged(web: Web, url: str, filename: str, size: int | None) -> RangedFile:
     """Read the tail of ``url`` and return the file it is the tail of.
 
-    Raises:
-        NoRangesError: the server sends the whole file; the response can be read on.
-        AbsentError, UnreachableError: as the server says, or does not.
-        IntegrityError: the file is not as long as the index says.
-
+    Raises NoRangesError: the server sends the whole file; the response can be read on.
+    AbsentError, UnreachableError: as the server says, or does not.
+    IntegrityError: the file is not as long as the index says.
     """
     wanted = f"bytes={max(0, size - TAIL)}-{size - 1}" if size else f"bytes=-{TAIL}"
     tail, total = _patiently(web, lambda: _range(web, url, filename, wanted), url)
@@ -151,10 +147,8 @@ def save_whole(
 ) -> None:
     """Write the body of ``response`` to ``target``, refusing more than ``limit`` bytes.
 
-    Raises:
-        UnreachableError: the body broke off.
-        UnsafeArchiveError: it is longer than the policy allows.
-
+    Raises UnreachableError: the body broke off. UnsafeArchiveError: it is longer than the policy
+    allows.
     """
     done = 0
     with typed(response.url), response, target.open("wb") as file:

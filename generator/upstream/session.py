@@ -35,9 +35,7 @@ class Web:
     def knock(self, url: str, seconds: float) -> None:
         """Find out whether a server has anything to say of a page, within some seconds.
 
-        Raises:
-            UnreachableError: it has not, or says that it cannot now.
-
+        Raises UnreachableError: it has not, or says that it cannot now.
         """
         patience = replace(
             self.policy,
@@ -53,11 +51,9 @@ class Web:
     def page(self, url: str, accept: str = "*/*") -> Page:
         """Get a small file; the one that is stored where the server says that it is still that.
 
-        Raises:
-            AbsentError: the server says that it is not there.
-            UnreachableError: it does not answer, or not usefully.
-            UnsafeArchiveError: the answer is longer than any page.
-
+        Raises AbsentError: the server says that it is not there.
+        UnreachableError: it does not answer, or not usefully.
+        UnsafeArchiveError: the answer is longer than any page.
         """
         known = self.store.find(url)
         headers = {"Accept": accept, **(known.questions() if known else {})}
@@ -78,9 +74,7 @@ class Web:
 def open_web(cache: Path, policy: HttpPolicy | None = None) -> Web:
     """Open the sessions; ``cache`` is the folder of the stored pages, made when missing.
 
-    Raises:
-        StorageError: it cannot be made.
-
+    Raises StorageError: it cannot be made.
     """
     policy = policy or HttpPolicy()
     try:

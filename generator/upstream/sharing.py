@@ -85,7 +85,6 @@ def _by_rules(
 
 
 def _summarise(wheels: Wheels, rules: SharingRules, equivalent: tuple[Equivalent, ...]) -> Sharing:
-    """Put the proof of one group into the lock's shape."""
     own = matcher(rules.per_python)
     reference = min(wheels, key=_preference)
     differing = _differing(wheels)
@@ -113,7 +112,6 @@ def _summarise(wheels: Wheels, rules: SharingRules, equivalent: tuple[Equivalent
 
 
 def _differing(wheels: Wheels) -> set[str]:
-    """Paths that are not in every wheel, or not with the same sha256."""
     everything = {path for members in wheels.values() for path in members}
     return {
         path for path in everything if len({members.get(path) for members in wheels.values()}) > 1

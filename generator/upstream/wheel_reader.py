@@ -62,10 +62,8 @@ class WheelReader:
     def metadata(self, offer: Offer) -> MetadataFacts:
         """Return what METADATA says.
 
-        Raises:
-            AbsentError, UnreachableError: the file is not there, or its server does not answer.
-            MalformedError, IntegrityError: METADATA or the archive around it makes no sense.
-
+        Raises AbsentError, UnreachableError: the file is not there, or its server does not answer.
+        MalformedError, IntegrityError: METADATA or the archive around it makes no sense.
         """
         # without a promised sha256 the index's copy of METADATA can still be known by its own
         key = offer.sha256 or offer.metadata_sha256
@@ -105,10 +103,8 @@ class WheelReader:
     def bundled_cuda(self, offer: Offer) -> tuple[int, int] | None:
         """Return the CUDA line that torch/version.py states; None for a wheel without CUDA.
 
-        Raises:
-            MalformedError: there are CUDA libraries, and no line is stated; else as
-                :meth:`metadata` does.
-
+        Raises MalformedError: there are CUDA libraries, and no line is stated; else as
+        :meth:`metadata` does.
         """
         if CUDA_LIBRARIES.isdisjoint(self.wheel(offer).libraries):
             return None
@@ -125,9 +121,7 @@ class WheelReader:
     def small_member(self, offer: Offer, path: str) -> bytes:
         """Return a member that RECORD lists, from the cache where any wheel had it before.
 
-        Raises:
-            MalformedError: RECORD does not list it; else as :meth:`metadata` does.
-
+        Raises MalformedError: RECORD does not list it; else as :meth:`metadata` does.
         """
         if (expected := self.members(offer).get(path)) is None:
             what = f"it has no {path}"
@@ -299,7 +293,6 @@ def stated_cuda(content: bytes) -> tuple[int, int] | None:
 
 
 def _size(archive: zipfile.ZipFile) -> int:
-    """Bytes of the archive's file."""
     return cast("IO[bytes]", archive.fp).seek(0, io.SEEK_END)
 
 
