@@ -89,6 +89,7 @@ def parse_destination(text: str, *, label: str = "") -> Address:
 
     >>> parse_destination("https://anaconda.org/arm", label="nightly").channel
     'arm'
+
     Raises SelectionError: no such kind of destination, no channel in it, or an unusable label.
     """
     if label and _LABEL.fullmatch(label) is None:
@@ -127,6 +128,7 @@ def labelled_url(channel: str, label: str) -> str:
 
     >>> labelled_url("armtorch", "nightly"), labelled_url("https://prefix.dev/arm", "rc")
     ('armtorch/label/nightly', 'https://prefix.dev/arm-rc')
+
     Raises SelectionError: it has a KIND+ that is not known, or the label is unusable.
     """
     parts = urlsplit(channel)

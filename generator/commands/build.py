@@ -14,10 +14,12 @@ from generator.ci.holding import build_verdicts, verdicts_text
 from generator.ci.jobs import cell_of
 from generator.commands.options import (
     chosen_variants,
+    folder_option,
     job_options,
     json_option,
     provenance_option,
     selection_options,
+    verdict_option,
 )
 from generator.commands.tables import show_chosen, show_failures, show_packages, show_savings
 from generator.errors import BuildError
@@ -30,13 +32,7 @@ from generator.stages.build import BuildOptions, build_variants, savings
 @click.argument("globs", nargs=-1, metavar="[GLOB]...")
 @job_options
 @selection_options
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    default="channel",
-    show_default=True,
-    help="The channel folder.",
-)
+@folder_option("--out", default="channel", help="The channel folder.")
 @click.option(
     "--jobs",
     type=click.IntRange(1),
@@ -48,11 +44,7 @@ from generator.stages.build import BuildOptions, build_variants, savings
 @provenance_option("State the repository, and the commit that brought a package's inputs (CEP 31).")
 @click.option("--force", is_flag=True, help="Build and replace what the channel has.")
 @click.option("--dry-run", is_flag=True, help="List what would be built and stop.")
-@click.option(
-    "--verdict",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Write here what speaks against packages, for armtorch ci hold.",
-)
+@verdict_option
 @json_option
 @click.pass_obj
 def command(

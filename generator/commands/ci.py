@@ -18,11 +18,12 @@ from generator.ci.tested import test_result
 from generator.ci.tried import marked
 from generator.commands import ci_hub
 from generator.commands.options import (
-    VirtualPackage,
+    folder_option,
     job_options,
     json_option,
     output_option,
     summary_option,
+    virtual_option,
 )
 from generator.naming import sonames
 from generator.printing import write, write_json
@@ -64,14 +65,9 @@ def command() -> None:
 @_CELLS
 @click.option("--sample", type=bool, default=False, help="One Python per cell: true or false.")
 @_AGAINST_BASE
-@click.option(
-    "--virtual",
-    "virtual_packages",
-    multiple=True,
-    envvar="ARMTORCH_VIRTUAL",
-    type=VirtualPackage(),
-    metavar="NAME=VERSION",
+@virtual_option(
     help="For --against-base: a virtual package instead of a common machine's.",
+    envvar="ARMTORCH_VIRTUAL",
 )
 @click.option("--cost", is_flag=True, help="Say instead what a month takes of GitHub.")
 @_PIPELINE
@@ -119,10 +115,8 @@ def plan(
     }
     if pipeline is not None:
         atomic.write_text(pipeline, made.pipeline(project.declared()))
-    if output is not None:
-        write_outputs(output, {name: json.dumps(rows) for name, rows in rounds.items()})
-    if summary is not None:
-        write_summary(summary, made.markdown())
+    write_outputs(output, {name: json.dumps(rows) for name, rows in rounds.items()})
+    write_summary(summary, made.markdown())
     if as_json:
         write_json({**rounds, "blocked": made.blocked})
     elif output is None:
@@ -133,22 +127,11 @@ def plan(
 
 
 @command.command("join")
-@click.option(
-    "--channel",
-    type=click.Path(path_type=Path, file_okay=False),
-    default="channel",
-    show_default=True,
-    help="The folder that artifacts were unpacked into.",
-)
-@click.option(
-    "--made",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="A folder whose packages are put beside those.",
-)
-@click.option(
+@folder_option("--channel", default="channel", help="The folder that artifacts were unpacked into.")
+@folder_option("--made", help="A folder whose packages are put beside those.")
+@folder_option(
     "--set-aside",
     "aside",
-    type=click.Path(path_type=Path, file_okay=False),
     metavar="FOLDER",
     help="Move packages there that are none of the lock's, instead of refusing all for them.",
 )
@@ -194,8 +177,7 @@ def join(
     )
     if tested is not None:
         atomic.write_text(tested, json.dumps(test_result(project, found.there), indent=1))
-    if summary is not None:
-        write_summary(summary, found.markdown())
+    write_summary(summary, found.markdown())
     if as_json:
         write_json(asdict(found))
     else:
@@ -203,19 +185,9 @@ def join(
 
 
 @command.command("hold")
-@click.option(
-    "--channel",
-    type=click.Path(path_type=Path, file_okay=False),
-    default="channel",
-    show_default=True,
-    help="The folder with the packages that were tried.",
-)
-@click.option(
-    "--verdicts",
-    type=click.Path(path_type=Path, file_okay=False),
-    default="verdicts",
-    show_default=True,
-    help="The folder with what failed jobs left behind.",
+@folder_option("--channel", default="channel", help="The folder with the packages that were tried.")
+@folder_option(
+    "--verdicts", default="verdicts", help="The folder with what failed jobs left behind."
 )
 @click.option(
     "--before", default="HEAD^", show_default=True, help="The git revision before the release."
@@ -252,19 +224,17 @@ def hold(
         propose(project, gitlab_of(project.environment), said, made, onto=before)
     if text is not None:
         atomic.write_text(text, marked(said.markdown(), made))
-    if output is not None:
-        write_outputs(
-            output,
-            {
-                "held": str(bool(found.failed)).lower(),
-                "changed": str(found.changed).lower(),
-                "title": said.title,
-                "outcome": found.outcome,
-            },
-        )
+    write_outputs(
+        output,
+        {
+            "held": str(bool(found.failed)).lower(),
+            "changed": str(found.changed).lower(),
+            "title": said.title,
+            "outcome": found.outcome,
+        },
+    )
     lines = "\n".join(f"- {cell}" for cell in found.failed)
-    if summary is not None:
-        write_summary(summary, f"As they were:\n\n{lines}" if lines else "Every cell passed.")
+    write_summary(summary, f"As they were:\n\n{lines}" if lines else "Every cell passed.")
     if as_json:
         write_json({"held": list(found.failed), "changed": found.changed, "title": said.title})
     else:
@@ -301,10 +271,8 @@ def missing(
     if pipeline is not None:
         made = jobs.plan(project, cells=[*found.cells] or ("",), machine=machine)
         atomic.write_text(pipeline, made.pipeline(project.declared()))
-    if output is not None:
-        write_outputs(output, {"cells": " ".join(found.cells)})
-    if summary is not None:
-        write_summary(summary, found.markdown())
+    write_outputs(output, {"cells": " ".join(found.cells)})
+    write_summary(summary, found.markdown())
     if as_json:
         write_json({"cells": found.cells, "blocked": found.blocked})
     else:

@@ -56,10 +56,8 @@ def look(
     said = found.announcement
     text = f"Not tried: {found.reason}." if found.reason else "Nothing is new."
     text = said.markdown() if found.wanted else text
-    if output is not None:
-        write_outputs(output, {"changed": str(found.wanted).lower(), "made": found.made})
-    if summary is not None:
-        write_summary(summary, text)
+    write_outputs(output, {"changed": str(found.wanted).lower(), "made": found.made})
+    write_summary(summary, text)
     if as_json:
         write_json({"wanted": found.wanted, "made": found.made, "reason": found.reason})
     else:
@@ -95,8 +93,7 @@ def check(
     found = [row for row in rows if not only or row.name in only]
     lines = [f"{row.state}: {row.name}: {row.said}" for row in found]
     lines = [f"{t}; {r.where}" if r.where else t for t, r in zip(lines, found, strict=True)]
-    if summary is not None:
-        write_summary(summary, "\n".join(f"- {line}" for line in lines))
+    write_summary(summary, "\n".join(f"- {line}" for line in lines))
     if as_json:
         write_json([asdict(row) for row in found])
     else:
@@ -160,8 +157,7 @@ def merge(
       armtorch ci merge --repository me/armtorch --number 7 --commit "$COMMIT"
     """
     merged = hub.merge(repository, number, commit)
-    if output is not None:
-        write_outputs(output, {"commit": merged})
+    write_outputs(output, {"commit": merged})
     if as_json:
         write_json({"commit": merged})
     else:

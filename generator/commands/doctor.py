@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from generator.commands.options import VirtualPackage, json_option, reach_options
+from generator.commands.options import json_option, reach_options, virtual_option
 from generator.explaining import Checkup, to_json
 from generator.explaining.answering import Reach, check_machine
 from generator.printing import write, write_json_text
@@ -12,11 +12,8 @@ from generator.project import Project
 
 
 @click.command("doctor")
-@click.option(
-    "--virtual",
-    multiple=True,
-    type=VirtualPackage(),
-    metavar="NAME=VERSION",
+@virtual_option(
+    "virtual",
     help="Set a virtual package, for example __cuda=13.0; CONDA_OVERRIDE_CUDA does the same.",
 )
 @reach_options

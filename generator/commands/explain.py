@@ -8,10 +8,10 @@ import click
 
 from generator.commands.options import (
     ManyValues,
-    VirtualPackage,
     json_option,
     many_option,
     reach_options,
+    virtual_option,
 )
 from generator.errors import UnreachableError
 from generator.explaining import Answer, answer_lines, decoded, to_json
@@ -23,11 +23,8 @@ from generator.printing import write, write_json_text
 @click.command("explain")
 @click.argument("what", nargs=-1, required=True)
 @click.option("--subdir", help="The conda subdir it is for. Default: this machine's.")
-@click.option(
-    "--virtual",
-    multiple=True,
-    type=VirtualPackage(),
-    metavar="NAME=VERSION",
+@virtual_option(
+    "virtual",
     help="Set a virtual package, for example __cuda=12.6 or __glibc=2.31; can be repeated.",
 )
 @click.option(

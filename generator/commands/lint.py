@@ -8,7 +8,7 @@ import click
 
 from generator.channel import LocalChannel
 from generator.channel.built import built_packages
-from generator.commands.options import json_option
+from generator.commands.options import folder_option, json_option
 from generator.inspecting.binaries import BinaryLint, lint_binaries
 from generator.matrix import Selection, select, variants
 from generator.printing import write, write_json
@@ -20,13 +20,7 @@ from generator.stages.render import check_rendered
 @click.command("lint")
 @click.argument("targets", nargs=-1, metavar="[GLOB | FILE.conda]...")
 @click.option("--binaries", is_flag=True, help="Audit the binaries of built packages.")
-@click.option(
-    "--channel",
-    type=click.Path(path_type=Path, file_okay=False),
-    default="channel",
-    show_default=True,
-    help="The channel folder that globs select from.",
-)
+@folder_option("--channel", default="channel", help="The channel folder that globs select from.")
 @json_option
 @click.pass_obj
 def command(

@@ -9,7 +9,7 @@ import click
 
 from generator.channel import LocalChannel
 from generator.channel.built import built_packages
-from generator.commands.options import json_option
+from generator.commands.options import folder_option, json_option
 from generator.errors import DataError
 from generator.inspecting import AcceptedFinding
 from generator.inspecting.binaries import lint_binaries, unmatched_policy
@@ -34,9 +34,8 @@ def command() -> None:
 
 @command.command("check")
 @click.option("--wheel", "wheels", multiple=True, type=_FILE, help="Look into this wheel only.")
-@click.option(
+@folder_option(
     "--channel",
-    type=click.Path(path_type=Path, file_okay=False),
     help="Also name policy rows that accept nothing in the packages of this channel folder.",
 )
 @json_option

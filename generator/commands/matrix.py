@@ -7,7 +7,7 @@ import sys
 import click
 
 from generator.ci.against_base import against_base
-from generator.commands.options import VirtualPackage, json_option, many_option
+from generator.commands.options import json_option, many_option, virtual_option
 from generator.errors import SelectionError, SolveError
 from generator.matrix import CellView, MatrixView, matrix_json, matrix_view
 from generator.model.python_build import not_on_base
@@ -27,13 +27,8 @@ from generator.project import Project
     "--base",
     help="Base channels instead of the feedstock's: names, URLs or folders of recorded repodata.",
 )
-@click.option(
-    "--virtual",
-    "virtual_packages",
-    multiple=True,
-    type=VirtualPackage(),
-    metavar="NAME=VERSION",
-    help="A virtual package of the machine that is solved for, for example __glibc=2.28.",
+@virtual_option(
+    help="A virtual package of the machine that is solved for, for example __glibc=2.28."
 )
 @json_option
 @click.pass_obj

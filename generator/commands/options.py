@@ -25,6 +25,9 @@ _VIRTUAL: Final = re.compile(r"__[a-z][a-z0-9_]*=\S*")
 _F = TypeVar("_F", bound=Callable[..., Any])
 _FILE = click.Path(path_type=Path, dir_okay=False)
 output_option = click.option("--output", type=_FILE, help="Append outputs here: GITHUB_OUTPUT.")
+verdict_option = click.option(
+    "--verdict", type=_FILE, help="Write here what speaks against packages, for armtorch ci hold."
+)
 summary_option = click.option("--summary", type=_FILE, help="Append Markdown: GITHUB_STEP_SUMMARY.")
 
 
@@ -81,6 +84,56 @@ def many_option(name: str, *, help: str) -> Callable[[_F], _F]:  # noqa: A002 - 
         callback=joined,
         metavar="A,B",
         help=help,
+    )
+
+
+def folder_option(
+    name: str,
+    into: str = "",
+    *,
+    help: str,  # noqa: A002 - click's name
+    default: str | None = None,
+    exists: bool = False,
+    envvar: str | None = None,
+    metavar: str | None = None,
+) -> Callable[[_F], _F]:
+    """Give a command an option that takes a folder; it gets it as ``into``."""
+    return click.option(
+        *filter(None, (name, into)),
+        type=click.Path(path_type=Path, file_okay=False, exists=exists),
+        default=default,
+        show_default=default is not None,
+        help=help,
+        envvar=envvar,
+        metavar=metavar,
+    )
+
+
+def sysroot_option(command: _F) -> _F:
+    """Add ``--sysroot``."""
+    return folder_option(
+        "--sysroot",
+        exists=True,
+        envvar="ARMTORCH_SYSROOT",
+        help="Folder with the loader and C library of a foreign Linux, for emulated runs.",
+    )(command)
+
+
+def virtual_option(
+    into: str = "virtual_packages",
+    *,
+    help: str = "A virtual package of the machine, for example __cuda=13.0.",  # noqa: A002
+    envvar: str | None = None,
+) -> Callable[[_F], _F]:
+    """Give a command an option for virtual packages, which may be repeated."""
+    return click.option(
+        "--virtual",
+        into,
+        multiple=True,
+        type=VirtualPackage(),
+        metavar="NAME=VERSION",
+        help=help,
+        envvar=envvar,
     )
 
 

@@ -8,7 +8,7 @@ import click
 
 from generator.channel import LocalChannel
 from generator.ci.repository import last_look
-from generator.commands.options import declared_repository, json_option
+from generator.commands.options import declared_repository, folder_option, json_option
 from generator.errors import AbsentError
 from generator.explaining.answering import Reach, compare_channels
 from generator.page.gathering import refuse_default_name, solvability, write_page
@@ -19,19 +19,8 @@ from generator.provider.github import API, GitHub
 
 
 @click.command("page")
-@click.option(
-    "--from",
-    "source",
-    type=click.Path(path_type=Path, file_okay=False),
-    default="channel",
-    show_default=True,
-    help="The channel folder.",
-)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="The folder to write.  [default: page/ in the channel folder]",
-)
+@folder_option("--from", "source", default="channel", help="The channel folder.")
+@folder_option("--out", help="The folder to write.  [default: page/ in the channel folder]")
 @click.option(
     "--solve", "solves", is_flag=True, help="Offer only what solves with the base channels now."
 )

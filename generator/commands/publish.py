@@ -11,7 +11,7 @@ from generator.channel import LocalChannel
 from generator.channel.attesting import SUFFIX, Attest
 from generator.channel.built import known_packages, wheel_bytes
 from generator.channel.publication import Publication, PublishOptions, plan_publication, publish
-from generator.commands.options import json_option, many_option
+from generator.commands.options import folder_option, json_option, many_option
 from generator.commands.tables import megabytes
 from generator.printing import Screen, write, write_json
 from generator.project import Project
@@ -19,14 +19,7 @@ from generator.project import Project
 
 @click.command("publish")
 @click.argument("globs", nargs=-1, metavar="[GLOB]...")
-@click.option(
-    "--from",
-    "source",
-    type=click.Path(path_type=Path, file_okay=False),
-    default="channel",
-    show_default=True,
-    help="The local channel folder.",
-)
+@folder_option("--from", "source", default="channel", help="The local channel folder.")
 @click.option(
     "--to",
     required=True,
@@ -43,9 +36,9 @@ from generator.project import Project
     show_default=True,
     help="Sign each package with the CI's identity (sigstore, CEP 27), where DEST takes that.",
 )
-@click.option(
+@folder_option(
     "--attestations",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    exists=True,
     help=f"Send the bundles of this folder along: PACKAGE.conda{SUFFIX}.",
 )
 @many_option(

@@ -55,18 +55,16 @@ def command(
     said = found.announcement
     if text is not None:
         atomic.write_text(text, marked(said.markdown(), made_of(found.lock)))
-    if summary is not None:
-        write_summary(summary, said.markdown() if said.changed else "Nothing is new.")
-    if output is not None:
-        write_outputs(
-            output,
-            {
-                "changed": str(said.changed and not dry_run).lower(),
-                "attention": str(bool(said.attention)).lower(),
-                "title": said.title,
-                "made": made_of(found.lock),
-            },
-        )
+    write_summary(summary, said.markdown() if said.changed else "Nothing is new.")
+    write_outputs(
+        output,
+        {
+            "changed": str(said.changed and not dry_run).lower(),
+            "attention": str(bool(said.attention)).lower(),
+            "title": said.title,
+            "made": made_of(found.lock),
+        },
+    )
     if as_json:
         write_json(_as_json(found))
     else:

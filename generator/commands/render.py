@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import click
 
 from generator.commands.options import json_option
@@ -43,10 +45,7 @@ def command(project: Project, *, check: bool, number: bool, as_json: bool) -> No
             {
                 "files": result.files,
                 "renumbered": list(numbered),
-                "differences": [
-                    {"path": each.path, "kind": each.kind, "diff": each.diff}
-                    for each in result.differences
-                ],
+                "differences": [asdict(each) for each in result.differences],
             }
         )
     elif check:

@@ -132,21 +132,4 @@ def tests_as_markdown(reports: Sequence[PackageReport]) -> str:
 
 def tests_as_json(reports: Iterable[PackageReport]) -> list[dict[str, object]]:
     """Return test reports for ``--json``."""
-    return [
-        {
-            "package": report.package,
-            "subdir": report.subdir,
-            "how": report.how,
-            "passed": report.passed,
-            "steps": [
-                {
-                    "name": step.name,
-                    "outcome": step.outcome,
-                    "seconds": round(step.seconds, 2),
-                    "output": step.output,
-                }
-                for step in report.steps
-            ],
-        }
-        for report in reports
-    ]
+    return [{**asdict(report), "passed": report.passed} for report in reports]

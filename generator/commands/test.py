@@ -14,13 +14,16 @@ from generator.channel import LocalChannel
 from generator.ci.holding import test_verdicts, verdicts_text
 from generator.ci.jobs import cell_of
 from generator.commands.options import (
-    VirtualPackage,
     chosen_variants,
+    folder_option,
     job_options,
     json_option,
     many_option,
     selection_options,
     summary_option,
+    sysroot_option,
+    verdict_option,
+    virtual_option,
 )
 from generator.commands.tables import show_tests, tests_as_json, tests_as_markdown
 from generator.errors import TestError
@@ -34,36 +37,14 @@ from generator.stages.test import RunOptions, run_tests
 @click.argument("globs", nargs=-1, metavar="[GLOB]...")
 @job_options
 @selection_options
-@click.option(
-    "--channel",
-    type=click.Path(path_type=Path, file_okay=False),
-    default="channel",
-    show_default=True,
-    help="The channel folder that has the packages.",
-)
+@folder_option("--channel", default="channel", help="The channel folder that has the packages.")
 @many_option(
     "--base",
     help="Base channels instead of the feedstock's: names, URLs or folders.",
 )
-@click.option(
-    "--virtual",
-    "virtual_packages",
-    multiple=True,
-    type=VirtualPackage(),
-    metavar="NAME=VERSION",
-    help="A virtual package of the machine, for example __cuda=13.0.",
-)
-@click.option(
-    "--sysroot",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
-    envvar="ARMTORCH_SYSROOT",
-    help="Folder with the loader and C library of a foreign Linux, for emulated runs.",
-)
-@click.option(
-    "--verdict",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Write here what speaks against packages, for armtorch ci hold.",
-)
+@virtual_option()
+@sysroot_option
+@verdict_option
 @summary_option
 @json_option
 @click.pass_obj
@@ -100,8 +81,7 @@ def command(
     )
     reports = run_tests(project, chosen, options)
     failed = [report for report in reports if not report.passed]
-    if summary is not None:
-        write_summary(summary, tests_as_markdown(reports))
+    write_summary(summary, tests_as_markdown(reports))
     if as_json:
         write_json({"passed": not failed, "packages": tests_as_json(reports)})
     else:

@@ -10,12 +10,14 @@ import click
 
 from generator.channel import LocalChannel
 from generator.commands.options import (
-    VirtualPackage,
+    folder_option,
     indexes_option,
     json_option,
     many_option,
     selection,
     selection_options,
+    sysroot_option,
+    virtual_option,
 )
 from generator.commands.tables import (
     show_chosen,
@@ -36,31 +38,13 @@ from generator.stages.up import UpResult, plan, up
 @click.command("up")
 @selection_options
 @click.option("--torch", metavar="VERSION", help="This torch or minor (2.10), not the newest.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    default="channel",
-    show_default=True,
-    help="The channel folder.",
-)
+@folder_option("--out", default="channel", help="The channel folder.")
 @many_option(
     "--base",
     help="Base channels instead of the feedstock's, to install and test against.",
 )
-@click.option(
-    "--sysroot",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
-    envvar="ARMTORCH_SYSROOT",
-    help="Folder with the loader and C library of a foreign Linux, for emulated tests.",
-)
-@click.option(
-    "--virtual",
-    "virtual_packages",
-    multiple=True,
-    type=VirtualPackage(),
-    metavar="NAME=VERSION",
-    help="A virtual package of the machine, for example __cuda=13.0.",
-)
+@sysroot_option
+@virtual_option()
 @click.option(
     "--jobs", type=click.IntRange(1), default=2, show_default=True, help="Variants at once."
 )

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from generator.channel.patching import is_patches
-from generator.commands.options import json_option, provenance_option
+from generator.commands.options import folder_option, json_option, provenance_option
 from generator.commands.tables import megabytes
 from generator.inspecting import Proof
 from generator.inspecting.proving import (
@@ -50,10 +50,9 @@ def _hexadecimal(_: click.Context, __: click.Parameter, value: str | None) -> st
     help="sha256 of the wheel's RECORD, instead of the lock's.",
 )
 @provenance_option("The repository that they were built to state (build --provenance).")
-@click.option(
+@folder_option(
     "--set-aside",
     "aside",
-    type=click.Path(path_type=Path, file_okay=False),
     metavar="FOLDER",
     help="Move what is not proven there, out of the one channel folder that is named.",
 )

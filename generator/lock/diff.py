@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from generator.model.cell import Absence, Cell, CellAbsence, Lock
 from generator.model.held import Held
 from generator.model.wheel import Metadata
 
+_Reason = TypeVar("_Reason", Absence, CellAbsence, Held)
 DiffKind = Literal[
     "cell added",
     "cell removed",
@@ -63,11 +64,6 @@ class LockDiff:
         """Whether nothing changed."""
         return not self.rows
 
-    @property
-    def tampering(self) -> tuple[DiffRow, ...]:
-        """The rows that must not be accepted on stable."""
-        return tuple(row for row in self.rows if row.tampering)
-
     def text(self) -> str:
         """Return the rows under the cells they are about; nothing when nothing changed."""
         lines: list[str] = []
@@ -102,17 +98,14 @@ def diff_locks(old: Lock, new: Lock) -> LockDiff:
             rows += _absences(name, (), now.absent)
             rows += _held(name, (), now.held)
         elif now is None and was is not None:
-            rows.append(
-                DiffRow(
-                    kind="cell removed",
-                    cell=name,
-                    subject=_trio(was),
-                    before=_size(was),
-                )
-            )
+            row = DiffRow(kind="cell removed", cell=name, subject=_trio(was), before=_size(was))
+            rows.append(row)
         elif was is not None and now is not None:
             rows += _cells(was, now, old.metadata, new.metadata)
-    rows += _whole_absences(old.absent, new.absent)
+    for place in sorted({_cell(row) for row in (*old.absent, *new.absent)}):
+        gone, come = (tuple(r for r in each.absent if _cell(r) == place) for each in (old, new))
+        kinds: tuple[DiffKind, DiffKind] = ("absence removed", "absence added")
+        rows += _in_and_out(*kinds, place, gone, come, lambda _: "the cell")
     for place in sorted({row.place for row in (*old.held, *new.held)}):
         was_held = tuple(row for row in old.held if row.place == place)
         rows += _held(place, was_held, tuple(row for row in new.held if row.place == place))
@@ -189,71 +182,41 @@ def _metadata(
         yield DiffRow(kind="dependency removed", cell=cell, subject=project, before=requirement)
     for requirement in sorted(after - before):
         yield DiffRow(kind="dependency added", cell=cell, subject=project, after=requirement)
-    if (licences := _set(was, "license")) != _set(now, "license"):
-        yield DiffRow(
-            kind="licence changed",
-            cell=cell,
-            subject=project,
-            before=licences,
-            after=_set(now, "license"),
-        )
-    if (pythons := _set(was, "requires_python")) != _set(now, "requires_python"):
-        yield DiffRow(
-            kind="requires-python changed",
-            cell=cell,
-            subject=project,
-            before=pythons,
-            after=_set(now, "requires_python"),
-        )
+    said: tuple[tuple[DiffKind, Literal["license", "requires_python"]], ...] = (
+        ("licence changed", "license"),
+        ("requires-python changed", "requires_python"),
+    )
+    for kind, name in said:
+        if (earlier := _set(was, name)) != (later := _set(now, name)):
+            yield DiffRow(kind=kind, cell=cell, subject=project, before=earlier, after=later)
 
 
 def _absences(cell: str, was: tuple[Absence, ...], now: tuple[Absence, ...]) -> Iterator[DiffRow]:
-    for absence in was:
-        if absence not in now:
-            yield DiffRow(
-                kind="absence removed",
-                cell=cell,
-                subject=_what(absence),
-                before=f"{absence.reason}: {absence.detail}",
-            )
-    for absence in now:
-        if absence not in was:
-            yield DiffRow(
-                kind="absence added",
-                cell=cell,
-                subject=_what(absence),
-                after=f"{absence.reason}: {absence.detail}",
-            )
+    return _in_and_out("absence removed", "absence added", cell, was, now, _what)
 
 
 def _held(cell: str, was: tuple[Held, ...], now: tuple[Held, ...]) -> Iterator[DiffRow]:
+    return _in_and_out("held no more", "held back", cell, was, now, lambda row: row.subject)
+
+
+def _in_and_out(
+    gone: DiffKind,
+    come: DiffKind,
+    cell: str,
+    was: tuple[_Reason, ...],
+    now: tuple[_Reason, ...],
+    subject: Callable[[_Reason], str],
+) -> Iterator[DiffRow]:
     for row in was:
         if row not in now:
-            yield DiffRow(kind="held no more", cell=cell, subject=row.subject, before=row.reason)
+            yield DiffRow(kind=gone, cell=cell, subject=subject(row), before=_why(row))
     for row in now:
         if row not in was:
-            yield DiffRow(kind="held back", cell=cell, subject=row.subject, after=row.reason)
+            yield DiffRow(kind=come, cell=cell, subject=subject(row), after=_why(row))
 
 
-def _whole_absences(
-    was: tuple[CellAbsence, ...], now: tuple[CellAbsence, ...]
-) -> Iterator[DiffRow]:
-    for absence in was:
-        if absence not in now:
-            yield DiffRow(
-                kind="absence removed",
-                cell=_cell(absence),
-                subject="the cell",
-                before=f"{absence.reason}: {absence.detail}",
-            )
-    for absence in now:
-        if absence not in was:
-            yield DiffRow(
-                kind="absence added",
-                cell=_cell(absence),
-                subject="the cell",
-                after=f"{absence.reason}: {absence.detail}",
-            )
+def _why(row: Absence | CellAbsence | Held) -> str:
+    return row.reason if isinstance(row, Held) else f"{row.reason}: {row.detail}"
 
 
 def _said(cell: Cell, project: str, metadata: Mapping[str, Metadata]) -> tuple[Metadata, ...]:

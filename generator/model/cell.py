@@ -252,6 +252,17 @@ class HeldCell(Held):
     #: name of a line of its own; "" where the torch version names it
     line: LineName | Literal[""] = ""
 
+    @classmethod
+    def of(cls, row: Held, cell: Cell, *, instead: str, line: str = "") -> HeldCell:
+        """Return the row of a cell that is not made; ``instead`` is the torch that is served."""
+        return cls(
+            **{**vars(row), "instead": instead},
+            train=cell.train,
+            subdir=cell.subdir,
+            accelerator=str(cell.accelerator),
+            line=line,
+        )
+
     @property
     def place(self) -> str:
         """``stable/linux-aarch64/cuda``: how messages call what the feedstock asks for."""

@@ -5,7 +5,7 @@ An `Absence` is a fact about upstream; what is held is there, and armtorch does 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 from generator.model.closed import Closed
@@ -65,6 +65,11 @@ class Finding(Closed):
         object.__setattr__(self, "detail", one_line(self.detail))
         object.__setattr__(self, "next_step", one_line(self.next_step))
 
+    def held(self, project: str, version: str, *, since: str, instead: str = "") -> Held:
+        """Return the row of a release that it holds back."""
+        said = {each.name: getattr(self, each.name) for each in fields(Finding)}
+        return Held(**said, project=project, version=version, since=since, instead=instead)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Held(Finding):
@@ -78,6 +83,11 @@ class Held(Finding):
     since: Day
     #: the version that is served in its place; "" where none is
     instead: VersionText | Literal[""] = ""
+
+    @property
+    def finding(self) -> Finding:
+        """What speaks against it."""
+        return Finding(**{each.name: getattr(self, each.name) for each in fields(Finding)})
 
     @property
     def order(self) -> tuple[str, ...]:

@@ -29,21 +29,24 @@ API: Final = "https://api.github.com"
 _WRITERS: Final = ("OWNER", "MEMBER", "COLLABORATOR")
 
 
-def write_outputs(path: Path, values: Mapping[str, str]) -> None:
-    """Append a step's outputs to the file that ``GITHUB_OUTPUT`` names.
+def write_outputs(path: Path | None, values: Mapping[str, str]) -> None:
+    """Append a step's outputs to the file that ``GITHUB_OUTPUT`` names; None: nobody asks for them.
 
     A value of several lines goes between two lines that nobody can guess, so that no text from
     upstream can end it and set another output.
     """
+    if path is None:
+        return
     with path.open("a", encoding="utf-8", newline="\n") as file:
         for key, value in values.items():
             mark = f"armtorch-{secrets.token_hex(16)}"
             file.write(f"{key}<<{mark}\n{value}\n{mark}\n")
 
 
-def write_summary(path: Path, text: str) -> None:
-    """Append Markdown to the file that ``GITHUB_STEP_SUMMARY`` names."""
-    append(path, text.rstrip("\n") + "\n\n")
+def write_summary(path: Path | None, text: str) -> None:
+    """Append Markdown to the file that ``GITHUB_STEP_SUMMARY`` names; None: nobody asks for it."""
+    if path is not None:
+        append(path, text.rstrip("\n") + "\n\n")
 
 
 def has_identity(environment: Mapping[str, str]) -> bool:

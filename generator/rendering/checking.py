@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -126,13 +127,19 @@ def _validator(name: str) -> Draft202012Validator:
     return Draft202012Validator(schema)
 
 
-def _recipe(file: Path, where: str) -> Stage0Recipe:
+@contextmanager
+def _accepted(where: str) -> Iterator[None]:
     try:
-        return Stage0Recipe.from_file(file)
+        yield
     except RattlerBuildError as error:
         raise RenderError(
             f"rattler-build refuses it: {error}", where=where, next_step=_NEXT
         ) from error
+
+
+def _recipe(file: Path, where: str) -> Stage0Recipe:
+    with _accepted(where):
+        return Stage0Recipe.from_file(file)
 
 
 def _render(
@@ -141,22 +148,13 @@ def _render(
     platform = PlatformConfig(
         target_platform=subdir, build_platform=str(Subdir.current()), host_platform=subdir
     )
-    try:
-        with evaluating():
-            return recipe.render(config, RenderConfig(platform))
-    except RattlerBuildError as error:
-        raise RenderError(
-            f"rattler-build refuses it: {error}", where=where, next_step=_NEXT
-        ) from error
+    with _accepted(where), evaluating():
+        return recipe.render(config, RenderConfig(platform))
 
 
 def _config(file: Path, where: str) -> VariantConfig:
-    try:
+    with _accepted(where):
         return VariantConfig.from_file(file)
-    except RattlerBuildError as error:
-        raise RenderError(
-            f"rattler-build refuses it: {error}", where=where, next_step=_NEXT
-        ) from error
 
 
 def _check_variant(recipe: Stage0Recipe, config: VariantConfig, variant: Variant) -> str:
@@ -190,11 +188,6 @@ def file_name(rendered: RenderedVariant) -> str:
 def _alone(recipe: Stage0Recipe, file: Path, subdir: str, where: str) -> set[str]:
     """Return the packages that a recipe gives with its own variants.yaml."""
     jinja = JinjaConfig(PlatformConfig(target_platform=subdir, host_platform=subdir))
-    try:
-        with evaluating():
-            config = VariantConfig.from_file_with_context(file, jinja)
-    except RattlerBuildError as error:
-        raise RenderError(
-            f"rattler-build refuses it: {error}", where=where, next_step=_NEXT
-        ) from error
+    with _accepted(where), evaluating():
+        config = VariantConfig.from_file_with_context(file, jinja)
     return {file_name(each) for each in _render(recipe, config, subdir, where)}

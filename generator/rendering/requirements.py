@@ -38,6 +38,10 @@ _HASHED: tuple[str, ...] = (
 _BUILD = "${{ accelerator }}_generic_*"
 #: conda-forge's package that keeps sbsa and tegra builds apart
 _BOARD = "arm-variant"
+#: of whatever Python: `PythonBuild.python_abi_spec` in a recipe's words
+_PYTHON_ABI = (
+    'python_abi ${{ python | replace("_cpython", "_cp" ~ (python | version_to_buildstring)) }}'
+)
 
 
 def run_specs(variant: Variant, cell: Cell, lock: Lock) -> tuple[str, ...]:
@@ -202,7 +206,7 @@ def _python(metadata: Metadata, variant: Variant) -> tuple[str, ...]:
         for specifier in SpecifierSet(metadata.requires_python)
         if specifier.operator == "!=" and specifier.version.startswith(f"{python.version}.")
     )
-    return (f"python {','.join(left_out)}".strip(), python.python_abi_spec)
+    return (f"python {','.join(left_out)}".strip(), _PYTHON_ABI)
 
 
 def _check_torch(metadata: Metadata, cell: Cell) -> None:

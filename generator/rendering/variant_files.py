@@ -13,7 +13,6 @@ from generator.rendering.conditions import subdir_condition
 _HEAD: Final = (
     "# yaml-language-server: $schema=https://raw.githubusercontent.com/prefix-dev/"
     "recipe-format/main/variant_schema.json\n"
-    "# Written by `armtorch render`: what there is, by conda-forge's variant keys.\n"
 )
 _SUBDIR: Final = "target_platform"
 #: keys that tell variants of one recipe apart, in the order they stand

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -155,14 +155,7 @@ def _refuse_unknown(project: Project, wanted: Selection) -> None:
 def _choose(project: Project, wanted: Selection, torch: str | None) -> tuple[Variant, ...]:
     lock = project.known()
     lines = newest_lines(lock.cells, wanted, torch=torch)
-    narrowed = Selection(
-        globs=wanted.globs,
-        subdirs=wanted.subdirs,
-        accelerators=wanted.accelerators,
-        pythons=wanted.pythons,
-        packages=wanted.packages,
-        lines=(*lines, METAPACKAGES),
-    )
+    narrowed = replace(wanted, lines=(*lines, METAPACKAGES))
     return select(variants(project.declared(), lock), narrowed)
 
 

@@ -66,18 +66,9 @@ def held_rows(
     project: str, refused: Iterable[Refused], *, since: str, instead: Release | None = None
 ) -> tuple[Held, ...]:
     """Write refused releases as rows of the lock."""
+    served = instead.version.public if instead else ""
     return tuple(
-        Held(
-            kind=each.kind,
-            detail=each.detail,
-            next_step=each.next_step,
-            python=each.python,
-            judged_by=each.judged_by,
-            project=project,
-            version=release.version.public,
-            since=since,
-            instead=instead.version.public if instead else "",
-        )
+        each.held(project, release.version.public, since=since, instead=served)
         for release, findings in refused
         for each in findings
     )

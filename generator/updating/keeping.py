@@ -10,7 +10,6 @@ from packaging.version import Version
 
 from generator.errors import AbsentError, ArmtorchError, UnreachableError
 from generator.model.cell import AbsenceReason, Cell, CellAbsence, HeldCell, Lock
-from generator.model.held import Held
 from generator.model.wheel import Metadata
 from generator.packages import is_companion
 from generator.updating.drafts import Draft
@@ -59,15 +58,9 @@ class Run:
         key, error = lost
         wheel = next((w for w in cell.wheels if (w.index, w.filename) == key), None)
         if wheel is not None and not isinstance(error, UnreachableError):
-            found = finding_of(error, wheel.python)
             version = wheel.version.partition("+")[0]
-            row = Held(
-                **vars(found),
-                project=wheel.project,
-                version=version,
-                since=self.today,
-                instead=version,
-            )
+            found = finding_of(error, wheel.python)
+            row = found.held(wheel.project, version, since=self.today, instead=version)
             cell = replace(cell, held=(row,))
         self.keep(cell, error)
 

@@ -146,14 +146,9 @@ def proven(feedstock: Feedstock, lock: Lock, old: Lock, *, today: str) -> Lock:
             if found is None and before is not None and before != cell:
                 found, _ = _fitted(feedstock, together, before, metadata, today=today)
             together += [] if found is None else [found]
+            instead = found.torch if found is not None else ""
             held += [
-                HeldCell(
-                    **{**vars(row), "instead": found.torch if found is not None else ""},
-                    train=cell.train,
-                    subdir=cell.subdir,
-                    accelerator=str(cell.accelerator),
-                    line=cell.line,
-                )
+                HeldCell.of(row, cell, instead=instead, line=cell.line)
                 for row in rows
                 if row.project == "torch"
             ]
@@ -179,14 +174,7 @@ def _fitted(
     rows: list[Held] = []
     while (error := _refusal(feedstock, [*beside, cell], metadata)) is not None:
         project = _culprit(feedstock, beside, cell, metadata)
-        rows.append(
-            Held(
-                **vars(finding_of(error)),
-                project=project,
-                version=cell.versions[project],
-                since=today,
-            )
-        )
+        rows.append(finding_of(error).held(project, cell.versions[project], since=today))
         if project == "torch":
             return None, rows
         cell = _without(replace(cell, held=(*cell.held, rows[-1])), project)

@@ -43,13 +43,7 @@ class RecordedJudge:
         """Return what the lock remembers of a release; see `Judge`."""
         version = prospect.release.version.public
         return tuple(
-            Finding(
-                kind=row.kind,
-                detail=row.detail,
-                next_step=row.next_step,
-                python=row.python,
-                judged_by=row.judged_by,
-            )
+            row.finding
             for subdir, accelerator, row in self._rows()
             if row.judged_by == code_digest()
             and (row.project, row.version) == (prospect.project, version)
@@ -88,14 +82,7 @@ def with_failed(lock: Lock, before: Lock, failed: dict[str, Held | None]) -> Loc
         kept = same or back
         if row is not None:
             instead = kept[0].versions.get(row.project, "") if kept else ""
-            held.append(
-                HeldCell(
-                    **{**vars(row), "instead": instead},
-                    train=cell.train,
-                    subdir=cell.subdir,
-                    accelerator=str(cell.accelerator),
-                )
-            )
+            held.append(HeldCell.of(row, cell, instead=instead))
         good += kept
     unique = {cell.name: cell for cell in good}
     metadata = {**before.metadata, **lock.metadata}

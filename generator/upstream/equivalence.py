@@ -21,7 +21,9 @@ _BUILD_PATH = re.compile(rb'"(?:/|[A-Za-z]:[/\\])[^"\n]*?(?=[/\\]torch[/\\"])')
 def normalise(rule: str, content: bytes) -> bytes:
     """Blank out what ``rule`` says does not matter; the length stays unless the rule is a text one.
 
-    Raises ValueError: there is no such rule, or ``content`` is not what the rule is for.
+    Raises:
+        ValueError: there is no such rule, or ``content`` is not what the rule is for.
+
     """
     if rule == "build-id-and-time":
         return without_build_id_and_time(content)
@@ -34,7 +36,9 @@ def normalise(rule: str, content: bytes) -> bytes:
 def without_build_id_and_time(content: bytes) -> bytes:
     """Return an ELF file with zeros for its GNU build-id and for ``HH:MM:SS`` strings.
 
-    Raises ValueError: it is not a little-endian ELF file (the System V ABI's layout).
+    Raises:
+        ValueError: it is not a little-endian ELF file (the System V ABI's layout).
+
     """
     blank = bytearray(content)
     try:
