@@ -17,9 +17,9 @@ from generator.ci.proposing import propose
 from generator.ci.tested import test_result
 from generator.ci.tried import marked
 from generator.commands import ci_hub
+from generator.commands.job_options import job_options
 from generator.commands.options import (
     folder_option,
-    job_options,
     json_option,
     output_option,
     summary_option,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from generator.commands.options import json_option, many_option, reach_options
+from generator.commands.options import json_option, many_option
+from generator.commands.reaching import reach_options
 from generator.explaining import ChannelOffer, Coverage, to_json
 from generator.explaining.answering import Reach, compare_channels
 from generator.printing import Screen, shortened, write_json_text

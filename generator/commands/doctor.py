@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from generator.commands.options import json_option, reach_options, virtual_option
+from generator.commands.options import json_option, virtual_option
+from generator.commands.reaching import reach_options
 from generator.explaining import Checkup, to_json
 from generator.explaining.answering import Reach, check_machine
 from generator.printing import write, write_json_text

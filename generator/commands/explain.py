@@ -6,13 +6,8 @@ import sys
 
 import click
 
-from generator.commands.options import (
-    ManyValues,
-    json_option,
-    many_option,
-    reach_options,
-    virtual_option,
-)
+from generator.commands.options import ManyValues, json_option, many_option, virtual_option
+from generator.commands.reaching import reach_options
 from generator.errors import UnreachableError
 from generator.explaining import Answer, answer_lines, decoded, to_json
 from generator.explaining.answering import ExplainOptions, Reach, explain_input

@@ -11,14 +11,10 @@ from typing import Any, Final, TypeVar, cast
 import click
 
 from generator.building.provenance import DECLARED
-from generator.ci.jobs import job_variants
 from generator.errors import SelectionError
-from generator.explaining import ALIAS, TIMEOUT
-from generator.explaining.desk import Reach
-from generator.matrix import Selection, select, variants
-from generator.model import Accelerator, Pythons, Variant
+from generator.matrix import Selection
+from generator.model import Accelerator, Pythons
 from generator.model.fields import python_word
-from generator.project import Project
 from generator.provider.github import API, GitHub
 
 _VIRTUAL: Final = re.compile(r"__[a-z][a-z0-9_]*=\S*")
@@ -219,75 +215,6 @@ def declared_repository() -> str:
     if found is None:
         raise click.UsageError("feedstock.yaml names none at GitHub: --repository OWNER/NAME")
     return found[1]
-
-
-def job_options(command: _F) -> _F:
-    """Add what a CI's job selects by instead."""
-    skip = click.option(
-        "--skip",
-        "skipped",
-        multiple=True,
-        type=ManyValues(empty=True),
-        callback=joined,
-        metavar="IDS",
-        help="Variants of the job that are left out.",
-    )
-    job = click.option("--job", default="", help="The variants of a CI's job: armtorch ci plan.")
-    return job(skip(command))
-
-
-def chosen_variants(
-    project: Project, globs: tuple[str, ...], job: str, skipped: tuple[str, ...], **filters: Any
-) -> tuple[Variant, ...]:
-    """Return the variants of a CI's job, or those that globs and options select.
-
-    Raises SelectionError: nothing is selected, or there is no such job.
-    """
-    if not job:
-        return select(variants(project.declared(), project.known()), selection(globs, **filters))
-    if globs or any(filters.values()):
-        raise click.UsageError("a job has its own variants: no globs or filters beside --job")
-    return job_variants(project, job, skipped)
-
-
-def reach_options(command: _F) -> _F:
-    """Add how channels are reached; the command gets them as one ``reach``."""
-
-    @click.option("--channel", "ours", help="Our channel. Default: the feedstock's.")
-    @click.option(
-        "--channel-alias",
-        "alias",
-        envvar="CONDA_CHANNEL_ALIAS",
-        help="Where channels are that have a name only. Default: the .condarc's channel_alias, or "
-        f"conda's own, {ALIAS}.",
-    )
-    @click.option("--offline", is_flag=True, help="Use cached repodata; its age is shown.")
-    @click.option(
-        "--timeout",
-        type=click.IntRange(min=1),
-        default=TIMEOUT,
-        show_default=True,
-        help="Seconds that a channel may take to answer.",
-    )
-    @click.option(
-        "--root",
-        type=click.Path(path_type=Path, exists=True, file_okay=False),
-        help="Look at the system below this folder instead of this machine.",
-    )
-    @functools.wraps(command)
-    def wrapped(
-        *arguments: Any,
-        ours: str | None,
-        alias: str | None,
-        offline: bool,
-        timeout: int,
-        root: Path | None,
-        **options: Any,
-    ) -> Any:
-        reach = Reach(ours=ours, alias=alias, offline=offline, timeout=timeout, root=root)
-        return command(*arguments, reach=reach, **options)
-
-    return cast("_F", wrapped)
 
 
 def indexes_option(command: _F) -> _F:

@@ -7,11 +7,9 @@ from dataclasses import asdict
 
 from generator.building import BuildReport, Savings
 from generator.console import Narrator
-from generator.errors import ArmtorchError
-from generator.model import Held, Lock, Variant
+from generator.model import Held, Variant
 from generator.printing import Screen, write, write_error, write_json
 from generator.testing import PackageReport
-from generator.upstream import Silence
 
 #: columns from which a whole sha256 fits beside the other columns
 _WIDE = 160
@@ -27,26 +25,6 @@ def show_held(narrator: Narrator, held: Iterable[tuple[str, Held]]) -> None:
     """Tell what is held back, each with its reason and what comes next."""
     for cell, row in held:
         narrator.warn(f"held back since {row.since}: {cell}: {row}\n  next: {row.next_step}")
-
-
-def show_silent(narrator: Narrator, silent: Iterable[Silence], lock: Lock) -> None:
-    """Tell in a line per server which indexes do not answer, and what that means for the cells."""
-    by_reason: dict[str, list[str]] = {}
-    for each in silent:
-        if each.error is not None:
-            by_reason.setdefault(_place_and_reason(each.error), []).append(each.index)
-    for reason, names in by_reason.items():
-        since = min(lock.silent[name] for name in names)
-        kept = sum(bool(cell.unreachable_since) for cell in lock.cells)
-        older = sum(bool({*cell.behind} & {*names}) for cell in lock.cells)
-        narrator.warn(
-            f"no answer since {since}: {', '.join(names)} ({reason}); {kept} cells stay as they "
-            f"were, {older} are of what others have"
-        )
-
-
-def _place_and_reason(error: ArmtorchError) -> str:
-    return f"{error.where.partition('://')[2].partition('/')[0] or error.where}: {error.what}"
 
 
 def held_as_json(held: Iterable[tuple[str, Held]]) -> list[dict[str, str]]:

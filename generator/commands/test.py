@@ -13,10 +13,9 @@ from generator.building import file_name
 from generator.channel import LocalChannel
 from generator.ci.holding import test_verdicts, verdicts_text
 from generator.ci.jobs import cell_of
+from generator.commands.job_options import chosen_variants, job_options
 from generator.commands.options import (
-    chosen_variants,
     folder_option,
-    job_options,
     json_option,
     many_option,
     selection_options,

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from dataclasses import asdict
 
 import click
 
 from generator.commands.options import indexes_option, json_option, strict_option
-from generator.commands.tables import held_as_json, show_held, show_silent
-from generator.errors import HeldError, UnreachableError
+from generator.commands.tables import held_as_json, show_held
+from generator.console import Narrator
+from generator.errors import ArmtorchError, HeldError, UnreachableError
+from generator.model import Lock
 from generator.printing import write, write_json
 from generator.project import Project
 from generator.stages.update import UpdateResult, update_lock
+from generator.upstream import Silence
 
 
 @click.command("update")
@@ -59,7 +63,7 @@ def command(
             write("nothing was written (--dry-run)", err=True)
     for finding in result.findings:
         project.narrator.warn(str(finding))
-    show_silent(project.narrator, result.silent, result.lock)
+    _show_silent(project.narrator, result.silent, result.lock)
     project.narrator.say(
         f"read {result.traffic.bytes / 1e6:.1f} MB in {result.traffic.requests} requests"
     )
@@ -85,3 +89,23 @@ def _as_json(result: UpdateResult) -> dict[str, object]:
         "bytes_read": result.traffic.bytes,
         "requests": result.traffic.requests,
     }
+
+
+def _show_silent(narrator: Narrator, silent: Iterable[Silence], lock: Lock) -> None:
+    """Tell in a line per server which indexes do not answer, and what that means for cells."""
+    by_reason: dict[str, list[str]] = {}
+    for each in silent:
+        if each.error is not None:
+            by_reason.setdefault(_place_and_reason(each.error), []).append(each.index)
+    for reason, names in by_reason.items():
+        since = min(lock.silent[name] for name in names)
+        kept = sum(bool(cell.unreachable_since) for cell in lock.cells)
+        older = sum(bool({*cell.behind} & {*names}) for cell in lock.cells)
+        narrator.warn(
+            f"no answer since {since}: {', '.join(names)} ({reason}); {kept} cells stay as they "
+            f"were, {older} are of what others have"
+        )
+
+
+def _place_and_reason(error: ArmtorchError) -> str:
+    return f"{error.where.partition('://')[2].partition('/')[0] or error.where}: {error.what}"

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from generator.building import (
     BuildReport,
+    Contents,
+    Judgement,
     Row,
     Savings,
     Settings,
@@ -19,12 +22,10 @@ from generator.channel import LocalChannel
 from generator.channel.built import labels, wheel_bytes
 from generator.channel.serving import Served
 from generator.channel.stores import FolderStore
-from generator.inspecting.linkage import LinkageCheck
-from generator.model import Variant, Wheel
+from generator.model import Lock, Variant
 from generator.model.provenance import Provenance
 from generator.project import Project
 from generator.stages.render import refuse_edited
-from generator.upstream.reaching import fetch_wheels
 
 #: downloads at once: enough to fill a line, few enough for a mirror
 _DOWNLOADS = 4
@@ -44,6 +45,19 @@ class BuildOptions:
     provenance: str = ""
 
 
+@dataclass(frozen=True)
+class _Linkage:
+    """The linkage audit, loaded by the workers that need it: a run that builds nothing does not."""
+
+    lock: Lock
+    wheelhouse: Path
+
+    def __call__(self, contents: Contents) -> Judgement:
+        from generator.inspecting.linkage import LinkageCheck  # noqa: PLC0415
+
+        return LinkageCheck(self.lock, self.wheelhouse)(contents)
+
+
 def build_variants(
     project: Project, chosen: Sequence[Variant], options: BuildOptions
 ) -> BuildReport:
@@ -58,16 +72,20 @@ def build_variants(
     refuse_edited(project, chosen)
     stated = provenances(project, lock, chosen, options.provenance) if options.provenance else {}
     narrator = project.narrator
-    wheels = _wheels_of_what_lacks(project, chosen, options, stated)
-    fetch_wheels(project, feedstock, wheels, jobs=_DOWNLOADS)
-    link_wheelhouse(project.tree, project.wheelhouse, wheels)
+    lacking = _lacking(project, chosen, options, stated)
+    if lacking:
+        from generator.upstream.reaching import fetch_wheels  # noqa: PLC0415 - else nothing asks it
+
+        wheels = tuple(wheel for variant in lacking for wheel in variant.wheels)
+        fetch_wheels(project, feedstock, wheels, jobs=_DOWNLOADS)
+        link_wheelhouse(project.tree, project.wheelhouse, wheels)
     settings = Settings(
         repo=project.tree,
         wheelhouse=project.wheelhouse,
         level=options.level or feedstock.policies.compression_level,
         jobs=options.jobs,
         force=options.force,
-        audit=LinkageCheck(lock, project.wheelhouse),
+        audit=_Linkage(lock, project.wheelhouse),
         provenance=stated,
     )
     rows: dict[str, Row] = {}
@@ -88,16 +106,16 @@ def build_variants(
     return BuildReport(tuple(rows[variant.id] for variant in chosen))
 
 
-def _wheels_of_what_lacks(
+def _lacking(
     project: Project,
     chosen: Sequence[Variant],
     options: BuildOptions,
     stated: Mapping[str, Provenance],
-) -> tuple[Wheel, ...]:
-    """Return the wheels of what the channel has not: the others need not be downloaded."""
+) -> tuple[Variant, ...]:
+    """Return what the channel has not: the wheels of the others need not be downloaded."""
     feedstock = project.declared()
     return tuple(
-        wheel
+        variant
         for variant in chosen
         if not is_there(
             variant,
@@ -106,7 +124,6 @@ def _wheels_of_what_lacks(
             force=options.force,
             provenance=stated.get(variant.id),
         )
-        for wheel in variant.wheels
     )
 
 
