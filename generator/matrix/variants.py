@@ -15,7 +15,7 @@ from generator.matrix.lines import (
     reference_wheel,
     wanted_pythons,
 )
-from generator.matrix.smithy import smithy
+from generator.matrix.smithy import Config, shared_configs, smithy
 from generator.model import Accelerator, BuildNumber, Cell, Lock, PythonBuild, Variant, Wheel
 from generator.model.stem import stem
 from generator.naming import conda_name
@@ -45,6 +45,7 @@ def variants(feedstock: Feedstock, lock: Lock) -> tuple[Variant, ...]:
     _refuse_unasked(feedstock, lock)
     found: list[Variant] = []
     for line in lines(lock):
+        own: list[Variant] = []
         for package, row in packages().items():
             drafts = [
                 draft
@@ -58,7 +59,8 @@ def variants(feedstock: Feedstock, lock: Lock) -> tuple[Variant, ...]:
             ]
             if package in unbound():
                 drafts = _not_yet(drafts, found)
-            found += [_named(draft, drafts, feedstock) for draft in drafts]
+            own += [_named(draft, drafts, feedstock) for draft in drafts]
+        found += shared_configs(own)
     found[:0] = _metapackages(feedstock, lock, {each.package for each in found})
     return tuple(_with_depends(found))
 

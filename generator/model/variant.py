@@ -14,8 +14,7 @@ from generator.model.wheel import Wheel, serves
 class Variant:
     """A conda package to be: one line, package, subdir, accelerator and, where it has one, Python.
 
-    Its id is ``<line>/<package>/<stem>``, which is also the path of its variant config below
-    ``.ci_support/`` and what commands select with globs.
+    Its id is ``<line>/<package>/<stem>``, which is what commands select with globs.
     """
 
     line: str
@@ -39,6 +38,9 @@ class Variant:
     stem: str
     #: what conda-smithy would write into the variant config: key -> values
     config: dict[str, tuple[str, ...]]
+    #: the variant config that it shares with the other packages of its line, as the outputs of one
+    #: recipe would; "" for one of its own
+    shared_config: str = ""
     #: the upstream wheels its recipe unpacks
     wheels: tuple[Wheel, ...] = ()
     #: the projects of PyPI that it installs (``purls`` of rattler's PackageRecord): pixi takes from
@@ -64,4 +66,5 @@ class Variant:
     @property
     def config_path(self) -> str:
         """The variant config, relative to the repository, with forward slashes."""
-        return f".ci_support/{self.line}/{self.package}/{self.stem}.yaml"
+        name = self.shared_config or f"{self.package}/{self.stem}"
+        return f".ci_support/{self.line}/{name}.yaml"

@@ -13,7 +13,7 @@ from generator.project import Project
 from generator.rendering.tree import RenderedTree, render
 from generator.rendering.unpacking import FOLDER as UNPACKER
 from generator.rendering.unpacking import SCRIPTS
-from generator.rendering.variant_files import skipped, variants_text
+from generator.rendering.variant_files import ci_support_text, skipped, variants_text, zip_groups
 
 #: the first line of what a recipe skips
 _SKIPS: Final = re.compile(rb"^    - target_platform not in .*\n", re.MULTILINE)
@@ -49,8 +49,6 @@ def export_feedstock(project: Project, name: str, folder: Path) -> tuple[str, ..
             # and the unpacker goes along
             moved = moved.replace(b"file: ../../_unpack/", b"file: _unpack/")
             files[f"recipe/{path.rpartition('/')[2]}"] = moved
-        elif path.startswith(f".ci_support/{name}/"):
-            files[f".ci_support/{path.rpartition('/')[2]}"] = content
     if not files:
         known = sorted({f"{v.line}/{v.package}" for v in tree.variants})
         raise SelectionError(
@@ -66,6 +64,9 @@ def export_feedstock(project: Project, name: str, folder: Path) -> tuple[str, ..
         files |= _unpacker(tree, files["recipe/layout.json"])
     line, _, package = name.partition("/")
     mine = [each for each in tree.variants if (each.line, each.package) == (line, package)]
+    zipped = zip_groups(mine)
+    for each in mine:
+        files[f".ci_support/{each.stem}.yaml"] = ci_support_text(each, zipped).encode()
     files["recipe/variants.yaml"] = variants_text(mine, exported=True).encode()
     rows = "".join(f"    - {condition}\n" for condition in skipped(mine))
     files["recipe/recipe.yaml"] = _SKIPS.sub(

@@ -195,7 +195,7 @@ def list_lines(found: Sequence[Row], *, keyed: bool = False) -> list[str]:
         if row.condition is None:
             text += _mapping("- ", row.items) if keyed else [f"- {item}" for item in row.items]
         elif keyed:
-            text += [f"- if: {row.condition}", "  then:", *(f"    {line}" for line in row.items)]
+            text += [f"- if: {row.condition}", f"  then: {{{', '.join(row.items)}}}"]
         elif len(row.items) == 1:
             text += [f"- if: {row.condition}", f"  then: {row.items[0]}"]
         else:

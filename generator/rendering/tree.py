@@ -16,7 +16,7 @@ from generator.rendering.layout_file import beside_scripts, layout_text
 from generator.rendering.licenses import license_note
 from generator.rendering.recipe import LICENSE, RecipeInputs, license_file, recipe_text
 from generator.rendering.unpacking import unpacker_files
-from generator.rendering.variant_files import ci_support_text, variants_text, zip_groups
+from generator.rendering.variant_files import ci_support_files, variants_text
 from generator.rendering.workflows import workflow_files
 
 #: folders that hold generated files only: anything else in them is a stray
@@ -51,9 +51,7 @@ def recipe_tree(feedstock: Feedstock, lock: Lock) -> RenderedTree:
     for inputs in recipes(feedstock, lock, found):
         files.update(recipe_files(inputs))
         beside.update(beside_scripts(inputs))
-        zipped = zip_groups(inputs.variants)
-        for variant in inputs.variants:
-            files[variant.config_path] = ci_support_text(variant, zipped).encode("utf-8")
+    files |= ci_support_files(found)
     if any(variant.wheels for variant in found):
         files |= unpacker_files(beside)
     return RenderedTree(MappingProxyType(files), found)

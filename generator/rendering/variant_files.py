@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Final
 
@@ -137,6 +139,23 @@ def _values(
         if variant.subdir == subdir and key in variant.config
     ]
     return tuple(found) if keep else tuple(dict.fromkeys(found))
+
+
+def ci_support_files(variants: Sequence[Variant]) -> dict[str, bytes]:
+    """Return the variant configs by path: each with the keys of all variants that share it."""
+    configs: dict[str, Variant] = {}
+    for variant in variants:
+        path = variant.config_path
+        known = configs.setdefault(path, variant)
+        configs[path] = replace(known, config={**known.config, **variant.config})
+    by_folder: dict[str, list[Variant]] = {}
+    for path, variant in configs.items():
+        by_folder.setdefault(posixpath.dirname(path), []).append(variant)
+    zipped = {folder: zip_groups(together) for folder, together in by_folder.items()}
+    return {
+        path: ci_support_text(variant, zipped[posixpath.dirname(path)]).encode("utf-8")
+        for path, variant in configs.items()
+    }
 
 
 def ci_support_text(variant: Variant, zipped: tuple[tuple[str, ...], ...]) -> str:

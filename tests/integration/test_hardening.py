@@ -33,7 +33,7 @@ def test_a_file_beside_a_recipe_is_not_packed(feedstock_copy):
     assert "smoke.py.orig" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["recipes", "recipes/2.10", ".ci_support/2.10/pytorch"])
+@pytest.mark.parametrize("name", ["recipes", "recipes/2.10", ".ci_support/2.10"])
 def test_render_writes_and_deletes_nothing_through_a_link(feedstock_copy, tmp_path, name):
     outside = tmp_path / "outside"
     (feedstock_copy / name).rename(outside)

@@ -11,7 +11,7 @@ from tests.golden_trees import golden_lock
 from tests.locks import feedstock
 
 PYTORCH = "recipes/9.1/pytorch/recipe.yaml"
-CONFIG = ".ci_support/9.1/libtorch/osx_arm64_.yaml"
+CONFIG = ".ci_support/9.1/osx_arm64_python3.11.____cpython.yaml"
 
 
 @pytest.fixture(scope="module")

@@ -233,13 +233,13 @@ def test_comparing_says_what_is_stale_and_changes_nothing(tree, tmp_path):
     write_tree(tree, tmp_path)
     recipe = tmp_path / "recipes/9.1/pytorch/recipe.yaml"
     recipe.write_text(recipe.read_text().replace("name: pytorch", "name: pyturch"))
-    (tmp_path / ".ci_support/9.1/pytorch/linux_aarch64_.yaml").write_text("stray\n")
+    (tmp_path / ".ci_support/9.1/linux_aarch64_.yaml").write_text("stray\n")
     (tmp_path / "recipes/9.1/libtorch/layout.json").unlink()
 
     found = {d.path: d for d in compare_tree(tree, tmp_path)}
 
     assert {path: d.kind for path, d in found.items()} == {
-        ".ci_support/9.1/pytorch/linux_aarch64_.yaml": "stray",
+        ".ci_support/9.1/linux_aarch64_.yaml": "stray",
         "recipes/9.1/libtorch/layout.json": "missing",
         "recipes/9.1/pytorch/recipe.yaml": "stale",
     }
