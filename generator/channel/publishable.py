@@ -22,7 +22,7 @@ from generator.model.accelerator import accelerator_of
 from generator.naming.projects import name_map
 from generator.packages import shared, unbound
 from generator.project import Project
-from generator.testing import Machine, Prober, write_record_channel
+from generator.testing import ChannelSolver, Machine, write_record_channel
 from generator.transport.gateway import open_gateway
 from generator.urls import channel_url
 
@@ -85,14 +85,14 @@ def blocked(
             if record.subdir == "noarch":
                 continue
             driver = Accelerator.parse(accelerator_of(record.build, record.depends)).driver
-            prober = Prober(
+            solver = ChannelSolver(
                 channels=(own, *map(channel_url, base)),
                 machine=Machine.of(subdirs()[record.subdir], native=False, driver=driver),
                 gateway=gateway,
             )
             exact = f"{record.name} =={record.version} {record.build}"
-            if not prober.solvable([exact]):
-                found[record.key] = prober.blocking(record.depends) or (exact,)
+            if not solver.solvable([exact]):
+                found[record.key] = solver.blocking(record.depends) or (exact,)
     return found
 
 

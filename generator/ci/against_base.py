@@ -13,7 +13,7 @@ from generator.matrix import BaseVerdict, BlockedVariant, CellView, MatrixView
 from generator.model import Accelerator, PythonBuild, Variant
 from generator.project import Project, base_channels
 from generator.rendering import render, tree_records
-from generator.testing import Machine, NamedRecord, Prober, lacking, write_record_channel
+from generator.testing import ChannelSolver, Machine, NamedRecord, lacking, write_record_channel
 from generator.transport.gateway import open_gateway
 from generator.urls import channel_url
 
@@ -53,12 +53,12 @@ def against_base(
         cells = []
         with project.narrator.task("solving against the base", total=len(view.cells)) as task:
             for cell in view.cells:
-                prober = Prober(
+                solver = ChannelSolver(
                     channels=(own, *(channels or base_channels(feedstock, cell.subdir))),
                     machine=_machine(cell, virtual_packages),
                     gateway=gateway,
                 )
-                cells.append(replace(cell, base=judge.cell(cell, prober, channels, feedstock)))
+                cells.append(replace(cell, base=judge.cell(cell, solver, channels, feedstock)))
                 task.advance(1)
     return replace(view, cells=tuple(cells))
 
@@ -77,29 +77,29 @@ class _Judge:
         self._records = records
 
     def cell(
-        self, cell: CellView, prober: Prober, base: tuple[str, ...], feedstock: Feedstock
+        self, cell: CellView, solver: ChannelSolver, base: tuple[str, ...], feedstock: Feedstock
     ) -> BaseVerdict:
         blocked: dict[str, tuple[str, ...]] = {}
         for name in cell.variants:
-            if by := self._variant(name, prober, blocked):
+            if by := self._variant(name, solver, blocked):
                 blocked[name] = by
         channels = base or base_channels(feedstock, cell.subdir)
         return BaseVerdict(
             channels=channels,
-            virtual_packages=prober.machine.virtual_packages,
+            virtual_packages=solver.machine.virtual_packages,
             blocked=tuple(BlockedVariant(id=name, by=by) for name, by in blocked.items()),
-            pythons=_pythons(cell, prober, channels) if blocked else {},
+            pythons=_pythons(cell, solver, channels) if blocked else {},
         )
 
     def _variant(
-        self, name: str, prober: Prober, blocked: Mapping[str, tuple[str, ...]]
+        self, name: str, solver: ChannelSolver, blocked: Mapping[str, tuple[str, ...]]
     ) -> tuple[str, ...]:
         """Return what keeps a variant from being installed; nothing where nothing does."""
         record = self._records[name][1]
         exact = f"{record['name']} =={record['version']} {record['build']}"
-        if prober.solvable([exact]):
+        if solver.solvable([exact]):
             return ()
-        found = prober.blocking([*record["depends"]])
+        found = solver.blocking([*record["depends"]])
         deeper = dict.fromkeys(
             reason for spec in found for reason in self._reasons(spec, name, blocked)
         )
@@ -119,10 +119,10 @@ class _Judge:
         return min(below, key=len, default=(spec,))
 
 
-def _pythons(cell: CellView, prober: Prober, channels: tuple[str, ...]) -> dict[str, str]:
+def _pythons(cell: CellView, solver: ChannelSolver, channels: tuple[str, ...]) -> dict[str, str]:
     """Say which base channel has each Python that the cell's wheels are for, "" for none."""
     found = {}
-    each = {name: replace(prober, channels=(name,), _asked={}) for name in channels}
+    each = {name: replace(solver, channels=(name,), _asked={}) for name in channels}
     for text in cell.pythons:
         wanted = PythonBuild.parse(text).base_specs
         found[text] = next((name for name, own in each.items() if own.solvable(wanted)), "")

@@ -16,7 +16,7 @@ from generator.channel.destinations import hosts, labelled_url
 from generator.channel.patching import HOTFIXES, REVOKED, Hotfix, read_hotfixes
 from generator.channel.retention import newest_first
 from generator.datafiles import load_data, subdirs
-from generator.errors import SelectionError, SolveError
+from generator.errors import SelectionError
 from generator.explaining import Coverage, noticed_packages, package_notices
 from generator.feedstock import Feedstock
 from generator.matrix import matrix_view
@@ -45,7 +45,8 @@ from generator.page.offers import offers as offers_of
 from generator.page.records import Listed, by_name
 from generator.page.site import Site
 from generator.project import Project
-from generator.testing import Machine, solve
+from generator.testing import ChannelSolver, Machine
+from generator.transport.gateway import open_gateway
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,23 +97,22 @@ def write_page(
 
 def solvability(feedstock: Feedstock, source: LocalChannel, base: Sequence[str] = ()) -> Check:
     """Return a check that solves each offer with the base channels, or with ``base`` instead."""
+    declared = {str(name): row.base for name, row in feedstock.subdirs.items()}
+    gateway = open_gateway()
 
     def check(offer: Combination) -> str:
-        declared = {str(name): row.base for name, row in feedstock.subdirs.items()}
+        own = dict.fromkeys((source.labelled(offer.label).url, source.url))
+        bases = base or declared.get(offer.machine, ())
         driver = Accelerator.parse(offer.accelerator).driver
         machine = Machine.of(subdirs()[offer.machine], native=False, driver=driver)
-        bases = base or declared.get(offer.machine, ())
-        own = dict.fromkeys((source.labelled(offer.label).url, source.url))
-        try:
-            solve(list(offer.specs), channels=[*own, *bases], machine=machine)
-        except SolveError as error:
-            why = error.what.splitlines()[0].rpartition(": ")[2]
-            try:
-                solve(PythonBuild.parse(offer.python).base_specs, channels=bases, machine=machine)
-            except SolveError:
-                why = not_on_base((offer.python,), offer.machine)
-            return f"blocked by base: {why}"
-        return ""
+        solver = ChannelSolver(channels=(*own, *bases), machine=machine, gateway=gateway)
+        blocking = solver.blocking(offer.specs)
+        if not blocking:
+            return ""
+        alone = ChannelSolver(channels=tuple(bases), machine=machine, gateway=gateway)
+        if alone.solvable(PythonBuild.parse(offer.python).base_specs):
+            return f"blocked by base: {', '.join(blocking)}"
+        return f"blocked by base: {not_on_base((offer.python,), offer.machine)}"
 
     return check
 

@@ -21,7 +21,7 @@ from generator.rendering.unpacking import sha256_of, unpacker
 #: below templates/, and below recipes/_unpack
 _LICENSES: Final = "licenses"
 #: letters of a line of layout.json, so that a wheel or a rule is one line
-_ROW: Final = 300
+_ROW: Final = 500
 
 
 def beside_scripts(inputs: RecipeInputs) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from generator.transport.gateway import open_gateway
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prober:
+class ChannelSolver:
     """Asks one set of channels, for one machine; remembers what was asked."""
 
     channels: tuple[str, ...]

@@ -17,7 +17,7 @@ from generator.matrix import matrix_view
 from generator.project import Project
 from generator.rendering import render, tree_records
 from generator.stages.test import RunOptions, machine_of
-from generator.testing import Machine, Prober, lacking, write_record_channel
+from generator.testing import ChannelSolver, Machine, lacking, write_record_channel
 from generator.transport.gateway import open_gateway
 from tests.command_line import armtorch
 from tests.conftest import ROOT
@@ -79,8 +79,8 @@ def test_what_is_planned_for_cuda_can_be_installed_where_there_is_no_gpu(project
     for variant in planned:
         machine = machine_of(variant, subdirs()["linux-aarch64"], options, native=native)
         record = records[variant.id][1]
-        prober = Prober(channels=(own, base), machine=machine, gateway=gateway)
-        if not prober.solvable([f"{record['name']} =={record['version']} {record['build']}"]):
+        solver = ChannelSolver(channels=(own, base), machine=machine, gateway=gateway)
+        if not solver.solvable([f"{record['name']} =={record['version']} {record['build']}"]):
             unsolvable.add(variant.id)
     view = matrix_view(project.declared(), project.locked())
     judged = against_base(project, view, base=(str(tmp_path / "base"),))
@@ -143,11 +143,11 @@ def test_a_contradiction_is_cut_down_to_what_makes_it(tmp_path):
         ("shared", "2"),
     )
     machine = Machine(subdir="linux-aarch64", virtual_packages=("__unix=0",))
-    prober = Prober(channels=(url,), machine=machine)
-    assert prober.blocking(["a", "b", "c"]) == ("a", "b")
-    assert prober.blocking(["a", "c"]) == ()
-    assert prober.blocking(["a", "missing >=2", "c"]) == ("missing >=2",)
-    assert prober.blocking(["a", "missing", "__cuda >=13"]) == ("__cuda >=13",)
+    solver = ChannelSolver(channels=(url,), machine=machine)
+    assert solver.blocking(["a", "b", "c"]) == ("a", "b")
+    assert solver.blocking(["a", "c"]) == ()
+    assert solver.blocking(["a", "missing >=2", "c"]) == ("missing >=2",)
+    assert solver.blocking(["a", "missing", "__cuda >=13"]) == ("__cuda >=13",)
     assert lacking(("x", "__osx >=14")) == ("__osx >=14",)
 
 

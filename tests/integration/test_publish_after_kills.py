@@ -16,7 +16,7 @@ from generator.channel import LocalChannel
 from generator.channel.repodata import Record
 from generator.datafiles import subdirs
 from generator.errors import AbsentError, SolveError
-from generator.testing import Machine, Prober
+from generator.testing import ChannelSolver, Machine
 from tests.command_line import ROOT, armtorch
 from tests.counts import count
 from tests.integration.index_worlds import trio
@@ -72,13 +72,13 @@ def records(channel: Path) -> list[Record]:
 
 def unsolvable(channel: Path, base: str) -> list[str]:
     machine = Machine.of(subdirs()[SUBDIR], native=False)
-    prober = Prober(channels=(channel.resolve().as_uri(), base), machine=machine)
+    solver = ChannelSolver(channels=(channel.resolve().as_uri(), base), machine=machine)
     return [
         record.key
         for record in records(channel)
         # which asks on purpose for what there may be nowhere
         if record.name != "torchaudio-torchcodec"
-        and not prober.solvable([f"{record.name} =={record.version} {record.build}"])
+        and not solver.solvable([f"{record.name} =={record.version} {record.build}"])
     ]
 
 

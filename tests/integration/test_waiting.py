@@ -28,7 +28,7 @@ from generator.explaining.channels import Access, Channels
 from generator.model import Wheel
 from generator.provider.github import GitHub
 from generator.stages.update import update_lock
-from generator.testing import Machine, Prober
+from generator.testing import ChannelSolver, Machine
 from generator.transport import HttpPolicy, forget_hosts, open_session
 from generator.transport.gateway import open_gateway
 from generator.upstream.offers import parse_offer
@@ -198,7 +198,7 @@ def test_the_exports_of_a_base_end(trap):
 
 def test_solving_on_a_base_ends(trap):
     machine = Machine.of(subdirs()["linux-aarch64"], native=False)
-    prober = Prober(channels=(f"{trap}/base",), machine=machine, gateway=open_gateway())
+    prober = ChannelSolver(channels=(f"{trap}/base",), machine=machine, gateway=open_gateway())
     within(3 * ANSWER, lambda: prober.solvable(["python"]), UnreachableError)
 
 
