@@ -21,7 +21,6 @@ from generator.model.stem import stem
 from generator.naming import conda_name
 from generator.packages import choices, known_as, packages, projects, shared, unbound
 
-Config = dict[str, tuple[str, ...]]
 #: what a choice's builds have added to their number, by what they take
 _TAKEN = {"None": 0, "any": 100, "cuda": 200}
 
