@@ -82,8 +82,13 @@ def unpackers() -> tuple[Unpacker, ...]:
     return load_data("unpackers.yaml", UnpackersFile).unpackers
 
 
-def verify_package(path: Path, witness: Witness) -> Proof:
+def verify_package(path: Path, witness: Witness, *, only_expected: bool = False) -> Proof:
     """Prove one package; what is wrong with it is in the proof, never an exception.
+
+    Args:
+        path: the file.
+        witness: says what is known of it.
+        only_expected: read no further where no recipe is known: then it cannot be proven.
 
     Raises:
         OSError: the file cannot be read.
@@ -96,7 +101,7 @@ def verify_package(path: Path, witness: Witness) -> Proof:
     bounds = limits()
     try:
         with open_package(path, bounds) as package:
-            return _Check(package, path.name, witness, bounds).run()
+            return _Check(package, path.name, witness, bounds).run(only_expected=only_expected)
     except ArmtorchError as error:
         if note := _foreign(path):
             return Proof(package=path.name, verdict="not provable", notes=(note,))
@@ -132,11 +137,14 @@ class _Check:
         self._evidence = witness(self._info)
         self._expected = self._evidence.expected
 
-    def run(self) -> Proof:
+    def run(self, *, only_expected: bool) -> Proof:
         expected = self._expected
+        if expected is None and only_expected:
+            return Proof(package=self._name, verdict="not provable", notes=(_NO_RECIPE,))
         if NAME in self._info:
             return self._with_files()
-        contents = read_contents(self._package, self._bounds)
+        most = None if expected is None else self._bounds.text
+        contents = read_contents(self._package, self._bounds, most=most)
         there = bool(contents.files or contents.links)
         if expected is None:
             extra = json_object(self._info, _ABOUT).get("extra")
@@ -153,10 +161,11 @@ class _Check:
             return self._proof(Contents(), manifest)
         account = known.account
         audit = self._audit()
-        whole = {*account.patched, *account.unpatched}
+        whole, most = {*account.patched, *account.unpatched}, None
         if known.trusted:
             whole |= {*agreeing.texts(known).values()}
-        contents = read_contents(self._package, self._bounds, whole=whole, audit=audit)
+            most = known.most_bytes(self._bounds.text)
+        contents = read_contents(self._package, self._bounds, whole=whole, most=most, audit=audit)
         floor = manifest.floor
         if self._expected is not None:
             floor = audit.raised_floor(self._expected.depends) if audit is not None else None
