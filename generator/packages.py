@@ -113,7 +113,7 @@ def _with_asides(rows: Mapping[str, Package]) -> Iterator[tuple[str, Package]]:
                 where="packages.yaml",
                 next_step="give it another name",
             )
-        if row.aside:
+        if row.aside and "cuda" in row.accelerators:
             yield row.aside, replace(row, accelerators=("cuda",), aside="")
 
 

@@ -32,6 +32,7 @@ libraries:
   note: this channel's base has no mutex
 """
 #: armtorch would read that file, and write it beside recipes
+ASIDE = "packages: {x: {made: python, project: x, aside: torchvision}}\n"
 TEXT_ELSEWHERE = """\
 bundled:
 - part: x
@@ -118,6 +119,7 @@ def _names(**row: Any) -> str:
         ("licenses.yaml", TEXT_ELSEWHERE, "has letters that names cannot have"),
         ("packages.yaml", "packages: {numpy: {made: python, project: x}}\n", "that of numpy"),
         ("packages.yaml", "packages: {python: {made: wheel, project: x}}\n", "that of others"),
+        ("packages.yaml", ASIDE, "another row's name"),
         ("limits.yaml", "zip: {ratio: 100000}\n", "no data file that a channel can lay"),
         # rows become parts of recipes, which rattler-build evaluates
         ("packages.yaml", _audio(homepage="https://x/${{env.get('K')}}"), "is an expression"),
