@@ -93,7 +93,7 @@ def test_eight_bits_are_multiplied_on_the_cpu_cell(
     channel, cpu_channel, base, machine, runner, tmp_path
 ) -> None:
     records = solve(
-        ["python=3.12", "bitsandbytes", "cpuonly"],
+        ["python=3.11", "bitsandbytes", "cpuonly"],
         channels=[cpu_channel.url, channel.url, base.url],
         machine=machine,
     )
