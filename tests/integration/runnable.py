@@ -138,7 +138,7 @@ def _names(forge: ForgeChannel) -> set[str]:
 def _package(spec: str, tree: Path) -> Package:
     name, _, rest = spec.partition(" ")
     bounds, _, build = rest.partition(" ")
-    version = bounds.removeprefix(">=").split(",")[0].strip("*") or "1.2.0"
+    version = bounds.lstrip(">=").split(",")[0].strip("*") or "1.2.0"
     for row in sonames(ARM).libraries.values():
         known, _, said = (row.spec or "").partition(" ")
         if known == name and SpecifierSet(said).contains(version):
