@@ -29,6 +29,7 @@ DATA: Final = Path(__file__).parent / "data"
 #: armtorch itself works, and what it refuses, is no matter of a channel's.
 LOCAL: Final = (
     "action_pins.yaml",
+    "imports.yaml",
     "jetson.yaml",
     "layout.yaml",
     "license_names.yaml",

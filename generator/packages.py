@@ -8,6 +8,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import Annotated, Literal
 
+from packaging.specifiers import SpecifierSet
 from pydantic import Field
 
 from generator.datafiles import load_data
@@ -41,6 +42,7 @@ class Package(Closed):
     requirements: Part = "all"
     imports: tuple[_Module, ...] = ()
     homepage: Annotated[PlainText, Field(pattern=r"^(https://[!-~]+)?$")] = ""
+    stable: str = ""
     takes: dict[PackageText, Taken] = field(default_factory=dict, hash=False)
     aside: PackageText | Literal[""] = ""
 
@@ -48,6 +50,10 @@ class Package(Closed):
         """Whether the cells of a subdir and accelerator want it."""
         kind: Literal["cpu", "cuda"] = "cpu" if accelerator.cuda is None else "cuda"
         return kind in self.accelerators and (not self.subdirs or subdir in self.subdirs)
+
+    def any_build(self, version: str) -> bool:
+        """Whether a version goes with any build of its cell's torch, another channel's, too."""
+        return bool(self.stable) and SpecifierSet(self.stable, prereleases=True).contains(version)
 
     @property
     def companion(self) -> bool:
@@ -136,6 +142,11 @@ def projects() -> Mapping[str, str]:
 def is_companion(project: str) -> bool:
     """Whether what is made from a project's wheels goes with one build of torch."""
     return any(row.companion for row in packages().values() if row.project == project)
+
+
+def any_build(project: str, version: str) -> bool:
+    """Whether what is made from a version of a project goes with any build of its cell's torch."""
+    return any(r.any_build(version) for r in packages().values() if r.project == project)
 
 
 def wanted(project: str, subdir: str, accelerator: Accelerator) -> bool:

@@ -7,6 +7,7 @@ With ARMTORCH_CLIENTS=FOLDER the tests that need them run.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -92,6 +93,13 @@ def run(
         text=True,
         check=False,
     )
+
+
+def versions() -> dict[str, str]:
+    """The versions of what is installed there of conda's."""
+    done = run("python", "-m", "pip", "list", "--format", "json", cwd=folder())
+    listed = {each["name"]: each["version"] for each in json.loads(done.stdout)}
+    return {name: listed[name] for name in ("conda", "conda-rattler-solver")}
 
 
 def install(clients: Path) -> None:

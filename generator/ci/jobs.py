@@ -22,7 +22,6 @@ from generator.inspecting.proving import PACKAGES, what_lies_in
 from generator.matrix import Job, Jobs, find_job, jobs, matrix_view, variants
 from generator.matrix.smithy import smithy
 from generator.model import Variant
-from generator.model.names import one_line
 from generator.project import Project
 from generator.rendering import child_pipeline, workflow_settings
 
@@ -179,7 +178,7 @@ class Joined:
             lines += [f"- `{each}`" for each in self.missing]
         if self.aside:
             lines += ["", "Set aside, since no job was to make them:", ""]
-            lines += ["- `" + one_line(each).replace("`", "'") + "`" for each in self.aside]
+            lines += [f"- `{each}`" for each in self.aside]
         return "\n".join(lines)
 
 

@@ -14,6 +14,7 @@ from generator.errors import DataError
 from generator.inspecting import AcceptedFinding
 from generator.inspecting.binaries import lint_binaries, unmatched_policy
 from generator.inspecting.exports import compare_exports
+from generator.inspecting.imports import unsaid
 from generator.inspecting.mapping import Lacking, MapCheck, check_map, locked_sources, named_source
 from generator.printing import write, write_json
 from generator.project import Project
@@ -41,7 +42,7 @@ def command() -> None:
 @json_option
 @click.pass_obj
 def check(project: Project, wheels: tuple[Path, ...], channel: Path | None, as_json: bool) -> None:
-    """Say what wheels need or bundle and the table lacks, with rows to paste.
+    """Say what wheels need, bundle or import and no row speaks of, with rows to paste.
 
     Looks into one wheel of the wheelhouse per release of the lock; of a release that has none
     there, the lock's list of library names is checked. Exit code 5 when the table lacks something.
@@ -65,6 +66,11 @@ def check(project: Project, wheels: tuple[Path, ...], channel: Path | None, as_j
         whole=not wheels,
         narrator=project.narrator,
     )
+    imports = [
+        f"{module} ({source.release}, {members[0]})"
+        for source in sources
+        for module, members in unsaid(source).items()
+    ]
     policy: tuple[AcceptedFinding, ...] = ()
     if channel is not None:
         lint = lint_binaries(built_packages(LocalChannel(channel)), narrator=project.narrator)
@@ -73,9 +79,17 @@ def check(project: Project, wheels: tuple[Path, ...], channel: Path | None, as_j
         rows = [
             {"finding": row.finding, "package": row.package, "files": row.files} for row in policy
         ]
-        write_json({**asdict(found), "unused_policy": rows})
+        write_json({**asdict(found), "imports": imports, "unused_policy": rows})
     else:
         _show(found, policy)
+        for text in imports:
+            write(f"imported and not asked for: {text}")
+    if imports:
+        raise DataError(
+            f"{len(imports)} modules are imported and nobody says they are needed",
+            where="generator/data/pypi_names.yaml",
+            next_step="add a row of `unstated`, or of `left_out` in generator/data/imports.yaml",
+        )
     if found.unknown:
         raise DataError(
             f"{len(found.unknown)} libraries have no row; the first is {found.unknown[0].name}",

@@ -80,13 +80,8 @@ class Container:
             found[entry.path] = b"".join(blocks)
         return found
 
-    def payload(self, most: int | None = None) -> Iterator[tuple[Entry, Blocks]]:
-        """Yield the packaged files in order, and then compare what holds everything together.
-
-        Args:
-            most: the bytes that it unpacks to if it is what it has to be, where that is known.
-
-        """
+    def payload(self) -> Iterator[tuple[Entry, Blocks]]:
+        """Yield the packaged files in order, and then compare what holds everything together."""
         skeleton = _Skeleton()
         if self.seconds not in _DATES:
             self._malformed("its time is none that a zip can have")
@@ -96,7 +91,7 @@ class Container:
                 check, copy = self._frame("pkg"), skeleton.passing(member)
                 packed = _Slice(self._file, *self._members["pkg"], check, copy)
                 last: tuple[str, ...] = ()
-                for entry, blocks in self._entries("pkg", packed, most):
+                for entry, blocks in self._entries("pkg", packed):
                     if (parts := tuple(entry.path.split("/"))) <= last:
                         self._malformed(f"{entry.path} stands out of order, or twice")
                     last = parts
@@ -138,13 +133,10 @@ class Container:
 
         return check
 
-    def _entries(
-        self, kind: str, packed: _Slice, most: int | None = None
-    ) -> Iterator[tuple[Entry, Blocks]]:
+    def _entries(self, kind: str, packed: _Slice) -> Iterator[tuple[Entry, Blocks]]:
         size = self._members[kind][1]
         window = policy().seal.window_log
         allowed = max(self._limits.always, self._limits.ratio * size)
-        allowed = allowed if most is None else min(allowed, most)
         decompressor = zstandard.ZstdDecompressor(max_window_size=1 << window)
         try:
             with decompressor.stream_reader(cast("IO[bytes]", packed), read_size=_READ) as reader:

@@ -41,7 +41,6 @@ def read_contents(
     limits: Limits,
     *,
     whole: Collection[str] = (),
-    most: int | None = None,
     audit: PackageAudit | None = None,
 ) -> Contents:
     """Read every file once.
@@ -50,7 +49,6 @@ def read_contents(
         package: open, its metadata read.
         limits: how much of a file is kept.
         whole: paths of texts whose content is to be kept.
-        most: the bytes that the packaged files have at most, where that is known.
         audit: is given the binaries, to say what they need.
 
     Raises:
@@ -58,7 +56,7 @@ def read_contents(
 
     """
     found, missed = Contents(), set[str]()
-    for entry, blocks in package.payload(most):
+    for entry, blocks in package.payload():
         path = entry.path
         found.paths.append(path)
         if entry.target is not None:

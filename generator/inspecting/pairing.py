@@ -33,11 +33,17 @@ class PairingNames(Closed):
     """data/pairing.yaml, which explains the words."""
 
     format: Literal[1]
+    #: of the ABI that every build of a torch has
+    stable: str
     torch: tuple[str, ...]
 
     def is_torchs(self, symbol: str) -> bool:
         """Whether only torch can have a symbol."""
         return any(re.fullmatch(pattern, symbol) for pattern in self.torch)
+
+    def is_of_one_build(self, symbol: str) -> bool:
+        """Whether another build of the same torch may have it otherwise."""
+        return self.is_torchs(symbol) and not re.fullmatch(self.stable, symbol)
 
 
 @cache
@@ -45,7 +51,7 @@ def pairing_names() -> PairingNames:
     """Read data/pairing.yaml; DataError where a row does not fit."""
     names: PairingNames = load_data(_FILE, PairingNames)
     try:
-        for pattern in names.torch:
+        for pattern in (*names.torch, names.stable):
             re.compile(pattern)
     except re.error as error:
         raise DataError(

@@ -71,15 +71,6 @@ class Known:
         found: Mapping[str, Any] = self.layout["wheels"][self.sha256]
         return found
 
-    def most_bytes(self, text: int) -> int:
-        """Return what its tar has at most; ``text`` is what a file that is made anew may have."""
-        account = self.account
-        anew = (*account.patched, *account.unpatched, *account.generated)
-        entries = len(account.unchanged) + len(account.linked) + len(anew)
-        upstreams = sum(self.record[member][1] for member in account.unchanged.values())
-        # a header, a long name, what fills a block
-        return upstreams + text * (len(anew) + 1) + 4096 * entries
-
 
 @dataclass
 class Remade:

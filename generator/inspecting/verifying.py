@@ -82,13 +82,8 @@ def unpackers() -> tuple[Unpacker, ...]:
     return load_data("unpackers.yaml", UnpackersFile).unpackers
 
 
-def verify_package(path: Path, witness: Witness, *, only_expected: bool = False) -> Proof:
+def verify_package(path: Path, witness: Witness) -> Proof:
     """Prove one package; what is wrong with it is in the proof, never an exception.
-
-    Args:
-        path: the file.
-        witness: says what is known of it.
-        only_expected: read no further where no recipe is known: then it cannot be proven.
 
     Raises:
         OSError: the file cannot be read.
@@ -101,7 +96,7 @@ def verify_package(path: Path, witness: Witness, *, only_expected: bool = False)
     bounds = limits()
     try:
         with open_package(path, bounds) as package:
-            return _Check(package, path.name, witness, bounds).run(only_expected=only_expected)
+            return _Check(package, path.name, witness, bounds).run()
     except ArmtorchError as error:
         if note := _foreign(path):
             return Proof(package=path.name, verdict="not provable", notes=(note,))
@@ -137,14 +132,11 @@ class _Check:
         self._evidence = witness(self._info)
         self._expected = self._evidence.expected
 
-    def run(self, *, only_expected: bool) -> Proof:
+    def run(self) -> Proof:
         expected = self._expected
-        if expected is None and only_expected:
-            return Proof(package=self._name, verdict="not provable", notes=(_NO_RECIPE,))
         if NAME in self._info:
             return self._with_files()
-        most = None if expected is None else self._bounds.text
-        contents = read_contents(self._package, self._bounds, most=most)
+        contents = read_contents(self._package, self._bounds)
         there = bool(contents.files or contents.links)
         if expected is None:
             extra = json_object(self._info, _ABOUT).get("extra")
@@ -161,11 +153,10 @@ class _Check:
             return self._proof(Contents(), manifest)
         account = known.account
         audit = self._audit()
-        whole, most = {*account.patched, *account.unpatched}, None
+        whole = {*account.patched, *account.unpatched}
         if known.trusted:
             whole |= {*agreeing.texts(known).values()}
-            most = known.most_bytes(self._bounds.text)
-        contents = read_contents(self._package, self._bounds, whole=whole, most=most, audit=audit)
+        contents = read_contents(self._package, self._bounds, whole=whole, audit=audit)
         floor = manifest.floor
         if self._expected is not None:
             floor = audit.raised_floor(self._expected.depends) if audit is not None else None

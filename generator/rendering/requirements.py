@@ -36,6 +36,8 @@ _HASHED: tuple[str, ...] = (
 )
 #: build string of pytorch's, libtorch's and the metapackages' builds up to the hash
 _BUILD = "${{ accelerator }}_generic_*"
+#: any build for the accelerator
+_ACCELERATOR = "${{ accelerator }}_*"
 #: conda-forge's package that keeps sbsa and tegra builds apart
 _BOARD = "arm-variant"
 #: of whatever Python: `PythonBuild.python_abi_spec` in a recipe's words
@@ -103,9 +105,11 @@ def _own(variant: Variant, cell: Cell, lock: Lock) -> Iterator[str]:
     elif package not in {"pytorch-common", *unbound()}:
         wheel = variant.wheels[0]
         _check_torch(lock.metadata[wheel.metadata], cell)
-        yield f"pytorch ==${{{{ pytorch }}}} {_BUILD}"
-        # conda-forge's builds have strings like ours: this one is in no build of theirs
-        yield f"libtorch ==${{{{ pytorch }}}} {build}_*"
+        # conda-forge's builds have strings like ours, but for the hash: only the stable ABI is
+        # the same in both
+        stable = packages()[package].any_build(wheel.version)
+        yield f"pytorch ==${{{{ pytorch }}}} {_ACCELERATOR if stable else _BUILD}"
+        yield f"libtorch ==${{{{ pytorch }}}} {_ACCELERATOR if stable else f'{build}_*'}"
         for name, taken in packages()[package].takes.items():
             if SpecifierSet(taken.versions, prereleases=True).contains(wheel.version):
                 yield f"{package}-{name}"

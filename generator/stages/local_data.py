@@ -10,6 +10,7 @@ from generator.datafiles import LOCAL, local_files, merged_data
 from generator.errors import SelectionError
 from generator.explaining.facts import jetpacks, releases, warnings
 from generator.inspecting.findings import linkage_policy
+from generator.inspecting.imports import import_rows
 from generator.inspecting.pairing import pairing_names
 from generator.matrix.smithy import smithy
 from generator.naming import sonames
@@ -25,6 +26,7 @@ from generator.upstream.policy import trio_policy
 #: what reads each file and refuses a row that does not fit
 READERS: Final[dict[str, Callable[[], object]]] = {
     "action_pins.yaml": action_pins,
+    "imports.yaml": import_rows,
     "jetson.yaml": jetpacks,
     "layout.yaml": layouts,
     "license_names.yaml": license_names,

@@ -15,7 +15,7 @@ from generator.inspecting.pairing import Unmet, pairing_names, unmet
 from generator.inspecting.wheel_symbols import Shelves, WheelShelf, fact_key, is_torchs
 from generator.model.held import Finding
 from generator.model.python_build import PythonBuild
-from generator.packages import is_companion
+from generator.packages import any_build, is_companion
 from generator.updating.judging import Prospect
 from generator.upstream import Offer, WheelReader
 
@@ -48,7 +48,8 @@ class PairingJudge:
         with ExitStack() as stack:
             shelves = Shelves(self.reader, prospect.subdir, stack)
             for python in both:
-                why = _lacking(shelves, prospect.wheels[python], prospect.torch[python])
+                wheel = prospect.wheels[python]
+                why = _lacking(shelves, wheel, prospect.torch[python]) or _bound(shelves, wheel)
                 if why:
                     found.append(_finding(prospect, python, why))
         if found and len(found) == len(both) and len({each.detail for each in found}) == 1:
@@ -78,6 +79,20 @@ def _lacking(shelves: Shelves, companion: Offer, torch: Offer) -> str:
     if key:
         cache.symbols.keep(key, _UNMET.dump_json(found))
     return _in_words(found, torch)
+
+
+def _bound(shelves: Shelves, companion: Offer) -> str:
+    """Say what binds a wheel to one build of torch where its row has it go with any; else ""."""
+    if not any_build(companion.project, companion.version.public):
+        return ""
+    for each in WheelShelf(shelves, companion, lambda _: True).asking():
+        for symbol in map(each.plain, each.symbols):
+            if pairing_names().is_of_one_build(symbol):
+                return (
+                    f"{posixpath.basename(each.path)} needs {symbol[:_LONGEST]}, which is of no "
+                    "stable ABI: `stable` in packages.yaml ends before this version"
+                )
+    return ""
 
 
 def _in_words(lacking: tuple[Unmet, ...], torch: Offer) -> str:

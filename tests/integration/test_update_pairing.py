@@ -108,3 +108,17 @@ def test_a_torch_whose_symbols_cannot_be_read_gets_no_companion_that_needs_them(
     assert audios(found) == {"2.13.0": "", "2.12.1": "2.20.0"}
     cell = next(cell for cell in found.lock.cells if cell.torch == "2.13.0")
     assert all("libtorch_cpu.so: its headers are corrupt" in row.detail for row in cell.held)
+
+
+def test_what_goes_with_any_build_asks_for_no_symbol_of_one_build(
+    folder: Path, tmp_path: Path
+) -> None:
+    bound = "_ZN2at5emptyEv"
+    for abi in ("cp311", "cp312"):
+        torch("2.13.0", abi, OLD, NEW, bound).write(folder)
+        audio("2.20.2", abi, OLD, bound).write(folder)
+    found = outcome(folder, tmp_path)
+    assert audios(found)["2.13.0"] == "2.20.1"
+    (row,) = next(cell for cell in found.lock.cells if cell.torch == "2.13.0").held
+    assert (row.version, row.kind) == ("2.20.2", "symbols")
+    assert row.detail.startswith(f"libtorchaudio.so needs {bound}, which is of no stable ABI")

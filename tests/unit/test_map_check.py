@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 from generator import datafiles
 from generator.console import Silent
 from generator.errors import AbsentError, DataError, IntegrityError, SelectionError
+from generator.inspecting.imports import unsaid
 from generator.inspecting.mapping import MapCheck, check_map, locked_sources, named_source
 from generator.model import Lock
 from generator.naming import soname_table
@@ -159,3 +160,45 @@ def test_releases_without_a_wheel_are_checked_by_name(project, tmp_path: Path) -
     found = check_map((), lock=lock, not_looked_at=absent, whole=True, narrator=Silent())
     assert found.unknown == ()
     assert found.unused == ()  # nothing can be said of them
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("import frobnicate", ["frobnicate"]),
+        ("from frobnicate.deep import x", ["frobnicate"]),
+        ("class A:\n    import frobnicate", ["frobnicate"]),
+        ("try:\n    import frobnicate\nfinally:\n    pass", ["frobnicate"]),
+        ("try:\n    import json\nexcept ImportError:\n    import frobnicate", []),
+        ("try:\n    import frobnicate\nexcept (KeyError, ImportError):\n    pass", []),
+        ("def f():\n    import frobnicate", []),
+        ("if TYPE_CHECKING:\n    import frobnicate", []),
+        ("import sys\nif sys.version_info < (3, 10):\n    import frobnicate", []),
+        ("import sys\nif sys.version_info >= (3, 10):\n    import frobnicate", ["frobnicate"]),
+        ("import json, torch, jinja2, numpy, yaml", ["jinja2"]),
+        ("import distutils.core", ["distutils"]),
+        ("from . import frobnicate", []),
+        ("print 'template'", []),
+    ],
+)
+def test_what_is_imported_and_not_asked_for(tmp_path: Path, source: str, found: list[str]) -> None:
+    path = tmp_path / ARM
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("torch/some.py", source)
+        archive.writestr(
+            "torch-2.16.0.dist-info/METADATA", "Name: torch\nRequires-Dist: sympy>=1\n"
+        )
+    assert list(unsaid(named_source(path))) == found
+
+
+def test_an_import_of_an_old_python_alone_is_found_in_its_wheel(tmp_path: Path) -> None:
+    source = "import sys\nif sys.version_info < (3, 10):\n    from importlib_metadata import x"
+    for version, abi, found in (
+        ("2.8.0", 39, []),
+        ("2.7.0", 39, ["importlib_metadata"]),
+        ("2.7.0", 311, []),
+    ):
+        path = tmp_path / f"torch-{version}-cp{abi}-cp{abi}-manylinux_2_28_aarch64.whl"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("torch/distributed/elastic.py", source)
+        assert list(unsaid(named_source(path))) == found
