@@ -9,6 +9,8 @@ command -v nginx >/dev/null || test -x /usr/sbin/nginx || missing+=(nginx-light)
 if ! command -v chromium >/dev/null && ! grep -qs '^ID=ubuntu' /etc/os-release; then
   missing+=(chromium fonts-dejavu-core)
 fi
+# gitlab-ci-local, where npm is there to bring it, copies with it
+if command -v npm >/dev/null && ! command -v rsync >/dev/null; then missing+=(rsync); fi
 # the node that comes with playwright, which drives the browser, is linked against it
 test -n "$(find /usr/lib /lib -name 'libatomic.so.1' -print -quit 2>/dev/null)" || missing+=(libatomic1)
 if test "${#missing[@]}" -gt 0; then
