@@ -49,11 +49,13 @@ def _of_cell(cell: Cell, lock: Lock) -> Iterator[str]:
         yield f"there is no subdir {cell.subdir}"
         return
     torch = cell.wheels_of("torch")
-    if not torch or any(wheel.python is None or wheel.abi3 for wheel in torch):
+    if not torch or any(wheel.python is None for wheel in torch):
         yield "it has no wheel of torch, or one for no Python"
         return
     yield from _of_projects(cell)
-    own = Counter((wheel.project, wheel.python) for wheel in cell.wheels if not wheel.abi3)
+    # a torch for the stable ABI is served for its own Python alone
+    alone = (wheel for wheel in cell.wheels if wheel.project == "torch" or not wheel.abi3)
+    own = Counter((wheel.project, wheel.python) for wheel in alone)
     for project, python in (each for each, count in own.items() if count > 1 and each[1]):
         yield f"it has two wheels of {project} for Python {python}"
     for absent in cell.absent:

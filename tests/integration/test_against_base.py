@@ -51,8 +51,8 @@ def test_what_the_base_lacks_is_named_and_what_it_has_is_not(seen):
     # what needs a blocked package of ours is blocked by the same, not by that package
     assert blocked["2.15/torchvision/linux_aarch64_"] == ["libcudnn >=9.26,<10"]
     assert blocked["2.15/pytorch/linux_aarch64_python3.15.____cp315"] == [
-        "libcudnn >=9.26,<10",
         "python_abi 3.15.* *_cp315",
+        "libcudnn >=9.26,<10",
     ]
     # triton is filled in, so the line before is whole
     assert cells["2.14/linux-aarch64/cuda130"]["base"]["blocked"] == []
