@@ -88,7 +88,7 @@ def plan(
     project: Project,
     *,
     train: str = "",
-    cells: Sequence[str] = (),
+    cells: Sequence[str] | None = None,
     sample: bool = False,
     machine: tuple[str, ...] | None = None,
 ) -> JobPlan:
@@ -97,7 +97,7 @@ def plan(
     Args:
         project: the feedstock.
         train: only this one; "" for all.
-        cells: only these, ``<line>/<subdir>/<accelerator>``; none for all.
+        cells: only these, ``<line>/<subdir>/<accelerator>``; None for all.
         sample: one Python per cell.
         machine: leave out what the base channels cannot satisfy now on a common machine with
             these virtual packages; None to ask no base channel.
@@ -187,7 +187,7 @@ def join(
     folder: Path,
     *,
     train: str = "",
-    cells: Sequence[str] = (),
+    cells: Sequence[str] | None = None,
     made: Path | None = None,
     wanted: Sequence[Variant] | None = None,
     aside: Path | None = None,
@@ -198,7 +198,7 @@ def join(
         project: the feedstock.
         folder: the channel.
         train: what is looked for is of this train only; "" for all.
-        cells: what is looked for is of these cells only; none for all.
+        cells: what is looked for is of these cells only; None for all.
         made: a folder with more packages, which are put beside the others, or in their places.
         wanted: what is looked for, instead of trains and cells.
         aside: where packages go that no job was to make.
@@ -304,11 +304,14 @@ def _place(project: Project, feedstock: Feedstock, channel: LocalChannel, varian
 
 
 def _some(
-    feedstock: Feedstock, found: Sequence[Variant], train: str, cells: Sequence[str]
+    feedstock: Feedstock, found: Sequence[Variant], train: str, cells: Sequence[str] | None
 ) -> tuple[Variant, ...]:
     """Keep the variants of a train or of some cells, and the metapackages that they need."""
     known = {cell_of(variant) for variant in found}
-    for kind, asked, there in (("train", {train} - {""}, feedstock.trains), ("cell", cells, known)):
+    for kind, asked, there in (
+        ("train", {train} - {""}, feedstock.trains),
+        ("cell", cells or (), known),
+    ):
         if lost := sorted(set(asked) - set(there)):
             raise SelectionError(
                 f"there is no {kind} {', '.join(lost)}",
@@ -318,7 +321,7 @@ def _some(
     chosen = {
         variant.id: variant.depends
         for variant in found
-        if train in {"", variant.train} and (not cells or cell_of(variant) in cells)
+        if train in {"", variant.train} and (cells is None or cell_of(variant) in cells)
     }
     needed = {each for depends in chosen.values() for each in depends}
     return tuple(v for v in found if v.id in chosen or v.id in needed)

@@ -108,7 +108,9 @@ def plan(
             write(month.markdown())
         return
     machine = virtual_packages if solved else None
-    made = jobs.plan(project, train=train, cells=cells.split(), sample=sample, machine=machine)
+    made = jobs.plan(
+        project, train=train, cells=cells.split() or None, sample=sample, machine=machine
+    )
     rounds = {
         "shared": made.rows(made.jobs.shared),
         "variants": made.rows(made.jobs.variants),
@@ -170,7 +172,7 @@ def join(
         project,
         channel,
         train=train,
-        cells=cells.split(),
+        cells=cells.split() or None,
         made=made,
         wanted=wanted,
         aside=aside,
@@ -269,7 +271,7 @@ def missing(
     machine = () if solved else None
     found = jobs.missing_cells(project, to, machine=machine)
     if pipeline is not None:
-        made = jobs.plan(project, cells=[*found.cells] or ("",), machine=machine)
+        made = jobs.plan(project, cells=[*found.cells], machine=machine)
         atomic.write_text(pipeline, made.pipeline(project.declared()))
     write_outputs(output, {"cells": " ".join(found.cells)})
     write_summary(summary, found.markdown())

@@ -14,6 +14,7 @@ from generator.rendering.layout_file import _laid_out, _once
 from tests.golden_trees import golden_lock
 from tests.locks import Shelf, cpu_cell, cuda_cell, feedstock, osx_cell, torch_wheel
 from tests.recipe_bench import bench
+from tests.tiny_wheels import tiny_elf
 
 NAMES = st.lists(st.sampled_from("abcdef"), max_size=6)
 
@@ -72,9 +73,10 @@ def test_whatever_is_laid_out_reads_back(value):
 
 def test_what_a_wheel_says_of_itself_goes_before_what_its_cell_says(tmp_path):
     """Where the METADATA of one Python's wheel lacks a requirement, or has one more."""
+    cuda = ("torch/lib/libtorch_cuda.so", tiny_elf(body=b"cuda"))
     wheels = [
         torch_wheel("9.1.0", "cp311", requires=("nvidia-cudnn-cu13==9.1; python_version>'3'",)),
-        torch_wheel("9.1.0", "cp312", requires=("filelock",)),
+        torch_wheel("9.1.0", "cp312", requires=("filelock",), extra=dict([cuda])),
     ]
     shelf = Shelf()
     tree = render(feedstock(), shelf.lock(shelf.cell("9.1", "cuda130", wheels)))

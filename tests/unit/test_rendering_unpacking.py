@@ -34,7 +34,7 @@ def test_all_recipes_have_one_unpacker_in_common(tree):
     unpacking = [path for path in tree.files if path.endswith("/layout.json")]
     for path in unpacking:
         recipe = tree.files[path.replace("layout.json", "recipe.yaml")]
-        assert b"\n    file: ../../_unpack/build.py\n" in recipe
+        assert b"script: {interpreter: python, file: ../../_unpack/build.py}\n" in recipe
     assert len(unpacking) > 3
 
 
@@ -108,6 +108,6 @@ def test_an_exported_feedstock_has_an_unpacker_of_its_own(project, tmp_path):
     assert "recipe/_unpack/licenses/LAPACK.txt" in files
     assert "recipe/_unpack/tests/pytorch.py" not in files
     recipe = (tmp_path / "out/recipe/recipe.yaml").read_text()
-    assert "\n    file: _unpack/build.py\n" in recipe
+    assert "script: {interpreter: python, file: _unpack/build.py}\n" in recipe
     none = export_feedstock(project, "2.10/pytorch-cpu", tmp_path / "meta")
     assert not [path for path in none if "_unpack" in path]
