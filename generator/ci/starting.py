@@ -193,23 +193,7 @@ def _renewed(
 def _own_files(wishes: Wishes) -> dict[str, bytes]:
     """Render what is a person's from then on."""
     rows = offered()
-    subdirs = {
-        name: [
-            each
-            for each in accelerators
-            if each == "cpu" or name in rows.cuda or each in rows.more.get(_subdir(name), {})
-        ]
-        for name in wishes.subdirs or tuple(rows.subdirs)
-        if (accelerators := wishes.accelerators or rows.subdirs.get(_subdir(name), ("cpu",)))
-    }
-    if not wishes.subdirs and any(subdirs.values()):
-        subdirs = {name: accelerators for name, accelerators in subdirs.items() if accelerators}
-    if empty := [name for name, accelerators in subdirs.items() if not accelerators]:
-        raise SelectionError(
-            f"upstream has no wheels for {', '.join(wishes.accelerators)} on {', '.join(empty)}",
-            where="--accelerator",
-            next_step="add cpu, or leave that subdir out",
-        )
+    subdirs = _accelerators(wishes)
     cuda = {each for name in rows.cuda for each in subdirs.get(name, ())}
     lines = [each.replace("cuda", "cu") for each in sorted(cuda) if each[4:].isdigit()]
     if cuda & {"cuda", "cuda*"}:
@@ -254,6 +238,29 @@ def _own_files(wishes: Wishes) -> dict[str, bytes]:
     }
     files = {name: text.encode("utf-8") for name, text in made.items()}
     return files | {path: templates.read(f"channel/{name}") for path, name in _FILES.items()}
+
+
+def _accelerators(wishes: Wishes) -> dict[str, list[str]]:
+    """Return the subdirs that are asked for, each with those accelerators that it can have."""
+    rows = offered()
+    subdirs = {
+        name: [
+            each
+            for each in accelerators
+            if each == "cpu" or name in rows.cuda or each in rows.more.get(_subdir(name), {})
+        ]
+        for name in wishes.subdirs or tuple(rows.subdirs)
+        if (accelerators := wishes.accelerators or rows.subdirs.get(_subdir(name), ("cpu",)))
+    }
+    if not wishes.subdirs and any(subdirs.values()):
+        subdirs = {name: accelerators for name, accelerators in subdirs.items() if accelerators}
+    if empty := [name for name, accelerators in subdirs.items() if not accelerators]:
+        raise SelectionError(
+            f"upstream has no wheels for {', '.join(wishes.accelerators)} on {', '.join(empty)}",
+            where="--accelerator",
+            next_step="add cpu, or leave that subdir out",
+        )
+    return subdirs
 
 
 def _owner(channel: str) -> str:
