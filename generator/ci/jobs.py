@@ -18,7 +18,7 @@ from generator.channel.stores import FolderStore
 from generator.ci.against_base import against_base
 from generator.errors import IntegrityError, SelectionError
 from generator.feedstock import Feedstock
-from generator.inspecting.proving import PACKAGES, what_lies_in
+from generator.inspecting.proving import PACKAGES, place_in_channel, what_lies_in
 from generator.matrix import Job, Jobs, find_job, jobs, matrix_view, variants
 from generator.matrix.smithy import smithy
 from generator.model import Variant
@@ -188,7 +188,7 @@ def join(
     *,
     train: str = "",
     cells: Sequence[str] | None = None,
-    made: Path | None = None,
+    made: Sequence[Path] = (),
     wanted: Sequence[Variant] | None = None,
     aside: Path | None = None,
 ) -> Joined:
@@ -199,7 +199,7 @@ def join(
         folder: the channel.
         train: what is looked for is of this train only; "" for all.
         cells: what is looked for is of these cells only; None for all.
-        made: a folder with more packages, which are put beside the others, or in their places.
+        made: folders with more packages, which are put beside the others, or in their places.
         wanted: what is looked for, instead of trains and cells.
         aside: where packages go that no job was to make.
 
@@ -211,8 +211,8 @@ def join(
     feedstock = project.declared()
     known = variants(feedstock, project.known())
     channel = LocalChannel(folder)
-    for path in sorted(made.rglob("*.conda")) if made is not None else ():
-        own = channel.root / path.relative_to(made or path).parent
+    for path in (path for each in made for path in sorted(each.rglob("*.conda"))):
+        own = channel.root / place_in_channel(path).parent
         LocalChannel(own.parent).place(path, own.name, replace=True, copy=True)
     places = {variant.id: _place(project, feedstock, channel, variant) for variant in known}
     strays = _strays(folder, {*places.values()})

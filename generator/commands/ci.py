@@ -130,7 +130,7 @@ def plan(
 
 @command.command("join")
 @folder_option("--channel", default="channel", help="The folder that artifacts were unpacked into.")
-@folder_option("--made", help="A folder whose packages are put beside those.")
+@folder_option("--made", multiple=True, help="A folder whose packages are put beside those.")
 @folder_option(
     "--set-aside",
     "aside",
@@ -148,7 +148,7 @@ def join(
     project: Project,
     *,
     channel: Path,
-    made: Path | None,
+    made: tuple[Path, ...],
     aside: Path | None,
     tested: Path | None,
     train: str,

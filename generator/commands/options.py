@@ -92,6 +92,7 @@ def folder_option(
     exists: bool = False,
     envvar: str | None = None,
     metavar: str | None = None,
+    multiple: bool = False,
 ) -> Callable[[_F], _F]:
     """Give a command an option that takes a folder; it gets it as ``into``."""
     return click.option(
@@ -102,6 +103,7 @@ def folder_option(
         help=help,
         envvar=envvar,
         metavar=metavar,
+        multiple=multiple,
     )
 
 

@@ -56,6 +56,10 @@ def _hexadecimal(_: click.Context, __: click.Parameter, value: str | None) -> st
     metavar="FOLDER",
     help="Move what is not proven there, out of the one channel folder that is named.",
 )
+@folder_option(
+    "--artifacts",
+    help="With --set-aside: jobs' artifacts, a folder each, to be put into the channel before.",
+)
 @json_option
 @click.pass_obj
 def command(
@@ -66,6 +70,7 @@ def command(
     record_sha256: str | None,
     provenance: str,
     aside: Path | None,
+    artifacts: Path | None,
     as_json: bool,
 ) -> None:
     """Prove that packages are what the lock beside feedstock.yaml renders, byte for byte.
@@ -76,7 +81,8 @@ def command(
     --record-sha256 then say whether its RECORD is upstream's.
 
     With --set-aside, what is not proven is moved out of the channel with what needs it, and the
-    rest stays: exit code 0. Index the channel again then.
+    rest stays: exit code 0. Index the channel again then. With --artifacts as well, of different
+    files for one place the proven one is taken.
 
     \b
     Exit codes: 0 proven; 16 refuted; 17 not provable (not made by armtorch);
@@ -90,8 +96,10 @@ def command(
     """
     options = VerifyOptions(wheels=wheels, record_sha256=record_sha256, provenance=provenance)
     if aside is not None:
-        _set_aside(project, packages, options, aside, as_json=as_json)
+        _set_aside(project, packages, options, aside, artifacts, as_json=as_json)
         return
+    if artifacts is not None:
+        raise click.UsageError("--artifacts goes with --set-aside")
     found = find_packages(packages)
     if patches := [path for path in found if is_patches(path)]:
         project.narrator.say(f"passed over: {len(patches)} packages of hotfixes' instructions")
@@ -113,12 +121,13 @@ def _set_aside(
     packages: tuple[str, ...],
     options: VerifyOptions,
     aside: Path,
+    artifacts: Path | None,
     *,
     as_json: bool,
 ) -> None:
     if len(packages) != 1 or Path(packages[0]).is_file():
         raise click.UsageError("--set-aside takes one channel folder")
-    proofs = set_aside(project, Path(packages[0]), options, aside)
+    proofs = set_aside(project, Path(packages[0]), options, aside, artifacts=artifacts)
     if as_json:
         write_json([proof_json(proof) for proof in proofs])
         return

@@ -230,7 +230,12 @@ def _digest(info: Mapping[str, bytes]) -> str:
 
 
 def set_aside(
-    project: Project, channel: Path, options: VerifyOptions, folder: Path
+    project: Project,
+    channel: Path,
+    options: VerifyOptions,
+    folder: Path,
+    *,
+    artifacts: Path | None = None,
 ) -> tuple[Proof, ...]:
     """Move out of a channel folder what is not proven, and what cannot be installed without it.
 
@@ -241,6 +246,9 @@ def set_aside(
         channel: the folder; nothing in it is trusted, its names included.
         options: what is at hand beside the lock.
         folder: where the packages are moved to; they keep their places in the channel.
+        artifacts: a folder with one folder per job, whose packages are first moved to their places
+            in the channel. Where jobs gave different files for one place the proven one gets it,
+            so that no job can take the place of another's package.
 
     Returns:
         The proofs of all of them. Of a package that is sound and goes with one that is not, a note
@@ -251,8 +259,10 @@ def set_aside(
         StorageError: a package cannot be moved.
 
     """
-    there = list(what_lies_in(channel))
+    if artifacts is not None:
+        _gather(artifacts, channel, _Known(project, options))
     known = _Known(project, options)
+    there = list(what_lies_in(channel))
     packages = [path for path in sorted(there) if path.name.endswith(PACKAGES)]
     proofs = {path: _prove(path, known) for path in packages}
     sound = {
@@ -276,6 +286,22 @@ def set_aside(
         if path not in kept:
             move(path, folder / path.relative_to(channel))
     return tuple(proofs.values())
+
+
+def _gather(artifacts: Path, channel: Path, known: _Known) -> None:
+    candidates: dict[Path, list[Path]] = {}
+    for path in sorted(what_lies_in(artifacts)):
+        if path.name.endswith(PACKAGES):
+            candidates.setdefault(channel / place_in_channel(path), []).append(path)
+    for place, found in candidates.items():
+        proven = (path for path in found if _prove(path, known).verdict == "proven")
+        move(found[0] if len(found) == 1 else next(proven, found[0]), place)
+
+
+def place_in_channel(package: Path) -> Path:
+    """Return where a package lies in its channel, by the folders it lies in: subdir and label."""
+    labelled = package.parts[-4:-3] == ("label",)
+    return Path(*package.parts[-4 if labelled else -2 :])
 
 
 def what_lies_in(channel: Path) -> Iterator[Path]:

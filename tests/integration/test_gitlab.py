@@ -55,7 +55,7 @@ policies: {{compression_level: 1}}
 SUBDIR = "osx-arm64"
 COMMIT = "a" * 40
 #: how the lines of a script begin
-COMMANDS = ("armtorch ", "mv ", "mkdir -p ", "if ls done/", "if test -d refused;", "true")
+COMMANDS = ("armtorch ", "mv ", "mkdir ", "if ls channel/", "if test -d refused;", "true")
 
 
 @pytest.fixture

@@ -60,6 +60,33 @@ def test_what_was_forged_is_set_aside_and_the_rest_stays(
     assert found == {key for key in packages(artifacts) if key.startswith(OSX)}
 
 
+@pytest.mark.parametrize("forge", FORGERIES, ids=lambda forge: forge.__name__)
+@pytest.mark.parametrize("job", ["packages-a", "packages-z"])
+def test_no_job_takes_the_place_of_another_ones_package(
+    line: Line, artifacts: Path, tmp_path: Path, forge: Callable[[Path], list[str]], job: str
+) -> None:
+    honest = packages(artifacts)
+    jobs = tmp_path / "artifacts"
+    shutil.copytree(artifacts, jobs / "packages-m")
+    assert forge(artifacts)
+    artifacts.rename(jobs / job)
+    set_aside(line.project, artifacts, VerifyOptions(), tmp_path / "refused", artifacts=jobs)
+    assert packages(artifacts) == honest
+
+
+def test_artifacts_without_a_package_in_its_place(
+    line: Line, artifacts: Path, tmp_path: Path
+) -> None:
+    honest = packages(artifacts)
+    jobs = tmp_path / "artifacts"
+    artifacts.rename(jobs)
+    (jobs / "loose.conda").write_bytes(b"no package")
+    (jobs / "packages-z").mkdir()
+    (jobs / "packages-z" / OSX).symlink_to(jobs / OSX)
+    set_aside(line.project, artifacts, VerifyOptions(), tmp_path / "refused", artifacts=jobs)
+    assert packages(artifacts) == honest
+
+
 def test_a_folder_in_a_packages_place_goes_whole(
     line: Line, artifacts: Path, tmp_path: Path
 ) -> None:
@@ -92,7 +119,7 @@ def test_a_stray_name_stops_no_job_that_is_given_it(
     (artifacts / OSX / "evil-2-0.conda").mkdir()
     with pytest.raises(IntegrityError, match="no job was to make"):
         join(line.project, artifacts)
-    found = join(line.project, artifacts, made=made.parent, aside=tmp_path / "strays")
+    found = join(line.project, artifacts, made=(made.parent,), aside=tmp_path / "strays")
     assert packages(artifacts) == honest
     assert len(found.aside) == 5
     assert "Set aside" in found.markdown()
