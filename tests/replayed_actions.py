@@ -34,6 +34,10 @@ def git(folder: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
+class RefusedError(Exception):
+    """GitHub does not do what an action asks, by the repository's settings: its step fails."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Desk:
     """What a job has for itself."""

@@ -7,12 +7,12 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
-from tests.replayed_actions import git
+from tests.replayed_actions import RefusedError, git
 from tests.replayed_rules import rule
 from tests.servers import serving
 
@@ -26,6 +26,9 @@ class Event:
     branch: str
     #: whether a workflow did it, by GITHUB_TOKEN
     by_token: bool
+    #: the one workflow that is asked for, and its inputs
+    workflow: str = ""
+    inputs: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -48,6 +51,8 @@ class Hub:
     settings: dict[str, Any] = field(default_factory=dict)
     #: when somebody pushed last; "" for now
     pushed: str = ""
+    #: whether the settings let workflows open pull requests
+    may_propose: bool = True
 
     def may(self, what: str, level: str = "write") -> bool:
         """Whether the token of the job may do something."""
@@ -73,6 +78,9 @@ class Hub:
         assert self.may("contents"), "the job pushes, and its token may not"
         assert self.may("pull-requests"), "the job opens a pull request, and its token may not"
         self.happen("push", "armtorch-release", by_token=True)
+        if not self.may_propose:
+            msg = "GitHub Actions is not permitted to create or approve pull requests."
+            raise RefusedError(msg)
         self.happen("pull_request", "armtorch-release", by_token=True)
         for row in self.pulls:
             if row["state"] == "open":
@@ -93,6 +101,8 @@ class Hub:
         """Answer a request."""
         self.asked.append(f"{method} {path}")
         below = path.removeprefix(f"/repos/{self.repository}")
+        if (found := re.fullmatch(r"/actions/workflows/(\w+)\.yml/dispatches", below)) is not None:
+            return self._start(found[1], body)
         if not re.match(r"/pulls|/statuses|/commits/\w+/statuses", below):
             return self._about(below)
         what = "statuses" if "/statuses" in path else "pull-requests"
@@ -113,6 +123,14 @@ class Hub:
             return 200, next(row for row in self.pulls if row["number"] == int(found[1]))
         return 200, self.pulls
 
+    def _start(self, name: str, body: Any) -> tuple[int, Any]:
+        """Start a workflow, which a token of a workflow may do, too."""
+        if not self.may("actions"):
+            return 403, {"message": "Resource not accessible by integration"}
+        event = Event("workflow_dispatch", body["ref"], by_token=True)
+        self.events.append(replace(event, workflow=name, inputs=body["inputs"]))
+        return 204, None
+
     def _about(self, path: str) -> tuple[int, Any]:
         if path in self.settings:
             return 200, self.settings[path]
@@ -122,7 +140,15 @@ class Hub:
             return 200, {"private": False, "default_branch": "main"}
         if path == "/commits/main":
             return 200, {"commit": {"committer": {"date": self.pushed or self.now}}}
+        if path.startswith("/commits/"):
+            return self._tip(path.removeprefix("/commits/"))
         return 403, {"message": "Resource not accessible by integration"}
+
+    def _tip(self, branch: str) -> tuple[int, Any]:
+        if not git(self.origin, "branch", "--list", branch):
+            return 422, {"message": f"No commit found for SHA: {branch}"}
+        date, _, message = git(self.origin, "log", "-1", "--format=%cI %B", branch).partition(" ")
+        return 200, {"commit": {"committer": {"date": date}, "message": message}}
 
     def _merge(self, body: Any) -> tuple[int, Any]:
         assert self.may("contents"), "the job merges, and its token may not"
@@ -149,7 +175,7 @@ class Hub:
                 length = int(self.headers.get("Content-Length") or 0)
                 sent = json.loads(self.rfile.read(length) or b"null")
                 status, found = hub.answer(self.command, self.path, sent)
-                body = json.dumps(found).encode()
+                body = b"" if found is None else json.dumps(found).encode()
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()

@@ -17,7 +17,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from tests import replayed_runner
-from tests.replayed_actions import Actions, Desk, git
+from tests.replayed_actions import Actions, Desk, RefusedError, git
 from tests.replayed_expressions import filled, holds, words
 from tests.replayed_hub import Hub
 from tests.replayed_rules import rule
@@ -170,7 +170,10 @@ class Jobs:
             elif (action := step["uses"].partition("@")[0]) == "actions/checkout":
                 self._check_out(with_, values, desk)
             else:
-                found = self.actions.run(action, with_, desk)
+                try:
+                    found = self.actions.run(action, with_, desk)
+                except RefusedError as error:
+                    failed, said = True, f"{said}{error}\n"
                 hit = found.get("cache-hit") == "true"
                 ends.append(partial(self.actions.end, action, with_, desk, hit=hit))
             if "id" in step:

@@ -106,6 +106,8 @@ class Replay(Jobs):
         ]
         found = []
         for event in self.hub.events:
+            if event.workflow:
+                found.append((event.workflow, event.kind))
             for name in names if not event.by_token else ():
                 on = self.workflow(name)["on"]
                 branches = (on.get(event.kind) or {}).get("branches", [event.branch])
@@ -115,7 +117,13 @@ class Replay(Jobs):
         return found
 
     def run(
-        self, workflow: str, event: str, *, inputs: Mapping[str, Any] | None = None, fork: str = ""
+        self,
+        workflow: str,
+        event: str,
+        *,
+        inputs: Mapping[str, Any] | None = None,
+        fork: str = "",
+        prefix: str = "",
     ) -> dict[str, Done]:
         """Do a whole run that an event starts; ``fork`` is the branch of a stranger's request."""
         self.actions.artifacts.start_run()
@@ -128,9 +136,21 @@ class Replay(Jobs):
             "fork": fork,
             **{f"inputs.{name}": value for name, value in (inputs or {}).items()},
         }
-        run = Run(workflow, values)
+        run = Run(workflow, values, prefix=prefix)
         self._last = run, self._do(run)
         return self._last[1]
+
+    def with_started(self, done: dict[str, Done]) -> dict[str, Done]:
+        """Do the runs that a run asked for, too, their jobs named after the workflow."""
+        asked = [event for event in self.hub.events if event.workflow]
+        self.hub.events = [event for event in self.hub.events if not event.workflow]
+        for event in asked:
+            known = self.workflow(event.workflow)["on"][event.kind]["inputs"]
+            assert event.inputs.keys() <= known.keys(), "GitHub refuses an input that is not known"
+            own = {key: row.get("default") for key, row in known.items()} | dict(event.inputs)
+            prefix = f"{event.workflow} / "
+            done = done | self.run(event.workflow, event.kind, inputs=own, prefix=prefix)
+        return done
 
     def rerun_failed(self) -> dict[str, Done]:
         """Do again what failed in the last run and what needs that, as a person asks GitHub to."""
@@ -139,7 +159,7 @@ class Replay(Jobs):
         self.actions.artifacts.start_attempt()
         self._kept = {name: each for name, each in done.items() if each.ok}
         self._cancelled, self.cancel_after = False, ""
-        self._last = run, self._do(Run(run.workflow, run.values))
+        self._last = run, self._do(Run(run.workflow, run.values, prefix=run.prefix))
         self._kept = {}
         return self._last[1]
 
@@ -241,12 +261,12 @@ class Replay(Jobs):
         return self.run("build", "workflow_dispatch", inputs={"train": train})
 
     def update(self) -> dict[str, Done]:
-        """Do a run of update.yml that its schedule starts."""
-        return self.run("update", "schedule")
+        """Do a run of update.yml that its schedule starts, and the build that it asks for."""
+        return self.with_started(self.run("update", "schedule"))
 
     def nightly(self) -> dict[str, Done]:
-        """Do a run of nightly.yml that its schedule starts."""
-        return self.run("nightly", "schedule")
+        """Do a run of nightly.yml that its schedule starts, and the build that it asks for."""
+        return self.with_started(self.run("nightly", "schedule"))
 
 
 def _declare(folder: Path, feedstock: str) -> None:

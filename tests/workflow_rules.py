@@ -45,7 +45,7 @@ def check_workflow(path: str, content: bytes) -> None:
 def _findings(workflow: Mapping[str, Any]) -> Iterator[str]:
     if workflow.get("permissions") != {}:
         yield "does not begin without permissions"
-    if "concurrency" not in workflow:
+    if not any("concurrency" in each for each in (workflow, *workflow["jobs"].values())):
         yield "has no concurrency group"
     yield from (
         f"has no cron expression: {row['cron']}"

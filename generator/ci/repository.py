@@ -230,17 +230,13 @@ class _Asked:
             f"every branch may use the secrets of {', '.join(exposed)}",
             f"Settings, Environments: limit their deployment branches to {self._branch}",
         )
-        for name, harm in (
-            (publish, "and until they answer no other run of update.yml looks at upstream"),
-            (names["read"], "every night"),
-            (names["retire"], "every night"),
-        ):
+        for name in (names["read"], names["retire"]):
             rules = [row.get("type") for row in found.get(name, [])]
             yield _setting(
                 "reviewers",
                 "required_reviewers" not in rules,
                 f"{name} waits for nobody",
-                f"{name} waits for a reviewer, {harm}",
+                f"{name} waits for a reviewer, every night",
                 f"Settings, Environments, {name}: no required reviewers",
             )
 

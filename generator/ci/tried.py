@@ -2,8 +2,10 @@
 
 It lies in one place, the pull request of the release. Its text ends with a mark that says what
 the release is made of; the status ``armtorch`` of its head says how trying it ended; a person who
-closes it has said no. So a release is tried again when something it is made of changed, and else
-never, but where a machine failed: after some days. Who wants it sooner starts the workflow by hand.
+closes it has said no. Its commit has the mark, too: where the host lets a workflow push and open no
+pull request, that is all there is. So a release is tried again when something it is made of
+changed, and else never, but where a machine or a setting failed it: after some days. Who wants it
+sooner starts the workflow by hand.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from generator.provider.answers import Hub, PullRequest
 from generator.rendering import workflow_settings
 from generator.updating.recorded_judge import code_digest
 
-_MARK: Final = re.compile(r"<!-- armtorch, made of: ([0-9a-f]{64}) -->")
+_MARK: Final = re.compile(r"armtorch, made of: ([0-9a-f]{64})\b")
 #: a day that is none of the lock's, since the day it is looked at on changes nothing
 _ANY_DAY: Final = "2000-01-01"
 
@@ -56,7 +58,12 @@ def made_of(lock: Lock) -> str:
 
 def marked(text: str, made: str) -> str:
     """Return a pull request's text with the mark; without one where there is nothing to mark."""
-    return f"{text}\n<!-- armtorch, made of: {made} -->\n" if made else text
+    return f"{text}\n<!-- {mark(made)} -->\n" if made else text
+
+
+def mark(made: str) -> str:
+    """Return the mark of what a release is made of."""
+    return f"armtorch, made of: {made}"
 
 
 def mark_in(text: str) -> str:
@@ -90,10 +97,13 @@ def look_for_news(
     found = look(project)
     made, reason = made_of(found.lock), ""
     if found.announcement.changed and not again:
+        now = now or dt.datetime.now(dt.UTC)
         known = hub.pull_requests(repository, workflow_settings().branch)
         same = [each for each in known if made in _MARK.findall(each.body)]
         if same:
-            reason = _reason(hub, repository, same[0], now or dt.datetime.now(dt.UTC))
+            reason = _reason(hub, repository, same[0], now)
+        else:
+            reason = _left_behind(hub, repository, made, now)
     return Looked(announcement=found.announcement, made=made, reason=reason)
 
 
@@ -106,7 +116,26 @@ def _reason(hub: Hub, repository: str, known: PullRequest, now: dt.datetime) -> 
         return ""
     if outcome.state == "success":
         return f"it was tried and passed, and waits for a person: {known.url}"
-    days = workflow_settings().again_after_days
-    if now - outcome.time >= dt.timedelta(days=days):
+    if _is_long_ago(outcome.time, now):
         return ""
-    return f"it was tried ({outcome.state}) and is again after {days} days: {known.url}"
+    return f"it was tried ({outcome.state}) and is again after {_days()} days: {known.url}"
+
+
+def _left_behind(hub: Hub, repository: str, made: str, now: dt.datetime) -> str:
+    """Say why a release that was pushed and not proposed is not tried now, "" where it is."""
+    branch = workflow_settings().branch
+    tip = hub.tip(repository, branch)
+    if tip is None or made not in _MARK.findall(tip.message) or _is_long_ago(tip.time, now):
+        return ""
+    return (
+        f"{branch} has it and no pull request was opened, which is tried again after {_days()} "
+        "days: Settings, Actions, General, allow workflows to create pull requests"
+    )
+
+
+def _days() -> int:
+    return workflow_settings().again_after_days
+
+
+def _is_long_ago(time: dt.datetime, now: dt.datetime) -> bool:
+    return now - time >= dt.timedelta(days=_days())

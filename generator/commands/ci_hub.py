@@ -139,7 +139,6 @@ def tell(
 @github_options
 @click.option("--number", required=True, type=click.IntRange(1), help="The pull request.")
 @click.option("--commit", required=True, help="Its head, as it was built and tested.")
-@output_option
 @json_option
 def merge(
     *,
@@ -147,7 +146,6 @@ def merge(
     repository: str,
     number: int,
     commit: str,
-    output: Path | None,
     as_json: bool,
 ) -> None:
     """Merge the pull request of a release, if it still is what was tested.
@@ -157,11 +155,33 @@ def merge(
       armtorch ci merge --repository me/armtorch --number 7 --commit "$COMMIT"
     """
     merged = hub.merge(repository, number, commit)
-    write_outputs(output, {"commit": merged})
     if as_json:
         write_json({"commit": merged})
     else:
         write(merged)
+
+
+@click.command("start")
+@github_options
+@click.option(
+    "--cells", default="", help="Only these cells, LINE/SUBDIR/ACCELERATOR; all if empty."
+)
+@json_option
+def start(*, hub: GitHub, repository: str, cells: str, as_json: bool) -> None:
+    """Start build.yml, which builds what main has and publishes it, in a run of its own.
+
+    So a publication that waits for a reviewer keeps no other workflow waiting.
+
+    \b
+    Examples:
+      armtorch ci start --repository me/armtorch
+      armtorch ci start --repository me/armtorch --cells 2.15/linux-aarch64/cuda132
+    """
+    hub.start(repository, "build.yml", "main", {"cells": cells})
+    if as_json:
+        write_json({"workflow": "build.yml", "cells": cells})
+    else:
+        write(f"build.yml is started for {cells or 'all cells'}")
 
 
 @click.command("propose")
@@ -197,4 +217,4 @@ def _warn(project: Project, said: Announcement) -> None:
         sys.exit(said.findings[0].exit_code)
 
 
-COMMANDS: Final = (check, look, merge, propose, tell)
+COMMANDS: Final = (check, look, merge, propose, start, tell)

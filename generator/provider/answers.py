@@ -40,6 +40,14 @@ class Outcome:
     time: dt.datetime
 
 
+@dataclass(frozen=True, kw_only=True)
+class Tip:
+    """The newest commit of a branch: what it says, and when it was made."""
+
+    message: str
+    time: dt.datetime
+
+
 class Hub(Protocol):
     """What `armtorch ci look` asks a host."""
 
@@ -49,11 +57,14 @@ class Hub(Protocol):
     def outcome(self, repository: str, commit: str, context: str) -> Outcome | None:
         """Return how trying a commit ended; None where nobody tried."""
 
+    def tip(self, repository: str, branch: str) -> Tip | None:
+        """Return the newest commit of a branch; None where there is no such branch."""
+
 
 def ask(
     method: str, url: str, headers: Mapping[str, str], body: Mapping[str, Any] | None, advice: str
 ) -> Any:
-    """Ask an API, and return its JSON.
+    """Ask an API, and return its JSON; None where it has nothing to say.
 
     Raises:
         AbsentError, UnreachableError, MalformedError: it is not there, does not answer, or answers
@@ -75,7 +86,7 @@ def ask(
         )
     if not answer.ok:
         raise UnreachableError(f"{answer.status_code}: {said}", where=url, next_step=advice)
-    return load_json(content, url, next_step="try again")
+    return load_json(content, url, next_step="try again") if content else None
 
 
 def rows(found: Any, where: str) -> list[dict[str, Any]]:

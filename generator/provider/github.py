@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import quote
 
-from generator.errors import IntegrityError
+from generator.errors import AbsentError, IntegrityError, MalformedError
 from generator.printing import append
 from generator.provider.answers import (
     Outcome,
     PullRequest,
+    Tip,
     ask,
     commit_of,
     field,
@@ -116,6 +117,18 @@ class GitHub:
                 return Outcome(state=field(row, "state", where), time=time_of(time, where))
         return None
 
+    def tip(self, repository: str, branch: str) -> Tip | None:
+        """Return the newest commit of a branch; None where there is no such branch."""
+        path = f"/repos/{repository}/commits/{quote(branch, safe='')}"
+        try:
+            found = self._asked("GET", path)["commit"]
+            time = field(found["committer"], "date", path)
+        except AbsentError:
+            return None
+        except (KeyError, TypeError) as error:
+            raise MalformedError("it is no commit", where=path, next_step="try again") from error
+        return Tip(message=field(found, "message", path), time=time_of(time, path))
+
     def tell(
         self, repository: str, commit: str, context: str, state: State, *, said: str, run: str
     ) -> None:
@@ -124,11 +137,19 @@ class GitHub:
         path = f"/repos/{repository}/statuses/{commit}"
         self._asked("POST", path, body | ({"target_url": run} if run else {}))
 
+    def start(self, repository: str, workflow: str, branch: str, inputs: Mapping[str, str]) -> None:
+        """Start a workflow of a branch, as a workflow's token may. Raises as `merge` does.
+
+        Source: docs.github.com/rest/actions/workflows, "Create a workflow dispatch event".
+        """
+        path = f"/repos/{repository}/actions/workflows/{workflow}/dispatches"
+        self._asked("POST", path, {"ref": branch, "inputs": dict(inputs)})
+
     def get(self, path: str) -> Any:
         """Return what a path of the API holds. Raises as `merge` does."""
         return self._asked("GET", path)
 
-    def _asked(self, method: str, path: str, body: Mapping[str, str] | None = None) -> Any:
+    def _asked(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         url = self.url + path
         headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
         if self.token:

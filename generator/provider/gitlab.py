@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from generator.errors import AbsentError, SelectionError
 from generator.provider import answers
-from generator.provider.answers import Outcome, PullRequest
+from generator.provider.answers import Outcome, PullRequest, Tip
 
 #: of a project's access token, which may push and open merge requests
 TOKEN: Final = "ARMTORCH_TOKEN"  # noqa: S105 - a variable's name
@@ -65,6 +65,18 @@ class GitLab:
                 time=answers.time_of(time, self.url),
             )
         return None
+
+    def tip(self, repository: str, branch: str) -> Tip | None:
+        """Return the newest commit of a branch; None where there is no such branch."""
+        path = f"{_project(repository)}/repository/commits/{quote(branch, safe='')}"
+        try:
+            found = self._asked("GET", path)
+        except AbsentError:
+            return None
+        return Tip(
+            message=answers.field(found, "message", self.url),
+            time=answers.time_of(answers.field(found, "committed_date", self.url), self.url),
+        )
 
     def describe(self, branch: str, title: str, text: str) -> str:
         """Give the open merge request of a branch a title and a text, and return its address.

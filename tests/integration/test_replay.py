@@ -117,8 +117,14 @@ def test_a_stuck_release_is_tried_once_and_a_closed_one_stays_closed(
     for path in index.folder.glob("*win_arm64.whl"):
         path.unlink()
     before = git(running.origin, "rev-parse", "main")
-    running.cancel_after = "release"
-    assert list(running.update()) == ["look", "release"]
+    running.hub.may_propose = False
+    refused = running.update()
+    assert [refused[name].ok for name in ("look", "release")] == [True, False]
+    assert "is not permitted to create" in refused["release"].said
+    assert running.job("update", "look").given["changed"] == "false", "one message is enough"
+    running.hub.may_propose, running.cancel_after = True, "release"
+    tried = running.with_started(running.run("update", "workflow_dispatch"))
+    assert list(tried) == ["look", "release"]
     (proposed,) = running.hub.pulls
     head = proposed["head"]["sha"]
 
@@ -273,6 +279,7 @@ def test_what_was_not_published_is_built_and_published_at_night(
     running.secrets = {name: {f"{name}_KEY": "x"} for name in ("read", "publish", "retire")}
     assert list(running.nightly()) == ["watch", "missing", "retire"]
     assert running.saw == {"watch": set(), "missing": {"read_KEY"}, "retire": {"retire_KEY"}}
+    assert running.started() == []
     whole = contents(running)
     for path in running.channel.glob("win-arm64/*.conda"):
         path.unlink()
@@ -280,8 +287,10 @@ def test_what_was_not_published_is_built_and_published_at_night(
     done = running.nightly()
     assert all(each.ok for each in done.values()), every(done)
     assert done["missing"].given == {"cells": "2.10/win-arm64/cpu"}
-    assert running.saw["publish"] == {"publish_KEY"}
-    assert not any(seen for name, seen in running.saw.items() if name.startswith("build / "))
+    assert {name for name, seen in running.saw.items() if seen} == {
+        *("missing", "retire", "build / publish")
+    }
+    assert running.saw["build / publish"] == {"publish_KEY"}
     assert not any("osx" in name for name in done), "what is there is left alone"
     assert contents(running) == whole
     # a job that is run again has what it made, and its artifact is replaced
@@ -291,21 +300,21 @@ def test_what_was_not_published_is_built_and_published_at_night(
     # a test runs upstream's code: it could leave a package that is none of the lock's, or forge one
     given = running.folder / "artifacts/packages-2.10-win-arm64-cpu-1/win-arm64"
     torch, audio = next(given.glob("pytorch-2*")), next(given.glob("torchaudio-2*"))
-    context = {"github.sha": "main", "needs.missing.outputs.cells": "2.10/win-arm64/cpu"}
+    context = {"inputs.cells": "2.10/win-arm64/cpu"}
     shutil.copy(audio, given / "python-3.99.0-0.conda")
-    refused = running.job("nightly", "publish", **context)
+    refused = running.job("build", "publish", **context)
     assert "python-3.99.0-0.conda" in refused.said
     assert refused.said.endswith("exit code 16\n"), refused.said
     (given / "python-3.99.0-0.conda").unlink()
     shutil.copy(torch, running.folder / torch.name)
     shutil.copy(audio, torch)
-    refused = running.job("nightly", "publish", **context)
+    refused = running.job("build", "publish", **context)
     assert refused.said.endswith("exit code 16\n"), refused.said
     forged = Parts.read(running.folder / torch.name)
     code = next(path for path, held in sorted(forged.payload.items()) if isinstance(held, bytes))
     forged.payload[code] = b"import os"
     forged.write(given)
-    refused = running.job("nightly", "publish", **context)
+    refused = running.job("build", "publish", **context)
     assert refused.said.endswith("exit code 16\n"), refused.said
     assert contents(running) == whole
 
@@ -328,8 +337,7 @@ def test_what_a_build_job_forged_is_neither_signed_nor_published_and_the_rest_is
         shutil.rmtree(running.channel)
         running.actions.signed.clear()
         bad = set(forge(given / "packages-all"))
-        context = {"github.sha": "main", "needs.missing.outputs.cells": cell}
-        done = running.job("nightly", "publish", **context)
+        done = running.job("build", "publish", **{"inputs.cells": cell})
         assert not done.ok
         # refuted, or of no recipe that the lock has
         assert done.said.endswith(("exit code 16\n", "exit code 18\n")), done.said

@@ -121,7 +121,7 @@ def test_what_is_set_up_as_the_docs_say_is_right() -> None:
             "/environments?per_page=100",
             {"environments": REVIEWED},
             "reviewers",
-            "until they answer",
+            "retire waits for a reviewer, every night",
         ),
         ("/actions/variables/ARMTORCH_DESTINATION", None, "destination", "nothing is published"),
         *(

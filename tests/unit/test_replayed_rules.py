@@ -202,13 +202,13 @@ def test_one_pending():
 def test_who_publishes_waits_for_a_turn_and_is_not_ended():
     files = workflow_files(read_feedstock(DECLARED))
     queue = Queue()
-    for name in ("build", "update", "nightly"):
+    for name, job in (("build", "publish"), ("nightly", "retire"), ("build", "publish")):
         text = YAML(typ="safe", pure=True).load(files[f".github/workflows/{name}.yml"])
-        group = concurrency(text, "publish", {})
+        group = concurrency(text, job, {})
         assert group["group"] == "publish"
-        queue.come(name, group)
-    assert (queue.running, queue.ended) == ("build", [])
-    assert [queue.leave() for _ in range(3)] == ["update", "nightly", ""]
+        queue.come(job, group)
+    assert (queue.running, queue.ended) == ("publish", [])
+    assert [queue.leave() for _ in range(3)] == ["retire", "publish", ""]
 
 
 def test_token_starts_nothing(making):
@@ -218,6 +218,11 @@ def test_token_starts_nothing(making):
     replay.hub.happen("push", "main")
     replay.hub.happen("push", "other")
     assert replay.started() == [("build", "push")]
+    start = ("POST", "/repos/me/armtorch/actions/workflows/build.yml/dispatches")
+    assert replay.hub.answer(*start, {"ref": "main", "inputs": {}})[0] == 403
+    replay.hub.permissions = {"actions": "write"}
+    assert replay.hub.answer(*start, {"ref": "main", "inputs": {}})[0] == 204
+    assert replay.started() == [("build", "workflow_dispatch")]
 
 
 def test_artifact_once(tmp_path):

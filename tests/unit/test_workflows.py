@@ -119,12 +119,12 @@ def test_a_call_grants_what_the_called_jobs_ask_for(rendered):
     for job in files["build"]["jobs"].values():
         asked |= job["permissions"].items()
     calls = [j for w in files.values() for j in w["jobs"].values() if "uses" in j]
-    assert len(calls) == 3
+    assert len(calls) == 1
     for job in calls:
         assert asked <= set(job["permissions"].items())
-        # a called workflow sees no secret of an environment: its caller publishes
+        # a called workflow sees no secret of an environment, and is not to publish
         assert "secrets" not in job
-        assert job["with"].get("called", True)
+        assert job["with"]["sample"]
     # and no job but those that reach the channel can ask for GitHub's signature under its name
     for workflow in files.values():
         for job in workflow["jobs"].values():
@@ -204,6 +204,23 @@ def test_no_job_that_writes_restores_what_others_saved(rendered):
             if caches:
                 assert set(job["permissions"].values()) == {"read"}
                 assert not any("wheel" in step["with"]["path"] for step in caches)
+
+
+def test_who_waits_for_a_reviewer_keeps_only_who_publishes_waiting(rendered):
+    """A job that waits holds its groups and its run's; it may do so for 30 days."""
+    files = {
+        name: YAML(typ="safe").load(rendered[f".github/workflows/{name}.yml"]) for name in WORKFLOWS
+    }
+    publish = workflow_settings().environments["publish"]
+    waits = {n for n, w in files.items() for j in w["jobs"].values() if _environment(j) == publish}
+    assert waits == {"build"}
+    assert "concurrency" not in files["nightly"], "retire may wait for who publishes"
+    assert files["update"]["concurrency"]["group"] == "update"
+    assert not any(_environment(job) for job in files["update"]["jobs"].values())
+
+
+def _environment(job):
+    return job.get("environment", "")
 
 
 def test_no_job_that_waits_to_publish_is_ended_by_another(rendered):
