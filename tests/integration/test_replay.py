@@ -217,6 +217,7 @@ def test_a_stable_wheel_with_other_bytes_is_refused_as_tampering(
     assert git(running.origin, "rev-parse", "main") == before
 
 
+@pytest.mark.prove
 def test_a_candidate_with_other_bytes_is_a_new_build_that_only_its_label_has(
     running: Replay, index: IndexServer
 ) -> None:
@@ -319,6 +320,7 @@ def test_what_was_not_published_is_built_and_published_at_night(
     assert contents(running) == whole
 
 
+@pytest.mark.prove
 def test_what_a_build_job_forged_is_neither_signed_nor_published_and_the_rest_is(
     running: Replay, index: IndexServer
 ) -> None:
@@ -345,6 +347,7 @@ def test_what_a_build_job_forged_is_neither_signed_nor_published_and_the_rest_is
         assert running.actions.signed == {key.rpartition("/")[2] for key in honest - bad}, forge
 
 
+@pytest.mark.prove
 def test_a_metapackage_that_changes_is_published_and_nothing_else_is_made_again(
     running: Replay, noted: Noted
 ) -> None:
@@ -363,6 +366,7 @@ def test_a_metapackage_that_changes_is_published_and_nothing_else_is_made_again(
     noted("a metapackage that changed", running, "1 to send")
 
 
+@pytest.mark.prove
 def test_a_job_that_failed_is_run_again_beside_others_in_a_repository_that_was_renamed(
     running: Replay, index: IndexServer, noted: Noted
 ) -> None:
