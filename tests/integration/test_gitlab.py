@@ -181,6 +181,8 @@ class Api:
     def answer(self, method: str, path: str) -> tuple[int, bytes]:
         if "/pipelines?" in path:
             found: Any = [{"status": self.status, "updated_at": "2099-01-01T00:00:00Z"}]
+        elif "/repository/commits/" in path:
+            return 404, b"{}"
         else:
             found = self.rows[0] if method == "PUT" else self.rows
         return 200, json.dumps(found).encode()

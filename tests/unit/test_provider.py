@@ -7,7 +7,9 @@ import json
 import pytest
 
 from generator.errors import IntegrityError, MalformedError
+from generator.provider.answers import Hub
 from generator.provider.github import GitHub
+from generator.provider.gitlab import GitLab
 from tests import servers
 
 HEAD, MERGE = "a" * 40, "b" * 40
@@ -72,3 +74,38 @@ def test_what_a_stranger_proposes_of_our_branch_says_nothing_of_a_release(
     row = {"html_url": "https://x/1", "body": "", "head": {"sha": HEAD}, "state": "closed", **whose}
     with servers.recorder(lambda *_: (200, json.dumps([row]).encode())) as server:
         assert bool(GitHub(url=server.url).pull_requests("me/x", "armtorch-release")) is counts
+
+
+def hubs(url: str) -> tuple[Hub, Hub]:
+    lab = GitLab(url=url, repository="me/x", remote="", target="main")
+    return GitHub(url=url), lab
+
+
+def test_a_branch_that_was_pushed_says_what_it_has_and_since_when() -> None:
+    commit = {"committer": {"date": "2026-11-22T12:00:00+02:00"}, "message": "Release\n\nmade of"}
+    row = {"commit": commit, "message": "Release\n\nmade of"}
+    row |= {"committed_date": "2026-11-22T12:00:00+02:00"}
+    with servers.recorder(lambda *_: (200, json.dumps(row).encode())) as server:
+        tips = [each.tip("me/x", "armtorch-release") for each in hubs(server.url)]
+    for tip in tips:
+        assert tip is not None
+        assert (tip.message, tip.time.hour) == ("Release\n\nmade of", 10)
+    for status in (404, 422):
+        with servers.recorder(lambda *_, status=status: (status, b"{}")) as server:
+            assert [each.tip("me/x", "armtorch-release") for each in hubs(server.url)] == [None] * 2
+
+
+@pytest.mark.parametrize("row", [[], {}, {"commit": None}, {"commit": {"committer": 1}}])
+def test_a_tip_that_is_none_is_malformed(row: object) -> None:
+    with servers.recorder(lambda *_: (200, json.dumps(row).encode())) as server:
+        for each in hubs(server.url):
+            with pytest.raises(MalformedError):
+                each.tip("me/x", "armtorch-release")
+
+
+def test_a_workflow_is_started_with_its_inputs_and_an_empty_answer_is_one() -> None:
+    with servers.recorder(lambda *_: (204, b"")) as server:
+        GitHub(url=server.url).start("me/x", "build.yml", "main", {"cells": "2.10/osx-arm64/cpu"})
+        ((method, path, _, body),) = server.asked
+    assert (method, path) == ("POST", "/repos/me/x/actions/workflows/build.yml/dispatches")
+    assert json.loads(body) == {"ref": "main", "inputs": {"cells": "2.10/osx-arm64/cpu"}}
