@@ -75,8 +75,8 @@ class Attesting:
         """Return a package's bundle; None where it is signed at the upload."""
         return None if self.bundles is None else self.bundles / f"{package.path.name}{SUFFIX}"
 
-    def check(self, package: Outgoing, channel: str) -> None:
-        """Hold a package's bundle against the package and the channel it goes to.
+    def check(self, package: Outgoing, *channels: str) -> None:
+        """Hold a package's bundle against the package and the names of the channel it goes to.
 
         Raises AbsentError: there is none. MalformedError: it is no bundle with a statement.
         IntegrityError: it says something else than CEP 27 wants, is about another file, or for
@@ -86,13 +86,13 @@ class Attesting:
             return
         said, name = read_statement(path), package.path.name
         subject = Subject(name=name, digest={"sha256": package.record.sha256})
-        target = said.predicate.target_channel if said.predicate is not None else channel
+        target = said.predicate.target_channel if said.predicate is not None else channels[0]
         if said.predicate_type != PREDICATE:
             what = f"is a {said.predicate_type}, not a publish attestation"
         elif said.subject != (subject,):
             what = f"is not about {name} with sha256 {package.record.sha256}, and that alone"
-        elif target != channel:
-            what = f"is for the channel {target}, not {channel}"
+        elif target not in channels:
+            what = f"is for the channel {target}, not {' or '.join(channels)}"
         else:
             return
         raise IntegrityError(
@@ -124,14 +124,20 @@ def read_statement(path: Path) -> Statement:
         ) from error
 
 
-def refuse_unattested(address: Address, *, key: bool, identity: bool) -> None:
+def refuse_unattested(address: Address, *, bundled: bool, key: bool, identity: bool) -> None:
     """Raise where packages cannot be attested.
 
+    ``bundled``: each has a bundle, made before; a channel of files takes no others.
     ``key``: an API key is set, and rattler takes attestations from trusted publishers only.
     Raises SelectionError: the host takes none, or this job cannot sign.
     """
     variable = address.host.variable
-    if not address.host.attestations:
+    if address.kind in {"folder", "s3"}:
+        if bundled:
+            return
+        what = "packages are signed at the upload to a host, and these files go up as they are"
+        how = f"make bundles, PACKAGE.conda{SUFFIX}, and name their folder with --attestations"
+    elif not address.host.attestations:
         what, how = "this kind of host takes no attestations", "publish without --attest"
     elif key:
         what = f"attestations come from trusted publishers only, and {variable} is set"

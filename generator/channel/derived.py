@@ -19,7 +19,15 @@ import msgspec
 import zstandard
 
 from generator.atomic import write_bytes
-from generator.channel.repodata import PACKAGES, REPODATA, UNPATCHED, Repodata, in_order, parts_of
+from generator.channel.repodata import (
+    ATTESTED,
+    PACKAGES,
+    REPODATA,
+    UNPATCHED,
+    Repodata,
+    in_order,
+    parts_of,
+)
 from generator.documents import limits, open_file, read_bytes, unpack_zstd
 from generator.errors import ArmtorchError
 
@@ -34,7 +42,7 @@ _FILES: Final = frozenset({REPODATA, UNPATCHED, ZST, SHARDS})
 _LEVEL, _LARGE, _LEVEL_OF_LARGE = 19, 1 << 20, 1
 _LEVEL_OF_SHARDS: Final = 3
 #: what shards have as bytes instead of hexadecimal digits
-_DIGESTS: Final = ("legacy_bz2_md5", "md5", "sha256")
+_DIGESTS: Final = (ATTESTED, "legacy_bz2_md5", "md5", "sha256")
 
 
 def derive(

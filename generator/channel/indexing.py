@@ -14,7 +14,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,8 @@ from rattler.index import index_fs
 from generator.atomic import write_bytes
 from generator.channel.checking import check_package
 from generator.channel.derived import Kept, derive, digest_of
-from generator.channel.repodata import REPODATA, UNPATCHED, Repodata
+from generator.channel.repodata import REPODATA, SIGS, UNPATCHED, Repodata
+from generator.documents import limits, read_bytes
 from generator.errors import IntegrityError, StorageError
 
 #: rattler's name for files that are not finished
@@ -99,14 +100,17 @@ def subdirs(root: Path) -> list[str]:
     )
 
 
-def package_files(folder: Path) -> dict[str, os.stat_result]:
-    """Return the packages of a subdir, and what their files are; links are not followed."""
+def package_files(folder: Path, beside: str = "") -> dict[str, os.stat_result]:
+    """Return the packages of a subdir, and what their files are; links are not followed.
+
+    ``beside``: what their names are followed by in those of other files, which are looked at then.
+    """
     try:
         with os.scandir(folder) as entries:
             return {
-                entry.name: entry.stat(follow_symlinks=False)
+                entry.name.removesuffix(beside): entry.stat(follow_symlinks=False)
                 for entry in entries
-                if entry.name.endswith(".conda")
+                if entry.name.endswith(f".conda{beside}")
             }
     except FileNotFoundError:
         return {}
@@ -138,11 +142,18 @@ def _read(folder: Path) -> _Subdir:
     refuse_links(folder)
     path = source_of(folder)
     source = Repodata.read(path)
-    sizes = {name: source.says(name)[0] for name in source.rows} if source is not None else {}
-    there = package_files(folder)
+    said = {name: source.says(name) for name in source.rows} if source is not None else {}
+    there, sidecars = package_files(folder), package_files(folder, SIGS)
     written = path.stat().st_mtime_ns if source is not None else 0
-    stale = {name for name, stat in there.items() if not describes(sizes.get(name), written, stat)}
-    outdated = frozenset(stale | (sizes.keys() - there.keys()))
+    stale = {
+        name
+        for name, stat in there.items()
+        if name not in said
+        or not describes(said[name].size, written, stat)
+        or (said[name].attestations_sha256 is None) != (name not in sidecars)
+        or (name in sidecars and sidecars[name].st_mtime_ns > written)
+    }
+    outdated = frozenset(stale | (said.keys() - there.keys()))
     return _Subdir(folder=folder, path=path, source=source, outdated=outdated)
 
 
@@ -168,7 +179,7 @@ def _refuse_changed(subdir: _Subdir) -> None:
     for path in subdir.new:
         if subdir.source is None or path.name not in subdir.source.rows:
             continue
-        _, sha256 = subdir.source.says(path.name)
+        sha256 = subdir.source.says(path.name).sha256
         if path.is_file() and digest_of(path) != sha256:
             raise IntegrityError(
                 f"its bytes are not those of the repodata, sha256 {sha256}",
@@ -211,6 +222,10 @@ def _made_anew(
     files = {}
     for name in subdirs(root):
         folder = root / name
+        sidecars = _sidecars(folder, package_files(folder, SIGS))
+        for path in (folder / UNPATCHED, folder / REPODATA):
+            if sidecars and (before := Repodata.read(path)) is not None:
+                write_bytes(path, before.edited((), before.advertised(sidecars)))
         content = (folder / REPODATA).read_bytes()
         repodata = Repodata.parse(content, str(folder / REPODATA))
         if not repodata.is_plain():
@@ -245,6 +260,7 @@ def _indexed_alone(root: Path, subdir: _Subdir, patch: str) -> dict[str, dict[st
     alone = root / _TEMPORARY / "alone"
     folder = alone / subdir.folder.name
     names = [path.name for path in subdir.new]
+    sidecars = _sidecars(subdir.folder, package_files(subdir.folder, SIGS).keys() & {*names})
     if not names:
         return {REPODATA: {}, UNPATCHED: {}}
     for path in subdir.new:
@@ -254,10 +270,22 @@ def _indexed_alone(root: Path, subdir: _Subdir, patch: str) -> dict[str, dict[st
     _run(alone, patch, whole=False)
     read = {name: Repodata.read(folder / name) for name in (REPODATA, UNPATCHED)}
     return {
-        name: {each: repodata.rows[each] for each in names}
+        name: {each: repodata.rows[each] for each in names} | repodata.advertised(sidecars)
         for name, repodata in read.items()
         if repodata is not None
     }
+
+
+def _sidecars(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """Return the digests of packages' sidecars, each of which is there under its digest, too."""
+    found = {}
+    for name in sorted(names):
+        content = read_bytes(folder / f"{name}{SIGS}", limits().json.bytes)
+        found[name] = hashlib.sha256(content).hexdigest()
+        fixed = folder / f"{name}{SIGS}.{found[name]}"
+        if not fixed.is_file():
+            write_bytes(fixed, content)
+    return found
 
 
 def _link(path: Path, target: Path) -> None:

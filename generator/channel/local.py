@@ -64,9 +64,9 @@ class LocalChannel:
         path, source = self.root / subdir / file_name, source_of(self.root / subdir)
         repodata = Repodata.read(source)
         if repodata is not None and file_name in repodata.rows:
-            size, sha256 = repodata.says(file_name)
-            if describes(size, source.stat().st_mtime_ns, path.stat()):
-                return sha256
+            said = repodata.says(file_name)
+            if describes(said.size, source.stat().st_mtime_ns, path.stat()):
+                return said.sha256
         return digest_of(path)
 
     def records(self, subdir: str) -> tuple[Record, ...]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from generator.channel.attesting import Attest, Attesting, refuse_unattested
+from generator.channel.attesting import SUFFIX, Attest, Attesting, refuse_unattested
 from generator.channel.built import known_packages
+from generator.channel.destinations import labelled_url
 from generator.channel.hosted import HostedTarget
 from generator.channel.local import LocalChannel
 from generator.channel.patching import HOTFIXES, PACKAGE, Hotfix, read_hotfixes
@@ -61,6 +62,8 @@ class Publication:
     place: Opened
     plan: Plan
     hotfixes: tuple[Hotfix, ...]
+    #: attestations that go beside packages of a channel of files, by the packages' keys
+    bundles: dict[str, Path]
 
 
 def plan_publication(project: Project, options: PublishOptions) -> Publication:
@@ -88,11 +91,31 @@ def plan_publication(project: Project, options: PublishOptions) -> Publication:
     beside = open_place(project, options.to, main=True) if place.label else None
     refuse_not_installable(project, plan, place, beside, options.base)
     attesting = attesting_of(project, place, options)
-    if attesting is not None and isinstance(place.target, HostedTarget):
-        for row in plan.chosen("upload", "replace"):
-            attesting.check(row.package, place.address.url)
+    bundles = _bundles(project, place, plan, attesting)
+    if isinstance(place.target, HostedTarget):
         place = replace(place, target=replace(place.target, attesting=attesting))
-    return Publication(place=place, plan=plan, hotfixes=read_hotfixes(project.root / HOTFIXES))
+    hotfixes = read_hotfixes(project.root / HOTFIXES)
+    return Publication(place=place, plan=plan, hotfixes=hotfixes, bundles=bundles)
+
+
+def _bundles(
+    project: Project, place: Opened, plan: Plan, attesting: Attesting | None
+) -> dict[str, Path]:
+    """Return the bundles of packages that go up, and of those that are there without a change."""
+    if attesting is None or attesting.bundles is None:
+        return {}
+    found = {}
+    declared = labelled_url(project.declared().channel, place.label)
+    names = (place.address.url, *([declared] if place.store is not None else []))
+    for row in plan.rows:
+        package, path = row.package, attesting.bundles / f"{row.package.path.name}{SUFFIX}"
+        if row.action == "skip" and (
+            not path.is_file() or place.target.sha256(package.key) != package.record.sha256
+        ):
+            continue
+        attesting.check(package, *names)
+        found[package.key] = path
+    return found
 
 
 def _source(project: Project, channel: LocalChannel, place: Opened) -> LocalChannel:
@@ -118,6 +141,7 @@ def attesting_of(project: Project, place: Opened, options: PublishOptions) -> At
     try:
         refuse_unattested(
             place.address,
+            bundled=options.attestations is not None,
             key=bool(variable(project.environment, place.address.host.variable)),
             identity=has_identity(project.environment),
         )
@@ -144,6 +168,7 @@ def publish(project: Project, publication: Publication, *, jobs: int = 4) -> Non
             store=place.store,
             hotfixes=publication.hotfixes,
             fresh=fresh,
+            bundles=publication.bundles,
             narrator=project.narrator,
         )
         if place.store is not None

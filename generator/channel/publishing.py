@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import BinaryIO, Literal, Protocol
 
 from generator.channel.destinations import Address
@@ -182,14 +183,16 @@ class Sender:
             served.forget(keys)
         failed = self._send_all(target, plan)
         if served is not None:
+            there = {row.package.key for row in plan.rows} - failed.keys()
             with self.narrator.task("indexing"):
+                self.retries.run(partial(served.attest, there), self.narrator.warn)
                 self.retries.run(served.index, self.narrator.warn)
-        if failed:
-            raise failed[0]
+        for error in failed.values():
+            raise error
 
-    def _send_all(self, target: Target, plan: Plan) -> list[Exception]:
+    def _send_all(self, target: Target, plan: Plan) -> dict[str, Exception]:
         rows = plan.chosen("upload", "replace")
-        failed: list[Exception] = []
+        failed: dict[str, Exception] = {}
         with (
             self.narrator.task("publishing", total=plan.bytes_to_send, unit="bytes") as task,
             ThreadPoolExecutor(max_workers=self.jobs) as pool,
@@ -198,7 +201,7 @@ class Sender:
             for done in as_completed(running):
                 error = done.exception()
                 if isinstance(error, Exception):
-                    failed.append(error)
+                    failed[running[done].package.key] = error
                 else:
                     self.narrator.say(f"published {running[done].package.key}")
         return failed

@@ -14,6 +14,7 @@ from generator.channel.places import Opened
 from generator.channel.retention import Retired
 from generator.channel.retrying import Retries
 from generator.channel.serving import Served
+from generator.channel.sidecars import detach
 from generator.channel.stores import Store
 from generator.errors import AbsentError, DeclinedError
 from generator.project import Project
@@ -33,7 +34,9 @@ def remove(
     with project.narrator.task("removing", total=len(records)) as task:
         if place.store is not None:
             served = _served(project, place.store)
-            served.withdraw([record.key for record in records])
+            keys = [record.key for record in records]
+            served.withdraw(keys)
+            detach(place.store, keys)
             for record in records:
                 place.store.delete(record.key)
                 task.advance(1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
@@ -24,6 +24,9 @@ REPODATA: Final = "repodata.json"
 UNPATCHED: Final = "repodata_from_packages.json"
 #: where repodata.json keeps .conda files (CEP 36)
 PACKAGES: Final = "packages.conda"
+#: the field with the digest of a package's sidecar, and what its name ends in (CEP 50)
+ATTESTED: Final = "attestations_sha256"
+SIGS: Final = ".sigs"
 _ANEW: Final = "delete it and run `armtorch build` again, which indexes the channel"
 #: the last millisecond of the year 9999, after which no date can be shown
 _END_OF_TIME: Final = 253_402_300_799_999
@@ -61,6 +64,8 @@ class Record:
     subdir: Annotated[str, _text(r"[a-z0-9]+(-[a-z0-9]+)?")]
     size: Annotated[int, Field(ge=0, lt=1 << 53)]
     sha256: Annotated[str, _text(r"[0-9a-f]{64}")]
+    #: of its sidecar with attestations (CEP 50)
+    attestations_sha256: Annotated[str, _text(r"[0-9a-f]{64}")] | None = None
     depends: tuple[ShownText, ...] = ()
     constrains: tuple[ShownText, ...] = ()
     #: milliseconds since 1970, 0 where it is not known
@@ -123,14 +128,15 @@ def read_records(path: Path) -> tuple[Record, ...]:
 _NULL, _NONE = msgspec.Raw(b"null"), msgspec.Raw(b"{}")
 
 
-class _Bytes(msgspec.Struct):
-    """What a record says of its package's bytes."""
+class Said(msgspec.Struct):
+    """What a record says of its package's bytes, and of its sidecar's."""
 
     size: int
     sha256: str
+    attestations_sha256: str | None = None
 
 
-_BYTES: Final = msgspec.json.Decoder(_Bytes)
+_SAID: Final = msgspec.json.Decoder(Said)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,13 +201,21 @@ class Repodata:
             raise _broken(self.where, f"{record.file_name} is for {record.subdir}")
         return record
 
-    def says(self, file_name: str) -> tuple[int, str]:
-        """Return the size and sha256 of a package's record; IntegrityError where it has none."""
+    def says(self, file_name: str) -> Said:
+        """Return what a package's record says of bytes; IntegrityError where it does not."""
         try:
-            found = _BYTES.decode(self.rows[file_name])
+            return _SAID.decode(self.rows[file_name])
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise _broken(self.where, f"{file_name[:200]!r}: {error}") from error
-        return found.size, found.sha256
+
+    def advertised(self, sidecars: Mapping[str, str]) -> dict[str, msgspec.Raw]:
+        """Return the records of packages that name other sidecars (CEP 50), with these digests."""
+        found = {}
+        for name, digest in sidecars.items():
+            if name in self.rows and self.says(name).attestations_sha256 != digest:
+                row = load_json(bytes(self.rows[name]), self.where) | {ATTESTED: digest}
+                found[name] = msgspec.Raw(msgspec.json.encode(dict(sorted(row.items()))))
+        return found
 
     @property
     def removed(self) -> list[str]:

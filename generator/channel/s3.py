@@ -26,6 +26,8 @@ from opendal.types import Metadata
 from rattler.exceptions import CacheDirError, IoError
 from rattler.index import S3Credentials, index_s3
 
+from generator.channel.repodata import SIGS
+from generator.channel.sidecars import advertise
 from generator.channel.stores import Edit, Outgoing
 from generator.channel.variables import variable
 from generator.documents import limits, load_json, read_bytes
@@ -155,6 +157,13 @@ class S3Store:
 
     def packages(self) -> dict[str, int]:
         """Return every package file with its bytes."""
+        return {path: size for path, size in self._files().items() if path.endswith(".conda")}
+
+    def sidecars(self) -> tuple[str, ...]:
+        """Return every file with attestations beside a package."""
+        return tuple(path for path in self._files() if f".conda{SIGS}" in path)
+
+    def _files(self) -> dict[str, int]:
         with self._explained(""):
             # At once, so that no frame of a traceback keeps opendal's iterator: it may only be
             # dropped by the thread that made it.
@@ -162,7 +171,7 @@ class S3Store:
         return {
             entry.path: entry.metadata.content_length
             for entry in entries
-            if entry.path.endswith(".conda") and entry.path.count("/") == 1
+            if entry.path.count("/") == 1
         }
 
     def subdirs(self) -> tuple[str, ...]:
@@ -343,6 +352,8 @@ class S3Store:
 
         try:
             _in_time(index())
+            if advertise(self):  # which rattler keeps, and puts into all that it writes
+                _in_time(index())
         except (CacheDirError, IoError, TimeoutError) as error:
             raise UnreachableError(
                 f"the channel cannot be indexed: {_first_line(error)}",

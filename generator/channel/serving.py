@@ -17,6 +17,7 @@ from typing import Final
 from generator.channel.patching import PACKAGE, Hotfix, Instructions, instructions
 from generator.channel.repodata import REPODATA, UNPATCHED, Record, without_records
 from generator.channel.run_exports import update_run_exports
+from generator.channel.sidecars import attest, detach
 from generator.channel.stores import Outgoing, Store, records, source_path
 from generator.console import Narrator, Silent
 from generator.errors import UnreachableError
@@ -33,6 +34,8 @@ class Served:
     hotfixes: Sequence[Hotfix] = ()
     #: packages that were uploaded just now, by key, with their local files
     fresh: Mapping[str, Path] = field(default_factory=dict)
+    #: attestations of packages, by key, that belong beside them
+    bundles: Mapping[str, Path] = field(default_factory=dict)
     narrator: Narrator = field(default_factory=Silent)
 
     def index(self, *, withdrawn: Collection[str] = ()) -> None:
@@ -57,6 +60,11 @@ class Served:
         for subdir, there in names.items():
             update_run_exports(self.store, subdir, there, self.fresh)
 
+    def attest(self, keys: Collection[str]) -> None:
+        """Put the attestations of packages that are there beside them, before they are indexed."""
+        for key in sorted(self.bundles.keys() & set(keys)):
+            attest(self.store, key, self.bundles[key].read_bytes())
+
     def withdraw(self, keys: Collection[str]) -> None:
         """Take records out of what clients see, so that their files can go or change."""
         if keys:
@@ -64,6 +72,7 @@ class Served:
 
     def forget(self, keys: Collection[str]) -> None:
         """Make the next index run read these packages anew; to be called when withdrawn."""
+        detach(self.store, keys)
         for subdir in {key.split("/", 1)[0] for key in keys}:
             names = {key.split("/", 1)[1] for key in keys if key.startswith(f"{subdir}/")}
             path = source_path(self.store, subdir)

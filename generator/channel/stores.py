@@ -13,7 +13,7 @@ from generator.atomic import write_bytes
 from generator.channel.checking import check_package
 from generator.channel.indexing import EDITED, MADE, package_files, subdirs
 from generator.channel.local import LocalChannel
-from generator.channel.repodata import REPODATA, UNPATCHED, Record, Repodata
+from generator.channel.repodata import REPODATA, SIGS, UNPATCHED, Record, Repodata
 from generator.documents import limits, open_file, read_bytes
 from generator.errors import IntegrityError, StorageError
 
@@ -51,6 +51,9 @@ class Store(Protocol):
 
     def packages(self) -> dict[str, int]:
         """Return every package file, ``<subdir>/<file name>``, with its bytes."""
+
+    def sidecars(self) -> tuple[str, ...]:
+        """Return every file with attestations beside a package."""
 
     def subdirs(self) -> tuple[str, ...]:
         """Return the subdirs that it may have packages in, and noarch (CEP 26)."""
@@ -93,6 +96,15 @@ class FolderStore:
             for subdir in self.subdirs()
             for name, stat in package_files(self._channel.root / subdir).items()
         }
+
+    def sidecars(self) -> tuple[str, ...]:
+        """Return every file with attestations beside a package."""
+        root = self._channel.root
+        return tuple(
+            path.relative_to(root).as_posix()
+            for subdir in self.subdirs()
+            for path in (root / subdir).glob(f"*.conda{SIGS}*")
+        )
 
     def subdirs(self) -> tuple[str, ...]:
         """Return the subdirs with packages or an index, and noarch (CEP 26)."""

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
+from generator.channel.attested import (
+    EMBEDDED,
+    Attested,
+    check_attestations,
+    raise_for_attested,
+)
 from generator.channel.patching import is_patches
 from generator.commands.options import folder_option, json_option, provenance_option
 from generator.commands.tables import megabytes
@@ -25,7 +32,7 @@ from generator.project import Project
 
 #: flaws of one package that are printed; --json has all
 _SHOWN = 10
-_COLOURS = {"proven": "green", "refuted": "red"}
+_COLOURS = {"proven": "green", "attested": "green", "refuted": "red"}
 
 
 def _hexadecimal(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
@@ -35,7 +42,7 @@ def _hexadecimal(_: click.Context, __: click.Parameter, value: str | None) -> st
 
 
 @click.command("verify")
-@click.argument("packages", nargs=-1, required=True, metavar="PACKAGE...")
+@click.argument("packages", nargs=-1, metavar="[PACKAGE...]")
 @click.option(
     "--wheel",
     "wheels",
@@ -60,12 +67,33 @@ def _hexadecimal(_: click.Context, __: click.Parameter, value: str | None) -> st
     "--artifacts",
     help="With --set-aside: jobs' artifacts, a folder each, to be put into the channel before.",
 )
+@click.option(
+    "--channel",
+    metavar="URL",
+    help="Verify the attestations of a channel's packages instead (CEP 50); or of a folder's.",
+)
+@click.option(
+    "--identity",
+    default="",
+    metavar="GLOB",
+    help="Who has to have signed them: https://github.com/me/repository/*. Anybody without it.",
+)
+@click.option(
+    "--trusted-root",
+    default="",
+    metavar="FILE",
+    help=f"Sigstore's keys, a trusted_root.json; or {EMBEDDED}, rattler's own copy. "
+    "Without it Sigstore is asked.",
+)
 @json_option
 @click.pass_obj
 def command(
     project: Project,
     *,
     packages: tuple[str, ...],
+    channel: str | None,
+    identity: str,
+    trusted_root: str,
     wheels: tuple[Path, ...],
     record_sha256: str | None,
     provenance: str,
@@ -84,8 +112,11 @@ def command(
     rest stays: exit code 0. Index the channel again then. With --artifacts as well, of different
     files for one place the proven one is taken.
 
+    With --channel, each package that the channel's repodata has is held against its attestation:
+    that the signature is good, in Sigstore's log, and about this very file on this channel.
+
     \b
-    Exit codes: 0 proven; 16 refuted; 17 not provable (not made by armtorch);
+    Exit codes: 0 proven; 16 refuted; 17 not provable (not made by armtorch, or not attested);
     18 only self-consistent.
     \b
     Examples:
@@ -93,7 +124,14 @@ def command(
       armtorch verify 'channel/linux-aarch64/pytorch-2.10*' --json
       armtorch verify channel --provenance https://github.com/me/armtorch --set-aside refused
       armtorch verify libtorch-2.10.0-*.conda --wheel torch-2.10.0-cp310-*.whl
+      armtorch verify --channel https://conda.example.org/torch --identity 'https://github.com/me/*'
     """
+    if (channel is None) == (not packages):
+        raise click.UsageError("name packages, or a channel with --channel")
+    if channel is not None:
+        found_attested = check_attestations(channel, identity=identity, trusted_root=trusted_root)
+        _show_attested(found_attested, as_json=as_json)
+        return
     options = VerifyOptions(wheels=wheels, record_sha256=record_sha256, provenance=provenance)
     if aside is not None:
         _set_aside(project, packages, options, aside, artifacts, as_json=as_json)
@@ -135,6 +173,20 @@ def _set_aside(
         _show(proof)
     gone = sum(proof.verdict != "proven" or bool(proof.notes) for proof in proofs)
     write(f"{len(proofs) - gone} of {len(proofs)} packages stay, {gone} are in {aside}")
+
+
+def _show_attested(found: Sequence[Attested], *, as_json: bool) -> None:
+    if as_json:
+        write_json([asdict(each) for each in found])
+    screen = Screen()
+    for each in () if as_json else found:
+        colour = _COLOURS.get(each.verdict, "yellow")
+        screen.print(f" {each.package}", lead=each.verdict, colour=colour)
+        if each.identity:
+            screen.print(f"  by {each.identity} ({each.issuer})")
+        for note in each.notes:
+            screen.print(f"  {note}")
+    raise_for_attested(found)
 
 
 def proof_json(proof: Proof) -> dict[str, Any]:

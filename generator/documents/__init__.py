@@ -12,7 +12,7 @@ from generator.documents.conda_info import (
     unpack_zstd,
 )
 from generator.documents.files import open_file, read_bytes, read_text
-from generator.documents.json_text import load_json, split_json
+from generator.documents.json_text import load_json, split_json, split_json_array
 from generator.documents.limits import limits
 from generator.documents.local_rows import lay_over
 from generator.documents.python_packaging import (

@@ -6,13 +6,15 @@ Python's json takes lone surrogates, NaN, and as much nesting as the interpreter
 from __future__ import annotations
 
 from math import isinf
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from pydantic_core import from_json
 
 from generator.documents.limits import limits
 from generator.errors import ArmtorchError, MalformedError
+
+_T = TypeVar("_T")
 
 
 def load_json(
@@ -50,11 +52,24 @@ def split_json(content: bytes | msgspec.Raw, where: str) -> dict[str, msgspec.Ra
     written as it was. What a member says is read by ``load_json``.
     Raises MalformedError: no JSON object.
     """
+    return _split(content, where, dict[str, msgspec.Raw])
+
+
+def split_json_array(content: bytes, where: str) -> list[msgspec.Raw]:
+    """Return the elements of a JSON array, each as the bytes it is written in.
+
+    Raises MalformedError: no JSON array.
+    """
+    return _split(content, where, list[msgspec.Raw])
+
+
+def _split(content: bytes | msgspec.Raw, where: str, kind: type[_T]) -> _T:
     try:
-        return msgspec.json.decode(content, type=dict[str, msgspec.Raw])
+        return msgspec.json.decode(content, type=kind)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        wanted = "array" if kind == list[msgspec.Raw] else "object"
         raise MalformedError(
-            f"not a JSON object: {error}", where=where, next_step="report it to who serves it"
+            f"not a JSON {wanted}: {error}", where=where, next_step="report it to who serves it"
         ) from error
 
 
