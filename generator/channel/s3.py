@@ -164,15 +164,17 @@ class S3Store:
         return tuple(path for path in self._files() if f".conda{SIGS}" in path)
 
     def _files(self) -> dict[str, int]:
+        async def listed() -> dict[str, int]:
+            entries = await self._operator.to_async_operator().list("", recursive=True)
+            return {
+                entry.path: entry.metadata.content_length
+                async for entry in entries
+                if entry.path.count("/") == 1
+            }
+
+        # opendal's list that blocks holds the interpreter's lock until it is answered
         with self._explained(""):
-            # At once, so that no frame of a traceback keeps opendal's iterator: it may only be
-            # dropped by the thread that made it.
-            entries = list(self._operator.list("", recursive=True))
-        return {
-            entry.path: entry.metadata.content_length
-            for entry in entries
-            if entry.path.count("/") == 1
-        }
+            return _in_time(listed())
 
     def subdirs(self) -> tuple[str, ...]:
         """Return the subdirs with packages, and noarch (CEP 26)."""

@@ -80,7 +80,7 @@ def command(
     """
     chosen = chosen_variants(project, globs, job, skipped, **filters)
     if dry_run:
-        show_chosen(chosen, project.narrator, as_json=as_json)
+        show_chosen(chosen, project, as_json=as_json)
         return
     channel = LocalChannel(out)
     options = BuildOptions(

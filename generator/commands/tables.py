@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
-from generator.building import BuildReport, Savings
+from generator.building import BuildReport, Savings, place_of
 from generator.console import Narrator
 from generator.model import Held, Variant
 from generator.printing import Screen, write, write_error, write_json
+from generator.project import Project
+from generator.rendering import workflow_settings
 from generator.testing import PackageReport
 
 #: columns from which a whole sha256 fits beside the other columns
@@ -35,17 +38,39 @@ def held_as_json(held: Iterable[tuple[str, Held]]) -> list[dict[str, str]]:
     ]
 
 
-def show_chosen(chosen: Sequence[Variant], narrator: Narrator, *, as_json: bool) -> None:
-    """Print the ids of what would be built, and tell what is fetched for that at most."""
+def show_chosen(chosen: Sequence[Variant], project: Project, *, as_json: bool) -> None:
+    """Print the ids of what would be built, and tell what that fetches, takes and comes to.
+
+    What Pythons share is packed once: packages come to about the wheels of one Python. The rate is
+    that of `ci plan --cost`, which data/workflows.yaml says where it is from.
+    """
+    wheels = {wheel.sha256: wheel for variant in chosen for wheel in variant.wheels}
+    missing = [w for w in wheels.values() if not place_of(w, project.wheelhouse).is_file()]
+    one: dict[tuple[object, ...], int] = {}
+    for variant in chosen:
+        for wheel in variant.wheels:
+            key = (variant.line, variant.subdir, variant.accelerator, wheel.project)
+            one[key] = max(one.get(key, 0), wheel.size)
+    whole, fetched = (sum(w.size for w in some) for some in (wheels.values(), missing))
+    packed = sum(one.values())
+    minutes = math.ceil(whole / workflow_settings().costs.bytes_per_minute)
     ids = [variant.id for variant in chosen]
-    wheels = {wheel.sha256: wheel.size for variant in chosen for wheel in variant.wheels}
     if as_json:
-        write_json(ids)
+        write_json(
+            {
+                "variants": ids,
+                "wheel_bytes": whole,
+                "fetch_bytes": fetched,
+                "package_bytes": packed,
+                "minutes": minutes,
+            }
+        )
     else:
         write("\n".join(ids))
-    narrator.say(
-        f"{len(ids)} packages of {len(wheels)} wheels, {megabytes(sum(wheels.values()))} to fetch "
-        "at most; nothing was fetched or built"
+    project.narrator.say(
+        f"{len(ids)} packages of {len(wheels)} wheels: {megabytes(fetched)} to fetch of "
+        f"{megabytes(whole)}, about {megabytes(packed)} of packages and {minutes} min, tests not "
+        "counted; nothing was fetched or built"
     )
 
 

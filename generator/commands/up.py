@@ -93,7 +93,7 @@ def command(
     refuse_no_channel(base, channel)  # before any network
     found = plan(project, selection((), **filters), torch, offline=offline, only=indexes)
     if dry_run:
-        show_chosen(found.chosen, project.narrator, as_json=as_json)
+        show_chosen(found.chosen, found.project, as_json=as_json)
         return
     result = up(
         found,

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import click
 import jsonschema
 import pytest
 
 from generator import errors
+from generator.building import place_of
 from generator.commands import cli
 from generator.commands.schemas import schema_files
+from generator.console import Silent
 from generator.datafiles import subdirs
+from generator.project import Project
 from tests.command_line import armtorch
 from tests.conftest import ROOT
 from tests.own_feedstock import FOLDER
@@ -119,7 +124,39 @@ def test_ids_are_one_a_line_and_select_themselves():
     done = armtorch("build", ids[-1], "--dry-run")
     assert done.stdout.split() == [ids[-1]]
     done = armtorch("build", ids[-1], "--dry-run", "--json")
-    assert json.loads(done.stdout) == [ids[-1]]
+    assert json.loads(done.stdout)["variants"] == [ids[-1]]
+
+
+def test_a_dry_run_says_what_is_fetched_packed_and_waited_for(own, tmp_path):
+    cached = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    build = ("build", "2.10/*", "--dry-run")
+
+    def dry(*words: str) -> dict[str, Any]:
+        done = armtorch(*build, "--json", *words, cwd=own, env=cached)
+        assert done.returncode == 0, done.stderr
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    every = dry()
+    assert 0 < every["package_bytes"] < every["wheel_bytes"] == every["fetch_bytes"]
+    # exclusions and lists mean the same in every option that takes Pythons
+    some, but = dry("--python", "3.11,3.12"), dry("--python", "all,!3.11,!3.12")
+    assert not {*some["variants"]} & {each for each in but["variants"] if "/pytorch/" in each}
+    assert {*some["variants"], *but["variants"]} == {*every["variants"]}
+    # the wheels of two Pythons are packed into as many bytes as those of seven
+    assert some["package_bytes"] == pytest.approx(every["package_bytes"], rel=0.05)
+    # what lies in the cache is not fetched
+    cells = Project(feedstock=own / "feedstock.yaml", narrator=Silent()).locked().cells
+    (wheel, *_) = (wheel for cell in cells if cell.line == "2.10" for wheel in cell.wheels)
+    place = place_of(wheel, tmp_path / "armtorch/wheelhouse")
+    place.parent.mkdir(parents=True)
+    place.touch()
+    said = armtorch(*build, cwd=own, env=cached).stderr
+    left, whole = (
+        f"{size / 1e6:.1f} MB" for size in (every["fetch_bytes"] - wheel.size, every["wheel_bytes"])
+    )
+    assert f"{left} to fetch of {whole}, about {every['package_bytes'] / 1e6:.1f} MB of" in said
+    assert f"packages and {every['minutes']} min" in said
 
 
 @pytest.mark.parametrize(("path", "text"), sorted(schema_files().items()))

@@ -223,6 +223,7 @@ def test_what_would_be_built_is_listed_and_nothing_is_fetched(clone: Clone) -> N
     chosen = plan(clone.project, LINUX).chosen
     assert listed == [variant.id for variant in chosen]
     assert f"{len(listed)} packages of " in done.stderr
+    assert "nothing was fetched or built" in done.stderr
     assert not list(clone.project.root.glob("**/*.whl"))
     assert not clone.built()
 
