@@ -129,8 +129,8 @@ def command(
     if (channel is None) == (not packages):
         raise click.UsageError("name packages, or a channel with --channel")
     if channel is not None:
-        found_attested = check_attestations(channel, identity=identity, trusted_root=trusted_root)
-        _show_attested(found_attested, as_json=as_json)
+        attested = check_attestations(channel, identity=identity, trusted_root=trusted_root)
+        _show_attested(attested, as_json=as_json)
         return
     options = VerifyOptions(wheels=wheels, record_sha256=record_sha256, provenance=provenance)
     if aside is not None:
@@ -138,6 +138,12 @@ def command(
         return
     if artifacts is not None:
         raise click.UsageError("--artifacts goes with --set-aside")
+    _verify(project, packages, options, as_json=as_json)
+
+
+def _verify(
+    project: Project, packages: Sequence[str], options: VerifyOptions, *, as_json: bool
+) -> None:
     found = find_packages(packages)
     if patches := [path for path in found if is_patches(path)]:
         project.narrator.say(f"passed over: {len(patches)} packages of hotfixes' instructions")
