@@ -55,8 +55,9 @@ def _packages(asked: Request, given: Request) -> Iterator[str]:
     for spec in (*asked.specs, *(s for s in asked.beside if s not in given.beside)):
         name = name_of(spec)
         known = facts()
-        others = [known.renames.get(name), known.stand_ins.get(name)]
-        others.append(_compiler(name, asked.exported, theirs))
+        others = [known.renames.get(name)]
+        others += [each.split(" ")[0] for each in known.stand_ins.get(name, ())]
+        others.append(_compiler(name, theirs))
         new = next((each for each in (name, *others) if each and each in theirs), None)
         if new is None:
             if spec in asked.specs:
@@ -90,12 +91,10 @@ def _changed(changed: Mapping[str, Sequence[str]], exported: str) -> Iterator[st
         yield f"{_all(names)} from any channel"
 
 
-def _compiler(name: str, exported: str, theirs: Iterable[str]) -> str | None:
+def _compiler(name: str, theirs: Iterable[str]) -> str | None:
     """Return what stands for another platform's compiler package, ``gcc_linux-aarch64``."""
-    stem = name.removesuffix(f"_{exported}")
-    if not exported or stem == name:
-        return None
-    return next((each for each in theirs if each.startswith(f"{stem}_")), None)
+    stem = next((name.removesuffix(s) for s in facts().subdirs if name.endswith(f"_{s}")), name)
+    return next((each for each in theirs if stem != name and each.startswith(stem)), None)
 
 
 def _lost(spec: str, given: str) -> Iterator[str]:
@@ -105,7 +104,8 @@ def _lost(spec: str, given: str) -> Iterator[str]:
     one, other = parsed(spec), parsed(given)
     if str(one.version or "*") != str(other.version or "*"):
         yield "version"
-    if (one.build, one.build_number) != (other.build, other.build_number):
+    builds = [(each.build, each.build_number) for each in (one, other)]
+    if any(builds[0]) and builds[0] != builds[1]:
         yield "build"
     if channel_of(spec) and not channel_of(given):
         yield "channel"

@@ -81,6 +81,7 @@ class PastedFacts(_Row):
     #: what else is to be known of a message
     hints: dict[Pattern, str]
     platforms: Pattern
+    machines: dict[Pattern, str]
     clients: dict[Client, tuple[str, ...]]
 
 
@@ -112,6 +113,8 @@ class Facts(_Row):
     #: channels that the conda of an image asks on its own, by a part of the image's name
     images: dict[str, tuple[str, ...]]
     docker_platforms: dict[str, str]
+    #: runners that are ARM machines, to the name that Docker's platforms would have
+    runners: dict[Pattern, str]
     #: what scripts' conditions call the machines of a subdir
     systems: dict[str, tuple[str, ...]]
     #: builds in a file from which on it is an export
@@ -129,7 +132,7 @@ class Facts(_Row):
     without_lse: tuple[str, ...]
     override_cuda: str
     renames: dict[str, str]
-    stand_ins: dict[str, str]
+    stand_ins: dict[str, tuple[str, ...]]
     switches: tuple[str, ...]
     x86_only: tuple[str, ...]
     gpu_names: tuple[str, ...]

@@ -56,7 +56,7 @@ def judged(steps: Sequence[Step], desk: Desk) -> Answer:
         UnreachableError: a channel that had answered stopped answering.
 
     """
-    environments: dict[tuple[str, ...], _Environment] = {}
+    environments: dict[tuple[int, tuple[str, ...]], _Environment] = {}
     found: list[Explanation] = []
     files: list[_File] = []
     for step in steps:
@@ -64,7 +64,7 @@ def judged(steps: Sequence[Step], desk: Desk) -> Answer:
             found.append(_unread(step, desk))
             continue
         # where no other is named and none is active, it is the base environment
-        place = () if step.target == ("-n", "base") else step.target
+        place = (step.stage, () if step.target == ("-n", "base") else step.target)
         before = environments.get(place, _Environment(python=desk.options.python or ""))
         if isinstance(step, PipRequest):
             found.append(_pip(step, before, desk))

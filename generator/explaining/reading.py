@@ -27,6 +27,10 @@ _FILES = {".yml", ".yaml", ".txt", ".log", ".toml", ".lock", ".def", ".sh", ".js
 _SENTENCES = {".md", ".rst", ".txt", ".log", ".html", ".adoc", ".ipynb", ".py", ".R", ".tex"}
 #: keys of environments, notebooks, messages and recipes
 _OTHERS = {"dependencies", "cells", "solver_problems", "exception_name", "requirements"}
+#: what stands between the fences of Markdown, or in a long string of Python
+_FENCED = re.compile(
+    r"(?ms)^\s*(?:```|~~~|[^\n]*=\s*\"\"\")(?:[^\n:]*\n)?(.*?)(?:^\s*(?:```|~~~)|\"\"\")"
+)
 #: characters of what was read, in a message
 _SHOWN = 80
 
@@ -65,6 +69,9 @@ class Reader:
                     raise refusal("no package is asked for", stripped)
                 return tuple(steps)
             _refuse_other_commands(stripped)
+            if re.split(r"[\s=<>!~]", stripped)[0] in {*facts().core, *facts().renames}:
+                (line,) = typed(f"conda install {stripped}", anywhere=True)
+                return tuple(read_command(line, files=files))
         return tuple(self._text(stripped, replace(files, closed=True)))
 
     def _file(self, where: str, content: str, files: Files) -> list[Step]:
@@ -102,6 +109,8 @@ class Reader:
 
     def _text(self, text: str, files: Files, *, code: bool = False) -> list[Step]:
         text = unfolded(text)
+        quoted = [*filter(_environment, map(textwrap.dedent, _FENCED.findall(text)))]
+        files = replace(files, quoted=quoted[0] if len(quoted) == 1 else "")
         if is_message(text):
             return self._pasted(text, files) or list(read_message(text, files=files))
         steps = list(
@@ -114,9 +123,8 @@ class Reader:
 
     def _pasted(self, text: str, files: Files) -> list[Step]:
         """Read a file that somebody pasted, as it is or between fences; [] for none."""
-        fences = re.findall(r"(?ms)^\s*(?:```|~~~)[^\n]*\n(.*?)^\s*(?:```|~~~)", text)
-        for part in map(textwrap.dedent, fences or [text]):
-            if re.search(r"(?m)^dependencies:\s*$", part) and not is_message(part):
+        for part in map(textwrap.dedent, _FENCED.findall(text) or [text]):
+            if _environment(part):
                 return self._file("environment.yml", part, files)
             if re.search(r"(?m)^\[(?:workspace|project|dependencies|tool\.[\w.-]+)\]", part):
                 return self._file("pixi.toml", part, files)
@@ -126,6 +134,11 @@ class Reader:
             ):
                 return self._other(Path("requirements.txt"), part, _created("conda"), files)
         return []
+
+
+def _environment(text: str) -> bool:
+    """Whether a text is an environment file."""
+    return re.search(r"(?m)^dependencies:\s*$", text) is not None and not is_message(text)
 
 
 def _of_a_tool(content: str, where: str) -> str:

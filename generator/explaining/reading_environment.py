@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -49,7 +50,7 @@ def with_environment(
         override=override or request.override,
         target=target,
         platforms=tuple(map(str, listed(document.get("platforms")))),
-        exported=_exported(document, specs),
+        exported=exported_on(specs, prefix=str(document.get("prefix") or "")),
         origin="file",
         document=document,
     )
@@ -65,18 +66,20 @@ def _pip(rows: list[Any], files: Files) -> PipRequest | None:
     return read_requirements("\n".join(lines), tool=PIP_SECTION, files=files)
 
 
-def _exported(document: dict[str, Any], specs: list[str]) -> str:
-    """Return the subdir whose `conda env export` a file is, as its packages tell; "" for none."""
-    builds = sum(spec.count("=") == 2 for spec in specs)
+def exported_on(specs: Sequence[str], *, prefix: str = "", message: bool = False) -> str:
+    """Return the subdir whose `conda env export` packages are of, as they tell; "" for none.
+
+    A message names some of a file's packages alone, so that their names are all that tells.
+    """
+    builds = sum(re.fullmatch(r"[^=]+==?[^=]+=[^=]+", spec) is not None for spec in specs)
     pins = sum(re.fullmatch(r"[\w.-]+==?[^=*<>,|]+", spec) is not None for spec in specs)
     without = pins == len(specs) >= facts().export_pins  # conda env export --no-builds
-    if builds < facts().export_builds and not without:
+    if builds < facts().export_builds and not without and not message:
         return ""
     for pattern, subdir in facts().exports.items():
         if any(re.search(pattern, spec) for spec in specs):
             return subdir
-    prefix = str(document.get("prefix") or "")
-    usual = "" if without else "linux-64"
+    usual = "" if without or message else "linux-64"
     return next((s for mark, s in facts().prefixes.items() if prefix.startswith(mark)), usual)
 
 

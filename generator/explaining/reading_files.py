@@ -29,6 +29,8 @@ class Files:
     copied: dict[str, str] = field(default_factory=dict)
     #: what the text itself writes into files
     made: dict[str, str] = field(default_factory=dict)
+    #: the one environment file that stands between fences in the text
+    quoted: str = ""
     #: where a container's commands run
     inside: str = ""
 
@@ -45,6 +47,8 @@ class Files:
             return _fetched(name)
         if name in self.made:
             return self.made[name]
+        if self.closed and self.quoted and name.endswith((".yml", ".yaml")):
+            return self.quoted
         if self.closed:
             raise SelectionError(
                 f"the command reads {name}, which is not in this text",

@@ -11,6 +11,7 @@ from generator.datafiles import subdirs
 from generator.errors import ArmtorchError, SelectionError
 from generator.explaining.facts import Client, facts
 from generator.explaining.reading_commands import read_command, typed
+from generator.explaining.reading_environment import exported_on
 from generator.explaining.reading_files import Files
 from generator.explaining.reading_pip import PipRequest, read_pip
 from generator.explaining.reading_scripts import TOOLS
@@ -97,6 +98,7 @@ def _from_names(text: str, specs: tuple[str, ...], channels: tuple[str, ...]) ->
         defaults=own if channels else default.default_channels,
         listed=bool(channels),
         strict=default.strict,
+        exported=exported_on(specs, message=True),
         notes=tuple(
             f"the message names what was not found alone: armtorch explain {file} reads all of it"
             for file in re.findall(_FILES, text)[-1:]
@@ -173,6 +175,7 @@ def _subdir(text: str) -> str | None:
     for tag in re.findall(pasted.tags, text):
         rows = subdirs().items()
         found += [name for name, row in rows if any(re.match(p, tag) for p in row.wheel_platforms)]
+    found += [name for words, name in pasted.machines.items() if re.search(words, text)]
     return next((name for name in found if name != "noarch"), None)
 
 

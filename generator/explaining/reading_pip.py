@@ -31,6 +31,8 @@ class PipRequest:
     missed: tuple[tuple[str, tuple[str, ...] | None], ...] = ()
     subdir: str | None = None
     target: tuple[str, ...] = ()
+    #: as a request of conda has it
+    stage: int = 0
     notes: tuple[str, ...] = ()
 
     def command(self) -> str:

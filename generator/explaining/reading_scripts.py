@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 import textwrap
@@ -27,7 +28,8 @@ _SET = re.compile(
 _PAIR = re.compile(r"""(?P<name>\w+)(?:\s*[?:]?=\s*|\s+)(?P<value>"[^"]*"|'[^']*'|[^\s;]+)""")
 _COPY = re.compile(r"^\s*(?:COPY|ADD)\s+(?:--\S+\s+)*(?P<paths>\S.*)$", re.IGNORECASE)
 _FROM = re.compile(
-    r"^\s*FROM:?\s+(?:--platform=(?P<platform>\S+)\s+)?(?P<image>\S+)", re.IGNORECASE
+    r"^\s*FROM:?\s+(?:--platform=(?P<platform>\S+)\s+)?(?P<image>\S+)(?:\s+AS\s+(?P<name>\S+))?",
+    re.IGNORECASE,
 )
 _WORKDIR = re.compile(r"^\s*WORKDIR\s+(?P<folder>\S+)", re.IGNORECASE)
 _ACTIVATE = re.compile(
@@ -101,6 +103,8 @@ class _State:
         self._channels: list[str] = []
         self._removed: set[str] = set()
         self._strict = False
+        #: the number of the stage that a line is in, and that of each by its name
+        self._stage, self._stages, self._number = 0, dict[str, int](), itertools.count(1)
 
     def take(self, line: str) -> str:
         """Note what a line sets, and return it with the variables that are known."""
@@ -113,11 +117,16 @@ class _State:
             self._files.copied[parts[1]] = parts[0]
         if match := _FROM.match(line):
             self._image, self._active = match["image"], ()
+            # each stage and each job begins with what its image has
+            self._stage = self._stages.get(match["image"], next(self._number))
+            self._stages[match["name"] or ""] = self._stage
             self._channels, self._removed, self._strict = [], set(), False
             named = (match["platform"] or "").lower()
             self._platform = facts().docker_platforms.get(named, "")
         elif match := _COPY.match(line):
             _copy(match["paths"], self._files)
+            if source := re.search(r"--from=(\S+)", line):
+                self._stage = self._stages.get(source[1], self._stage)
         elif match := _WORKDIR.match(line):
             self._files = replace(self._files, inside=match["folder"])
         elif match := _SET.match(line):
@@ -156,8 +165,12 @@ class _State:
                 if {name_of(spec) for spec in step.specs} <= TOOLS:
                     continue
                 step = self._configured(step)  # noqa: PLW2901
-            target = step.target or self._active
-            yield replace(step, target=target, subdir=step.subdir or self._platform or None)
+            yield replace(
+                step,
+                target=step.target or self._active,
+                subdir=step.subdir or self._platform or None,
+                stage=self._stage,
+            )
 
     def _configured(self, request: Request) -> Request:
         """Give a request the channels that were configured before it, or that its image has."""

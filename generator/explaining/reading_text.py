@@ -23,8 +23,11 @@ _MARKS = (
 #: colours and cursor movements (ECMA-48), and the titles that terminals take (xterm's OSC)
 _ESCAPES = re.compile(r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[\[(][0-9;?]*[ -/]*[@-~]")
 #: a byte order mark and zero bytes, and the space of web pages
-#: and the quotes that text processors make of plain ones
-_UNSEEN = {0xFEFF: None, 0: None, 0xA0: " ", 0x201C: '"', 0x201D: '"'}
+#: and the quotes that text processors make of plain ones; where a sentence of Chinese or Japanese
+#: ends, which has no space around a command
+_UNSEEN = {0xFEFF: None, 0: None, 0xA0: " ", 0x201C: '"', 0x201D: '"'} | dict.fromkeys(
+    (0x3002, 0xFF01, 0xFF0C, 0xFF1A, 0xFF1B, 0xFF1F), "\n"
+)
 #: lines of nothing but a comment do not end a line that goes on (Dockerfile reference, "Format")
 _COMMENTS = re.compile(r"(\\[ \t]*\n)(?:[ \t]*#[^\n]*\n)+")
 #: a line's end that is none; "```" is markdown

@@ -52,6 +52,11 @@ def commands_of(value: Any) -> str:
 
 
 def _of_key(key: str, value: Any) -> str:
+    if key == "runs-on":
+        labels = value if isinstance(value, list) else [value]
+        rows = facts().runners.items()
+        arm = (to for each in labels for words, to in rows if re.search(words, str(each)))
+        return f"FROM --platform={next(arm, '')} runner"
     told = isinstance(value, str) and key in _KEYS
     if told and (key != "environment" or value.endswith((".yml", ".yaml"))):
         return _KEYS[key].format(value)

@@ -131,7 +131,10 @@ def command_of(
     if wants_gpu(asked) and computes == "cpu":
         driver = told.request.overrides[0].partition("=")[2] if told else ""
         would = f" (it would use one with a driver for CUDA {driver})" if driver else ""
-        words = (f"on the CPU, with no GPU{would}", *words)
+        # one build of macOS serves the CPU and Metal (decision D5)
+        mac = any(record.subdir == "osx-arm64" for record in suggestion.solution)
+        without = "without CUDA, with Apple's GPU (mps)" if mac else "on the CPU, with no GPU"
+        words = (f"{without}{would}", *words)
     return Command(
         command=suggestion.request.command(),
         differs=words,

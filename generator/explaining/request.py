@@ -46,6 +46,8 @@ class Request:
     subdir: str | None = None
     #: ``-n NAME`` or ``-p PATH``
     target: tuple[str, ...] = ()
+    #: of a Dockerfile, or the job of a workflow: each has environments of its own
+    stage: int = 0
     origin: Origin = "command"
     #: virtual packages that variables set for the command, ``__cuda=13.0``
     overrides: tuple[str, ...] = ()

@@ -117,9 +117,7 @@ class Search:
         kept = self._kept(base, names, room)
         # what stands for a package that cannot be had: the same on the CPU
         gone = {w.name for w in wanted if w.kind == "name"} - _names(kept)
-        swaps = {k: v for k, v in facts().stand_ins.items() if k in gone and self._there(v, room)}
-        stand_ins = [_renamed(w, swaps) for w in wanted if w.kind == "name" and w.name in swaps]
-        kept = self._kept(kept, stand_ins, room)
+        kept, swaps = self._with_stand_ins(kept, gone, wanted, room)
         if not _worth([wish for wish in wanted if wish.of in room.specs], kept):
             return []
         rest = [_renamed(wish, swaps) for wish in wanted if wish.kind != "name"]
@@ -134,6 +132,22 @@ class Search:
             kept = self._nearest([w for w in kept if w.kind != "python"], lost[0], room)
         rest = [wish for wish in rest if wish.kind != "python" and wish not in first]
         return self._kept(kept, rest, room)[len(base) :]
+
+    def _with_stand_ins(
+        self, kept: list[Wish], gone: set[str], wanted: Sequence[Wish], room: Request
+    ) -> tuple[list[Wish], dict[str, str]]:
+        """Ask for the first that can be had of what stands for a package; say which that is."""
+        swaps: dict[str, str] = {}
+        for wish in wanted:
+            if wish.kind != "name" or wish.name not in gone:
+                continue
+            for spec in facts().stand_ins.get(wish.name, ()):
+                name = spec.split(" ")[0]
+                new = replace(wish, name=name, spec=spec)
+                if self._there(name, room) and self._goes([*kept, new], room):
+                    kept, swaps[wish.name] = [*kept, new], name
+                    break
+        return kept, swaps
 
     def _kept(self, kept: list[Wish], more: list[Wish], room: Request) -> list[Wish]:
         """Return ``kept`` and as many of ``more`` as go with it, the first ones first."""

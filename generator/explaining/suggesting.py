@@ -91,17 +91,17 @@ def with_driver(request: Request, offer: Chance, search: Search) -> Suggestion |
 
 
 def _of_here(request: Request, subdir: str) -> Request:
-    """Leave out of another platform's export what is that platform's: builds, compilers' names."""
-    if request.exported in {"", subdir}:
-        return request
-    mark = f"_{request.exported}"
+    """Leave out what is another platform's: an export's builds, and the names of compilers."""
+    foreign = request.exported not in {"", subdir}
     specs = []
     for spec in request.specs:
         name, wanted = name_of(spec), parsed(spec)
         version = str(wanted.version or "*").removesuffix(".*").removeprefix("==")
         head, separator, _ = spec.rpartition("::")
-        plain = spec if wanted.build is None else f"{head}{separator}{name}={version}"
-        specs.append(plain.replace(mark, f"_{subdir}") if name.endswith(mark) else plain)
+        bare = foreign and wanted.build is not None
+        plain = f"{head}{separator}{name}={version}" if bare else spec
+        mark = next((f"_{each}" for each in facts().subdirs if name.endswith(f"_{each}")), "")
+        specs.append(plain.replace(mark, f"_{subdir}") if mark else plain)
     return replace(request, specs=tuple(specs))
 
 
