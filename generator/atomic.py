@@ -7,11 +7,24 @@ final name sees the old bytes or the new ones, also after Ctrl-C and kill -9.
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 
 from generator.errors import StorageError
+
+
+@contextmanager
+def on_disk(
+    what: str, where: Path, next_step: str = "make room or give yourself the right to write there"
+) -> Iterator[None]:
+    """Turn what the file system refuses into StorageError, which says ``what`` could not be."""
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise StorageError(f"{what}: {why}", where=str(where), next_step=next_step) from error
 
 
 def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
@@ -21,24 +34,19 @@ def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
     """
     temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        name = path.with_name(f".{path.name}.{token_hex(4)}.tmp")
-        with name.open("xb") as file:  # with the mode that a plain open gives
-            temporary = name
-            file.write(content)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        with suppress(FileNotFoundError):
-            temporary.chmod(path.stat().st_mode & 0o7777)
-        temporary.replace(path)
-        temporary = None
-    except OSError as error:
-        raise StorageError(
-            f"cannot be written: {error.strerror or error}",
-            where=str(path),
-            next_step="make room or give yourself the right to write there, then run it again",
-        ) from error
+        with on_disk("cannot be written", path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            name = path.with_name(f".{path.name}.{token_hex(4)}.tmp")
+            with name.open("xb") as file:  # with the mode that a plain open gives
+                temporary = name
+                file.write(content)
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
+            with suppress(FileNotFoundError):
+                temporary.chmod(path.stat().st_mode & 0o7777)
+            temporary.replace(path)
+            temporary = None
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -49,15 +57,9 @@ def move(path: Path, target: Path) -> None:
 
     Raises StorageError: there is no right to, or no room.
     """
-    try:
+    with on_disk("cannot be moved", path, "name a folder on the same disk that you may write to"):
         target.parent.mkdir(parents=True, exist_ok=True)
         path.replace(target)
-    except OSError as error:
-        raise StorageError(
-            f"cannot be moved: {error.strerror or error}",
-            where=str(path),
-            next_step="name a folder on the same disk that you may write to",
-        ) from error
 
 
 def write_text(path: Path, text: str, *, durable: bool = True) -> None:

@@ -21,6 +21,7 @@ from typing import Any, Final, TypeAlias, cast
 
 from filelock import FileLock, Timeout
 
+from generator.atomic import on_disk
 from generator.building.judging import Audit
 from generator.building.ordering import Order
 from generator.building.planning import Destination, ToBuild, plan
@@ -308,14 +309,8 @@ def _private_folder(repo: Path) -> Iterator[Path]:
             yield Path(elsewhere)
         return
     parent = repo / ".armtorch" / "build"
-    try:
+    with on_disk("packages cannot be built here", parent, "make the folder writable"):
         parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(
-            f"packages cannot be built here: {error.strerror}",
-            where=str(parent),
-            next_step="make the folder writable",
-        ) from error
     with FileLock(parent / "lock"):  # no one clears a folder between its making and its locking
         _clear_abandoned(parent)
         folder = Path(mkdtemp(prefix="run-", dir=parent))

@@ -20,7 +20,7 @@ from typing import Final
 import requests
 from filelock import FileLock
 
-from generator.atomic import write_text
+from generator.atomic import on_disk, write_text
 from generator.building.download import BLOCK, Fetching, download
 from generator.building.policy import FetchPolicy, policy
 from generator.console import Narrator, Task
@@ -36,6 +36,7 @@ Locate = Callable[[Wheel], str]
 _NOTE: Final = 1 << 16
 #: kept free beside the wheels themselves
 _RESERVE: Final = 64 << 20
+_ADVICE: Final = "check permissions and free space of the wheelhouse"
 
 
 def _connect() -> requests.Session:
@@ -78,7 +79,7 @@ def fetch(
 
     """
     needed = {wheel.sha256: wheel for wheel in wheels}
-    try:
+    with on_disk("the wheelhouse cannot be written", root, _ADVICE):
         missing = [w for w in needed.values() if rehash or not _is_noted(place_of(w, root), w)]
         if missing:
             _fetch_all(
@@ -90,12 +91,6 @@ def fetch(
                 rules=rules or policy().fetch,
                 connect=connect,
             )
-    except OSError as error:
-        raise StorageError(
-            error.strerror or str(error),
-            where=str(error.filename or root),
-            next_step="check permissions and free space of the wheelhouse",
-        ) from error
     return {sha256: place_of(wheel, root) for sha256, wheel in needed.items()}
 
 
@@ -139,7 +134,7 @@ def fetch_unhashed(
     # one folder per URL, so that a download that broke off is found again
     folder = root / "unhashed" / hashlib.sha256(url.encode()).hexdigest()[:16]
     target = folder / filename
-    try:
+    with on_disk("the wheelhouse cannot be written", root, _ADVICE):
         _require_bytes(root, size + _RESERVE)
         folder.mkdir(parents=True, exist_ok=True)
         with (
@@ -152,12 +147,6 @@ def fetch_unhashed(
             place.parent.mkdir(parents=True, exist_ok=True)
             target.replace(place)
             _remember(place, sha256)
-    except OSError as error:
-        raise StorageError(
-            error.strerror or str(error),
-            where=str(error.filename or root),
-            next_step="check permissions and free space of the wheelhouse",
-        ) from error
     return sha256, place
 
 
@@ -307,7 +296,7 @@ def link_wheelhouse(repo: Path, root: Path, wheels: Iterable[Wheel]) -> Path:
 
     """
     link = repo / "wheelhouse"
-    try:
+    with on_disk("the wheels cannot be laid beside the recipes", link, "make the folder writable"):
         root.mkdir(parents=True, exist_ok=True)
         if link.is_symlink() or not link.exists():
             if _symlink(link, root):
@@ -315,12 +304,6 @@ def link_wheelhouse(repo: Path, root: Path, wheels: Iterable[Wheel]) -> Path:
             link.mkdir(exist_ok=True)
         for wheel in wheels:
             _bring(place_of(wheel, root), place_of(wheel, link))
-    except OSError as error:
-        raise StorageError(
-            error.strerror or str(error),
-            where=str(link),
-            next_step="make the folder writable; recipes find their wheels in it",
-        ) from error
     return link
 
 

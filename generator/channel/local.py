@@ -15,11 +15,11 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from generator.atomic import write_bytes
+from generator.atomic import on_disk, write_bytes
 from generator.channel.derived import digest_of
 from generator.channel.indexing import describes, index, refuse_links, source_of, subdirs
 from generator.channel.repodata import REPODATA, UNPATCHED, Record, Repodata, read_records
-from generator.errors import BuildError, StorageError
+from generator.errors import BuildError
 
 
 @dataclass(frozen=True)
@@ -122,16 +122,11 @@ class LocalChannel:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the channel against other builders, and turn OSError into StorageError."""
-        try:
+        advice = "check free space and permissions, or choose another folder"
+        with on_disk("the channel cannot be written", self.root, advice):
             self.root.mkdir(parents=True, exist_ok=True)
             with FileLock(self.root / ".armtorch.lock"):
                 yield
-        except OSError as error:
-            raise StorageError(
-                f"the channel cannot be written: {error.strerror or error}",
-                where=str(error.filename or self.root),
-                next_step="check free space and permissions, or choose another folder",
-            ) from error
 
 
 def _move(package: Path, target: Path, *, copy: bool) -> None:

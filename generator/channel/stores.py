@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from generator.atomic import write_bytes
+from generator.atomic import on_disk, write_bytes
 from generator.channel.checking import check_package
 from generator.channel.indexing import EDITED, MADE, package_files, subdirs
 from generator.channel.local import LocalChannel
 from generator.channel.repodata import REPODATA, SIGS, UNPATCHED, Record, Repodata
 from generator.documents import limits, open_file, read_bytes
-from generator.errors import IntegrityError, StorageError
+from generator.errors import IntegrityError
 
 #: takes a file's bytes (None: there is none) and returns what they shall be (None: no change)
 Edit = Callable[[bytes | None], bytes | None]
@@ -148,14 +148,9 @@ class FolderStore:
 
     def index(self, patch: str | None) -> str:
         """Index what changed; return why all of it was indexed anew, "" where it was not."""
-        try:
+        advice = "check free space and permissions, then publish again"
+        with on_disk("the channel cannot be indexed", self._channel.root, advice):
             done = self._channel.index(patch)
-        except OSError as error:
-            raise StorageError(
-                error.strerror or str(error),
-                where=str(self._channel.root),
-                next_step="check free space and permissions, then publish again",
-            ) from error
         return "" if done in {EDITED, MADE} else done
 
 

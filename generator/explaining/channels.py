@@ -24,7 +24,8 @@ from rattler.networking.client import Client
 from rattler.platform import Subdir as RattlerSubdir
 from rattler.repo_data.gateway import Gateway, GatewayQueryResult
 
-from generator.errors import SelectionError, StorageError, UnreachableError
+from generator.atomic import on_disk
+from generator.errors import SelectionError, UnreachableError
 from generator.explaining.condarc import Condarc
 from generator.explaining.facts import facts
 from generator.transport import HttpPolicy, open_session, typed
@@ -92,14 +93,8 @@ class Channels:
         self._records: dict[tuple[str, str, str], tuple[RepoDataRecord, ...]] = {}
 
     def _gateway(self, action: Literal["cache-or-fetch", "force-cache-only"]) -> Gateway:
-        try:
+        with on_disk("the cache cannot be made", self._access.cache):
             self._access.cache.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageError(
-                error.strerror or str(error),
-                where=str(self._access.cache),
-                next_step="give yourself the right to write there",
-            ) from error
         return open_gateway(cache=self._access.cache, action=action, client=self._client)
 
     def gateway(self, source: Asked) -> Gateway:

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
-from generator.atomic import write_bytes, write_text
+from generator.atomic import on_disk, write_bytes, write_text
 from generator.errors import StorageError
 from generator.page.content import PackagePage, PageContent
 from generator.printing import shown, shown_json
@@ -75,16 +75,10 @@ class Site:
         write_text(self._folder / name, text, durable=False)
 
     def _note(self, name: str) -> None:
-        try:
+        with on_disk("cannot be written", self._list):
             self._folder.mkdir(parents=True, exist_ok=True)
             with self._list.open("a", encoding="utf-8", newline="\n") as file:
                 file.write(f"{name}\n")
-        except OSError as error:
-            raise StorageError(
-                f"cannot be written: {error.strerror or error}",
-                where=str(self._list),
-                next_step="make room or give yourself the right to write there",
-            ) from error
 
 
 def _listed(path: Path) -> list[str]:

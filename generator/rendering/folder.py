@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Literal
 
 from generator import atomic
+from generator.atomic import on_disk
 from generator.errors import RenderError, StorageError
 from generator.rendering.tree import GENERATED, RenderedTree
 
@@ -103,31 +105,21 @@ def strays(tree: RenderedTree, root: Path) -> Iterator[str]:
 
 def _remove(root: Path, name: str) -> None:
     path = root / name
-    try:
+    with on_disk("cannot be removed", path, "remove it by hand and run it again"):
         path.unlink(missing_ok=True)
         for parent in path.parents:
             if parent == root or any(parent.iterdir()):
                 break
             parent.rmdir()
-    except OSError as error:
-        raise StorageError(
-            f"cannot be removed: {error.strerror or error}",
-            where=str(path),
-            next_step="remove it by hand and run it again",
-        ) from error
 
 
 def _read(path: Path) -> bytes | None:
-    try:
+    with (
+        on_disk("cannot be read", path, "give yourself the right to read it"),
+        suppress(FileNotFoundError, NotADirectoryError),
+    ):
         return path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise StorageError(
-            f"cannot be read: {error.strerror or error}",
-            where=str(path),
-            next_step="give yourself the right to read it",
-        ) from error
+    return None
 
 
 def _diff(path: str, there: bytes, wanted: bytes) -> str:

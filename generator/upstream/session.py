@@ -8,8 +8,8 @@ from typing import Self
 
 import requests
 
+from generator.atomic import on_disk
 from generator.documents import limits
-from generator.errors import StorageError
 from generator.transport import RETRIED, HttpPolicy, from_status, open_session, read_body, typed
 from generator.upstream.page_store import Page, PageStore
 from generator.upstream.traffic import Traffic
@@ -77,14 +77,8 @@ def open_web(cache: Path, policy: HttpPolicy | None = None) -> Web:
     Raises StorageError: it cannot be made.
     """
     policy = policy or HttpPolicy()
-    try:
+    with on_disk("the cache cannot be made", cache):
         cache.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(
-            f"the cache cannot be made: {error.strerror}",
-            where=str(cache),
-            next_step="give yourself the right to write there",
-        ) from error
     return Web(
         policy,
         PageStore(cache),
