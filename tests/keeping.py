@@ -29,26 +29,15 @@ from generator.project import Project
 from generator.rendering import render, tree_records
 from generator.testing import Machine, solve, write_record_channel
 from tests import clients, solver_truth
+from tests.conda_solvers import SOLVERS, Conda, State, lay
 from tests.forge import standins
 from tests.forge.standins import Group
 
 TABLE: Final = Path(__file__).with_name("keeping_table.json")
 OURS: Final = "py-rattler"
-#: conda's name of each solver that is asked, beside py-rattler
-CONDA: Final = ("classic", "rattler")
-#: what conda takes virtual packages from
-_OVERRIDES: Final = {"__cuda": "CUDA", "__glibc": "GLIBC", "__osx": "OSX"}
-#: what conda raises where there is no solution
-_REFUSALS: Final = {
-    "UnsatisfiableError",
-    "PackagesNotFoundError",
-    "RattlerUnsatisfiableError",
-    "SpecsConfigurationConflictError",
-    "PackagesNotFoundInChannelsError",
-}
 #: what is to stay, how `said` says it, and whose naming in a command frees it
 _STAYS: Final = (
-    ("accelerator", r"pytorch \S+ ([a-z]+)", ()),
+    ("accelerator", r"pytorch \S+ ([a-z]+)", ("cpuonly", "pytorch-cpu", "pytorch-gpu")),
     ("torch", r"pytorch (\d+\.\d+)", ("pytorch", "--all")),
     ("python", r"python (\d+\.\d+)", ("python", "--all")),
 )
@@ -101,7 +90,7 @@ def changed(was: str, did: str, command: str) -> list[str]:
     return found
 
 
-def said(state: dict[str, tuple[str, str, str]]) -> str:
+def said(state: State) -> str:
     """Say which of the trio an environment has, from whom, and its Python: hashes left out."""
     found = [f"python {state['python'][0]}"]
     for name in _TRIO:
@@ -135,10 +124,8 @@ class World:
             gateway=self.gateway,
         )
 
-    def state(
-        self, environment: Environment, records: Sequence[RepoDataRecord]
-    ) -> dict[str, tuple[str, str, str]]:
-        """Name -> version, build and channel."""
+    def state(self, environment: Environment, records: Sequence[RepoDataRecord]) -> State:
+        """What an environment has."""
         named = {url.rstrip("/"): name for name, url in self.channels(environment).items()}
         return {
             each.name.normalized: (
@@ -151,7 +138,7 @@ class World:
 
     def by_rattler(
         self, environment: Environment, before: list[RepoDataRecord], command: str
-    ) -> dict[str, tuple[str, str, str]]:
+    ) -> State:
         """What py-rattler makes of it; raises SolveError."""
         verb, *asked = command.split()
         wanted = [spec for spec in environment.has if _name(spec) not in map(_name, asked)]
@@ -167,82 +154,66 @@ class World:
         )
         return self.state(environment, records)
 
+    def conda(self, solver: str, environment: Environment) -> Conda:
+        """One of conda's solvers before an environment's channels."""
+        return Conda(solver, self.channels(environment), environment.machine(), self.folder)
+
     def by_conda(
         self, solver: str, environment: Environment, before: list[RepoDataRecord], command: str
-    ) -> dict[str, tuple[str, str, str]]:
+    ) -> State:
         """What conda makes of it; raises SolveError."""
-        prefix = _lay(self.folder / "prefix", before, environment.has)
-        channels, machine = self.channels(environment), environment.machine()
-        found = dict(text.split("=")[:2] for text in machine.virtual_packages if "=" in text)
-        variables = {
-            f"CONDA_OVERRIDE_{name}": found.get(package, "") for package, name in _OVERRIDES.items()
-        }
-        variables |= {
-            "CONDA_SUBDIR": machine.subdir,
-            "CONDA_PKGS_DIRS": str(self.folder / "packages"),
-            "CONDA_CHANNEL_PRIORITY": "strict",
-            "CONDARC": os.devnull,
-            "HOME": str(self.folder),
-        }
-        verb, *asked = command.split()
-        words = ["python", "-m", "conda", verb, "-p", str(prefix), "--dry-run", "--json", "--yes"]
-        words += ["--solver", solver, "--override-channels"]
-        for url in channels.values():
-            words += ["-c", url]
-        done = clients.run(*words, *asked, cwd=self.folder, env=variables)
-        answer = json.loads(done.stdout[done.stdout.index("{") :])
-        if "error" in answer:
-            if answer["exception_name"] not in _REFUSALS:
-                raise RuntimeError(f"{command}: {answer['error']}")
-            raise SolveError(str(answer["error"]), where=command, next_step="none")
+        prefix = lay(self.folder / "prefix", before, environment.has)
         state = self.state(environment, before)
-        for gone in answer.get("actions", {}).get("UNLINK", ()):
-            state.pop(gone["name"])
-        named = {Path(url).name: name for name, url in channels.items()}
-        for new in answer.get("actions", {}).get("LINK", ()):
-            whose = named[new["channel"].rstrip("/").rpartition("/")[2]]
-            state[new["name"]] = (new["version"], new["build_string"], whose)
-        return state
+        return self.conda(solver, environment).plan(state, prefix, *command.split())
+
+    def told(self, solver: str, environment: Environment, command: str) -> dict[str, str]:
+        """What conda writes for a person of torch and Python, hashes left out."""
+        says = self.conda(solver, environment).says(self.folder / "prefix", *command.split())
+        short = re.compile(r"\S*?(\d[\w.]*-)(cpu|cuda\d*|h)[\w~.]*")
+        return {
+            name: short.sub(r"\1\2", text)
+            for name, text in says.items()
+            if name in ("pytorch", "python")
+        }
 
 
 def _name(spec: str) -> str:
     return re.split(r"[ =<>]", spec, maxsplit=1)[0]
 
 
-def _lay(prefix: Path, records: Sequence[RepoDataRecord], specs: Sequence[str]) -> Path:
-    """Make an environment that conda takes for one: records and a history, and no files."""
-    meta = prefix / "conda-meta"
-    meta.mkdir(parents=True, exist_ok=True)
-    for old in meta.iterdir():
-        old.unlink()
-    lines = ["==> 2026-01-01 00:00:00 <==", "# cmd: conda create", "# conda version: 26.7.1"]
-    for each in records:
-        row = json.loads(each.to_json())
-        stem = row["fn"].removesuffix(".conda")
-        row |= {"files": [], "paths_data": {"paths": [], "paths_version": 1}, "requested_spec": ""}
-        (meta / f"{stem}.json").write_text(json.dumps(row))
-        lines.append(f"+{str(each.channel).rstrip('/')}/{each.subdir}::{stem}")
-    lines.append(f"# update specs: {list(specs)!r}")
-    (meta / "history").write_text("\n".join(lines) + "\n")
-    return prefix
+@dataclass(frozen=True)
+class Did:
+    """What a row came to.
+
+    Attributes:
+        what: what there `was`, and what each solver made of it.
+        told: solver of conda's -> what it writes for a person, where it changed what is to stay.
+    """
+
+    row: str
+    what: dict[str, str]
+    told: dict[str, dict[str, str]]
 
 
-def run(world: World, solvers: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield each row's name, and what there `was` and what each solver made of it."""
+def run(world: World, solvers: Sequence[str]) -> Iterator[Did]:
+    """Run the rows."""
     for name, environment in load().environments.items():
         before = world.before(environment)
         for command in environment.does:
-            did = {"was": said(world.state(environment, before))}
+            was = said(world.state(environment, before))
+            did = Did(f"{name}: {command}", {"was": was}, {})
             for solver in solvers:
                 try:
                     if solver == OURS:
                         state = world.by_rattler(environment, before, command)
                     else:
                         state = world.by_conda(solver, environment, before, command)
-                    did[solver] = said(state)
+                    did.what[solver] = said(state)
+                    if solver != OURS and changed(was, did.what[solver], command):
+                        did.told[solver] = world.told(solver, environment, command)
                 except SolveError:
-                    did[solver] = "refused"
-            yield f"{name}: {command}", did
+                    did.what[solver] = "refused"
+            yield did
 
 
 def make(folder: Path, project: Project) -> World:
@@ -262,9 +233,13 @@ def main(named: str) -> None:
     os.environ["ARMTORCH_CLIENTS"] = named
     project = Project(feedstock=TABLE.parent / "feedstock/feedstock.yaml", narrator=Silent())
     with tempfile.TemporaryDirectory(prefix="armtorch-keeping-") as folder:
-        rows = dict(run(make(Path(folder), project), (OURS, *CONDA)))
-    versions = {"py-rattler": metadata.version("py-rattler"), **clients.versions()}
-    write_text(TABLE, json.dumps({"versions": versions, "rows": rows}, indent=1) + "\n")
+        done = list(run(make(Path(folder), project), (OURS, *SOLVERS)))
+    table = {
+        "versions": {"py-rattler": metadata.version("py-rattler"), **clients.versions()},
+        "rows": {did.row: did.what for did in done},
+        "told": {did.row: did.told for did in done if did.told},
+    }
+    write_text(TABLE, json.dumps(table, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -183,6 +183,9 @@ def constraint_specs(variant: Variant) -> tuple[str, ...]:
         if not variant.subdir.startswith("win-"):
             # a second OpenMP beside OpenBLAS' own threads crashes
             found += ["libopenblas * openmp_*", "openblas * openmp_*"]
+        if cuda == "None" and variant.subdir.startswith("linux-"):
+            # only conda-forge's CUDA torch needs it, and clients keep what is installed
+            found += ["libmagma <0.0a0"]
     elif cuda == "None":
         found += ["pytorch-cuda <0.0a0"]
     else:

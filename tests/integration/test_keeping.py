@@ -9,6 +9,7 @@ import os
 import pytest
 
 from tests import keeping
+from tests.conda_solvers import SOLVERS
 
 pytestmark = pytest.mark.integration
 
@@ -28,7 +29,7 @@ def test_the_table_has_each_row_by_each_client():
     ]
     assert list(ROWS) == wanted
     assert len(ROWS) >= 60
-    assert {tuple(did) for did in ROWS.values()} == {("was", keeping.OURS, *keeping.CONDA)}
+    assert {tuple(did) for did in ROWS.values()} == {("was", keeping.OURS, *SOLVERS)}
 
 
 def test_a_client_changes_what_is_asked_for_or_what_a_row_gives_the_reason_of():
@@ -42,13 +43,24 @@ def test_a_client_changes_what_is_asked_for_or_what_a_row_gives_the_reason_of():
     assert used == set(may)
 
 
+def test_what_conda_changes_it_says_to_a_person():
+    for row, did in ROWS.items():
+        for client in SOLVERS:
+            changes = keeping.changed(did["was"], did[client], row.partition(": ")[2])
+            told = TABLE["told"].get(row, {}).get(client, {})
+            for what, _, after in (change.partition(" to ") for change in changes):
+                name = "python" if what.startswith("python") else "pytorch"
+                assert after in told[name].partition("-->")[2], (row, client, told)
+
+
 def test_py_rattler_does_what_the_table_says(world):
-    for row, did in keeping.run(world, (keeping.OURS,)):
-        assert did == {key: ROWS[row][key] for key in did}, row
+    for did in keeping.run(world, (keeping.OURS,)):
+        assert did.what == {key: ROWS[did.row][key] for key in did.what}, did.row
 
 
 @pytest.mark.prove
 @pytest.mark.skipif("ARMTORCH_CLIENTS" not in os.environ, reason="no clients: make clients")
 def test_conda_does_what_the_table_says(world):
-    for row, did in keeping.run(world, keeping.CONDA):
-        assert did == {key: ROWS[row][key] for key in did}, row
+    for did in keeping.run(world, SOLVERS):
+        assert did.what == {key: ROWS[did.row][key] for key in did.what}, did.row
+        assert did.told == TABLE["told"].get(did.row, {}), did.row
