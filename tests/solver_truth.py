@@ -40,6 +40,19 @@ class Row(BaseModel):
     refused: str = ""
     #: why it is so, where that is not plain
     why: str = ""
+    #: why other clients may do otherwise, where one does (solver_clients.json)
+    others: str = ""
+
+    @property
+    def name(self) -> str:
+        """What tells it from all other rows."""
+        base = (
+            "" if self.base == ("ahead", "pytorch") else f", base {'+'.join(self.base) or 'plain'}"
+        )
+        priority = "" if self.priority == "strict" else f", {self.priority}"
+        return f"{self.on}{base}{priority}: {self.command}" + (
+            f", after {self.after}" if self.after else ""
+        )
 
 
 class Table(BaseModel):
@@ -95,11 +108,16 @@ def said(record: RepoDataRecord, ours: str) -> str:
     return f"{channel} {record.version} {record.build}"
 
 
-def run(row: Row, table: Table, *, ours: str, base: str, gateway: Gateway) -> Solved:
-    """Solve a row; raises SolveError as `solve` does."""
+def machine_of(row: Row, table: Table) -> Machine:
+    """Return the machine of a row, with what its command says of it."""
     subdir, *virtual = table.machines[row.on].split()
     virtual += [f"__{name.lower()}={version}" for name, version in _OVERRIDE.findall(row.command)]
-    machine = Machine.of(subdirs()[subdir], native=False, added=virtual)
+    return Machine.of(subdirs()[subdir], native=False, added=virtual)
+
+
+def run(row: Row, table: Table, *, ours: str, base: str, gateway: Gateway) -> Solved:
+    """Solve a row; raises SolveError as `solve` does."""
+    machine = machine_of(row, table)
     before: list[RepoDataRecord] = []
     asked = specs(row.command)
     if row.after:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import os
 import re
 from pathlib import Path
 
@@ -12,15 +13,16 @@ from rattler import Gateway
 
 from generator.datafiles import subdirs
 from generator.errors import SolveError
-from generator.model import PythonBuild
 from generator.rendering import render, tree_records
 from generator.testing import Machine, solve, write_record_channel
-from tests import solver_truth
+from tests import solver_clients, solver_truth
+from tests.conda_solvers import SOLVERS
 from tests.forge import standins
 
 pytestmark = pytest.mark.integration
 
 TABLE = solver_truth.load()
+CLIENTS = json.loads(solver_clients.TABLE.read_text())
 TRIO = ["pytorch", "torchvision", "torchaudio"]
 GPU = "__cuda=13.2"
 
@@ -60,20 +62,14 @@ def candidates(channels, subdir):
                     yield channel, row
 
 
-def name_of(row):
-    extra = f" ({row.priority})" if row.priority != "strict" else ""
-    return f"{row.on}: {row.command}{extra}"
-
-
 def test_the_table_is_long_enough_and_every_row_says_one_thing():
     assert len(TABLE.rows) >= 60
     for row in TABLE.rows:
         assert bool(row.gives) != bool(row.refused), row
-    told = [(row.command, row.on, row.base, row.priority, row.after) for row in TABLE.rows]
-    assert len(set(told)) == len(told)
+    assert len({row.name for row in TABLE.rows}) == len(TABLE.rows)
 
 
-@pytest.mark.parametrize("row", TABLE.rows, ids=name_of)
+@pytest.mark.parametrize("row", TABLE.rows, ids=lambda row: row.name)
 def test_solver_truth(row, ours, bases, gateway):
     base = bases[row.base]
     if row.refused:
@@ -142,29 +138,48 @@ def test_packages_of_different_builds_never_mix(priority, virtual, ours, bases, 
             assert found["torchvision"].channel == pytorch.channel
 
 
-@pytest.mark.parametrize("later", ["3.13t", "3.14", "3.14t", "3.15t"])
+@pytest.mark.parametrize("later", solver_clients.LATER)
 def test_a_free_threaded_python_comes_only_to_who_asks_for_it(
     later, records, bases, gateway, tmp_path
 ):
     # all else equal, a solver takes the build that was uploaded later: for any one Python in turn
-    python = PythonBuild.parse(later).python_abi_spec
-    dated = [
-        (name, {**record, "timestamp": 1_790_000_000_000 + (python in record["depends"])})
-        for name, record in records.values()
-    ]
+    dated = solver_clients.uploaded_last(later, records.values())
     channels = [write_record_channel(dated, tmp_path), bases["ahead", "pytorch"]]
+    for specs, machines in solver_clients.REQUESTS.items():
+        for on in machines:
+            subdir, *virtual = TABLE.machines[on].split()
+            machine = Machine.of(subdirs()[subdir], native=False, added=virtual)
+            found = solve(specs, channels=channels, machine=machine, gateway=gateway)
+            python = next(str(r.build) for r in found if r.name.normalized == "python_abi")
+            assert python.endswith("t") == ("python-freethreading" in specs), (specs, on)
 
-    def python_abi(specs, subdir="linux-aarch64", virtual=()):
-        machine = Machine.of(subdirs()[subdir], native=False, added=["__glibc=2.39", *virtual])
-        found = solve(specs, channels=channels, machine=machine, gateway=gateway)
-        return next(str(each.build) for each in found if each.name.normalized == "python_abi")
 
-    for specs in (TRIO, ["pytorch"], ["torchvision"], ["torchaudio"]):
-        assert not python_abi(specs, "osx-arm64").endswith("t"), specs
-        for virtual in ((), (GPU,)):
-            assert not python_abi(specs, virtual=virtual).endswith("t"), (specs, virtual)
-    assert not python_abi([*TRIO, "cpuonly"]).endswith("t")
-    assert python_abi(["python-freethreading", "pytorch"]).endswith("t")
+def test_other_clients_do_what_the_rows_say_or_a_row_says_why_not():
+    assert list(CLIENTS["rows"]) == [row.name for row in TABLE.rows]
+    for row in TABLE.rows:
+        did = CLIENTS["rows"][row.name]
+        assert tuple(did) == SOLVERS
+        assert bool(row.others) == any(what != solver_clients.AS_SAID for what in did.values()), (
+            row.name
+        )
+
+
+def test_no_other_client_takes_a_free_threaded_python_unasked_whatever_came_last():
+    assert tuple(CLIENTS["later"]) == solver_clients.LATER
+    for rows in CLIENTS["later"].values():
+        assert len(rows) == sum(map(len, solver_clients.REQUESTS.values()))
+        for request, did in rows.items():
+            assert tuple(did) == SOLVERS
+            for python in did.values():
+                assert python.endswith("t") == ("freethreading" in request), (request, did)
+
+
+@pytest.mark.prove
+@pytest.mark.skipif("ARMTORCH_CLIENTS" not in os.environ, reason="no clients: make clients")
+def test_other_clients_do_what_the_table_says(project, tmp_path):
+    world = solver_clients.make(tmp_path, project)
+    assert solver_clients.run_rows(world, TABLE.rows) == CLIENTS["rows"]
+    assert solver_clients.run_later(world, solver_clients.LATER) == CLIENTS["later"]
 
 
 def test_every_python_build_gets_its_own_package(ours, bases, gateway):
