@@ -22,6 +22,7 @@ from generator.explaining.records import text_of
 from generator.explaining.report import Explanation, Outcome, command_of, installed
 from generator.explaining.request import Request, channel_of, name_of
 from generator.explaining.searching import Search, Suggestion
+from generator.explaining.set_aside import for_the_gpu
 from generator.explaining.suggesting import Chance, only_switches, suggestions
 from generator.explaining.wheels import snapshot
 from generator.model import Lock
@@ -114,6 +115,7 @@ def _explained(request: Request, context: Context) -> Explanation:
                 # how to lock again, where what is locked is for others alone
                 *request.notes[: 1 if machine_subdir in request.locked else None],
                 *_notes(request, context, outcome, brought or (), shown, search, setting.sources),
+                *for_the_gpu(request, setting, prober, solution or ()),
             )
         ),
     )

@@ -242,3 +242,33 @@ def test_explain_says_which_torch_such_a_package_runs_on(rendered, tmp_path: Pat
         ("lightning", others, True),
         ("pytorch", ours, False),
     ]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "virtual", "said"),
+    [
+        ("torchcodec", ["__cuda=13.2", "__glibc=2.39"], "conda install torchcodec-cuda "),
+        ("torchcodec cpuonly", ["__cuda=13.2", "__glibc=2.39"], ""),
+        ("torchcodec", ["__glibc=2.39"], ""),
+    ],
+)
+def test_explain_names_the_gpus_torchcodec_where_the_name_is_the_cpus(
+    upstream, tmp_path: Path, wanted: str, virtual: list[str], said: str
+) -> None:
+    answers, records = upstream
+    others = [FFMPEG, torchcodec_of_base("0.10.0", "2.10.0", "2.11")]
+    channels = [
+        write_record_channel(records, tmp_path / "ours"),
+        write_record_channel(others, tmp_path / "others"),
+        standins.write(tmp_path / "base"),
+    ]
+    command = f"conda install {wanted} --override-channels -c {' -c '.join(channels)}"
+    options = [part for each in virtual for part in ("--virtual", each)]
+    done = armtorch(
+        *("explain", command, "--subdir", "linux-aarch64", "--channel", channels[0], *options),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "This works" in done.stdout
+    assert ("called torchcodec-cuda: " in done.stdout) is (bool(said) and not answers)
+    assert answers or said in done.stdout
