@@ -135,6 +135,12 @@ def layout_of(project: str) -> ProjectLayout:
     )
 
 
+def taken(project: str, version: str, subdir: str, accelerator: Accelerator) -> tuple[Rule, ...]:
+    """Return the rules that a wheel of that version has in a cell of that kind."""
+    rules = layout_of(project).rules
+    return tuple(rule for rule in rules if rule.fits(version, subdir, accelerator))
+
+
 def on_windows(subdir: str) -> bool:
     """Whether a subdir's packages can have no links."""
     return subdirs()[subdir].os == "win"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -12,7 +12,7 @@ from generator.errors import MalformedError
 from generator.inspecting.read_wheel import pattern
 from generator.model import Finding, PythonBuild
 from generator.naming import is_bundled_place, without_hash
-from generator.rendering.layout import Patch, Rule, layout_of
+from generator.rendering.layout import Patch, Rule, taken
 from generator.updating.judging import Prospect
 from generator.upstream import Offer, WheelReader
 
@@ -28,10 +28,8 @@ class MemberJudge:
 
     def __call__(self, prospect: Prospect) -> tuple[Finding, ...]:
         """Return what of the layout does not fit the wheels; see `Judge`."""
-        layout = layout_of(prospect.project)
         version = prospect.release.version.public
-        place = prospect.subdir.name, prospect.accelerator
-        rules = [rule for rule in layout.rules if rule.fits(version, *place)]
+        rules = taken(prospect.project, version, prospect.subdir.name, prospect.accelerator)
         torch = self._torchs(prospect)
         found: list[Finding] = []
         for python, offer in prospect.wheels.items():
@@ -40,7 +38,7 @@ class MemberJudge:
         return _merged(found, prospect)
 
     def _wheel(
-        self, offer: Offer, rules: list[Rule], version: str, torch: frozenset[str]
+        self, offer: Offer, rules: tuple[Rule, ...], version: str, torch: frozenset[str]
     ) -> tuple[Finding, ...]:
         """Judge one wheel; from the cache when it was judged by the same rules before."""
         cache, asked = self.reader.cache, f"{offer.sha256};{rules!r};{sorted(torch)}"
@@ -123,15 +121,25 @@ def clashing(members: Iterable[str], torch: frozenset[str]) -> Finding | None:
     )
 
 
+def rule_of(rules: Iterable[Rule]) -> Callable[[str], Rule | None]:
+    """Return what tells which rule a member gets: the first that matches decides."""
+    compiled = [(rule, [pattern(glob) for glob in rule.match]) for rule in rules]
+
+    def find(member: str) -> Rule | None:
+        fits = (rule for rule, globs in compiled if any(g.fullmatch(member) for g in globs))
+        return next(fits, None)
+
+    return find
+
+
 def _patched(rules: Iterable[Rule], members: Iterable[str]) -> Iterator[tuple[Rule, str]]:
     """Yield the members that a rule with a patch gets: the first rule that matches decides."""
-    compiled = [(rule, [pattern(glob) for glob in rule.match]) for rule in rules]
-    wanted = [glob for rule, globs in compiled if rule.patch is not None for glob in globs]
+    rules = tuple(rules)
+    wanted = rule_of(rule for rule in rules if rule.patch is not None)
+    decides = rule_of(rules)
     for member in members:
-        if any(glob.fullmatch(member) for glob in wanted):
-            rule = next(r for r, globs in compiled if any(g.fullmatch(member) for g in globs))
-            if rule.patch is not None:
-                yield rule, member
+        if wanted(member) and (rule := decides(member)) is not None and rule.patch is not None:
+            yield rule, member
 
 
 def _merged(found: list[Finding], prospect: Prospect) -> tuple[Finding, ...]:

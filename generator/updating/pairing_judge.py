@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,7 +17,9 @@ from generator.inspecting.wheel_symbols import Shelves, WheelShelf, fact_key, is
 from generator.model.held import Finding
 from generator.model.python_build import PythonBuild
 from generator.packages import any_build, is_companion
+from generator.rendering.layout import Rule, taken
 from generator.updating.judging import Prospect
+from generator.updating.member_judge import rule_of
 from generator.upstream import Offer, WheelReader
 
 _UNMET: Final = TypeAdapter(tuple[Unmet, ...])
@@ -30,7 +33,7 @@ class PairingJudge:
     """Holds a companion's undefined symbols against what the torch of the cell exports.
 
     What both sides have is read by range, once for libraries that RECORD says are the same in the
-    wheels for several Pythons.
+    wheels for several Pythons; what the cell's layout leaves out is not read.
     """
 
     reader: WheelReader
@@ -44,12 +47,16 @@ class PairingJudge:
         if not is_companion(prospect.project):
             return ()
         found = []
+        place = prospect.subdir.name, prospect.accelerator
+        rules = taken(prospect.project, prospect.release.version.public, *place)
         both = [python for python in sorted(prospect.wheels) if python in prospect.torch]
         with ExitStack() as stack:
             shelves = Shelves(self.reader, prospect.subdir, stack)
             for python in both:
                 wheel = prospect.wheels[python]
-                why = _lacking(shelves, wheel, prospect.torch[python]) or _bound(shelves, wheel)
+                own = WheelShelf(shelves, wheel, _kept(rules))
+                key = fact_key("unmet", wheel, torch := prospect.torch[python], _said(rules))
+                why = _lacking(own, torch, key) or _bound(own)
                 if why:
                     found.append(_finding(prospect, python, why))
         if found and len(found) == len(both) and len({each.detail for each in found}) == 1:
@@ -57,13 +64,22 @@ class PairingJudge:
         return tuple(found)
 
 
-def _lacking(shelves: Shelves, companion: Offer, torch: Offer) -> str:
+def _kept(rules: tuple[Rule, ...]) -> Callable[[str], bool]:
+    find = rule_of(rules)
+    return lambda member: (rule := find(member)) is None or rule.drop is None
+
+
+def _said(rules: tuple[Rule, ...]) -> str:
+    """Return what the judgement goes by, beside the two wheels."""
+    return repr((pairing_names(), [(rule.match, rule.drop) for rule in rules]))
+
+
+def _lacking(own: WheelShelf, torch: Offer, key: str) -> str:
     """Say what a wheel lacks beside a torch, or why that cannot be told; "" where all is there."""
-    key = fact_key("unmet", companion, torch, repr(pairing_names()))
+    shelves = own.shelves
     cache = shelves.reader.cache
     if key and (kept := cache.symbols.get(key)) is not None:
         return _in_words(_UNMET.validate_json(kept), torch)
-    own = WheelShelf(shelves, companion, lambda _: True)
     try:
         asking = own.asking()
     except LinkageError as error:
@@ -81,11 +97,11 @@ def _lacking(shelves: Shelves, companion: Offer, torch: Offer) -> str:
     return _in_words(found, torch)
 
 
-def _bound(shelves: Shelves, companion: Offer) -> str:
+def _bound(own: WheelShelf) -> str:
     """Say what binds a wheel to one build of torch where its row has it go with any; else ""."""
-    if not any_build(companion.project, companion.version.public):
+    if not any_build(own.offer.project, own.offer.version.public):
         return ""
-    for each in WheelShelf(shelves, companion, lambda _: True).asking():
+    for each in own.asking():
         for symbol in map(each.plain, each.symbols):
             if pairing_names().is_of_one_build(symbol):
                 return (
