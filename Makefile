@@ -71,6 +71,7 @@ check: $(VENV)/.test-installed ## lint and unit tests: a minute, and no network 
 prove: $(VENV)/.test-installed emulator servers browser ## the full counts, and the benchmarks whose figures are committed
 	ARMTORCH_TEST_COUNTS=prove $(PYTEST)
 	$(BIN)/python -m benchmarks --out benchmarks/results.json
+	$(BIN)/python -m benchmarks table
 	$(BIN)/python -m benchmarks backtest
 	$(BIN)/python -m benchmarks backtest-table
 	$(BIN)/python -m benchmarks month

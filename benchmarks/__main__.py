@@ -16,6 +16,7 @@ from benchmarks.backtest_build import backtest_build
 from benchmarks.backtest_report import backtest_table
 from benchmarks.measuring import run_module
 from benchmarks.month import month
+from benchmarks.table import table
 
 _KINDS = ("update", "render", "build", "publish", "page", "copies", "explain", "forged")
 
@@ -124,6 +125,7 @@ main.add_command(backtest)
 main.add_command(backtest_table)
 main.add_command(backtest_build)
 main.add_command(month)
+main.add_command(table)
 
 if __name__ == "__main__":
     main()
