@@ -49,8 +49,11 @@ class Host:
 
 
 @contextmanager
-def forgetful(endpoint: str, *headers: str) -> Iterator[str]:
-    """Pass requests on without some headers, as a store does that does not know them."""
+def forgetful(endpoint: str, *headers: str, asked: list[str] | None = None) -> Iterator[str]:
+    """Pass requests on without some headers, as a store does that does not know them.
+
+    ``asked`` gets the method and the path of each.
+    """
     place = urlsplit(endpoint).netloc
 
     class Handler(BaseHTTPRequestHandler):
@@ -63,6 +66,8 @@ def forgetful(endpoint: str, *headers: str) -> Iterator[str]:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             sent = {k: v for k, v in self.headers.items() if k.lower() not in headers}
             connection = HTTPConnection(place)
+            if asked is not None:
+                asked.append(f"{self.command} {self.path}")
             connection.request(self.command, self.path, body, sent)
             answer = connection.getresponse()
             content = answer.read()

@@ -34,7 +34,7 @@ from generator.errors import ArmtorchError
 ZST: Final = f"{REPODATA}.zst"
 SHARDS: Final = "repodata_shards.msgpack.zst"
 #: in the channel's folder while its index is whole: what it was made of, as digests
-_KEPT: Final = ".armtorch.index"
+KEPT: Final = ".armtorch.index"
 #: what an index has in each subdir
 _FILES: Final = frozenset({REPODATA, UNPATCHED, ZST, SHARDS})
 #: rattler's levels, and what a repodata.json of more bytes gets: of 8.5 MB, 1.77 MB in 0.01 s
@@ -140,20 +140,28 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     def read(cls, root: Path) -> Kept | None:
         """Read it; None where there is none, since a run is under way or was killed."""
         try:
-            found = msgspec.json.decode(read_bytes(root / _KEPT, limits().json.bytes), type=cls)
-        except (FileNotFoundError, msgspec.MsgspecError):
+            return cls.parse(read_bytes(root / KEPT, limits().json.bytes))
+        except FileNotFoundError:
+            return None
+
+    @classmethod
+    def parse(cls, content: bytes) -> Kept | None:
+        """Take it from its bytes; None for what is none."""
+        try:
+            found = msgspec.json.decode(content, type=cls)
+        except msgspec.MsgspecError:
             return None
         # what else it names is not of an index, and not opened
         return found if all(files.keys() <= _FILES for files in found.subdirs.values()) else None
 
     def write(self, root: Path) -> None:
         """Say that the index is whole."""
-        write_bytes(root / _KEPT, msgspec.json.encode(self))
+        write_bytes(root / KEPT, msgspec.json.encode(self))
 
     @staticmethod
     def forget(root: Path) -> None:
         """Say that the index is about to be changed."""
-        (root / _KEPT).unlink(missing_ok=True)
+        (root / KEPT).unlink(missing_ok=True)
 
     def fits(self, root: Path, read: Mapping[str, str]) -> bool:
         """Whether the files are those; ``read`` has digests that are known already, by path."""

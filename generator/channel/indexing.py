@@ -264,9 +264,9 @@ def _indexed_alone(root: Path, subdir: _Subdir, patch: str) -> dict[str, dict[st
     if not names:
         return {REPODATA: {}, UNPATCHED: {}}
     for path in subdir.new:
-        _link(path, folder / path.name)
+        link(path, folder / path.name)
     if patch:
-        _link(root / "noarch" / patch, alone / "noarch" / patch)
+        link(root / "noarch" / patch, alone / "noarch" / patch)
     _run(alone, patch, whole=False)
     read = {name: Repodata.read(folder / name) for name in (REPODATA, UNPATCHED)}
     return {
@@ -288,7 +288,8 @@ def _sidecars(folder: Path, names: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _link(path: Path, target: Path) -> None:
+def link(path: Path, target: Path) -> None:
+    """Put a package there, without a second copy where the file system can."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(path, target)

@@ -13,7 +13,8 @@ from generator.channel.local import LocalChannel
 from generator.channel.patching import PACKAGE
 from generator.channel.publishing import Target
 from generator.channel.repodata import Record
-from generator.channel.s3 import S3Store, s3_access
+from generator.channel.s3 import S3Store
+from generator.channel.s3_access import s3_access
 from generator.channel.stores import FolderStore, Store, records
 from generator.datafiles import subdirs
 from generator.errors import SelectionError, StorageError

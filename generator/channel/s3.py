@@ -10,11 +10,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
-import re
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeVar
@@ -26,20 +24,18 @@ from opendal.types import Metadata
 from rattler.exceptions import CacheDirError, IoError
 from rattler.index import S3Credentials, index_s3
 
-from generator.channel.repodata import SIGS
+from generator.channel.bucket_index import BucketIndex
+from generator.channel.repodata import REPODATA, SIGS
+from generator.channel.s3_access import S3Access
 from generator.channel.sidecars import advertise
 from generator.channel.stores import Edit, Outgoing
-from generator.channel.variables import variable
-from generator.documents import limits, load_json, read_bytes
+from generator.documents import limits
 from generator.errors import (
     ConflictError,
     DeclinedError,
-    MalformedError,
-    SelectionError,
     UnreachableError,
 )
 from generator.transport.parts import PartsFile
-from generator.urls import public_url
 
 T = TypeVar("T")
 #: S3 wants parts of 5 MiB or more; rattler's own uploader takes 10
@@ -53,79 +49,6 @@ _PROBE: Final = ".armtorch-probe"
 _TRIES: Final = 20
 
 
-@dataclass(frozen=True, kw_only=True)
-class S3Access:
-    """How to reach a bucket; nothing secret is in its repr."""
-
-    endpoint: str
-    region: str
-    access_key_id: str = field(repr=False)
-    secret_access_key: str = field(repr=False)
-    session_token: str = field(default="", repr=False)
-    #: ``endpoint/bucket/key``, as MinIO and most others want it, or ``bucket.endpoint/key``
-    path_style: bool = True
-
-
-def s3_access(bucket: str, environment: Mapping[str, str]) -> S3Access:
-    """Find the credentials of a bucket: AWS's variables, then rattler's auth file.
-
-    Raises:
-        DeclinedError: there are none. SelectionError: a variable says no place.
-
-    """
-    stored = _stored(bucket, environment)
-    said = partial(variable, environment)
-    key = said("AWS_ACCESS_KEY_ID") or stored.get("access_key_id", "")
-    secret = said("AWS_SECRET_ACCESS_KEY") or stored.get("secret_access_key", "")
-    if not key or not secret:
-        raise DeclinedError(
-            "no credentials for it were found",
-            where=f"s3://{bucket}",
-            next_step="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or log in with rattler "
-            f"or pixi: auth login s3://{bucket}",
-        )
-    region = said("AWS_REGION") or said("AWS_DEFAULT_REGION") or "us-east-1"
-    endpoint = said("AWS_ENDPOINT_URL_S3") or said("AWS_ENDPOINT_URL")
-    usual = "path" if endpoint else "virtual-host"
-    style = said("ARMTORCH_S3_ADDRESSING") or usual
-    for name, value, form in (
-        ("AWS_ENDPOINT_URL_S3", endpoint or "https://", "https?://.*"),
-        ("ARMTORCH_S3_ADDRESSING", style, "path|virtual-host"),
-    ):
-        if re.fullmatch(form, value) is None:
-            raise SelectionError(
-                f"{public_url(value)!r} is none", where=name, next_step=f"write {form}"
-            )
-    return S3Access(
-        endpoint=endpoint or f"https://s3.{region}.amazonaws.com",
-        region=region,
-        access_key_id=key,
-        secret_access_key=secret,
-        session_token=said("AWS_SESSION_TOKEN") or stored.get("session_token") or "",
-        path_style=style == "path",
-    )
-
-
-def _stored(bucket: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return what rattler's auth file has for a bucket (rattler_networking, S3Credentials)."""
-    home = environment.get("HOME") or environment.get("USERPROFILE") or "."
-    named = environment.get("RATTLER_AUTH_FILE")
-    path = Path(named) if named else Path(home) / ".rattler" / "credentials.json"
-    try:
-        rows = load_json(read_bytes(path, limits().json.bytes), str(path))
-        row = rows.get(f"s3://{bucket}", rows.get(bucket, {}))
-        found: dict[str, str] = row.get("S3Credentials", {})
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except (OSError, AttributeError, MalformedError) as error:
-        raise MalformedError(
-            "not readable as rattler's file of credentials",
-            where=str(path),
-            next_step="mend it, or log in anew with rattler or pixi",
-        ) from error
-    return found
-
-
 class S3Store:
     """A channel below ``s3://bucket/prefix``."""
 
@@ -133,6 +56,8 @@ class S3Store:
         self._url = f"s3://{bucket}/{prefix}".rstrip("/")
         self._access = access
         self._probed, self._probing = False, threading.Lock()
+        #: what was uploaded just now, and is indexed without being read back
+        self._sent: dict[str, Path] = {}
         waits = limits().wait
         settings = {
             "bucket": bucket,
@@ -266,30 +191,50 @@ class S3Store:
             "or to a folder, and copy that",
         )
 
+    def fetch(self, path: str) -> tuple[bytes, str] | None:
+        """Return a file with its version, None where there is none."""
+        with self._explained(path):
+            for _ in range(_TRIES):
+                try:
+                    known = self._operator.stat(path)
+                    return self._whole(path, known), known.etag or ""
+                except exceptions.NotFound:
+                    return None
+                except exceptions.ConditionNotMatch:
+                    continue
+        raise self._outrun(path)
+
+    def version(self, path: str) -> str | None:
+        """Return a file's version, None where there is none."""
+        with self._explained(path):
+            try:
+                return self._operator.stat(path).etag or ""
+            except exceptions.NotFound:
+                return None
+
+    def write_if(self, path: str, content: bytes, version: str | None) -> bool:
+        """Write a file whose version is still this, None for no file; False where it is not."""
+        with self._explained(path):
+            try:
+                if version is None:
+                    self._operator.write(path, content, if_not_exists=True)
+                else:
+                    self._operator.write(path, content, if_match=version)
+            except (exceptions.ConditionNotMatch, exceptions.Conflict):
+                return False
+        return True
+
     def change(self, path: str, edit: Edit) -> None:
         """Let ``edit`` change a file by a conditional write; read again where that fails."""
         self._probe()
         for _ in range(_TRIES):
-            with self._explained(path):
-                try:
-                    known = self._operator.stat(path)
-                    version = known.etag
-                    content = self._whole(path, known)
-                except exceptions.NotFound:
-                    version, content = None, None
-                except exceptions.ConditionNotMatch:
-                    continue
-                if (changed := edit(content)) is None:
-                    return
-                try:
-                    if version is None:
-                        self._operator.write(path, changed, if_not_exists=True)
-                    else:
-                        self._operator.write(path, changed, if_match=version)
-                except (exceptions.ConditionNotMatch, exceptions.Conflict):
-                    continue
+            content, version = self.fetch(path) or (None, None)
+            if (changed := edit(content)) is None or self.write_if(path, changed, version):
                 return
-        raise UnreachableError(
+        raise self._outrun(path)
+
+    def _outrun(self, path: str) -> UnreachableError:
+        return UnreachableError(
             f"other publishers were faster {_TRIES} times",
             where=f"{self._url}/{path}",
             next_step="publish again when they are done",
@@ -302,6 +247,7 @@ class S3Store:
         with self._explained(package.key):
             try:
                 self._send(package, replace=replace, advance=advance)
+                self._sent[package.key] = package.path
             except (exceptions.ConditionNotMatch, exceptions.Conflict) as error:
                 # also where our own request came through and its answer did not
                 if self.sha256(package.key) != package.record.sha256:
@@ -334,8 +280,21 @@ class S3Store:
             self._operator.delete(path)
 
     def index(self, patch: str | None) -> str:
-        """Run rattler's indexer on the bucket; it reads again where another one was faster."""
+        """Edit the index, or let rattler make it, which reads again where it was outrun."""
         self._probe()
+        if patch or self.sidecars():  # which rattler's indexer has an eye on
+            self._index(patch, whole=True)
+            return ""
+        own = BucketIndex(self, self._sent)
+        if not (why := own.edit()):
+            return ""
+        first = not self.has(f"noarch/{REPODATA}")
+        self._index(None, whole=False)
+        if own.derive(self.subdirs()):
+            self._index(None, whole=True)
+        return "" if first else why
+
+    def _index(self, patch: str | None, *, whole: bool) -> None:
         access = self._access
         credentials = S3Credentials(
             endpoint_url=access.endpoint,
@@ -349,7 +308,11 @@ class S3Store:
         async def index() -> None:
             async with asyncio.timeout(limits().wait.index):
                 await index_s3(
-                    self._url, credentials, repodata_patch=patch, write_zst=True, write_shards=True
+                    self._url,
+                    credentials,
+                    repodata_patch=patch,
+                    write_zst=whole,
+                    write_shards=whole,
                 )
 
         try:
@@ -362,7 +325,6 @@ class S3Store:
                 where=self._url,
                 next_step="publish again: what was uploaded is skipped",
             ) from error
-        return ""
 
     @contextmanager
     def _explained(self, path: str) -> Iterator[None]:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from generator.channel import LocalChannel
-from generator.channel.s3 import S3Store, s3_access
+from generator.channel.s3 import S3Store
+from generator.channel.s3_access import s3_access
 from generator.channel.stores import Outgoing
 from generator.errors import DeclinedError
 from tests import servers

@@ -5,7 +5,8 @@ import threading
 
 import pytest
 
-from generator.channel.s3 import S3Store, s3_access
+from generator.channel.s3 import S3Store
+from generator.channel.s3_access import s3_access
 from generator.errors import DeclinedError
 from tests import servers
 

@@ -17,7 +17,8 @@ from generator.channel.destinations import parse_destination
 from generator.channel.hosted import HostedTarget
 from generator.channel.repodata import read_records
 from generator.channel.retrying import Retries
-from generator.channel.s3 import S3Access, S3Store
+from generator.channel.s3 import S3Store
+from generator.channel.s3_access import S3Access
 from generator.channel.stores import Outgoing
 from generator.ci import base_exports
 from generator.console import Silent

@@ -6,7 +6,7 @@ import pytest
 
 from generator.channel.destinations import parse_destination
 from generator.channel.places import open_place
-from generator.channel.s3 import s3_access
+from generator.channel.s3_access import s3_access
 from generator.channel.variables import variable
 from generator.errors import DeclinedError, SelectionError
 from generator.project import Project
