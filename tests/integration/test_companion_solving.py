@@ -166,14 +166,18 @@ def upstream(request, tmp_path_factory) -> tuple[bool, list[NamedRecord]]:
 
 
 def codec(version: str, needs: list[str], symbols: list[str]) -> TinyWheel:
-    """A torchcodec for one Python, with libraries for two majors of FFmpeg."""
-    kinds = ("core8", "custom_ops8", "core7", "custom_ops7", "pybind_ops", "image")
+    """A torchcodec for one Python; what it has for another major of FFmpeg is not packaged."""
+    kinds = ("core8", "custom_ops8", "pybind_ops", "image")
     library = elf(["libtorch_cpu.so", *needs, "libc.so.6"], asks=dict.fromkeys(symbols, ""))
+    other = elf(["libtorch_cpu.so", "libc.so.6"], asks={"aoti_torch_of_no_release": ""})
     return TinyWheel(
         project="torchcodec",
         version=version,
         tag="cp312-cp312-manylinux_2_28_aarch64",
-        members={f"torchcodec/libtorchcodec_{kind}.so": library for kind in kinds},
+        members={
+            **{f"torchcodec/libtorchcodec_{kind}.so": library for kind in kinds},
+            "torchcodec/libtorchcodec_core7.so": other,
+        },
     )
 
 
