@@ -113,7 +113,8 @@ def test_a_publisher_who_is_faster_loses_nothing(
     """Another one publishes just before a file of the index is written."""
     publish(store(), tmp_path, "alpha")
     first = store()
-    write, other = first.write_if, iter(("beta",))
+    write: Callable[[str, bytes, str | None], bool] = first.write_if
+    other = iter(("beta",))
 
     def late(path: str, content: bytes, version: str | None) -> bool:
         if path.endswith(file) and (name := next(other, None)):
