@@ -222,7 +222,9 @@ def _pip(request: PipRequest, before: _Environment, desk: Desk) -> Explanation:
             pythons = "" if python else pythons_with(other, subdir)
             differs = (
                 "as far as it was looked at" if "unseen" in judged_anew else "",
-                "without what is for other machines",
+                "from upstream's own index"
+                if other.index not in {"", request.index}
+                else "without what is for other machines",
                 f"with {' and '.join(changed)}" if changed else "",
                 f"with Python {pythons}" if pythons else "",
             )

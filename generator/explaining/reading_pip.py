@@ -6,12 +6,16 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from packaging.requirements import InvalidRequirement, Requirement
 
 from generator.errors import ArmtorchError
 from generator.explaining.facts import facts
 from generator.explaining.reading_files import Files
+
+#: where upstream has an index for each of its builds
+UPSTREAM: Final = "https://download.pytorch.org/whl/"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +111,7 @@ def _parts(
         value = value if joined else (rest.pop(0) if rest else "")
         if meaning == "backend":  # uv docs, "Using uv with PyTorch"
             if value not in {"auto", "cpu"}:
-                yield "index", f"https://download.pytorch.org/whl/{value}"
+                yield "index", f"{UPSTREAM}{value}"
         elif meaning != "file":
             yield meaning, f"{option} {value}" if meaning == "unread" else value
         elif value not in above:  # a file may name itself
@@ -121,6 +125,6 @@ def _parts(
 
 def _is_requirement(word: str) -> bool:
     try:
-        return Requirement(word).url is None
+        return Requirement(word).url is None and not word.endswith(".whl")
     except InvalidRequirement:
         return False

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict
 from generator.datafiles import load_data, subdirs
 from generator.errors import AbsentError, ArmtorchError
 from generator.explaining.facts import facts
-from generator.explaining.reading_pip import PipRequest
+from generator.explaining.reading_pip import UPSTREAM, PipRequest
 from generator.explaining.records import minor_of
 from generator.explaining.request import Request
 from generator.model import PythonBuild
@@ -34,6 +34,8 @@ _WHEEL = re.compile(
     r"(?P<name>[\w.]+)-(?P<version>[\w.]+)(?:(?:\+|%2B)[\w.]+)?(?:-\d\w*)?-[\w.]+-[\w.]+-"
     r"(?P<tags>[\w.]+)\.whl"
 )
+#: a requirement's name and the release that it pins
+_NAMED = re.compile(r"(?P<name>[\w-]+)(?:\[[^\]]*\])?\s*(?P<version>==\s*\d+(?:\.\d+)*)?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,8 +84,12 @@ def judge(request: PipRequest, *, subdir: str, python: str, ask: Ask | None) -> 
 def plainly(request: PipRequest, subdir: str = "", python: str = "") -> PipRequest:
     """Ask for the same releases without another machine's labels, on pip's own index.
 
-    Where there is none, the nearest release that a message says there is, or the snapshot.
+    Builds with a label that upstream has for the machine are on an index of that name. Where there
+    is none, the nearest release that a message says there is, or the snapshot.
     """
+    labels = {_label(Requirement(text)) for text in request.requirements} - {"", "cpu"}
+    if len(labels) == 1 and labels <= {*facts().wheel_labels.get(subdir, ())} and not request.index:
+        return replace(request, index=f"{UPSTREAM}{labels.pop()}", missed=())
     missed = dict(request.missed)
     x86 = re.compile(r"(?:-f|--find-links) .*/cu\d|.*(?:x86_64|amd64)\.whl")
     left = tuple(each for each in request.unread if not x86.match(each))
@@ -98,14 +104,23 @@ def plainly(request: PipRequest, subdir: str = "", python: str = "") -> PipReque
         torch = [text for text in moved_on if Requirement(text).name == "torch"]
         kept = torch or moved_on[:1]
         there = [_freed(text) if text in own and text not in kept else text for text in there]
+    index = "" if _label_of_index(request.index) else request.index
+    others = not index and bool(own) and _elsewhere(subdir)
     return replace(
         request,
         requirements=tuple(there),
-        index="" if _label_of_index(request.index) else request.index,
+        index=f"{UPSTREAM}cpu" if others else index,
         extra=tuple(url for url in request.extra if not _label_of_index(url)),
         unread=left,
-        missed=tuple((text, ()) for text in texts if missed.get(text) == ()),
+        missed=() if others else tuple((text, ()) for text in texts if missed.get(text) == ()),
     )
+
+
+def _elsewhere(subdir: str) -> bool:
+    """Whether upstream's CPU index has torch for a subdir, and PyPI has no release of it."""
+    releases = snapshot().wheels["torch"].values()
+    labelled = "cpu" in facts().wheel_labels.get(subdir, ())
+    return labelled and not any(subdir in each for each in releases)
 
 
 def _called(text: str) -> str:
@@ -264,6 +279,8 @@ def _seen(project: str, wanted: Requirement, subdir: str, python: str) -> tuple[
     if fitting:
         return True, f"{project} {max(fitting)} has a wheel for {subdir}{for_python} {dated}"
     newest = max(versions)
+    if label := _label(wanted):
+        return False, f"PyPI has no wheel with {label}"
     if wanted.specifier.contains(Version(f"{newest.major}.{newest.minor + 50}")):
         return None  # a newer release may have one
     able = (v for v in versions if _has(releases[str(v)].get(subdir, ""), python))
@@ -342,7 +359,7 @@ def conda_names(requirements: Sequence[str]) -> tuple[str, ...]:
     found = []
     for text in requirements:
         named = _called(_of_address(text) or text)
-        match = re.match(r"(?P<name>[\w-]+)(?:\[[^\]]*\])?\s*(?P<version>==\s*[\d.]+)?", named)
+        match = _NAMED.match(named)
         if match is not None and match["name"].lower() in facts().torch_projects:
             name = match["name"].lower()
             version = (match["version"] or "").replace(" ", "")
