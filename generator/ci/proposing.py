@@ -62,7 +62,7 @@ def propose(
     _git(project, "add", "--update")
     _git(project, "add", project.lock.name, CHANGELOG, *GENERATED)
     name = ["-c", "user.name=armtorch", "-c", "user.email=armtorch@users.noreply.invalid"]
-    _git(project, *name, "commit", "--quiet", "--message", marked(said.title, made))
+    _git(project, *name, "commit", "--quiet", "--message", marked(f"{said.title}\n", made))
     options = ["create", f"target={hub.target}", "remove_source_branch"]
     # what a person has to look at waits for one
     options += [] if said.attention else ["auto_merge"]

@@ -328,6 +328,8 @@ def test_what_is_left_of_a_release_is_one_commit_and_still_what_was_looked_at(
         (put,) = (json.loads(body) for method, _, body in asked(server) if method == "PUT")
     assert mark in put["description"]
     assert git(origin, "rev-list", "--count", "armtorch-release").strip() == "2"
+    assert git(origin, "log", "-1", "--format=%s", "armtorch-release") == said.title.strip()
+    assert mark in git(origin, "log", "-1", "--format=%b", "armtorch-release")
     assert git(origin, "show", "armtorch-release:CHANGELOG.md") == "held"
     assert "jobs.yml" not in git(origin, "ls-tree", "--name-only", "armtorch-release")
 
