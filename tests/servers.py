@@ -29,8 +29,10 @@ from platformdirs import user_cache_path
 
 from tests.installing import pip
 
-#: quetz 0.10.4 does not start with newer versions of what it needs
-QUETZ = ("quetz-server", "--constraint", str(Path(__file__).with_name("quetz-constraints.txt")))
+#: quetz 0.10.4 does not start with newer versions of what it needs; it imports distutils, which
+#: setuptools brings where Python has it no more (from 3.12 on)
+QUETZ_NEEDS = str(Path(__file__).with_name("quetz-constraints.txt"))
+QUETZ = ("quetz-server", "setuptools", "--constraint", QUETZ_NEEDS)
 
 #: seconds after which a process hangs for certain, also on a machine that is busy with much else:
 #: moto has been seen to take more than one minute to start beside other work
