@@ -53,10 +53,14 @@ class Replay(Jobs):
             shutil.copy(ROOT / name, first)
         _declare(first, feedstock)
         (first / ".gitignore").write_text("__pycache__/\n/channel\n/wheelhouse\n/.armtorch/\n")
-        git(first, "init", "-q", "-b", "main")
-        git(first, "add", "-A")
-        git(first, "commit", "-qm", "Start")
-        git(self.folder, "clone", "-q", "--bare", str(first), str(self.origin))
+        self.adopt(first)
+
+    def adopt(self, folder: Path) -> None:
+        """Make a folder the repository, as who pushes it for the first time."""
+        git(folder, "init", "-q", "-b", "main")
+        git(folder, "add", "-A")
+        git(folder, "commit", "-qm", "Start")
+        git(self.folder, "clone", "-q", "--bare", str(folder), str(self.origin))
         # as GitHub, whose checkout fetches the commit that it is told
         git(self.origin, "config", "uploadpack.allowAnySHA1InWant", "true")
 

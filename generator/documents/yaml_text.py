@@ -12,7 +12,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.composer import Composer
-from ruamel.yaml.error import YAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import AliasEvent
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
@@ -109,4 +109,7 @@ def load_yaml(
     try:
         return yaml.load(content.decode("utf-8") if isinstance(content, bytes) else content)
     except (*_ODD, RecursionError) as error:
-        raise refuse(f"not readable as YAML: {error}", where=where, next_step=next_step) from error
+        if isinstance(error, MarkedYAMLError):
+            error.note = None  # of ruamel's own switches
+        said = str(error).replace('in "<unicode string>", ', "")
+        raise refuse(f"not readable as YAML: {said}", where=where, next_step=next_step) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -24,7 +25,9 @@ from generator.feedstock import read_feedstock
 from generator.rendering import workflows
 from tests.conftest import made_once
 from tests.index_server import IndexServer
+from tests.integration import small_release
 from tests.integration.index_worlds import trio
+from tests.replaying import Replay
 from tests.synthetic_wheels import TinyWheel
 
 pytestmark = pytest.mark.integration
@@ -113,7 +116,8 @@ def init(index: IndexServer, tmp_path: Path) -> Callable[..., Result]:
 def test_from_an_empty_folder_to_a_published_channel(armtorch: Installed, tmp_path: Path) -> None:
     here = tmp_path / "mine"
     here.mkdir()
-    done = armtorch("init", "--channel", "mine", *ASKED, cwd=here)
+    small_release.put(armtorch.index, *small_release.wheels(*small_release.OLD, "osx-arm64"))
+    done = armtorch("init", "--channel", "mine", "--subdir", "osx-arm64", *ASKED[2:], cwd=here)
     assert done.returncode == 0, done.stderr
     # installed from a file, which no workflow has: so it lies in the repository
     pin = (here / ".ci/armtorch/armtorch.txt").read_text()
@@ -131,7 +135,7 @@ def test_from_an_empty_folder_to_a_published_channel(armtorch: Installed, tmp_pa
     assert (done.returncode, "not verified:" in done.stdout) == (TestError.exit_code, True)
     done = armtorch("publish", "--to", tmp_path / "served", cwd=here)
     assert done.returncode == 0, done.stderr
-    repodata = json.loads((tmp_path / "served/linux-aarch64/repodata.json").read_text())
+    repodata = json.loads((tmp_path / "served/osx-arm64/repodata.json").read_text())
     names = {row["name"] for row in repodata["packages.conda"].values()}
     assert {"libtorch", "pytorch", "torchvision", "torchaudio"} <= names
     written = sorted((here / ".github/workflows").iterdir())
@@ -145,12 +149,25 @@ def test_from_an_empty_folder_to_a_published_channel(armtorch: Installed, tmp_pa
     judge: list[str | Path] = [BIN / "zizmor", "--offline", "--quiet", "--no-progress"]
     subprocess.run([*judge, here / ".github/workflows"], check=True, capture_output=True)
     assert not any("editable" in path.read_text() for path in written)
+    # a base channel that answers, for what comes now
+    declared = (here / "feedstock.yaml").read_text()
+    base = small_release.base(tmp_path / "base")
+    declared, found = re.subn(r"base: \[conda-forge\]", f"base: [{base!r}]", declared)
+    assert found == 1
+    (here / "feedstock.yaml").write_text(declared)
     # committing the lock brings recipes, and changes no workflow
     before = [path.read_bytes() for path in written]
     for command in ("update", "render"):
         done = armtorch(command, cwd=here)
         assert done.returncode == 0, done.stderr
     assert [path.read_bytes() for path in written] == before
+    # and the workflows do the same, by the armtorch that they install: replayed from the first push
+    path = os.pathsep.join((str(armtorch.python.parent), str(BIN), os.environ["PATH"]))
+    replay = Replay(tmp_path, {**small_release.environment(armtorch.index), "PATH": path})
+    replay.adopt(here)
+    jobs = replay.build()
+    assert all(each.ok for each in jobs.values()), small_release.every(jobs)
+    assert small_release.published(replay, "pytorch") == {"osx-arm64/pytorch-2.10.0"}
 
 
 def test_pip_takes_the_pins_of_every_machine(
