@@ -16,6 +16,7 @@ from generator.transport import open_session, read_body, typed
 _GONE: Final = (404, 410, 422)
 #: merging: the head moved, or the rules of the branch forbid it
 _REFUSED: Final = (405, 409)
+_NO_CONTENT: Final = 204
 #: bytes of an answer at most
 _LONGEST: Final = 4 << 20
 _NEXT: Final = "check the API's address"
@@ -86,7 +87,8 @@ def ask(
         )
     if not answer.ok:
         raise UnreachableError(f"{answer.status_code}: {said}", where=url, next_step=advice)
-    return load_json(content, url, next_step="try again") if content else None
+    said_all = answer.status_code == _NO_CONTENT
+    return None if said_all else load_json(content, url, next_step="try again")
 
 
 def rows(found: Any, where: str) -> list[dict[str, Any]]:

@@ -94,6 +94,7 @@ def test_a_release_upstream_is_an_installable_package_after_one_run(
     noted("a release for the CPU", running, "Release torch 2.11.0 for osx-arm64/cpu.")
 
 
+@pytest.mark.prove
 def test_what_the_index_lost_stays_published_and_a_person_is_asked(
     running: Replay, index: IndexServer
 ) -> None:
@@ -184,6 +185,7 @@ def test_an_index_that_is_down_changes_nothing_and_is_reported(
     assert git(running.origin, "rev-parse", "main") == before
 
 
+@pytest.mark.prove
 def test_a_release_without_torchvision_is_built_and_the_text_says_what_lacks(
     running: Replay, index: IndexServer
 ) -> None:
