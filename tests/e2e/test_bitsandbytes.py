@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from generator.channel import LocalChannel
+from generator.console import Silent
+from generator.inspecting.binaries import lint_binaries
 from generator.inspecting.proving import VerifyOptions, verify_packages
 from generator.matrix import Selection, select, variants
 from generator.stages.build import BuildOptions, build_variants
@@ -86,6 +88,21 @@ def test_every_platform_has_one_with_the_cells_libraries(channel: LocalChannel) 
         own = {Path(each).name for each in built.files if "libbitsandbytes_" in each}
         has[path.parent.name, str(built.index["build"]).partition("_")[0]] = own
     assert has == HAS
+
+
+def test_the_audit_of_binaries_finds_nothing_beside_torch(channel, cpu_channel, tmp_path) -> None:
+    """Beside the real torch of the CPU cell, whose libraries it loads."""
+    folder = tmp_path / "linux-aarch64"
+    folder.mkdir()
+    for each in (*cpu_channel.root.glob("linux-aarch64/*torch*-2.10*"), *_of_cpu(channel)):
+        (folder / each.name).symlink_to(each)
+    found = lint_binaries(_of_cpu(LocalChannel(tmp_path)), narrator=Silent())
+    found.check()
+    assert len(found.packages) == 1
+
+
+def _of_cpu(channel: LocalChannel) -> list[Path]:
+    return sorted(channel.root.glob("linux-aarch64/bitsandbytes-*-cpu_*.conda"))
 
 
 @pytest.mark.emulated

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
+from filelock import FileLock
+
 from tests.forge.errors import ForgeError
 
 MIRROR_VARIABLE = "ARMTORCH_FORGE_MIRROR"
@@ -66,6 +68,13 @@ class Deb:
 
 def fetch(wanted: Mapping[str, Collection[str]], cache: Path) -> dict[tuple[str, str], Deb]:
     """Fetch and unpack the debs of each suite; what is there from an earlier call stays."""
+    cache.mkdir(parents=True, exist_ok=True)
+    # one apt root serves all: whoever asks writes its sources anew
+    with FileLock(cache / "apt.lock"):
+        return _fetched(wanted, cache)
+
+
+def _fetched(wanted: Mapping[str, Collection[str]], cache: Path) -> dict[tuple[str, str], Deb]:
     root = _private_root(cache / "apt", sorted(wanted))
     found: dict[tuple[str, str], Deb] = {}
     for suite, names in sorted(wanted.items()):
