@@ -17,14 +17,22 @@ from generator.errors import StorageError
 
 @contextmanager
 def on_disk(
-    what: str, where: Path, next_step: str = "make room or give yourself the right to write there"
+    what: str,
+    where: Path,
+    next_step: str = "make room or give yourself the right to write there",
+    *,
+    inside: bool = False,
 ) -> Iterator[None]:
-    """Turn what the file system refuses into StorageError, which says ``what`` could not be."""
+    """Turn what the file system refuses into StorageError, which says ``what`` could not be.
+
+    It names ``where``, or with ``inside`` the file that it is about, where the system says which.
+    """
     try:
         yield
     except OSError as error:
         why = error.strerror or str(error)
-        raise StorageError(f"{what}: {why}", where=str(where), next_step=next_step) from error
+        place = str((inside and error.filename) or where)
+        raise StorageError(f"{what}: {why}", where=place, next_step=next_step) from error
 
 
 def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:

@@ -79,7 +79,7 @@ def fetch(
 
     """
     needed = {wheel.sha256: wheel for wheel in wheels}
-    with on_disk("the wheelhouse cannot be written", root, _ADVICE):
+    with on_disk("the wheelhouse cannot be written", root, _ADVICE, inside=True):
         missing = [w for w in needed.values() if rehash or not _is_noted(place_of(w, root), w)]
         if missing:
             _fetch_all(
@@ -134,7 +134,7 @@ def fetch_unhashed(
     # one folder per URL, so that a download that broke off is found again
     folder = root / "unhashed" / hashlib.sha256(url.encode()).hexdigest()[:16]
     target = folder / filename
-    with on_disk("the wheelhouse cannot be written", root, _ADVICE):
+    with on_disk("the wheelhouse cannot be written", root, _ADVICE, inside=True):
         _require_bytes(root, size + _RESERVE)
         folder.mkdir(parents=True, exist_ok=True)
         with (

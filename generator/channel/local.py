@@ -123,7 +123,7 @@ class LocalChannel:
     def locked(self) -> Iterator[None]:
         """Hold the channel against other builders, and turn OSError into StorageError."""
         advice = "check free space and permissions, or choose another folder"
-        with on_disk("the channel cannot be written", self.root, advice):
+        with on_disk("the channel cannot be written", self.root, advice, inside=True):
             self.root.mkdir(parents=True, exist_ok=True)
             with FileLock(self.root / ".armtorch.lock"):
                 yield
