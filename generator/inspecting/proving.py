@@ -248,7 +248,7 @@ def set_aside(
         folder: where the packages are moved to; they keep their places in the channel.
         artifacts: a folder with one folder per job, whose packages are first moved to their places
             in the channel. Where jobs gave different files for one place the proven one gets it,
-            so that no job can take the place of another's package.
+            so that no job can take the place of another's package, and the others are set aside.
 
     Returns:
         The proofs of all of them. Of a package that is sound and goes with one that is not, a note
@@ -260,7 +260,7 @@ def set_aside(
 
     """
     if artifacts is not None:
-        _gather(artifacts, channel, _Known(project, options))
+        _gather(artifacts, channel, folder, _Known(project, options))
     known = _Known(project, options)
     there = list(what_lies_in(channel))
     packages = [path for path in sorted(there) if path.name.endswith(PACKAGES)]
@@ -288,14 +288,19 @@ def set_aside(
     return tuple(proofs.values())
 
 
-def _gather(artifacts: Path, channel: Path, known: _Known) -> None:
+def _gather(artifacts: Path, channel: Path, folder: Path, known: _Known) -> None:
     candidates: dict[Path, list[Path]] = {}
     for path in sorted(what_lies_in(artifacts)):
         if path.name.endswith(PACKAGES):
             candidates.setdefault(channel / place_in_channel(path), []).append(path)
     for place, found in candidates.items():
-        proven = (path for path in found if _prove(path, known).verdict == "proven")
-        move(found[0] if len(found) == 1 else next(proven, found[0]), place)
+        alone = len(found) == 1
+        proven = [path for path in found if alone or _prove(path, known).verdict == "proven"]
+        chosen = (proven or found)[0]
+        move(chosen, place)
+        for path in found:
+            if path != chosen and path not in proven:
+                move(path, folder / path.relative_to(artifacts))
 
 
 def place_in_channel(package: Path) -> Path:

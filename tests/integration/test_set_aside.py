@@ -70,8 +70,12 @@ def test_no_job_takes_the_place_of_another_ones_package(
     shutil.copytree(artifacts, jobs / "packages-m")
     assert forge(artifacts)
     artifacts.rename(jobs / job)
+    forged = packages(jobs / job)
     set_aside(line.project, artifacts, VerifyOptions(), tmp_path / "refused", artifacts=jobs)
     assert packages(artifacts) == honest
+    # the job that publishes ends with what they are
+    aside = {each.read_bytes() for each in (tmp_path / "refused").rglob("*.conda")}
+    assert aside == {content for key, content in forged.items() if honest.get(key) != content}
 
 
 def test_artifacts_without_a_package_in_its_place(
