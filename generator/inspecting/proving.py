@@ -259,8 +259,9 @@ def set_aside(
         StorageError: a package cannot be moved.
 
     """
+    outdone: tuple[Proof, ...] = ()
     if artifacts is not None:
-        _gather(artifacts, channel, folder, _Known(project, options))
+        outdone = tuple(_gather(artifacts, channel, folder, _Known(project, options)))
     known = _Known(project, options)
     there = list(what_lies_in(channel))
     packages = [path for path in sorted(there) if path.name.endswith(PACKAGES)]
@@ -285,22 +286,24 @@ def set_aside(
     for path in there:
         if path not in kept:
             move(path, folder / path.relative_to(channel))
-    return tuple(proofs.values())
+    return (*outdone, *proofs.values())
 
 
-def _gather(artifacts: Path, channel: Path, folder: Path, known: _Known) -> None:
+def _gather(artifacts: Path, channel: Path, folder: Path, known: _Known) -> Iterator[Proof]:
+    """Put packages into their places, and yield the proofs of those that another one outdid."""
     candidates: dict[Path, list[Path]] = {}
     for path in sorted(what_lies_in(artifacts)):
         if path.name.endswith(PACKAGES):
             candidates.setdefault(channel / place_in_channel(path), []).append(path)
     for place, found in candidates.items():
-        alone = len(found) == 1
-        proven = [path for path in found if alone or _prove(path, known).verdict == "proven"]
+        proofs = {path: _prove(path, known) for path in found[1:] and found}
+        proven = [path for path, proof in proofs.items() if proof.verdict == "proven"]
         chosen = (proven or found)[0]
         move(chosen, place)
-        for path in found:
+        for path, proof in proofs.items():
             if path != chosen and path not in proven:
                 move(path, folder / path.relative_to(artifacts))
+                yield proof
 
 
 def place_in_channel(package: Path) -> Path:
