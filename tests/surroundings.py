@@ -25,7 +25,7 @@ _KEPT: Final = frozenset(
     {
         *("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "SYSTEMROOT", "XDG_CACHE_HOME"),
         # how a run is asked to be
-        *("CI", "ARMTORCH_TEST_COUNTS", "ARMTORCH_CLIENTS"),
+        *("CI", "ARMTORCH_TEST_COUNTS", "ARMTORCH_CLIENTS", "ARMTORCH_ATTESTED"),
         # the way to the network
         *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
         "NODE_EXTRA_CA_CERTS",
