@@ -27,10 +27,8 @@ from generator.channel.checking import check_package
 from generator.channel.derived import KEPT, SHARDS, ZST, Kept, derive
 from generator.channel.indexing import link
 from generator.channel.repodata import REPODATA, Repodata
-from generator.errors import UnreachableError
+from generator.channel.stores import TRIES, outrun
 
-#: how often another publisher may be faster
-_TRIES: Final = 20
 #: seconds for another publisher to finish who is writing just now, each time it is looked at
 _PAUSES: Final = (0.5, 1.0, 2.0)
 _UPLOADS_AT_ONCE: Final = 8
@@ -89,16 +87,12 @@ class BucketIndex:
         return self._until_alone(lambda: self._derive(names))
 
     def _until_alone(self, step: Callable[[], str]) -> str:
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             try:
                 return step()
             except _FasterError:
                 continue
-        raise UnreachableError(
-            f"other publishers were faster {_TRIES} times",
-            where=KEPT,
-            next_step="publish again when they are done",
-        )
+        raise outrun(KEPT)
 
     def _edit(self) -> str:
         before = self.store.fetch(KEPT)

@@ -28,7 +28,7 @@ from generator.channel.bucket_index import BucketIndex
 from generator.channel.repodata import REPODATA, SIGS
 from generator.channel.s3_access import S3Access
 from generator.channel.sidecars import advertise
-from generator.channel.stores import Edit, Outgoing
+from generator.channel.stores import TRIES, Edit, Outgoing, outrun
 from generator.documents import limits
 from generator.errors import (
     ConflictError,
@@ -45,8 +45,6 @@ _PARTS_AT_ONCE: Final = 4
 _SHA256: Final = "package-sha256"
 #: a file by which a store shows that it holds conditions
 _PROBE: Final = ".armtorch-probe"
-#: how often another publisher may be faster before it is called an error
-_TRIES: Final = 20
 
 
 class S3Store:
@@ -194,7 +192,7 @@ class S3Store:
     def fetch(self, path: str) -> tuple[bytes, str] | None:
         """Return a file with its version, None where there is none."""
         with self._explained(path):
-            for _ in range(_TRIES):
+            for _ in range(TRIES):
                 try:
                     known = self._operator.stat(path)
                     return self._whole(path, known), known.etag or ""
@@ -202,7 +200,7 @@ class S3Store:
                     return None
                 except exceptions.ConditionNotMatch:
                     continue
-        raise self._outrun(path)
+        raise outrun(f"{self._url}/{path}")
 
     def version(self, path: str) -> str | None:
         """Return a file's version, None where there is none."""
@@ -227,18 +225,11 @@ class S3Store:
     def change(self, path: str, edit: Edit) -> None:
         """Let ``edit`` change a file by a conditional write; read again where that fails."""
         self._probe()
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             content, version = self.fetch(path) or (None, None)
             if (changed := edit(content)) is None or self.write_if(path, changed, version):
                 return
-        raise self._outrun(path)
-
-    def _outrun(self, path: str) -> UnreachableError:
-        return UnreachableError(
-            f"other publishers were faster {_TRIES} times",
-            where=f"{self._url}/{path}",
-            next_step="publish again when they are done",
-        )
+        raise outrun(f"{self._url}/{path}")
 
     def put(self, package: Outgoing, *, replace: bool, advance: Callable[[int], None]) -> None:
         """Upload a package in parts; the name is taken only when all of them are there."""

@@ -8,15 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection
-from typing import Final
 
 from generator.channel.repodata import SIGS, Repodata
-from generator.channel.stores import Store, source_path
+from generator.channel.stores import TRIES, Store, outrun, source_path
 from generator.documents import split_json_array
-from generator.errors import UnreachableError
-
-#: how often another publisher may be faster before it is called an error
-_TRIES: Final = 20
 
 
 def attest(store: Store, key: str, bundle: bytes) -> None:
@@ -25,7 +20,7 @@ def attest(store: Store, key: str, bundle: bytes) -> None:
     Raises MalformedError: its sidecar is no array. UnreachableError: others keep changing it.
     """
     path, bundle = f"{key}{SIGS}", bundle.strip()
-    for _ in range(_TRIES):
+    for _ in range(TRIES):
         before = store.read(path)
         there = [] if before is None else [bytes(raw) for raw in split_json_array(before, path)]
         content = before
@@ -37,11 +32,7 @@ def attest(store: Store, key: str, bundle: bytes) -> None:
             store, path, before, content
         ):
             return
-    raise UnreachableError(
-        f"other publishers were faster {_TRIES} times",
-        where=path,
-        next_step="publish again when they are done",
-    )
+    raise outrun(path)
 
 
 def _swap(store: Store, path: str, before: bytes | None, after: bytes) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Final, Protocol
 
 from generator.atomic import on_disk, write_bytes
 from generator.channel.checking import check_package
@@ -15,7 +15,20 @@ from generator.channel.indexing import EDITED, MADE, package_files, subdirs
 from generator.channel.local import LocalChannel
 from generator.channel.repodata import REPODATA, SIGS, UNPATCHED, Record, Repodata
 from generator.documents import limits, open_file, read_bytes
-from generator.errors import IntegrityError
+from generator.errors import IntegrityError, UnreachableError
+
+#: how often another publisher may be faster before it is called an error
+TRIES: Final = 20
+
+
+def outrun(where: str) -> UnreachableError:
+    """Return the error for a file that others kept changing."""
+    return UnreachableError(
+        f"other publishers were faster {TRIES} times",
+        where=where,
+        next_step="publish again when they are done",
+    )
+
 
 #: takes a file's bytes (None: there is none) and returns what they shall be (None: no change)
 Edit = Callable[[bytes | None], bytes | None]
