@@ -18,16 +18,16 @@ from typing import Any
 
 import zstandard
 
-from generator.building import Expected, Settings, build
+from generator.building import Expected, Settings
 from generator.building.archive import CondaWriter
 from generator.building.policy import policy
 from generator.building.seal import DIGESTS, digests_text
 from generator.channel import LocalChannel
-from generator.console import Silent
 from generator.inspecting import Evidence
 from generator.model import Cell, Lock, Wheel
 from generator.rendering import RenderedTree, number_builds, render, write_tree
 from tests.locks import Shelf, cpu_cell, feedstock, osx_cell
+from tests.tiny_recipes import build_all
 
 MANIFEST = "info/armtorch/manifest.json"
 PATHS = "info/paths.json"
@@ -235,6 +235,6 @@ def tiny_channel(root: Path, out: Path, *more: Callable[[Shelf], Cell]) -> TinyC
     tree, lock = tiny_repo(root, *more)
     channel = LocalChannel(out)
     settings = Settings(repo=root, wheelhouse=root / "wheelhouse", level=1, jobs=2)
-    build(tree.variants, channel=channel, settings=settings, narrator=Silent()).raise_for_failures()
+    build_all(tree.variants, channel=channel, settings=settings).raise_for_failures()
     packages = tuple(sorted(out.glob("*/*.conda")))
     return TinyChannel(root, channel, tree, lock, packages)

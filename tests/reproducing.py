@@ -11,10 +11,10 @@ import os
 import sys
 from pathlib import Path
 
-from generator.building import Settings, build
+from generator.building import Settings
 from generator.channel import LocalChannel
-from generator.console import Silent
 from tests.packages import tiny_repo
+from tests.tiny_recipes import build_all
 
 
 def main(root: Path, jobs: int, order: str) -> None:
@@ -26,7 +26,7 @@ def main(root: Path, jobs: int, order: str) -> None:
     variants = tree.variants if order == "forwards" else tuple(reversed(tree.variants))
     channel = LocalChannel(root / "channel")
     settings = Settings(repo=root, wheelhouse=root / "wheelhouse", level=12, jobs=jobs)
-    report = build(variants, channel=channel, settings=settings, narrator=Silent())
+    report = build_all(variants, channel=channel, settings=settings)
     report.raise_for_failures()
     found = {f"{row.subdir}/{row.file_name}": row.sha256 for row in report.rows}
     print(json.dumps(found, sort_keys=True))

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from generator.atomic import write_bytes, write_text
-from generator.building import place_of
+from generator.building import BuildReport, Settings, build, place_of, plan
+from generator.channel import LocalChannel
+from generator.console import Silent
 from generator.model import Accelerator, PythonBuild, Variant, Wheel
 
 #: the newest member's time in every tiny wheel, 2 Jan 2026 03:04:06 UTC
@@ -183,3 +186,15 @@ def wheel_of(filename: str, content: bytes) -> Wheel:
         metadata_origin="range",
         record="",
     )
+
+
+def build_all(
+    variants: Sequence[Variant], *, channel: LocalChannel, settings: Settings, force: bool = False
+) -> BuildReport:
+    """Plan and build variants, quietly."""
+    told = settings.provenance
+    planned = [
+        plan(each, repo=settings.repo, channel=channel, force=force, provenance=told.get(each.id))
+        for each in variants
+    ]
+    return build(planned, channel=channel, settings=settings, narrator=Silent())

@@ -4,7 +4,7 @@ from generator.building.archive import open_payload, read_info, read_json
 from generator.building.driver import Settings, build
 from generator.building.expecting import Expected
 from generator.building.judging import Contents, Judgement
-from generator.building.planning import file_name, is_there
+from generator.building.planning import ToBuild, file_name, plan
 from generator.building.report import BuildReport, Row, Savings
 from generator.building.seal import seal
 from generator.building.wheelhouse import fetch, fetch_unhashed, link_wheelhouse, place_of

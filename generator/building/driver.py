@@ -24,7 +24,7 @@ from filelock import FileLock, Timeout
 from generator.atomic import on_disk
 from generator.building.judging import Audit
 from generator.building.ordering import Order
-from generator.building.planning import Destination, ToBuild, plan
+from generator.building.planning import Destination, ToBuild
 from generator.building.report import BuildReport, Row
 from generator.building.wheelhouse import place_of
 from generator.building.worker import Job, Outcome, run
@@ -52,8 +52,6 @@ class Settings:
     level: int
     #: variants at once
     jobs: int
-    #: build and replace what the channel has
-    force: bool = False
     audit: Audit | None = None
     #: what packages are to say of the recipe's repository, by variant id
     provenance: Mapping[str, Provenance] = field(default_factory=dict)
@@ -79,7 +77,11 @@ class _Finished:
 
 
 def build(
-    variants: Sequence[Variant], *, channel: Destination, settings: Settings, narrator: Narrator
+    planned: Sequence[ToBuild | Row],
+    *,
+    channel: Destination,
+    settings: Settings,
+    narrator: Narrator,
 ) -> BuildReport:
     """Build what ``channel`` lacks, and put each package there as soon as it is finished.
 
@@ -90,20 +92,8 @@ def build(
         StorageError: the channel or the build folder cannot be written.
 
     """
-    rows: dict[str, Row] = {}
-    todo: list[ToBuild] = []
-    for variant in variants:
-        found = plan(
-            variant,
-            repo=settings.repo,
-            channel=channel,
-            force=settings.force,
-            provenance=settings.provenance.get(variant.id),
-        )
-        if isinstance(found, Row):
-            rows[variant.id] = found
-        else:
-            todo.append(found)
+    rows = {each.id: each for each in planned if isinstance(each, Row)}
+    todo = [each for each in planned if isinstance(each, ToBuild)]
     order = Order(
         {each.variant.id for each in todo},
         failed={row.id for row in rows.values() if row.status == "failed"},
@@ -123,7 +113,7 @@ def build(
                 rows[row.id] = row
                 task.advance(1)
                 _tell(row, narrator)
-    return BuildReport(tuple(rows[variant.id] for variant in variants))
+    return BuildReport(tuple(rows[each.id] for each in planned))
 
 
 def _run_all(
@@ -148,18 +138,16 @@ def _run_all(
                 outcome = _outcome(done, connection)
                 finished.append(_Finished(done, outcome, time.monotonic() - done.started))
                 del running[connection]
-            yield from _settled(finished, order, channel, settings)
+            yield from _settled(finished, order, channel)
         # what is left needs each other: it goes together
         order.coming.difference_update(each.done.plan.variant.id for each in finished)
-        yield from _settled(finished, order, channel, settings)
+        yield from _settled(finished, order, channel)
     finally:
         for left in running.values():
             _end(left.process)
 
 
-def _settled(
-    finished: list[_Finished], order: Order, channel: Destination, settings: Settings
-) -> Iterator[Row]:
+def _settled(finished: list[_Finished], order: Order, channel: Destination) -> Iterator[Row]:
     """Put what may go onto the channel there, as long as that lets something else go."""
     again = True
     while again:
@@ -174,7 +162,7 @@ def _settled(
             if verdict == "refuse" and error is None:
                 error = _needless(variant, order)
             outcome = replace(each.outcome, error=error)
-            row = _finish(replace(each, outcome=outcome), channel, settings)
+            row = _finish(replace(each, outcome=outcome), channel)
             order.settle(variant, failed=row.status == "failed")
             again = True
             yield row
@@ -232,7 +220,7 @@ def _context() -> ForkServerContext | SpawnContext:
     return context
 
 
-def _finish(finished: _Finished, channel: Destination, settings: Settings) -> Row:
+def _finish(finished: _Finished, channel: Destination) -> Row:
     """Put the package that a worker left on the channel, and clear its folder."""
     done, outcome, seconds = finished.done, finished.outcome, finished.seconds
     sealed = outcome.sealed
@@ -242,9 +230,7 @@ def _finish(finished: _Finished, channel: Destination, settings: Settings) -> Ro
                 "failed", error=outcome.error, seconds=seconds, cpu_seconds=outcome.cpu_seconds
             )
         try:
-            channel.place(
-                sealed.path, done.plan.subdir, replace=settings.force or done.plan.replaces
-            )
+            channel.place(sealed.path, done.plan.subdir, replace=done.plan.replaces)
         except BuildError as error:  # another builder was there in the meantime
             return done.plan.row("failed", error=error, seconds=seconds)
         return done.plan.row(

@@ -40,8 +40,13 @@ class ToBuild:
     #: ``<name>-<version>-<build>.conda``
     file_name: str
     subdir: str
-    #: the channel has it from the same inputs, with another provenance
+    #: what the channel has under this name: from the same inputs with another provenance, or forced
     replaces: bool = False
+
+    @property
+    def id(self) -> str:
+        """The variant's."""
+        return self.variant.id
 
     def weight(self) -> tuple[bool, int, str]:
         """Sort key: what all Pythons share first, then by the size of the wheels."""
@@ -68,7 +73,7 @@ def plan(
         name = _file_name(variant, rendered)
         here = channel.find(variant.subdir, name)
         if here is None or force:
-            return ToBuild(variant, name, variant.subdir)
+            return ToBuild(variant, name, variant.subdir, replaces=force)
         extra = _extra(here)
         _refuse_other_inputs(here, extra, digest_of(rendered))
         if provenance not in {None, provenance_of(extra)}:
@@ -82,19 +87,6 @@ def plan(
         size=here.stat().st_size,
         sha256=channel.sha256(variant.subdir, name),
     )
-
-
-def is_there(
-    variant: Variant,
-    *,
-    repo: Path,
-    channel: Destination,
-    force: bool,
-    provenance: Provenance | None = None,
-) -> bool:
-    """Whether the channel has a variant's package, so that nothing is to be done for it."""
-    found = plan(variant, repo=repo, channel=channel, force=force, provenance=provenance)
-    return isinstance(found, Row) and found.status == "skipped"
 
 
 def file_name(variant: Variant, repo: Path) -> str:

@@ -13,9 +13,10 @@ from generator.building import (
     Row,
     Savings,
     Settings,
+    ToBuild,
     build,
-    is_there,
     link_wheelhouse,
+    plan,
 )
 from generator.building.provenance import provenances
 from generator.channel import LocalChannel
@@ -72,7 +73,8 @@ def build_variants(
     refuse_edited(project, chosen)
     stated = provenances(project, lock, chosen, options.provenance) if options.provenance else {}
     narrator = project.narrator
-    lacking = _lacking(project, chosen, options, stated)
+    planned = _planned(project, chosen, options, stated)
+    lacking = [each.variant for each in planned.values() if isinstance(each, ToBuild)]
     if lacking:
         from generator.upstream.reaching import fetch_wheels  # noqa: PLC0415 - else nothing asks it
 
@@ -84,13 +86,12 @@ def build_variants(
         wheelhouse=project.wheelhouse,
         level=options.level or feedstock.policies.compression_level,
         jobs=options.jobs,
-        force=options.force,
         audit=_Linkage(lock, project.wheelhouse),
         provenance=stated,
     )
     rows: dict[str, Row] = {}
     for label in labels(feedstock, chosen):
-        own = [variant for variant in chosen if feedstock.label(variant.train) == label]
+        own = [planned[each.id] for each in chosen if feedstock.label(each.train) == label]
         channel = options.channel.labelled(label)
         report = build(own, channel=channel, settings=settings, narrator=narrator)
         fresh = {
@@ -106,25 +107,24 @@ def build_variants(
     return BuildReport(tuple(rows[variant.id] for variant in chosen))
 
 
-def _lacking(
+def _planned(
     project: Project,
     chosen: Sequence[Variant],
     options: BuildOptions,
     stated: Mapping[str, Provenance],
-) -> tuple[Variant, ...]:
-    """Return what the channel has not: the wheels of the others need not be downloaded."""
+) -> dict[str, ToBuild | Row]:
+    """Return what is to be done for each variant: the wheels of what is there are not fetched."""
     feedstock = project.declared()
-    return tuple(
-        variant
-        for variant in chosen
-        if not is_there(
+    return {
+        variant.id: plan(
             variant,
             repo=project.tree,
             channel=options.channel.labelled(feedstock.label(variant.train)),
             force=options.force,
             provenance=stated.get(variant.id),
         )
-    )
+        for variant in chosen
+    }
 
 
 def savings(chosen: Sequence[Variant], report: BuildReport) -> Savings:

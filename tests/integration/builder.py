@@ -11,11 +11,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from generator.building import Settings, build
+from generator.building import Settings
 from generator.channel import LocalChannel
-from generator.console import Silent
 from generator.errors import ArmtorchError
-from tests.tiny_recipes import BUILD, PYTHONS, TinyRepo
+from tests.tiny_recipes import BUILD, PYTHONS, TinyRepo, build_all
 
 #: packages with content that does not compress, so that size limits bite
 SCRIPT = BUILD.replace("bytes(2_000_000)", "__import__('random').Random(3).randbytes(2_000_000)")
@@ -33,7 +32,7 @@ def main() -> int:
             # as every pytorch needs its libtorch
             variants = [first, *(replace(each, depends=(first.id,)) for each in rest)]
             settings = Settings(repo=repo.root, wheelhouse=repo.wheelhouse, level=1, jobs=2)
-            report = build(variants, channel=channel, settings=settings, narrator=Silent())
+            report = build_all(variants, channel=channel, settings=settings)
             print(json.dumps(report.to_json()))
             report.raise_for_failures()
         channel.index()

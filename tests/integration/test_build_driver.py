@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from generator.building import BuildReport, Contents, Judgement, Settings, build
+from generator.building import BuildReport, Contents, Judgement, Settings
 from generator.building.archive import open_payload, read_info, read_json
 from generator.channel import LocalChannel
-from generator.console import Silent
 from generator.errors import AbsentError, BuildError, LinkageError, StorageError
 from generator.model import Variant
-from tests.tiny_recipes import BUILD, NEWEST_MS, TinyRepo, make_repo
+from tests.tiny_recipes import BUILD, NEWEST_MS, TinyRepo, build_all, make_repo
 
 pytestmark = pytest.mark.integration
 
@@ -25,11 +24,13 @@ def repo(tmp_path: Path) -> TinyRepo:
     return make_repo(tmp_path)
 
 
-def run(repo: TinyRepo, variants: list[Variant], **more: object) -> BuildReport:
+def run(
+    repo: TinyRepo, variants: list[Variant], *, force: bool = False, **more: object
+) -> BuildReport:
     channel = LocalChannel(repo.root / "channel")
     settings = Settings(repo=repo.root, wheelhouse=repo.wheelhouse, level=3, jobs=2)
     settings = replace(settings, **more)  # type: ignore[arg-type]
-    report = build(variants, channel=channel, settings=settings, narrator=Silent())
+    report = build_all(variants, channel=channel, settings=settings, force=force)
     channel.index()
     return report
 

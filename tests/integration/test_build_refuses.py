@@ -6,14 +6,14 @@ import hashlib
 
 import pytest
 
-from generator.building import Settings, build
+from generator.building import Settings
 from generator.channel import LocalChannel
-from generator.console import Silent
 from generator.errors import IntegrityError, LinkageError
 from generator.inspecting.linkage import LinkageCheck
 from generator.rendering import number_builds, render, write_tree
 from tests.locks import Shelf, cpu_cell, feedstock
 from tests.synthetic_wheels.elf import elf
+from tests.tiny_recipes import build_all
 from tests.tiny_wheels import record_hash, tiny_companion, tiny_elf
 
 pytestmark = pytest.mark.integration
@@ -52,7 +52,7 @@ def build_torchaudio(tmp_path, library: bytes, change=None):
         jobs=1,
         audit=LinkageCheck(lock, tmp_path / "wheelhouse"),
     )
-    return build([variant], channel=channel, settings=settings, narrator=Silent()).rows[0]
+    return build_all([variant], channel=channel, settings=settings).rows[0]
 
 
 def test_a_sound_library_is_packed(tmp_path):

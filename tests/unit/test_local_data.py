@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from ruamel.yaml import YAML
 
 from generator import datafiles
 from generator.commands import cli
@@ -168,3 +169,11 @@ def test_a_folder_of_that_name_without_a_feedstock_is_somebody_elses(
 
 def test_every_file_that_can_be_laid_over_has_its_reader() -> None:
     assert tuple(READERS) == datafiles.LOCAL
+
+
+@pytest.mark.parametrize("path", sorted(datafiles.DATA.glob("*.yaml")), ids=lambda path: path.name)
+def test_the_parser_in_c_reads_of_armtorchs_own_data_what_the_one_in_python_reads(
+    path: Path,
+) -> None:
+    read = [YAML(typ="safe", pure=pure).load(path.read_text("utf-8")) for pure in (False, True)]
+    assert repr(read[0]) == repr(read[1])
