@@ -126,6 +126,15 @@ def label(channel: Path) -> list[str]:
     return [target.relative_to(channel).as_posix()]
 
 
+def stray(channel: Path) -> list[str]:
+    """A sound package once more, in a folder that no client reads."""
+    path = one(channel, "torchaudio")
+    target = channel / "zzz" / path.name
+    target.parent.mkdir(parents=True)
+    shutil.copy(path, target)
+    return [target.relative_to(channel).as_posix()]
+
+
 def metapackage(channel: Path) -> list[str]:
     """A package without files asks for another one."""
 
@@ -151,6 +160,7 @@ FORGERIES = (
     timestamps,
     newer_build,
     label,
+    stray,
     metapackage,
     truncated,
 )

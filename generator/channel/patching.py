@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
+import io
 import json
 import re
 import tempfile
@@ -26,12 +27,11 @@ from rattler_build import assemble_package
 from generator.channel.repodata import Record
 from generator.datafiles import describe
 from generator.documents import (
+    info_files,
     limits,
     load_json,
     load_yaml,
-    open_file,
     read_bytes,
-    read_info_file,
 )
 from generator.errors import ArmtorchError, FeedstockError, SelectionError
 from generator.model.closed import Closed
@@ -44,6 +44,8 @@ PACKAGE: Final = "armtorch-repodata-patches"
 #: a package that never is, by which conda-index makes a revoked build impossible to install
 REVOKED: Final = "package_has_been_revoked"
 
+#: a file of that package
+_INSTRUCTIONS: Final = re.compile(r"[a-z0-9-]+/patch_instructions\.json")
 _FILE_NAME = r"^[a-z0-9-]+/[A-Za-z0-9_][A-Za-z0-9_.+!-]*\.conda$"
 
 
@@ -176,33 +178,27 @@ class Instructions:
 
 
 def is_patches(path: Path) -> bool:
-    """Whether a file of a channel is a package of instructions, which is made of no wheel.
+    """Whether a file of a channel is the package that instructions give, which is of no wheel.
 
-    By what it says it holds: not by its name, under which anything could lie.
+    It is made anew from the instructions in it: whatever else it holds or says, it is not that.
     """
     if path.parent.name != "noarch" or not path.name.startswith(f"{PACKAGE}-1-"):
         return False
     try:
-        with open_file(path) as file:
-            index, paths = (
-                load_json(read_info_file(file, path.name, f"info/{name}.json") or b"{}", path.name)
-                for name in ("index", "paths")
-            )
-    except ArmtorchError:
-        return False
-    if not isinstance(index, dict) or not isinstance(paths, dict):
-        return False
-    held = paths.get("paths")
-    return (
-        index.get("name") == PACKAGE
-        and not index.get("depends")
-        and isinstance(held, list)
-        and all(
-            isinstance(row, dict)
-            and re.fullmatch(r"[a-z0-9-]+/patch_instructions\.json", str(row.get("_path")))
-            for row in held
+        content = read_bytes(path, limits().zip.text)
+        held = info_files(io.BytesIO(content), path.name, part="pkg")
+        if not all(_INSTRUCTIONS.fullmatch(name) for name in held):
+            return False
+        found = Instructions(
+            subdirs={name.partition("/")[0]: load_json(held[name], name) for name in held}
         )
-    )
+        with tempfile.TemporaryDirectory(prefix="armtorch-patches-") as folder:
+            return (
+                found.file_name == path.name
+                and found.package(Path(folder)).read_bytes() == content
+            )
+    except (OSError, ArmtorchError):
+        return False
 
 
 def instructions(

@@ -69,8 +69,8 @@ def read_info_files(package: IO[bytes], name: str) -> tuple[bytes, int, dict[str
         raise _unread(error, name) from error
 
 
-def info_files(package: IO[bytes], name: str) -> dict[str, bytes]:
-    """Return the metadata files of a package, whatever else is in its zip.
+def info_files(package: IO[bytes], name: str, part: str = "info") -> dict[str, bytes]:
+    """Return the metadata files of a package, or those of its payload, whatever else is in its zip.
 
     Raises:
         MalformedError: it is no .conda file, or its metadata cannot be read.
@@ -78,7 +78,7 @@ def info_files(package: IO[bytes], name: str) -> dict[str, bytes]:
 
     """
     try:
-        return _files(_metadata(package, name))
+        return _files(_metadata(package, name, part))
     except _UNREADABLE as error:
         raise _unread(error, name) from error
 
@@ -101,13 +101,13 @@ def _without_zip64(entry: zipfile.ZipInfo) -> zipfile.ZipInfo:
     return bare
 
 
-def _metadata(package: IO[bytes], name: str) -> bytes:
+def _metadata(package: IO[bytes], name: str, part: str = "info") -> bytes:
     allowed = limits().zip
     with open_zip(package, name) as archive:
         # rattler takes it by how its name begins, of a package that was renamed, too
-        members = [each for each in archive.namelist() if each.startswith("info-")]
+        members = [each for each in archive.namelist() if each.startswith(f"{part}-")]
         if len(members) != 1:
-            raise _unread(f"it has {len(members)} members with metadata", name)
+            raise _unread(f"it has {len(members)} members called {part}-", name)
         packed = read_member(archive, members[0], name)
     return unpack_zstd(
         packed, max(allowed.text, min(4 * allowed.text, allowed.ratio * len(packed))), name

@@ -165,6 +165,18 @@ class _Known:
             named[0] if named else None
         )
 
+    def in_its_place(self, proof: Proof, path: Path, channel: Path) -> Proof:
+        """Refute what is sound and lies where another channel or nobody would look for it."""
+        if proof.verdict != "proven":
+            return proof
+        variant = self.found[path].variant
+        label = self._feedstock.label(variant.train)
+        place = Path(*(("label", label) if label else ()), variant.subdir, path.name)
+        if path == channel / place:
+            return proof
+        flaw = Flaw(path.name, f"lies in {path.parent.relative_to(channel)}, its place is {place}")
+        return replace(proof, verdict="refuted", flaws=(flaw,))
+
     def _made(self, variant: Variant) -> Expected:
         if variant.id not in self._cache:
             assert self._tree is not None  # noqa: S101 - it gave the variant
@@ -265,7 +277,7 @@ def set_aside(
     known = _Known(project, options)
     there = list(what_lies_in(channel))
     packages = [path for path in sorted(there) if path.name.endswith(PACKAGES)]
-    proofs = {path: _prove(path, known) for path in packages}
+    proofs = {path: known.in_its_place(_prove(path, known), path, channel) for path in packages}
     sound = {
         known.found[path].variant.id: path
         for path, proof in proofs.items()

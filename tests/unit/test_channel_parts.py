@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from rattler import MatchSpec
 
 from generator.channel.destinations import hosts, labelled_url, parse_destination
-from generator.channel.patching import Hotfix, Requirements, instructions, yank_text
+from generator.channel.patching import Hotfix, Requirements, instructions, is_patches, yank_text
 from generator.channel.publishing import Plan, Row
 from generator.channel.repodata import Record
 from generator.channel.retention import retire, series_of, train_of
@@ -21,6 +22,7 @@ from generator.channel.stores import Outgoing
 from generator.errors import DeclinedError, IntegrityError, SelectionError, UnreachableError
 from generator.model import Keep, Retention
 from tests.counts import count
+from tests.packages import Parts
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
@@ -282,6 +284,21 @@ def test_instructions_are_the_same_for_the_same_input_in_any_order():
     assert not forward.empty
     assert forward.subdirs["linux-aarch64"]["remove"] == ["x-1-0.conda"]
     assert instructions([], records, subdirs=["noarch"]).empty
+
+
+def test_a_package_of_instructions_holds_nothing_else(tmp_path):
+    hotfix = Hotfix(reason="a reason to be", yank=("linux-aarch64/x-1-0.conda",))
+    made = instructions([hotfix], [record("x", "1", "0")], subdirs=["linux-aarch64"])
+    path = made.package(tmp_path / "noarch")
+    assert is_patches(path)
+    sound = Parts.read(path)
+    for part, name in (("payload", "site-packages/evil.pth"), ("info", "info/link.json")):
+        forged = copy.deepcopy(sound)
+        getattr(forged, part)[name] = b"{}"
+        assert not is_patches(forged.write(path.parent))
+    assert not is_patches(sound.write(path.parent)), "sealed, which no publication does"
+    path.write_bytes(b"PK")
+    assert not is_patches(path)
 
 
 def test_a_yank_says_why():
