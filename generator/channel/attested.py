@@ -24,9 +24,8 @@ from rattler.sigstore import (
     verify_attestation,
 )
 
-from generator.channel.indexing import subdirs as subdirs_in
 from generator.channel.local import LocalChannel
-from generator.channel.repodata import REPODATA, Record, parse_records
+from generator.channel.repodata import REPODATA, Record, Repodata
 from generator.datafiles import subdirs
 from generator.documents import limits
 from generator.errors import (
@@ -46,6 +45,7 @@ _AT_ONCE: Final = 8
 EMBEDDED: Final = "embedded"
 
 
+_OTHERS: Final = "records of other files than .conda: no attestation was looked for"
 #: rattler's words where a server did not answer, which says nothing of an attestation
 _UNREACHED: Final = re.compile(
     "failed to (load the Sigstore trusted root|fetch attestation sidecar)"
@@ -76,8 +76,14 @@ def check_attestations(
     cannot be had. IntegrityError: the repodata is not usable. MalformedError: no trusted root.
     """
     url = channel_url(channel).rstrip("/")
-    records = [record for rows in _records(url) for record in rows]
-    if not records:
+    found = list(_repodata(url))
+    records = [record for each in found for record in each.records()]
+    others = tuple(
+        Attested(package=f"{each.where}, {kind}", verdict="not attested", notes=(_OTHERS,))
+        for each in found
+        for kind in each.others
+    )
+    if not records and not others:
         raise AbsentError(
             "it has no packages", where=public_url(url), next_step="name a channel's URL or folder"
         )
@@ -85,12 +91,12 @@ def check_attestations(
         Publisher(identity=identity or None),
         channel_check=ChannelCheck.REQUIRE if local_path(url) is None else ChannelCheck.WARN,
     )
-    return tuple(asyncio.run(_verified(records, url, policy, _root(trusted_root))))
+    return (*asyncio.run(_verified(records, url, policy, _root(trusted_root))), *others)
 
 
-def _records(url: str) -> Iterator[Sequence[Record]]:
+def _repodata(url: str) -> Iterator[Repodata]:
     if (folder := local_path(url)) is not None:
-        yield from (LocalChannel(folder).records(name) for name in subdirs_in(folder))
+        yield from LocalChannel(folder).repodata()
         return
     for name in (*subdirs(), "noarch"):
         place = f"{url}/{name}/{REPODATA}"
@@ -98,7 +104,7 @@ def _records(url: str) -> Iterator[Sequence[Record]]:
             answer = session.get(place, stream=True)
             content = read_body(answer, limits().json.bytes, place)
         if answer.ok:
-            yield parse_records(content, place)
+            yield Repodata.parse(content, f"{name}/{REPODATA}")
         elif answer.status_code != requests.codes.not_found:
             raise UnreachableError(
                 f"it answered {answer.status_code}",

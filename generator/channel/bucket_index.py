@@ -185,7 +185,7 @@ class BucketIndex:
             read = self.store.fetch(f"{subdir}/{REPODATA}")
             if read is None:
                 continue
-            if not Repodata.parse(read[0], subdir).is_plain():
+            if Repodata.parse(read[0], subdir).others:
                 return "it has records that are not of .conda files"
             with tempfile.TemporaryDirectory(prefix="armtorch-index-") as name:
                 folder = Path(name, subdir)

@@ -228,7 +228,7 @@ def _made_anew(
                 write_bytes(path, before.edited((), before.advertised(sidecars)))
         content = (folder / REPODATA).read_bytes()
         repodata = Repodata.parse(content, str(folder / REPODATA))
-        if not repodata.is_plain():
+        if repodata.others:
             _run(root, patch, whole=True)
             return None
         files[name] = _digests(folder) | derive(folder, content, repodata, None)

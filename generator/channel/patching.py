@@ -194,8 +194,7 @@ def is_patches(path: Path) -> bool:
         )
         with tempfile.TemporaryDirectory(prefix="armtorch-patches-") as folder:
             return (
-                found.file_name == path.name
-                and found.package(Path(folder)).read_bytes() == content
+                found.file_name == path.name and found.package(Path(folder)).read_bytes() == content
             )
     except (OSError, ArmtorchError):
         return False

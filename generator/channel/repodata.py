@@ -225,9 +225,11 @@ class Repodata:
             raise _broken(self.where, "removed is not a list of file names")
         return found or []
 
-    def is_plain(self) -> bool:
-        """Whether it has no records but those of .conda files, as they were before revision 3."""
-        return all(self.document.get(name, _NONE) == _NONE for name in ("packages", "v3"))
+    @property
+    def others(self) -> list[str]:
+        """Where it has records that are not read: of .tar.bz2 files, or of revision 3 (CEP 36)."""
+        said = {x: bytes(self.document.get(x, _NONE)) for x in ("packages", "v3")}
+        return [name for name, text in said.items() if text.strip(b"{} \t\r\n")]
 
     def edited(self, gone: Collection[str], new: dict[str, msgspec.Raw]) -> bytes:
         """Return it without the records of some packages, and with new ones."""

@@ -393,3 +393,12 @@ def test_what_cannot_be_asked_is_said_to_be_that(tmp_path):
     ):
         done = verify(tmp_path, *words)
         assert isinstance(done.exception, kind), (words, done.exception, done.output)
+
+
+def test_records_of_other_kinds_are_not_passed_over(tmp_path):
+    path = write_channel(tmp_path / "channel", digest=None) / "osx-arm64" / "repodata.json"
+    for kind, rows in (("packages", {"evil-1-0.tar.bz2": {}}), ("v3", {"conda": {"evil": {}}})):
+        path.write_text(json.dumps({"packages.conda": {}, kind: rows}))
+        done = verify(tmp_path, path.parents[1])
+        assert isinstance(done.exception, UnprovableError)
+        assert f"repodata.json, {kind}" in done.stdout

@@ -289,6 +289,7 @@ def test_instructions_are_the_same_for_the_same_input_in_any_order():
 def test_a_package_of_instructions_holds_nothing_else(tmp_path):
     hotfix = Hotfix(reason="a reason to be", yank=("linux-aarch64/x-1-0.conda",))
     made = instructions([hotfix], [record("x", "1", "0")], subdirs=["linux-aarch64"])
+    (tmp_path / "noarch").mkdir()
     path = made.package(tmp_path / "noarch")
     assert is_patches(path)
     sound = Parts.read(path)
