@@ -9,6 +9,7 @@ from pathlib import Path
 
 from generator.errors import SelectionError
 from generator.explaining.boards import Checkup, fitting_cell
+from generator.explaining.computer import jetson
 from generator.explaining.coverage import Coverage, coverage
 from generator.explaining.desk import (
     ExplainOptions,
@@ -24,6 +25,8 @@ from generator.explaining.facts import facts
 from generator.explaining.installs import judged
 from generator.explaining.notices import machine_notices
 from generator.explaining.reading import Reader
+from generator.explaining.reading_messages import machine_told
+from generator.explaining.reading_scripts import Unread
 from generator.explaining.report import Answer, Explanation
 from generator.explaining.request import Request
 from generator.model import Cell
@@ -53,9 +56,20 @@ def explain_input(project: Project, text: str, options: ExplainOptions) -> Answe
                 "not a virtual package", where=virtual, next_step="write it like __cuda=13.0"
             )
     desk = open_desk(project, options)
-    subdir = options.subdir or desk.computer.subdir
+    told, driver, jetpack = machine_told(text)
+    if jetpack is not None and options.subdir is None and not desk.computer.jetpack:
+        desk = replace(desk, computer=jetson(jetpack))
+    subdir = options.subdir or told or desk.computer.subdir
     reader = Reader(folder=Path.cwd(), variables=project.environment, subdir=subdir)
-    return judged(reader.read(text), desk)
+    steps = reader.read(text)
+    # a client's own word for it is nearer than that of the machine
+    named = any(step.subdir for step in steps if not isinstance(step, Unread))
+    options = replace(
+        options,
+        subdir=options.subdir or (None if named else told),
+        virtual=(*driver, *options.virtual),
+    )
+    return judged(steps, replace(desk, options=options))
 
 
 def compare_channels(project: Project, against: Sequence[str], reach: Reach) -> Coverage:

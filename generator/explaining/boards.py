@@ -13,7 +13,7 @@ from typing import Final
 from rattler import Version
 
 from generator.datafiles import subdirs
-from generator.explaining.computer import Computer, jetpack_of, virtual_of
+from generator.explaining.computer import Computer, jetpack_of, jetson, virtual_of
 from generator.explaining.facts import JetPack, jetpacks
 from generator.explaining.notices import Notice, built, fatal
 from generator.model import Cell, Lock
@@ -65,8 +65,7 @@ def boards(cells: Iterable[Cell]) -> Iterator[BoardRow]:
     """Say for every JetPack which stable cells serve it, the newest JetPack first."""
     there = [cell for cell in cells if cell.train == "stable" and cell.subdir == _JETSON]
     for row in jetpacks():
-        virtual = (f"__cuda={row.cuda}", f"__glibc={row.glibc}", "__unix=0", "__linux=5.10")
-        fitting = [cell for cell in there if _serves(cell, row, virtual)]
+        fitting = [cell for cell in there if serves(cell, jetson(row))]
         yield BoardRow(
             jetpack=row.jetpack,
             l4t=row.l4t,

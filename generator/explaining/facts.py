@@ -82,6 +82,11 @@ class PastedFacts(_Row):
     hints: dict[Pattern, str]
     platforms: Pattern
     machines: dict[Pattern, str]
+    #: what a machine itself said of what it is
+    outputs: dict[Pattern, str]
+    #: its driver, as nvidia-smi prints it, and a Jetson with its JetPack
+    driver: Pattern
+    jetson: Pattern
     clients: dict[Client, tuple[str, ...]]
 
 
@@ -113,6 +118,8 @@ class Facts(_Row):
     #: channels that the conda of an image asks on its own, by a part of the image's name
     images: dict[str, tuple[str, ...]]
     docker_platforms: dict[str, str]
+    #: what containers are on machines that are no Linux
+    containers: dict[str, str]
     #: runners that are ARM machines, to the name that Docker's platforms would have
     runners: dict[Pattern, str]
     #: what scripts' conditions call the machines of a subdir

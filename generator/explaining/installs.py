@@ -85,7 +85,11 @@ def judged(steps: Sequence[Step], desk: Desk) -> Answer:
             environments[place] = _Environment(
                 tuple(dict.fromkeys((*kept, *left))), python or before.python
             )
-    broken = (each for each in files if Answer(installs=each.found).outcome == "fails")
+    broken = (
+        each
+        for each in files
+        if Answer(installs=each.found).outcome == "fails" or any(one.commands for one in each.found)
+    )
     return Answer(installs=tuple(found), file=next((_mended(each) for each in broken), ""))
 
 

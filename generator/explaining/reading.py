@@ -55,7 +55,7 @@ class Reader:
         stripped = plain(text).strip()
         if not stripped:
             raise refusal("nothing to explain", "the command")
-        files = Files(folder=self.folder, variables=self.variables)
+        files = Files(folder=self.folder, here=self.folder, variables=self.variables)
         if "\n" not in stripped:
             if re.fullmatch(r"https?://\S+\.ya?ml", stripped):
                 return tuple(self._file(stripped, files.content(stripped), files))

@@ -23,6 +23,8 @@ class Files:
     """The files around a text; ``closed`` for one from elsewhere, which means none that is here."""
 
     folder: Path
+    #: where the person is: Dockerfiles and scripts below it name files from there on, too
+    here: Path | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
     closed: bool = False
     #: path in a container to the path beside the Dockerfile or definition
@@ -95,7 +97,9 @@ class Files:
         names = [name, copied or "", base if self.copied or os.path.isabs(name) else ""]  # noqa: PTH117
         # a workflow names files from the repository's folder on
         root = [p.parent for p in (self.folder, *self.folder.parents) if p.name == ".github"]
-        return [folder / each for folder in (self.folder, *root[:1]) for each in names if each]
+        here = [self.here] if self.here is not None else []
+        folders = (self.folder, *root[:1], *here)
+        return [folder / each for folder in folders for each in names if each]
 
 
 def _unreadable(path: Path, why: str) -> SelectionError:

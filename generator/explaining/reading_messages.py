@@ -9,7 +9,7 @@ from pathlib import Path
 
 from generator.datafiles import subdirs
 from generator.errors import ArmtorchError, SelectionError
-from generator.explaining.facts import Client, facts
+from generator.explaining.facts import Client, JetPack, facts, jetpacks
 from generator.explaining.reading_commands import read_command, typed
 from generator.explaining.reading_environment import exported_on
 from generator.explaining.reading_files import Files
@@ -51,7 +51,8 @@ def read_message(text: str, *, files: Files) -> list[Request | PipRequest]:
         request = replace(request, defaults=own, listed=True)
     if request.verb != "create":
         pythons = re.findall(facts().pasted.pythons, text)
-        request = replace(request, beside=tuple(f"python={python}" for python in pythons[:1]))
+        told = tuple(f"python={python}" for python in pythons[:1])
+        request = replace(request, beside=told or request.beside)
     denied = tuple((name, facts().pasted.terms) for name in _denied(text))
     if denied:
         own = tuple(dict.fromkeys((*request.defaults, *(name for name, _ in denied))))
@@ -68,6 +69,17 @@ def read_message(text: str, *, files: Files) -> list[Request | PipRequest]:
             notes=(*request.notes, *_hints(text)),
         )
     ]
+
+
+def machine_told(text: str) -> tuple[str | None, tuple[str, ...], JetPack | None]:
+    """Return the subdir, the virtual packages and the JetPack of the machine that a text is of."""
+    pasted = facts().pasted
+    subdir = next((name for words, name in pasted.outputs.items() if re.search(words, text)), None)
+    driver = re.search(pasted.driver, text)
+    board = re.search(pasted.jetson, text)
+    release = (board["jetpack"] or "4") if board else ""  # the last one for boards of their name
+    rows = (row for row in jetpacks() if board and f"{row.jetpack}.".startswith(f"{release}."))
+    return subdir, (f"__cuda={driver['cuda']}",) if driver else (), next(rows, None)
 
 
 def _hints(text: str) -> Iterator[str]:
@@ -155,17 +167,26 @@ def _denied(text: str) -> tuple[str, ...]:
 
 
 def _command(text: str, files: Files) -> Request | None:
-    """Return the last command that can be read; the one before a message is what failed."""
-    for line in reversed(text.splitlines()):
-        for found in typed(line, anywhere=False):
-            try:
-                steps = read_command(found, files=files)
-            except ArmtorchError:
-                continue  # words that look like one, or a file that is not here
-            for step in steps:
-                if isinstance(step, Request) and not {name_of(s) for s in step.specs} <= TOOLS:
-                    return step
-    return None
+    """Return the last command that can be read; the one before a message is what failed.
+
+    It is about the environment that was made, and activated, above it.
+    """
+    found: list[Request] = []
+    for words in (each for line in text.splitlines() for each in typed(line, anywhere=False)):
+        try:
+            steps = read_command(words, files=files)
+        except ArmtorchError:
+            continue  # words that look like one, or a file that is not here
+        asked = [step for step in steps if isinstance(step, Request)]
+        found += [each for each in asked if not {name_of(s) for s in each.specs} <= TOOLS][:1]
+    if not found:
+        return None
+    last = found[-1]
+    for made in (each for each in reversed(found[:-1]) if each.verb == "create"):
+        active = re.search(rf"activate {re.escape(made.target[-1])}\b", text)
+        if last.verb == "install" and (last.target == made.target or (active and not last.target)):
+            return replace(last, target=made.target, beside=made.specs)
+    return last
 
 
 def _subdir(text: str) -> str | None:

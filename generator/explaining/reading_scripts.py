@@ -15,6 +15,7 @@ from generator.explaining.reading_commands import Typed, read_command, typed
 from generator.explaining.reading_files import Files
 from generator.explaining.reading_pip import PipRequest
 from generator.explaining.reading_shell import running
+from generator.explaining.reading_tools import RUNNER
 from generator.explaining.request import Request, name_of
 
 #: what conda tells people to update in its own messages
@@ -73,7 +74,8 @@ def read_script(text: str, files: Files, *, code: bool, subdir: str) -> Iterator
     """
     fenced, made = False, dict(files.made)
     state = _State(
-        replace(files, variables=dict(files.variables), copied=dict(files.copied), made=made)
+        replace(files, variables=dict(files.variables), copied=dict(files.copied), made=made),
+        facts().containers.get(subdir, ""),
     )
     for match in _HEREDOC.finditer(text):
         made[match["to"] or match["into"]] = textwrap.dedent(match["body"])
@@ -95,8 +97,8 @@ def read_script(text: str, files: Files, *, code: bool, subdir: str) -> Iterator
 class _State:
     """What the lines before an install set: variables, files, the image, the environment."""
 
-    def __init__(self, files: Files) -> None:
-        self._files = files
+    def __init__(self, files: Files, container: str) -> None:
+        self._files, self._container = files, container
         self._variables = dict(files.variables)
         self._image = self._platform = self._section = ""
         self._active: tuple[str, ...] = ()
@@ -122,7 +124,9 @@ class _State:
             self._stages[match["name"] or ""] = self._stage
             self._channels, self._removed, self._strict = [], set(), False
             named = (match["platform"] or "").lower()
-            self._platform = facts().docker_platforms.get(named, "")
+            # a runner is not the person's own machine
+            own = self._container if match["image"] != RUNNER else ""
+            self._platform = facts().docker_platforms.get(named, own)
         elif match := _COPY.match(line):
             _copy(match["paths"], self._files)
             if source := re.search(r"--from=(\S+)", line):

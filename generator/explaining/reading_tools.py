@@ -6,10 +6,12 @@ import ast
 import re
 import shlex
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from generator.explaining.facts import facts
 
+#: stands for the image of a workflow's job that names none
+RUNNER: Final = "runner"
 #: a command as Python, JSON and Dockerfiles write a list
 _LISTS = re.compile(r"""\[\s*(?:(?:'[^'\n]*'|"[^"\n]*"|sys\.executable)\s*,?\s*){3,}\]""")
 #: nox's calls (nox docs, "Session")
@@ -56,7 +58,7 @@ def _of_key(key: str, value: Any) -> str:
         labels = value if isinstance(value, list) else [value]
         rows = facts().runners.items()
         arm = (to for each in labels for words, to in rows if re.search(words, str(each)))
-        return f"FROM --platform={next(arm, '')} runner"
+        return f"FROM --platform={next(arm, '')} {RUNNER}"
     told = isinstance(value, str) and key in _KEYS
     if told and (key != "environment" or value.endswith((".yml", ".yaml"))):
         return _KEYS[key].format(value)

@@ -104,7 +104,9 @@ class Request:
         if self.strict:
             options.append("--strict-channel-priority")
         line = [*head, *words, *options]
-        if self.subdir and self.client == "micromamba":
+        # conda's shells on Windows take no variable before a command
+        windows = (self.subdir or "").startswith("win") and self.verb == "create"
+        if self.subdir and (self.client == "micromamba" or windows):
             line += ["--platform", self.subdir]
         variables = (
             [f"CONDA_SUBDIR={self.subdir} "] if self.subdir and "--platform" not in line else []
