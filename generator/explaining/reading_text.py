@@ -34,6 +34,8 @@ _COMMENTS = re.compile(r"(\\[ \t]*\n)(?:[ \t]*#[^\n]*\n)+")
 _CONTINUED = re.compile(r"[ \t]*(?:\\|(?<=[ \t])[\^`])[ \t]*\n[ \t]*(?:>{1,2}[ \t])?[ \t]*")
 #: a sentence of uv's or pixi's that goes on below its arrow, wrapped where the terminal ended
 _WRAPPED = re.compile(r"(?m)^([ \t│]*[├╰]─▶ (?:.*\S)(?:\n[ \t│]{2,}(?![├└╰│─ \t])\S.*)+)$")
+#: conda-lock reads environment files, its `-p` is a platform (conda-lock docs, "lock")
+_LOCKING = re.compile(r"(?m)(?<![\w./-])conda-lock(?: lock)?(?P<rest> .*(?:-f|--file)[ =].*)$")
 #: markdown's and mail's quoting
 _QUOTED = re.compile(r"(?m)^(?:[ \t]{0,3}>[ \t]?)+(?=\S|$)")
 
@@ -79,6 +81,10 @@ def plain(text: str) -> str:
     text = re.sub(facts().pasted.steps, _step, text, flags=re.MULTILINE)
     # with the sign that shells show on such lines
     text = _CONTINUED.sub(" ", _COMMENTS.sub(r"\1", text))
+    text = _LOCKING.sub(
+        lambda match: "conda env create" + re.sub(r" -p(?=[ =])", " --platform", match["rest"]),
+        text,
+    )
     text = _WRAPPED.sub(lambda match: re.sub(r"\n[ \t│]+", " ", match[0]), text)
     return _QUOTED.sub("", text)
 
