@@ -121,10 +121,23 @@ class Actions:
                 shutil.copytree(artifact, into, dirs_exist_ok=True)
 
     def _request(self, given: Mapping[str, str], desk: Desk) -> dict[str, str]:
-        clone = desk.clone
-        git(clone, "switch", "-qC", given["branch"])
+        clone, base = desk.clone, given["base"]
+        before = git(clone, "rev-parse", "HEAD")
+        rebased = git(clone, "branch", "--show-current") != base
+        git(clone, "switch", "-qC", "scratch")
         git(clone, "add", "-A")
         git(clone, "commit", "-qm", given["commit-message"])
+        if rebased:
+            git(clone, "fetch", "-q", "--force", "--depth=1", "origin", f"{base}:{base}")
+            git(clone, "switch", "-q", base)
+            try:
+                git(clone, "cherry-pick", "--strategy-option=theirs", f"{before}..scratch")
+            except subprocess.CalledProcessError as error:
+                raise RefusedError(f"Unexpected error: {error.stderr}") from error
+        git(clone, "switch", "-qC", given["branch"])
+        if git(clone, "diff", "--name-only", f"origin/{base}", "--", ".github/workflows"):
+            msg = "refusing to allow a GitHub App to create or update workflow"
+            raise RefusedError(msg)
         git(clone, "push", "-qf", "origin", f"HEAD:refs/heads/{given['branch']}")
         body = Path(given["body-path"]).read_text()
         (self.folder / "pull-request.md").write_text(body)

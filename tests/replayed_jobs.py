@@ -208,7 +208,9 @@ class Jobs:
         git(desk.clone, "init", "-q")
         git(desk.clone, "remote", "add", "origin", self.origin.as_uri())
         git(desk.clone, "fetch", "-q", *depth, "origin", ref)
-        git(desk.clone, "checkout", "-q", "--detach", "FETCH_HEAD")
+        own = ["-B", "main"] if ref == "main" else ["--detach"]
+        git(desk.clone, "checkout", "-q", *own, "FETCH_HEAD")
+        git(desk.clone, "fetch", "-q", *depth, "origin", "main:refs/remotes/origin/main")
 
     def _run(
         self, command: str, env: Mapping[str, str], desk: Desk, hub: str

@@ -37,9 +37,16 @@ def propose_news(project: Project, hub: GitLab, *, again: bool = False) -> tuple
     return found, propose(project, hub, said, found.made)
 
 
-def propose(
-    project: Project, hub: GitLab, said: Announcement, made: str = "", *, onto: str = "HEAD"
-) -> str:
+def back_to(project: Project, before: str) -> None:
+    """Make a revision the newest commit, and all that came after it a change of the files.
+
+    GitHub's action for pull requests puts onto main what is in no commit yet, and nothing else.
+    Raises DeclinedError, MissingToolError: git did not do it, or is not there.
+    """
+    _git(project, "reset", "--quiet", "--soft", before)
+
+
+def propose(project: Project, hub: GitLab, said: Announcement, made: str = "") -> str:
     """Push what a release wrote as one commit, and return its merge request's address.
 
     Args:
@@ -47,7 +54,6 @@ def propose(
         hub: the project.
         said: what the release is.
         made: what it is made of; "" for what the merge request says already.
-        onto: the revision that the commit comes after; what is between is in it.
 
     Raises:
         DeclinedError: git did not do it.
@@ -58,7 +64,6 @@ def propose(
     branch = workflow_settings().branch
     known = () if made else hub.pull_requests(hub.repository, branch)
     made = made or next((mark_in(each.body) for each in known if each.open), "")
-    _git(project, "reset", "--quiet", "--soft", onto)
     _git(project, "add", "--update")
     _git(project, "add", project.lock.name, CHANGELOG, *GENERATED)
     name = ["-c", "user.name=armtorch", "-c", "user.email=armtorch@users.noreply.invalid"]

@@ -230,7 +230,9 @@ def _own_files(wishes: Wishes) -> dict[str, bytes]:
         "bases": rows.bases,
         # repacked for Linux
         "cuda": bool(cuda - {"cpu"}),
+        "host": "" if address is None else address.kind,
         "variable": "" if address is None else address.host.variable,
+        "destination": f"`{wishes.to}`" if wishes.to else "what `armtorch publish --to` takes",
     }
     made = {
         name: templates.environment("channel").get_template(f"{name}.jinja").render(facts)

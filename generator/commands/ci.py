@@ -13,7 +13,7 @@ from generator.ci import jobs
 from generator.ci.base_exports import base_exports
 from generator.ci.cost import monthly_cost
 from generator.ci.holding import keep_good
-from generator.ci.proposing import propose
+from generator.ci.proposing import back_to, propose
 from generator.ci.tested import test_result
 from generator.ci.tried import marked
 from generator.commands import ci_hub
@@ -216,14 +216,18 @@ def hold(
 ) -> None:
     """Put the cells of a release that failed back to what was good, and keep the rest of it.
 
+    HEAD is the revision before it then, and what is kept in no commit.
+
     \b
     Examples:
       armtorch ci hold --channel channel --verdicts verdicts --before HEAD^
     """
     found = keep_good(project, channel, verdicts, before=before)
     said = found.announcement
-    if proposed and found.failed and found.changed:
-        propose(project, gitlab_of(project.environment), said, made, onto=before)
+    if found.failed and found.changed:
+        back_to(project, before)
+        if proposed:
+            propose(project, gitlab_of(project.environment), said, made)
     if text is not None:
         atomic.write_text(text, marked(said.markdown(), made))
     write_outputs(

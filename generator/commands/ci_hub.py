@@ -24,6 +24,7 @@ from generator.project import Project
 from generator.provider.github import GitHub, State, write_outputs, write_summary
 from generator.provider.gitlab import gitlab_of
 from generator.rendering import workflow_settings
+from generator.stages.render import refuse_stale_workflows
 
 
 @click.command("look")
@@ -56,6 +57,8 @@ def look(
     said = found.announcement
     text = f"Not tried: {found.reason}." if found.reason else "Nothing is new."
     text = said.markdown() if found.wanted else text
+    if found.wanted:
+        refuse_stale_workflows(project)
     write_outputs(output, {"changed": str(found.wanted).lower(), "made": found.made})
     write_summary(summary, text)
     if as_json:

@@ -13,6 +13,7 @@ from generator import atomic
 from generator.atomic import on_disk
 from generator.errors import RenderError, StorageError
 from generator.rendering.tree import GENERATED, RenderedTree
+from generator.rendering.workflows import is_persons
 
 #: stale: other content than would be rendered; stray: nothing renders a file of that name
 Kind = Literal["stale", "missing", "stray"]
@@ -36,7 +37,7 @@ def compare_tree(tree: RenderedTree, root: Path) -> tuple[Difference, ...]:
     found = []
     for path, content in tree.files.items():
         there = _read(root / path)
-        if there != content:
+        if there != content and not is_persons(there, content):
             found.append(
                 Difference(
                     path,

@@ -219,5 +219,10 @@ def is_untouched(content: bytes) -> bool:
     return head == f"{_PINNED}{_digest(body)}"
 
 
+def is_persons(there: bytes | None, ours: bytes) -> bool:
+    """Whether a file is a workflow of a pinned armtorch that somebody changed: it is theirs."""
+    return there is not None and is_untouched(ours) and not is_untouched(there)
+
+
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()

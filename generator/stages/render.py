@@ -12,14 +12,17 @@ from generator.model import Lock, Variant
 from generator.project import Project
 from generator.rendering import (
     Difference,
+    RenderedTree,
     check_numbers,
     check_tree,
     compare_tree,
     number_builds,
     render,
+    workflow_files,
     write_tree,
 )
 from generator.rendering.unpacking import FOLDER as UNPACKER
+from generator.rendering.workflows import FOLDER
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +93,21 @@ def refuse_edited(project: Project, chosen: Sequence[Variant]) -> None:
                 f"{found.kind}: not what the lock and the templates give",
                 where=found.path,
                 next_step="see armtorch render --check; run armtorch render, or change templates/",
+            )
+
+
+def refuse_stale_workflows(project: Project) -> None:
+    """Raise StaleError where a workflow is not as rendered, which a release would have to write.
+
+    A workflow's own token may change none: GitHub refuses the push of all that the release is.
+    """
+    files = workflow_files(project.declared())
+    for found in compare_tree(RenderedTree(files, ()), project.tree):
+        if found.path.startswith(FOLDER):
+            raise StaleError(
+                f"{found.kind}: not what feedstock.yaml gives, and no workflow may write it",
+                where=found.path,
+                next_step="run armtorch render, commit and push it; then releases go on",
             )
 
 

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from ruamel.yaml import YAML
 
 from generator.ci.jobs import JobPlan
-from generator.ci.proposing import propose
+from generator.ci.proposing import back_to, propose
 from generator.ci.tried import mark_in
 from generator.commands import cli
 from generator.console import Silent
@@ -324,7 +324,8 @@ def test_what_is_left_of_a_release_is_one_commit_and_still_what_was_looked_at(
     mark = f"<!-- armtorch, made of: {'b' * 64} -->"
     said = Announcement(diff=LockDiff(rows=()), numbers={}, findings=())
     with servers.recorder(Api(description=mark).answer) as server:
-        propose(project, hub(server, str(origin)), said, onto="HEAD^")
+        back_to(project, "HEAD^")
+        propose(project, hub(server, str(origin)), said)
         (put,) = (json.loads(body) for method, _, body in asked(server) if method == "PUT")
     assert mark in put["description"]
     assert git(origin, "rev-list", "--count", "armtorch-release").strip() == "2"

@@ -20,9 +20,12 @@ from packaging.utils import canonicalize_name
 
 from generator.ci.own_source import BUILD_REQUIRES
 from generator.commands import cli
-from generator.errors import ArmtorchError, StorageError, TestError
+from generator.console import Silent
+from generator.errors import ArmtorchError, StaleError, StorageError, TestError
 from generator.feedstock import read_feedstock
+from generator.project import Project
 from generator.rendering import workflows
+from generator.stages.render import refuse_stale_workflows
 from tests.conftest import made_once
 from tests.index_server import IndexServer
 from tests.integration import small_release
@@ -233,6 +236,12 @@ def test_nothing_of_a_persons_is_replaced(init: Callable[..., Result], tmp_path:
     assert actions[".ci/armtorch/armtorch.txt"] == "renewed"
     assert "name: build\n" in older.read_text()
     assert edited.read_text() == before[1]
+    # nor does rendering want it otherwise, and what is not theirs is to be as rendered
+    project = Project(feedstock=here / "feedstock.yaml", narrator=Silent())
+    refuse_stale_workflows(project)
+    older.write_text(workflows._signed(body))
+    with pytest.raises(StaleError, match=r"build\.yml: stale"):
+        refuse_stale_workflows(project)
 
 
 @pytest.mark.parametrize(

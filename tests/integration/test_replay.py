@@ -120,7 +120,7 @@ def test_a_stuck_release_is_tried_once_and_a_closed_one_stays_closed(
     before = git(running.origin, "rev-parse", "main")
     running.hub.may_propose = False
     refused = running.update()
-    assert [refused[name].ok for name in ("look", "release")] == [True, False]
+    assert {name: each.ok for name, each in refused.items()} == {"look": True, "release": False}
     assert "is not permitted to create" in refused["release"].said
     assert running.job("update", "look").given["changed"] == "false", "one message is enough"
     running.hub.may_propose, running.cancel_after = True, "release"
@@ -411,6 +411,12 @@ def test_the_first_push_of_a_fork_says_what_to_do_and_the_next_look_does_it(
     assert list(pushed) == ["plan"]
     assert not pushed["plan"].ok
     assert "run `armtorch render --renumber`" in pushed["plan"].said
+    # an edit that changes workflows is a person's to render
+    running.change(path, "subdirs:", "armtorch: checkout\nsubdirs:", render=False)
+    refused = running.job("update", "look")
+    assert not refused.ok
+    assert ".github/workflows/build.yml: stale" in refused.said
+    running.change(path, "armtorch: checkout\n", "", render=False)
     assert running.job("update", "look").given == {"changed": "true"}
     released = running.job("update", "release")
     assert released.ok, released.said
@@ -452,6 +458,7 @@ def test_a_cell_that_fails_stays_as_it_was_and_the_others_are_merged(
     assert (row["project"], row["version"], row["instead"]) == ("torch", "2.11.0", "2.10.0")
     assert row["kind"] in {"build", "audit"}
     assert "### Held back" in text(running)
+    assert "verdicts" not in git(running.origin, "ls-tree", "--name-only", "main")
     # and nobody tries the same again
     again = running.update()
     assert list(again) == ["look"]

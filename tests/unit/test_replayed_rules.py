@@ -225,6 +225,47 @@ def test_token_starts_nothing(making):
     assert replay.started() == [("build", "workflow_dispatch")]
 
 
+def request(making: Making, change: str, ref: str = "main") -> tuple[Replay, Any]:
+    """Change a file where a release was tried, or main is, and propose that."""
+    given = {"branch": "armtorch-release", "base": "main", "commit-message": "Proposed"}
+    made = {
+        "uses": "peter-evans/create-pull-request@v0",
+        "with": {**given, "body-path": "${{ vars.BODY }}"},
+    }
+    there = {**CHECKOUT, "with": {"ref": "${{ vars.REF }}", "fetch-depth": 0}}
+    rights = {"contents": "write", "pull-requests": "write"}
+    steps = [there, {"run": change}, made]
+    replay = making(build={"jobs": {"only": {"permissions": rights, "steps": steps}}})
+    tried = replay.folder / "tried"
+    git(replay.folder, "clone", "-q", str(replay.origin), str(tried))
+    (tried / "new").write_text("1")
+    git(tried, "add", "-A")
+    git(tried, "commit", "-qm", "Tried")
+    git(tried, "push", "-q", "origin", "HEAD:armtorch-release")
+    replay.variables["BODY"] = str(tried / "new")
+    replay.variables["REF"] = git(tried, "rev-parse", "HEAD") if ref == "tried" else ref
+    return replay, replay.run("build", "push")["only"]
+
+
+def test_token_writes_no_workflow(making):
+    replay, done = request(making, "echo >> .github/workflows/build.yml")
+    assert not done.ok
+    assert "refusing to allow a GitHub App" in done.said
+    assert replay.hub.pulls == []
+
+
+def test_request_onto_base(making):
+    """What was tried is not in it, since that is in a commit already."""
+    replay, done = request(making, "echo 2 > other", "tried")
+    assert done.ok, done.said
+    there = git(replay.origin, "ls-tree", "--name-only", "armtorch-release").split()
+    assert there == [".github", "file", "other"]
+
+
+def test_request_onto_base_fails_where_it_does_not_fit(making):
+    assert not request(making, "echo 2 > new", "tried")[1].ok, "it is not there to be changed"
+
+
 def test_artifact_once(tmp_path):
     artifacts = Artifacts(tmp_path / "artifacts")
     (tmp_path / "x").write_text("1")
