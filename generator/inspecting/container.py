@@ -141,18 +141,20 @@ class Container:
         try:
             with decompressor.stream_reader(cast("IO[bytes]", packed), read_size=_READ) as reader:
                 tar = Tar(reader, allowed, self._malformed, self._unsafe)
-                yield from self._files(tar)
+                yield from self._files(kind, tar)
                 if packed.left:
                     self._malformed(f"its {kind} member has bytes behind its end")
         except zstandard.ZstdError as error:
             self._malformed(f"its {kind} member does not unpack: {error}")
 
-    def _files(self, tar: Tar) -> Iterator[tuple[Entry, Blocks]]:
+    def _files(self, kind: str, tar: Tar) -> Iterator[tuple[Entry, Blocks]]:
         taken: set[str] = set()
         folders = {""}
         while (entry := tar.next(self._seconds, self._limits)) is not None:
             self._seconds = tar.seconds
             self._admit(entry, taken, folders)
+            if (entry.path.partition("/")[0].casefold() == "info") != (kind == "info"):
+                self._malformed(f"{entry.path} belongs into the other of its two tars")
             blocks = tar.content(entry.size)
             yield entry, blocks
             for _ in blocks:  # what was not asked for

@@ -107,6 +107,8 @@ def remake(
         made.files[path] = _row(known, member)
     for path, row in account.linked.items():
         made.links[path] = _target(path, row["to"])
+        if not {"", ".."}.isdisjoint(re.split(r"[/\\]", row["to"])):
+            made.flaws.append(Flaw(path, f"leads out of the package, to {row['to']}"))
     patched = _patched(known, manifest, contents, made)
     made.flaws += _needless(known, contents)
     evidence, commit = _evidence(known, manifest, info, made)

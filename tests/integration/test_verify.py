@@ -407,6 +407,29 @@ def test_a_link_out_of_the_prefix_is_named(tiny, tmp_path, target):
     assert link in named(spoilt(tiny, parts, tmp_path))
 
 
+@pytest.mark.parametrize("to", ["/etc/passwd", "../../../../../etc/passwd", "lib/../../x", "..\\x"])
+def test_no_recipe_may_lead_a_link_out_of_the_prefix(tiny, tmp_path, to):
+    parts = Parts.read(package(tiny, "pytorch"))
+    at = next(path for path, target in parts.payload.items() if isinstance(target, str))
+    layout = parts.json("info/recipe/layout.json")
+    layout["links"].append({"at": at, "to": to, "of": "evil", "why": "evil"})
+    parts.put_json("info/recipe/layout.json", layout)
+    (flaw,) = [
+        flaw
+        for flaw in verify_package(parts.write(tmp_path), nothing).flaws
+        if "out of" in flaw.what
+    ]
+    assert flaw.file == at
+
+
+@pytest.mark.parametrize("place", ["info/link.json", "INFO/index.json"])
+def test_no_packaged_file_lies_where_metadata_do(tiny, tmp_path, place):
+    parts = Parts.read(package(tiny, "torchaudio"))
+    parts.payload[place] = b"{}"
+    (flaw,) = verify_package(parts.write(tmp_path), nothing).flaws
+    assert "the other of its two tars" in flaw.what
+
+
 def test_a_link_to_another_file_is_named(tiny, tmp_path):
     parts = Parts.read(package(tiny, "pytorch"))
     link = "site-packages/torch/lib/libtorch_cpu.so"
