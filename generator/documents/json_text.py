@@ -36,6 +36,13 @@ def load_json(
             where=where,
             next_step=next_step,
         )
+    marks = (",", "[", "{") if isinstance(content, str) else (b",", b"[", b"{")
+    if sum(map(content.count, marks)) > allowed.values:  # type: ignore[arg-type]
+        raise refuse(
+            f"it has more than {allowed.values:,} values",
+            where=where,
+            next_step=next_step,
+        )
     try:
         value = from_json(content, allow_inf_nan=False)
     except ValueError as error:

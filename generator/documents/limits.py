@@ -17,6 +17,8 @@ class JsonLimits(Closed):
     bytes: int
     #: lists and objects within each other
     depth: int
+    #: a number
+    values: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +37,9 @@ class PageLimits(Closed):
 
     json: int
     html: int
-    #: a number
+    #: numbers
+    files: int
+    tags: int
     lines: int
     #: of a list of shards
     shards: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from generator.upstream.page_store import Page
 from generator.urls import public_url
 
 _HTML = ("text/html", "application/vnd.pypi.simple.v1+html")
+#: in others, which no index uses, a tag can hide
+_CHARSETS = frozenset({"utf-8", "ascii", "iso8859-1", "cp1252"})
 _JSON = ("application/vnd.pypi.simple.v1+json",)
 
 
@@ -49,6 +52,8 @@ def parse_page(project: str, page: Page, where: str) -> IndexPage:
     rows = found.get("files") if isinstance(found, dict) else None
     if not isinstance(rows, list):
         raise not_an_index(where, "it has no list of files")
+    if len(rows) > limits().page.files:
+        raise not_an_index(where, f"it lists {len(rows):,} files")
     listed = _read_rows({**found, "files": []}, [], page.url, where)
     try:
         packages = _read_rows(found, rows, page.url, where).packages
@@ -77,7 +82,14 @@ def parse_html(
     if len(content) > limits().page.html:
         raise not_an_index(where, f"HTML of {len(content):,} bytes")
     with _sensible(where):
-        page = RepositoryPage.from_html(content, url, charset)
+        name = codecs.lookup(charset or "utf-8").name
+        if name not in _CHARSETS:
+            raise not_an_index(where, f"HTML in {name}")
+        text = content.decode(name, "replace")
+        most = limits().page.tags
+        if sum(map(text.count, "<&")) > most or sum(map(text.count, "/ \n\t\r\f")) > 3 * most:
+            raise not_an_index(where, f"HTML of more than {most:,} tags, or what takes as long")
+        page = RepositoryPage.from_html(text, url)
         return IndexPage(
             [package for link in page.links for package in _of_link(link, project, where)],
             page.repository_version,

@@ -39,6 +39,12 @@ def test_what_is_as_deep_as_the_limit_is_read_and_no_deeper():
         load_json("[" * (depth + 1) + "]" * (depth + 1), "x")
 
 
+def test_values_are_counted_before_they_are_made():
+    assert load_json("[{},{}]", "x")
+    with pytest.raises(MalformedError, match="more than"):
+        load_json(b"[" + b"0," * limits().json.values + b"0]", "x")
+
+
 def test_what_unpacks_to_more_is_not_unpacked():
     assert len(unpack_zstd(bomb(3), 3 * (128 << 10), "x")) == 3 * (128 << 10)
     large = bomb(100_000)  # 13 GB

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from packaging.version import Version
 
 from generator.datafiles import subdirs
-from generator.errors import IntegrityError
+from generator.errors import IntegrityError, MalformedError
 from generator.model import Cell, Lock, PythonBuild, Wheel
 from generator.model.accelerator import Accelerator
 from generator.updating.catalogue import Catalogue, Release, refuse_tampering
+from generator.upstream.index_pages import parse_page
 from generator.upstream.offers import Offer, parse_offer
+from generator.upstream.page_store import Page
 
 LINUX, MAC = subdirs()["linux-aarch64"], subdirs()["osx-arm64"]
 
@@ -140,3 +144,23 @@ def test_a_name_that_no_file_can_have_is_no_wheel() -> None:
     platforms = ".".join(f"manylinux_2_{number}_aarch64" for number in range(300))
     assert parse_offer(f"torch-2.10.0-{tags}-{tags}-{platforms}.whl") is None
     assert parse_offer(f"torch-{'9' * 5000}-cp312-cp312-manylinux_2_28_aarch64.whl") is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        ("text/html", b"<p>" * 500_000),
+        ("text/html", b"&#1;" * 500_000),
+        ("text/html", b"<a " + b"a/" * 1_500_000 + b">"),
+        ("text/html; charset=utf-7", b"+ADwAcAA+-"),
+        ("application/vnd.pypi.simple.v1+json", b'{"files":[' + b"{}," * 100_000 + b"0]}"),
+    ],
+    ids=["tags", "entities", "attributes", "hidden", "rows"],
+)
+def test_a_page_that_would_take_minutes_is_refused_at_once(kind, content):
+    charset = kind.partition("charset=")[2]
+    page = Page(url="x:", kind=kind, charset=charset, etag="", modified="", content=content)
+    started = time.process_time()
+    with pytest.raises(MalformedError, match="not an index page"):
+        parse_page("torch", page, "x")
+    assert time.process_time() - started < 2
