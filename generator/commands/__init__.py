@@ -21,6 +21,7 @@ _COMMANDS = (
     "indexes",
     "release",
     "render",
+    "compile",
     "build",
     "test",
     "lint",

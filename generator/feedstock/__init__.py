@@ -11,3 +11,4 @@ from generator.feedstock.declaration import (
     TrainPolicy,
 )
 from generator.feedstock.reading import parse_feedstock, read_feedstock, schema_text
+from generator.feedstock.sources import Source

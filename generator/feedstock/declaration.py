@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from generator.feedstock.sources import RowName, Source
 from generator.model.cell import TrainName
 from generator.model.closed import Documented
 from generator.model.fields import PythonsText
@@ -177,6 +178,9 @@ class Feedstock(Documented):
     companions: tuple[PackageText, ...] = ()
     """Other upstream projects that are made for each torch they go with: bitsandbytes, and what
     data/packages.yaml beside feedstock.yaml has rows for."""
+    sources: dict[RowName, Source] = field(default_factory=dict)
+    """Wheels that nobody serves, made by `armtorch compile` into a folder of wheels, which an index
+    of the kind `folder` names. docs/compiling.md has the rows."""
     lines: tuple[Line, ...] = ()
     """Lines kept beside the trains' own."""
     armtorch: Literal["pinned", "checkout"] = "pinned"

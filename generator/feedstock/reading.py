@@ -122,8 +122,9 @@ def _siblings(location: tuple[Any, ...]) -> list[str]:
     for part in location:
         if "properties" in node and part in node["properties"]:
             node = node["properties"][part]
-        elif isinstance(part, int) or "additionalProperties" in node or "items" in node:
-            node = node.get("additionalProperties") or node.get("items") or {}
+        else:
+            of_keys = list(node.get("patternProperties", {}).values())
+            node = node.get("additionalProperties") or node.get("items") or (of_keys or [{}])[0]
         while "$ref" in node:
             node = schema["$defs"][node["$ref"].rsplit("/", 1)[1]]
     return list(node.get("properties", {}))

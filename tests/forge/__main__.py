@@ -35,7 +35,7 @@ def build(out: Path, cache: Path | None, jobs: int) -> None:
     """Make a conda channel of real linux-aarch64 packages.
 
     A second run does nothing unless the forge itself changed. Debian's mirror is the one apt is
-    configured for; ARMTORCH_FORGE_MIRROR names another.
+    configured for; ARMTORCH_DEBIAN_MIRROR names another.
     """
     made = channel.ensure(cache, out=out, jobs=jobs, report=click.echo)
     click.echo(made.url)
