@@ -9,13 +9,14 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from typing import Any, Final, Literal
 
 from generator.channel.destinations import parse_destination
 from generator.errors import AbsentError, SelectionError, UnreachableError
 from generator.feedstock import Feedstock
 from generator.provider.github import GitHub
-from generator.rendering import workflow_settings
+from generator.rendering import action_pins, workflow_files, workflow_settings
 
 #: docs.github.com: schedules of a public repository end after so many days without a commit
 _QUIET: Final = 60
@@ -147,11 +148,21 @@ class _Asked:
 
     def actions(self) -> Iterator[Setting]:
         found = _object(self._get("/actions/permissions"))
+        text = b"".join(workflow_files(self.declared).values()).decode()
+        used = [pin.of() for pin in action_pins().actions if f" {pin.name}" in text]
+        lacking = used
+        if found.get("allowed_actions") == "selected":
+            some = _object(self._get("/actions/permissions/selected-actions"))
+            allowed = [str(each) for each in some.get("patterns_allowed", [])]
+            allowed += ["actions/*"] if some.get("github_owned_allowed") is True else []
+            lacking = [each for each in used if not any(fnmatch(each, a) for a in allowed)]
+        elif found.get("allowed_actions") == "all":
+            lacking = []
         yield _setting(
             "actions",
-            found.get("enabled") is True and found.get("allowed_actions") == "all",
-            "Actions may run, whoever they are of",
-            "Actions are off, or not all may run: the workflows use some that are not GitHub's own",
+            found.get("enabled") is True and not lacking,
+            "the workflows' actions may run",
+            f"Actions are off, or may not run {', '.join(each.split('@')[0] for each in lacking)}",
             "Settings, Actions, General: allow all actions, or those of .github/workflows",
         )
 
@@ -213,14 +224,14 @@ class _Asked:
         found = {str(row["name"]): row.get("protection_rules", []) for row in rows}
         open_to_all = [str(r["name"]) for r in rows if r.get("deployment_branch_policy") is None]
         names = workflow_settings().environments
-        publish = names["publish"]
+        lacking = ", ".join(sorted({*names.values()} - found.keys()))
         yield _setting(
             "environments",
-            publish in found,
-            f"there is an environment {publish}",
-            f"there is no environment {publish}: it has no secrets, and nothing limits it to "
+            not lacking,
+            "there are all environments",
+            f"there is no environment {lacking}: it has no secrets, and nothing limits it to "
             f"{self._branch}",
-            f"Settings, Environments: make {publish}, with the host's secrets",
+            f"Settings, Environments: make {lacking}, with the host's secrets",
         )
         exposed = sorted({*open_to_all} & {*names.values()})
         yield _setting(

@@ -73,7 +73,7 @@ def ask(
         IntegrityError: what is to be merged moved, or may not be merged.
 
     """
-    with typed(url), open_session() as session:
+    with typed(url), open_session(retries=True) as session:
         answer = session.request(method, url, json=body, headers=dict(headers), stream=True)
         content = read_body(answer, _LONGEST, url)
     said = one_line(content.decode("utf-8", "replace"), 200)
@@ -83,7 +83,7 @@ def ask(
         raise IntegrityError(
             f"it is not merged: {said}",
             where=url,
-            next_step="look at the pull request; the next run of update tries again",
+            next_step="look at the pull request: no run of update merges it, as it was tried",
         )
     if not answer.ok:
         raise UnreachableError(f"{answer.status_code}: {said}", where=url, next_step=advice)

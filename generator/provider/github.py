@@ -6,13 +6,14 @@ Source: docs.github.com/actions (workflow commands, contexts) and docs.github.co
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import quote
 
-from generator.errors import AbsentError, IntegrityError, MalformedError
+from generator.errors import AbsentError, IntegrityError, MalformedError, UnreachableError
 from generator.printing import append
 from generator.provider.answers import (
     Outcome,
@@ -26,6 +27,8 @@ from generator.provider.answers import (
 )
 
 API: Final = "https://api.github.com"
+#: seconds between tries to merge; 0 is the last one
+_PAUSES: Final = (5, 30, 0)
 #: GitHub's words for who may write to a repository (docs.github.com, CommentAuthorAssociation)
 _WRITERS: Final = ("OWNER", "MEMBER", "COLLABORATOR")
 
@@ -70,21 +73,27 @@ class GitHub:
         """Merge a pull request whose head is still ``commit``, and return the new commit.
 
         By a merge, not a squash: packages that were tried state ``commit`` as what they came with.
-        Where it is merged already, as in a run whose answer was lost, that is the answer.
+        Where it is merged already, as in a run whose answer was lost, that is the answer. What does
+        not answer, or refuses while main moves, is asked again: no later run would.
         Raises IntegrityError: its head is another commit, or it may not be merged. AbsentError,
         UnreachableError, MalformedError: it is not there, does not answer, or answers something
         else.
         """
         path = f"/repos/{repository}/pulls/{number}"
         where = self.url + path
-        try:
-            found = self._asked("PUT", f"{path}/merge", {"sha": commit, "merge_method": "merge"})
-        except IntegrityError:
-            known = self._asked("GET", path)
-            if not _is_merged(known, commit):
-                raise
-            return commit_of(field(known, "merge_commit_sha", where), where)
-        return commit_of(field(found, "sha", where), where)
+        body = {"sha": commit, "merge_method": "merge"}
+        for pause in _PAUSES:
+            try:
+                found = self._asked("PUT", f"{path}/merge", body)
+                return commit_of(field(found, "sha", where), where)
+            except (IntegrityError, UnreachableError):
+                known = self._asked("GET", path)
+                if _is_merged(known, commit):
+                    break
+                if not pause:
+                    raise
+                time.sleep(pause)
+        return commit_of(field(known, "merge_commit_sha", where), where)
 
     def pull_requests(self, repository: str, branch: str) -> tuple[PullRequest, ...]:
         """Return the newest pull requests of a branch of the repository itself, open or not.

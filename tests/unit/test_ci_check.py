@@ -38,10 +38,15 @@ RIGHT: dict[str, Any] = {
     "/branches/main": {"protection": {"enabled": False}},
     "/environments?per_page=100": {
         "environments": [
-            {"name": "publish", "protection_rules": [], "deployment_branch_policy": {}},
+            {"name": name, "protection_rules": [], "deployment_branch_policy": {}}
+            for name in ("publish", "read", "retire")
         ]
     },
     "/actions/permissions": {"enabled": True, "allowed_actions": "all"},
+    "/actions/permissions/selected-actions": {
+        "github_owned_allowed": True,
+        "patterns_allowed": ["aws-actions/*", "mamba-org/setup-micromamba@*"],
+    },
     "/actions/variables/ARMTORCH_DESTINATION": {"value": "https://prefix.dev/me"},
     "/actions/workflows?per_page=100": {
         "workflows": [
@@ -53,6 +58,7 @@ RIGHT: dict[str, Any] = {
     },
     "/commits/main": {"commit": {"committer": {"date": "2026-11-20T00:00:00Z"}}},
 }
+SELECTED = {"enabled": True, "allowed_actions": "selected"}
 REVIEWED = [
     {"name": name, "protection_rules": [{"type": "required_reviewers"}]}
     for name in ("publish", "read", "retire")
@@ -77,6 +83,9 @@ def test_what_is_set_up_as_the_docs_say_is_right() -> None:
     found = check(RIGHT)
     assert {row.state for rows in found.values() for row in rows} == {"right"}
     assert len(found) == 15
+    few = copy.deepcopy(RIGHT) | {"/actions/permissions": SELECTED}
+    few["/actions/permissions/selected-actions"]["patterns_allowed"].append("peter-evans/*")
+    assert check(few)["actions"][0].state == "right"
 
 
 @pytest.mark.parametrize(
@@ -114,7 +123,7 @@ def test_what_is_set_up_as_the_docs_say_is_right() -> None:
             "/environments?per_page=100",
             {"environments": []},
             "environments",
-            "no environment publish",
+            "no environment publish, read, retire",
         ),
         ("/environments?per_page=100", {"environments": REVIEWED}, "reviewers", "every night"),
         (
@@ -134,6 +143,12 @@ def test_what_is_set_up_as_the_docs_say_is_right() -> None:
         ),
         ("", RIGHT[""] | {"default_branch": "master"}, "branch", "is master"),
         ("/actions/permissions", {"enabled": False}, "actions", "are off"),
+        (
+            "/actions/permissions",
+            SELECTED,
+            "actions",
+            "not run peter-evans/create-pull-request",
+        ),
         (
             "/environments?per_page=100",
             {"environments": REVIEWED},

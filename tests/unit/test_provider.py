@@ -7,6 +7,7 @@ import json
 import pytest
 
 from generator.errors import IntegrityError, MalformedError
+from generator.provider import github
 from generator.provider.answers import Hub
 from generator.provider.github import GitHub
 from generator.provider.gitlab import GitLab
@@ -15,15 +16,21 @@ from tests import servers
 HEAD, MERGE = "a" * 40, "b" * 40
 
 
-def merge(put: tuple[int, object], get: object = None) -> tuple[str, list[bytes]]:
-    """Merge at a server that answers so; return the commit and the bodies that were sent."""
+def merge(put: tuple[int, object], get: object = None, first: int = 0) -> tuple[str, list[bytes]]:
+    """Merge at a server that answers so; return the commit and the bodies that were sent.
+
+    ``first`` is the status of the first try, where that is another one.
+    """
+    statuses = iter((first,) if first else ())
 
     def answer(method: str, path: str) -> tuple[int, bytes] | None:
         assert path == "/repos/me/x/pulls/7" + ("/merge" if method == "PUT" else "")
         status, body = put if method == "PUT" else (200, get)
+        status = next(statuses, status) if method == "PUT" else status
         return status, json.dumps(body).encode()
 
-    with servers.recorder(answer) as server:
+    with servers.recorder(answer) as server, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(github, "_PAUSES", (0.01, 0))
         commit = GitHub(url=server.url, token="t").merge("me/x", 7, HEAD)  # noqa: S106 - no secret
         return commit, [body for *_, body in server.asked]
 
@@ -38,6 +45,12 @@ def test_the_tested_commit_is_merged_as_it_is() -> None:
 def test_a_run_whose_answer_was_lost_finds_it_merged() -> None:
     pull = {"merged": True, "head": {"sha": HEAD}, "merge_commit_sha": MERGE}
     assert merge((405, {"message": "Pull Request is not mergeable"}), pull)[0] == MERGE
+
+
+@pytest.mark.parametrize("status", [405, 502])
+def test_a_merge_that_fails_once_is_tried_again(status: int) -> None:
+    commit, sent = merge((200, {"sha": MERGE}), {"merged": False}, status)
+    assert (commit, len(sent)) == (MERGE, 3)
 
 
 @pytest.mark.parametrize(
