@@ -1,5 +1,6 @@
 """Smoke test of pytorch: what a first user does, in a minute also under emulation."""
 
+import sys
 import tempfile
 from pathlib import Path
 
@@ -46,6 +47,13 @@ def check_compile() -> None:
     torch.testing.assert_close(compiled(x), torch.sin(x) + 1)
 
 
+def check_numpy() -> None:
+    """A tensor and its array are the same memory; no base channel has numpy for win-arm64."""
+    array = torch.zeros(2, 3).numpy()
+    array += 1
+    assert torch.from_numpy(array).sum() == 6
+
+
 def check_save_and_load() -> None:
     """Weights survive a file."""
     layer = nn.Conv2d(3, 4, 3)
@@ -76,6 +84,8 @@ if __name__ == "__main__":
     check_autograd()
     if hasattr(torch, "compile"):
         check_compile()
+    if sys.platform != "win32":
+        check_numpy()
     check_save_and_load()
     check_extension_headers()
     check_shared_memory()
