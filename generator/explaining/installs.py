@@ -13,6 +13,7 @@ from rattler.platform import SubdirLiteral
 from generator.errors import ArmtorchError, SelectionError
 from generator.explaining.desk import Desk, asking, native_of, ours_of
 from generator.explaining.explain import Context, explain
+from generator.explaining.facts import facts
 from generator.explaining.reading import read_request
 from generator.explaining.reading_environment import PIP_SECTION
 from generator.explaining.reading_pip import PipRequest
@@ -156,7 +157,8 @@ def _conda(request: Request, before: _Environment, desk: Desk) -> Explanation:
             "not a conda subdir", where=subdir, next_step="for example --subdir linux-aarch64"
         )
     # another subdir is another machine, but for the other one that this hardware can run
-    own_machine = subdir in {None, computer.subdir, computer.hardware}
+    emulated = facts().emulated_on.get(computer.hardware, ())
+    own_machine = subdir in {None, computer.subdir, computer.hardware, *emulated}
     machine = computer.machine(subdir=subdir, added=options.virtual)
     ours, base = ours_of(desk.project, options.reach, machine.subdir)
     context = Context(

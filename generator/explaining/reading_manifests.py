@@ -106,9 +106,9 @@ def _by_index(
     for requirement, index in pairs:
         groups.setdefault(index, []).append(requirement)
     for index, lines in groups.items():
-        found = read_requirements("\n".join(lines), tool=tool, files=_NO_FILES)
         none = PipRequest(tool=tool, requirements=())
-        yield replace(found or none, index=index, unread=() if index else unread)
+        found = read_requirements("\n".join(lines), tool=tool, files=_NO_FILES) or none
+        yield replace(found, index=index, unread=(*found.unread, *(() if index else unread)))
 
 
 def _of_project(document: Mapping[str, Any]) -> Iterator[PipRequest]:
@@ -148,7 +148,7 @@ def _caret(version: str) -> str:
         first = next((n for n, each in enumerate(numbers) if each), len(numbers) - 1)
         last = first if text[0] == "^" else min(1, len(numbers) - 1)
         above = [*numbers[:last], numbers[last] + 1]
-        parts.append(f">={text[1:]},<{'.'.join(map(str, above))}")
+        parts.append(f">={text[1:].split('+')[0]},<{'.'.join(map(str, above))}")
     return ",".join(parts)
 
 

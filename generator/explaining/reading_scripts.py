@@ -21,9 +21,9 @@ from generator.explaining.request import Request, name_of
 #: what conda tells people to update in its own messages
 TOOLS = frozenset({"conda", "mamba", "micromamba", "pixi", "conda-libmamba-solver"})
 _SET = re.compile(
-    r"""^\s*(?:Environment="?"""
+    r"""^\s*(?:[^\n"'=;]{0,60}[$#>%] +)?(?:Environment="?"""
     r"""|(?=(?:[A-Za-z_]\w*+\s*+[?:]?=\s*+(?:"[^"]*"|'[^']*'|[^\s;]++)\s*+;?\s*+)++(?:#.*)?$)"""
-    r"|(?:RUN\s+)?(?:export|set|setx|declare -x|local|readonly)\s+|(?:ENV|ARG)\s+"
+    r"|(?:RUN\s+)?(?:export|set|setx|declare -x|local|readonly)\s+(?:-\w+\s+)?|(?:ENV|ARG)\s+"
     r"|\$(?:env:)?(?=\w+\s*=))(?P<rest>.+)$"
 )
 _PAIR = re.compile(r"""(?P<name>\w+)(?:\s*[?:]?=\s*|\s+)(?P<value>"[^"]*"|'[^']*'|[^\s;]+)""")

@@ -24,9 +24,7 @@ CASES = {("legacy-2.8", "3.9"), ("2.10", "3.11"), ("2.10", "3.13")}
 @pytest.mark.emulated
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize(("line", "python"), sorted(CASES))
-def test_every_package_passes_its_own_tests(
-    project, base, machine, runner, tmp_path, line, python
-):
+def test_every_package_passes_its_own_tests(project, base, machine, runner, tmp_path, line, python):
     wanted = Selection(
         lines=(line, METAPACKAGES),
         subdirs=(ARM,),
