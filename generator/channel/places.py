@@ -73,6 +73,10 @@ def open_place(project: Project, to: str, label: str = "", *, main: bool = False
         )
     declared = named.get(to, Destination(to=to))
     chosen = "" if main else label or declared.label
+    # what is declared of the same place and label, by whatever name or address it is asked for
+    same = (declared.to.rstrip("/"), chosen)
+    rows = (each for each in named.values() if (each.to.rstrip("/"), each.label) == same)
+    declared = next(rows, declared)
     if _is_file(declared.to):
         raise StorageError(
             "there is a file, where the channel's folder would be",

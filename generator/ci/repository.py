@@ -117,6 +117,12 @@ class _Asked:
     def _get(self, path: str) -> Any:
         return self.hub.get(f"/repos/{self.repository}{path}")
 
+    def _variable(self, name: str) -> str:
+        try:
+            return str(_object(self._get(f"/actions/variables/{name}")).get("value", "")).strip()
+        except AbsentError:
+            return ""
+
     @property
     def _branch(self) -> str:
         return str(self.known.get("default_branch", "main"))
@@ -252,11 +258,7 @@ class _Asked:
             )
 
     def destination(self) -> Iterator[Setting]:
-        try:
-            found = _object(self._get("/actions/variables/ARMTORCH_DESTINATION"))
-        except AbsentError:
-            found = {}
-        value = str(found.get("value", "")).strip()
+        value = self._variable("ARMTORCH_DESTINATION")
         try:
             named = parse_destination(value) if "://" in value else None
         except SelectionError as error:
@@ -271,13 +273,16 @@ class _Asked:
         )
 
     def visibility(self) -> Iterator[Setting]:
+        private = self.known.get("private") is True
         yield _setting(
             "visibility",
-            self.known.get("private") is not True,
-            "public: runners and attestations are free",
-            "private: minutes are counted, environments need a plan, and attestations are for "
-            "enterprises only",
-            "docs/ci.md, Private repositories; or make it public",
+            not private or bool(self._variable("ARMTORCH_ATTEST")),
+            "private: minutes and artifacts are counted, and environments need a plan"
+            if private
+            else "public: runners and attestations are free",
+            "private, where attestations are for enterprises only, and nothing is published "
+            "without",
+            f"{_VARIABLES}: ARMTORCH_ATTEST, `never` or `possible`; docs/ci.md",
         )
 
     def schedules(self) -> Iterator[Setting]:

@@ -203,7 +203,6 @@ def _facts(feedstock: Feedstock) -> dict[str, object]:
         "installs": _INSTALLS[feedstock.armtorch],
         "settings": workflow_settings(),
         "labels": sorted({feedstock.label(train) for train in feedstock.trains}),
-        "nightly": feedstock.label("nightly"),
     }
 
 

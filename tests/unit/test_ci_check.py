@@ -83,6 +83,9 @@ def test_what_is_set_up_as_the_docs_say_is_right() -> None:
     found = check(RIGHT)
     assert {row.state for rows in found.values() for row in rows} == {"right"}
     assert len(found) == 15
+    private = RIGHT | {"": RIGHT[""] | {"private": True}}
+    private |= {"/actions/variables/ARMTORCH_ATTEST": {"value": "never"}}
+    assert check(private)["visibility"][0].state == "right"
     few = copy.deepcopy(RIGHT) | {"/actions/permissions": SELECTED}
     few["/actions/permissions/selected-actions"]["patterns_allowed"].append("peter-evans/*")
     assert check(few)["actions"][0].state == "right"
@@ -156,7 +159,7 @@ def test_what_is_set_up_as_the_docs_say_is_right() -> None:
             "publish, read, retire",
         ),
         ("", RIGHT[""] | {"fork": True}, "address", "this is a fork"),
-        ("", RIGHT[""] | {"private": True}, "visibility", "minutes are counted"),
+        ("", RIGHT[""] | {"private": True}, "visibility", "for enterprises only"),
         (
             "/actions/workflows?per_page=100",
             {"workflows": [{"path": "x/update.yml", "state": "disabled_inactivity"}]},

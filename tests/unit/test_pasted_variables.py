@@ -65,6 +65,24 @@ def test_an_address_is_taken_without_what_stands_around_it(project: Project) -> 
     assert parse_destination("quetz+https://h/below/me").server == "https://h/below"
 
 
+def test_an_address_has_what_feedstock_yaml_declares_of_it(project: Project) -> None:
+    """As in CI, whose variable has the address, and whose jobs name the labels."""
+    with project.feedstock.open("a", encoding="utf-8") as file:
+        file.write(
+            "destinations:\n"
+            "  main: {to: 'https://anaconda.org/me', budget: 1}\n"
+            "  nightly: {to: 'https://anaconda.org/me/', label: nightly, budget: 2}\n"
+        )
+    asked = [
+        open_place(project, to, label).budget
+        for to in ("main", "https://anaconda.org/me", "https://anaconda.org/me/")
+        for label in ("", "nightly")
+    ]
+    assert asked == [1, 2] * 3
+    assert open_place(project, "nightly").budget == 2
+    assert open_place(project, "https://anaconda.org/you").budget == 3 << 30
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [("ARMTORCH_S3_ADDRESSING", "virtual"), ("AWS_ENDPOINT_URL_S3", "minio.example:9000")],
