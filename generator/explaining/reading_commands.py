@@ -252,7 +252,7 @@ def _client(match: re.Match[str]) -> Client | Literal["pip"]:
 
 def _words(rest: str, line: str) -> list[str]:
     """Take a command apart as a shell would, up to where the next one begins."""
-    if re.search(r"\b[A-Za-z]:\\", rest):
+    if re.search(r"\b[A-Za-z]:\\|(?<!\S)\.{1,2}\\(?=[\w.])", rest):
         rest = rest.replace("\\", "\\\\")  # a path of Windows, not an escape
     lexer = shlex.shlex(rest, posix=True, punctuation_chars=_OPERATORS)
     lexer.whitespace_split, lexer.commenters = True, ""

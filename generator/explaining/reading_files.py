@@ -44,7 +44,7 @@ class Files:
             UnreachableError: its address did not answer.
 
         """
-        name = self.expanded(name)
+        name = self.expanded(name).replace("\\", "/")
         if re.match(r"https?://", name):
             return _fetched(name)
         if name in self.made:

@@ -157,6 +157,12 @@ def spec_of(word: str) -> str:
     text = re.sub(r"\s*([<>=!~|,])\s*", r"\1", word.strip())
     # conda takes a subdir behind the channel for the channel itself (CEP 29)
     text = re.sub(r"^([\w.-]+)/(?:(?:linux|osx|win)-\w+|noarch)::", r"\1::", text)
+    if text.endswith(","):
+        raise SelectionError(
+            "not a package: clients take the comma for a part of its name",
+            where=word,
+            next_step="write spaces alone between packages: conda install pytorch torchvision",
+        )
     if text.startswith("-"):
         raise SelectionError("not a package, an option", where=word, next_step=_WRITE)
     if "channel" in text.partition("[")[2]:

@@ -345,7 +345,10 @@ def corrected_file(
     specs = list(given.specs)
     if pip is not None and not any(re.match(r"pip(?![\w-])", spec) for spec in specs):
         specs.append("pip")
-    lines = [f"name: {_scalar(name)}", "channels:", *(f"  - {_scalar(each)}" for each in channels)]
+    lines = []
+    if given.subdir:
+        lines.append(f"# for {given.subdir}: conda env create --platform {given.subdir}")
+    lines += [f"name: {_scalar(name)}", "channels:", *(f"  - {_scalar(each)}" for each in channels)]
     lines += ["dependencies:", *(f"  - {_scalar(each)}" for each in specs)]
     if pip is not None:
         lines += ["  - pip:", *(f"      - {line}" for line in _section(pip, wheels))]
