@@ -160,6 +160,7 @@ class Hub:
         git(self.origin, "update-ref", "refs/heads/main", head)
         self.happen("push", "main", by_token=True)
         self.pulls[0] |= {"state": "closed", "merged": True, "merge_commit_sha": head}
+        self.pulls[0]["merged_at"] = self.now
         return 200, {"sha": head}
 
     @contextmanager

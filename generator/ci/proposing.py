@@ -46,7 +46,9 @@ def back_to(project: Project, before: str) -> None:
     _git(project, "reset", "--quiet", "--soft", before)
 
 
-def propose(project: Project, hub: GitLab, said: Announcement, made: str = "") -> str:
+def propose(
+    project: Project, hub: GitLab, said: Announcement, made: str = "", *, in_part: bool = False
+) -> str:
     """Push what a release wrote as one commit, and return its merge request's address.
 
     Args:
@@ -54,6 +56,7 @@ def propose(project: Project, hub: GitLab, said: Announcement, made: str = "") -
         hub: the project.
         said: what the release is.
         made: what it is made of; "" for what the merge request says already.
+        in_part: as `marked` has it.
 
     Raises:
         DeclinedError: git did not do it.
@@ -78,7 +81,7 @@ def propose(project: Project, hub: GitLab, said: Announcement, made: str = "") -
         *(f"--push-option=merge_request.{each}" for each in options),
         *(hub.remote, f"HEAD:refs/heads/{branch}"),
     )
-    return hub.describe(branch, said.title, marked(said.markdown(), made))
+    return hub.describe(branch, said.title, marked(said.markdown(), made, in_part=in_part))
 
 
 def _git(project: Project, *arguments: str) -> None:

@@ -25,6 +25,7 @@ from generator.rendering import workflow_settings
 from generator.updating.recorded_judge import code_digest
 
 _MARK: Final = re.compile(r"armtorch, made of: ([0-9a-f]{64})\b")
+_PART: Final = ", in part"
 #: a day that is none of the lock's, since the day it is looked at on changes nothing
 _ANY_DAY: Final = "2000-01-01"
 
@@ -56,9 +57,18 @@ def made_of(lock: Lock) -> str:
     return hashlib.sha256(f"{code_digest()}\n{text}".encode()).hexdigest()
 
 
-def marked(text: str, made: str) -> str:
-    """Return a pull request's text with the mark; without one where there is nothing to mark."""
-    return f"{text}\n<!-- {mark(made)} -->\n" if made else text
+def marked(text: str, made: str, *, in_part: bool = False) -> str:
+    """Return a pull request's text with the mark; without one where there is nothing to mark.
+
+    ``in_part``: cells of it are put back, and news again once the rest is merged.
+    """
+    return f"{text}\n<!-- {mark(made)}{_PART if in_part else ''} -->\n" if made else text
+
+
+def tells_of(known: PullRequest, made: str) -> bool:
+    """Whether a pull request is of a release, and it is not merged what was put back of that."""
+    found = made in _MARK.findall(known.body)
+    return found and not (known.merged and f"{made}{_PART}" in known.body)
 
 
 def mark(made: str) -> str:
@@ -99,7 +109,7 @@ def look_for_news(
     if found.announcement.changed and not again:
         now = now or dt.datetime.now(dt.UTC)
         known = hub.pull_requests(repository, workflow_settings().branch)
-        same = [each for each in known if made in _MARK.findall(each.body)]
+        same = [each for each in known if tells_of(each, made)]
         if same:
             reason = _reason(hub, repository, same[0], now)
         else:

@@ -227,9 +227,9 @@ def hold(
     if found.failed and found.changed:
         back_to(project, before)
         if proposed:
-            propose(project, gitlab_of(project.environment), said, made)
+            propose(project, gitlab_of(project.environment), said, made, in_part=True)
     if text is not None:
-        atomic.write_text(text, marked(said.markdown(), made))
+        atomic.write_text(text, marked(said.markdown(), made, in_part=bool(found.failed)))
     write_outputs(
         output,
         {

@@ -31,6 +31,7 @@ class PullRequest:
     #: commit
     head: str
     open: bool
+    merged: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

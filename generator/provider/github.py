@@ -111,6 +111,7 @@ class GitHub:
                 body=str(row.get("body") or ""),
                 head=commit_of(field(row.get("head"), "sha", where), where),
                 open=field(row, "state", where) == "open",
+                merged=bool(row.get("merged_at")),
             )
             for row in rows(self._asked("GET", path), where)
             if _is_own(row)

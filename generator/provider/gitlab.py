@@ -51,6 +51,7 @@ class GitLab:
                 body=str(row.get("description") or ""),
                 head=answers.commit_of(answers.field(row, "sha", self.url), self.url),
                 open=row.get("state") == "opened",
+                merged=row.get("state") == "merged",
             )
             for row in self._requests(repository, branch)
         )

@@ -6,9 +6,10 @@ import json
 
 import pytest
 
+from generator.ci.tried import marked, tells_of
 from generator.errors import IntegrityError, MalformedError
 from generator.provider import github
-from generator.provider.answers import Hub
+from generator.provider.answers import Hub, PullRequest
 from generator.provider.github import GitHub
 from generator.provider.gitlab import GitLab
 from tests import servers
@@ -87,6 +88,32 @@ def test_what_a_stranger_proposes_of_our_branch_says_nothing_of_a_release(
     row = {"html_url": "https://x/1", "body": "", "head": {"sha": HEAD}, "state": "closed", **whose}
     with servers.recorder(lambda *_: (200, json.dumps([row]).encode())) as server:
         assert bool(GitHub(url=server.url).pull_requests("me/x", "armtorch-release")) is counts
+
+
+def test_what_a_release_left_out_is_news_again_once_the_rest_is_merged() -> None:
+    """Its lock may be the very one that was tried: then its cells were in lines of their own."""
+    made = "d" * 64
+    states = {"open": (True, False), "closed": (False, False), "merged": (False, True)}
+    told = {
+        (name, in_part): tells_of(
+            PullRequest(
+                url="https://x/1",
+                body=marked("Release.", made, in_part=in_part),
+                head=HEAD,
+                open=is_open,
+                merged=merged,
+            ),
+            made,
+        )
+        for name, (is_open, merged) in states.items()
+        for in_part in (False, True)
+    }
+    assert [each for each, tells in told.items() if not tells] == [("merged", True)]
+    row = {"html_url": "https://x/1", "head": {"sha": HEAD}, "user": {"type": "Bot"}}
+    rows = [row | {"state": "closed", "merged_at": at} for at in (None, "2026-11-30T00:00:00Z")]
+    with servers.recorder(lambda *_: (200, json.dumps(rows).encode())) as server:
+        known = GitHub(url=server.url).pull_requests("me/x", "armtorch-release")
+    assert [each.merged for each in known] == [False, True]
 
 
 def hubs(url: str) -> tuple[Hub, Hub]:
