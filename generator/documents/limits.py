@@ -49,11 +49,15 @@ class PageLimits(Closed):
 
 @dataclass(frozen=True, kw_only=True)
 class ZipLimits(Closed):
-    """Of a zip file; bytes but for ``members`` and ``ratio``."""
+    """Of a zip file; bytes where nothing else is said."""
 
     members: int
     directory: int
     text: int
+    #: lines of METADATA before its description, a number
+    headers: int
+    #: of what the lock names of a wheel, a number of each kind
+    listed: int
     #: unpacked by packed bytes of one member that is read whole
     ratio: int
     always: int

@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 from pydantic import TypeAdapter, ValidationError
 
 from generator.datafiles import describe
-from generator.documents import parse_version
+from generator.documents import limits, parse_version
 from generator.errors import MalformedError
 from generator.model.names import ConsoleScript, one_line
 from generator.model.wheel import Metadata
@@ -20,6 +20,7 @@ from generator.upstream.offers import Offer
 
 _ADAPTER = TypeAdapter(Metadata)
 _SCRIPT: TypeAdapter[str] = TypeAdapter(ConsoleScript)
+_BLANK = re.compile(rb"\r?\n\r?\n|\r\r")
 #: characters of a summary that are kept
 _SUMMARY = 500
 #: those that data/layout.yaml packages
@@ -42,6 +43,10 @@ def parse_metadata(text: bytes, offer: Offer, members: Iterable[str] = ()) -> Me
     project or version than the file name.
     """
     where = f"{offer.filename}, METADATA"
+    head = _BLANK.split(text, maxsplit=1)[0]
+    if len(head.splitlines()) > (most := limits().zip.headers):
+        # the email parser looks through all of them for each
+        raise _malformed(f"it has more than {most:,} lines before its description", where)
     try:
         raw, _ = parse_email(text)
         major = parse_version(raw.get("metadata_version", "1.0"), where).major

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Final, cast
 
 from generator.console import Narrator
-from generator.documents import open_zip, read_member
+from generator.documents import limits, open_zip, read_member
 from generator.errors import AbsentError, IntegrityError, MalformedError, UnsafeArchiveError
 from generator.feedstock import Policies
 from generator.model.accelerator import CUDA_LIBRARIES
@@ -263,7 +263,7 @@ class WheelReader:
             metadata=parse_metadata(texts["METADATA"], offer, members),
         )
         self._check_pep658(offer, metadata)
-        return WheelFacts(
+        facts = WheelFacts(
             metadata=metadata,
             record=_sha256(texts["RECORD"]),
             timestamp=newest(infos),
@@ -272,7 +272,16 @@ class WheelReader:
             bundled=tuple(sorted(filter(is_bundled_place, members))),
             size=_size(archive),
             unpacked=sum(info.file_size for info in infos),
-        ), texts["RECORD"]
+        )
+        most = limits().zip.listed
+        named = (metadata.metadata.license_files, facts.console_scripts)
+        if any(len(each) > most for each in (*named, facts.libraries, facts.bundled)):
+            raise MalformedError(
+                f"it has more than {most:,} licence texts, commands or libraries",
+                where=where,
+                next_step="report it upstream",
+            )
+        return facts, texts["RECORD"]
 
     @staticmethod
     def _check_pep658(offer: Offer, metadata: MetadataFacts) -> None:

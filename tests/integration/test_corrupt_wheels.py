@@ -20,6 +20,8 @@ pytestmark = pytest.mark.integration
 AT_UPDATE = {
     "doubled-member": ("malformed", "occurs twice"),
     "missing-record-row": ("integrity", "has no hash in RECORD"),
+    "thousands-of-licences": ("malformed", "more than 2,000 licence texts"),
+    "thousands-of-headers": ("malformed", "more than 5,000 lines"),
 }
 #: seen when the member is unpacked, or by the audit of the built package
 AT_BUILD: dict[str, tuple[type[ArmtorchError], str]] = {

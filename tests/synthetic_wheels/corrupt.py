@@ -60,6 +60,18 @@ def _doubled(wheel: TinyWheel) -> TinyWheel:
     return replace(wheel, doubled=[_library(wheel)])
 
 
+def _thousands_of_licences(wheel: TinyWheel) -> TinyWheel:
+    """Add texts that would make the lock larger than any is read."""
+    texts = {f"{wheel.dist_info}/licenses/{number}.txt": b"x" for number in range(2001)}
+    return replace(wheel, members={**wheel.members, **texts})
+
+
+def _thousands_of_headers(wheel: TinyWheel) -> TinyWheel:
+    """Add fields to METADATA that would take minutes to read."""
+    lines = b"".join(b"X-%d: x\n" % number for number in range(100_000))
+    return replace(wheel, metadata=lines + wheel.metadata_bytes())
+
+
 def _unlisted(wheel: TinyWheel) -> TinyWheel:
     rows = wheel.record_bytes().splitlines(keepends=True)
     start = f"{_library(wheel)},".encode()
@@ -92,6 +104,8 @@ CORRUPTIONS: Final[dict[str, Callable[[TinyWheel], TinyWheel]]] = {
     "floor-above-tag": _high_floor,
     "doubled-member": _doubled,
     "missing-record-row": _unlisted,
+    "thousands-of-licences": _thousands_of_licences,
+    "thousands-of-headers": _thousands_of_headers,
     "other-bytes": _other_bytes,
     "case-clash": _case_clash,
     "truncated-headers": _truncated_headers,
