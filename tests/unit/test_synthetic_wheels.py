@@ -167,6 +167,8 @@ def test_a_corruption_changes_what_it_says_and_keeps_the_rest(how):
         "missing-record-row": {record},
         "other-bytes": {library},
         "case-clash": {"torch/__INIT__.PY", record},
+        "thousands-of-headers": {"torch-2.10.0.dist-info/METADATA", record},
+        "thousands-of-licences": after.keys() - before.keys() | {record},
     }.get(how, {library, record})
 
 
