@@ -114,11 +114,12 @@ class Actions:
         self.artifacts.upload(given["name"], root, files, overwrite=overwrite)
 
     def _download(self, given: Mapping[str, str], clone: Path) -> None:
-        for artifact in sorted(self.artifacts.folder.glob("*")):
-            if any(fnmatch.fnmatchcase(artifact.name, p) for p in _braces(given["pattern"])):
-                own = clone / given["path"]
-                into = own if given.get("merge-multiple") else own / artifact.name
-                shutil.copytree(artifact, into, dirs_exist_ok=True)
+        patterns, own = _braces(given["pattern"]), clone / given["path"]
+        found = sorted(self.artifacts.folder.glob("*"))
+        found = [a for a in found if any(fnmatch.fnmatchcase(a.name, p) for p in patterns)]
+        for artifact in found:
+            merged = given.get("merge-multiple") or len(found) == 1
+            shutil.copytree(artifact, own if merged else own / artifact.name, dirs_exist_ok=True)
 
     def _request(self, given: Mapping[str, str], desk: Desk) -> dict[str, str]:
         clone, base = desk.clone, given["base"]

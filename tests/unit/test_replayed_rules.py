@@ -282,6 +282,22 @@ def test_artifact_once(tmp_path):
     artifacts.upload(**give, overwrite=False)
 
 
+def test_artifact_alone(making):
+    upload = {"uses": "actions/upload-artifact@v0"}
+    given = {"path": "made/*", "if-no-files-found": "error"}
+    first = job("mkdir made && touch made/x", {**upload, "with": {**given, "name": "a-1"}})
+    down = {"uses": "actions/download-artifact@v0", "with": {"pattern": "a-*", "path": "got"}}
+    second = job("mkdir made && touch made/y", {**upload, "with": {**given, "name": "a-2"}})
+    jobs = {
+        "first": first,
+        "alone": job(down, "test -e got/x", needs="first"),
+        "second": {**second, "needs": "alone"},
+        "both": job(down, "test -e got/a-1/x && test -e got/a-2/y", needs="second"),
+    }
+    done = making(build={"jobs": jobs}).run("build", "push")
+    assert [each.ok for each in done.values()] == [True] * 4, done
+
+
 def kept(place: Path, name: str, content: str = "1") -> list[Path]:
     folder = place / name
     folder.mkdir(exist_ok=True)
