@@ -112,7 +112,7 @@ def _next_steps(project: Project, *, upgrade: bool) -> str:
     if upgrade:
         return "armtorch update, then armtorch render"
     to = next(iter(project.declared().destinations), "DEST")
-    return f"armtorch up, then armtorch publish --to {to}"
+    return f"armtorch up, then armtorch publish --to {to}; or have CI do it: README.md"
 
 
 def _wishes(channel: str, to: str, repository: str, wanted: dict[str, Any]) -> Wishes:
