@@ -203,14 +203,15 @@ class Jobs:
 
     def _check_out(self, given: Mapping[str, str], values: Mapping[str, Any], desk: Desk) -> None:
         assert self.hub.may("contents", "read"), "the job checks out, and its token may not"
-        ref = given.get("ref") or values.get("fork") or "main"
+        ref = given.get("ref") or values.get("fork") or values.get("github.sha") or "main"
+        folder = desk.clone / given.get("path", "")
         depth = [] if given.get("fetch-depth") == "0" else ["--depth=1"]
-        git(desk.clone, "init", "-q")
-        git(desk.clone, "remote", "add", "origin", self.origin.as_uri())
-        git(desk.clone, "fetch", "-q", *depth, "origin", ref)
+        git(desk.clone, "init", "-q", str(folder))
+        git(folder, "remote", "add", "origin", self.origin.as_uri())
+        git(folder, "fetch", "-q", *depth, "origin", ref)
         own = ["-B", "main"] if ref == "main" else ["--detach"]
-        git(desk.clone, "checkout", "-q", *own, "FETCH_HEAD")
-        git(desk.clone, "fetch", "-q", *depth, "origin", "main:refs/remotes/origin/main")
+        git(folder, "checkout", "-q", *own, "FETCH_HEAD")
+        git(folder, "fetch", "-q", *depth, "origin", "main:refs/remotes/origin/main")
 
     def _run(
         self, command: str, env: Mapping[str, str], desk: Desk, hub: str

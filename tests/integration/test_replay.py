@@ -436,6 +436,20 @@ def test_the_first_push_of_a_fork_says_what_to_do_and_the_next_look_does_it(
     noted("the first push of a fork, and its release", running, said, published=mine)
 
 
+def test_what_was_withdrawn_stays_so_when_an_older_run_publishes_again(running: Replay) -> None:
+    before = git(running.origin, "rev-parse", "main")
+    (package,) = running.channel.glob("osx-arm64/pytorch-2.10.0-*")
+    with running._pushing("Withdraw a build") as clone:
+        hotfix = clone / ".ci/hotfixes/yank.yaml"
+        hotfix.parent.mkdir(parents=True)
+        hotfix.write_text(f"reason: it is broken on M1\nyank: [osx-arm64/{package.name}]\n")
+    for commit in (git(running.origin, "rev-parse", "main"), before):
+        done = running.job("build", "publish", github__sha=commit)
+        assert done.ok, done.said
+        repodata = json.loads((package.parent / "repodata.json").read_text())
+        assert "package_has_been_revoked" in repodata["packages.conda"][package.name]["depends"]
+
+
 def test_a_cell_that_fails_stays_as_it_was_and_the_others_are_merged(
     running: Replay, index: IndexServer
 ) -> None:
