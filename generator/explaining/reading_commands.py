@@ -158,6 +158,11 @@ _RUN = re.compile(
 _REDIRECTED = re.compile(r"^\d*>{1,2}(?!=)|^<(?!=)")
 
 
+#: letters of a line that are read, and those before a command that are looked at for a prompt:
+#: matching takes the square of them
+_LONGEST, _BEFORE = 10_000, 400
+
+
 @dataclass(frozen=True, kw_only=True)
 class Typed:
     """One command of a client, as words."""
@@ -188,11 +193,14 @@ def typed(line: str, *, anywhere: bool, code: bool = False) -> Iterator[Typed]:
 
     """
     end: int | None = None
+    line = line[:_LONGEST]
     for match in re.finditer(facts().pasted.commands, line):
         before = line[: match.start()]
         if end is not None and not set(f"{_OPERATORS}`") & set(line[end : match.start()]):
             continue  # a word of the command before
-        prompt = _is_code(before) if code else re.fullmatch(facts().pasted.prompts, before)
+        prompt = (
+            _is_code(before) if code else re.fullmatch(facts().pasted.prompts, before[-_BEFORE:])
+        )
         if not (anywhere or prompt):
             continue
         if _SHOWN.search(before):

@@ -31,7 +31,9 @@ _UNSEEN = {0xFEFF: None, 0: None, 0xA0: " ", 0x201C: '"', 0x201D: '"'} | dict.fr
 #: lines of nothing but a comment do not end a line that goes on (Dockerfile reference, "Format")
 _COMMENTS = re.compile(r"(\\[ \t]*\n)(?:[ \t]*#[^\n]*\n)+")
 #: a line's end that is none; "```" is markdown
-_CONTINUED = re.compile(r"[ \t]*(?:\\|(?<=[ \t])[\^`])[ \t]*\n[ \t]*(?:>{1,2}[ \t])?[ \t]*")
+_CONTINUED = re.compile(
+    r"(?<![ \t])[ \t]*+(?:\\|(?<=[ \t])[\^`])[ \t]*\n[ \t]*(?:>{1,2}[ \t])?[ \t]*"
+)
 #: a sentence of uv's or pixi's that goes on below its arrow, wrapped where the terminal ended
 _WRAPPED = re.compile(r"(?m)^([ \t│]*[├╰]─▶ (?:.*\S)(?:\n[ \t│]{2,}(?![├└╰│─ \t])\S.*)+)$")
 #: conda-lock reads environment files, its `-p` is a platform (conda-lock docs, "lock")
@@ -105,7 +107,7 @@ def _step(match: re.Match[str]) -> str:
 def _documents(text: str) -> list[dict[str, Any]]:
     """Return the JSON objects, or Python's dictionaries, that stand in a text by themselves."""
     found: list[dict[str, Any]] = []
-    candidates = [text, *re.findall(r"(?m)^\s*(\{.*\})\s*$", text)]
+    candidates = [text, *re.findall(r"(?m)^[ \t]*(\{.*\})[ \t]*$", text)]
     begin, end = text.find("{"), text.rfind("}")
     if 0 <= begin < end:
         candidates.append(text[begin : end + 1])

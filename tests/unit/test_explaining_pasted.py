@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from generator.errors import SelectionError
+from generator.errors import ArmtorchError, SelectionError
 from generator.explaining import read_request
 from tests.counts import count
 
@@ -174,3 +174,15 @@ def test_long_texts_are_read_in_no_time(text, tmp_path):
     with suppress(SelectionError):
         assert read_request(text, folder=tmp_path).specs
     assert time.process_time() - started < 30
+
+
+@pytest.mark.parametrize(
+    "sign", [" ", "\n", "$(", "${a:-", "(", "`", "\x1b[", "- ", "a", "pip a; "]
+)
+def test_a_text_takes_no_longer_than_its_length(sign: str, tmp_path: Path) -> None:
+    """Many of them took the square of it: 16 kB of blanks five seconds."""
+    text = "conda install pytorch " + sign * (60_000 // len(sign))
+    started = time.process_time()
+    with suppress(ArmtorchError):
+        read_request(text, folder=tmp_path)
+    assert time.process_time() - started < 3
