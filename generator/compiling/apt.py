@@ -9,6 +9,7 @@ changed, and no foreign architecture is added to them. None of this needs root.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Iterable
@@ -110,13 +111,16 @@ class Apt:
         said = self.run("--simulate", "install", *packages)
         return tuple(f"{each[1]}={each[2]}" for each in _CHOSEN.finditer(said))
 
-    def fetch(self, packages: Iterable[Listed], names: Iterable[str], folder: Path) -> None:
-        """Fetch what a folder lacks;."""
+    def fetch(self, names: Iterable[str], folder: Path) -> tuple[Listed, ...]:
+        """Fetch what a folder lacks of packages, or has in part; raises BuildError."""
         folder.mkdir(parents=True, exist_ok=True)
-        both = zip(packages, names, strict=True)
-        lacking = [name for each, name in both if not (folder / each.file).is_file()]
+        wanted = tuple(names)
+        listed = self.listed(wanted)
+        both = zip(listed, wanted, strict=True)
+        lacking = [name for each, name in both if not keeps(folder / each.file, each.sha256)]
         if lacking:
             self.run("download", *lacking, cwd=folder)
+        return listed
 
     def listed(self, packages: Iterable[str]) -> tuple[Listed, ...]:
         """Return what packages are, in this order; raises BuildError where apt names no sha256."""
@@ -144,6 +148,16 @@ class Apt:
         if self.sources:
             kinds.append(f"deb-src [signed-by={_KEYRING}]")
         return "".join(f"{kind} {mirror} {suite} main\n" for suite in self.suites for kind in kinds)
+
+
+def keeps(path: Path, sha256: str) -> bool:
+    """Whether a file is there whole; takes away what a kill has left of it."""
+    if not path.is_file():
+        return False
+    if hashlib.sha256(path.read_bytes()).hexdigest() == sha256:
+        return True
+    path.unlink()
+    return False
 
 
 def mirrors() -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -86,6 +87,9 @@ def compile_source(
     work = options.work.absolute()
     work.mkdir(parents=True, exist_ok=True)
     check_namespaces()
+    free = shutil.disk_usage(work).free
+    if plan.disk is not None and free < plan.disk:
+        narrator.warn(f"{work} has {free / 1e9:.1f} GB left, and this takes {plan.disk / 1e9:.1f}")
     with _alone(work):
         beside = [row for row in rows.values() if (row.subdir, row.suite) == _of(source)]
         root = make_root(work, toolchain, beside, narrator)

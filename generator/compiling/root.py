@@ -3,8 +3,8 @@
 No script of a package runs, so nothing is configured and no alternative is chosen. Programs run in
 a mount namespace of their own (mount_namespaces(7)) with the tree at ``/armtorch`` and the cache at
 ``/ccache``: what they write into binaries is the same wherever the folders lie, the machine is left
-as it was, and nothing stays mounted. That takes root, or a kernel that gives users namespaces of
-their own.
+as it was, and nothing stays mounted. They have no network: what is compiled was fetched before. It
+takes root, or a kernel that gives users namespaces of their own.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from generator.compiling.running import run
 from generator.compiling.toolchain import Toolchain
 from generator.console import Narrator
 from generator.documents import load_json, read_bytes
-from generator.errors import ArmtorchError, IntegrityError, MissingToolError
+from generator.errors import ArmtorchError, MissingToolError
 from generator.feedstock import Source
 
 _STAMP_BYTES: Final = 1 << 20
@@ -64,9 +64,8 @@ class Root:
             "CCACHE_MAXSIZE": "20G",
             **environment,
         }
-        user = [] if os.geteuid() == 0 else ["--map-root-user"]
         return [
-            *("setpriv", "--pdeathsig", "TERM", "unshare", *user, "--mount"),
+            *_apart(),
             *("/bin/sh", "-c", _ENTER, "sh", str(self.folder), str(tree), str(cache)),
             *(f"{name}={value}" for name, value in variables.items()),
             *argv,
@@ -112,15 +111,20 @@ def private_apt(work: Path, toolchain: Toolchain) -> Apt:
 
 def check_namespaces() -> None:
     """Raise MissingToolError where a mount namespace cannot be had."""
-    user = [] if os.geteuid() == 0 else ["--map-root-user"]
     try:
-        run(["setpriv", "--pdeathsig", "TERM", "unshare", *user, "--mount", "mount", "--version"])
+        run([*_apart(), "mount", "--version"])
     except ArmtorchError as error:
         raise MissingToolError(
             f"no mount namespace can be had: {error.what}",
             where="armtorch compile",
             next_step="run it as root, or on a kernel that lets users make namespaces",
         ) from error
+
+
+def _apart() -> list[str]:
+    """Return the words that give a program namespaces of its own, and end it with this process."""
+    user = [] if os.geteuid() == 0 else ["--map-root-user"]
+    return ["setpriv", "--pdeathsig", "TERM", "unshare", *user, "--mount", "--net"]
 
 
 def _unpack(
@@ -132,13 +136,9 @@ def _unpack(
     narrator: Narrator,
 ) -> tuple[Listed, ...]:
     apt, debs = private_apt(work, toolchain), work / "debs"
-    names = apt.needed(asked)
-    main, beside = apt.listed(names), apt.listed(aside) if aside else ()
-    narrator.say(
-        f"root of {len(main) + len(beside)} packages of Debian {toolchain.suite}, "
-        f"{sum(each.size for each in (*main, *beside)) / 1e6:.0f} MB"
-    )
-    apt.fetch((*main, *beside), (*names, *aside), debs)
+    narrator.say(f"fetch Debian {toolchain.suite}'s packages for the root")
+    main = apt.fetch(apt.needed(asked), debs)
+    beside = apt.fetch(aside, debs) if aside else ()
     # links first: packages of a merged /usr bring them in no certain order
     for name in _MERGED:
         (folder / "usr" / name).mkdir(parents=True)
@@ -148,14 +148,7 @@ def _unpack(
     with narrator.task("unpack", total=len(main) + len(beside)) as task:
         for place, packages in ((folder, main), (folder / "target", beside)):
             for each in packages:
-                path = debs / each.file
-                if hashlib.sha256(path.read_bytes()).hexdigest() != each.sha256:
-                    raise IntegrityError(
-                        "is not what the signed list promises",
-                        where=str(path),
-                        next_step="delete it and run the same command again",
-                    )
-                run(["dpkg-deb", "--extract", str(path), str(place)])
+                run(["dpkg-deb", "--extract", str(debs / each.file), str(place)])
                 task.advance(1)
     return tuple(sorted({*main, *beside}, key=lambda each: each.file))
 

@@ -12,10 +12,10 @@ from typing import Final
 from urllib.parse import unquote
 
 from generator.atomic import write_text
-from generator.compiling.apt import Apt
+from generator.compiling.apt import Apt, keeps
 from generator.compiling.root import Root
 from generator.compiling.running import run
-from generator.errors import BuildError, FeedstockError, IntegrityError
+from generator.errors import BuildError, FeedstockError
 from generator.feedstock import Source
 
 #: one more whenever what is made of the same row changes
@@ -76,26 +76,24 @@ def tree_folder(
 def fetch_files(work: Path, source: Source, apt: Callable[[], Apt]) -> dict[str, Path]:
     """Return the row's files, fetched by apt where they are not there yet.
 
-    Raises IntegrityError: a file has another sha256. Raises BuildError: it is not to be had.
+    Raises BuildError: one with its sha256 is not to be had.
     """
     folder = work / "sources"
     folder.mkdir(parents=True, exist_ok=True)
     found = {name: folder / name for name in source.files}
-    why = ""
-    if not all(path.is_file() for path in found.values()):
-        package, version = source.source.partition("?")[0].split("/")[-1].split("@")
-        try:
-            asked = f"{package}={unquote(version)}"
-            apt().run("--download-only", "source", "--only-source", asked, cwd=folder)
-        except BuildError as error:  # one of several files may be lost, and not be needed
-            why = error.what
-    for name, path in found.items():
-        if not path.is_file():
-            raise BuildError(f"is not to be had\n{why}", where=str(path), next_step=_LOST)
-        if hashlib.sha256(path.read_bytes()).hexdigest() != source.files[name]:
-            raise IntegrityError(
-                "has another sha256 than feedstock.yaml", where=str(path), next_step="delete it"
-            )
+    lacking = [name for name, path in found.items() if not keeps(path, source.files[name])]
+    if not lacking:
+        return found
+    package, version = source.source.partition("?")[0].split("/")[-1].split("@")
+    why = "its sha256 is not feedstock.yaml's"
+    try:
+        asked = f"{package}={unquote(version)}"
+        apt().run("--download-only", "source", "--only-source", asked, cwd=folder)
+    except BuildError as error:  # one of several files may be lost, and not be needed
+        why = error.what
+    for name in lacking:
+        if not keeps(found[name], source.files[name]):
+            raise BuildError(f"is not to be had: {why}", where=str(found[name]), next_step=_LOST)
     return found
 
 

@@ -1,6 +1,5 @@
 """Debian's arm64 packages, fetched by apt into a private root (generator/compiling/apt.py)."""
 
-import hashlib
 import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -42,12 +41,6 @@ class Deb:
         version = self.version.split(":", 1)[-1].rsplit("-", 1)[0]
         return version.split("+", 1)[0].split("~", 1)[0]
 
-    def is_intact(self) -> bool:
-        """Whether the file is here with the digest of the signed package list."""
-        if not self.path.is_file():
-            return False
-        return hashlib.sha256(self.path.read_bytes()).hexdigest() == self.sha256
-
 
 def fetch(wanted: Mapping[str, Collection[str]], cache: Path) -> dict[tuple[str, str], Deb]:
     """Fetch and unpack the debs of each suite; what is there from an earlier call stays."""
@@ -70,14 +63,8 @@ def _fetched(wanted: Mapping[str, Collection[str]], cache: Path) -> dict[tuple[s
     found: dict[tuple[str, str], Deb] = {}
     for suite, names in sorted(wanted.items()):
         folder = cache / "debs" / suite
-        folder.mkdir(parents=True, exist_ok=True)
-        listed = apt.listed(f"{name}/{suite}" for name in sorted(names))
+        listed = apt.fetch((f"{name}/{suite}" for name in sorted(names)), folder)
         debs = [Deb(each.name, suite, folder / each.file, each.sha256) for each in listed]
-        missing = [deb for deb in debs if not deb.is_intact()]
-        if missing:
-            for deb in missing:
-                deb.path.unlink(missing_ok=True)
-            apt.run("download", *(f"{deb.name}/{suite}" for deb in missing), cwd=folder)
         for deb in debs:
             _unpack(deb)
             found[suite, deb.name] = deb

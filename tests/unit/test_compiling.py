@@ -18,7 +18,7 @@ from generator.compiling.root import Root
 from generator.compiling.toolchain import compiling
 from generator.compiling.tree import Tree, fetch_files, patches_of, tree_folder
 from generator.compiling.wheel import provenance
-from generator.errors import BuildError, FeedstockError, IntegrityError, SelectionError
+from generator.errors import BuildError, FeedstockError, SelectionError
 from generator.feedstock import Source, parse_feedstock
 
 DIGEST = hashlib.sha256(b"source").hexdigest()
@@ -167,17 +167,24 @@ def test_other_inputs_have_another_tree(tree, tmp_path):
     assert len(folders) == 4
 
 
-def test_a_file_of_other_bytes_is_refused_and_a_lost_one_named(tmp_path):
+def test_a_source_of_other_bytes_is_fetched_anew_or_named(tmp_path):
     source = _sources()["small"]
+    path = tmp_path / "sources" / "small_1.0.orig.tar.xz"
 
     def lost():
         raise BuildError("404", where="apt", next_step="")
 
+    def forging():
+        path.write_bytes(b"forged")
+        return lost()
+
     with pytest.raises(BuildError, match="404"):
         fetch_files(tmp_path, source, lost)
-    path = tmp_path / "sources" / "small_1.0.orig.tar.xz"
-    path.write_bytes(b"forged")
-    with pytest.raises(IntegrityError, match="another sha256"):
+    with pytest.raises(BuildError, match="is not to be had"):
+        fetch_files(tmp_path, source, forging)
+    assert not path.exists()
+    path.write_bytes(b"half")  # what a kill leaves
+    with pytest.raises(BuildError, match="404"):
         fetch_files(tmp_path, source, lost)
     path.write_bytes(b"source")
     assert fetch_files(tmp_path, source, lost) == {path.name: path}
