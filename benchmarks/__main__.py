@@ -18,7 +18,7 @@ from benchmarks.measuring import run_module
 from benchmarks.month import month
 from benchmarks.table import table
 
-_KINDS = ("update", "render", "build", "publish", "page", "copies", "explain", "forged")
+_KINDS = ("update", "render", "build", "publish", "page", "copies", "compared", "explain", "forged")
 
 
 @click.group(invoke_without_command=True)
@@ -91,6 +91,8 @@ def main(
         _, found["forged"] = run_module("benchmarks.forged_packages", "5000")
     if "copies" in wanted:
         _, found["copies"] = run_module("benchmarks.mapped_copies", feedstock)
+    if "compared" in wanted:
+        _, found["compared"] = run_module("benchmarks.compared", feedstock)
     out.write_text(json.dumps(found, indent=2) + "\n")
     click.echo(json.dumps(found, indent=2))
 
