@@ -77,7 +77,7 @@ class Reader:
     def _file(self, where: str, content: str, files: Files) -> list[Step]:
         name, suffix = Path(where).name.lower(), Path(where).suffix
         request = _created("pixi" if "pixi" in name else "conda")
-        if suffix == ".toml":
+        if suffix == ".toml" or name == "pipfile":
             return list(read_manifest(content, where=where, subdir=self.subdir))
         if name in {"tox.ini", "setup.cfg"}:
             return self._text(commands_of_ini(content), files, code=True)

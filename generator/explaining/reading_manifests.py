@@ -112,14 +112,17 @@ def _by_index(
 
 
 def _of_project(document: Mapping[str, Any]) -> Iterator[PipRequest]:
-    """Read [project] with uv's sources (uv docs, "Managing dependencies"), and poetry's tables."""
+    """Read [project] with uv's sources (uv docs, "Managing dependencies"), poetry's, a Pipfile."""
     tool = _table(document, "tool")
     uv, poetry = _table(tool, "uv"), _table(tool, "poetry")
     groups = [_table(poetry, "group").get(each) for each in _table(poetry, "group")]
-    tables = [poetry, *({} if _dict(g).get("optional") else _dict(g) for g in groups)]
+    pipenv = {"dependencies": _table(document, "packages")}
+    tables = [pipenv, poetry, *({} if _dict(g).get("optional") else _dict(g) for g in groups)]
+    named = (uv.get("index"), poetry.get("source"), document.get("source"))
     urls = {
         str(row.get("name")): str(row.get("url"))
-        for row in (*listed(uv.get("index")), *listed(poetry.get("source")))
+        for rows in named
+        for row in listed(rows)
         if isinstance(row, dict)
     }
     sources = {
@@ -133,7 +136,8 @@ def _of_project(document: Mapping[str, Any]) -> Iterator[PipRequest]:
                 row = _dict(each)
                 if name != "python" and not _is_elsewhere(row) and not row.get("optional"):
                     version = str(row.get("version", "*") if row else each)
-                    pairs.append((name + _caret(version) + _marker(row), row.get("source", "")))
+                    index = row.get("source") or row.get("index", "")
+                    pairs.append((name + _caret(version) + _marker(row), index))
     yield from _by_index([(row, urls.get(str(i), "")) for row, i in pairs], tool="pip install")
 
 

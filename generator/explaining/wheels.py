@@ -277,6 +277,9 @@ def _seen(project: str, wanted: Requirement, subdir: str, python: str) -> tuple[
     ]
     for_python = f" and Python {python}" if python else ""
     if fitting:
+        pythons = releases[str(max(fitting))][subdir].split()
+        if not python and pythons != ["any"]:  # nobody told which one is in the environment
+            for_python = f" and Python {' or '.join(pythons)}"
         return True, f"{project} {max(fitting)} has a wheel for {subdir}{for_python} {dated}"
     newest = max(versions)
     if label := _label(wanted):
