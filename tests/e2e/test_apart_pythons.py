@@ -22,10 +22,12 @@ from generator.stages.render import render_feedstock
 from generator.stages.update import update_lock
 from generator.testing import create, solve
 from generator.testing.runner import clean_environment
+from generator.upstream.reaching import reached
 
 pytestmark = [pytest.mark.e2e, pytest.mark.emulated, pytest.mark.prove]
 
 TRIO = {"pytorch": "2.7.1", "torchvision": "0.22.1", "torchaudio": "2.7.1"}
+TRIO_OF_PYPI = ("torch", "torchvision", "torchaudio")
 FEEDSTOCK = """\
 channel: older
 maintainers: [someone]
@@ -63,6 +65,40 @@ def channel(tmp_path_factory) -> LocalChannel:
     proofs = verify_packages(project, packages, VerifyOptions())
     assert {proof.verdict for proof in proofs} == {"proven"}
     return channel
+
+
+def test_every_python_of_four_older_releases_is_locked(tmp_path):
+    (tmp_path / "feedstock.yaml").write_text(
+        FEEDSTOCK.split("lines:", maxsplit=1)[0]
+        + "lines:\n"
+        + "".join(
+            f"  - {{name: older-{minor}, torch: ==2.{minor}.*, subdirs: [linux-aarch64], "
+            "accelerators: [cpu], pythons: all}\n"
+            for minor in (6, 7, 8, 9)
+        )
+    )
+    project = Project(feedstock=tmp_path / "feedstock.yaml", narrator=Silent())
+    assert update_lock(project).findings == ()
+    cells = project.locked().cells
+    assert [cell.torch for cell in cells] == ["2.6.0", "2.7.1", "2.8.0", "2.9.1"]
+    with reached(project, project.declared().indexes) as (_, indexes):
+        offers = [each for name in TRIO_OF_PYPI for each in indexes["pypi"].offers(name)]
+    for cell in cells:
+        for name in TRIO_OF_PYPI:
+            versions = {wheel.version for wheel in cell.wheels_of(name)}
+            locked = {_python(wheel.filename) for wheel in cell.wheels_of(name)}
+            there = {
+                _python(offer.filename)
+                for offer in offers
+                if offer.project == name and str(offer.version) in versions
+                if offer.filename.endswith("aarch64.whl") and offer.yanked is None
+            }
+            assert locked == there, cell.name
+
+
+def _python(filename: str) -> str:
+    """Return a wheel's Python and ABI; of a build made again the newest is taken (PEP 427)."""
+    return "-".join(filename.split("-")[-3:-1])
 
 
 @pytest.mark.parametrize("python", ["3.9", "3.11"])
