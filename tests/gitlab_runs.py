@@ -146,4 +146,6 @@ class GitLabRuns:
             f"#!/bin/sh\nenv | grep ^GIT_PUSH_OPTION_ > {self.origin}/options; exit 0\n"
         )
         hook.chmod(0o755)
-        git(self.clone, "remote", "add", "origin", "https://gitlab.example/me/armtorch.git")
+        address = "https://gitlab.example/me/armtorch.git"
+        git(self.clone, "remote", "add", "origin", address)
+        git(self.clone, "config", f"url.{self.origin}.insteadOf", address)

@@ -55,7 +55,17 @@ policies: {{compression_level: 1}}
 SUBDIR = "osx-arm64"
 COMMIT = "a" * 40
 #: how the lines of a script begin
-COMMANDS = ("armtorch ", "mv ", "mkdir ", "if ls channel/", "if test -d refused;", "true")
+COMMANDS = (
+    "armtorch ",
+    "git fetch",
+    "git worktree",
+    "git checkout",
+    "mv ",
+    "mkdir ",
+    "if ls channel/",
+    "if test -d refused;",
+    "true",
+)
 
 
 @pytest.fixture
