@@ -153,12 +153,12 @@ class Container:
         while (entry := tar.next(self._seconds, self._limits)) is not None:
             self._seconds = tar.seconds
             self._admit(entry, taken, folders)
-            if (entry.path.partition("/")[0].casefold() == "info") != (kind == "info"):
-                self._malformed(f"{entry.path} belongs into the other of its two tars")
             blocks = tar.content(entry.size)
             yield entry, blocks
             for _ in blocks:  # what was not asked for
                 pass
+            if (entry.path.partition("/")[0].casefold() == "info") != (kind == "info"):
+                self._malformed(f"{entry.path} belongs into the other of its two tars")
 
     def _admit(self, entry: Entry, taken: set[str], folders: set[str]) -> None:
         path = entry.path

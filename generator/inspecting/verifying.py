@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -42,6 +43,8 @@ _RECIPE: Final = "info/recipe/"
 _LICENSES: Final = "info/licenses/"
 #: stars in a glob of the layout; each makes matching slower by the length of a path
 _WILDCARDS: Final = 6
+#: what the system says of a file alone: the rest of a channel is to be looked at
+_UNREADABLE: Final = frozenset({errno.EACCES, errno.EINVAL, errno.EIO, errno.EPERM})
 #: letters of a message
 _LONG: Final = 300
 #: how a package in conda's old format begins
@@ -86,7 +89,7 @@ def verify_package(path: Path, witness: Witness) -> Proof:
     """Prove one package; what is wrong with it is in the proof, never an exception.
 
     Raises:
-        OSError: the file cannot be read.
+        OSError: there is no room for a temporary copy, or the file is gone.
 
     """
     if not path.is_file():
@@ -101,7 +104,11 @@ def verify_package(path: Path, witness: Witness) -> Proof:
         if note := _foreign(path):
             return Proof(package=path.name, verdict="not provable", notes=(note,))
         flaw = Flaw(error.where or path.name, error.what)
-        return Proof(package=path.name, verdict="refuted", flaws=(flaw,))
+    except OSError as error:
+        if error.errno not in _UNREADABLE:
+            raise
+        flaw = Flaw(path.name, f"it cannot be read: {error.strerror or error}")
+    return Proof(package=path.name, verdict="refuted", flaws=(flaw,))
 
 
 def _foreign(path: Path) -> str:

@@ -671,3 +671,12 @@ def test_what_is_no_file_is_refuted_and_does_not_keep_the_rest(put, tmp_path):
     put(path)
     proof = verify_package(path, nothing)
     assert (proof.verdict, proof.flaws[0].what) == ("refuted", "it is not a regular file")
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").is_file(), reason="no file that cannot be read")
+def test_a_file_that_cannot_be_read_does_not_keep_the_rest(tmp_path):
+    path = tmp_path / "pytorch-9.1.0-cpu_0.conda"
+    path.symlink_to("/proc/self/mem")
+    proof = verify_package(path, nothing)
+    assert proof.verdict == "refuted"
+    assert "cannot be read" in proof.flaws[0].what
