@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from filelock import FileLock
+
 from generator.atomic import write_text
 from generator.compiling.apt import Apt, Listed
 from generator.compiling.running import run
@@ -86,11 +88,13 @@ def make_root(
     key = hashlib.sha256("\n".join([toolchain.suite, *asked, "", *aside]).encode()).hexdigest()
     folder = work / "roots" / key[:16]
     stamp = folder.with_suffix(".json")
-    if not stamp.is_file():
-        shutil.rmtree(folder, ignore_errors=True)
-        packages = _unpack(work, folder, toolchain, asked, aside, narrator)
-        rows_of = [[each.file, each.size, each.sha256] for each in packages]
-        write_text(stamp, json.dumps(rows_of, indent=1) + "\n")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.parent / "lock"):  # roots may be shared by several working folders
+        if not stamp.is_file():
+            shutil.rmtree(folder, ignore_errors=True)
+            packages = _unpack(work, folder, toolchain, asked, aside, narrator)
+            rows_of = [[each.file, each.size, each.sha256] for each in packages]
+            write_text(stamp, json.dumps(rows_of, indent=1) + "\n")
     raw: Any = load_json(read_bytes(stamp, _STAMP_BYTES), str(stamp))
     packages = tuple(Listed(*row) for row in raw)
     return Root(folder=folder, packages=packages, compiler=_compiler(packages, toolchain))
