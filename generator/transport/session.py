@@ -230,7 +230,8 @@ def typed(url: str) -> Iterator[None]:
         raise UnreachableError(
             f"no usable answer ({_reason(error, url)})",
             where=public_url(url),
-            next_step="try again later, or check the network, the proxy and pip's index settings",
+            next_step="try again later, or check the network, the proxy and the address "
+            "(pip config list shows an index's)",
         ) from error
     except (ValueError, HTTPError) as error:
         # what requests and urllib3 let through of an address, a redirect's too
