@@ -290,6 +290,46 @@ def page(chance: random.Random) -> tuple[str, bytes]:
             return chance.choice((JSON, JSON, "text/plain")), json.dumps(document).encode()
 
 
+#: what a page of megabytes is made of
+_ROWS: Final = (
+    *(b"{},", b"[],", b"1,", b'"a",', b'{"a":{"b":[]}},'),
+    b'{"filename":"torch-1-a-b-c.whl"},',
+)
+_TAGS: Final = (
+    *(b"<p>", b"</p>", b"&amp;", b"<!---->", b"<p a b c d>", b"<a href=x>", b"<![CDATA[", b"x "),
+    *(b"<", b"</", b"<a", b"<a ", b"<!--", b"<?", b'<a href="', b"<a b='", b"&#", b"&#x", b"<!d"),
+    *(b"<script>", b"<textarea>", b"<title>", b"<a/", b"</a x", b"<!DOCTYPE [", b"<!ELEMENT a"),
+    *(
+        b"<br/>",
+        b"<a></a>",
+        b"<div><a></div>",
+        b"\0",
+        b"=",
+        b'"',
+        b"a=b ",
+        b"<a a=",
+        b"--!>",
+        b"]]>",
+    ),
+    b'<a href="torch-2.10.0-cp312-cp312-manylinux_2_28_aarch64.whl#sha256=0">',
+)
+LARGE: Final = [
+    (kind, unit, size)
+    for size in (1 << 20, 1 << 22, 1 << 24)
+    for kind, units in ((JSON, _ROWS), (HTML, _TAGS))
+    for unit in units
+]
+
+
+def large_page(number: int) -> tuple[str, bytes]:
+    """An index's page of 1 to 16 MiB: content type and body."""
+    kind, unit, size = LARGE[number % len(LARGE)]
+    many = unit * (size // len(unit))
+    if kind == HTML:
+        return kind, b"<!DOCTYPE html><html><body>" + many
+    return kind, b'{"meta":{"api-version":"1.1"},"name":"torch","files":[' + many[:-1] + b"]}"
+
+
 def _mutated(document: Any, chance: random.Random) -> Any:
     """Another value at some place of a document."""
     value = chance.choice((chance.choice(TEXTS), chance.choice(VALUES)))
@@ -419,7 +459,14 @@ def _build(line: Line) -> None:
 
 
 def _try_page(line: Line, chance: random.Random) -> None:
-    kind, body = page(chance)
+    _read_page(line, *page(chance))
+
+
+def _try_large(line: Line, chance: random.Random) -> None:
+    _read_page(line, *large_page(chance.randrange(len(LARGE))))
+
+
+def _read_page(line: Line, kind: str, body: bytes) -> None:
     line.server.behaviour = Behaviour(page=(kind, body), etag=False)
     if update_lock(line.project).findings and line.project.lock.read_bytes() != line.sound:
         read_lock(line.project.lock)
@@ -444,6 +491,7 @@ def _try_feedstock(line: Line, chance: random.Random) -> None:
 KINDS: Final[dict[str, Callable[[Line, random.Random], None]]] = {
     "wheels": _try_wheel,
     "pages": _try_page,
+    "large": _try_large,
     "locks": _try_lock,
     "feedstocks": _try_feedstock,
 }

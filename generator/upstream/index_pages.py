@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,16 @@ _HTML = ("text/html", "application/vnd.pypi.simple.v1+html")
 #: in others, which no index uses, a tag can hide
 _CHARSETS = frozenset({"utf-8", "ascii", "iso8859-1", "cp1252"})
 _JSON = ("application/vnd.pypi.simple.v1+json",)
+#: attributes and the end of a tag (HTML, "Attributes"), none of them so long that many cost much
+_ATTRIBUTES = (
+    r"""(?:[\s/]++[^\s"'<>/=]{1,64}+(?:\s{0,9}+=\s{0,9}+"""
+    r"""(?:"[^"]{0,2048}+"|'[^']{0,2048}+'|[^\s"'<>]{1,2048}+))?+){0,16}+\s{0,9}+/?+>"""
+)
+#: links with their texts, and what says where a page is and which version it has (PEP 503, 629)
+_OF_A_PAGE = re.compile(
+    rf"<(?:base|meta){_ATTRIBUTES}|<a{_ATTRIBUTES}(?:(?!</?a[\s>]).){{0,2048}}+</a\s{{0,9}}+>",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 @dataclass(frozen=True)
@@ -89,13 +100,25 @@ def parse_html(
         most = limits().page.tags
         if sum(map(text.count, "<&")) > most or sum(map(text.count, "/ \n\t\r\f")) > 3 * most:
             raise not_an_index(where, f"HTML of more than {most:,} tags, or what takes as long")
-        page = RepositoryPage.from_html(text, url)
+        page = RepositoryPage.from_html(_links(text), url)
         return IndexPage(
             [package for link in page.links for package in _of_link(link, project, where)],
             page.repository_version,
             # an attribute of download.pytorch.org (test-infra, s3_management/manage_v2.py)
             {link.text: link.get_str_attrib("data-upload-time") or "" for link in page.links},
         )
+
+
+def _links(text: str) -> str:
+    """Return a page of its links and what they go by, each a whole tag of bounded length.
+
+    The parser that pypi_simple takes looks through all of a page for the end of each tag that has
+    none, and joins for each link the texts of all within it: megabytes of either take hours.
+    """
+    parts = [match[0] for match in _OF_A_PAGE.finditer(text)]
+    if not parts and "<a" in text.lower():
+        raise ValueError("it has no link that is whole")
+    return "\n".join(parts)
 
 
 def _of_link(link: Link, project: str, where: str) -> list[DistributionPackage]:

@@ -135,9 +135,17 @@ def test_libtorch_alone_has_what_its_headers_include(
 
 
 @pytest.mark.program("extension")
-def test_a_cpp_extension_is_built_by_torch_and_works(folder, tools, developer, python):
+@BOTH
+def test_a_cpp_extension_is_built_by_torch_and_works(folder, tools, developer, python, compiler):
+    words = " ".join(map(str, tools.compiler(compiler)))
+    named = {"CC": words, "CXX": words, "LDSHARED": f"{words} -shared"}
     # the emulated setup.py starts the compiler of this machine: the kernel runs either kind
-    log = python("setup.py", "build_ext", "--inplace", cwd=folder)
+    log = python(
+        *("setup.py", "build_ext", "--inplace"),
+        cwd=folder,
+        added=named if compiler == "clang++" else None,
+    )
+    assert compiler in log
     assert f"-I{developer.prefix}/lib/python3.11/site-packages/torch/include" in log
     assert "-lc10 -ltorch -ltorch_cpu -ltorch_python" in log
     assert "the extension works" in python("use.py", cwd=folder)
@@ -147,7 +155,8 @@ def test_a_cpp_extension_is_built_by_torch_and_works(folder, tools, developer, p
 @pytest.mark.parametrize(
     "place", [pytest.param("cmake_prefix_path", marks=pytest.mark.prove), "prefix"]
 )
-def test_a_cmake_project_finds_torch(folder, tools, developer, runner, place):
+@BOTH
+def test_a_cmake_project_finds_torch(folder, tools, developer, runner, place, compiler):
     site_packages = developer.prefix / "lib/python3.11/site-packages"
     root = {
         "cmake_prefix_path": site_packages / "torch/share/cmake",
@@ -159,6 +168,8 @@ def test_a_cmake_project_finds_torch(folder, tools, developer, runner, place):
             *configure,
             f"-DCMAKE_TOOLCHAIN_FILE={folder / 'arm.cmake'}",
             f"-DCMAKE_PREFIX_PATH={root}",
+            f"-DCMAKE_CXX_COMPILER={tools.compiler(compiler)[0]}",
+            "-DCMAKE_CXX_COMPILER_TARGET=aarch64-linux-gnu",
         ],
         cwd=folder,
     )

@@ -152,10 +152,13 @@ def test_a_name_that_no_file_can_have_is_no_wheel() -> None:
         ("text/html", b"<p>" * 500_000),
         ("text/html", b"&#1;" * 500_000),
         ("text/html", b"<a " + b"a/" * 1_500_000 + b">"),
+        ("text/html", b"<a " * 300_000),
+        ("text/html", b"<![CDATA[<a" * 100_000),
+        ("text/html", b"<a href=x>" * 100_000),
         ("text/html; charset=utf-7", b"+ADwAcAA+-"),
         ("application/vnd.pypi.simple.v1+json", b'{"files":[' + b"{}," * 100_000 + b"0]}"),
     ],
-    ids=["tags", "entities", "attributes", "hidden", "rows"],
+    ids=["tags", "entities", "attributes", "open", "sections", "nested", "hidden", "rows"],
 )
 def test_a_page_that_would_take_minutes_is_refused_at_once(kind, content):
     charset = kind.partition("charset=")[2]
@@ -164,3 +167,22 @@ def test_a_page_that_would_take_minutes_is_refused_at_once(kind, content):
     with pytest.raises(MalformedError, match="not an index page"):
         parse_page("torch", page, "x")
     assert time.process_time() - started < 2
+
+
+def test_links_are_read_as_people_write_them():
+    torch, vision = "torch-2.10.0-cp312-cp312-manylinux_2_28_aarch64.whl", "torch-2.9.1.tar.gz"
+    content = f"""<!DOCTYPE html><html><head><meta name="pypi:repository-version" content="1.1">
+        <base href='https://files.invalid/'></head><body><!-- of a night --><p>
+        <A  HREF="a/{torch}#sha256={"0" * 64}" data-requires-python=">=3.9,<4" hidden
+        data-upload-time='2026-01-01'><code>{torch}</code></A><br/>
+        <a rel=x href={vision}>{vision}</a
+        ></body></html>""".encode()
+    page = Page(
+        url="https://x/", kind="text/html", charset="", etag="", modified="", content=content
+    )
+    found = parse_page("torch", page, "x")
+    assert [each.filename for each in found.packages] == [torch, vision]
+    assert found.packages[0].url.startswith("https://files.invalid/a/torch")
+    assert found.packages[0].requires_python == ">=3.9,<4"
+    assert found.repository_version == "1.1"
+    assert found.uploaded[torch] == "2026-01-01"
