@@ -133,11 +133,16 @@ def plan_start(
             next_step="begin with armtorch init --channel NAME",
         )
     own = {} if wishes is None else _own_files(wishes)
-    feedstock = (
-        project.declared()
-        if there
-        else parse_feedstock(own["feedstock.yaml"], "what was asked for")
-    )
+    try:
+        feedstock = project.declared() if there else parse_feedstock(own["feedstock.yaml"], "")
+    except FeedstockError as error:
+        if there:
+            raise
+        raise FeedstockError(
+            re.sub(r"\bline \d+: ", "", error.what),
+            where="what was asked for",
+            next_step="say it otherwise: armtorch init --help; nothing was written",
+        ) from error
     if feedstock.armtorch == "checkout":
         raise FeedstockError(
             "says armtorch: checkout, so its workflows install what is in this repository",

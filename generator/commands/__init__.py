@@ -88,6 +88,7 @@ def cli(ctx: click.Context, feedstock: Path, *, quiet: bool, debug: bool) -> Non
     \b
     The whole line, from upstream's wheels to a channel folder:
       armtorch up
+
     \b
     The same, step by step:
       armtorch update      what upstream has, into feedstock.lock.yaml
@@ -95,6 +96,7 @@ def cli(ctx: click.Context, feedstock: Path, *, quiet: bool, debug: bool) -> Non
       armtorch build       packages into a channel folder
       armtorch test        install each package afresh and run its tests
       armtorch verify      prove that packages are made of upstream's bytes
+
     \b
     For somebody whose conda command fails:
       armtorch explain "conda install pytorch torchvision torchaudio -c pytorch"

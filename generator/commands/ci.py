@@ -19,6 +19,7 @@ from generator.ci.tried import marked
 from generator.commands import ci_hub
 from generator.commands.job_options import job_options
 from generator.commands.options import (
+    NamedPath,
     folder_option,
     json_option,
     output_option,
@@ -31,7 +32,7 @@ from generator.project import Project
 from generator.provider.github import write_outputs, write_summary
 from generator.provider.gitlab import gitlab_of
 
-_FILE = click.Path(path_type=Path, dir_okay=False)
+_FILE = NamedPath(path_type=Path, dir_okay=False)
 _TRAIN = click.option("--train", default="", help="Only this train; empty for all.")
 _CELLS = click.option(
     "--cells",

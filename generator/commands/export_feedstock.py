@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from generator.commands.options import json_option
+from generator.commands.options import NamedPath, json_option
 from generator.printing import write, write_json
 from generator.project import Project
 from generator.rendering.feedstock_tree import export_feedstock
@@ -14,7 +14,7 @@ from generator.rendering.feedstock_tree import export_feedstock
 
 @click.command("export-feedstock")
 @click.argument("package", metavar="LINE/PACKAGE")
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("folder", type=NamedPath(path_type=Path, file_okay=False))
 @json_option
 @click.pass_obj
 def command(project: Project, package: str, folder: Path, *, as_json: bool) -> None:

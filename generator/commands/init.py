@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,7 +12,7 @@ from typing import Any, Literal, TypeVar
 import click
 
 from generator.ci.starting import Wishes, offered, plan_start, write_start
-from generator.commands.options import ManyValues, joined, json_option
+from generator.commands.options import ManyValues, NamedPath, joined, json_option
 from generator.model.fields import python_word
 from generator.printing import Screen, write, write_json
 from generator.project import Project
@@ -33,7 +34,7 @@ def _many(name: str, parse: Callable[[str], Any], text: str) -> Callable[[_F], _
 
 @click.command("init")
 @click.argument(
-    "folder", required=False, type=click.Path(path_type=Path, file_okay=False), metavar="[FOLDER]"
+    "folder", required=False, type=NamedPath(path_type=Path, file_okay=False), metavar="[FOLDER]"
 )
 @click.option("--channel", default="", help="Its name on a host, its URL, or file:// and a folder.")
 @click.option("--to", default="", metavar="DEST", help="Where it is published: armtorch publish.")
@@ -92,7 +93,13 @@ def command(
     root = folder or project.root
     project = replace(project, feedstock=root / project.feedstock.name)
     wishes = None
-    if not upgrade and not project.feedstock.exists():
+    if upgrade or project.feedstock.exists():
+        asked = {"channel": channel, "to": to, "repository": repository, **wanted}
+        said = [f"--{name.removesuffix('s')}" for name, value in asked.items() if value]
+        if said and project.feedstock.exists():
+            text = f"{', '.join(said)}: not heeded, as feedstock.yaml is there; edit that"
+            project.narrator.warn(text)
+    else:
         wishes = replace(_wishes(channel, to, repository, wanted), ci=ci)
     planned = plan_start(project, wishes, armtorch=armtorch, upgrade=upgrade)
     if not dry_run:
@@ -115,21 +122,26 @@ def _next_steps(project: Project, *, upgrade: bool) -> str:
     return f"armtorch up, then armtorch publish --to {to}; or have CI do it: README.md"
 
 
+def _asks() -> bool:
+    return sys.stdin.isatty()
+
+
 def _wishes(channel: str, to: str, repository: str, wanted: dict[str, Any]) -> Wishes:
     if not channel:
-        if not sys.stdin.isatty():
+        if not _asks():
             raise click.UsageError("a channel has a name: --channel NAME, or run it in a terminal")
         channel = click.prompt("Name or URL of the channel")
         to = to or click.prompt("Where is it published (--to; empty: later)", default="")
         repository = repository or click.prompt("URL of its repository (empty: later)", default="")
+        many = functools.partial(ManyValues, empty=True)
         wanted |= {
-            name: wanted[name] or tuple(click.prompt(text, default=default).split())
-            for name, text, default in (
-                ("maintainers", "Maintainers, GitHub names (empty: as the channel)", ""),
-                ("subdirs", "Subdirs", " ".join(offered().subdirs)),
-                ("accelerators", "Accelerators", "cpu cuda"),
-                ("pythons", "Pythons (all, or 3.12 3.14t)", "all"),
-                ("trains", "Trains", "stable"),
+            name: wanted[name] or click.prompt(text, default=default, type=many(parse))
+            for name, text, default, parse in (
+                ("maintainers", "Maintainers, GitHub names (empty: as the channel)", "", str),
+                ("subdirs", "Subdirs", " ".join(offered().subdirs), str),
+                ("accelerators", "Accelerators", "cpu cuda", str),
+                ("pythons", "Pythons (all, or 3.12 3.14t)", "all", python_word),
+                ("trains", "Trains", "stable", str),
             )
         }
     return Wishes(channel=channel, to=to, repository=repository, **wanted)

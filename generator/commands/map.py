@@ -9,7 +9,7 @@ import click
 
 from generator.channel import LocalChannel
 from generator.channel.built import built_packages
-from generator.commands.options import folder_option, json_option
+from generator.commands.options import NamedPath, folder_option, json_option
 from generator.errors import DataError
 from generator.inspecting import AcceptedFinding
 from generator.inspecting.binaries import lint_binaries, unmatched_policy
@@ -19,7 +19,7 @@ from generator.inspecting.mapping import Lacking, MapCheck, check_map, locked_so
 from generator.printing import write, write_json
 from generator.project import Project
 
-_FILE = click.Path(path_type=Path, dir_okay=False)
+_FILE = NamedPath(path_type=Path, dir_okay=False)
 
 
 @click.group("map")

@@ -19,7 +19,19 @@ from generator.provider.github import API, GitHub
 
 _VIRTUAL: Final = re.compile(r"__[a-z][a-z0-9_]*=\S*")
 _F = TypeVar("_F", bound=Callable[..., Any])
-_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+class NamedPath(click.Path):
+    """A path that names something: an empty one, a variable that is not set, would be `.`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path; an empty one is a usage error."""
+        if value == "":
+            self.fail("it names nothing; leave the option out, or name something", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+_FILE = NamedPath(path_type=Path, dir_okay=False)
 output_option = click.option("--output", type=_FILE, help="Append outputs here: GITHUB_OUTPUT.")
 verdict_option = click.option(
     "--verdict", type=_FILE, help="Write here what speaks against packages, for armtorch ci hold."
@@ -97,7 +109,7 @@ def folder_option(
     """Give a command an option that takes a folder; it gets it as ``into``."""
     return click.option(
         *filter(None, (name, into)),
-        type=click.Path(path_type=Path, file_okay=False, exists=exists),
+        type=NamedPath(path_type=Path, file_okay=False, exists=exists),
         default=default,
         show_default=default is not None,
         help=help,

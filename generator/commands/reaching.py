@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 
 import click
 
+from generator.commands.options import NamedPath
 from generator.explaining import ALIAS, TIMEOUT
 from generator.explaining.desk import Reach
 
@@ -36,7 +37,7 @@ def reach_options(command: _F) -> _F:
     )
     @click.option(
         "--root",
-        type=click.Path(path_type=Path, exists=True, file_okay=False),
+        type=NamedPath(path_type=Path, exists=True, file_okay=False),
         help="Look at the system below this folder instead of this machine.",
     )
     @functools.wraps(command)

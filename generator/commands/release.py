@@ -10,14 +10,20 @@ import click
 from generator import atomic
 from generator.ci.releasing import Release, release
 from generator.ci.tried import made_of, marked
-from generator.commands.options import json_option, output_option, strict_option, summary_option
+from generator.commands.options import (
+    NamedPath,
+    json_option,
+    output_option,
+    strict_option,
+    summary_option,
+)
 from generator.commands.tables import held_as_json, show_held
 from generator.errors import HeldError
 from generator.printing import write, write_json
 from generator.project import Project
 from generator.provider.github import write_outputs, write_summary
 
-_FILE = click.Path(path_type=Path, dir_okay=False)
+_FILE = NamedPath(path_type=Path, dir_okay=False)
 
 
 @click.command("release")

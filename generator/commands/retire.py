@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from generator.channel.places import open_place
@@ -9,6 +11,7 @@ from generator.channel.publication import retirable
 from generator.channel.removing import remove
 from generator.commands.options import json_option
 from generator.commands.tables import megabytes
+from generator.errors import AbsentError
 from generator.printing import Screen, write_json
 from generator.project import Project
 
@@ -40,6 +43,13 @@ def command(
       armtorch retire --to https://anaconda.org/me --label nightly --yes
     """
     place = open_place(project, to, label)
+    # a label's folder comes with its first package
+    if place.address.kind == "folder" and not label and not Path(place.address.server).is_dir():
+        raise AbsentError(
+            "there is no channel there",
+            where=place.address.server,
+            next_step="name the folder that armtorch publish was told",
+        )
     chosen = retirable(place)
     if not dry_run and chosen:
         remove(project, place, chosen, confirmed=yes)

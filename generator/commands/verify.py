@@ -17,7 +17,7 @@ from generator.channel.attested import (
     raise_for_attested,
 )
 from generator.channel.patching import is_patches
-from generator.commands.options import folder_option, json_option, provenance_option
+from generator.commands.options import NamedPath, folder_option, json_option, provenance_option
 from generator.commands.tables import megabytes
 from generator.inspecting import Proof
 from generator.inspecting.proving import (
@@ -47,7 +47,7 @@ def _hexadecimal(_: click.Context, __: click.Parameter, value: str | None) -> st
     "--wheel",
     "wheels",
     multiple=True,
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=NamedPath(path_type=Path, exists=True, dir_okay=False),
     help="A wheel that a package was made from; repeat it for several.",
 )
 @click.option(

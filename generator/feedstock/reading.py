@@ -107,7 +107,8 @@ def _explain(found: Any, raw: Any) -> str:
 
 def _said(message: str) -> str:
     """Put pydantic's words as one would say them."""
-    return message.replace("Input should be", "it should be").replace("Field required", "needed")
+    message = message.removeprefix("Value error, ").replace("Field required", "needed")
+    return message.replace("Input should be", "it should be")
 
 
 def _shown(value: Any) -> str:

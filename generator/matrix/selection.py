@@ -127,7 +127,9 @@ def torch_specifier(torch: str) -> str:
         version = Version(torch)
     except InvalidVersion as error:
         raise SelectionError(
-            "not a version of torch", where=torch, next_step="write it like 2.10.0"
+            f"{torch!r} is not a version of torch",
+            where="--torch",
+            next_step="write it like 2.10.0, or 2.10 for the newest 2.10; without it: the newest",
         ) from error
     whole = len(version.release) >= _RELEASE_PARTS or version.is_prerelease
     return f"=={version.public}" if whole else f"=={version.public}.*"

@@ -21,6 +21,7 @@ from generator.project import Project, base_channels
 from generator.stages.build import BuildOptions, build_variants
 from generator.stages.grounding import ground
 from generator.stages.test import RunOptions, run_tests
+from generator.stages.update import refuse_unknown_indexes
 from generator.testing import PackageReport
 
 _MANIFEST = "info/armtorch/manifest.json"
@@ -75,6 +76,7 @@ def plan(
     Raises ArmtorchError: any stage's error that leaves nothing to go on with.
     """
     _refuse_unknown(project, wanted)
+    refuse_unknown_indexes(only, project.declared().indexes)
     project, findings = ground(project, wanted, torch, offline=offline, only=only)
     chosen = _choose(project, wanted, torch)
     return UpPlan(project=project, chosen=chosen, findings=findings)

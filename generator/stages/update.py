@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial
@@ -117,13 +117,22 @@ def survey_indexes(project: Project, only: Sequence[str] = ()) -> tuple[IndexVie
     """
     feedstock, lock = project.declared(), project.locked()
     with reached(project, feedstock.indexes) as (_, indexes):
-        _only(indexes, only)
+        refuse_unknown_indexes(only, indexes)
         asked = {name: each for name, each in indexes.items() if not only or name in only}
         return survey(feedstock, lock, asked, subdirs())
 
 
 def _only(indexes: Mapping[str, Index], names: Sequence[str]) -> dict[str, Index]:
     """Leave alone the indexes that are not named; raises SelectionError for a name of none."""
+    refuse_unknown_indexes(names, indexes)
+    return {
+        name: index if not names or name in names else Unasked(name, index.claims)
+        for name, index in indexes.items()
+    }
+
+
+def refuse_unknown_indexes(names: Sequence[str], indexes: Iterable[str]) -> None:
+    """Raise SelectionError for a name that is none of feedstock.yaml's ``indexes``."""
     for name in names:
         if name not in indexes:
             near = get_close_matches(name, indexes, n=1, cutoff=0.4)
@@ -132,7 +141,3 @@ def _only(indexes: Mapping[str, Index], names: Sequence[str]) -> dict[str, Index
                 where="--indexes",
                 next_step=f"{f'perhaps {near[0]}; ' if near else ''}there are {', '.join(indexes)}",
             )
-    return {
-        name: index if not names or name in names else Unasked(name, index.claims)
-        for name, index in indexes.items()
-    }

@@ -62,11 +62,12 @@ def test_every_command_has_its_answer_as_json():
 
 def test_the_first_help_names_every_command():
     done = armtorch("--help")
+    assert "\b" not in done.stdout
     for command in COMMANDS:
         assert re.search(rf"^  {command}\s+\S", done.stdout, re.MULTILINE)
 
 
-@pytest.mark.parametrize("option", ["--accelerator", "--subdir", "--python", "--package"])
+@pytest.mark.parametrize("option", ["--accelerator", "--subdir", "--python", "--package", "--out"])
 @pytest.mark.parametrize("command", ["up", "build"])
 def test_an_option_that_names_nothing_is_not_taken_for_everything(command, option, own):
     done = armtorch(command, option, "", cwd=own)

@@ -109,9 +109,10 @@ def armtorch(
 def init(index: IndexServer, tmp_path: Path) -> Callable[..., Result]:
     """The command in this process, in a folder called mine."""
 
-    def run(*words: str) -> Result:
+    def run(*words: str, answers: str = "") -> Result:
         environment = {"PIP_INDEX_URL": index.url, "XDG_CACHE_HOME": str(tmp_path / "cache")}
-        return CliRunner(env=environment).invoke(cli, ["init", str(tmp_path / "mine"), *words])
+        command = ["init", str(tmp_path / "mine"), *words]
+        return CliRunner(env=environment).invoke(cli, command, input=answers)
 
     return run
 
@@ -244,12 +245,27 @@ def test_nothing_of_a_persons_is_replaced(init: Callable[..., Result], tmp_path:
         refuse_stale_workflows(project)
 
 
+def test_answers_are_lists_as_options_are_and_a_wrong_one_is_asked_again(
+    init: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = ["a", "", "", "me, you", "linux-aarch64,osx-arm64", "cpu", "py312", "3.12,3.13", "rc"]
+    with monkeypatch.context() as terminal:
+        terminal.setattr("generator.commands.init._asks", lambda: True)
+        done = init("--armtorch", COMMIT, answers="\n".join((*answers, "")))
+    assert "'py312' is not a Python build" in done.output
+    found = read_feedstock(tmp_path / "mine/feedstock.yaml")
+    assert (found.maintainers, [*found.subdirs]) == (("me", "you"), ["linux-aarch64", "osx-arm64"])
+    assert [str(each) for each in found.pythons.only] == ["3.12", "3.13"]
+    again = init("--channel", "b", "--python", "3.11").output
+    assert "--channel, --python: not heeded" in again
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
         ((), 2, "--channel NAME"),
         (("--upgrade",), 3, "no channel here yet"),
-        (("--channel", "a b"), 3, "channel: "),
+        (("--channel", "a b"), 3, "nothing was written"),
         (("--channel", "a", "--subdir", "linux-64"), 31, "take some of: linux-aarch64"),
         (("--channel", "a", "--train", "weekly"), 31, "stable, rc, nightly"),
         (("--channel", "a", "--subdir", "osx-arm64", "--accelerator", "cuda"), 31, "no wheels for"),
