@@ -43,8 +43,9 @@ def command(
       armtorch retire --to https://anaconda.org/me --label nightly --yes
     """
     place = open_place(project, to, label)
-    # a label's folder comes with its first package
-    if place.address.kind == "folder" and not label and not Path(place.address.server).is_dir():
+    # CI, which says --yes, and who names a label may come before the first package
+    unseen = place.address.kind == "folder" and not Path(place.address.server).is_dir()
+    if unseen and not (label or yes):
         raise AbsentError(
             "there is no channel there",
             where=place.address.server,
