@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import atexit
-import io
-import logging
-import os
-import signal
-import sys
-import warnings
-from typing import NoReturn
-
-import click
-
-from generator.errors import ArmtorchError, StorageError
 from generator.interrupts import INTERRUPTED, STOPPED, ending_at_once
-from generator.printing import write, write_error
+
+with ending_at_once():  # before all that takes its time to be loaded
+    import atexit
+    import io
+    import logging
+    import os
+    import signal
+    import sys
+    import warnings
+    from typing import NoReturn
+
+    import click
+
+    from generator.errors import ArmtorchError, StorageError
+    from generator.printing import write, write_error
 
 
 def main() -> NoReturn:

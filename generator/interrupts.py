@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
-from generator.printing import write_error
-
 INTERRUPTED: Final = 130
 STOPPED: Final = "stopped; run the same command again to go on"
 
@@ -33,5 +31,6 @@ def ending_at_once() -> Iterator[None]:
 
 
 def _end(_: int, __: FrameType | None) -> None:
-    write_error(STOPPED)
+    # what prints may not be loaded yet
+    os.write(2, f"error: {STOPPED}\n".encode())
     os._exit(INTERRUPTED)
