@@ -47,6 +47,8 @@ def solves(command, found, case, recorded_alias):
         word = parts.pop(0)
         if word.startswith("CONDA_SUBDIR="):
             subdir = word.partition("=")[2]
+        elif word == "--platform":
+            subdir = parts.pop(0)
         elif word in {"-n", "-p"}:
             parts.pop(0)
         elif word == "-c":
