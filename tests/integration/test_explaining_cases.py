@@ -45,10 +45,8 @@ def solves(command, found, case, recorded_alias):
     parts = [part for part in shlex.split(command) if part != "&&"]
     while parts:
         word = parts.pop(0)
-        if word.startswith("CONDA_SUBDIR="):
-            subdir = word.partition("=")[2]
-        elif word == "--platform":
-            subdir = parts.pop(0)
+        if word == "--platform" or word.startswith("CONDA_SUBDIR="):
+            subdir = word.partition("=")[2] or parts.pop(0)
         elif word in {"-n", "-p"}:
             parts.pop(0)
         elif word == "-c":
