@@ -8,18 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
 
 from rattler import Version
 
 from generator.datafiles import subdirs
-from generator.explaining.computer import Computer, jetpack_of, jetson, virtual_of
+from generator.explaining.computer import JETSON, Computer, jetpack_of, jetson, virtual_of
 from generator.explaining.facts import JetPack, jetpacks
 from generator.explaining.notices import Notice, built, fatal
 from generator.model import Cell, Lock
 from generator.naming.virtual_packages import virtual_packages
-
-_JETSON: Final = "linux-aarch64"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +60,7 @@ def best_first(cells: Iterable[Cell]) -> list[Cell]:
 
 def boards(cells: Iterable[Cell]) -> Iterator[BoardRow]:
     """Say for every JetPack which stable cells serve it, the newest JetPack first."""
-    there = [cell for cell in cells if cell.train == "stable" and cell.subdir == _JETSON]
+    there = [cell for cell in cells if cell.train == "stable" and cell.subdir == JETSON]
     for row in jetpacks():
         fitting = [cell for cell in there if serves(cell, jetson(row))]
         yield BoardRow(

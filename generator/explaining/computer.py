@@ -26,7 +26,8 @@ from generator.testing import Machine
 _L4T: Final = re.compile(r"#\s*R(?P<major>\d+)\s*\(release\),\s*REVISION:\s*(?P<minor>[\d.]+)")
 #: ELF e_machine and class (ELF specification, and its ARM supplement) to conda's subdirs
 _ELF: Final = {(183, 2): "linux-aarch64", (40, 1): "linux-armv7l", (62, 2): "linux-64"}
-_JETSON: Final = "linux-aarch64"
+#: the subdir of every Jetson
+JETSON: Final = "linux-aarch64"
 _GLIBC: Final = re.compile(rb"GNU C Library [^\n]*?release version (\d+\.\d+)")
 _LIBC: Final = ("lib/*/libc.so.6", "lib64/libc.so.6", "usr/lib/*/libc.so.6", "lib/libc.so.6")
 
@@ -103,8 +104,8 @@ def jetson(row: JetPack) -> Computer:
     """Return a Jetson with a JetPack, as far as that tells."""
     cuda, glibc = f"__cuda={row.cuda}", f"__glibc={row.glibc}"
     return Computer(
-        hardware=_JETSON,
-        userland=_JETSON,
+        hardware=JETSON,
+        userland=JETSON,
         conda="",
         virtual_packages=(cuda, glibc, "__unix=0", "__linux=5.10"),
         board="Jetson",

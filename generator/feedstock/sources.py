@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from generator.model.closed import Documented
-from generator.model.names import PackageText
+from generator.model.names import PackageText, Sha256
 
 #: what a row is called; a part of the name of its folder
 RowName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
@@ -21,7 +21,6 @@ Local = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*$")]
 SourcePurl = Annotated[
     str, Field(pattern=r"^pkg:deb/debian/[a-z0-9.+-]+@[A-Za-z0-9.+~:%-]+\?arch=source$")
 ]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 #: of CMake or of the environment; a value is one argument, whatever is in it
 Setting = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 

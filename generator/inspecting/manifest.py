@@ -16,10 +16,10 @@ from pydantic.dataclasses import dataclass
 from generator.datafiles import describe
 from generator.errors import MalformedError
 from generator.model.floor import RaisedFloor
+from generator.model.names import Sha256
 from generator.model.wheel import HashOrigin
 
 _CLOSED = ConfigDict(extra="forbid")
-Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Size = Annotated[int, Field(ge=0, strict=True)]
 
 

@@ -23,11 +23,12 @@ from generator.inspecting.container import Container, open_package
 from generator.inspecting.contents import Contents, read_contents
 from generator.inspecting.deriving import derive, dist_info, read_record
 from generator.inspecting.limits import Limits, limits
-from generator.inspecting.manifest import NAME, Manifest, Sha256, parse_manifest
+from generator.inspecting.manifest import NAME, Manifest, parse_manifest
 from generator.inspecting.proof import Binaries, Evidence, Flaw, Proof, Verdict
 from generator.inspecting.remaking import PATHS, RECORD, Known, Remade, paths_text, remake
 from generator.model.closed import Closed
 from generator.model.floor import FLOORS, RaisedFloor
+from generator.model.names import Sha256
 
 _LAYOUT: Final = "info/recipe/layout.json"
 _INDEX: Final = "info/index.json"
