@@ -7,6 +7,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -89,17 +90,19 @@ def wait_until(wanted: object, now: Callable[[], object], urge: Callable[[], Non
 
 @contextmanager
 def running(command: list[str], url: str, **options: Any) -> Iterator[None]:
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, **options)
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, start_new_session=True, **options
+    )
     try:
         wait_for(url, process)
         yield
     finally:
         process.terminate()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):  # a client that stays connected
             process.wait(30)
-        except subprocess.TimeoutExpired:  # it waits for a client that stays connected
-            process.kill()
-            process.wait()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # quetz leaves its workers behind
+        process.wait()
 
 
 @contextmanager
@@ -194,9 +197,15 @@ class Quetz:
         """Have the index made again.
 
         It is made after each upload, by threads that do not wait for each other: the one that
-        began before the last upload may write its index last.
+        began before the last upload may write its index last. While they write, its database may
+        be locked for longer than it waits, and it answers 500: it is asked again later.
         """
-        self._send("PUT", f"/{name}/actions", {"action": "generate_indexes"})
+        try:
+            self._send("PUT", f"/{name}/actions", {"action": "generate_indexes"})
+        except urllib.error.HTTPError as error:
+            error.close()
+            if error.code < 500:
+                raise
 
     def _send(self, method: str, place: str, body: dict[str, object]) -> None:
         headers = {"X-API-Key": self.api_key, "Content-Type": "application/json"}
@@ -229,6 +238,8 @@ def quetz(work: Path) -> Iterator[Quetz]:
         key, user = database.execute("select key, user_id from api_keys").fetchone()
         database.execute("update users set role = 'owner' where id = ?", (user,))
         database.commit()
+        # readers and the threads that make indexes do not wait for a writer then
+        database.execute("pragma journal_mode = wal")
     url = f"http://127.0.0.1:{port}"
     command = [program, "start", str(folder), "--port", str(port), "--host", "127.0.0.1"]
     options = {"stderr": subprocess.DEVNULL, "env": variables, "cwd": work}
