@@ -13,6 +13,7 @@ from generator.matrix import CellView, MatrixView, matrix_json, matrix_view
 from generator.model.python_build import not_on_base
 from generator.printing import Screen, write, write_json_text
 from generator.project import Project
+from generator.stages.test import refuse_no_channel
 
 
 @click.command("matrix")
@@ -61,6 +62,7 @@ def command(
             where="--base, --virtual",
             next_step="add --against-base",
         )
+    refuse_no_channel(base)
     view = matrix_view(project.declared(), project.known())
     if solved:
         view = against_base(project, view, base=base, virtual_packages=virtual_packages)

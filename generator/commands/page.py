@@ -16,6 +16,7 @@ from generator.page.site import size_text
 from generator.printing import write, write_json
 from generator.project import Project
 from generator.provider.github import API, GitHub
+from generator.stages.test import refuse_no_channel
 
 
 @click.command("page")
@@ -74,8 +75,10 @@ def command(
       armtorch page --solve --against conda-forge --against pytorch
       armtorch page --from channel --out site --url https://conda.example.org/torch
     """
+    refuse_no_channel(base)
     refuse_default_name(url or project.declared().channel)
-    if not source.is_dir():
+    indexes = ("*/repodata.json", "label/*/*/repodata.json")
+    if not any(True for pattern in indexes for _ in source.glob(pattern)):
         raise AbsentError(
             "there is no channel there",
             where=str(source),

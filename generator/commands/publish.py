@@ -15,6 +15,7 @@ from generator.commands.options import folder_option, json_option, many_option
 from generator.commands.tables import megabytes
 from generator.printing import Screen, write, write_json
 from generator.project import Project
+from generator.stages.test import refuse_no_channel
 
 
 @click.command("publish")
@@ -87,6 +88,7 @@ def command(
       armtorch publish 'linux-aarch64/*py312*' --to ./mirror
       armtorch publish --to https://prefix.dev/torch --attest always --base conda-forge
     """
+    refuse_no_channel(base)
     options = PublishOptions(
         source=LocalChannel(source),
         to=to,

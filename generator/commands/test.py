@@ -29,7 +29,7 @@ from generator.errors import TestError
 from generator.printing import write, write_json
 from generator.project import Project
 from generator.provider.github import write_summary
-from generator.stages.test import RunOptions, run_tests
+from generator.stages.test import RunOptions, refuse_no_channel, run_tests
 
 
 @click.command("test")
@@ -74,6 +74,7 @@ def command(
       armtorch test '2.10/*python3.11*'
       armtorch test '2.10/pytorch/*' --base /srv/base-channel --sysroot /srv/arm64-libc
     """
+    refuse_no_channel(base)
     chosen = chosen_variants(project, globs, job, skipped, **filters)
     options = RunOptions(
         channel=LocalChannel(channel), base=base, virtual_packages=virtual_packages, sysroot=sysroot

@@ -158,6 +158,13 @@ def _check_references(feedstock: Feedstock, at: _At) -> None:
                 next_step="make it kind simple, or leave the url out and set PIP_INDEX_URL",
             )
     _check_packages(feedstock, at)
+    for subdir, wish in feedstock.subdirs.items():
+        if feedstock.channel in wish.base:
+            raise FeedstockError(
+                f"channel is {feedstock.channel!r}, which subdirs.{subdir} has as a base channel",
+                where=at("channel"),
+                next_step="name your own channel there: commands tell people to install from it",
+            )
     if "torch" not in feedstock.packages:
         raise FeedstockError(
             "packages leaves torch out",

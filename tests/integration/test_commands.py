@@ -75,11 +75,32 @@ def test_an_option_that_names_nothing_is_not_taken_for_everything(command, optio
     assert f"Invalid value for '{option}': it names nothing; leave the option out" in done.stderr
 
 
-def test_a_page_of_no_channel_says_how_one_is_built(own, tmp_path):
-    done = armtorch("page", "--url", "mine", "--from", tmp_path / "none", cwd=own)
+@pytest.mark.parametrize("made", [False, True])
+def test_a_page_of_no_channel_says_how_one_is_built(made, own, tmp_path):
+    folder = tmp_path / "none"
+    if made:
+        (folder / "linux-aarch64").mkdir(parents=True)
+    done = armtorch("page", "--url", "mine", "--from", folder, cwd=own)
     assert done.returncode == errors.AbsentError.exit_code
-    assert done.stderr.startswith(f"error: {tmp_path / 'none'}: there is no channel there")
+    assert done.stderr.startswith(f"error: {folder}: there is no channel there")
     assert "armtorch up" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "base", "what"),
+    [
+        ("up", "ftp://mirror.example/c", "ftp:// is not read"),
+        ("test", "/nonexistent", "it is no channel"),
+        ("matrix --against-base", "./nonexistent", "it is no channel"),
+        ("page", "file:///nonexistent", "it is no channel"),
+        ("publish --to mirror", "~/nonexistent", "it is no channel"),
+    ],
+)
+def test_a_base_that_is_no_channel_is_refused_by_every_command(command, base, what, own):
+    done = armtorch(*command.split(), "--base", base, cwd=own)
+    assert done.returncode == errors.SelectionError.exit_code, done.stderr
+    assert f"--base {base}: {what}" in done.stderr
+    assert "next: name a channel, conda-forge for example" in done.stderr
 
 
 def test_rendered_files_on_main_are_what_the_lock_gives(committed):
@@ -185,6 +206,12 @@ def test_committed_schemas_are_those_of_the_model(path, text):
             "3.99 is none that is known",
         ),
         (["up", "--offline", "--torch", "1.0"], errors.SelectionError, "add a line for it"),
+        *(
+            (["up", "--offline", "--torch", text], errors.SelectionError, f"{text!r} is not a ver")
+            for text in ("2.10.x", "latest", "", "newest", "=2.10", "2.10.0+cpu.x y")
+        ),
+        (["up", "--indexes", "typo"], errors.SelectionError, "declares no index called 'typo'"),
+        (["retire", "--to", "/absent"], errors.AbsentError, "there is no channel there"),
     ],
 )
 def test_a_mistake_names_what_where_and_the_next_step(arguments, code, message, own):
