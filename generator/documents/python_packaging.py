@@ -6,7 +6,8 @@ that file and nothing else. Specifications: PEP 440 and PEP 508.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import TypeVar
 
 from packaging.requirements import Requirement
@@ -19,10 +20,13 @@ _T = TypeVar("_T", Requirement, SpecifierSet, Version)
 _LONGEST = 4096
 _NEXT = "report it upstream; until then leave the release out in feedstock.yaml"
 
+#: most that one wheel of a release says all others say, too; nobody changes what is returned
+_requirement = lru_cache(4096)(Requirement)
+
 
 def parse_requirement(text: str, where: str) -> Requirement:
     """Read a PEP 508 requirement; raises MalformedError."""
-    return _parsed(Requirement, text, where, "a requirement (PEP 508)")
+    return _parsed(_requirement, text, where, "a requirement (PEP 508)")
 
 
 def parse_specifiers(text: str, where: str) -> SpecifierSet:
@@ -52,7 +56,7 @@ def holds(requirement: Requirement, environment: Mapping[str, str], where: str) 
         ) from error
 
 
-def _parsed(kind: type[_T], text: str, where: str, what: str) -> _T:
+def _parsed(kind: Callable[[str], _T], text: str, where: str, what: str) -> _T:
     if len(text) > _LONGEST:
         raise MalformedError(
             f"{text[:80]!r}... has {len(text):,} characters", where=where, next_step=_NEXT
