@@ -17,7 +17,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, assert_never
 from urllib.parse import quote
 
 import requests
@@ -82,35 +82,40 @@ class _Upload:
     def _sent(self, path: str) -> str:
         address, files, token, stored = self.address, [path], self.token, self.auth_file
         try:
-            if address.kind == "prefix":
-                upload_to.upload_package_to_prefix(
-                    files,
-                    address.server,
-                    address.channel,
-                    api_key=token,
-                    auth_file=stored,
-                    force=self.replace,
-                    generate_attestation=self.sign,
-                    attestation_file=self.bundle,
-                )
-            elif address.kind == "anaconda":
-                upload_to.upload_package_to_anaconda(
-                    files,
-                    address.channel,
-                    channel=[address.label],
-                    api_key=token,
-                    url=address.server,
-                    force=self.replace,
-                    auth_file=stored,
-                )
-            elif address.kind == "quetz":
-                upload_to.upload_package_to_quetz(
-                    files, address.server, address.channel, api_key=token, auth_file=stored
-                )
-            else:
-                upload_to.upload_package_to_artifactory(
-                    files, f"{address.server}/", address.channel, token=token, auth_file=stored
-                )
+            match address.kind:
+                case "prefix":
+                    upload_to.upload_package_to_prefix(
+                        files,
+                        address.server,
+                        address.channel,
+                        api_key=token,
+                        auth_file=stored,
+                        force=self.replace,
+                        generate_attestation=self.sign,
+                        attestation_file=self.bundle,
+                    )
+                case "anaconda":
+                    upload_to.upload_package_to_anaconda(
+                        files,
+                        address.channel,
+                        channel=[address.label],
+                        api_key=token,
+                        url=address.server,
+                        force=self.replace,
+                        auth_file=stored,
+                    )
+                case "quetz":
+                    upload_to.upload_package_to_quetz(
+                        files, address.server, address.channel, api_key=token, auth_file=stored
+                    )
+                case "artifactory":
+                    upload_to.upload_package_to_artifactory(
+                        files, f"{address.server}/", address.channel, token=token, auth_file=stored
+                    )
+                case "folder" | "s3":
+                    return f"{address.kind} is no host"
+                case _ as kind:
+                    assert_never(kind)
         except RattlerBuildError as error:
             return str(error)
         return ""

@@ -187,7 +187,7 @@ def _check_packages(feedstock: Feedstock, at: _At) -> None:
                 raise FeedstockError(
                     f"{key} names {name!r}, and packages.yaml has no such row of that project",
                     where=at(key, place),
-                    next_step=f"perhaps you meant {near[0]}" if near else _ROW,
+                    next_step=f"perhaps you meant {near[0]}; else {_ROW}" if near else _ROW,
                 )
 
 

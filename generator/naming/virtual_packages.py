@@ -38,9 +38,10 @@ def virtual_packages(
     ('__glibc >=2.28', '__cuda >=13')
     """
     found: list[str] = []
+    lowest = _raised(floor(platforms, subdir=subdir), glibc)
     if subdir.os == "win":
         found.append("__win")
-    elif (lowest := _raised(floor(platforms, subdir=subdir), glibc)) is not None:
+    elif lowest is not None:
         name = "__glibc" if subdir.os == "linux" else "__osx"
         found.append(f"{name} >={lowest[0]}.{lowest[1]}")
     if accelerator.cuda is not None:
@@ -63,6 +64,12 @@ def floor(platforms: tuple[str, ...], *, subdir: Subdir) -> tuple[int, int] | No
     """
     floors = []
     for platform in platforms:
+        if platform == "any":
+            raise MalformedError(
+                "a wheel for any platform is the base channel's business",
+                where="wheel file name",
+                next_step="install that one's package: docs/companions.md, What needs no package",
+            )
         if not any(re.fullmatch(pattern, platform) for pattern in subdir.wheel_platforms):
             raise MalformedError(
                 f"platform tag {platform!r} is not one of {subdir}",

@@ -19,8 +19,10 @@ from generator.channel.repodata import Record
 from generator.channel.retention import retire, series_of, train_of
 from generator.channel.retrying import Retries
 from generator.channel.stores import Outgoing
+from generator.commands import publish
 from generator.errors import DeclinedError, IntegrityError, SelectionError, UnreachableError
 from generator.model import Keep, Retention
+from generator.rendering.workflows import workflow_settings
 from tests.counts import count
 from tests.packages import Parts
 
@@ -146,6 +148,18 @@ def test_labels_cannot_lead_elsewhere():
 def test_hosts_have_what_their_kind_needs():
     for kind, host in hosts().items():
         assert kind in {"folder", "s3"} or (host.repodata and host.variable)
+
+
+def test_a_kind_of_host_is_named_wherever_one_is_chosen():
+    kept = {kind: host for kind, host in hosts().items() if kind not in {"folder", "s3"}}
+    assert set(workflow_settings().secrets) == {host.variable for host in kept.values()}
+    with pytest.raises(SelectionError) as refused:
+        parse_destination("nothing+https://server/channel")
+    help_text = publish.command.help or ""
+    for kind, host in kept.items():
+        assert kind in refused.value.next_step
+        assert f"{host.host or kind + '+https:'}/" in help_text
+        assert host.variable in help_text
 
 
 def test_trains_and_series_follow_the_names():

@@ -99,6 +99,13 @@ def test_real_members_are_recognised(member, subdir, version, action, target) ->
     assert found.library.note or target
 
 
+@pytest.mark.parametrize("subdir", [ARM, MAC, WIN], ids=str)
+def test_a_wheel_for_any_platform_is_left_to_the_base_channel(subdir) -> None:
+    with pytest.raises(MalformedError, match="any platform") as refused:
+        virtual_packages(("any",), subdir=subdir, accelerator=CPU)
+    assert "docs/companions.md" in refused.value.next_step
+
+
 def test_torchs_own_libraries_are_not_bundled_ones() -> None:
     own = ["torch/lib/libtorch_cpu.so", "torch/lib/libomp.dylib", "torchvision/_C.so"]
     assert bundled(own, "linux-aarch64", "2.10.0") == ()
