@@ -64,13 +64,17 @@ def _packages(asked: Request, given: Request) -> Iterator[str]:
                 gone.append(name)
             continue
         taken.add(new)
+        if spec in given.specs:
+            continue
         if name == "python" and theirs[new] != spec:
             yield f"with {theirs[new].replace('=', ' ').replace('python', 'Python')}"
             continue
         if new != name:
             called = facts().renames.get(name) == new
             yield f"{name} is called {new}" if called else f"with {new} instead of {name}"
-        for part in _lost(spec, theirs[new]):
+        # of a name that is asked for twice, the other spec is what is left
+        lost = {*_lost(spec, theirs[new])} - ({"version"} if theirs[new] in asked.specs else set())
+        for part in lost:
             changed[part].append(new)
     if gone:
         yield f"without {_all(gone)}"

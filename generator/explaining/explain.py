@@ -307,6 +307,8 @@ def _missing(request: Request, context: Context) -> tuple[str, ...]:
     """Return what the lock says upstream does not serve for the machine's subdir."""
     names = {name_of(spec) for spec in request.specs}
     python = next((spec for spec in request.solved if name_of(spec) == "python"), "")
+    if not names & {*facts().core, *projects()}:
+        return ()
     if context.lock is None:
         return ("no feedstock is here, so that no lock was looked at",)
     subdir, lock = context.machine.subdir, context.lock()

@@ -82,10 +82,12 @@ class PastedFacts(_Row):
     hints: dict[Pattern, str]
     platforms: Pattern
     machines: dict[Pattern, str]
+    #: what a builder of containers prints, whose machine is none of these
+    containers: Pattern
     #: what a machine itself said of what it is
     outputs: dict[Pattern, str]
-    #: its driver, as nvidia-smi prints it, and a Jetson with its JetPack
-    driver: Pattern
+    #: its virtual packages, name and version (no name: its driver), and a Jetson with its JetPack
+    virtual: tuple[Pattern, ...]
     jetson: Pattern
     clients: dict[Client, tuple[str, ...]]
 
@@ -104,11 +106,13 @@ class Facts(_Row):
     options: dict[str, OptionMeaning]
     #: what a client means by an option, where that is something else
     options_of: dict[Client, dict[str, OptionMeaning]]
-    flags: dict[str, Literal["override", "strict", "flexible", "pypi"]]
+    flags: dict[str, Literal["override", "strict", "flexible", "pypi", "locks"]]
     #: options of pip that say where wheels and requirements are
     pip_options: dict[str, Literal["index", "extra", "file", "unread", "backend", "other"]]
     #: labels of accelerators that upstream has wheels with, by subdir
     wheel_labels: dict[str, tuple[str, ...]]
+    #: the release of torch from which on PyPI's wheels for a subdir are CUDA builds
+    pip_cuda_since: dict[str, str]
     torch_projects: tuple[str, ...]
     #: what people call projects of PyPI, and their names there
     pip_names: dict[str, str]
@@ -122,6 +126,8 @@ class Facts(_Row):
     containers: dict[str, str]
     #: runners that are ARM machines, to the name that Docker's platforms would have
     runners: dict[Pattern, str]
+    #: comments in files that conda-lock keeps a line for
+    selectors: dict[str, tuple[str, ...]]
     #: what scripts' conditions call the machines of a subdir
     systems: dict[str, tuple[str, ...]]
     #: builds in a file from which on it is an export

@@ -27,6 +27,7 @@ from generator.explaining.wheels import (
     judge,
     plainly,
     pythons_with,
+    without_gpu,
 )
 
 
@@ -36,6 +37,8 @@ class _Environment:
 
     specs: tuple[str, ...] = ()
     python: str = ""
+    #: what it was made for where that is not the machine's own: conda remembers its --platform
+    subdir: str | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,9 @@ def judged(steps: Sequence[Step], desk: Desk) -> Answer:
             named = request.verb == "create" or any(name_of(s) == "python" for s in given.specs)
             python = explanation.python if named else ""
             environments[place] = _Environment(
-                tuple(dict.fromkeys((*kept, *left))), python or before.python
+                tuple(dict.fromkeys((*kept, *left))),
+                python or before.python,
+                before.subdir or (given.subdir if explanation.commands else None),
             )
     broken = (
         each
@@ -128,10 +133,11 @@ def _platforms(request: Request, desk: Desk) -> Iterator[Request]:
     own = desk.options.subdir or request.subdir or desk.computer.subdir
     listed = request.platforms if not desk.options.subdir and not request.subdir else ()
     others = [name for name in listed if name != own]
-    if own in listed or not listed:
-        yield request
-    for name in others:
-        yield replace(request, subdir=name)
+    for name in (*([own] if own in listed or not listed else ()), *others):
+        marks = facts().selectors.get(name, ())
+        left = dict.fromkeys(spec for spec, mark in request.selected if mark not in marks)
+        specs = tuple(spec for spec in request.specs if spec not in left)
+        yield replace(request, specs=specs, subdir=request.subdir if name == own else name)
 
 
 def _conda(request: Request, before: _Environment, desk: Desk) -> Explanation:
@@ -149,6 +155,8 @@ def _conda(request: Request, before: _Environment, desk: Desk) -> Explanation:
     subdir = options.subdir or request.subdir
     if request.origin == "command" or request.typed_subdir:
         subdir = request.subdir or options.subdir  # CONDA_SUBDIR in the command is what happens
+    if before.subdir and request.verb != "create" and not request.typed_subdir:
+        subdir = before.subdir
     if not request.typed_subdir:
         # it says where it was met, and no command needs to say that
         request = replace(request, subdir=None)
@@ -222,11 +230,12 @@ def _pip(request: PipRequest, before: _Environment, desk: Desk) -> Explanation:
     if "fails" in states:
         other = plainly(request, subdir, python)
         judged_anew = {wheel.state for wheel in wheels(other)}
-        if other != request and "fails" not in judged_anew:
+        if other.command() != request.command() and "fails" not in judged_anew:
             pairs = zip_longest(request.requirements, other.requirements, fillvalue="")
             changed = [new for old, new in pairs if not old.startswith(new)]
             pythons = "" if python else pythons_with(other, subdir)
             differs = (
+                without_gpu(request, other, subdir),
                 "as far as it was looked at" if "unseen" in judged_anew else "",
                 "from upstream's own index"
                 if other.index not in {"", request.index}
@@ -258,9 +267,10 @@ def _instead(
     request: PipRequest, found: Sequence[Judged], before: _Environment, desk: Desk
 ) -> list[Command]:
     """Return the command that installs from channels what pip cannot."""
-    specs = conda_names([wheel.requirement for wheel in found if wheel.state == "fails"])
-    if not specs:
+    if not conda_names([wheel.requirement for wheel in found if wheel.state == "fails"]):
         return []
+    # what belongs to torch is not taken apart: some of it of pip's and some of conda's
+    specs = conda_names([wheel.requirement for wheel in found])
     pixi = request.tool.startswith("pixi")
     asked = Request(
         client="pixi" if pixi else "conda",

@@ -17,6 +17,8 @@ from generator.explaining.reading_pip import PipRequest, read_pip
 from generator.explaining.reading_text import refusal
 from generator.explaining.request import Request, spec_of
 
+#: a line of a file that is for some platforms: `- cudatoolkit=11.3  # [linux64]`
+_SELECTED = re.compile(r"(?m)^\s*-\s+([^\s#].*?)\s*#.*\[(\w+)\]\s*$")
 #: conda's name for it where no file is given
 _ENVIRONMENT = "environment.yml"
 
@@ -40,11 +42,15 @@ def read_command(typed: Typed, *, files: Files) -> list[Request | PipRequest]:
         wheels = read_pip([*said["spec"], *indexes], tool="pixi add --pypi", files=files)
         return [wheels] if wheels is not None else []
     default = facts().clients[typed.client]
-    if typed.verb.startswith("env") and not said["file"]:
-        said["file"].append(_ENVIRONMENT)
+    if typed.verb.startswith("env"):
+        said["file"] += [word for word in said["spec"] if word.endswith((".yml", ".yaml"))]
+        said["spec"] = [word for word in said["spec"] if word not in said["file"]]
+        said["file"] = said["file"] or [_ENVIRONMENT]
     # the variable stands for the client's own channels (conda docs, "Settings")
     own = typed.variables.get("CONDA_CHANNELS", "")
     channels = [part for value in (*said["channel"], own) for part in value.split(",") if part]
+    # pixi asks what is typed alone, or else its own (pixi docs, "pixi global install")
+    alone = typed.verb.startswith("global") and channels
     subdir = ("", *said["subdir"])[-1] or typed.variables.get("CONDA_SUBDIR")
     request = Request(
         client=typed.client,
@@ -53,7 +59,7 @@ def read_command(typed: Typed, *, files: Files) -> list[Request | PipRequest]:
         else re.sub("up(date|grade)$", "install", typed.verb),
         specs=tuple(dict.fromkeys(spec_of(word) for word in said["spec"])),
         channels=tuple(name for name in dict.fromkeys(channels) if name != "nodefaults"),
-        defaults=() if "override" in said or own else default.default_channels,
+        defaults=() if "override" in said or own or alone else default.default_channels,
         override="override" in said or bool(own),
         shuts_out="nodefaults" in channels,
         strict=(default.strict or "strict" in said) and "flexible" not in said,
@@ -65,7 +71,7 @@ def read_command(typed: Typed, *, files: Files) -> list[Request | PipRequest]:
     )
     pip = None
     for name in said["file"]:
-        request, more = _with_file(request, name, typed.verb, files)
+        request, more = _with_file(request, name, typed.verb, files, locks="locks" in said)
         pip = more or pip
     steps: list[Request | PipRequest] = [request] if request.specs else []
     if pip is not None:
@@ -74,14 +80,16 @@ def read_command(typed: Typed, *, files: Files) -> list[Request | PipRequest]:
 
 
 def _with_file(
-    request: Request, name: str, verb: str, files: Files
+    request: Request, name: str, verb: str, files: Files, *, locks: bool
 ) -> tuple[Request, PipRequest | None]:
     content = files.content(name)
     suffix = name.rpartition(".")[2]
     if (lock := read_lock(content, request)) is not None:
         return lock, None
     if suffix in {"yml", "yaml"} or verb.startswith("env"):
-        return with_environment(request, content, name, files)
+        found, pip = with_environment(request, content, name, files)
+        rows = _SELECTED.findall(content) if locks else ()
+        return replace(found, selected=tuple((spec_of(row), mark) for row, mark in rows)), pip
     return replace(request, specs=(*request.specs, *specs_of(content))), None
 
 

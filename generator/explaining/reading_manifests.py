@@ -8,13 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from packaging.markers import Marker
+
 from generator.documents import load_toml
 from generator.errors import SelectionError
+from generator.explaining.facts import facts
 from generator.explaining.reading_environment import listed
 from generator.explaining.reading_files import Files
 from generator.explaining.reading_pip import PipRequest, read_requirements
 from generator.explaining.reading_text import EXAMPLE, refusal
 from generator.explaining.request import Request, spec_of
+from generator.explaining.wheels import environment
 
 _OF_PYPI = "pixi add --pypi"
 _NO_FILES = Files(folder=Path(), closed=True)
@@ -32,7 +36,7 @@ def read_manifest(content: str, *, where: str, subdir: str) -> list[Request | Pi
     manifest = tool.get("pixi", {}) if isinstance(tool, dict) else document
     workspace = manifest.get("workspace") or manifest.get("project")
     if not isinstance(workspace, dict) or "channels" not in workspace:
-        of_project: list[Request | PipRequest] = [*_of_project(document)]
+        of_project: list[Request | PipRequest] = [*_of_project(document, subdir)]
         if not of_project:
             what = "neither pixi's [workspace] with channels nor a project with dependencies"
             raise refusal(what, where)
@@ -111,7 +115,7 @@ def _by_index(
         yield replace(found, index=index, unread=(*found.unread, *(() if index else unread)))
 
 
-def _of_project(document: Mapping[str, Any]) -> Iterator[PipRequest]:
+def _of_project(document: Mapping[str, Any], subdir: str) -> Iterator[PipRequest]:
     """Read [project] with uv's sources (uv docs, "Managing dependencies"), poetry's, a Pipfile."""
     tool = _table(document, "tool")
     uv, poetry = _table(tool, "uv"), _table(tool, "poetry")
@@ -125,11 +129,20 @@ def _of_project(document: Mapping[str, Any]) -> Iterator[PipRequest]:
         for row in listed(rows)
         if isinstance(row, dict)
     }
-    sources = {
-        key: _dict(each) for key, v in _table(uv, "sources").items() for each in listed(v)[:1]
-    }
-    rows = [str(each) for each in listed(_table(document, "project").get("dependencies"))]
-    pairs = [(row, sources.get(re.split(r"[^\w.-]", row)[0], {}).get("index", "")) for row in rows]
+    project, sources = _table(document, "project"), _table(uv, "sources")
+
+    def pairs_of(rows: Any, extra: str) -> list[tuple[str, str]]:
+        texts = [row for row in listed(rows) if isinstance(row, str)]
+        return [(row, _source(row, extra, sources, subdir)) for row in texts]
+
+    # of extras and groups, those that are about torch, each by itself
+    extras = _table(project, "optional-dependencies") | _table(document, "dependency-groups")
+    for extra, rows in extras.items():
+        named = pairs_of(rows, extra)
+        if any(_project(row) in facts().torch_projects for row, _ in named):
+            for each in _by_index([(row, urls.get(i, "")) for row, i in named], tool="pip install"):
+                yield replace(each, notes=(f"{extra} of the project's extras and groups",))
+    pairs = pairs_of(project.get("dependencies"), "")
     for table in tables:
         for name, value in _table(table, "dependencies").items():
             for each in listed(value):
@@ -139,6 +152,22 @@ def _of_project(document: Mapping[str, Any]) -> Iterator[PipRequest]:
                     index = row.get("source") or row.get("index", "")
                     pairs.append((name + _caret(version) + _marker(row), index))
     yield from _by_index([(row, urls.get(str(i), "")) for row, i in pairs], tool="pip install")
+
+
+def _project(row: str) -> str:
+    return re.split(r"[^\w.-]", row)[0].lower()
+
+
+def _source(row: str, extra: str, sources: Mapping[str, Any], subdir: str) -> str:
+    """Return the index that uv takes a requirement from (uv docs, "Multiple sources")."""
+    for each in map(_dict, listed(sources.get(_project(row)))):
+        marker = each.get("marker")
+        of = each.get("extra") or each.get("group")
+        if of in {None, extra} and (
+            not marker or Marker(str(marker)).evaluate(environment(subdir, ""))
+        ):
+            return str(each.get("index") or "")
+    return ""
 
 
 def _caret(version: str) -> str:

@@ -75,11 +75,12 @@ def machine_told(text: str) -> tuple[str | None, tuple[str, ...], JetPack | None
     """Return the subdir, the virtual packages and the JetPack of the machine that a text is of."""
     pasted = facts().pasted
     subdir = next((name for words, name in pasted.outputs.items() if re.search(words, text)), None)
-    driver = re.search(pasted.driver, text)
+    virtual = [pair for pattern in pasted.virtual for pair in re.findall(pattern, text)]
     board = re.search(pasted.jetson, text)
     release = (board["jetpack"] or "4") if board else ""  # the last one for boards of their name
     rows = (row for row in jetpacks() if board and f"{row.jetpack}.".startswith(f"{release}."))
-    return subdir, (f"__cuda={driver['cuda']}",) if driver else (), next(rows, None)
+    told = {name or "__cuda": version for name, version in virtual}
+    return subdir, tuple(f"{name}={version}" for name, version in told.items()), next(rows, None)
 
 
 def _hints(text: str) -> Iterator[str]:
@@ -153,6 +154,7 @@ def _of_pip(text: str) -> PipRequest | None:
     return replace(
         pip,
         missed=tuple(missed.items()),
+        notes=tuple(_hints(text)),
         subdir=_subdir(text),
         index=pip.index or (extra.pop() if not own and extra else ""),
         extra=tuple(dict.fromkeys((*pip.extra, *extra))),
@@ -196,7 +198,9 @@ def _subdir(text: str) -> str | None:
     for tag in re.findall(pasted.tags, text):
         rows = subdirs().items()
         found += [name for name, row in rows if any(re.match(p, tag) for p in row.wheel_platforms)]
-    found += [name for words, name in pasted.machines.items() if re.search(words, text)]
+    told = [name for words, name in pasted.machines.items() if re.search(words, text)]
+    inside = re.search(pasted.containers, text) is not None
+    found += [facts().containers.get(name, name) if inside else name for name in told]
     return next((name for name in found if name != "noarch"), None)
 
 

@@ -15,6 +15,7 @@ from generator.explaining.reading_commands import Typed, read_command, typed
 from generator.explaining.reading_files import Files
 from generator.explaining.reading_pip import PipRequest
 from generator.explaining.reading_shell import running
+from generator.explaining.reading_text import plain
 from generator.explaining.reading_tools import RUNNER
 from generator.explaining.request import Request, name_of
 
@@ -53,6 +54,11 @@ _HEREDOC = re.compile(
     r"[ \t]*>{0,2}[ \t]*(?P<into>[\w./~-]*)[^\n]*\n(?P<body>.*?)\n\s*(?P=mark)[ \t]*$",
     re.MULTILINE | re.DOTALL,
 )
+#: a script that a line runs: `bash x.sh`, `source ./x.sh`, `RUN /x.sh`
+_RUNS = re.compile(
+    r"(?:^(?:.*[;&|$(])?|\bRUN)\s*(?:(?:\S*/)?(?:sudo|time|exec|(?:ba|da|z|k)?sh|source|\.)"
+    r"(?:\s+-\S+)*\s+)*[\"']?(?P<file>[\w./~-]+\.(?:sh|bash))\b"
+)
 _SECTION = re.compile(r"^%(?P<name>\w+)")
 
 
@@ -72,19 +78,26 @@ def read_script(text: str, files: Files, *, code: bool, subdir: str) -> Iterator
 
     Between a sentence's words none is looked for: but in ``code``, and in a text's fences.
     """
-    fenced, made = False, dict(files.made)
+    known = {"variables": dict(files.variables), "copied": dict(files.copied)}
     state = _State(
-        replace(files, variables=dict(files.variables), copied=dict(files.copied), made=made),
-        facts().containers.get(subdir, ""),
+        replace(files, made=dict(files.made), **known), facts().containers.get(subdir, "")
     )
+    yield from _steps(text, state, code=code, subdir=subdir)
+
+
+def _steps(text: str, state: _State, *, code: bool, subdir: str) -> Iterator[Step]:
+    """Yield the installs of a text's lines, and of the scripts that they run."""
+    fenced = False
     for match in _HEREDOC.finditer(text):
-        made[match["to"] or match["into"]] = textwrap.dedent(match["body"])
+        state.write(match["to"] or match["into"], textwrap.dedent(match["body"]))
     text = _HEREDOC.sub("", text)
     for written in running(text.splitlines(), subdir):
         if _COMMENT.match(written):
             continue
         fenced = fenced is not written.lstrip().startswith(("```", "~~~"))
         line = state.take(_SPAN.sub("`", written))
+        if (code or fenced) and (script := state.script(line)):
+            yield from _steps(script, state, code=True, subdir=subdir)
         try:
             commands = list(typed(line, anywhere=False, code=code or fenced))
         except ArmtorchError as error:
@@ -104,9 +117,24 @@ class _State:
         self._active: tuple[str, ...] = ()
         self._channels: list[str] = []
         self._removed: set[str] = set()
-        self._strict = False
+        self._strict, self._ran = False, set[str]()
         #: the number of the stage that a line is in, and that of each by its name
         self._stage, self._stages, self._number = 0, dict[str, int](), itertools.count(1)
+
+    def write(self, name: str, content: str) -> None:
+        """Note what a text writes into a file."""
+        self._files.made[name] = content
+
+    def script(self, line: str) -> str:
+        """Return the text of a script that a line runs, each once; "" for none that is here."""
+        found = _RUNS.search(line)
+        if found is None or found["file"] in self._ran:
+            return ""
+        self._ran.add(found["file"])
+        try:
+            return plain(self._files.content(found["file"]))
+        except ArmtorchError:
+            return ""
 
     def take(self, line: str) -> str:
         """Note what a line sets, and return it with the variables that are known."""
@@ -118,6 +146,8 @@ class _State:
         elif self._section == "files" and len(parts := line.split()) == 2:
             self._files.copied[parts[1]] = parts[0]
         if match := _FROM.match(line):
+            # the container of a job on a runner is of that runner's machine
+            above = self._platform if self._image == RUNNER else ""
             self._image, self._active = match["image"], ()
             # each stage and each job begins with what its image has
             self._stage = self._stages.get(match["image"], next(self._number))
@@ -125,7 +155,7 @@ class _State:
             self._channels, self._removed, self._strict = [], set(), False
             named = (match["platform"] or "").lower()
             # a runner is not the person's own machine
-            own = self._container if match["image"] != RUNNER else ""
+            own = (above or self._container) if match["image"] != RUNNER else ""
             self._platform = facts().docker_platforms.get(named, own)
         elif match := _COPY.match(line):
             _copy(match["paths"], self._files)

@@ -84,7 +84,9 @@ def plain(text: str) -> str:
     # with the sign that shells show on such lines
     text = _CONTINUED.sub(" ", _COMMENTS.sub(r"\1", text))
     text = _LOCKING.sub(
-        lambda match: "conda env create" + re.sub(r" -p(?=[ =])", " --platform", match["rest"]),
+        lambda match: (
+            "conda env create --locks" + re.sub(r" -p(?=[ =])", " --platform", match["rest"])
+        ),
         text,
     )
     text = _WRAPPED.sub(lambda match: re.sub(r"\n[ \t│]+", " ", match[0]), text)

@@ -26,6 +26,13 @@ _KEYS = {
     "environment-file": "conda env create -f {}",
 }
 
+#: keys that name the machine of a job: GitHub's, GitLab's, CircleCI's; and that set variables
+_RUNNERS = ("runs-on", "tags", "resource_class")
+_VARIABLES = ("env", "variables", "environment")
+#: keys of a matrix that are no list of values
+_ROWS = ("include", "exclude")
+_EXPRESSION = re.compile(r"\$\{\{([^{}]*)\}\}")
+
 #: keys of tox.ini and setup.cfg
 _INI = {"conda_deps": "conda install", "deps": "pip install", "install_requires": "pip install"}
 
@@ -39,26 +46,53 @@ def commands_of(value: Any) -> str:
         is_line = words == value and re.match(facts().pasted.commands, line)
         return line if is_line else "\n".join(map(commands_of, value))
     if not isinstance(value, dict):
-        return value if isinstance(value, str) else ""
+        return _EXPRESSION.sub(_joined, value) if isinstance(value, str) else ""
     if "cell_type" in value:  # a notebook's (nbformat): its lines, not what they printed
         source = value.get("source", "")
         return "".join(source) if isinstance(source, list) else str(source)
+    if isinstance(strategy := value.get("strategy"), dict) and strategy.get("matrix"):
+        job = {key: each for key, each in value.items() if key != "strategy"}
+        return "\n".join(dict.fromkeys(map(commands_of, _of_matrix(job, strategy["matrix"]))))
     inputs = value.get("with")
     if "uses" in value and isinstance(inputs, dict):
         text = "\n".join(_of_action(str(value["uses"]), inputs))
     else:
-        text = "\n".join(_of_key(str(key), each) for key, each in value.items() if key != "if")
-    if isinstance(strategy := value.get("strategy"), dict):
-        text = _of_matrix(text, strategy.get("matrix"))
+        # the machine of a job comes before what runs on it, wherever it is written
+        rows = sorted(_extended(value).items(), key=lambda row: row[0] not in _RUNNERS)
+        text = "\n".join(_of_key(str(key), each) for key, each in rows if key != "if")
     return f"if {value['if']}; then\n{text}\nfi" if "if" in value else text
 
 
+def _joined(match: re.Match[str]) -> str:
+    """Write an expression as one word, and a variable of the environment as shells do."""
+    inner = "".join(match[1].split())
+    return f"${{{inner.removeprefix('env.')}}}" if inner.startswith("env.") else f"${{{{{inner}}}}}"
+
+
+def _extended(jobs: dict[Any, Any]) -> dict[Any, Any]:
+    """Give jobs what they extend, and leave that out itself (GitLab docs, "extends")."""
+    used: set[str] = set()
+    found = {}
+    for name, job in jobs.items():
+        more = job.get("extends", ()) if isinstance(job, dict) else ()
+        named = [each for each in ([more] if isinstance(more, str) else more) if each in jobs]
+        parts = [jobs[each] for each in named if isinstance(jobs[each], dict)]
+        used.update(named)
+        found[name] = {k: v for part in (*parts, job) for k, v in part.items()} if parts else job
+    return {name: job for name, job in found.items() if name not in used}
+
+
 def _of_key(key: str, value: Any) -> str:
-    if key == "runs-on":
+    if key in _RUNNERS:
         labels = value if isinstance(value, list) else [value]
         rows = facts().runners.items()
-        arm = (to for each in labels for words, to in rows if re.search(words, str(each)))
-        return f"FROM --platform={next(arm, '')} {RUNNER}"
+        arm = next((to for each in labels for words, to in rows if re.search(words, str(each))), "")
+        return f"FROM --platform={arm} {RUNNER}" if arm or key == "runs-on" else ""
+    if key in _VARIABLES and isinstance(value, dict):
+        plain = ((k, v) for k, v in value.items() if isinstance(v, str | int | float))
+        return "\n".join(
+            f"export {k}={shlex.quote(_EXPRESSION.sub(_joined, str(v)))}" for k, v in plain
+        )
     told = isinstance(value, str) and key in _KEYS
     if told and (key != "environment" or value.endswith((".yml", ".yaml"))):
         return _KEYS[key].format(value)
@@ -86,15 +120,41 @@ def _of_action(uses: str, inputs: dict[str, Any]) -> Iterator[str]:
         yield f"conda activate {name}"
 
 
-def _of_matrix(text: str, matrix: Any) -> str:
-    """Write a job once for each value of its matrix, whatever else goes with that."""
+def _of_matrix(job: Any, matrix: Any) -> Iterator[Any]:
+    """Yield a job once for each value of its matrix, whatever else goes with that."""
     rows = matrix.items() if isinstance(matrix, dict) else ()
-    lists = {str(k): [str(each) for each in v] for k, v in rows if isinstance(v, list) and v}
-    jobs = [text] * max(map(len, lists.values()), default=1)
-    for key, values in lists.items():
-        said = re.compile(rf"\$\{{\{{\s*matrix\.{re.escape(key)}\s*\}}\}}")
-        jobs = [said.sub(values[n % len(values)], job) for n, job in enumerate(jobs)]
-    return "\n".join(dict.fromkeys(jobs))
+    lists = {str(k): v for k, v in rows if isinstance(v, list) and v and k not in _ROWS}
+    longest = max(map(len, lists.values()), default=0)
+    jobs = [{k: v[n % len(v)] for k, v in lists.items()} for n in range(longest)]
+    listed, others = tuple(jobs), dict(rows).get("include") or ()
+    for row in others:
+        # a row that says nothing else of the lists' keys is added to what there is (GitHub docs)
+        same = [each for each in listed if lists.keys() & row.keys() <= _alike(each, row)]
+        for each in same:
+            each.update(row)
+        jobs += [] if same else [dict(row)]
+    for values in jobs or [{}]:
+        yield _filled(job, values)
+
+
+def _alike(one: dict[str, Any], other: dict[str, Any]) -> set[str]:
+    return {key for key, value in other.items() if one.get(key) == value}
+
+
+def _filled(value: Any, values: dict[str, Any]) -> Any:
+    """Put a matrix's values into all texts of a job."""
+
+    def known(match: re.Match[str]) -> str:
+        found: Any = values
+        for part in match[1].strip().removeprefix("matrix.").split("."):
+            found = found.get(part) if isinstance(found, dict) else None
+        return match[0] if found is None or "matrix." not in match[1] else str(found)
+
+    if isinstance(value, dict):
+        return {key: _filled(each, values) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_filled(each, values) for each in value]
+    return _EXPRESSION.sub(known, value) if isinstance(value, str) else value
 
 
 def written_out(text: str) -> str:

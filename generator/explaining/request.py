@@ -19,6 +19,8 @@ Origin = Literal["command", "file", "error"]
 _WRITE = "write packages as conda does: pytorch, pytorch=2.10, 'pytorch>=2.10'"
 #: what a package file ends with (CEP 26)
 _PACKAGES = (".conda", ".tar.bz2")
+#: and a file that names packages
+_LISTS = (".yml", ".yaml", ".txt")
 #: what shells do not leave alone in a word
 _SPECIAL = frozenset(" <>|&*[]()'\"`;!$#\\{}")
 
@@ -57,6 +59,8 @@ class Request:
     typed_subdir: bool = False
     #: what a file is to be installed on
     platforms: tuple[str, ...] = ()
+    #: specs that conda-lock keeps for some platforms alone, each with its file's comment
+    selected: tuple[tuple[str, str], ...] = ()
     #: the subdir that an environment was exported on, "" for a file that somebody wrote
     exported: str = ""
     #: the subdirs of a lock, whose addresses are for those alone
@@ -120,7 +124,8 @@ class Request:
     def _pixi(self, words: list[str]) -> str:
         options = ["--platform", self.subdir] if self.subdir else []
         if self.verb != "add":
-            options += [part for channel in self.channels for part in ("-c", channel)]
+            asked = dict.fromkeys((*self.channels, *self.defaults)) if self.channels else ()
+            options += [part for channel in asked for part in ("-c", channel)]
             return self._variables() + _joined(["pixi", *self.verb.split(), *options, *words])
         # pixi add takes its channels from the workspace
         added = [
@@ -177,6 +182,12 @@ def spec_of(word: str) -> str:
             "a package's file, which no channel is asked for",
             where=word,
             next_step=f"name the package instead: {name}",
+        )
+    if text.endswith(_LISTS):
+        raise SelectionError(
+            "a file, and no package",
+            where=word,
+            next_step=f"conda env create -f {word}, or conda create --file {word} for a list",
         )
     wanted = parsed(text)
     if re.search(r"[:@]", text.rpartition("::")[2].split("[")[0]) or wanted.build == ".":

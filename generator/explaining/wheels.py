@@ -31,8 +31,8 @@ Ask = Callable[[str, str], Sequence[Offer]]
 _LABEL = re.compile(r"(?:cu\d{2,3}|rocm[\d.]*|xpu|cpu)$")
 #: a wheel's file name at the end of an address, where a plus is written %2B
 _WHEEL = re.compile(
-    r"(?P<name>[\w.]+)-(?P<version>[\w.]+)(?:(?:\+|%2B)[\w.]+)?(?:-\d\w*)?-[\w.]+-[\w.]+-"
-    r"(?P<tags>[\w.]+)\.whl"
+    r"(?P<name>[\w.]+)-(?P<version>[\w.]+)(?:(?:\+|%2B)[\w.]+)?(?:-\d\w*)?-"
+    r"(?P<python>[\w.]+)-(?P<abi>[\w.]+)-(?P<tags>[\w.]+)\.whl"
 )
 #: a requirement's name and the release that it pins
 _NAMED = re.compile(r"(?P<name>[\w-]+)(?:\[[^\]]*\])?\s*(?P<version>==\s*\d+(?:\.\d+)*)?")
@@ -77,7 +77,7 @@ def judge(request: PipRequest, *, subdir: str, python: str, ask: Ask | None) -> 
 
     """
     found = [_judged(text, request, subdir, python, ask) for text in request.requirements]
-    unread = [_unread(name, subdir) for name in request.unread]
+    unread = [_unread(name, subdir, python) for name in request.unread]
     return (*(each for each in found if each is not None), *unread)
 
 
@@ -114,6 +114,20 @@ def plainly(request: PipRequest, subdir: str = "", python: str = "") -> PipReque
         unread=left,
         missed=() if others else tuple((text, ()) for text in texts if missed.get(text) == ()),
     )
+
+
+def without_gpu(request: PipRequest, instead: PipRequest, subdir: str) -> str:
+    """Say, to who asked for CUDA, that the other request brings a torch without it."""
+    labels = {_label(Requirement(text)) for text in request.requirements}
+    labels |= {_label_of_index(url) for url in (request.index, *request.extra)}
+    if not any(label.startswith("cu") for label in labels) or _label_of_index(instead.index):
+        return ""
+    if subdir.startswith("osx"):
+        return "without CUDA, with Apple's GPU (mps)"
+    torch = next((r for r in map(Requirement, instead.requirements) if r.name == "torch"), None)
+    pins = [Version(part.version) for part in specifiers(torch) if part.operator == "=="]
+    since = facts().pip_cuda_since.get(subdir)
+    return "on the CPU, with no GPU" if since and pins and pins[0] < Version(since) else ""
 
 
 def _elsewhere(subdir: str) -> bool:
@@ -171,7 +185,7 @@ def _judged(
     text: str, request: PipRequest, subdir: str, python: str, ask: Ask | None
 ) -> Judged | None:
     wanted = Requirement(text)
-    if wanted.marker is not None and not wanted.marker.evaluate(_environment(subdir, python)):
+    if wanted.marker is not None and not wanted.marker.evaluate(environment(subdir, python)):
         return None  # not for this platform
     project = canonicalize_name(wanted.name)
 
@@ -211,12 +225,16 @@ def _judged(
     return wheel("unseen", silent or "it has no wheel, and pip would build it from source")
 
 
-def _unread(text: str, subdir: str) -> Judged:
+def _unread(text: str, subdir: str, python: str) -> Judged:
     """Judge what nobody opens: a wheel's address names its platform (PEP 427)."""
     wheel = _WHEEL.search(text)
     row = subdirs().get(subdir)
     patterns = list(row.wheel_platforms) if row else facts().wheel_platforms.get(subdir, ())
     tags = wheel["tags"].split(".") if wheel else ["any"]
+    minor = re.fullmatch(r"cp3(\d+)", wheel["python"]) if wheel and wheel["abi"] != "abi3" else None
+    if minor and python and int(minor[1]) != minor_of(python):
+        detail = f"the wheel is for Python 3.{minor[1]}, not for {python}"
+        return Judged(requirement=text, state="fails", detail=detail)
     if tags == ["any"] or any(re.fullmatch(p, tag) for p in patterns for tag in tags):
         return Judged(requirement=text, state="unseen", detail="a file or an address")
     detail = f"the wheel is for {', '.join(tags)}, not for {subdir}"
@@ -230,7 +248,7 @@ def _of_address(text: str) -> str:
 
 
 def _said(versions: Sequence[str] | None) -> str:
-    return "none such" if versions is None else ", ".join(versions) or "none"
+    return "none that fits" if versions is None else ", ".join(versions) or "none"
 
 
 def _asked(project: str, request: PipRequest, ask: Ask | None) -> tuple[list[Offer], str]:
@@ -314,11 +332,12 @@ def _label(wanted: Requirement) -> str:
 
 
 def _label_of_index(url: str) -> str:
-    last = url.rstrip("/").rsplit("/", 1)[-1]
-    return last if _LABEL.match(last) and last != "cpu" else ""
+    # people write the project behind it, too
+    return next((part for part in url.split("/") if _LABEL.match(part) and part != "cpu"), "")
 
 
-def _environment(subdir: str, python: str) -> Mapping[str, str]:
+def environment(subdir: str, python: str) -> Mapping[str, str]:
+    """Return what markers ask of a machine (PEP 508), of a common Python where none is known."""
     row = subdirs().get(subdir)
     known = dict(row.markers) if row else dict(facts().markers.get(subdir, {}))
     return known | PythonBuild(3, minor_of(python) or 12).markers

@@ -161,6 +161,8 @@ def test_messages(text, client, specs, channels, tmp_path):
         ("conda install 'pytorch", "a quote is not closed"),
         ("conda install pytorch==", "not a package"),
         ("conda install --file nowhere.txt", "cannot be read"),
+        ("mamba create -n x environment.yml", "a file, and no package"),
+        ("mamba\n  └─ env_cpu.yaml   does not exist", "a file was taken for a package"),
         ("conda install pytorch*", "only exact package names are allowed"),
         ("nothing of\nthis is an error message", "neither a command"),
     ],
