@@ -56,7 +56,7 @@ def explain_input(project: Project, text: str, options: ExplainOptions) -> Answe
                 "not a virtual package", where=virtual, next_step="write it like __cuda=13.0"
             )
     desk = open_desk(project, options)
-    told, driver, jetpack = machine_told(text)
+    told, driver, jetpack = machine_told(text, desk.computer.hardware)
     if jetpack is not None and options.subdir is None and not desk.computer.jetpack:
         desk = replace(desk, computer=jetson(jetpack))
     subdir = options.subdir or told or desk.computer.subdir

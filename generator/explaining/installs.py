@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
@@ -230,15 +231,20 @@ def _pip(request: PipRequest, before: _Environment, desk: Desk) -> Explanation:
     if "fails" in states:
         other = plainly(request, subdir, python)
         judged_anew = {wheel.state for wheel in wheels(other)}
-        if other.command() != request.command() and "fails" not in judged_anew:
+        again = other.command() == request.command() and "unseen" in judged_anew
+        if other != request and not again and "fails" not in judged_anew:
             pairs = zip_longest(request.requirements, other.requirements, fillvalue="")
-            changed = [new for old, new in pairs if not old.startswith(new)]
+            changed = [
+                new if re.search("[=<>~]", new) else f"any {new}"
+                for old, new in pairs
+                if new != re.sub(r"(?<=\d)\+[\w.]+", "", old) and new != old
+            ]
             pythons = "" if python else pythons_with(other, subdir)
             differs = (
                 without_gpu(request, other, subdir),
                 "as far as it was looked at" if "unseen" in judged_anew else "",
                 "from upstream's own index"
-                if other.index not in {"", request.index}
+                if {other.index, *other.extra} - {"", request.index, *request.extra}
                 else "without what is for other machines",
                 f"with {' and '.join(changed)}" if changed else "",
                 f"with Python {pythons}" if pythons else "",
@@ -270,7 +276,13 @@ def _instead(
     if not conda_names([wheel.requirement for wheel in found if wheel.state == "fails"]):
         return []
     # what belongs to torch is not taken apart: some of it of pip's and some of conda's
-    specs = conda_names([wheel.requirement for wheel in found])
+    specs = conda_names(
+        [
+            w.requirement
+            for w in found
+            if w.state == "fails" or w.requirement in request.requirements
+        ]
+    )
     pixi = request.tool.startswith("pixi")
     asked = Request(
         client="pixi" if pixi else "conda",

@@ -71,10 +71,13 @@ def read_message(text: str, *, files: Files) -> list[Request | PipRequest]:
     ]
 
 
-def machine_told(text: str) -> tuple[str | None, tuple[str, ...], JetPack | None]:
+def machine_told(text: str, own: str) -> tuple[str | None, tuple[str, ...], JetPack | None]:
     """Return the subdir, the virtual packages and the JetPack of the machine that a text is of."""
     pasted = facts().pasted
     subdir = next((name for words, name in pasted.outputs.items() if re.search(words, text)), None)
+    spoken = {name for words, name in pasted.machines.items() if re.search(words, text)}
+    if subdir is None and "\n" in text and len(spoken) == 1 and own not in subdirs():
+        subdir = spoken.pop()  # who is at an ARM machine may read what is for others
     virtual = [pair for pattern in pasted.virtual for pair in re.findall(pattern, text)]
     board = re.search(pasted.jetson, text)
     release = (board["jetpack"] or "4") if board else ""  # the last one for boards of their name
@@ -125,7 +128,7 @@ def _of_pip(text: str) -> PipRequest | None:
     for pattern in facts().pasted.requirements:
         for match in re.finditer(pattern, text):
             parts = match.groupdict()
-            spec = parts.get("spec") or f"{parts['name']}=={parts['version']}"
+            spec = (parts.get("spec") or f"{parts['name']}=={parts['version']}").rstrip(";")
             versions = parts.get("there")
             told = None if versions is None else tuple(re.findall(r"[\w.+]+", versions))
             told = () if told == ("none",) else told

@@ -43,6 +43,11 @@ _CONFIG = re.compile(
     r"\b(?:conda|mamba|micromamba) config\s(?:.*\s)?--?(?P<how>add|append|prepend|set|remove)\s+"
     r"(?P<key>channels|channel_priority)\s+(?P<value>[^\s;&|]+)"
 )
+#: and for which subdir (conda docs, "Managing environments")
+_SUBDIR = re.compile(
+    r"\bconda (?:config .*?--set\s+subdir\s+|env config vars set .*?CONDA_SUBDIR=)"
+    r"(?P<subdir>[\w-]+)"
+)
 #: an input of actions that set conda up; and a line that does nothing: a script's comment
 _FILE_OF_ACTION = re.compile(r"^\s*environment-file:\s*(?P<file>\S+)")
 _SPAN = re.compile(r"</?(?:code|pre|kbd|tt)\b[^>]*>")
@@ -118,6 +123,7 @@ class _State:
         self._channels: list[str] = []
         self._removed: set[str] = set()
         self._strict, self._ran = False, set[str]()
+        self._subdirs: dict[tuple[str, ...], str] = {}
         #: the number of the stage that a line is in, and that of each by its name
         self._stage, self._stages, self._number = 0, dict[str, int](), itertools.count(1)
 
@@ -180,6 +186,10 @@ class _State:
             else:
                 place = len(self._channels) if match["how"] == "append" else 0
                 self._channels.insert(place, match["value"])
+        if match := _SUBDIR.search(line):
+            # an environment's own, or that of all
+            own = "--env" in line or "vars" in line
+            self._subdirs[self._active if own else ()] = match["subdir"]
         if active := _ACTIVATE.search(line):
             name = active["name"]
             self._active = ("-p" if name[0] in "~." or "/" in name else "-n", name)
@@ -199,10 +209,12 @@ class _State:
                 if {name_of(spec) for spec in step.specs} <= TOOLS:
                     continue
                 step = self._configured(step)  # noqa: PLW2901
+            target = step.target or self._active
+            configured = self._subdirs.get(target) or self._subdirs.get(())
             yield replace(
                 step,
-                target=step.target or self._active,
-                subdir=step.subdir or self._platform or None,
+                target=target,
+                subdir=step.subdir or configured or self._platform or None,
                 stage=self._stage,
             )
 

@@ -130,9 +130,11 @@ def _meant(asked: Request) -> Request:
 
 
 def only_switches(request: Request) -> bool:
-    """Whether a request names switches of torch's build, and not torch."""
+    """Whether a request names switches of torch's build, and not torch; what is x86's is none."""
     names = [name_of(spec) for spec in request.specs]
-    return any(map(is_switch, names)) and not any(name in facts().core for name in names)
+    switches = [name for name in names if is_switch(name)]
+    chooses = switches == names or any(name not in facts().x86_only for name in switches)
+    return bool(switches) and chooses and not any(name in facts().core for name in names)
 
 
 def _best(

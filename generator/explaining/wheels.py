@@ -34,8 +34,6 @@ _WHEEL = re.compile(
     r"(?P<name>[\w.]+)-(?P<version>[\w.]+)(?:(?:\+|%2B)[\w.]+)?(?:-\d\w*)?-"
     r"(?P<python>[\w.]+)-(?P<abi>[\w.]+)-(?P<tags>[\w.]+)\.whl"
 )
-#: a requirement's name and the release that it pins
-_NAMED = re.compile(r"(?P<name>[\w-]+)(?:\[[^\]]*\])?\s*(?P<version>==\s*\d+(?:\.\d+)*)?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +87,11 @@ def plainly(request: PipRequest, subdir: str = "", python: str = "") -> PipReque
     """
     labels = {_label(Requirement(text)) for text in request.requirements} - {"", "cpu"}
     if len(labels) == 1 and labels <= {*facts().wheel_labels.get(subdir, ())} and not request.index:
-        return replace(request, index=f"{UPSTREAM}{labels.pop()}", missed=())
+        index = f"{UPSTREAM}{labels.pop()}"
+        # it has nothing but what belongs to torch
+        if all(_label(Requirement(text)) for text in request.requirements):
+            return replace(request, index=index, missed=())
+        return replace(request, extra=(*request.extra, index), missed=())
     missed = dict(request.missed)
     x86 = re.compile(r"(?:-f|--find-links) .*/cu\d|.*(?:x86_64|amd64)\.whl")
     left = tuple(each for each in request.unread if not x86.match(each))
@@ -118,9 +120,7 @@ def plainly(request: PipRequest, subdir: str = "", python: str = "") -> PipReque
 
 def without_gpu(request: PipRequest, instead: PipRequest, subdir: str) -> str:
     """Say, to who asked for CUDA, that the other request brings a torch without it."""
-    labels = {_label(Requirement(text)) for text in request.requirements}
-    labels |= {_label_of_index(url) for url in (request.index, *request.extra)}
-    if not any(label.startswith("cu") for label in labels) or _label_of_index(instead.index):
+    if not _of_cuda(request) or _of_cuda(instead):
         return ""
     if subdir.startswith("osx"):
         return "without CUDA, with Apple's GPU (mps)"
@@ -128,6 +128,12 @@ def without_gpu(request: PipRequest, instead: PipRequest, subdir: str) -> str:
     pins = [Version(part.version) for part in specifiers(torch) if part.operator == "=="]
     since = facts().pip_cuda_since.get(subdir)
     return "on the CPU, with no GPU" if since and pins and pins[0] < Version(since) else ""
+
+
+def _of_cuda(request: PipRequest) -> bool:
+    labels = [_label(Requirement(text)) for text in request.requirements]
+    labels += [_label_of_index(url) for url in (request.index, *request.extra)]
+    return any(label.startswith("cu") for label in labels)
 
 
 def _elsewhere(subdir: str) -> bool:
@@ -161,7 +167,7 @@ def pythons_with(request: PipRequest, subdir: str) -> str:
         there = set(pins[0].get(subdir, "any").split()) if pins else {"any"}
         if there != {"any"}:
             left = there if left is None else left & there
-    return " or ".join(sorted(left or (), key=minor_of))
+    return " or ".join(sorted(left or (), key=lambda each: (minor_of(each), each)))
 
 
 def _had(text: str, subdir: str, python: str) -> list[str]:
@@ -381,15 +387,11 @@ def corrected_file(
 
 def conda_names(requirements: Sequence[str]) -> tuple[str, ...]:
     """Return what channels call requirements of torch's own projects, with their releases."""
-    found = []
-    for text in requirements:
-        named = _called(_of_address(text) or text)
-        match = _NAMED.match(named)
-        if match is not None and match["name"].lower() in facts().torch_projects:
-            name = match["name"].lower()
-            version = (match["version"] or "").replace(" ", "")
-            found.append(facts().renames.get(name, name) + version)
-    return tuple(dict.fromkeys(found))
+    asked = [Requirement(_called(_of_address(text) or text)) for text in requirements]
+    own = [each for each in asked if each.name.lower() in facts().torch_projects]
+    names = [facts().renames.get(each.name.lower(), each.name.lower()) for each in own]
+    plain = [re.sub(r"\+[\w.]+", "", str(each.specifier)) for each in own]
+    return tuple(dict.fromkeys(map(str.__add__, names, plain)))
 
 
 def _section(pip: PipRequest, wheels: Sequence[Judged]) -> Iterator[str]:

@@ -163,6 +163,7 @@ def test_messages(text, client, specs, channels, tmp_path):
         ("conda install --file nowhere.txt", "cannot be read"),
         ("mamba create -n x environment.yml", "a file, and no package"),
         ("mamba\n  └─ env_cpu.yaml   does not exist", "a file was taken for a package"),
+        ("x\nCondaValueError: could not parse '- pytorch' in: env.yml", "a list of packages"),
         ("conda install pytorch*", "only exact package names are allowed"),
         ("nothing of\nthis is an error message", "neither a command"),
     ],
