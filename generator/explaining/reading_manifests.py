@@ -20,6 +20,8 @@ from generator.explaining.reading_text import EXAMPLE, refusal
 from generator.explaining.request import Request, spec_of
 from generator.explaining.wheels import environment
 
+#: what names a package that no index is asked for
+_ELSEWHERE = {"git", "path", "url", "file"}
 _OF_PYPI = "pixi add --pypi"
 _NO_FILES = Files(folder=Path(), closed=True)
 
@@ -143,15 +145,23 @@ def _of_project(document: Mapping[str, Any], subdir: str) -> Iterator[PipRequest
             for each in _by_index([(row, urls.get(i, "")) for row, i in named], tool="pip install"):
                 yield replace(each, notes=(f"{extra} of the project's extras and groups",))
     pairs = pairs_of(project.get("dependencies"), "")
+    unread = []
     for table in tables:
         for name, value in _table(table, "dependencies").items():
             for each in listed(value):
                 row = _dict(each)
-                if name != "python" and not _is_elsewhere(row) and not row.get("optional"):
+                if _is_elsewhere(row) and _holds(row.get("markers"), subdir):
+                    unread.append(str(row.get("file") or row.get("url") or name))
+                elif name != "python" and not _is_elsewhere(row) and not row.get("optional"):
                     version = str(row.get("version", "*") if row else each)
                     index = row.get("source") or row.get("index", "")
                     pairs.append((name + _caret(version) + _marker(row), index))
-    yield from _by_index([(row, urls.get(str(i), "")) for row, i in pairs], tool="pip install")
+    asked = [(row, urls.get(str(i), "")) for row, i in pairs]
+    yield from _by_index(asked, tool="pip install", unread=tuple(unread))
+
+
+def _holds(marker: Any, subdir: str) -> bool:
+    return not marker or Marker(str(marker)).evaluate(environment(subdir, ""))
 
 
 def _project(row: str) -> str:
@@ -161,11 +171,8 @@ def _project(row: str) -> str:
 def _source(row: str, extra: str, sources: Mapping[str, Any], subdir: str) -> str:
     """Return the index that uv takes a requirement from (uv docs, "Multiple sources")."""
     for each in map(_dict, listed(sources.get(_project(row)))):
-        marker = each.get("marker")
         of = each.get("extra") or each.get("group")
-        if of in {None, extra} and (
-            not marker or Marker(str(marker)).evaluate(environment(subdir, ""))
-        ):
+        if of in {None, extra} and _holds(each.get("marker"), subdir):
             return str(each.get("index") or "")
     return ""
 
@@ -195,7 +202,7 @@ def _specs(table: Mapping[str, Any]) -> Iterator[str]:
     for name, value in table.items():
         if isinstance(value, str):
             yield spec_of(_asked(name, value))
-        elif isinstance(value, dict) and not {"git", "path", "url"} & value.keys():
+        elif isinstance(value, dict) and not _ELSEWHERE & value.keys():
             version, build = str(value.get("version", "*")), value.get("build")
             text = f"{name}={version}={build}" if build else _asked(name, version)
             yield spec_of(f"{value['channel']}::{text}" if "channel" in value else text)
@@ -218,7 +225,7 @@ def _dict(value: Any) -> dict[str, Any]:
 
 
 def _is_elsewhere(value: Any) -> bool:
-    return isinstance(value, dict) and bool({"git", "path", "url"} & value.keys())
+    return isinstance(value, dict) and bool(_ELSEWHERE & value.keys())
 
 
 def _channel(value: Any) -> str:

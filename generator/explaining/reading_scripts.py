@@ -25,7 +25,7 @@ _SET = re.compile(
     r"""^\s*(?:[^\n"'=;]{0,60}[$#>%] +)?(?:Environment="?"""
     r"""|(?=(?:[A-Za-z_]\w*+\s*+[?:]?=\s*+(?:"[^"]*"|'[^']*'|[^\s;]++)\s*+;?\s*+)++(?:#.*)?$)"""
     r"|(?:RUN\s+)?(?:export|set|setx|declare -x|local|readonly)\s+(?:-\w+\s+)?|(?:ENV|ARG)\s+"
-    r"|\$(?:env:)?(?=\w+\s*=))(?P<rest>.+)$"
+    r"|(?:\[\w+\])?\$(?:env:)?(?=\w+\s*=))(?P<rest>.+)$"
 )
 _PAIR = re.compile(r"""(?P<name>\w+)(?:\s*[?:]?=\s*|\s+)(?P<value>"[^"]*"|'[^']*'|[^\s;]+)""")
 _COPY = re.compile(r"^\s*(?:COPY|ADD)\s+(?:--\S+\s+)*(?P<paths>\S.*)$", re.IGNORECASE)
@@ -36,7 +36,7 @@ _FROM = re.compile(
 _WORKDIR = re.compile(r"^\s*WORKDIR\s+(?P<folder>\S+)", re.IGNORECASE)
 _ACTIVATE = re.compile(
     r"(?:^\$ \w+ run (?=.* \S*sh -\w*c$)(?:--\S+ )*-n "
-    r"|(?:\b(?:conda|mamba|micromamba|call|source)|(?<!\S)\.)\s+(?:\S*[/\\])?activate(?:\.bat)?\s+[\"']?)(?P<name>[\w./~-]+)"
+    r"|(?:\b(?:conda|mamba|micromamba|call|source)|(?<!\S)\.)\s+(?:\S*[/\\])?activate(?:\.bat)?\s+[\"']?)(?P<name>[\w./~${}-]+)"
 )
 #: what configures which channels the client asks (conda docs, "Managing channels")
 _CONFIG = re.compile(
@@ -48,6 +48,8 @@ _SUBDIR = re.compile(
     r"\bconda (?:config .*?--set\s+subdir\s+|env config vars set .*?CONDA_SUBDIR=)"
     r"(?P<subdir>[\w-]+)"
 )
+#: pixi solves for the driver of the workspace alone (pixi docs, "System Requirements")
+_DRIVER = re.compile(r"\bpixi \w+ system-requirements add cuda (?P<cuda>[\d.]+)")
 #: an input of actions that set conda up; and a line that does nothing: a script's comment
 _FILE_OF_ACTION = re.compile(r"^\s*environment-file:\s*(?P<file>\S+)")
 _SPAN = re.compile(r"</?(?:code|pre|kbd|tt)\b[^>]*>")
@@ -186,6 +188,8 @@ class _State:
             else:
                 place = len(self._channels) if match["how"] == "append" else 0
                 self._channels.insert(place, match["value"])
+        if match := _DRIVER.search(line):
+            self._variables["CONDA_OVERRIDE_CUDA"] = match["cuda"]
         if match := _SUBDIR.search(line):
             # an environment's own, or that of all
             own = "--env" in line or "vars" in line
