@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any, get_args
 
@@ -233,11 +232,12 @@ def _pip(request: PipRequest, before: _Environment, desk: Desk) -> Explanation:
         judged_anew = {wheel.state for wheel in wheels(other)}
         again = other.command() == request.command() and "unseen" in judged_anew
         if other != request and not again and "fails" not in judged_anew:
-            pairs = zip_longest(request.requirements, other.requirements, fillvalue="")
+            texts = (text.split(";")[0].strip() for text in request.requirements)
+            known = {re.sub(r"(?<=\d)\+[\w.]+", "", text) for text in texts}
             changed = [
                 new if re.search("[=<>~]", new) else f"any {new}"
-                for old, new in pairs
-                if new != re.sub(r"(?<=\d)\+[\w.]+", "", old) and new != old
+                for new in other.requirements
+                if not {new, re.sub(r"(?<=\d)\+[\w.]+", "", new)} & known
             ]
             pythons = "" if python else pythons_with(other, subdir)
             differs = (

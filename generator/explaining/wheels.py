@@ -85,6 +85,11 @@ def plainly(request: PipRequest, subdir: str = "", python: str = "") -> PipReque
     Builds with a label that upstream has for the machine are on an index of that name. Where there
     is none, the nearest release that a message says there is, or the snapshot.
     """
+    if subdir:
+        here = [each for each in request.requirements if _applies(each, subdir, python)]
+        plain = tuple(each.split(";")[0].strip() for each in here)
+        missed = tuple((old.split(";")[0].strip(), there) for old, there in request.missed)
+        request = replace(request, requirements=plain, missed=missed)
     labels = {_label(Requirement(text)) for text in request.requirements} - {"", "cpu"}
     if len(labels) == 1 and labels <= {*facts().wheel_labels.get(subdir, ())} and not request.index:
         index = f"{UPSTREAM}{labels.pop()}"
@@ -92,14 +97,14 @@ def plainly(request: PipRequest, subdir: str = "", python: str = "") -> PipReque
         if all(_label(Requirement(text)) for text in request.requirements):
             return replace(request, index=index, missed=())
         return replace(request, extra=(*request.extra, index), missed=())
-    missed = dict(request.missed)
+    told = dict(request.missed)
     x86 = re.compile(r"(?:-f|--find-links) .*/cu\d|.*(?:x86_64|amd64)\.whl")
     left = tuple(each for each in request.unread if not x86.match(each))
     moved = (_of_address(each) for each in request.unread if each not in left)
     asked = [*request.requirements, *(text for text in moved if text)]
     texts = [re.sub(r"(?<=\d)\+[\w.]+", "", _called(text)) for text in asked]
     pairs = zip(asked, texts, strict=True)
-    there = [_nearest(new, missed.get(old) or _had(new, subdir, python)) for old, new in pairs]
+    there = [_nearest(new, told.get(old) or _had(new, subdir, python)) for old, new in pairs]
     own = [text for text in there if Requirement(text).name.lower() in facts().torch_projects]
     if moved_on := [text for text in own if text not in texts]:
         # each is for one release of torch: what pip finds beside the one that moved goes with it
@@ -114,7 +119,7 @@ def plainly(request: PipRequest, subdir: str = "", python: str = "") -> PipReque
         index=f"{UPSTREAM}cpu" if others else index,
         extra=tuple(url for url in request.extra if not _label_of_index(url)),
         unread=left,
-        missed=() if others else tuple((text, ()) for text in texts if missed.get(text) == ()),
+        missed=() if others else tuple((text, ()) for text in texts if told.get(text) == ()),
     )
 
 
@@ -134,6 +139,11 @@ def _of_cuda(request: PipRequest) -> bool:
     labels = [_label(Requirement(text)) for text in request.requirements]
     labels += [_label_of_index(url) for url in (request.index, *request.extra)]
     return any(label.startswith("cu") for label in labels)
+
+
+def _applies(text: str, subdir: str, python: str) -> bool:
+    marker = Requirement(text).marker
+    return marker is None or marker.evaluate(environment(subdir, python))
 
 
 def _elsewhere(subdir: str) -> bool:
@@ -190,9 +200,9 @@ def _nearest(text: str, there: Sequence[str] | None) -> str:
 def _judged(
     text: str, request: PipRequest, subdir: str, python: str, ask: Ask | None
 ) -> Judged | None:
-    wanted = Requirement(text)
-    if wanted.marker is not None and not wanted.marker.evaluate(environment(subdir, python)):
+    if not _applies(text, subdir, python):
         return None  # not for this platform
+    wanted = Requirement(text)
     project = canonicalize_name(wanted.name)
 
     missed = dict(request.missed)
