@@ -39,7 +39,7 @@ dependencies:
         ("micromamba create -p ./e x -c a", ["x"], ["a", "conda-forge"], False),
         ("pixi add x y", ["x", "y"], ["conda-forge"], True),
         ("pixi add --feature gpu x", ["x"], ["conda-forge"], True),
-        ("pixi global install x -c a", ["x"], ["a", "conda-forge"], True),
+        ("pixi global install x -c a", ["x"], ["a"], True),
         ("$ conda install x", ["x"], ["conda-forge"], False),
         ("(base) $ conda install x", ["x"], ["conda-forge"], False),
     ],
