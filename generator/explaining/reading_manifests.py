@@ -18,7 +18,7 @@ from generator.explaining.reading_files import Files
 from generator.explaining.reading_pip import PipRequest, read_requirements
 from generator.explaining.reading_text import EXAMPLE, refusal
 from generator.explaining.request import Request, spec_of
-from generator.explaining.wheels import environment
+from generator.explaining.wheels import markers_of
 
 #: what names a package that no index is asked for
 _ELSEWHERE = {"git", "path", "url", "file"}
@@ -140,9 +140,9 @@ def _of_project(document: Mapping[str, Any], subdir: str) -> Iterator[PipRequest
     # of extras and groups, those that are about torch, each by itself
     extras = _table(project, "optional-dependencies") | _table(document, "dependency-groups")
     for extra, rows in extras.items():
-        named = pairs_of(rows, extra)
-        if any(_project(row) in facts().torch_projects for row, _ in named):
-            for each in _by_index([(row, urls.get(i, "")) for row, i in named], tool="pip install"):
+        more = pairs_of(rows, extra)
+        if any(_project(row) in facts().torch_projects for row, _ in more):
+            for each in _by_index([(row, urls.get(i, "")) for row, i in more], tool="pip install"):
                 yield replace(each, notes=(f"{extra} of the project's extras and groups",))
     pairs = pairs_of(project.get("dependencies"), "")
     unread = []
@@ -161,7 +161,7 @@ def _of_project(document: Mapping[str, Any], subdir: str) -> Iterator[PipRequest
 
 
 def _holds(marker: Any, subdir: str) -> bool:
-    return not marker or Marker(str(marker)).evaluate(environment(subdir, ""))
+    return not marker or Marker(str(marker)).evaluate(markers_of(subdir, ""))
 
 
 def _project(row: str) -> str:

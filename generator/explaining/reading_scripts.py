@@ -85,10 +85,9 @@ def read_script(text: str, files: Files, *, code: bool, subdir: str) -> Iterator
 
     Between a sentence's words none is looked for: but in ``code``, and in a text's fences.
     """
-    known = {"variables": dict(files.variables), "copied": dict(files.copied)}
-    state = _State(
-        replace(files, made=dict(files.made), **known), facts().containers.get(subdir, "")
-    )
+    files = replace(files, variables=dict(files.variables), copied=dict(files.copied))
+    made = replace(files, made=dict(files.made))
+    state = _State(made, facts().containers.get(subdir, ""))
     yield from _steps(text, state, code=code, subdir=subdir)
 
 
@@ -188,12 +187,12 @@ class _State:
             else:
                 place = len(self._channels) if match["how"] == "append" else 0
                 self._channels.insert(place, match["value"])
-        if match := _DRIVER.search(line):
-            self._variables["CONDA_OVERRIDE_CUDA"] = match["cuda"]
-        if match := _SUBDIR.search(line):
+        if driver := _DRIVER.search(line):
+            self._variables["CONDA_OVERRIDE_CUDA"] = driver["cuda"]
+        if configured := _SUBDIR.search(line):
             # an environment's own, or that of all
             own = "--env" in line or "vars" in line
-            self._subdirs[self._active if own else ()] = match["subdir"]
+            self._subdirs[self._active if own else ()] = configured["subdir"]
         if active := _ACTIVATE.search(line):
             name = active["name"]
             self._active = ("-p" if name[0] in "~." or "/" in name else "-n", name)

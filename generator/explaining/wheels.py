@@ -143,7 +143,7 @@ def _of_cuda(request: PipRequest) -> bool:
 
 def _applies(text: str, subdir: str, python: str) -> bool:
     marker = Requirement(text).marker
-    return marker is None or marker.evaluate(environment(subdir, python))
+    return marker is None or marker.evaluate(markers_of(subdir, python))
 
 
 def _elsewhere(subdir: str) -> bool:
@@ -352,7 +352,7 @@ def _label_of_index(url: str) -> str:
     return next((part for part in url.split("/") if _LABEL.match(part) and part != "cpu"), "")
 
 
-def environment(subdir: str, python: str) -> Mapping[str, str]:
+def markers_of(subdir: str, python: str) -> Mapping[str, str]:
     """Return what markers ask of a machine (PEP 508), of a common Python where none is known."""
     row = subdirs().get(subdir)
     known = dict(row.markers) if row else dict(facts().markers.get(subdir, {}))

@@ -6,7 +6,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from generator.datafiles import subdirs
-from generator.explaining.wheels import _environment
+from generator.explaining.wheels import markers_of
 from generator.model import Accelerator, Metadata, PythonBuild
 from generator.naming import conda_depends
 from generator.updating.targets import active, environment
@@ -43,5 +43,5 @@ def test_one_marker_has_one_answer(marker, wanted):
     assert {
         "update": bool(active([text], environment(subdir, python))),
         "render": "filelock" in {each.name for each in depends},
-        "explain": marker_of.evaluate(dict(_environment("linux-aarch64", "3.12"))),
+        "explain": marker_of.evaluate(dict(markers_of("linux-aarch64", "3.12"))),
     } == dict.fromkeys(("update", "render", "explain"), wanted)
