@@ -18,7 +18,18 @@ from benchmarks.measuring import run_module
 from benchmarks.month import month
 from benchmarks.table import table
 
-_KINDS = ("update", "render", "build", "publish", "page", "copies", "compared", "explain", "forged")
+_KINDS = (
+    "update",
+    "render",
+    "build",
+    "published",
+    "publish",
+    "page",
+    "copies",
+    "compared",
+    "explain",
+    "forged",
+)
 
 
 @click.group(invoke_without_command=True)
@@ -26,7 +37,6 @@ _KINDS = ("update", "render", "build", "publish", "page", "copies", "compared", 
 @click.option("--line", default="2.10", show_default=True, help="The cell that is built.")
 @click.option("--subdir", default="linux-aarch64", show_default=True)
 @click.option("--accelerator", default="cpu", show_default=True)
-@click.option("--level", default=9, show_default=True)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -45,7 +55,6 @@ def main(
     line: str,
     subdir: str,
     accelerator: str,
-    level: int,
     out: Path,
     only: tuple[str, ...],
 ) -> None:
@@ -86,7 +95,9 @@ def main(
     if "explain" in wanted:
         _, found["explain"] = run_module("benchmarks.explain_large", feedstock)
     if "build" in wanted:
-        found["build"] = _build(feedstock, line, subdir, accelerator, str(level))
+        found["build"] = _build(feedstock, line, subdir, accelerator, "9")
+    if "published" in wanted:
+        found["published"] = _build(feedstock, line, subdir, accelerator, "19")
     if "forged" in wanted:
         _, found["forged"] = run_module("benchmarks.forged_packages", "5000")
     if "copies" in wanted:

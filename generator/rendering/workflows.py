@@ -202,6 +202,7 @@ def _facts(feedstock: Feedstock) -> dict[str, object]:
     return {
         "installs": _INSTALLS[feedstock.armtorch],
         "settings": workflow_settings(),
+        "level": feedstock.policies.published_level,
         "labels": sorted({feedstock.label(train) for train in feedstock.trains}),
     }
 

@@ -31,7 +31,7 @@ trains:
 subdirs:
   linux-aarch64: {{accelerators: [cpu], base: ["{base}"]}}
 packages: [torch]
-policies: {{compression_level: 1}}
+policies: {{compression_level: 1, published_level: 1}}
 """
 
 

@@ -30,7 +30,7 @@ trains:
 subdirs:
   osx-arm64: {{accelerators: [cpu], base: ["{base}"]}}
   win-arm64: {{accelerators: [cpu], base: ["{base}"]}}
-policies: {{compression_level: 1}}
+policies: {{compression_level: 1, published_level: 1}}
 """
 OLD, NEW = ("2.10.0", "0.25.0", "2.10.0"), ("2.11.0", "0.26.0", "2.11.0")
 

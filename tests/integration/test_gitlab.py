@@ -50,7 +50,7 @@ trains:
   stable: {{keep: [newest], indexes: [pypi]}}
 subdirs:
   osx-arm64: {{accelerators: [cpu], base: ["{base}"]}}
-policies: {{compression_level: 1}}
+policies: {{compression_level: 1, published_level: 1}}
 """
 SUBDIR = "osx-arm64"
 COMMIT = "a" * 40

@@ -48,7 +48,7 @@ trains:
 subdirs:
   linux-aarch64: {{accelerators: [cuda], base: ["{base}"]}}
   osx-arm64: {{accelerators: [cpu], base: ["{base}"]}}
-policies: {{compression_level: 1}}
+policies: {{compression_level: 1, published_level: 1}}
 """
 
 
