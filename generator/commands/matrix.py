@@ -124,8 +124,7 @@ def _show_subdirs(screen: Screen, view: MatrixView) -> None:
 
 def _show_absent(screen: Screen, view: MatrixView) -> None:
     missing = [(cell.name, row) for cell in view.cells for row in cell.missing]
-    if missing or view.absent:
-        screen.print("\nnot there:")
+    screen.print("\nnot there:")
     for name, row in missing:
         what = row.package or "everything"
         python = f" for Python {row.python}" if row.python else ""
@@ -134,6 +133,10 @@ def _show_absent(screen: Screen, view: MatrixView) -> None:
         screen.print(
             f"  {each.train}/{each.subdir}/{each.accelerator}: {each.reason}: {each.detail}",
         )
+    screen.print(
+        "  any other release: nobody asked for it; feedstock.yaml does, by keep: and minors: of a "
+        "train, and by lines:"
+    )
 
 
 def _show_held(screen: Screen, view: MatrixView) -> None:
