@@ -130,7 +130,7 @@ def _blocked(
 ) -> dict[str, str]:
     """Ask the base channels, and say of every variant that has no solution what it lacks."""
     view = matrix_view(project.declared(), project.known())
-    places, ids = {cell_of(each) for each in planned}, {each.id for each in planned}
+    places, ids = {each.cell for each in planned}, {each.id for each in planned}
     cells = [c for c in view.cells if f"{c.line}/{c.subdir}/{c.accelerator}" in places]
     view = against_base(project, replace(view, cells=tuple(cells)), virtual_packages=machine)
     return {
@@ -289,13 +289,8 @@ def missing_cells(project: Project, to: str, *, machine: tuple[str, ...] | None 
         not in there[feedstock.label(variant.train)]
     ]
     blocked = {} if machine is None or not lacking else _blocked(project, lacking, machine)
-    found = Counter(cell_of(each) for each in lacking if each.id not in blocked)
+    found = Counter(each.cell for each in lacking if each.id not in blocked)
     return Missing(cells=dict(found), blocked=blocked)
-
-
-def cell_of(variant: Variant) -> str:
-    """Return the name of a variant's cell, ``<line>/<subdir>/<accelerator>``."""
-    return f"{variant.line}/{variant.subdir}/{variant.accelerator}"
 
 
 def _place(project: Project, feedstock: Feedstock, channel: LocalChannel, variant: Variant) -> Path:
@@ -307,7 +302,7 @@ def _some(
     feedstock: Feedstock, found: Sequence[Variant], train: str, cells: Sequence[str] | None
 ) -> tuple[Variant, ...]:
     """Keep the variants of a train or of some cells, and the metapackages that they need."""
-    known = {cell_of(variant) for variant in found}
+    known = {variant.cell for variant in found}
     for kind, asked, there in (
         ("train", {train} - {""}, feedstock.trains),
         ("cell", cells or (), known),
@@ -321,7 +316,7 @@ def _some(
     chosen = {
         variant.id: variant.depends
         for variant in found
-        if train in {"", variant.train} and (cells is None or cell_of(variant) in cells)
+        if train in {"", variant.train} and (cells is None or variant.cell in cells)
     }
     needed = {each for depends in chosen.values() for each in depends}
     return tuple(v for v in found if v.id in chosen or v.id in needed)

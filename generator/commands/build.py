@@ -10,8 +10,7 @@ import click
 
 from generator import atomic
 from generator.channel import LocalChannel
-from generator.ci.holding import build_verdicts, verdicts_text
-from generator.ci.jobs import cell_of
+from generator.ci.verdicts import build_verdicts, verdicts_text
 from generator.commands.job_options import chosen_variants, job_options
 from generator.commands.options import (
     folder_option,
@@ -95,7 +94,7 @@ def command(
         show_failures(report)
     if report.failed:
         if verdict is not None:
-            cells = {variant.id: cell_of(variant) for variant in chosen}
+            cells = {variant.id: variant.cell for variant in chosen}
             atomic.write_text(verdict, verdicts_text(build_verdicts(report, cells)))
         error = report.failed[0].error
         sys.exit(error.exit_code if error is not None else BuildError.exit_code)

@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 
 import click
 
-from generator.ci.jobs import job_variants
 from generator.commands.options import ManyValues, joined, selection
 from generator.matrix import select, variants
 from generator.model import Variant
@@ -42,4 +41,6 @@ def chosen_variants(
         return select(variants(project.declared(), project.known()), selection(globs, **filters))
     if globs or any(filters.values()):
         raise click.UsageError("a job has its own variants: no globs or filters beside --job")
+    from generator.ci.jobs import job_variants  # noqa: PLC0415 - a CI asks for it alone
+
     return job_variants(project, job, skipped)

@@ -11,8 +11,7 @@ import click
 from generator import atomic
 from generator.building import file_name
 from generator.channel import LocalChannel
-from generator.ci.holding import test_verdicts, verdicts_text
-from generator.ci.jobs import cell_of
+from generator.ci.verdicts import test_verdicts, verdicts_text
 from generator.commands.job_options import chosen_variants, job_options
 from generator.commands.options import (
     folder_option,
@@ -90,7 +89,7 @@ def command(
     if failed:
         if verdict is not None:
             cells = {
-                file_name(variant, project.root): (variant.package, cell_of(variant))
+                file_name(variant, project.root): (variant.package, variant.cell)
                 for variant in chosen
             }
             atomic.write_text(verdict, verdicts_text(test_verdicts(reports, cells)))

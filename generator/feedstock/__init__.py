@@ -10,5 +10,10 @@ from generator.feedstock.declaration import (
     SubdirWish,
     TrainPolicy,
 )
-from generator.feedstock.reading import parse_feedstock, read_feedstock, schema_text
+from generator.feedstock.reading import (
+    parse_feedstock,
+    read_feedstock,
+    refuse_unknown_indexes,
+    schema_text,
+)
 from generator.feedstock.sources import Source

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from generator.datafiles import place_of
 from generator.documents import limits, line_of, load_yaml, read_bytes
-from generator.errors import FeedstockError
+from generator.errors import FeedstockError, SelectionError
 from generator.feedstock.declaration import Feedstock, IndexSource, SubdirName
 from generator.model.wheel import ProjectName
 from generator.packages import packages, unbound
@@ -76,6 +76,18 @@ def schema_text() -> str:
     schema = _ADAPTER.json_schema()
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def refuse_unknown_indexes(names: Sequence[str], indexes: Iterable[str]) -> None:
+    """Raise SelectionError for a name that is none of feedstock.yaml's ``indexes``."""
+    for name in names:
+        if name not in indexes:
+            near = difflib.get_close_matches(name, indexes, n=1, cutoff=0.4)
+            raise SelectionError(
+                f"feedstock.yaml declares no index called {name!r}",
+                where="--indexes",
+                next_step=f"{f'perhaps {near[0]}; ' if near else ''}there are {', '.join(indexes)}",
+            )
 
 
 def _is_of(found: Any, rows: Any) -> bool:

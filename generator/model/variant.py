@@ -59,6 +59,11 @@ class Variant:
         return f"{self.line}/{self.package}/{self.stem}"
 
     @property
+    def cell(self) -> str:
+        """The name of its cell, ``<line>/<subdir>/<accelerator>``."""
+        return f"{self.line}/{self.subdir}/{self.accelerator}"
+
+    @property
     def recipe_path(self) -> str:
         """The recipe file, relative to the repository, with forward slashes."""
         return f"recipes/{self.line}/{self.package}/recipe.yaml"

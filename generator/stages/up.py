@@ -14,6 +14,7 @@ from generator.building import BuildReport
 from generator.channel.built import labels
 from generator.documents import limits, load_json, read_bytes
 from generator.errors import ArmtorchError, MalformedError, SelectionError, UnreachableError
+from generator.feedstock import refuse_unknown_indexes
 from generator.matrix import METAPACKAGES, Selection, newest_lines, select, variants
 from generator.model import Lock, Variant
 from generator.naming.projects import python_builds
@@ -21,7 +22,6 @@ from generator.project import Project, base_channels
 from generator.stages.build import BuildOptions, build_variants
 from generator.stages.grounding import ground
 from generator.stages.test import RunOptions, run_tests
-from generator.stages.update import refuse_unknown_indexes
 from generator.testing import PackageReport
 
 _MANIFEST = "info/armtorch/manifest.json"

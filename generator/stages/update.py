@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from functools import partial
 
 from generator.channel.taken_numbers import taken_numbers
 from generator.datafiles import subdirs
-from generator.errors import AbsentError, ArmtorchError, HeldError, SelectionError
-from generator.feedstock import Feedstock
+from generator.errors import AbsentError, ArmtorchError, HeldError
+from generator.feedstock import Feedstock, refuse_unknown_indexes
 from generator.lock import LockDiff, diff_locks, write_lock
 from generator.model import Lock
 from generator.project import Project
@@ -129,15 +128,3 @@ def _only(indexes: Mapping[str, Index], names: Sequence[str]) -> dict[str, Index
         name: index if not names or name in names else Unasked(name, index.claims)
         for name, index in indexes.items()
     }
-
-
-def refuse_unknown_indexes(names: Sequence[str], indexes: Iterable[str]) -> None:
-    """Raise SelectionError for a name that is none of feedstock.yaml's ``indexes``."""
-    for name in names:
-        if name not in indexes:
-            near = get_close_matches(name, indexes, n=1, cutoff=0.4)
-            raise SelectionError(
-                f"feedstock.yaml declares no index called {name!r}",
-                where="--indexes",
-                next_step=f"{f'perhaps {near[0]}; ' if near else ''}there are {', '.join(indexes)}",
-            )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from packaging.version import Version
 
-from generator.ci.holding import read_verdicts
+from generator.ci.verdicts import read_verdicts
 from generator.console import Silent
 from generator.datafiles import subdirs
 from generator.model import Accelerator, Held, PythonBuild
