@@ -91,7 +91,7 @@ def monthly_cost(project: Project) -> Cost:
     ]
     if nightly:
         # at most: not every cell of a release has a nightly
-        jobs = [(4, small), *_all(tried), *_all(whole)]
+        jobs = [(4, small), *_all((*tried, *whole), nightly=True)]
         uses.append(_use("a nightly, if of every cell: tried, published", costs.nights, jobs))
     return Cost(
         uses=tuple(uses),
@@ -102,16 +102,17 @@ def monthly_cost(project: Project) -> Cost:
     )
 
 
-def _all(jobs: Iterable[Job]) -> list[tuple[int, tuple[int, int]]]:
-    return [(1, _of(job)) for job in jobs]
+def _all(jobs: Iterable[Job], *, nightly: bool = False) -> list[tuple[int, tuple[int, int]]]:
+    return [(1, _of(job, released=not (nightly or job.needs))) for job in jobs]
 
 
-def _of(job: Job) -> tuple[int, int]:
+def _of(job: Job, *, released: bool) -> tuple[int, int]:
     """Return a job's minutes, and those that are billed."""
     costs = workflow_settings().costs
     minutes = (
         costs.job_minutes
         + _wheels([job]) / costs.bytes_per_minute
+        + _wheels([job]) / costs.released_bytes_per_minute * released
         + len(job.variants) * costs.package_minutes
     )
     return _job(minutes, job.subdir.partition("-")[0])

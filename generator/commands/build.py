@@ -38,7 +38,11 @@ from generator.stages.build import BuildOptions, build_variants, savings
     show_default=True,
     help="Variants at once; each takes one to two cores and up to 500 MiB.",
 )
-@click.option("--level", type=click.IntRange(1, 22), help="zstd level instead of the feedstock's.")
+@click.option(
+    "--level",
+    type=click.IntRange(1, 22),
+    help="zstd level instead of the feedstock's, which is another one for releases in a CI's job.",
+)
 @provenance_option("State the repository, and the commit that brought a package's inputs (CEP 31).")
 @click.option("--force", is_flag=True, help="Build and replace what the channel has.")
 @click.option("--dry-run", is_flag=True, help="List what would be built and stop.")
@@ -83,7 +87,12 @@ def command(
         return
     channel = LocalChannel(out)
     options = BuildOptions(
-        channel=channel, jobs=jobs, level=level, force=force, provenance=provenance
+        channel=channel,
+        jobs=jobs,
+        level=level,
+        published=bool(job),
+        force=force,
+        provenance=provenance,
     )
     report = build_variants(project, chosen, options)
     if as_json:

@@ -127,10 +127,10 @@ class Policies(Documented):
     """Decisions that are the channel owner's to take."""
 
     compression_level: Annotated[int, Field(ge=1, le=22)] = 9
-    """zstd level of packages that `armtorch up` and `build` make: seconds for each."""
+    """zstd level of packages: 9 takes seconds."""
     published_level: Annotated[int, Field(ge=1, le=22)] = 19
-    """zstd level of what CI makes, to be published: minutes for each libtorch, and a sixth less to
-    download. Clients unpack it as fast, and need 8 MiB for it."""
+    """zstd level of the releases that a CI's jobs make: 19 takes minutes for each libtorch, and
+    everybody downloads a seventh less. Clients unpack it as fast, and need 8 MiB for it."""
     maximum_wheel_bytes: Annotated[int, Field(gt=0)] = 3_000_000_000
     """A larger wheel is refused before it is downloaded."""
     maximum_unpacked_ratio: Annotated[float, Field(gt=1)] = 20.0

@@ -87,6 +87,8 @@ class Costs(Closed):
     package_minutes: _Amount
     #: of wheels, fetched and packed
     bytes_per_minute: _Amount
+    #: of wheels, once more, where what all Pythons share is packed at the level of releases
+    released_bytes_per_minute: _Amount
     #: bytes of packages by those of their wheels
     packed: _Amount
     index_bytes: _Count
@@ -202,7 +204,6 @@ def _facts(feedstock: Feedstock) -> dict[str, object]:
     return {
         "installs": _INSTALLS[feedstock.armtorch],
         "settings": workflow_settings(),
-        "level": feedstock.policies.published_level,
         "labels": sorted({feedstock.label(train) for train in feedstock.trains}),
     }
 

@@ -23,6 +23,7 @@ from generator.channel import LocalChannel
 from generator.channel.built import labels, wheel_bytes
 from generator.channel.serving import Served
 from generator.channel.stores import FolderStore
+from generator.feedstock import Feedstock
 from generator.model import Lock, Variant
 from generator.model.provenance import Provenance
 from generator.project import Project
@@ -41,6 +42,8 @@ class BuildOptions:
     jobs: int
     #: zstd level; None for the feedstock's
     level: int | None = None
+    #: to be published, at the feedstock's level for that
+    published: bool = False
     force: bool = False
     #: the repository's address, to be stated with the commit (CEP 31); "" to state neither
     provenance: str = ""
@@ -57,6 +60,13 @@ class _Linkage:
         from generator.inspecting.linkage import LinkageCheck  # noqa: PLC0415
 
         return LinkageCheck(self.lock, self.wheelhouse)(contents)
+
+
+def _level(feedstock: Feedstock, chosen: Sequence[Variant], options: BuildOptions) -> int:
+    """Return the level that packages have: a nightly is not worth the minutes of a release's."""
+    released = options.published and all(each.train == "stable" for each in chosen)
+    policies = feedstock.policies
+    return policies.published_level if released else policies.compression_level
 
 
 def build_variants(
@@ -84,7 +94,7 @@ def build_variants(
     settings = Settings(
         repo=project.tree,
         wheelhouse=project.wheelhouse,
-        level=options.level or feedstock.policies.compression_level,
+        level=options.level or _level(feedstock, chosen, options),
         jobs=options.jobs,
         audit=_Linkage(lock, project.wheelhouse),
         provenance=stated,

@@ -110,6 +110,19 @@ def test_what_is_published_after_a_kill_can_be_solved(line, base, tmp_path):
     assert unsolvable(served, base) == []
 
 
+def test_what_a_job_makes_of_a_release_is_packed_for_everybody_who_downloads_it(line, tmp_path):
+    """At policies.published_level; what a person builds is packed at once."""
+    sizes = []
+    for words in (("--package", "libtorch"), ("--job", "2.10-linux-aarch64-cpu-shared")):
+        out = tmp_path / words[1]
+        command = ("build", "--out", out, *words)
+        done = armtorch(*command, cwd=line.project.root, env=environment(line))
+        assert done.returncode == 0, done.stderr
+        sizes += [path.stat().st_size for path in out.glob("*/libtorch-*.conda")]
+    by_hand, by_job = sizes
+    assert by_job < by_hand
+
+
 def test_a_package_whose_needs_the_base_lacks_is_not_published(line, tmp_path):
     lacking = write_base(tmp_path / "base", SUBDIR, ["3.12"], without=["numpy"])
     publish = (
