@@ -241,7 +241,7 @@ def _pip(request: PipRequest, before: _Environment, desk: Desk) -> Explanation:
             ]
             pythons = "" if python else pythons_with(other, subdir)
             differs = (
-                without_gpu(request, other, subdir),
+                without_gpu(request, other, subdir, python),
                 "as far as it was looked at" if "unseen" in judged_anew else "",
                 "from upstream's own index"
                 if {other.index, *other.extra} - {"", request.index, *request.extra}

@@ -122,19 +122,20 @@ def _meant(asked: Request) -> Request:
 
     A message names what was not found alone: of its other packages nothing is known.
     """
-    names = [name_of(spec) for spec in asked.specs]
-    bare = asked.origin == "error" or all(is_switch(n) or n == "python" for n in names)
-    if not bare or not only_switches(asked):
-        return asked
-    return replace(asked, specs=(*facts().trio, *asked.specs))
+    return replace(asked, specs=(*facts().trio, *asked.specs)) if only_switches(asked) else asked
 
 
 def only_switches(request: Request) -> bool:
     """Whether a request names switches of torch's build, and not torch; what is x86's is none."""
     names = [name_of(spec) for spec in request.specs]
     switches = [name for name in names if is_switch(name)]
-    chooses = switches == names or any(name not in facts().x86_only for name in switches)
-    return bool(switches) and chooses and not any(name in facts().core for name in names)
+    alone = all(name in (*switches, "python") for name in names)
+    chooses = any(name not in facts().x86_only for name in switches)
+    return (
+        bool(switches)
+        and (alone or (request.origin == "error" and chooses))
+        and not any(name in facts().core for name in names)
+    )
 
 
 def _best(

@@ -113,6 +113,7 @@ def plainly(request: PipRequest, subdir: str = "", python: str = "") -> PipReque
         there = [_freed(text) if text in own and text not in kept else text for text in there]
     index = "" if _label_of_index(request.index) else request.index
     others = not index and bool(own) and _elsewhere(subdir)
+    there = [_freed(text) if others and text in own else text for text in there]
     return replace(
         request,
         requirements=tuple(there),
@@ -123,16 +124,18 @@ def plainly(request: PipRequest, subdir: str = "", python: str = "") -> PipReque
     )
 
 
-def without_gpu(request: PipRequest, instead: PipRequest, subdir: str) -> str:
+def without_gpu(request: PipRequest, instead: PipRequest, subdir: str, python: str) -> str:
     """Say, to who asked for CUDA, that the other request brings a torch without it."""
     if not _of_cuda(request) or _of_cuda(instead):
         return ""
     if subdir.startswith("osx"):
         return "without CUDA, with Apple's GPU (mps)"
-    torch = next((r for r in map(Requirement, instead.requirements) if r.name == "torch"), None)
-    pins = [Version(part.version) for part in specifiers(torch) if part.operator == "=="]
-    since = facts().pip_cuda_since.get(subdir)
-    return "on the CPU, with no GPU" if since and pins and pins[0] < Version(since) else ""
+    since = Version(facts().pip_cuda_since.get(subdir, "0"))
+    wanted = [r for r in map(Requirement, instead.requirements) if r.name == "torch"]
+    there = map(Version, _had("torch", subdir, python))
+    taken = [each for each in there if all(r.specifier.contains(each) for r in wanted)]
+    old = wanted and taken and max(taken) < since
+    return "on the CPU, with no GPU" if old or instead.index.endswith("/cpu") else ""
 
 
 def _of_cuda(request: PipRequest) -> bool:
