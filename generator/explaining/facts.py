@@ -159,6 +159,8 @@ class Facts(_Row):
     search_seconds: float
     causes: dict[Cause, CauseFacts]
     pasted: PastedFacts
+    #: what readers look for in scripts and texts
+    patterns: dict[str, Pattern]
 
 
 class When(_Row):
@@ -205,6 +207,12 @@ class JetPack(_Row):
 def facts() -> Facts:
     """Return explaining.yaml; raises DataError."""
     return load_data("explaining.yaml", Facts)
+
+
+@cache
+def pattern(name: str) -> re.Pattern[str]:
+    """Return one of the patterns of explaining.yaml; raises DataError."""
+    return re.compile(facts().patterns[name])
 
 
 @cache

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from generator.documents import limits, load_yaml, read_bytes
 from generator.errors import SelectionError
-from generator.explaining.facts import facts
+from generator.explaining.facts import facts, pattern
 from generator.explaining.reading_commands import read_command, specs_of, typed
 from generator.explaining.reading_environment import read_lock, with_environment
 from generator.explaining.reading_files import Files
@@ -19,7 +19,7 @@ from generator.explaining.reading_messages import is_message, read_message
 from generator.explaining.reading_pip import PipRequest, read_requirements
 from generator.explaining.reading_scripts import Step, Unread, read_script
 from generator.explaining.reading_text import decoded, plain, refusal, unfolded
-from generator.explaining.reading_tools import commands_of, commands_of_ini
+from generator.explaining.reading_tools import commands_of
 from generator.explaining.request import Request
 
 _FILES = {".yml", ".yaml", ".txt", ".log", ".toml", ".lock", ".def", ".sh", ".json", ".ipynb"}
@@ -27,10 +27,6 @@ _FILES = {".yml", ".yaml", ".txt", ".log", ".toml", ".lock", ".def", ".sh", ".js
 _SENTENCES = {".md", ".rst", ".txt", ".log", ".html", ".adoc", ".ipynb", ".py", ".R", ".tex"}
 #: keys of environments, notebooks, messages and recipes
 _OTHERS = {"dependencies", "cells", "solver_problems", "exception_name", "requirements"}
-#: what stands between the fences of Markdown, or in a long string of Python
-_FENCED = re.compile(
-    r"(?ms)^\s*(?:```|~~~|[^\n]*=\s*\"\"\")(?:[^\n:]*\n)?(.*?)(?:^\s*(?:```|~~~)|\"\"\")"
-)
 #: characters of what was read, in a message
 _SHOWN = 80
 
@@ -79,8 +75,6 @@ class Reader:
         request = _created("pixi" if "pixi" in name else "conda")
         if suffix == ".toml" or name == "pipfile":
             return list(read_manifest(content, where=where, subdir=self.subdir))
-        if name in {"tox.ini", "setup.cfg"}:
-            return self._text(commands_of_ini(content), files, code=True)
         if (lock := read_lock(content, request)) is not None:
             return [lock]
         if suffix in {".yml", ".yaml", ".json"} and (text := _of_a_tool(content, where)):
@@ -109,7 +103,7 @@ class Reader:
 
     def _text(self, text: str, files: Files, *, code: bool = False) -> list[Step]:
         text = unfolded(text)
-        quoted = [*filter(_environment, map(textwrap.dedent, _FENCED.findall(text)))]
+        quoted = [*filter(_environment, map(textwrap.dedent, pattern("fenced").findall(text)))]
         files = replace(files, quoted=quoted[0] if len(quoted) == 1 else "")
         if is_message(text):
             return self._pasted(text, files) or list(read_message(text, files=files))
@@ -123,7 +117,7 @@ class Reader:
 
     def _pasted(self, text: str, files: Files) -> list[Step]:
         """Read a file that somebody pasted, as it is or between fences; [] for none."""
-        for part in map(textwrap.dedent, _FENCED.findall(text) or [text]):
+        for part in map(textwrap.dedent, pattern("fenced").findall(text) or [text]):
             if _environment(part):
                 return self._file("environment.yml", part, files)
             if re.search(r"(?m)^\[(?:workspace|project|dependencies|tool\.[\w.-]+)\]", part):

@@ -10,15 +10,13 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from generator.explaining.computer import overrides
-from generator.explaining.facts import Client, facts
+from generator.explaining.facts import Client, facts, pattern
 from generator.explaining.reading_environment import read_lock, with_environment
 from generator.explaining.reading_files import Files
 from generator.explaining.reading_pip import PipRequest, read_pip
 from generator.explaining.reading_text import refusal
 from generator.explaining.request import Request, spec_of
 
-#: a line of a file that is for some platforms: `- cudatoolkit=11.3  # [linux64]`
-_SELECTED = re.compile(r"(?m)^\s*-\s+([^\s#].*?)\s*#.*\[(\w+)\]\s*$")
 #: conda's name for it where no file is given
 _ENVIRONMENT = "environment.yml"
 
@@ -88,7 +86,7 @@ def _with_file(
         return lock, None
     if suffix in {"yml", "yaml"} or verb.startswith("env"):
         found, pip = with_environment(request, content, name, files)
-        rows = _SELECTED.findall(content) if locks else ()
+        rows = pattern("selected").findall(content) if locks else ()
         return replace(found, selected=tuple((spec_of(row), mark) for row, mark in rows)), pip
     return replace(request, specs=(*request.specs, *specs_of(content))), None
 
@@ -157,13 +155,6 @@ _FIRST = {verb.split()[0] for verb in VERBS}
 _NEAR = 300
 #: verbs of pip, uv, poetry and pdm
 _PIPS = {"install", "add"}
-#: what only shows a command, up to it
-_SHOWN = re.compile(r"\b(?:echo|printf|print)\b[^;&|]*$")
-_RUN = re.compile(
-    r"(?:\b(?:conda|mamba|micromamba)|\$[({]?\w*(?i:conda|mamba)\w*[)}]?) run\b"
-    r"[^;&|]*?\s--?(?P<kind>[np])\w*[\s=](?P<name>[^\s;&|]+)[^;&|]*$"
-)
-_REDIRECTED = re.compile(r"^\d*>{1,2}(?!=)|^<(?!=)")
 
 
 #: letters of a line that are read, and those before a command that are looked at for a prompt:
@@ -211,7 +202,7 @@ def typed(line: str, *, anywhere: bool, code: bool = False) -> Iterator[Typed]:
         )
         if not (anywhere or prompt):
             continue
-        if _SHOWN.search(before):
+        if pattern("shown").search(before):
             continue
         rest = line[match.end() :]
         if not _FIRST & set(rest[:_NEAR].split()):
@@ -221,7 +212,7 @@ def typed(line: str, *, anywhere: bool, code: bool = False) -> Iterator[Typed]:
             continue
         verb, others = found
         end = match.end()
-        run = _RUN.search(before)
+        run = pattern("run").search(before)
         variables = {
             m["name"]: m["value"].strip("\"'")
             for m in re.finditer(facts().pasted.variables, before)
@@ -275,7 +266,7 @@ def _words(rest: str, line: str) -> list[str]:
     found: list[str] = []
     try:
         for word in lexer:
-            if (word and word[0] in f"{_OPERATORS}#}}") or _REDIRECTED.match(word):
+            if (word and word[0] in f"{_OPERATORS}#}}") or pattern("redirected").match(word):
                 break
             half = found and re.search(r"(?:[<>=!~]=|[<>])$", found[-1])
             if found and (half or re.match(r"[<>=!~]=?(?:[\d.*]|$)", word)):

@@ -9,7 +9,7 @@ from typing import Any
 
 from generator.documents import load_yaml
 from generator.errors import SelectionError
-from generator.explaining.facts import facts
+from generator.explaining.facts import facts, pattern
 from generator.explaining.reading_files import Files
 from generator.explaining.reading_pip import PipRequest, read_requirements
 from generator.explaining.reading_text import EXAMPLE, channel_name, refusal
@@ -76,8 +76,8 @@ def exported_on(specs: Sequence[str], *, prefix: str = "", message: bool = False
     without = pins == len(specs) >= facts().export_pins  # conda env export --no-builds
     if builds < facts().export_builds and not without and not message:
         return ""
-    for pattern, subdir in facts().exports.items():
-        if any(re.search(pattern, spec) for spec in specs):
+    for mark, subdir in facts().exports.items():
+        if any(re.search(mark, spec) for spec in specs):
             return subdir
     usual = "" if without or message else "linux-64"
     return next((s for mark, s in facts().prefixes.items() if prefix.startswith(mark)), usual)
@@ -88,11 +88,6 @@ def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
-#: an address of a package (CEP 26): channel, subdir, name, version and build
-_PACKAGE = re.compile(
-    r"(?P<channel>(?:https?|file)://\S+?)/(?P<subdir>(?:linux|osx|win)-[a-z0-9]+|noarch)/"
-    r"(?P<name>[\w.]+(?:-[a-z_][\w.]*)*)-(?P<version>[^-\s/]+)-(?P<build>[^-\s/]+?)(?:\.conda|\.tar\.bz2)"
-)
 #: what tells a lock's kind, and how it is made again for another platform
 _LOCKS = {
     "@EXPLICIT": (
@@ -110,7 +105,7 @@ def read_lock(text: str, request: Request) -> Request | None:
     They are all that is asked of it here; rattler's own reader takes a whole lock of pixi's alone.
     """
     kind = next((kind for kind, (mark, _) in _LOCKS.items() if re.search(mark, text)), "")
-    rows = list(_PACKAGE.finditer(text)) if kind else []
+    rows = list(pattern("package").finditer(text)) if kind else []
     if not rows:
         return None
     head = re.split(r"\npackages?:", text)[0]

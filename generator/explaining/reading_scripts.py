@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from generator.errors import ArmtorchError
-from generator.explaining.facts import facts
+from generator.explaining.facts import facts, pattern
 from generator.explaining.reading_commands import Typed, read_command, typed
 from generator.explaining.reading_files import Files
 from generator.explaining.reading_pip import PipRequest
@@ -21,52 +21,6 @@ from generator.explaining.request import Request, name_of
 
 #: what conda tells people to update in its own messages
 TOOLS = frozenset({"conda", "mamba", "micromamba", "pixi", "conda-libmamba-solver"})
-_SET = re.compile(
-    r"""^\s*(?:[^\n"'=;]{0,60}[$#>%] +)?(?:Environment="?"""
-    r"""|(?=(?:[A-Za-z_]\w*+\s*+[?:]?=\s*+(?:"[^"]*"|'[^']*'|[^\s;]++)\s*+;?\s*+)++(?:#.*)?$)"""
-    r"|(?:RUN\s+)?(?:export|set|setx|declare -x|local|readonly)\s+(?:-\w+\s+)?|(?:ENV|ARG)\s+"
-    r"|(?:\[\w+\])?\$(?:env:)?(?=\w+\s*=))(?P<rest>.+)$"
-)
-_PAIR = re.compile(r"""(?P<name>\w+)(?:\s*[?:]?=\s*|\s+)(?P<value>"[^"]*"|'[^']*'|[^\s;]+)""")
-_COPY = re.compile(r"^\s*(?:COPY|ADD)\s+(?:--\S+\s+)*(?P<paths>\S.*)$", re.IGNORECASE)
-_FROM = re.compile(
-    r"^\s*FROM:?\s+(?:--platform=(?P<platform>\S+)\s+)?(?P<image>\S+)(?:\s+AS\s+(?P<name>\S+))?",
-    re.IGNORECASE,
-)
-_WORKDIR = re.compile(r"^\s*WORKDIR\s+(?P<folder>\S+)", re.IGNORECASE)
-_ACTIVATE = re.compile(
-    r"(?:^\$ \w+ run (?=.* \S*sh -\w*c$)(?:--\S+ )*-n "
-    r"|(?:\b(?:conda|mamba|micromamba|call|source)|(?<!\S)\.)\s+(?:\S*[/\\])?activate(?:\.bat)?\s+[\"']?)(?P<name>[\w./~${}-]+)"
-)
-#: what configures which channels the client asks (conda docs, "Managing channels")
-_CONFIG = re.compile(
-    r"\b(?:conda|mamba|micromamba) config\s(?:.*\s)?--?(?P<how>add|append|prepend|set|remove)\s+"
-    r"(?P<key>channels|channel_priority)\s+(?P<value>[^\s;&|]+)"
-)
-#: and for which subdir (conda docs, "Managing environments")
-_SUBDIR = re.compile(
-    r"\bconda (?:config .*?--set\s+subdir\s+|env config vars set .*?CONDA_SUBDIR=)"
-    r"(?P<subdir>[\w-]+)"
-)
-#: pixi solves for the driver of the workspace alone (pixi docs, "System Requirements")
-_DRIVER = re.compile(r"\bpixi \w+ system-requirements add cuda (?P<cuda>[\d.]+)")
-#: an input of actions that set conda up; and a line that does nothing: a script's comment
-_FILE_OF_ACTION = re.compile(r"^\s*environment-file:\s*(?P<file>\S+)")
-_SPAN = re.compile(r"</?(?:code|pre|kbd|tt)\b[^>]*>")
-_COMMENT = re.compile(r"^\s*(?:#|//|::|REM\b)", re.IGNORECASE)
-#: a file that a script writes: `cat > env.yml <<EOF`, `cat <<EOF > env.yml`, `COPY <<EOF env.yml`
-_HEREDOC = re.compile(
-    r"^[^\n]*?\b(?:cat|tee|COPY)\b(?:[^\n<]*?[ \t]>{0,2}[ \t]*(?P<to>[\w./~-]+))?"
-    r"[ \t]*<<-?[ \t]*[\"']?(?P<mark>\w+)[\"']?"
-    r"[ \t]*>{0,2}[ \t]*(?P<into>[\w./~-]*)[^\n]*\n(?P<body>.*?)\n\s*(?P=mark)[ \t]*$",
-    re.MULTILINE | re.DOTALL,
-)
-#: a script that a line runs: `bash x.sh`, `source ./x.sh`, `RUN /x.sh`
-_RUNS = re.compile(
-    r"(?:^(?:.*[;&|$(])?|\bRUN)\s*(?:(?:\S*/)?(?:sudo|time|exec|(?:ba|da|z|k)?sh|source|\.)"
-    r"(?:\s+-\S+)*\s+)*[\"']?(?P<file>[\w./~-]+\.(?:sh|bash))\b"
-)
-_SECTION = re.compile(r"^%(?P<name>\w+)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,14 +48,14 @@ def read_script(text: str, files: Files, *, code: bool, subdir: str) -> Iterator
 def _steps(text: str, state: _State, *, code: bool, subdir: str) -> Iterator[Step]:
     """Yield the installs of a text's lines, and of the scripts that they run."""
     fenced = False
-    for match in _HEREDOC.finditer(text):
+    for match in pattern("heredoc").finditer(text):
         state.write(match["to"] or match["into"], textwrap.dedent(match["body"]))
-    text = _HEREDOC.sub("", text)
+    text = pattern("heredoc").sub("", text)
     for written in running(text.splitlines(), subdir):
-        if _COMMENT.match(written):
+        if pattern("comment").match(written):
             continue
         fenced = fenced is not written.lstrip().startswith(("```", "~~~"))
-        line = state.take(_SPAN.sub("`", written))
+        line = state.take(pattern("span").sub("`", written))
         if (code or fenced) and (script := state.script(line)):
             yield from _steps(script, state, code=True, subdir=subdir)
         try:
@@ -134,7 +88,7 @@ class _State:
 
     def script(self, line: str) -> str:
         """Return the text of a script that a line runs, each once; "" for none that is here."""
-        found = _RUNS.search(line)
+        found = pattern("runs").search(line)
         if found is None or found["file"] in self._ran:
             return ""
         self._ran.add(found["file"])
@@ -145,14 +99,14 @@ class _State:
 
     def take(self, line: str) -> str:
         """Note what a line sets, and return it with the variables that are known."""
-        if match := _FILE_OF_ACTION.match(line):
+        if match := pattern("file_of_action").match(line):
             return f"conda env create -f {match['file']}"
         line = self._files.expanded(line)
-        if match := _SECTION.match(line):
+        if match := pattern("section").match(line):
             self._section = match["name"]
         elif self._section == "files" and len(parts := line.split()) == 2:
             self._files.copied[parts[1]] = parts[0]
-        if match := _FROM.match(line):
+        if match := pattern("from").match(line):
             # the container of a job on a runner is of that runner's machine
             above = self._platform if self._image == RUNNER else ""
             self._image, self._active = match["image"], ()
@@ -164,14 +118,14 @@ class _State:
             # a runner is not the person's own machine
             own = (above or self._container) if match["image"] != RUNNER else ""
             self._platform = facts().docker_platforms.get(named, own)
-        elif match := _COPY.match(line):
+        elif match := pattern("copy").match(line):
             _copy(match["paths"], self._files)
             if source := re.search(r"--from=(\S+)", line):
                 self._stage = self._stages.get(source[1], self._stage)
-        elif match := _WORKDIR.match(line):
+        elif match := pattern("workdir").match(line):
             self._files = replace(self._files, inside=match["folder"])
-        elif match := _SET.match(line):
-            for pair in _PAIR.finditer(match["rest"]):
+        elif match := pattern("set").match(line):
+            for pair in pattern("pair").finditer(match["rest"]):
                 self._variables[pair["name"]] = pair["value"].strip("\"'")
             self._files = replace(self._files, variables=dict(self._variables))
         self._configure(line)
@@ -179,7 +133,7 @@ class _State:
 
     def _configure(self, line: str) -> None:
         """Note the channels and the environment that a line chooses."""
-        for match in _CONFIG.finditer(line):
+        for match in pattern("config").finditer(line):
             if match["key"] == "channel_priority":
                 self._strict = match["value"] == "strict"
             elif match["how"] == "remove":
@@ -187,13 +141,13 @@ class _State:
             else:
                 place = len(self._channels) if match["how"] == "append" else 0
                 self._channels.insert(place, match["value"])
-        if driver := _DRIVER.search(line):
+        if driver := pattern("driver").search(line):
             self._variables["CONDA_OVERRIDE_CUDA"] = driver["cuda"]
-        if configured := _SUBDIR.search(line):
+        if configured := pattern("subdir").search(line):
             # an environment's own, or that of all
             own = "--env" in line or "vars" in line
             self._subdirs[self._active if own else ()] = configured["subdir"]
-        if active := _ACTIVATE.search(line):
+        if active := pattern("activate").search(line):
             name = active["name"]
             self._active = ("-p" if name[0] in "~." or "/" in name else "-n", name)
 

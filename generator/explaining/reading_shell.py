@@ -8,24 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
-from generator.explaining.facts import facts
-
-#: what tells a condition about the system from others: `uname`, $OSTYPE, $TARGETARCH, runner.os
-_ASKS = re.compile(r"uname|ostype|arch|machine|\bos\b|_os\b|platform|system|hosttype|processor")
-_IF = re.compile(r"^\s*(?P<how>if|elif)\b(?P<what>.*?)(?:;?\s*then\s*)?$")
-_ONE_LINE = re.compile(
-    r"^\s*(?:RUN\s+)?(?:(?:el)?if\s.*?;\s*then\b|for\s+\w+\s+in\s.*;\s*do\b)|^\s*else\s+\w"
-)
-_PARTS = re.compile(
-    r"^\s*RUN\s+(?=(?:if|for)\s)|;\s*(?=(?:then|else|elif|fi|do|done)\b)"
-    r"|(?:(?<=\bthen)|(?<=\belse)|(?<=\bdo))\s+"
-)
-_FOR = re.compile(r"^\s*for\s+(?P<name>\w+)\s+in\s+(?P<words>[^;$`]+?)\s*(?:;\s*do)?\s*$")
-_SHORT = re.compile(r"^\s*(?P<what>\[\[?\s.*?\]\]?)\s*(?P<how>&&|\|\|)\s*(?P<line>.*)$")
-_LABEL = re.compile(r"^\s*\(?(?P<labels>[^()\s]+(?:\s*\|\s*[^()\s]+)*)\)(?:\s+(?P<line>.*?))?\s*$")
-_FUNCTION = re.compile(
-    r"^(?P<indent>\s*)(?:function\s+(?P<other>[\w.-]+)(?:\s*\(\))?|(?P<name>[\w.-]+)\s*\(\))\s*\{?\s*$"
-)
+from generator.explaining.facts import facts, pattern
 
 
 @dataclass
@@ -49,7 +32,9 @@ def running(lines: Iterable[str], subdir: str) -> Iterator[str]:
     """
     branches: list[_Branch] = []
     parts = [
-        part for line in lines for part in (_PARTS.split(line) if _ONE_LINE.match(line) else [line])
+        part
+        for line in lines
+        for part in (pattern("parts").split(line) if pattern("one_line").match(line) else [line])
     ]
     for line in _called(_repeated(parts)):
         left = _taken(line, branches, subdir)
@@ -60,7 +45,7 @@ def running(lines: Iterable[str], subdir: str) -> Iterator[str]:
 def _repeated(lines: list[str]) -> list[str]:
     """Write a loop's body once for each of its words."""
     for start in reversed(range(len(lines))):  # the innermost loop first
-        if not (match := _FOR.match(lines[start])):
+        if not (match := pattern("for").match(lines[start])):
             continue
         words = [each.strip().rstrip(";") for each in lines]
         if "done" in words[start:]:
@@ -74,7 +59,7 @@ def _repeated(lines: list[str]) -> list[str]:
 def _taken(line: str, branches: list[_Branch], subdir: str) -> str:
     """Note what a line opens and closes, and return what else it says."""
     word = line.strip().rstrip(";")
-    if (match := _IF.match(line)) and (match["how"] == "if" or branches):
+    if (match := pattern("if").match(line)) and (match["how"] == "if" or branches):
         if match["how"] == "if":
             branches.append(_Branch(runs=True, done=False))
         branches[-1].enter(_holds(match["what"], subdir))
@@ -84,12 +69,12 @@ def _taken(line: str, branches: list[_Branch], subdir: str) -> str:
         branches.pop()
     elif word == "else" and branches:
         branches[-1].enter(None)
-    elif branches and branches[-1].case and (match := _LABEL.match(line)):
+    elif branches and branches[-1].case and (match := pattern("label").match(line)):
         labels = match["labels"].replace("|", " ")
         about = f"{branches[-1].case} {labels}"
         branches[-1].enter(None if labels == "*" else _holds(about, subdir))
         return match["line"] or ""
-    elif match := _SHORT.match(line):
+    elif match := pattern("short").match(line):
         holds = _holds(match["what"], subdir)
         runs = holds is None or holds is (match["how"] == "&&")
         return match["line"] if runs else ""
@@ -111,7 +96,7 @@ def _part(condition: str, subdir: str) -> bool | None:
     systems, text = facts().systems, condition.lower()
     known = {name for names in systems.values() for name in names}
     words = set(re.findall(r"[a-z0-9_]+(?:[-/][a-z0-9_]+)*", text)) & known
-    if not words or subdir not in systems or not _ASKS.search(text):
+    if not words or subdir not in systems or not pattern("asks").search(text):
         return None
     denied = "!=" in text or text.lstrip(" [(").startswith("!")
     return bool(words & set(systems[subdir])) is not denied
@@ -123,7 +108,7 @@ def _called(lines: list[str]) -> Iterator[str]:
     plain: list[str] = []
     while lines:
         line = lines.pop(0)
-        if (match := _FUNCTION.match(line)) and f"{match['indent']}}}" in lines:
+        if (match := pattern("function").match(line)) and f"{match['indent']}}}" in lines:
             end = lines.index(f"{match['indent']}}}")
             bodies[match["name"] or match["other"]] = lines[:end]
             del lines[: end + 1]

@@ -10,7 +10,7 @@ from typing import Any
 
 from generator.documents import load_json
 from generator.errors import MalformedError, SelectionError
-from generator.explaining.facts import facts
+from generator.explaining.facts import facts, pattern
 from generator.explaining.reading_tools import commands_of, written_out
 
 EXAMPLE = 'for example: armtorch explain "conda install pytorch torchvision -c pytorch"'
@@ -20,26 +20,12 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-#: colours and cursor movements (ECMA-48), and the titles that terminals take (xterm's OSC)
-_ESCAPES = re.compile(r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[\[(][0-9;?]*[ -/]*[@-~]")
 #: a byte order mark and zero bytes, and the space of web pages
 #: and the quotes that text processors make of plain ones; where a sentence of Chinese or Japanese
 #: ends, which has no space around a command
 _UNSEEN = {0xFEFF: None, 0: None, 0xA0: " ", 0x201C: '"', 0x201D: '"'} | dict.fromkeys(
     (0x3002, 0xFF01, 0xFF0C, 0xFF1A, 0xFF1B, 0xFF1F), "\n"
 )
-#: lines of nothing but a comment do not end a line that goes on (Dockerfile reference, "Format")
-_COMMENTS = re.compile(r"(\\[ \t]*\n)(?:[ \t]*#[^\n]*\n)+")
-#: a line's end that is none; "```" is markdown
-_CONTINUED = re.compile(
-    r"(?<![ \t])[ \t]*+(?:\\|(?<=[ \t])[\^`])[ \t]*\n[ \t]*(?:>{1,2}[ \t])?[ \t]*"
-)
-#: a sentence of uv's or pixi's that goes on below its arrow, wrapped where the terminal ended
-_WRAPPED = re.compile(r"(?m)^([ \t│]*[├╰]─▶ (?:.*\S)(?:\n[ \t│]{2,}(?![├└╰│─ \t])\S.*)+)$")
-#: conda-lock reads environment files, its `-p` is a platform (conda-lock docs, "lock")
-_LOCKING = re.compile(r"(?m)(?<![\w./-])conda-lock(?: lock)?(?P<rest> .*(?:-f|--file)[ =].*)$")
-#: markdown's and mail's quoting
-_QUOTED = re.compile(r"(?m)^(?:[ \t]{0,3}>[ \t]?)+(?=\S|$)")
 
 
 def refusal(what: str, where: str) -> SelectionError:
@@ -73,7 +59,7 @@ def plain(text: str) -> str:
 
     A line that goes on (``\`` of shells, ``^`` of cmd, a backquote of PowerShell) becomes one.
     """
-    text = _ESCAPES.sub("", text).replace("\r\n", "\n").translate(_UNSEEN)
+    text = pattern("escapes").sub("", text).replace("\r\n", "\n").translate(_UNSEEN)
     text = re.sub(
         r"(?<=\s)[\u2013\u2014](?=\w\b)", "-", re.sub(r"(?<=\s)[\u2013\u2014](?=\w\w)", "--", text)
     )
@@ -82,15 +68,15 @@ def plain(text: str) -> str:
     text = re.sub(facts().pasted.in_front, "", text, flags=re.MULTILINE)
     text = re.sub(facts().pasted.steps, _step, text, flags=re.MULTILINE)
     # with the sign that shells show on such lines
-    text = _CONTINUED.sub(" ", _COMMENTS.sub(r"\1", text))
-    text = _LOCKING.sub(
+    text = pattern("continued").sub(" ", pattern("comments").sub(r"\1", text))
+    text = pattern("locking").sub(
         lambda match: (
             "conda env create --locks" + re.sub(r" -p(?=[ =])", " --platform", match["rest"])
         ),
         text,
     )
-    text = _WRAPPED.sub(lambda match: re.sub(r"\n[ \t│]+", " ", match[0]), text)
-    return _QUOTED.sub("", text)
+    text = pattern("wrapped").sub(lambda match: re.sub(r"\n[ \t│]+", " ", match[0]), text)
+    return pattern("quoted").sub("", text)
 
 
 def unfolded(text: str) -> str:

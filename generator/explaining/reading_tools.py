@@ -8,16 +8,10 @@ import shlex
 from collections.abc import Iterator
 from typing import Any, Final
 
-from generator.explaining.facts import facts
+from generator.explaining.facts import facts, pattern
 
 #: stands for the image of a workflow's job that names none
 RUNNER: Final = "runner"
-#: a command as Python, JSON and Dockerfiles write a list
-_LISTS = re.compile(r"""\[\s*(?:(?:'[^'\n]*'|"[^"\n]*"|sys\.executable)\s*,?\s*){3,}\]""")
-#: nox's calls (nox docs, "Session")
-_SESSION = re.compile(
-    r"\bsession\.(?P<how>conda_install|install)\((?P<words>(?:[^()]|\([^()]*\))*)\)"
-)
 #: keys whose value is a line of another kind: an image; the file of Read the Docs' `conda`
 _KEYS = {
     "image": "FROM {}",
@@ -31,10 +25,6 @@ _RUNNERS = ("runs-on", "tags", "resource_class")
 _VARIABLES = ("env", "variables", "environment")
 #: keys of a matrix that are no list of values
 _ROWS = ("include", "exclude")
-_EXPRESSION = re.compile(r"\$\{\{([^{}]*)\}\}")
-
-#: keys of tox.ini and setup.cfg
-_INI = {"conda_deps": "conda install", "deps": "pip install", "install_requires": "pip install"}
 
 
 def commands_of(value: Any) -> str:
@@ -46,7 +36,7 @@ def commands_of(value: Any) -> str:
         is_line = words == value and re.match(facts().pasted.commands, line)
         return line if is_line else "\n".join(map(commands_of, value))
     if not isinstance(value, dict):
-        return _EXPRESSION.sub(_joined, value) if isinstance(value, str) else ""
+        return pattern("expression").sub(_joined, value) if isinstance(value, str) else ""
     if "cell_type" in value:  # a notebook's (nbformat): its lines, not what they printed
         source = value.get("source", "")
         return "".join(source) if isinstance(source, list) else str(source)
@@ -91,7 +81,8 @@ def _of_key(key: str, value: Any) -> str:
     if key in _VARIABLES and isinstance(value, dict):
         plain = ((k, v) for k, v in value.items() if isinstance(v, str | int | float))
         return "\n".join(
-            f"export {k}={shlex.quote(_EXPRESSION.sub(_joined, str(v)))}" for k, v in plain
+            f"export {k}={shlex.quote(pattern('expression').sub(_joined, str(v)))}"
+            for k, v in plain
         )
     told = isinstance(value, str) and key in _KEYS
     if told and (key != "environment" or value.endswith((".yml", ".yaml"))):
@@ -154,12 +145,12 @@ def _filled(value: Any, values: dict[str, Any]) -> Any:
         return {key: _filled(each, values) for key, each in value.items()}
     if isinstance(value, list):
         return [_filled(each, values) for each in value]
-    return _EXPRESSION.sub(known, value) if isinstance(value, str) else value
+    return pattern("expression").sub(known, value) if isinstance(value, str) else value
 
 
 def written_out(text: str) -> str:
-    """Write the commands that Python has as lists or as a session's calls as a shell has them."""
-    return _SESSION.sub(_called, _LISTS.sub(_typed, text))
+    """Write the commands that Python has as lists as a shell has them."""
+    return pattern("lists").sub(_typed, text)
 
 
 def _typed(match: re.Match[str]) -> str:
@@ -169,39 +160,3 @@ def _typed(match: re.Match[str]) -> str:
     except (ValueError, SyntaxError):
         return match[0]
     return f"\n$ {command}\n" if re.match(facts().pasted.commands, command) else match[0]
-
-
-def _called(match: re.Match[str]) -> str:
-    try:
-        call = ast.parse(f"f({match['words']})", mode="eval").body
-        assert isinstance(call, ast.Call)  # noqa: S101 - that is what stands there
-        words = [ast.literal_eval(each) for each in call.args]
-        named = {each.arg: ast.literal_eval(each.value) for each in call.keywords}
-    except (ValueError, SyntaxError, AttributeError):
-        return match[0]
-    channels = named.get("channel", ())
-    words += [
-        part
-        for each in ([channels] if isinstance(channels, str) else channels)
-        for part in ("-c", each)
-    ]
-    head = "conda install" if match["how"].startswith("conda") else "pip install"
-    return f"\n$ {head} {shlex.join(map(str, words))}\n"
-
-
-def commands_of_ini(content: str) -> str:
-    """Write what tox and setuptools are told to install (tox-conda's README; setup.cfg's docs)."""
-    rows = re.findall(r"(?m)^([\w-]+)[ \t]*=(.*(?:\n[ \t]+.*)*)", content)
-    channels = [each for key, value in rows if key == "conda_channels" for each in value.split()]
-    found = []
-    for key, value in rows:
-        words = [word for line in value.splitlines() for word in _words(line)]
-        if key in _INI and words:
-            more = [part for each in channels for part in ("-c", each)] if key[0] == "c" else []
-            found.append(f"{_INI[key]} {shlex.join([*words, *more])}")
-    return "\n".join(found)
-
-
-def _words(line: str) -> list[str]:
-    text = re.sub(r"^[\w,!{}-]+:\s+|\s+#.*$", "", line.strip())  # tox's factors
-    return text.split() if text.startswith("-") else [text] if text else []

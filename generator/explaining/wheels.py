@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from generator.datafiles import load_data, subdirs
 from generator.errors import AbsentError, ArmtorchError
-from generator.explaining.facts import facts
+from generator.explaining.facts import facts, pattern
 from generator.explaining.reading_pip import UPSTREAM, PipRequest
 from generator.explaining.records import minor_of
 from generator.explaining.request import Request
@@ -27,13 +27,6 @@ from generator.upstream import Offer
 
 #: what an index has of a project; raises ArmtorchError, AbsentError where it has no wheel
 Ask = Callable[[str, str], Sequence[Offer]]
-#: upstream's labels of accelerators in local versions and in its indexes' addresses
-_LABEL = re.compile(r"(?:cu\d{2,3}|rocm[\d.]*|xpu|cpu)$")
-#: a wheel's file name at the end of an address, where a plus is written %2B
-_WHEEL = re.compile(
-    r"(?P<name>[\w.]+)-(?P<version>[\w.]+)(?:(?:\+|%2B)[\w.]+)?(?:-\d\w*)?-"
-    r"(?P<python>[\w.]+)-(?P<abi>[\w.]+)-(?P<tags>[\w.]+)\.whl"
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,7 +239,7 @@ def _judged(
 
 def _unread(text: str, subdir: str, python: str) -> Judged:
     """Judge what nobody opens: a wheel's address names its platform (PEP 427)."""
-    wheel = _WHEEL.search(text)
+    wheel = pattern("wheel").search(text)
     row = subdirs().get(subdir)
     patterns = list(row.wheel_platforms) if row else facts().wheel_platforms.get(subdir, ())
     tags = wheel["tags"].split(".") if wheel else ["any"]
@@ -262,7 +255,7 @@ def _unread(text: str, subdir: str, python: str) -> Judged:
 
 def _of_address(text: str) -> str:
     """Return the requirement that a wheel's address stands for; "" for what is none."""
-    wheel = _WHEEL.search(text)
+    wheel = pattern("wheel").search(text)
     return f"{wheel['name'].replace('_', '-')}=={wheel['version']}" if wheel else ""
 
 
@@ -345,14 +338,17 @@ def _versions(versions: Iterable[Version]) -> str:
 def _label(wanted: Requirement) -> str:
     for part in wanted.specifier:
         _, plus, local = part.version.partition("+")
-        if plus and _LABEL.match(local):
+        if plus and pattern("accelerator").match(local):
             return local
     return ""
 
 
 def _label_of_index(url: str) -> str:
     # people write the project behind it, too
-    return next((part for part in url.split("/") if _LABEL.match(part) and part != "cpu"), "")
+    return next(
+        (part for part in url.split("/") if pattern("accelerator").match(part) and part != "cpu"),
+        "",
+    )
 
 
 def markers_of(subdir: str, python: str) -> Mapping[str, str]:
@@ -360,10 +356,6 @@ def markers_of(subdir: str, python: str) -> Mapping[str, str]:
     row = subdirs().get(subdir)
     known = dict(row.markers) if row else dict(facts().markers.get(subdir, {}))
     return known | PythonBuild(3, minor_of(python) or 12).markers
-
-
-#: what YAML does not take as it stands (YAML 1.2, plain scalars)
-_SPECIAL = re.compile(r"^[-?:,\[\]{}#&*!|>'\"%@`]|: |[ \t]#|^$")
 
 
 def corrected_file(
@@ -423,4 +415,4 @@ def _section(pip: PipRequest, wheels: Sequence[Judged]) -> Iterator[str]:
 
 
 def _scalar(text: str) -> str:
-    return json.dumps(text) if _SPECIAL.search(text) else text
+    return json.dumps(text) if pattern("special").search(text) else text
