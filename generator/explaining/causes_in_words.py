@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
 from generator.explaining.facts import VirtualFacts, facts
@@ -89,11 +89,11 @@ def merged(findings: Iterable[Finding]) -> list[Finding]:
     ]
 
 
-def listed(parts: Iterable[str], word: str = "and") -> str:
+def listed(parts: Iterable[str], word: str = "and", most: int = _LISTED) -> str:
     """``a``, ``a and b``, ``a, b and c``; of very many the first ones and how many more."""
     found = list(parts)
-    if len(found) > _LISTED + 1:
-        found = [*found[:_LISTED], f"{len(found) - _LISTED} more"]
+    if len(found) > most + 1:
+        found = [*found[:most], f"{len(found) - most} more"]
     if len(found) < 2:
         return "".join(found)
     return f"{', '.join(found[:-1])} {word} {found[-1]}"
@@ -135,19 +135,17 @@ def _chain(finding: Finding) -> str:
     way = (
         " needs ".join([links[0], ", which needs ".join(links[1:])]) if links[1:] else listed(links)
     )
+    parts = f"its {listed(finding.against)} do not go together"
+    against = parts if finding.against[1:] else "that cannot be had"
     offered = f"; there is {', '.join(finding.offered)}" if finding.offered else ""
     return {
         "priority": f"{way}, which is hidden: {finding.hidden_by} comes first and has the name, "
         "and channel priority is strict",
-        "conflict": f"{way}, and {_together(finding.against)}",
+        "conflict": f"{way}, and {against}",
         "absent": f"{way}, and none of the channels has that",
         "version": f"{way}{offered}",
         "malformed": f"{way}, which cannot be read as a package",
     }.get(finding.detail, way or f"{finding.package} is there, and what it needs is not")
-
-
-def _together(against: Sequence[str]) -> str:
-    return f"its {listed(against)} do not go together" if len(against) > 1 else "that cannot be had"
 
 
 def _conflict(finding: Finding) -> str:

@@ -176,7 +176,8 @@ def look(root: Path, environment: Mapping[str, str], system: System | None) -> C
     hardware = userland
     if system is not None:
         hardware = facts().hardware.get(f"{system.kernel} {system.processor}", userland)
-    l4t = _l4t(root)
+    release = _L4T.search(_text(root / "etc/nv_tegra_release"))
+    l4t = f"{release['major']}.{release['minor']}" if release else ""
     # /proc is the running system's, as root is
     board = _text(root / "proc/device-tree/model").strip("\0 \n")
     detected = system.virtual_packages if system else common_virtual_packages(userland)
@@ -251,11 +252,6 @@ def _userland(root: Path) -> str:
             (machine,) = struct.unpack_from("<H", head, 18)
             return _ELF.get((machine, head[4]), "")
     return ""
-
-
-def _l4t(root: Path) -> str:
-    match = _L4T.search(_text(root / "etc/nv_tegra_release"))
-    return f"{match['major']}.{match['minor']}" if match else ""
 
 
 def _lse(root: Path) -> bool | None:

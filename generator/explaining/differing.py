@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from rattler import RepoDataRecord
 
+from generator.explaining.causes_in_words import listed
 from generator.explaining.facts import facts
 from generator.explaining.records import accelerator_of
 from generator.explaining.request import Request, channel_of, name_of, parsed
@@ -126,6 +128,5 @@ def _channels(asked: Request, given: Request) -> Iterator[str]:
 
 
 def _all(parts: Iterable[str]) -> str:
-    """``a, b and c``: all of them, since nothing may change without a word."""
-    found = list(dict.fromkeys(parts))
-    return f"{', '.join(found[:-1])} and {found[-1]}" if found[1:] else "".join(found)
+    """Name all of them: nothing may change without a word."""
+    return listed(dict.fromkeys(parts), most=sys.maxsize)

@@ -128,6 +128,12 @@ class Facts(_Row):
     runners: dict[Pattern, str]
     #: comments in files that conda-lock keeps a line for
     selectors: dict[str, tuple[str, ...]]
+    #: keys of other tools' YAML: the machine of a job, variables, a matrix's rows
+    yaml_keys: dict[Literal["runners", "variables", "rows"], tuple[str, ...]]
+    #: and those whose value is a line of a script
+    yaml_lines: dict[str, str]
+    #: what tells a lock's kind, and how it is made again for another platform
+    locks: dict[str, tuple[Pattern, str]]
     #: what scripts' conditions call the machines of a subdir
     systems: dict[str, tuple[str, ...]]
     #: builds in a file from which on it is an export

@@ -88,23 +88,12 @@ def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
-#: what tells a lock's kind, and how it is made again for another platform
-_LOCKS = {
-    "@EXPLICIT": (
-        r"(?m)^@EXPLICIT\s*$",
-        "make it again there: conda list --explicit, or conda-lock -p {subdir}",
-    ),
-    "conda-lock.yml": (r"(?m)^package:", "lock again: conda-lock lock -p {subdir}"),
-    "pixi.lock": (r"(?m)^environments:", "pixi workspace platform add {subdir}, which locks again"),
-}
-
-
 def read_lock(text: str, request: Request) -> Request | None:
     """Read a lock by the addresses in it; None for what is none.
 
     They are all that is asked of it here; rattler's own reader takes a whole lock of pixi's alone.
     """
-    kind = next((kind for kind, (mark, _) in _LOCKS.items() if re.search(mark, text)), "")
+    kind = next((kind for kind, (mark, _) in facts().locks.items() if re.search(mark, text)), "")
     rows = list(pattern("package").finditer(text)) if kind else []
     if not rows:
         return None
@@ -129,5 +118,5 @@ def read_lock(text: str, request: Request) -> Request | None:
         subdir=request.subdir,
         origin="file",
         locked=platforms,
-        notes=(note, _LOCKS[kind][1]),
+        notes=(note, facts().locks[kind][1]),
     )

@@ -98,7 +98,10 @@ def _environment(
         )
     named = {key: value for key, value in wheels.items() if not _is_elsewhere(value)}
     indexes = {key: str(_dict(value).get("index") or "") for key, value in named.items()}
-    pairs = [(key + _pypi(value), indexes[key]) for key, value in named.items()]
+    versions = {
+        key: str(_dict(v).get("version", "*") if _dict(v) else v) for key, v in named.items()
+    }
+    pairs = [(key + _caret(version), indexes[key]) for key, version in versions.items()]
     unread = tuple(key for key in wheels if key not in named)
     for each in _by_index(pairs, tool=_OF_PYPI, unread=unread):
         yield replace(each, target=("-e", name))
@@ -213,11 +216,6 @@ def _asked(name: str, version: str) -> str:
     if version == "*":
         return name
     return f"{name}={version}" if version[0].isdigit() else f"{name}{version}"
-
-
-def _pypi(value: Any) -> str:
-    version = value if isinstance(value, str) else str(value.get("version", "*"))
-    return "" if version == "*" else version if version[0] in "<>=!~" else f"=={version}"
 
 
 def _dict(value: Any) -> dict[str, Any]:

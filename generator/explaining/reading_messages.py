@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -209,19 +209,26 @@ def _subdir(text: str) -> str | None:
 
 def _channels(text: str) -> tuple[str, ...]:
     """Return the channels that a client says it asked, in its order."""
-    pasted, found, listing = facts().pasted, [], False
-    for line in text.splitlines():
-        item = re.match(r"\s*-\s+(?P<channel>\S+)\s*$", line)
-        if line.strip() in pasted.channel_lists:
-            listing = True
-        elif listing and item:
-            url = re.match(pasted.channels, item["channel"])
+    found = []
+    for line in _below(text, lambda line: line.strip() in facts().pasted.channel_lists):
+        if item := re.match(r"\s*-\s+(?P<channel>\S+)\s*$", line):
+            url = re.match(facts().pasted.channels, item["channel"])
             found.append(url["url"] if url else item["channel"])
-        elif line.strip():
-            listing = False
     if not found and (url := re.search(r"https://repo\.anaconda\.com/pkgs/\w+", text)):
         found.append(url[0])  # it asked Anaconda's own: its defaults are that
     return tuple(dict.fromkeys(channel_name(url) for url in found))
+
+
+def _below(text: str, heads: Callable[[str], bool]) -> Iterator[str]:
+    """Yield the lines of the lists below some headlines."""
+    listing = False
+    for line in text.splitlines():
+        if heads(line):
+            listing = True
+        elif listing and line.lstrip().startswith("-"):
+            yield line
+        elif line.strip():
+            listing = False
 
 
 def _named(text: str) -> tuple[str, ...]:
@@ -250,15 +257,11 @@ def _named(text: str) -> tuple[str, ...]:
 
 def _listed(text: str) -> list[str]:
     """Return what stands in the list below a headline."""
-    pasted, found, listing = facts().pasted, [], False
-    for line in text.splitlines():
-        if any(mark in line for mark in pasted.lists):
-            listing = True
-        elif listing and (item := re.match(pasted.items, line)) and "://" not in line:
+    pasted, found = facts().pasted, []
+    for line in _below(text, lambda line: any(mark in line for mark in pasted.lists)):
+        if (item := re.match(pasted.items, line)) and "://" not in line:
             plain = re.sub(r"==?([^=*]+)[*]?$", r"=\1", item["spec"])
             found.append(f"{plain}={item['build']}" if item["build"] else item["spec"])
-        elif line.strip() and listing and not line.lstrip().startswith("-"):
-            listing = False
     return found
 
 

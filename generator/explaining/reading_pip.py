@@ -46,14 +46,11 @@ class PipRequest:
         for each in self.unread:
             option, _, value = each.partition(" ") if each.startswith("-") else ("", "", each)
             words += [option, shlex.quote(value)] if option else [shlex.quote(value)]
-        options = [_index_option(head), self.index] if self.index else []
+        # of PyPI's packages, pixi takes an index by another option
+        option = "--index" if head.startswith("pixi ") else "--index-url"
+        options = [option, self.index] if self.index else []
         options += [part for url in self.extra for part in ("--extra-index-url", url)]
         return " ".join([head, *words, *options])
-
-
-def _index_option(head: str) -> str:
-    """Return what names an index: of PyPI's packages, pixi takes one by ``--index``."""
-    return "--index" if head.startswith("pixi ") else "--index-url"
 
 
 def read_pip(words: Sequence[str], *, tool: str, files: Files) -> PipRequest | None:

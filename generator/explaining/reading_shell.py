@@ -6,7 +6,6 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
 
 from generator.explaining.facts import facts, pattern
 
@@ -36,24 +35,10 @@ def running(lines: Iterable[str], subdir: str) -> Iterator[str]:
         for line in lines
         for part in (pattern("parts").split(line) if pattern("one_line").match(line) else [line])
     ]
-    for line in _called(_repeated(parts)):
+    for line in _called(parts):
         left = _taken(line, branches, subdir)
         if left and all(each.runs for each in branches):
             yield left
-
-
-def _repeated(lines: list[str]) -> list[str]:
-    """Write a loop's body once for each of its words."""
-    for start in reversed(range(len(lines))):  # the innermost loop first
-        if not (match := pattern("for").match(lines[start])):
-            continue
-        words = [each.strip().rstrip(";") for each in lines]
-        if "done" in words[start:]:
-            end = words.index("done", start)
-            body = [each for each in lines[start + 1 : end] if each.strip() != "do"]
-            turns = ((f"{match['name']}={w}", *body) for w in match["words"].split())
-            lines = [*lines[:start], *chain.from_iterable(turns), *lines[end + 1 :]]
-    return lines
 
 
 def _taken(line: str, branches: list[_Branch], subdir: str) -> str:

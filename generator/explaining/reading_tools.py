@@ -12,19 +12,6 @@ from generator.explaining.facts import facts, pattern
 
 #: stands for the image of a workflow's job that names none
 RUNNER: Final = "runner"
-#: keys whose value is a line of another kind: an image; the file of Read the Docs' `conda`
-_KEYS = {
-    "image": "FROM {}",
-    "container": "FROM {}",
-    "environment": "conda env create -f {}",
-    "environment-file": "conda env create -f {}",
-}
-
-#: keys that name the machine of a job: GitHub's, GitLab's, CircleCI's; and that set variables
-_RUNNERS = ("runs-on", "tags", "resource_class")
-_VARIABLES = ("env", "variables", "environment")
-#: keys of a matrix that are no list of values
-_ROWS = ("include", "exclude")
 
 
 def commands_of(value: Any) -> str:
@@ -48,7 +35,9 @@ def commands_of(value: Any) -> str:
         text = "\n".join(_of_action(str(value["uses"]), inputs))
     else:
         # the machine of a job comes before what runs on it, wherever it is written
-        rows = sorted(_extended(value).items(), key=lambda row: row[0] not in _RUNNERS)
+        rows = sorted(
+            _extended(value).items(), key=lambda row: row[0] not in facts().yaml_keys["runners"]
+        )
         text = "\n".join(_of_key(str(key), each) for key, each in rows if key != "if")
     return f"if {value['if']}; then\n{text}\nfi" if "if" in value else text
 
@@ -73,20 +62,20 @@ def _extended(jobs: dict[Any, Any]) -> dict[Any, Any]:
 
 
 def _of_key(key: str, value: Any) -> str:
-    if key in _RUNNERS:
+    if key in facts().yaml_keys["runners"]:
         labels = value if isinstance(value, list) else [value]
         rows = facts().runners.items()
         arm = next((to for each in labels for words, to in rows if re.search(words, str(each))), "")
         return f"FROM --platform={arm} {RUNNER}" if arm or key == "runs-on" else ""
-    if key in _VARIABLES and isinstance(value, dict):
+    if key in facts().yaml_keys["variables"] and isinstance(value, dict):
         plain = ((k, v) for k, v in value.items() if isinstance(v, str | int | float))
         return "\n".join(
             f"export {k}={shlex.quote(pattern('expression').sub(_joined, str(v)))}"
             for k, v in plain
         )
-    told = isinstance(value, str) and key in _KEYS
+    told = isinstance(value, str) and key in facts().yaml_lines
     if told and (key != "environment" or value.endswith((".yml", ".yaml"))):
-        return _KEYS[key].format(value)
+        return facts().yaml_lines[key].format(value)
     return commands_of(value)
 
 
@@ -114,22 +103,22 @@ def _of_action(uses: str, inputs: dict[str, Any]) -> Iterator[str]:
 def _of_matrix(job: Any, matrix: Any) -> Iterator[Any]:
     """Yield a job once for each value of its matrix, whatever else goes with that."""
     rows = matrix.items() if isinstance(matrix, dict) else ()
-    lists = {str(k): v for k, v in rows if isinstance(v, list) and v and k not in _ROWS}
+    lists = {
+        str(k): v
+        for k, v in rows
+        if isinstance(v, list) and v and k not in facts().yaml_keys["rows"]
+    }
     longest = max(map(len, lists.values()), default=0)
     jobs = [{k: v[n % len(v)] for k, v in lists.items()} for n in range(longest)]
     listed, others = tuple(jobs), dict(rows).get("include") or ()
     for row in others:
         # a row that says nothing else of the lists' keys is added to what there is (GitHub docs)
-        same = [each for each in listed if lists.keys() & row.keys() <= _alike(each, row)]
+        same = [each for each in listed if all(each[k] == row.get(k, each[k]) for k in lists)]
         for each in same:
             each.update(row)
         jobs += [] if same else [dict(row)]
     for values in jobs or [{}]:
         yield _filled(job, values)
-
-
-def _alike(one: dict[str, Any], other: dict[str, Any]) -> set[str]:
-    return {key for key, value in other.items() if one.get(key) == value}
 
 
 def _filled(value: Any, values: dict[str, Any]) -> Any:

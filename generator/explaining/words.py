@@ -7,7 +7,6 @@ from typing import Final, get_args
 
 from generator.explaining.causes_in_words import lead, listed, merged, sentence
 from generator.explaining.findings import Cause
-from generator.explaining.notices import Notice
 from generator.explaining.report import Answer, Explanation, Installed
 from generator.explaining.wheels import Judged
 from generator.printing import shortened
@@ -42,7 +41,9 @@ def lines_of(explanation: Explanation) -> list[str]:
     if explanation.missing_upstream:
         found.append("What upstream lacks:")
         found += [f"  {line}" for line in _capped(explanation.missing_upstream, _MISSING, "gaps")]
-    found += [_warning(each) for each in explanation.warnings[:_WARNINGS]]
+    for notice in explanation.warnings[:_WARNINGS]:
+        head = "Warning" if notice.certain else "Warning, if this is such a machine"
+        found.append(f"{head}: {notice.text}; {notice.advice}.")
     found += [f"Note: {note}" for note in (*_ages(explanation), *explanation.notes)][:_NOTES]
     return found
 
@@ -140,11 +141,6 @@ def _ages(explanation: Explanation) -> Iterator[str]:
         days = max(state.age_days or 0.0 for state in old)
         names = listed([state.name for state in old])
         yield f"{names}: cached data, {days:.1f} days old ({old[0].detail})"
-
-
-def _warning(notice: Notice) -> str:
-    head = "Warning" if notice.certain else "Warning, if this is such a machine"
-    return f"{head}: {notice.text}; {notice.advice}."
 
 
 def _capped(lines: Iterable[str], most: int, what: str) -> list[str]:
