@@ -23,6 +23,10 @@ from generator.explaining.request import Request, name_of
 TOOLS = frozenset({"conda", "mamba", "micromamba", "pixi", "conda-libmamba-solver"})
 
 
+#: what pip installs itself with, for any machine
+_OF_PIP = frozenset({"pip", "setuptools", "wheel"})
+
+
 @dataclass(frozen=True, kw_only=True)
 class Unread:
     """An install that could not be read: its file is not here, for one."""
@@ -162,6 +166,8 @@ class _State:
             yield Unread(line=line.strip(), why=error)
             return
         for step in steps:
+            if isinstance(step, PipRequest) and {*step.requirements} <= _OF_PIP and not step.unread:
+                continue
             if isinstance(step, Request):
                 if {name_of(spec) for spec in step.specs} <= TOOLS:
                     continue

@@ -220,6 +220,8 @@ def _joined(words: list[str]) -> str:
 
 def _quoted(word: str) -> str:
     """Quote a word; double quotes around single ones are easier to read than what shlex writes."""
+    if re.search(r"\$[\w{]", word):
+        return f'"{word}"'  # a variable that nothing here sets is the shell's to put in
     if "'" not in word:
         return f"'{word}'"
     return shlex.quote(word) if set(word) & set('"$`\\!') else f'"{word}"'
