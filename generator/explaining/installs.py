@@ -137,7 +137,11 @@ def _platforms(request: Request, desk: Desk) -> Iterator[Request]:
         marks = facts().selectors.get(name, ())
         left = dict.fromkeys(spec for spec, mark in request.selected if mark not in marks)
         specs = tuple(spec for spec in request.specs if spec not in left)
-        yield replace(request, specs=specs, subdir=request.subdir if name == own else name)
+        yield replace(
+            request,
+            specs=specs,
+            subdir=name if request.typed_subdir or name != own else request.subdir,
+        )
 
 
 def _conda(request: Request, before: _Environment, desk: Desk) -> Explanation:
@@ -218,7 +222,7 @@ def _unread(step: Unread, desk: Desk) -> Explanation:
 def _pip(request: PipRequest, before: _Environment, desk: Desk) -> Explanation:
     """Judge what pip is asked for, and say which command gives torch where it fails."""
     subdir = desk.options.subdir or request.subdir or desk.computer.subdir
-    python = before.python or desk.options.python or ""
+    python = request.python or before.python or desk.options.python or ""
     ask = asking(desk)
 
     def wheels(asked: PipRequest) -> tuple[Judged, ...]:

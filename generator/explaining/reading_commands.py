@@ -33,7 +33,11 @@ def read_command(typed: Typed, *, files: Files) -> list[Request | PipRequest]:
     """
     if typed.client == "pip":
         wheels = read_pip(typed.words, tool=typed.tool, files=files)
-        return [replace(wheels, target=typed.target)] if wheels is not None else []
+        if wheels is None:
+            return []
+        index = wheels.index or typed.variables.get("PIP_INDEX_URL", "")
+        extra = (*wheels.extra, *typed.variables.get("PIP_EXTRA_INDEX_URL", "").split())
+        return [replace(wheels, target=typed.target, index=index, extra=extra)]
     said = _said(typed, files)
     if "pypi" in said:
         indexes = [part for url in said["index"] for part in ("--index-url", url)]
@@ -61,8 +65,9 @@ def read_command(typed: Typed, *, files: Files) -> list[Request | PipRequest]:
         override="override" in said or bool(own),
         shuts_out="nodefaults" in channels,
         strict=(default.strict or "strict" in said) and "flexible" not in said,
-        subdir=subdir,
+        subdir=None if said["subdir"][1:] else subdir,
         typed_subdir=bool(subdir),
+        platforms=tuple(dict.fromkeys(said["subdir"])) if said["subdir"][1:] else (),
         target=tuple(said["target"]) or typed.target,
         overrides=overrides(typed.variables),
         unset=tuple(said["unset"]),
@@ -86,7 +91,9 @@ def _with_file(
         return lock, None
     if suffix in {"yml", "yaml"} or verb.startswith("env"):
         found, pip = with_environment(request, content, name, files)
-        rows = pattern("selected").findall(content) if locks else ()
+        if not locks:
+            return found, pip
+        rows = pattern("selected").findall(content)
         return replace(found, selected=tuple((spec_of(row), mark) for row, mark in rows)), pip
     return replace(request, specs=(*request.specs, *specs_of(content))), None
 

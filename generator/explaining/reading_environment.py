@@ -34,6 +34,11 @@ def with_environment(
     if not isinstance(rows, list):
         raise refusal("no environment.yml: it has no list of `dependencies`", where)
     specs = [spec_of(files.expanded(row)) for row in rows if isinstance(row, str)]
+    # micromamba's selectors: `- sel(linux): pytorch-cuda` (mamba docs, "YAML spec files")
+    pairs = [pair for row in rows if isinstance(row, dict) for pair in row.items()]
+    marks = [(re.match(r"sel\((\w+)\)", str(key)), str(value)) for key, value in pairs]
+    selected = tuple((spec_of(value), mark[1]) for mark, value in marks if mark)
+    specs += [spec for spec, _ in selected]
     channels = [files.expanded(str(name)) for name in listed(document.get("channels")) if name]
     override = "nodefaults" in channels
     target = request.target
@@ -50,6 +55,7 @@ def with_environment(
         override=override or request.override,
         target=target,
         platforms=tuple(map(str, listed(document.get("platforms")))),
+        selected=selected,
         exported=exported_on(specs, prefix=str(document.get("prefix") or "")),
         origin="file",
         document=document,

@@ -35,6 +35,8 @@ class PipRequest:
     missed: tuple[tuple[str, tuple[str, ...] | None], ...] = ()
     subdir: str | None = None
     target: tuple[str, ...] = ()
+    #: of the virtual environment that was made before it, "" for none
+    python: str = ""
     #: as a request of conda has it
     stage: int = 0
     notes: tuple[str, ...] = ()

@@ -76,12 +76,12 @@ class _State:
 
     def __init__(self, files: Files, container: str) -> None:
         self._files, self._container = files, container
-        self._variables = dict(files.variables)
+        self._own, self._variables = files.variables, dict(files.variables)
         self._image = self._platform = self._section = ""
         self._active: tuple[str, ...] = ()
         self._channels: list[str] = []
         self._removed: set[str] = set()
-        self._strict, self._ran = False, set[str]()
+        self._strict, self._ran, self._python = False, set[str](), ""
         self._subdirs: dict[tuple[str, ...], str] = {}
         #: the number of the stage that a line is in, and that of each by its name
         self._stage, self._stages, self._number = 0, dict[str, int](), itertools.count(1)
@@ -145,6 +145,10 @@ class _State:
             else:
                 place = len(self._channels) if match["how"] == "append" else 0
                 self._channels.insert(place, match["value"])
+        for mount in pattern("mount").finditer(line):
+            self._files.copied[mount["target"]] = mount["source"]
+        if venv := pattern("venv").search(line):
+            self._python = venv["uv"] or venv["python"]
         if driver := pattern("driver").search(line):
             self._variables["CONDA_OVERRIDE_CUDA"] = driver["cuda"]
         if configured := pattern("subdir").search(line):
@@ -158,6 +162,9 @@ class _State:
     def steps(self, found: Typed, line: str) -> Iterator[Step]:
         """Yield what one command installs."""
         known = {k: v for k, v in self._variables.items() if k.startswith("CONDA_")}
+        # what pip is configured to ask is asked anyway
+        said = self._variables.items() - self._own.items()
+        known |= {k: v for k, v in said if k.startswith("PIP_")}
         try:
             steps = read_command(
                 replace(found, variables=known | found.variables), files=self._files
@@ -168,6 +175,8 @@ class _State:
         for step in steps:
             if isinstance(step, PipRequest) and {*step.requirements} <= _OF_PIP and not step.unread:
                 continue
+            if isinstance(step, PipRequest) and self._python:
+                step = replace(step, python=self._python)  # noqa: PLW2901
             if isinstance(step, Request):
                 if {name_of(spec) for spec in step.specs} <= TOOLS:
                     continue

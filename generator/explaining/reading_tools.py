@@ -63,6 +63,7 @@ def _extended(jobs: dict[Any, Any]) -> dict[Any, Any]:
 
 def _of_key(key: str, value: Any) -> str:
     if key in facts().yaml_keys["runners"]:
+        value = value.get("vmImage", "") if isinstance(value, dict) else value  # Azure's
         labels = value if isinstance(value, list) else [value]
         rows = facts().runners.items()
         arm = next((to for each in labels for words, to in rows if re.search(words, str(each))), "")
