@@ -11,6 +11,7 @@ from typing import Any
 from generator.documents import limits, load_yaml, read_bytes
 from generator.errors import MalformedError
 from generator.explaining.reading_text import decoded
+from generator.explaining.reading_tools import in_all
 
 #: places in ascending priority (conda docs, "Using the .condarc conda configuration file",
 #: "Searching for .condarc"; conda/base/constants.py, SEARCH_PATH). {…} are variables.
@@ -48,7 +49,11 @@ def read_condarc(root: Path, environment: Mapping[str, str]) -> Condarc:
     What cannot be read is left to conda to complain about.
     """
     documents = [*_documents(root, environment), _variables(environment)]
-    documents = [_expanded(document, environment) for document in documents]
+
+    def known(text: str) -> str:  # conda puts in variables in all of a file
+        return re.sub(r"\$\{?(\w+)\}?", lambda match: environment.get(match[1], match[0]), text)
+
+    documents = [in_all(document, known) for document in documents]
     priority = _last(documents, "channel_priority")
     verify = _last(documents, "ssl_verify")
     return Condarc(
@@ -112,17 +117,6 @@ def _variables(environment: Mapping[str, str]) -> dict[str, Any]:
         if value := environment.get(f"CONDA_{key.upper()}"):
             found[key] = {"false": False, "true": True}.get(value.lower(), value)
     return found
-
-
-def _expanded(value: Any, environment: Mapping[str, str]) -> Any:
-    """Put in variables, as conda does in all of a file."""
-    if isinstance(value, dict):
-        return {key: _expanded(each, environment) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_expanded(each, environment) for each in value]
-    if isinstance(value, str):
-        return re.sub(r"\$\{?(\w+)\}?", lambda match: environment.get(match[1], match[0]), value)
-    return value
 
 
 def _last(documents: list[dict[str, Any]], key: str) -> Any:

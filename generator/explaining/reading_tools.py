@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from generator.explaining.facts import facts, pattern
@@ -122,7 +122,7 @@ def _of_matrix(job: Any, matrix: Any) -> Iterator[Any]:
         yield _filled(job, values)
 
 
-def _filled(value: Any, values: dict[str, Any]) -> Any:
+def _filled(job: Any, values: dict[str, Any]) -> Any:
     """Put a matrix's values into all texts of a job."""
 
     def known(match: re.Match[str]) -> str:
@@ -131,11 +131,16 @@ def _filled(value: Any, values: dict[str, Any]) -> Any:
             found = found.get(part) if isinstance(found, dict) else None
         return match[0] if found is None or "matrix." not in match[1] else str(found)
 
+    return in_all(job, lambda text: pattern("expression").sub(known, text))
+
+
+def in_all(value: Any, change: Callable[[str], str]) -> Any:
+    """Return a document with all its texts changed."""
     if isinstance(value, dict):
-        return {key: _filled(each, values) for key, each in value.items()}
+        return {key: in_all(each, change) for key, each in value.items()}
     if isinstance(value, list):
-        return [_filled(each, values) for each in value]
-    return pattern("expression").sub(known, value) if isinstance(value, str) else value
+        return [in_all(each, change) for each in value]
+    return change(value) if isinstance(value, str) else value
 
 
 def written_out(text: str) -> str:

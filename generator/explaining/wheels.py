@@ -110,8 +110,12 @@ def plainly(request: PipRequest, subdir: str = "", python: str = "") -> PipReque
     return replace(
         request,
         requirements=tuple(there),
-        index=f"{UPSTREAM}cpu" if others else index,
-        extra=tuple(url for url in request.extra if not _label_of_index(url)),
+        # it has nothing but what belongs to torch
+        index=f"{UPSTREAM}cpu" if others and len(own) == len(there) else index,
+        extra=(
+            *(url for url in request.extra if not _label_of_index(url)),
+            *([f"{UPSTREAM}cpu"] if others and len(own) < len(there) else []),
+        ),
         unread=left,
         missed=() if others else tuple((text, ()) for text in texts if told.get(text) == ()),
     )
@@ -128,7 +132,8 @@ def without_gpu(request: PipRequest, instead: PipRequest, subdir: str, python: s
     there = map(Version, _had("torch", subdir, python))
     taken = [each for each in there if all(r.specifier.contains(each) for r in wanted)]
     old = wanted and taken and max(taken) < since
-    return "on the CPU, with no GPU" if old or instead.index.endswith("/cpu") else ""
+    cpu = any(url.endswith("/cpu") for url in (instead.index, *instead.extra))
+    return "on the CPU, with no GPU" if old or cpu else ""
 
 
 def _of_cuda(request: PipRequest) -> bool:
