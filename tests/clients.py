@@ -26,6 +26,8 @@ CHECKOUTS: Final = (
     "rattler-build-conda-compat",
     "conda-smithy",
 )
+#: installed where all are there: libmamba's bindings are C++, so FOLDER has a wheel of them
+OPTIONAL: Final = ("conda-libmamba-solver", "libmambapy-*.whl")
 #: what they need of PyPI and do not say in their metadata, being conda packages
 FROM_PYPI: Final = (
     "conda-index",
@@ -99,7 +101,8 @@ def versions() -> dict[str, str]:
     """The versions of what is installed there of conda's."""
     done = run("python", "-m", "pip", "list", "--format", "json", cwd=folder())
     listed = {each["name"]: each["version"] for each in json.loads(done.stdout)}
-    return {name: listed[name] for name in ("conda", "conda-rattler-solver")}
+    asked = ("conda", "conda-libmamba-solver", "libmambapy", "conda-rattler-solver")
+    return {name: listed[name] for name in asked if name in listed}
 
 
 def install(clients: Path) -> None:
@@ -112,7 +115,11 @@ def install(clients: Path) -> None:
     pip: list[str | Path] = [home / "bin/python", "-m", "pip", "install", "--quiet"]
     for name in CHECKOUTS:
         subprocess.run([*pip, clients / name], check=True)
-    subprocess.run([*pip, *FROM_PYPI], check=True)
+    optional = [path for name in OPTIONAL for path in clients.glob(name)]
+    if len(optional) < len(OPTIONAL):
+        sys.stderr.write(f"{clients}: not both of {' and '.join(OPTIONAL)}, so no libmamba\n")
+        optional = []
+    subprocess.run([*pip, *FROM_PYPI, *optional], check=True)
     outputs = next(home.glob("lib/*/site-packages/rattler_build_conda_compat")) / "outputs.py"
     if not outputs.exists():
         outputs.write_text(OUTPUTS)

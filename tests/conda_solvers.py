@@ -21,19 +21,26 @@ from generator.testing import Machine, Priority
 from tests import clients
 
 #: conda's name of each solver that is asked
-SOLVERS: Final = ("classic", "rattler")
+SOLVERS: Final = ("classic", "libmamba", "rattler")
 #: what conda takes virtual packages from
 _OVERRIDES: Final = {"__cuda": "CUDA", "__glibc": "GLIBC", "__osx": "OSX"}
 #: what conda raises where there is no solution
 _REFUSALS: Final = {
     "UnsatisfiableError",
     "PackagesNotFoundError",
+    "LibMambaUnsatisfiableError",
     "RattlerUnsatisfiableError",
     "SpecsConfigurationConflictError",
     "PackagesNotFoundInChannelsError",
 }
 #: name -> version, build and channel
 State = dict[str, tuple[str, str, str]]
+
+
+def installed() -> tuple[str, ...]:
+    """The solvers that the clients' environment has: libmamba is optional there."""
+    found = clients.versions()
+    return tuple(each for each in SOLVERS if each != "libmamba" or "libmambapy" in found)
 
 
 @dataclass(frozen=True)

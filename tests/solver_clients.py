@@ -86,7 +86,7 @@ class World:
                     each.name.normalized: (str(each.version), str(each.build), "base")
                     for each in records
                 }
-                verb = "install"
+                verb = "update" if " update " in row.command else "install"
             try:
                 state = conda.plan(before, prefix, verb, *solver_truth.specs(row.command))
             except SolveError:
@@ -129,23 +129,27 @@ def make(folder: Path, project: Project) -> World:
     )
 
 
-def run_rows(world: World, rows: Sequence[solver_truth.Row]) -> dict[str, dict[str, Did]]:
+def run_rows(
+    world: World, rows: Sequence[solver_truth.Row], solvers: Sequence[str] = SOLVERS
+) -> dict[str, dict[str, Did]]:
     """What each solver makes of rows, by their names."""
     table = solver_truth.load()
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         asked = {
-            row.name: {s: pool.submit(world.row, row, table, s) for s in SOLVERS} for row in rows
+            row.name: {s: pool.submit(world.row, row, table, s) for s in solvers} for row in rows
         }
         return {name: {s: each.result() for s, each in did.items()} for name, did in asked.items()}
 
 
-def run_later(world: World, later: Sequence[str]) -> dict[str, dict[str, dict[str, str]]]:
+def run_later(
+    world: World, later: Sequence[str], solvers: Sequence[str] = SOLVERS
+) -> dict[str, dict[str, dict[str, str]]]:
     """What Python each solver takes, by whose builds came last and by request and machine."""
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         asked = {
             last: {
                 f"{on}: {' '.join(specs)}": {
-                    s: pool.submit(world.python, last, specs, on, s) for s in SOLVERS
+                    s: pool.submit(world.python, last, specs, on, s) for s in solvers
                 }
                 for specs, machines in REQUESTS.items()
                 for on in machines
