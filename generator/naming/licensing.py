@@ -23,6 +23,9 @@ _NOT_IN_A_REF: Final = re.compile(r"[^A-Za-z0-9.]+")
 #: characters of a LicenseRef after its prefix: a stated text may be a page long
 _LONGEST_REF: Final = 60
 
+#: what the parser lets through for `(AND()`, `( and + x +` and the like, beside its own
+_ODD: Final = (ExpressionError, ParseError, IndexError, AssertionError, TypeError, RecursionError)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Licence:
@@ -93,7 +96,7 @@ def _in_other_words(text: str) -> str:
         return ""
     try:
         found = _licensing().parse(text, validate=True, strict=True)
-    except (ExpressionError, ParseError):
+    except _ODD:
         return ""
     return _expression(str(found)) if found is not None else ""
 

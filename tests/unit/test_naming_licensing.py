@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from packaging.licenses import canonicalize_license_expression
 
@@ -81,7 +81,12 @@ def test_a_row_overrules_what_means_several():
 
 
 @settings(max_examples=count("fuzz"), deadline=None)
-@given(st.text() | st.from_regex(r"(MIT|AND|OR|WITH|BSD|[()+]| ){0,12}", fullmatch=True))
+@example("(AND()")
+@example("( and + LicenseRef-x +")
+@given(
+    st.text()
+    | st.from_regex(r"(MIT|AND|and|OR|WITH|BSD|LicenseRef-x|[()+/,;]| ){0,14}", fullmatch=True)
+)
 def test_any_text_gives_an_expression_that_spdx_accepts(text):
     expression = licence(text).expression
     assert canonicalize_license_expression(expression) == expression
