@@ -123,8 +123,12 @@ class Reader:
             if re.search(r"(?m)^\[(?:workspace|project|dependencies|tool\.[\w.-]+)\]", part):
                 return self._file("pixi.toml", part, files)
             lines = [each for each in part.splitlines() if each.strip() and each[0] != "#"]
-            if lines and all(
-                re.match(r"--?[\w-]+[ =]\S+$|[\w.\[\]-]+ ?[=<>~!]=", each) for each in lines
+            if (
+                lines
+                and not is_message(part)
+                and all(
+                    re.match(r"--?[\w-]+[ =]\S+$|[\w.\[\]-]+ ?[=<>~!]=", each) for each in lines
+                )
             ):
                 return self._other(Path("requirements.txt"), part, _created("conda"), files)
         return []

@@ -211,7 +211,7 @@ def _channels(text: str) -> tuple[str, ...]:
     """Return the channels that a client says it asked, in its order."""
     found = []
     for line in _below(text, lambda line: line.strip() in facts().pasted.channel_lists):
-        if item := re.match(r"\s*-\s+(?P<channel>\S+)\s*$", line):
+        if item := re.match(r"\s*-\s+(?P<channel>[^\s=<>]+)\s*$", line):
             url = re.match(facts().pasted.channels, item["channel"])
             found.append(url["url"] if url else item["channel"])
     if not found and (url := re.search(r"https://repo\.anaconda\.com/pkgs/\w+", text)):
@@ -291,13 +291,13 @@ def _written(match: re.Match[str]) -> str:
 
 
 def _checked(specs: Iterable[str]) -> list[str]:
-    """Leave out what is no package: virtual packages, and words that a sentence begins with."""
+    """Leave out what is no package: virtual packages, words of a sentence, and cut variables."""
     found = []
     for spec in specs:
         try:
             text = spec_of(spec)
         except SelectionError:
             continue
-        if text[0].isalnum():
+        if text[0].isalnum() and "$" not in text:
             found.append(text)
     return found

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
-from typing import get_args
+from typing import Final, get_args
 
 from packageurl import PackageURL
 from packaging.tags import Tag
@@ -16,6 +17,9 @@ from generator.model.accelerator import CUDA_LIBRARIES, accelerator_of_label
 from generator.model.cell import Cell, Lock, of_train
 from generator.model.wheel import ProjectName, Wheel, built_for, is_for
 from generator.packages import projects
+
+#: what torch 2.13 and newer say; which requirements update goes by is data/trio_policy.yaml's
+_TOOLKIT: Final = re.compile(r"cuda-toolkit(?:\[[^\]]*\])?==(\d+)\.(\d+)\b")
 
 
 def inconsistencies(lock: Lock) -> Iterator[str]:
@@ -132,6 +136,10 @@ def _of_wheel(wheel: Wheel, cell: Cell, lock: Lock) -> Iterator[str]:
     about = canonicalize_name(metadata.name), Version(metadata.version).public
     if about != (wheel.project, version.public):
         yield f"its METADATA is of {metadata.name} {metadata.version}"
+    if wheel.project == "torch" and cell.accelerator.cuda is not None:
+        lines = {(int(m[1]), int(m[2])) for m in map(_TOOLKIT.match, metadata.requires_dist) if m}
+        if lines - {cell.accelerator.cuda}:
+            yield f"its METADATA asks for another CUDA than that of {cell.accelerator}"
 
 
 def _of_tags(wheel: Wheel, cell: Cell, tags: frozenset[Tag]) -> Iterator[str]:
