@@ -23,6 +23,7 @@ _KINDS = (
     "render",
     "build",
     "published",
+    "levels",
     "publish",
     "page",
     "copies",
@@ -90,20 +91,20 @@ def main(
         found["publish"] = [
             run_module("benchmarks.publish_one", number)[1] for number in ("10000", "100000")
         ]
-    if "page" in wanted:
-        _, found["page"] = run_module("benchmarks.page_large", feedstock, "200000")
-    if "explain" in wanted:
-        _, found["explain"] = run_module("benchmarks.explain_large", feedstock)
     if "build" in wanted:
         found["build"] = _build(feedstock, line, subdir, accelerator, "9")
     if "published" in wanted:
         found["published"] = _build(feedstock, line, subdir, accelerator, "19")
-    if "forged" in wanted:
-        _, found["forged"] = run_module("benchmarks.forged_packages", "5000")
-    if "copies" in wanted:
-        _, found["copies"] = run_module("benchmarks.mapped_copies", feedstock)
-    if "compared" in wanted:
-        _, found["compared"] = run_module("benchmarks.compared", feedstock)
+    for kind, words in {
+        "page": ("page_large", feedstock, "200000"),
+        "explain": ("explain_large", feedstock),
+        "levels": ("levels", feedstock, line, subdir, accelerator),
+        "forged": ("forged_packages", "5000"),
+        "copies": ("mapped_copies", feedstock),
+        "compared": ("compared", feedstock),
+    }.items():
+        if kind in wanted:
+            _, found[kind] = run_module(f"benchmarks.{words[0]}", *words[1:])
     out.write_text(json.dumps(found, indent=2) + "\n")
     click.echo(json.dumps(found, indent=2))
 

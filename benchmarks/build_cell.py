@@ -12,14 +12,24 @@ from generator.matrix import Selection, select, variants
 from generator.project import Project
 from generator.stages.build import BuildOptions, build_variants, savings
 
+_EVERY = ("libtorch", "pytorch-common", "pytorch", "torchvision", "torchaudio")
 
-def main(feedstock: str, line: str, subdir: str, accelerator: str, out: str, level: str) -> None:
+
+def main(
+    feedstock: str,
+    line: str,
+    subdir: str,
+    accelerator: str,
+    out: str,
+    level: str,
+    *packages: str,
+) -> None:
     project = Project(feedstock=Path(feedstock), narrator=Plain())
     wanted = Selection(
         lines=(line,),
         subdirs=(subdir,),
         accelerators=(accelerator,),
-        packages=("libtorch", "pytorch-common", "pytorch", "torchvision", "torchaudio"),
+        packages=packages or _EVERY,
     )
     chosen = select(variants(project.declared(), project.locked()), wanted)
     options = BuildOptions(channel=LocalChannel(Path(out)), jobs=1, level=int(level))
