@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
+from packaging.requirements import Requirement
 from rattler.platform import SubdirLiteral
 
 from generator.errors import ArmtorchError, SelectionError
@@ -18,7 +19,7 @@ from generator.explaining.reading import read_request
 from generator.explaining.reading_environment import PIP_SECTION
 from generator.explaining.reading_pip import PipRequest
 from generator.explaining.reading_scripts import Step, Unread
-from generator.explaining.report import Answer, Command, Explanation
+from generator.explaining.report import Answer, Command, Explanation, Installed
 from generator.explaining.request import Request, name_of
 from generator.explaining.wheels import (
     Judged,
@@ -30,6 +31,9 @@ from generator.explaining.wheels import (
     without_gpu,
 )
 
+#: what belongs together, as pip calls it
+_TRIO: Final = ("torch", "torchvision", "torchaudio")
+
 
 @dataclass(frozen=True)
 class _Environment:
@@ -39,6 +43,8 @@ class _Environment:
     python: str = ""
     #: what it was made for where that is not the machine's own: conda remembers its --platform
     subdir: str | None = None
+    #: the version of conda's pytorch, "" for none
+    torch: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,6 +96,7 @@ def judged(steps: Sequence[Step], desk: Desk) -> Answer:
                 tuple(dict.fromkeys((*kept, *left))),
                 python or before.python,
                 before.subdir or (given.subdir if explanation.commands else None),
+                _torch(explanation) or ("" if not kept else before.torch),
             )
     broken = (
         each
@@ -119,13 +126,41 @@ def _left(given: Request, explanation: Explanation) -> tuple[str, ...]:
     """Return what an install leaves, each from its channel; what fails for good leaves nothing."""
     if explanation.outcome == "fails" and not explanation.commands:
         return ()
-    found = explanation.commands[0].installs if explanation.commands else explanation.installs
-    channels = {each.name: each.channel for each in found}
+    channels = {each.name: each.channel for each in _installed(explanation)}
     typed = {spec: channels.get(name_of(spec), "") for spec in given.specs}
     return tuple(
         f"{channel}::{spec}" if "::" not in spec and channel in given.channels else spec
         for spec, channel in typed.items()
     )
+
+
+def _installed(explanation: Explanation) -> tuple[Installed, ...]:
+    return explanation.commands[0].installs if explanation.commands else explanation.installs
+
+
+def _torch(explanation: Explanation) -> str:
+    return next((one.version for one in _installed(explanation) if one.name == "pytorch"), "")
+
+
+def _over_condas(found: Sequence[Judged], torch: str) -> Iterator[str]:
+    """Say what pip does to conda's torch, whose files conda believes to be there.
+
+    Of a wheel its own METADATA names the torch that pip brings along, and that is not looked at.
+    """
+    asked = {
+        wanted.name: wanted
+        for wanted in (Requirement(each.requirement) for each in found if each.state == "works")
+        if wanted.name in _TRIO
+    }
+    own = asked.pop("torch", None)
+    names = " ".join(sorted(asked))
+    if torch and own is not None and not own.specifier.contains(torch):
+        yield f"pip puts its torch over conda's pytorch {torch}, and conda does not notice"
+    elif torch and names:
+        yield (
+            f"conda's pytorch {torch} is there: where pip's {names} is for another torch, pip puts "
+            f"that over conda's files; conda install {names} takes the one that goes with it"
+        )
 
 
 def _platforms(request: Request, desk: Desk) -> Iterator[Request]:
@@ -269,7 +304,7 @@ def _pip(request: PipRequest, before: _Environment, desk: Desk) -> Explanation:
         wheels=found,
         commands=tuple(commands[:2]),
         python=python,
-        notes=request.notes,
+        notes=(*request.notes, *_over_condas(found, before.torch)),
     )
 
 
