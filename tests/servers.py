@@ -28,6 +28,7 @@ import opendal
 from filelock import FileLock
 from platformdirs import user_cache_path
 
+from generator.transport import forget_hosts
 from tests.installing import pip
 
 #: quetz 0.10.4 does not start with newer versions of what it needs; it imports distutils, which
@@ -78,9 +79,13 @@ def wait_for(url: str, process: subprocess.Popen[bytes] | None = None) -> None:
 
 
 def wait_until(wanted: object, now: Callable[[], object], urge: Callable[[], None]) -> None:
-    """Wait for a server to do what it does in its own time, urged now and then."""
+    """Wait for a server to do what it does in its own time, urged now and then.
+
+    Each look is a command of its own: what a process has given up for being slow it asks no more.
+    """
     end, seconds = time.monotonic() + PATIENCE, 0
     while (seen := now()) != wanted:
+        forget_hosts()
         assert time.monotonic() < end, f"{wanted} was waited for; the last that was seen: {seen}"
         time.sleep(1)
         seconds += 1
