@@ -225,13 +225,15 @@ def _conda(request: Request, before: _Environment, desk: Desk) -> Explanation:
 def _configured(request: Request, desk: Desk) -> Request:
     """Give a request the channels that its client asks on its own: as said, or as configured."""
     options, condarc = desk.options, desk.condarc
+    # which channels are asked is said by --override-channels; how they rank is not
+    own = options.subdir is None and request.client != "pixi"
+    strict = request.strict or (own and bool(condarc.strict))
     if request.override or not (request.defaults or request.listed):
-        return request
-    defaults, strict, notes = request.defaults, request.strict, request.notes
+        return replace(request, strict=strict)
+    defaults, notes = request.defaults, request.notes
     if options.default_channels:
         defaults = options.default_channels
     elif not (request.listed or request.client == "pixi" or options.subdir is not None):
-        strict = strict or bool(condarc.strict)
         named = condarc.channels
         if named is not None:
             defaults = tuple(name for name in named if name != "nodefaults")

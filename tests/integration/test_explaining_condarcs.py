@@ -63,9 +63,8 @@ def test_the_channels_of(row, project, recorded_alias, tmp_path, monkeypatch):
             environment={**tree.environment, "HOME": "/home"},
         )
         reach = Reach(root=tree.root, system=tree.system, timeout=30)
-        found = explain_request(
-            given, "conda install pytorch torchvision", ExplainOptions(reach=reach)
-        )
+        asked = row.get("input", "conda install pytorch torchvision")
+        found = explain_request(given, asked, ExplainOptions(reach=reach))
     written = "\n".join(lines_of(found))
     assert found.outcome == row["outcome"], written
     assert {each.name: each.url for each in found.channels} == row["channels"]
