@@ -7,13 +7,12 @@ import sys
 import click
 
 from generator.ci.against_base import against_base
-from generator.commands.options import json_option, many_option, virtual_option
+from generator.commands.options import json_option, many_option, refuse_no_channel, virtual_option
 from generator.errors import SelectionError, SolveError
 from generator.matrix import CellView, MatrixView, matrix_json, matrix_view
 from generator.model.python_build import not_on_base
 from generator.printing import Screen, write, write_json_text
 from generator.project import Project
-from generator.stages.test import refuse_no_channel
 
 
 @click.command("matrix")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
@@ -16,7 +16,10 @@ from generator.matrix import Selection
 from generator.model import Accelerator, Pythons
 from generator.model.fields import python_word
 from generator.provider.github import API, GitHub
+from generator.urls import local_path
 
+#: what rattler has a client for
+_READ: Final = ("https", "http", "file", "s3")
 _VIRTUAL: Final = re.compile(r"__[a-z][a-z0-9_]*=\S*")
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -253,3 +256,26 @@ def json_option(command: _F) -> _F:
     return click.option(
         "--json", "as_json", is_flag=True, help="Write the result as JSON to standard output."
     )(command)
+
+
+def refuse_no_channel(base: Sequence[str], own: str = "") -> None:
+    """Raise SelectionError for a base channel that is a folder and no channel (CEP 26).
+
+    So is an address that rattler does not read: it has no client for others than ``_READ``. The
+    channel that is built, whose address is ``own``, may be its own base, and is not there yet.
+    """
+    for name in base:
+        scheme = name.partition("://")[0].lower() if "://" in name else "https"
+        # as conda takes it: me/label/dev is a name
+        path = local_path(name) or (Path(name) if name.startswith((".", "/", "~")) else None)
+        what = ""
+        if scheme not in _READ:
+            what = f"{scheme}:// is not read; {', '.join(_READ)} are"
+        elif path is not None and not any(path.expanduser().glob("*/repodata.json*")):
+            what = "it is no channel: no folder of a subdir there has a repodata.json"
+        if what and name != own:
+            raise SelectionError(
+                what,
+                where=f"--base {name}",
+                next_step="name a channel, conda-forge for example, its URL, or its folder",
+            )

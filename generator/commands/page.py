@@ -8,7 +8,12 @@ import click
 
 from generator.channel import LocalChannel
 from generator.ci.repository import last_look
-from generator.commands.options import declared_repository, folder_option, json_option
+from generator.commands.options import (
+    declared_repository,
+    folder_option,
+    json_option,
+    refuse_no_channel,
+)
 from generator.errors import AbsentError
 from generator.explaining.answering import Reach, compare_channels
 from generator.page.gathering import refuse_default_name, solvability, write_page
@@ -16,7 +21,6 @@ from generator.page.site import size_text
 from generator.printing import write, write_json
 from generator.project import Project
 from generator.provider.github import API, GitHub
-from generator.stages.test import refuse_no_channel
 
 
 @click.command("page")

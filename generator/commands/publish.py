@@ -11,11 +11,10 @@ from generator.channel import LocalChannel
 from generator.channel.attesting import SUFFIX, Attest
 from generator.channel.built import known_packages, wheel_bytes
 from generator.channel.publication import Publication, PublishOptions, plan_publication, publish
-from generator.commands.options import folder_option, json_option, many_option
+from generator.commands.options import folder_option, json_option, many_option, refuse_no_channel
 from generator.commands.tables import megabytes
 from generator.printing import Screen, write, write_json
 from generator.project import Project
-from generator.stages.test import refuse_no_channel
 
 
 @click.command("publish")

@@ -17,6 +17,7 @@ from generator.commands.options import (
     folder_option,
     json_option,
     many_option,
+    refuse_no_channel,
     selection_options,
     summary_option,
     sysroot_option,
@@ -28,7 +29,7 @@ from generator.errors import TestError
 from generator.printing import write, write_json
 from generator.project import Project
 from generator.provider.github import write_summary
-from generator.stages.test import RunOptions, refuse_no_channel, run_tests
+from generator.stages.test import RunOptions, run_tests
 
 
 @click.command("test")

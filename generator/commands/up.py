@@ -14,6 +14,7 @@ from generator.commands.options import (
     indexes_option,
     json_option,
     many_option,
+    refuse_no_channel,
     selection,
     selection_options,
     sysroot_option,
@@ -31,7 +32,7 @@ from generator.errors import BuildError, TestError
 from generator.printing import write, write_json
 from generator.project import Project
 from generator.stages.build import BuildOptions, savings
-from generator.stages.test import RunOptions, refuse_no_channel
+from generator.stages.test import RunOptions
 from generator.stages.up import UpResult, plan, up
 
 
@@ -90,7 +91,7 @@ def command(
       armtorch up --accelerator cuda --dry-run
     """
     channel = LocalChannel(out)
-    refuse_no_channel(base, channel)  # before any network
+    refuse_no_channel(base, channel.url)  # before any network
     found = plan(project, selection((), **filters), torch, offline=offline, only=indexes)
     if dry_run:
         show_chosen(found.chosen, found.project, as_json=as_json)

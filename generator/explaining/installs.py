@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, get_args
 
 from packaging.requirements import Requirement
 from rattler.platform import SubdirLiteral
 
 from generator.errors import ArmtorchError, SelectionError
+from generator.explaining.correcting import corrected_file
 from generator.explaining.desk import Desk, asking, native_of, ours_of
 from generator.explaining.explain import Context, explain
 from generator.explaining.facts import facts
@@ -24,15 +25,12 @@ from generator.explaining.request import Request, name_of
 from generator.explaining.wheels import (
     Judged,
     conda_names,
-    corrected_file,
     judge,
     plainly,
     pythons_with,
     without_gpu,
 )
-
-#: what belongs together, as pip calls it
-_TRIO: Final = ("torch", "torchvision", "torchaudio")
+from generator.model.wheel import ProjectName
 
 
 @dataclass(frozen=True)
@@ -96,7 +94,7 @@ def judged(steps: Sequence[Step], desk: Desk) -> Answer:
                 tuple(dict.fromkeys((*kept, *left))),
                 python or before.python,
                 before.subdir or (given.subdir if explanation.commands else None),
-                _torch(explanation) or ("" if not kept else before.torch),
+                _torch(explanation) or (before.torch if kept else ""),
             )
     broken = (
         each
@@ -150,7 +148,7 @@ def _over_condas(found: Sequence[Judged], torch: str) -> Iterator[str]:
     asked = {
         wanted.name: wanted
         for wanted in (Requirement(each.requirement) for each in found if each.state == "works")
-        if wanted.name in _TRIO
+        if wanted.name in get_args(ProjectName)
     }
     own = asked.pop("torch", None)
     names = " ".join(sorted(asked))

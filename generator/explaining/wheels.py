@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import zip_longest
 from typing import Literal
 
 from packaging.requirements import Requirement
@@ -21,7 +19,6 @@ from generator.errors import AbsentError, ArmtorchError
 from generator.explaining.facts import facts, pattern
 from generator.explaining.reading_pip import UPSTREAM, PipRequest
 from generator.explaining.records import minor_of
-from generator.explaining.request import Request
 from generator.model import PythonBuild
 from generator.upstream import Offer
 
@@ -363,38 +360,6 @@ def markers_of(subdir: str, python: str) -> Mapping[str, str]:
     return known | PythonBuild(3, minor_of(python) or 12).markers
 
 
-def corrected_file(
-    given: Request,
-    pip: PipRequest | None,
-    wheels: Sequence[Judged],
-    variables: Mapping[str, object],
-) -> str:
-    """Return the environment.yml of a request that works, its pip section carried over.
-
-    Args:
-        given: the conda part, as it is to be asked.
-        pip: the pip section as it was.
-        wheels: what was found of it.
-        variables: what the file sets, as it was.
-
-    """
-    name = given.target[1] if given.target[:1] == ("-n",) else "torch"
-    channels = [*given.searched, *(["nodefaults"] if given.override else [])]
-    specs = list(given.specs)
-    if pip is not None and not any(re.match(r"pip(?![\w-])", spec) for spec in specs):
-        specs.append("pip")
-    lines = []
-    if given.subdir:
-        lines.append(f"# for {given.subdir}: conda env create --platform {given.subdir}")
-    lines += [f"name: {_scalar(name)}", "channels:", *(f"  - {_scalar(each)}" for each in channels)]
-    lines += ["dependencies:", *(f"  - {_scalar(each)}" for each in specs)]
-    if pip is not None:
-        lines += ["  - pip:", *(f"      - {line}" for line in _section(pip, wheels))]
-    if variables:
-        lines += ["variables:", *(f"  {key}: {json.dumps(str(v))}" for key, v in variables.items())]
-    return "\n".join(lines) + "\n"
-
-
 def conda_names(requirements: Sequence[str]) -> tuple[str, ...]:
     """Return what channels call requirements of torch's own projects, with their releases."""
     asked = [Requirement(_called(_of_address(text) or text)) for text in requirements]
@@ -402,22 +367,3 @@ def conda_names(requirements: Sequence[str]) -> tuple[str, ...]:
     names = [facts().renames.get(each.name.lower(), each.name.lower()) for each in own]
     plain = [re.sub(r"\+[\w.]+", "", str(each.specifier)) for each in own]
     return tuple(dict.fromkeys(map(str.__add__, names, plain)))
-
-
-def _section(pip: PipRequest, wheels: Sequence[Judged]) -> Iterator[str]:
-    mended = plainly(pip)
-    if mended.index:
-        yield _scalar(f"--index-url {mended.index}")
-    for url in mended.extra:
-        yield _scalar(f"--extra-index-url {url}")
-    found = {wheel.requirement: wheel for wheel in wheels}
-    for old, new in zip_longest(pip.requirements, mended.requirements, fillvalue=""):
-        wheel = found.get(old)
-        note = f"  # {wheel.detail}" if wheel is not None and wheel.state != "works" else ""
-        yield f"{_scalar(new)}{note}"
-    for name in mended.unread:
-        yield f"{_scalar(name)}  # not looked at"
-
-
-def _scalar(text: str) -> str:
-    return json.dumps(text) if pattern("special").search(text) else text

@@ -6,12 +6,11 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
 
 from generator.channel import LocalChannel
 from generator.channel.built import package_of
 from generator.datafiles import subdirs
-from generator.errors import MissingToolError, SelectionError
+from generator.errors import MissingToolError
 from generator.model import Subdir, Variant
 from generator.packages import choices
 from generator.project import Project, base_channels
@@ -23,10 +22,6 @@ from generator.testing import (
     run_package_tests,
     sysroot_glibc,
 )
-from generator.urls import local_path
-
-#: what rattler has a client for
-_READ: Final = ("https", "http", "file", "s3")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,29 +37,6 @@ class RunOptions:
     sysroot: Path | None = None
     #: without an emulator: refuse, or install and check contents only
     must_run: bool = True
-
-
-def refuse_no_channel(base: Sequence[str], own: LocalChannel | None = None) -> None:
-    """Raise SelectionError for a base channel that is a folder and no channel (CEP 26).
-
-    So is an address that rattler does not read: it has no client for others than ``_READ``. The
-    channel that is built, ``own``, may be its own base, and is not there yet.
-    """
-    for name in base:
-        scheme = name.partition("://")[0].lower() if "://" in name else "https"
-        # as conda takes it: me/label/dev is a name
-        path = local_path(name) or (Path(name) if name.startswith((".", "/", "~")) else None)
-        what = ""
-        if scheme not in _READ:
-            what = f"{scheme}:// is not read; {', '.join(_READ)} are"
-        elif path is not None and not any(path.expanduser().glob("*/repodata.json*")):
-            what = "it is no channel: no folder of a subdir there has a repodata.json"
-        if what and (own is None or name != own.url):
-            raise SelectionError(
-                what,
-                where=f"--base {name}",
-                next_step="name a channel, conda-forge for example, its URL, or its folder",
-            )
 
 
 def run_tests(

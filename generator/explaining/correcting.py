@@ -1,0 +1,64 @@
+"""Writes the environment.yml that works, with the pip section that goes with it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
+
+from generator.explaining.facts import pattern
+from generator.explaining.reading_pip import PipRequest
+from generator.explaining.request import Request
+from generator.explaining.wheels import Judged, plainly
+
+
+def corrected_file(
+    given: Request,
+    pip: PipRequest | None,
+    wheels: Sequence[Judged],
+    variables: Mapping[str, object],
+) -> str:
+    """Return the environment.yml of a request that works, its pip section carried over.
+
+    Args:
+        given: the conda part, as it is to be asked.
+        pip: the pip section as it was.
+        wheels: what was found of it.
+        variables: what the file sets, as it was.
+
+    """
+    name = given.target[1] if given.target[:1] == ("-n",) else "torch"
+    channels = [*given.searched, *(["nodefaults"] if given.override else [])]
+    specs = list(given.specs)
+    if pip is not None and not any(re.match(r"pip(?![\w-])", spec) for spec in specs):
+        specs.append("pip")
+    lines = []
+    if given.subdir:
+        lines.append(f"# for {given.subdir}: conda env create --platform {given.subdir}")
+    lines += [f"name: {_scalar(name)}", "channels:", *(f"  - {_scalar(each)}" for each in channels)]
+    lines += ["dependencies:", *(f"  - {_scalar(each)}" for each in specs)]
+    if pip is not None:
+        lines += ["  - pip:", *(f"      - {line}" for line in _section(pip, wheels))]
+    if variables:
+        lines += ["variables:", *(f"  {key}: {json.dumps(str(v))}" for key, v in variables.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _section(pip: PipRequest, wheels: Sequence[Judged]) -> Iterator[str]:
+    mended = plainly(pip)
+    if mended.index:
+        yield _scalar(f"--index-url {mended.index}")
+    for url in mended.extra:
+        yield _scalar(f"--extra-index-url {url}")
+    found = {wheel.requirement: wheel for wheel in wheels}
+    for old, new in zip_longest(pip.requirements, mended.requirements, fillvalue=""):
+        wheel = found.get(old)
+        note = f"  # {wheel.detail}" if wheel is not None and wheel.state != "works" else ""
+        yield f"{_scalar(new)}{note}"
+    for name in mended.unread:
+        yield f"{_scalar(name)}  # not looked at"
+
+
+def _scalar(text: str) -> str:
+    return json.dumps(text) if pattern("special").search(text) else text
