@@ -9,7 +9,7 @@ from pathlib import Path
 
 from generator.errors import SelectionError
 from generator.explaining.boards import Checkup, fitting_cell
-from generator.explaining.computer import jetson
+from generator.explaining.computer import jetson, overrides
 from generator.explaining.coverage import Coverage, coverage
 from generator.explaining.desk import (
     ExplainOptions,
@@ -67,7 +67,7 @@ def explain_input(project: Project, text: str, options: ExplainOptions) -> Answe
     options = replace(
         options,
         subdir=options.subdir or (None if named else told),
-        virtual=(*driver, *options.virtual),
+        virtual=(*overrides(project.environment), *driver, *options.virtual),
     )
     return judged(steps, replace(desk, options=options))
 

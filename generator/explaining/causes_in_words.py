@@ -17,7 +17,9 @@ _LISTED = 7
 def lead(finding: Finding, packages: Iterable[str]) -> str:
     """Return the half sentence of the verdict for the most telling cause."""
     names = tuple(dict.fromkeys(packages)) or (finding.package,)
-    if finding.cause == "virtual":
+    if finding.virtual:
+        if finding.against:
+            names = (f"{finding.spec} with {listed(finding.against)}",)
         need = "need" if len(names) > 1 else "needs"
         wanted = f"{_name(finding)} {finding.needed}".strip()
         return f"{listed(names)} {need} {wanted}, and {_have(finding)}"
@@ -40,7 +42,7 @@ def lead(finding: Finding, packages: Iterable[str]) -> str:
 def sentence(finding: Finding, subdir: str) -> str:
     """Return one cause as a line."""
     where = f"channel {finding.channel}: " if finding.channel and finding.package else ""
-    if finding.cause == "virtual":
+    if finding.virtual:
         return where + _virtual(finding)
     if finding.cause == "conflict":
         return where + _conflict(finding)
@@ -107,7 +109,8 @@ def _virtual(finding: Finding) -> str:
         way = f"{finding.package} depends on {way}, which"
     wanted = f"{_name(finding)} {finding.needed}".strip()
     fix = f" ({known.fix})" if known else ""
-    return f"{way} needs {wanted}; {_have(finding)}{fix}"
+    beside = f"with {listed(finding.against)}, " if finding.against else ""
+    return f"{beside}{way} needs {wanted}; {_have(finding)}{fix}"
 
 
 def _have(finding: Finding) -> str:

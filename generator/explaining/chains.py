@@ -24,6 +24,8 @@ from generator.explaining.request import name_of, parsed
 #: how deep a chain is followed, and how many records of one name are tried
 _DEPTH: Final = 8
 _WIDTH: Final = 3
+#: what a system has older than packages ask for
+_SYSTEMS: Final = ("__glibc", "__osx", "__cuda")
 
 
 def shortest_chain(
@@ -32,6 +34,20 @@ def shortest_chain(
     """Follow the records' dependencies to the nearest one that cannot be had; None if all can."""
     # a dependency is hidden by its name, with every client
     return _Walk(replace(setting, by_name=True), prober).from_records(records, _DEPTH)
+
+
+def of_the_machine(
+    specs: Sequence[str], setting: Setting, prober: Prober
+) -> tuple[RepoDataRecord, str] | None:
+    """Return what asks for a newer system, with its spec, where all is there but for that."""
+    for name in () if prober.impatient else _SYSTEMS:
+        newest = setting.with_virtual(f"{name}=99")
+        there = prober.solve(specs, newest) if setting.virtual(name) or name == "__cuda" else None
+        for record in there or ():
+            needs = [spec for spec in virtual_specs(record) if not satisfied(spec, setting)]
+            if needs:
+                return record, needs[0]
+    return None
 
 
 class _Walk:
@@ -155,13 +171,24 @@ def _conflict(core: tuple[str, ...], setting: Setting, prober: Prober) -> Findin
                 against=(python,),
                 offered=offered,
             )
+    found = Finding(cause="conflict", package=name_of(core[0]), spec=core[0], against=core[1:])
+    if (older := of_the_machine(core, setting, prober)) is not None:
+        return needing(found, older, setting)
     chosen = {spec: _chosen(spec, setting, prober) for spec in core}
-    return Finding(
-        cause="conflict",
-        package=name_of(core[0]),
-        spec=core[0],
-        against=core[1:],
-        chain=next(_disagreements(chosen, setting, prober), ()),
+    return replace(found, chain=next(_disagreements(chosen, setting, prober), ()))
+
+
+def needing(found: Finding, older: tuple[RepoDataRecord, str], setting: Setting) -> Finding:
+    """Add to a finding what of the machine a record asks for in vain."""
+    record, need = older
+    name, _, needed = need.partition(" ")
+    above = () if record.name.normalized == found.package else (found.package,)
+    return replace(
+        found,
+        virtual=name,
+        needed=needed,
+        found=setting.virtual(name),
+        chain=(*above, text_of(record), need),
     )
 
 

@@ -12,6 +12,7 @@ from generator.errors import ArmtorchError, UnreachableError
 from generator.explaining.channels import ALIAS, TIMEOUT, Access, Channels
 from generator.explaining.computer import Computer, System, look, with_overrides
 from generator.explaining.condarc import Condarc, read_condarc
+from generator.explaining.facts import common_virtual_packages
 from generator.project import Project, base_channels
 from generator.transport import HttpPolicy
 from generator.upstream import Offer, open_web, read_pip_configuration
@@ -82,8 +83,12 @@ def computer_of(project: Project, reach: Reach, virtual: tuple[str, ...] = ()) -
     if system is None and reach.root is None:
         system = System.running(project.environment)
     found = look(reach.root or Path("/"), project.environment, system)
-    packages = with_overrides((*found.virtual_packages, *virtual), project.environment)
-    return replace(found, virtual_packages=packages)
+    # an exported CONDA_SUBDIR is what its conda installs for (conda docs, "Settings")
+    conda = project.environment.get("CONDA_SUBDIR") or found.conda
+    alike = not conda or conda.split("-")[0] == found.subdir.split("-")[0]
+    own = found.virtual_packages if alike else common_virtual_packages(conda)
+    packages = with_overrides((*own, *virtual), project.environment)
+    return replace(found, conda=conda, virtual_packages=packages)
 
 
 def native_of(subdir: str, computer: Computer | None) -> str:

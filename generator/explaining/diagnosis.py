@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from rattler import MatchSpec, RepoDataRecord
 
-from generator.explaining.chains import conflicts, shortest_chain
+from generator.explaining.chains import conflicts, needing, of_the_machine, shortest_chain
 from generator.explaining.channels import Asked
 from generator.explaining.facts import aside, facts
 from generator.explaining.findings import Cause, Finding
@@ -158,10 +158,13 @@ def _unusable(
         return _virtual(spec, source, bad[0], setting, (text_of(record), bad[0]))
     able = [record for record, bad in refused if not bad]
     chain = shortest_chain(able, setting, prober)
+    if chain is not None and chain.cause == "virtual":
+        return _virtual(spec, source, chain.chain[-1], setting, chain.chain)
+    older = of_the_machine([f"{source.url}::{spec.rpartition('::')[2]}"], setting, prober)
+    if older is not None:
+        return needing(_of(spec, source, "virtual"), older, setting)
     if chain is None:
         return _of(spec, source, "dependencies")
-    if chain.cause == "virtual":
-        return _virtual(spec, source, chain.chain[-1], setting, chain.chain)
     return replace(
         _of(spec, source, "priority" if chain.cause == "priority" else "dependencies"),
         chain=chain.chain,

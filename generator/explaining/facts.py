@@ -153,6 +153,7 @@ class Facts(_Row):
     renames: dict[str, str]
     stand_ins: dict[str, tuple[str, ...]]
     switches: tuple[str, ...]
+    own_switches: tuple[str, ...]
     x86_only: tuple[str, ...]
     gpu_names: tuple[str, ...]
     gpu_prefixes: tuple[str, ...]

@@ -12,6 +12,7 @@ from packaging.requirements import Requirement
 from rattler.platform import SubdirLiteral
 
 from generator.errors import ArmtorchError, SelectionError
+from generator.explaining.computer import overrides
 from generator.explaining.correcting import corrected_file
 from generator.explaining.desk import Desk, asking, native_of, ours_of
 from generator.explaining.explain import Context, explain
@@ -214,7 +215,10 @@ def _conda(request: Request, before: _Environment, desk: Desk) -> Explanation:
         base=base,
         lock=desk.project.locked if desk.project.feedstock.exists() else None,
         native=native_of(machine.subdir, computer if own_machine else None),
-        others={name: computer.machine(subdir=name) for name in get_args(SubdirLiteral)},
+        others={
+            name: computer.machine(subdir=name, added=overrides(desk.project.environment))
+            for name in get_args(SubdirLiteral)
+        },
     )
     machine.records()  # refuses what is no virtual package
     return explain(request, context)
@@ -224,8 +228,8 @@ def _configured(request: Request, desk: Desk) -> Request:
     """Give a request the channels that its client asks on its own: as said, or as configured."""
     options, condarc = desk.options, desk.condarc
     # which channels are asked is said by --override-channels; how they rank is not
-    own = options.subdir is None and request.client != "pixi"
-    strict = request.strict or (own and bool(condarc.strict))
+    said = options.subdir is None or "CONDA_CHANNEL_PRIORITY" in desk.project.environment
+    strict = request.strict or (said and request.client != "pixi" and bool(condarc.strict))
     if request.override or not (request.defaults or request.listed):
         return replace(request, strict=strict)
     defaults, notes = request.defaults, request.notes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -39,16 +40,26 @@ def read_message(text: str, *, files: Files) -> list[Request | PipRequest]:
     if pip := _of_pip(text):
         return [pip]
     subdir, channels, named = _subdir(text), _channels(text), _named(text)
+    missing = [] if files.quoted else re.findall(_FILES, text)[-1:]
+    for name in missing if named else []:
+        # a file that is not here was asked for: the message names what of it cannot be had
+        rows = "".join(f"- {json.dumps(spec)}\n" for spec in named)
+        made = "\n".join(named) if name.endswith(".txt") else f"dependencies:\n{rows}"
+        files = replace(files, made={name: made})
     request = _command(text, files)
-    # a file that is not here was asked for: the message names what of it cannot be had
-    if request is None or request.specs == ():
+    if request is None:
         urls = [m["url"] for m in re.finditer(facts().pasted.channels, text)]
         urls += [m["channel"] for m in re.finditer(facts().pasted.tables, text)]
         channels = channels or tuple(dict.fromkeys(map(channel_name, urls)))
         request = _from_names(text, named, channels)
     elif channels and not request.override:
         own = tuple(name for name in channels if name not in request.channels)
-        request = replace(request, defaults=own, listed=True)
+        # those of a file are typed for who installs without it
+        typed_too = tuple(name for name in own if missing and name not in _OWN)
+        own = tuple(name for name in own if name not in typed_too)
+        request = replace(
+            request, channels=(*request.channels, *typed_too), defaults=own, listed=True
+        )
     if request.verb != "create":
         pythons = re.findall(facts().pasted.pythons, text)
         told = tuple(f"python={python}" for python in pythons[:1])
@@ -66,7 +77,17 @@ def read_message(text: str, *, files: Files) -> list[Request | PipRequest]:
             strict=strict,
             subdir=request.subdir or subdir,
             origin="error",
-            notes=(*request.notes, *_hints(text)),
+            document=None if missing else request.document,
+            exported=exported_on(request.specs, message=True) if missing else request.exported,
+            notes=(
+                *(
+                    f"the message names what was not found alone: armtorch explain {name} reads "
+                    "all of it"
+                    for name in missing
+                ),
+                *request.notes,
+                *_hints(text),
+            ),
         )
     ]
 
@@ -115,10 +136,6 @@ def _from_names(text: str, specs: tuple[str, ...], channels: tuple[str, ...]) ->
         listed=bool(channels),
         strict=default.strict,
         exported=exported_on(specs, message=True),
-        notes=tuple(
-            f"the message names what was not found alone: armtorch explain {file} reads all of it"
-            for file in re.findall(_FILES, text)[-1:]
-        ),
     )
 
 

@@ -15,10 +15,11 @@ from itertools import tee
 
 from rattler import RepoDataRecord
 
+from generator.explaining.differing import accelerator
 from generator.explaining.facts import facts
 from generator.explaining.probing import Prober, Setting, Solution, foreign
 from generator.explaining.records import minor_of
-from generator.explaining.request import Request, name_of
+from generator.explaining.request import Request, name_of, parsed
 from generator.explaining.wishes import Wish, composed
 
 #: turns a request into where it is solved
@@ -200,6 +201,10 @@ class Search:
         request = self._for_board(_hardened(request, hard, solution))
         found = Suggestion(request=request, solution=solution, keeps=keeps)
         asked = {name_of(spec): spec for spec in room.specs}
+        for spec in found.request.specs if accelerator(solution) == "cpu" else ():
+            # what asks for CUDA's build of torch means nothing beside the CPU's
+            if name_of(spec) in facts().own_switches and "cu" in (parsed(spec).build or ""):
+                found = self._if_the_same(found, found.request.swap(spec, None))
         for spec in found.request.specs:
             bare, _, number = spec.rpartition("=")
             whole = bare.endswith(name_of(spec)) and spec != asked.get(name_of(spec))
@@ -232,7 +237,9 @@ class Search:
             return found
         other = replace(found, request=shorter, solution=solution)
         gone = set(found.request.channels) - set(shorter.channels)
-        same = [str(r.url) for r in other.installs] == [str(r.url) for r in found.installs]
+        asked = {name_of(spec) for spec in shorter.specs}
+        before = [str(r.url) for r in found.installs if r.name.normalized in asked]
+        same = [str(r.url) for r in other.installs] == before
         # a channel that the client asks anyway needs no naming, whichever comes first
         return other if same or (gone and gone <= set(shorter.defaults)) else found
 

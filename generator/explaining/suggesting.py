@@ -130,12 +130,11 @@ def only_switches(request: Request) -> bool:
     names = [name_of(spec) for spec in request.specs]
     switches = [name for name in names if is_switch(name)]
     alone = all(name in (*switches, "python") for name in names)
-    chooses = any(name not in facts().x86_only for name in switches)
-    return (
-        bool(switches)
-        and (alone or (request.origin == "error" and chooses))
-        and not any(name in facts().core for name in names)
-    )
+    if any(name in facts().core for name in names):
+        return False
+    if request.origin != "error":  # who types the toolkit's name wants that
+        return alone and any(name in facts().own_switches for name in names)
+    return bool(switches) and (alone or any(name not in facts().x86_only for name in switches))
 
 
 def _best(

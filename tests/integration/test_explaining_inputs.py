@@ -33,6 +33,7 @@ def test_the_answer_to(row, cached, recorded_alias, tmp_path, monkeypatch):
         tree = computers.write(row["computer"], tmp_path / "machine")
         reach = replace(reach, root=tree.root, system=tree.system)
         variables |= tree.environment
+    variables |= row.get("variables", {})
     text = row["input"]
     if row.get("json_newlines"):
         text = json.dumps(json.loads(text, strict=False))

@@ -10,7 +10,7 @@ from rattler import solve
 from rattler.exceptions import SolverError
 
 from generator.errors import SolveError
-from generator.explaining import Access, Channels, Context, explain, read_request
+from generator.explaining import Access, Channels, Context, explain, lines_of, read_request
 from generator.explaining import probing as probing_module
 from generator.testing import Machine
 from tests import tiny_repodata
@@ -87,3 +87,41 @@ def test_a_solver_that_does_not_finish_is_no_answer(context, tmp_path, monkeypat
     monkeypatch.setattr(probing_module, "rattler_solve", endless)
     with pytest.raises(SolveError, match="did not finish"):
         explained("conda install b -c ch1 --override-channels", context, tmp_path)
+
+
+def test_what_goes_together_on_a_newer_system_alone_is_said_to_be_that(tmp_path):
+    rows = [
+        record("a", "1.0"),
+        record("a", "2.0", depends=["c"]),
+        record("b", "1.0", depends=["a >=2|<1"]),
+        record("b", "0.5"),
+        record("c", "1.0", depends=["__glibc >=2.28"]),
+    ]
+    tiny_repodata.write(tmp_path / "ch", {"linux-aarch64": rows})
+    context = Context(
+        channels=Channels(Access(cache=tmp_path / "cache", alias=tmp_path.as_uri())),
+        machine=Machine(subdir="linux-aarch64", virtual_packages=("__glibc=2.17",)),
+    )
+    found = explained("conda install a b=1 -c ch --override-channels", context, tmp_path)
+    (alone,) = found.findings
+    assert (alone.cause, alone.virtual, alone.needed) == ("virtual", "__glibc", ">=2.28")
+    rows[2] = record("b", "1.0", depends=["a"])
+    rows[1] = record("a", "2.0", depends=["c"], constrains=["b <2"])
+    tiny_repodata.write(
+        tmp_path / "new",
+        {"linux-aarch64": [*rows, record("d", "1", depends=["a >=2|<1", "b"]), record("d", "0")]},
+    )
+    found = explained("conda install d=1 b -c new --override-channels", context, tmp_path)
+    assert {each.virtual for each in found.findings} == {"__glibc"}
+    together = [
+        record("e", "1", depends=["c"]),
+        record("e", "0"),
+        record("f", "1", depends=["e >0"]),
+        record("f", "0", constrains=["e <0"]),
+    ]
+    tiny_repodata.write(tmp_path / "two", {"linux-aarch64": [*rows, *together]})
+    found = explained("conda install e f -c two --override-channels", context, tmp_path)
+    assert [(each.cause, each.virtual) for each in found.findings] == [("conflict", "__glibc")]
+    assert (
+        "with f, e depends on c 1.0, which needs the C library (glibc) >=2.28" in lines_of(found)[1]
+    )
