@@ -13,6 +13,7 @@ from generator.building.recipe import Inputs, render
 from generator.building.report import Row, Status
 from generator.errors import ArmtorchError, BuildError
 from generator.model import Variant
+from generator.model.names import tells_number
 from generator.model.provenance import Provenance, provenance_of
 
 
@@ -75,7 +76,9 @@ def plan(
         if here is None or force:
             return ToBuild(variant, name, variant.subdir, replaces=force)
         extra = _extra(here)
-        _refuse_other_inputs(here, extra, digest_of(rendered))
+        # a build string without a number: the one that is there stays, whatever is rendered now
+        if tells_number(rendered.recipe.build.string, rendered.recipe.build.number):
+            _refuse_other_inputs(here, extra, digest_of(rendered))
         if provenance not in {None, provenance_of(extra)}:
             return ToBuild(variant, name, variant.subdir, replaces=True)
     except ArmtorchError as error:

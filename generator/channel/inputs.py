@@ -1,9 +1,10 @@
 """Whether two packages of one name are one package, though their bytes are not the same.
 
 What was made from the same inputs is, also where a repository that moved or a newer builder gave it
-other bytes (decision D20). What a package states of its inputs can be copied into a forged one, so
-that what clients act on is compared, too; and one whose zip or tar has another form than the seal's
-is none, since readers disagree about such a one.
+other bytes (decision D20), and so is what acts the same where a name has no place for the build
+number that other inputs raise. What a package states of its inputs can be copied into a forged one,
+so that what clients act on is compared, too; and one whose zip or tar has another form than the
+seal's is none, since readers disagree about such a one.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import IO, Any, Final
 from generator.building.archive import TAR_END, tar_header
 from generator.documents import load_json, read_info_files, same_payload
 from generator.errors import MalformedError, UnsafeArchiveError
+from generator.model.names import tells_number
 
 _ABOUT: Final = "info/about.json"
 _INDEX: Final = "info/index.json"
@@ -21,13 +23,16 @@ _TOLD: Final = (_ABOUT, "info/armtorch/", "info/recipe/", "info/tests/")
 
 
 def same_package(ours: IO[bytes], theirs: IO[bytes], name: str) -> bool:
-    """Whether two packages state the same inputs, and install the same files in the same way."""
+    """Whether two packages state the same inputs, and install the same files in the same way.
+
+    Where the name has no place for the build number, the inputs may differ.
+    """
     try:
         here, there = _sealed(ours, name), _sealed(theirs, name)
         digest = _inputs(here, name)
         return (
             bool(digest)
-            and _inputs(there, name) == digest
+            and (_inputs(there, name) == digest or not _tells_number(here, name))
             and _acted(here, name) == _acted(there, name)
             and same_payload(ours, theirs, name)
         )
@@ -64,5 +69,13 @@ def _acted(info: dict[str, bytes], name: str) -> dict[str, Any]:
     }
     index = load_json(info.get(_INDEX, b"{}"), name)
     if isinstance(index, dict):
-        found[_INDEX] = {key: value for key, value in index.items() if key != "timestamp"}
+        told = {"timestamp"} if _tells_number(info, name) else {"timestamp", "build_number"}
+        found[_INDEX] = {key: value for key, value in index.items() if key not in told}
     return found
+
+
+def _tells_number(info: dict[str, bytes], name: str) -> bool:
+    index = load_json(info.get(_INDEX, b"{}"), name)
+    return not isinstance(index, dict) or tells_number(
+        str(index.get("build")), index.get("build_number")
+    )

@@ -32,6 +32,7 @@ from generator.inspecting.proof import Evidence, Flaw, Proof, Verdict
 from generator.inspecting.read_wheel import RefusedError, Wheel
 from generator.inspecting.verifying import json_object, verify_package
 from generator.model import Variant
+from generator.model.names import tells_number
 from generator.model.provenance import Provenance
 from generator.project import Project
 from generator.rendering import RenderedTree, render
@@ -161,9 +162,10 @@ class _Known:
         ]
         named = [each for each in found if each.file_name == package.name]
         # two candidates of a release can have one name
-        return next((each for each in named if each.variant.digest == _digest(info)), None) or (
-            named[0] if named else None
-        )
+        for each in named:
+            if each.variant.digest == _digest(info):
+                return each
+        return None if not named or _is_older(info, named[0].variant.build_number) else named[0]
 
     def in_its_place(self, proof: Proof, path: Path, channel: Path) -> Proof:
         """Refute what is sound and lies where another channel or nobody would look for it."""
@@ -233,6 +235,15 @@ class _Known:
             return {}
         lock, url = self.project.locked(), self.options.provenance
         return provenances(self.project, lock, self._tree.variants, url)
+
+
+def _is_older(info: Mapping[str, bytes], number: int) -> bool:
+    """Whether a package is of a lock before this one, which its name has no place to say."""
+    index = json_object(info, "info/index.json")
+    said = index.get("build_number")
+    return (
+        isinstance(said, int) and said < number and not tells_number(str(index.get("build")), said)
+    )
 
 
 def _digest(info: Mapping[str, bytes]) -> str:

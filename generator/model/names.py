@@ -177,3 +177,12 @@ Glibc = Annotated[str, Field(pattern=r"^(2\.[0-9]{1,2})?$")]
 Size = Annotated[int, Field(ge=0, lt=1 << 53)]
 #: since 1970: what a zip, and so a package, can say; 1 Jan 1980 to 2107, or 0
 Milliseconds = Annotated[int, Field(ge=0, lt=4354819200000)]
+
+
+def tells_number(build: str, number: int) -> bool:
+    """Whether a build string ends in its build number, so that a new number is a new file name.
+
+    pytorch-mutex's are "cpu" and "cuda" and no more, as upstream's packages ask for them
+    (conda/pytorch-mutex in pytorch/builder): what has such a string is released once.
+    """
+    return build.rpartition("_")[2] == str(number)

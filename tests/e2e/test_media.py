@@ -27,7 +27,7 @@ def test_sound_and_pictures_are_written_and_read(
     there = {record.name.normalized: record for record in records}
     # nobody asked for it: torchaudio brings it where there is one
     assert str(there["torchcodec"].version) == "0.10.0"
-    assert str(there["torchaudio-torchcodec"].build) == "with"
+    assert str(there["torchaudio-torchcodec"].build).startswith("with_")
     prefix = tmp_path / "prefix"
     create(records, subdir=machine.subdir, prefix=prefix, package_cache=tmp_path / "cache")
     done = subprocess.run(

@@ -46,6 +46,35 @@ def test_render_writes_and_deletes_nothing_through_a_link(feedstock_copy, tmp_pa
     assert sorted(path.name for path in outside.rglob("*")) == before
 
 
+def test_metapackages_that_are_described_anew_go_where_the_old_ones_are(feedstock_copy, tmp_path):
+    """pytorch-mutex's file name has no place for a build number: the published one stays."""
+    published = tmp_path / "published"
+    build = ("build", "metapackages/pytorch-mutex/*", "metapackages/cpuonly/*")
+    assert armtorch(*build, cwd=feedstock_copy).returncode == 0
+    publish = ("publish", "--to", published, "--from")
+    assert armtorch(*publish, "channel", cwd=feedstock_copy).returncode == 0
+    before = {path.name: path.read_bytes() for path in (published / "noarch").glob("*.conda")}
+    assert {"pytorch-mutex-1.0-cpu.conda", "pytorch-mutex-1.0-cuda.conda"} <= before.keys()
+    declared = feedstock_copy / "feedstock.yaml"
+    text = declared.read_text()
+    assert "maintainers: [armtorch]" in text
+    declared.write_text(text.replace("maintainers: [armtorch]", "maintainers: [somebody]"))
+    assert armtorch("render", "--renumber", cwd=feedstock_copy).returncode == 0
+
+    for folder in ("channel", "elsewhere"):  # beside the old ones, as at home; and anew, as in CI
+        done = armtorch(*build, "--out", folder, cwd=feedstock_copy)
+        assert done.returncode == 0, done.stderr
+        done = armtorch(*publish, folder, cwd=feedstock_copy)
+        assert done.returncode == 0, done.stderr
+    after = {path.name: path.read_bytes() for path in (published / "noarch").glob("*.conda")}
+    assert before.items() <= after.items()
+    anew = {name.rpartition("-")[0] for name in after.keys() - before.keys()}
+    assert anew == {"cpuonly-2.0"}
+    # of a lock before this one, which is no fault of a package
+    done = armtorch("verify", published / "noarch/pytorch-mutex-1.0-cpu.conda", cwd=feedstock_copy)
+    assert done.stdout.startswith("self-consistent"), done.stdout
+
+
 def test_a_package_that_was_damaged_on_the_channel_is_named_and_not_indexed(feedstock_copy):
     channel = LocalChannel(feedstock_copy / "channel")
     assert armtorch("build", "metapackages/*", cwd=feedstock_copy).returncode == 0

@@ -143,7 +143,7 @@ def test_build_strings_are_those_of_conda_forge(packages):
         "pytorch-gpu": r"cuda130_generic_h[0-9a-f]{7}_200",
         "pytorch-mutex": r"cpu|cuda",
         "cpuonly": r"0",
-        "torchaudio-torchcodec": r"with|without",
+        "torchaudio-torchcodec": r"with_100|without_0",
         "pytorch-cuda": r"h[0-9a-f]{7}_0",
     }
     for _, name, _, build in packages:
