@@ -76,6 +76,5 @@ def _acted(info: dict[str, bytes], name: str) -> dict[str, Any]:
 
 def _tells_number(info: dict[str, bytes], name: str) -> bool:
     index = load_json(info.get(_INDEX, b"{}"), name)
-    return not isinstance(index, dict) or tells_number(
-        str(index.get("build")), index.get("build_number")
-    )
+    number = index.get("build_number") if isinstance(index, dict) else None
+    return not isinstance(number, int) or tells_number(str(index.get("build")), number)
