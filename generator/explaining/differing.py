@@ -52,7 +52,7 @@ def _machine(asked: Request, given: Request) -> Iterator[str]:
 
 def _packages(asked: Request, given: Request) -> Iterator[str]:
     theirs = {name_of(spec): spec for spec in given.specs}
-    taken, gone = set(), []
+    own, taken, gone = {name_of(spec) for spec in asked.specs}, set(), []
     changed: dict[str, list[str]] = {"version": [], "build": [], "channel": []}
     for spec in (*asked.specs, *(s for s in asked.beside if s not in given.beside)):
         name = name_of(spec)
@@ -60,6 +60,7 @@ def _packages(asked: Request, given: Request) -> Iterator[str]:
         others = [known.renames.get(name)]
         others += [each.split(" ")[0] for each in known.stand_ins.get(name, ())]
         others.append(_compiler(name, theirs))
+        others = [each for each in others if each not in own]
         new = next((each for each in (name, *others) if each and each in theirs), None)
         if new is None:
             if spec in asked.specs:

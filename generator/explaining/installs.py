@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -109,7 +110,19 @@ def _mended(file: _File) -> str:
     wheels = [wheel for each in file.found for wheel in each.wheels]
     variables = file.document.get("variables")
     variables = variables if isinstance(variables, dict) else {}
-    return corrected_file(file.given, file.pip, wheels, variables)
+    given, pip = file.given, file.pip
+    firsts = [each.commands[0].command for each in file.found if each.wheels and each.commands]
+    for command in firsts if _torch(file.found[0]) else ():
+        if pip is None:
+            break
+        with suppress(SelectionError):  # a command of pip's
+            moved = read_request(command, folder=Path())
+            names = {name_of(spec) for spec in moved.specs}
+            kept = (r for r in pip.requirements if not {*map(name_of, conda_names([r]))} & names)
+            pip = replace(pip, requirements=tuple(kept))
+            given = replace(given, specs=(*given.specs, *moved.specs))
+    pip = pip if pip is not None and (pip.requirements or pip.unread) else None
+    return corrected_file(given, pip, wheels, variables)
 
 
 def _given(request: Request, explanation: Explanation) -> Request:
@@ -300,7 +313,9 @@ def _pip(request: PipRequest, before: _Environment, desk: Desk) -> Explanation:
                     installs=(),
                 )
             )
-        commands += _instead(request, found, before, desk)
+        instead = _instead(request, found, before, desk)
+        # beside conda's torch, pip's companions bring another one over its files
+        commands = [*instead, *commands] if before.torch else [*commands, *instead]
     return replace(
         _empty(desk, request.command(), "works"),
         subdir=subdir,
@@ -333,7 +348,7 @@ def _instead(
         specs=specs,
         target=request.target if before.specs else (),
         defaults=("conda-forge",),
-        subdir=request.subdir,
+        subdir=desk.options.subdir or request.subdir,
     )
     explanation = _conda(asked, before, desk)
     if explanation.outcome != "works":

@@ -144,6 +144,8 @@ def _said(typed: Typed, files: Files) -> dict[str, list[str]]:
 
 def _bundle(word: str, meanings: Mapping[str, str]) -> tuple[str, str, str]:
     """Take short options in one word apart: the one with a value, and what is joined to it."""
+    if f"-{word.partition('=')[0]}" in meanings:
+        raise refusal(f"{word} is read as {word[:2]} {word[2:]}: write -{word}", word)
     for place, letter in enumerate(word[1:], start=2):
         if f"-{letter}" in meanings:
             value = word[place:].removeprefix("=")

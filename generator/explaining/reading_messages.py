@@ -47,10 +47,11 @@ def read_message(text: str, *, files: Files) -> list[Request | PipRequest]:
         made = "\n".join(named) if name.endswith(".txt") else f"dependencies:\n{rows}"
         files = replace(files, made={name: made})
     request = _command(text, files)
-    if request is None:
+    if request is None or missing:
         urls = [m["url"] for m in re.finditer(facts().pasted.channels, text)]
         urls += [m["channel"] for m in re.finditer(facts().pasted.tables, text)]
         channels = channels or tuple(dict.fromkeys(map(channel_name, urls)))
+    if request is None:
         request = _from_names(text, named, channels)
     elif channels and not request.override:
         own = tuple(name for name in channels if name not in request.channels)

@@ -57,6 +57,8 @@ def _extended(jobs: dict[Any, Any]) -> dict[Any, Any]:
         named = [each for each in ([more] if isinstance(more, str) else more) if each in jobs]
         parts = [jobs[each] for each in named if isinstance(jobs[each], dict)]
         used.update(named)
+        if "image" in jobs and isinstance(job, dict) and "script" in job:
+            parts = [{"image": jobs["image"]}, *parts]  # of all jobs that name none
         found[name] = {k: v for part in (*parts, job) for k, v in part.items()} if parts else job
     return {name: job for name, job in found.items() if name not in used}
 
@@ -91,12 +93,13 @@ def _of_action(uses: str, inputs: dict[str, Any]) -> Iterator[str]:
             yield f"conda config --append channels {channel}"
     if priority := said.get("channel-priority"):
         yield f"conda config --set channel_priority {priority}"
-    file, words = said.get("environment-file"), said.get("create-args", "")
+    file, python = said.get("environment-file"), said.get("python-version")
+    words = said.get("create-args") or (f"python={python}" if python and name else "")
     if file:
-        verb = "create" if words else "env create"
+        verb = "create" if said.get("create-args") else "env create"
         yield f"{client} {verb}{named} -f {file} {words}"
-    elif words or (name and said.get("python-version")):
-        yield f"{client} create{named} {words or 'python=' + said['python-version']}"
+    elif words:
+        yield f"{client} create{named} {words}"
     if name:
         yield f"conda activate {name}"
 

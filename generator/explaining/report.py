@@ -18,7 +18,7 @@ from generator.explaining.facts import facts
 from generator.explaining.findings import Finding
 from generator.explaining.notices import Notice
 from generator.explaining.probing import Solution
-from generator.explaining.request import Request
+from generator.explaining.request import Request, name_of
 from generator.explaining.searching import Suggestion
 from generator.explaining.wheels import Judged
 
@@ -135,8 +135,15 @@ def command_of(
         mac = any(record.subdir == "osx-arm64" for record in suggestion.solution)
         without = "without CUDA, with Apple's GPU (mps)" if mac else "on the CPU, with no GPU"
         words = (f"{without}{would}", *words)
+    command = suggestion.request.command()
+    if asked.client == "pixi" and asked.origin == "file":
+        # what a manifest has stays in it, and is solved along, whatever is added
+        left = {name_of(spec) for spec in suggestion.request.specs}
+        other = [name_of(s) for s in asked.specs if s not in suggestion.request.specs]
+        if {*other} - left:
+            command = f"pixi remove {' '.join(dict.fromkeys(other))} && {command}"
     return Command(
-        command=suggestion.request.command(),
+        command=command,
         differs=words,
         accelerator=computes,
         installs=installed(suggestion.installs, suggestion.solution, sources),

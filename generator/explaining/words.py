@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, get_args
 
 from generator.explaining.causes_in_words import lead, listed, merged, sentence
-from generator.explaining.findings import Cause
+from generator.explaining.findings import Cause, Finding
 from generator.explaining.report import Answer, Explanation, Installed
 from generator.explaining.wheels import Judged
 from generator.printing import shortened
@@ -76,10 +76,18 @@ def _of_channels(explanation: Explanation) -> str:
         return f"Cannot tell: {silent} gave no usable answer{'' if alone else ', and ' + rest}."
     if not findings:
         return f"This does not work on {subdir}: the packages do not go together."
-    first = min(findings, key=lambda finding: get_args(Cause).index(finding.cause))
-    same = [f.package for f in findings if f.cause == first.cause and f.package]
+    ranked = sorted(findings, key=lambda finding: get_args(Cause).index(finding.cause))
+    worst = {finding.package: finding for finding in reversed(ranked)}
+    # torch's own causes come first, and those of channels before any package's
+    about = next((finding.package for finding in findings if finding.package), "")
+    first = next(finding for finding in ranked if finding.package in {"", about})
+    same = [f.package for f in findings if f.package and _says(worst[f.package]) == _says(first)]
     more = f", and {silent} did not answer" if silent and first.package else ""
     return f"This does not work on {subdir}: {lead(first, same)}{more}."
+
+
+def _says(finding: Finding) -> tuple[str, str, str]:
+    return finding.cause, finding.virtual, finding.needed
 
 
 def _wheel(wheel: Judged) -> str:

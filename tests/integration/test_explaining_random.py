@@ -61,7 +61,7 @@ def tried(request: Request, urls, virtual, gateway):
     """Solve a request with rattler alone; whether there is a solution."""
     specs = list(request.solved)
     if request.strict and request.client == "conda":
-        specs += [spec.split("=")[0].rstrip("<>") for spec in specs]
+        specs += [name_of(spec) for spec in specs]
     machine = Machine(subdir="linux-aarch64", virtual_packages=virtual)
     both = [ChannelPriority.Strict, ChannelPriority.Disabled]
     for priority in both[:1] if request.strict else both:
