@@ -277,7 +277,7 @@ def _notes(
             f"{'them' if needless[1:] else 'it'}, and it is torch itself that is to be asked for"
         )
     if request.unset:
-        yield f"nothing here sets what {', '.join(request.unset)} is: any version was taken"
+        yield f"what {', '.join(request.unset)} is, is not known here: any version was taken"
     if search.late:
         yield (
             f"the search for a command was ended after {facts().search_seconds:.0f} s: there may "

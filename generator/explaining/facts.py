@@ -13,7 +13,9 @@ from generator.datafiles import load_data, subdirs
 from generator.explaining.findings import Cause
 
 Client = Literal["conda", "mamba", "micromamba", "pixi"]
-OptionMeaning = Literal["channel", "name", "prefix", "file", "subdir", "priority", "index", "other"]
+OptionMeaning = Literal[
+    "channel", "name", "prefix", "file", "subdir", "priority", "index", "kept", "other"
+]  # fmt: skip
 
 
 def _pattern(text: str) -> str:

@@ -19,6 +19,8 @@ from generator.explaining.request import Request, spec_of
 
 #: conda's name for it where no file is given
 _ENVIRONMENT = "environment.yml"
+#: options that say where, as they are written; "" for as they stand
+_PLACES = {"name": "-n", "prefix": "-p", "kept": ""}
 
 
 def read_command(typed: Typed, *, files: Files) -> list[Request | PipRequest]:
@@ -135,8 +137,13 @@ def _said(typed: Typed, files: Files) -> dict[str, list[str]]:
             value = rest.pop(0)
         if meaning == "priority":
             found["strict" if value == "strict" else "flexible"].append("")
-        elif meaning in {"name", "prefix"}:
-            found["target"] = ["-n" if meaning == "name" else "-p", value]
+        elif meaning in _PLACES:
+            # pixi's options say where, too, as many as there are
+            found["target"] = [
+                *(found["target"] if meaning == "kept" else ()),
+                _PLACES[meaning] or option,
+                value,
+            ]
         else:
             found[meaning].append(value)
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import re
 from collections.abc import Mapping
@@ -78,12 +77,10 @@ class Files:
         def value(match: re.Match[str]) -> str:
             name = match["name"] or match["plain"] or match["made"] or match["python"]
             name = name or match["cmd"]
-            found = self.variables.get(name, match["other"] or match[0])
-            known = match["cut"] and name in self.variables
-            return _cut(found, match["cut"], match["what"]) if known else found
+            return self.variables.get(name, match["other"] or match[0])
 
         return re.sub(
-            r"\$(?:\{(?P<name>\w+)(?::?-(?P<other>[^}]*)|(?P<cut>%%?|##?|//?)(?P<what>[^}]*))?\}"
+            r"\$(?:\{(?P<name>\w+)(?::?-(?P<other>[^}]*))?\}"
             r"|(?P<plain>\w+)|\((?P<made>\w+)\))"
             r"|(?<!\$)\{\{?\s*(?P<python>\w+)\s*\}?\}|%(?P<cmd>\w+)%",
             value,
@@ -104,21 +101,6 @@ class Files:
         here = [self.here] if self.here is not None else []
         folders = (self.folder, *root[:1], *here)
         return [folder / each for folder in folders for each in names if each]
-
-
-def _cut(text: str, how: str, what: str) -> str:
-    """Cut a value as shells do (Bash manual, "Shell Parameter Expansion"): ``%.*``, ``//./``."""
-    if how[0] == "/":
-        old, _, new = what.partition("/")
-        return text.replace(old, new, -1 if how == "//" else 1)
-    places = [(text[:n], text[n:]) for n in range(len(text) + 1)]
-    front = how[0] == "#"
-    fits = [
-        (after if front else before)
-        for before, after in places
-        if fnmatch.fnmatchcase(before if front else after, what)
-    ]
-    return fits[-1 if how in {"%", "##"} else 0] if fits else text
 
 
 def _unreadable(path: Path, why: str) -> SelectionError:

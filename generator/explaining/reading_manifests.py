@@ -47,14 +47,24 @@ def read_manifest(content: str, *, where: str, subdir: str) -> list[Request | Pi
     environments = _table(manifest, "environments")
     environments.setdefault("default", [])
     found: list[Request | PipRequest] = []
-    for name, row in environments.items():
+    for number, (name, row) in enumerate(environments.items()):
         names = row.get("features", []) if isinstance(row, dict) else row
         alone = isinstance(row, dict) and row.get("no-default-feature") is True
         able = [t for each in names if (t := _table(features, each).get("platforms"))]
         if subdir in workspace.get("platforms", ()) and any(subdir not in each for each in able):
             continue  # pixi makes it for the platforms of all its features alone
         parts = [*([] if alone else [manifest]), *(_table(features, each) for each in names)]
-        found += _environment(str(name), parts, workspace, subdir, alone=len(environments) == 1)
+        # commands change what torch stands in: a feature, or the manifest's own table
+        core = {*facts().core}
+        tables = {each: _table(_table(features, each), "dependencies") for each in names}
+        feature = next((each for each in names if core & tables[each].keys()), "")
+        target = ("--feature", feature) if feature else ("", str(name))
+        found += (
+            replace(each, target=target, stage=number)
+            for each in _environment(
+                str(name), parts, workspace, subdir, alone=len(environments) == 1
+            )
+        )
     if not found:
         raise refusal(f"it asks for no package on {subdir}", where)
     return found
@@ -90,7 +100,6 @@ def _environment(
             specs=tuple(dict.fromkeys(specs)),
             defaults=tuple(dict.fromkeys(channels)),
             listed=True,
-            target=("-e", name),
             strict=workspace.get("channel-priority", "strict") == "strict",
             overrides=(f"__cuda={cuda}",) if cuda else (),
             origin="file",
@@ -103,8 +112,7 @@ def _environment(
     }
     pairs = [(key + _caret(version), indexes[key]) for key, version in versions.items()]
     unread = tuple(key for key in wheels if key not in named)
-    for each in _by_index(pairs, tool=_OF_PYPI, unread=unread):
-        yield replace(each, target=("-e", name))
+    yield from _by_index(pairs, tool=_OF_PYPI, unread=unread)
 
 
 def _by_index(

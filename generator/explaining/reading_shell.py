@@ -1,9 +1,8 @@
-"""The lines of a script that run on a machine: branches for its system, functions where called."""
+"""The lines of a script that run on a machine: of branches those for its system."""
 
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -35,7 +34,7 @@ def running(lines: Iterable[str], subdir: str) -> Iterator[str]:
         for line in lines
         for part in (pattern("parts").split(line) if pattern("one_line").match(line) else [line])
     ]
-    for line in _called(parts):
+    for line in _bodies_last(parts):
         left = _taken(line, branches, subdir)
         if left and all(each.runs for each in branches):
             yield left
@@ -87,39 +86,16 @@ def _part(condition: str, subdir: str) -> bool | None:
     return bool(words & set(systems[subdir])) is not denied
 
 
-def _called(lines: list[str]) -> Iterator[str]:
-    """Yield lines with the bodies of functions where they are called; of others at the end."""
-    bodies: dict[str, list[str]] = {}
+def _bodies_last(lines: Iterable[str]) -> list[str]:
+    """Put the bodies of functions behind all other lines: most are called when those are done."""
     plain: list[str] = []
-    while lines:
-        line = lines.pop(0)
-        if (match := pattern("function").match(line)) and f"{match['indent']}}}" in lines:
-            end = lines.index(f"{match['indent']}}}")
-            bodies[match["name"] or match["other"]] = lines[:end]
-            del lines[: end + 1]
-        else:
-            plain.append(line)
-    used: set[str] = set()
-    yield from _inlined(plain, bodies, used, ())
-    for name in [each for each in bodies if each not in used]:
-        yield from _inlined(bodies[name], bodies, used, (name,))
-
-
-def _inlined(
-    lines: Iterable[str], bodies: dict[str, list[str]], used: set[str], inside: tuple[str, ...]
-) -> Iterator[str]:
+    bodies: list[str] = []
+    end = ""
     for line in lines:
-        match = re.match(r"\s*(?P<name>[\w.-]+)(?P<words>(?:\s.*)?)$", line)
-        name = match["name"] if match else ""
-        if match is None or name not in bodies or name in inside:
-            yield line
-            continue
-        used.add(name)
-        try:
-            words = shlex.split(match["words"])
-        except ValueError:
-            words = []
-        body = "\n".join(bodies[name])
-        for number, word in enumerate(words, start=1):
-            body = body.replace(f"${number}", word).replace(f"${{{number}}}", word)
-        yield from _inlined(body.splitlines(), bodies, used, (*inside, name))
+        if not end and (match := pattern("function").match(line)):
+            end = f"{match['indent']}}}"
+        elif line == end:
+            end = ""
+        else:
+            (bodies if end else plain).append(line)
+    return plain + bodies

@@ -141,7 +141,8 @@ def command_of(
         left = {name_of(spec) for spec in suggestion.request.specs}
         other = [name_of(s) for s in asked.specs if s not in suggestion.request.specs]
         if {*other} - left:
-            command = f"pixi remove {' '.join(dict.fromkeys(other))} && {command}"
+            where = suggestion.request.target if suggestion.request.target[:1] != ("",) else ()
+            command = f"{' '.join(['pixi remove', *where, *dict.fromkeys(other)])} && {command}"
     return Command(
         command=command,
         differs=words,

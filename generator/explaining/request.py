@@ -46,7 +46,7 @@ class Request:
     beside: tuple[str, ...] = ()
     #: None for the machine's own
     subdir: str | None = None
-    #: ``-n NAME`` or ``-p PATH``
+    #: ``-n NAME`` or ``-p PATH``; of pixi's what says where, ``--feature NAME``
     target: tuple[str, ...] = ()
     #: of a Dockerfile, or the job of a workflow: each has environments of its own
     stage: int = 0
@@ -123,6 +123,8 @@ class Request:
 
     def _pixi(self, words: list[str]) -> str:
         options = ["--platform", self.subdir] if self.subdir else []
+        # a manifest's environment is no part of a command
+        options += self.target if self.target[:1] != ("",) else ()
         if self.verb != "add":
             asked = dict.fromkeys((*self.channels, *self.defaults)) if self.channels else ()
             options += [part for channel in asked for part in ("-c", channel)]

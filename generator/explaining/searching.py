@@ -19,7 +19,7 @@ from generator.explaining.differing import accelerator
 from generator.explaining.facts import facts
 from generator.explaining.probing import Prober, Setting, Solution, foreign
 from generator.explaining.records import minor_of
-from generator.explaining.request import Request, name_of, parsed
+from generator.explaining.request import Request, name_of
 from generator.explaining.wishes import Wish, composed
 
 #: turns a request into where it is solved
@@ -200,14 +200,13 @@ class Search:
             return None
         request = self._for_board(_hardened(request, hard, solution))
         found = Suggestion(request=request, solution=solution, keeps=keeps)
-        asked = {name_of(spec): spec for spec in room.specs}
         for spec in found.request.specs if accelerator(solution) == "cpu" else ():
             # what asks for CUDA's build of torch means nothing beside the CPU's
-            if name_of(spec) in facts().own_switches and "cu" in (parsed(spec).build or ""):
+            if name_of(spec) in facts().own_switches and name_of(spec) != "cpuonly":
                 found = self._if_the_same(found, found.request.swap(spec, None))
         for spec in found.request.specs:
             bare, _, number = spec.rpartition("=")
-            whole = bare.endswith(name_of(spec)) and spec != asked.get(name_of(spec))
+            whole = bare.endswith(name_of(spec)) and spec not in room.specs
             if whole and number.isdigit():
                 found = self._if_the_same(found, found.request.swap(spec, bare))
         for channel in found.request.channels:
