@@ -242,7 +242,8 @@ def _configured(request: Request, desk: Desk) -> Request:
     options, condarc = desk.options, desk.condarc
     # which channels are asked is said by --override-channels; how they rank is not
     said = options.subdir is None or "CONDA_CHANNEL_PRIORITY" in desk.project.environment
-    strict = request.strict or (said and request.client != "pixi" and bool(condarc.strict))
+    ranked = said and request.client != "pixi" and bool(condarc.strict)
+    strict = request.strict or (ranked and not request.loose)
     if request.override or not (request.defaults or request.listed):
         return replace(request, strict=strict)
     defaults, notes = request.defaults, request.notes

@@ -55,6 +55,9 @@ def read_command(typed: Typed, *, files: Files) -> list[Request | PipRequest]:
     channels = [part for value in (*said["channel"], own) for part in value.split(",") if part]
     # pixi asks what is typed alone, or else its own (pixi docs, "pixi global install")
     alone = typed.verb.startswith("global") and channels
+    if ranking := typed.variables.get("CONDA_CHANNEL_PRIORITY"):
+        said["strict" if ranking == "strict" else "flexible"].append("")
+    loose = "flexible" in said
     subdir = ("", *said["subdir"])[-1] or typed.variables.get("CONDA_SUBDIR")
     request = Request(
         client=typed.client,
@@ -66,7 +69,8 @@ def read_command(typed: Typed, *, files: Files) -> list[Request | PipRequest]:
         defaults=() if "override" in said or own or alone else default.default_channels,
         override="override" in said or bool(own),
         shuts_out="nodefaults" in channels,
-        strict=(default.strict or "strict" in said) and "flexible" not in said,
+        strict=(default.strict or "strict" in said) and not loose,
+        loose=loose,
         subdir=None if said["subdir"][1:] else subdir,
         typed_subdir=bool(subdir),
         platforms=tuple(dict.fromkeys(said["subdir"])) if said["subdir"][1:] else (),

@@ -194,7 +194,7 @@ class _State:
         """Give a request the channels that were configured before it, or that its image has."""
         if request.override or request.client == "pixi" or not request.defaults:
             return request
-        strict = request.strict or self._strict
+        strict = request.strict or (self._strict and not request.loose)
         marks = facts().images.items()
         image = next((names for mark, names in marks if mark in self._image), ())
         if not (image or self._channels or self._removed):

@@ -42,6 +42,8 @@ class Request:
     #: whether ``nodefaults`` shuts out the channel defaults, and no other
     shuts_out: bool = False
     strict: bool = False
+    #: whether the command says that channels do not hide each other, whatever is configured
+    loose: bool = False
     #: specs of what is in the environment already: solved along, no part of the command
     beside: tuple[str, ...] = ()
     #: None for the machine's own
@@ -119,7 +121,8 @@ class Request:
 
     def _variables(self) -> str:
         parts = (text.lstrip("_").split("=") for text in self.overrides)
-        return "".join(f"CONDA_OVERRIDE_{name.upper()}={rest[-1]} " for name, *rest in parts)
+        loose = "CONDA_CHANNEL_PRIORITY=flexible " if self.loose and self.client != "pixi" else ""
+        return loose + "".join(f"CONDA_OVERRIDE_{n.upper()}={rest[-1]} " for n, *rest in parts)
 
     def _pixi(self, words: list[str]) -> str:
         options = ["--platform", self.subdir] if self.subdir else []

@@ -39,7 +39,8 @@ class Suggestion:
     def installs(self) -> tuple[RepoDataRecord, ...]:
         """The records of what is asked for, in the order of the request."""
         found = {record.name.normalized: record for record in self.solution}
-        return tuple(found[name_of(s)] for s in self.request.specs if name_of(s) in found)
+        names = dict.fromkeys(map(name_of, self.request.specs))
+        return tuple(found[name] for name in names if name in found)
 
 
 class Search:
@@ -52,6 +53,7 @@ class Search:
         self._prober = prober
         self._refused = refused
         self._narrow: list[Request] = []
+        self._strict = False
         self._deadline = time.monotonic() + facts().search_seconds
 
     @property
@@ -93,7 +95,7 @@ class Search:
         loose = [room for room in rooms if not room.strict]
         # where channels do not hide each other, more of them never have less
         widest = [max(loose, key=lambda room: len(room.searched))] if loose else []
-        self._narrow = loose[:1]
+        self._narrow, self._strict = loose[:1], rooms[0].strict
         for room in widest or rooms:
             kept = self._tightened(room, wanted, first, hard)
             if kept:
@@ -208,7 +210,8 @@ class Search:
             bare, _, number = spec.rpartition("=")
             whole = bare.endswith(name_of(spec)) and spec not in room.specs
             if whole and number.isdigit():
-                found = self._if_the_same(found, found.request.swap(spec, bare))
+                again = any(name_of(s) == name_of(spec) != s != spec for s in found.request.specs)
+                found = self._if_the_same(found, found.request.swap(spec, None if again else bare))
         for channel in found.request.channels:
             left = tuple(each for each in found.request.channels if each != channel)
             if not left and found.request.override:
@@ -217,6 +220,8 @@ class Search:
             if channel in shorter.searched and channel not in replace(shorter, beside=()).searched:
                 continue  # what is there already names it, which no client goes by
             found = self._if_the_same(found, shorter)
+        if self._strict and found.request.loose:  # perhaps what was left out was all that hid it
+            found = self._if_the_same(found, replace(found.request, strict=True, loose=False))
         return found
 
     def _for_board(self, request: Request) -> Request:
@@ -253,7 +258,7 @@ def rooms(request: Request, ours: str, base: Sequence[str]) -> list[Request]:
         found.append(replace(request, channels=(*request.channels, *missing)))
     # a workspace's priority is no part of a pixi command
     if request.strict and request.client != "pixi":
-        found += [replace(each, strict=False) for each in found]
+        found += [replace(each, strict=False, loose=True) for each in found]
     return list(dict.fromkeys(found))
 
 

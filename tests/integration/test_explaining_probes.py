@@ -21,7 +21,10 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 def context(tmp_path):
-    rows = {"ch0": [record("a", "1.0")], "ch1": [record("a", "2.0"), record("b", "1.0")]}
+    rows = {
+        "ch0": [record("a", "1.0"), record("c", "1")],
+        "ch1": [record("a", "2.0"), record("b", "1.0")],
+    }
     for name, found in rows.items():
         tiny_repodata.write(tmp_path / name, {"linux-aarch64": found})
     return Context(
@@ -44,7 +47,18 @@ def test_flexible_priority_reaches_into_later_channels_and_strict_does_not(conte
         ("priority", "ch1"),
     ]
     assert strict.findings[1].hidden_by == "ch0"
-    assert strict.commands[0].command == "conda install a=2 -c ch1 --override-channels"
+    line = "conda install a=2 -c ch1 --override-channels --strict-channel-priority"
+    assert strict.commands[0].command == line
+    both = explained(
+        "conda install a=2 b=1 c -c ch0 -c ch1 --override-channels --strict-channel-priority",
+        context,
+        tmp_path,
+    )
+    line = "CONDA_CHANNEL_PRIORITY=flexible conda install a=2 b=1 c -c ch0 -c ch1"
+    assert both.commands[0].command == f"{line} --override-channels"
+    again = read_request(both.commands[0].command, folder=tmp_path)
+    assert again.loose
+    assert not again.strict
 
 
 def test_pixi_takes_from_a_later_channel_what_is_asked_for_directly(context, tmp_path):
