@@ -23,6 +23,7 @@ from generator.inspecting.pairing import Asking, Unmet
 from generator.inspecting.reading import read_binary, read_symbols
 from generator.inspecting.symbols import Symbols
 from generator.inspecting.together import unmet_beside
+from generator.model.accelerator import Accelerator
 from generator.model.subdir import Subdir
 from generator.naming import bundled
 from generator.upstream import MemberFile, Offer, WheelReader, sharing_rules
@@ -41,7 +42,8 @@ def is_torchs(path: str, *, subdir: Subdir, version: str) -> bool:
     """Whether a member of a torch wheel is a library that others are linked against."""
     if not _is_library(path) or posixpath.dirname(path) != _TORCH:
         return False
-    return not any(row.member == path for row in bundled((path,), subdir.name, version))
+    copies = bundled((path,), subdir.name, version, Accelerator())
+    return not any(row.member == path for row in copies)
 
 
 def unmet_in_wheel(

@@ -38,6 +38,8 @@ class Copies(Closed):
 
     #: of the wheel
     versions: SpecifierText
+    #: of the cell, where those of the others are treated as all are
+    accelerator: Literal["cpu", "cuda"] | None = None
     action: Action
 
 
@@ -85,9 +87,14 @@ class Library(Closed):
         """The run dependency that provides it."""
         return RunDependency(spec=self.spec, why=f"needs {self.name}") if self.spec else None
 
-    def action_in(self, version: str) -> Action:
+    def action_in(self, version: str, accelerator: Accelerator) -> Action:
         """Return what is done about a copy in a wheel of this version."""
-        found = (copies.action for copies in self.copies if version in _specifier(copies.versions))
+        found = (
+            copies.action
+            for copies in self.copies
+            if copies.accelerator in {None, _kind(accelerator)}
+            and version in _specifier(copies.versions)
+        )
         return next(found, self.action)
 
 
@@ -101,6 +108,8 @@ class Need(Closed):
     accelerator: Literal["cpu", "cuda"]
     #: of the CUDA line
     cuda: SpecifierText = ""
+    #: whether Jetson's own builds are not meant
+    sbsa: bool = False
     libraries: tuple[str, ...]
 
 
@@ -176,7 +185,9 @@ def sonames(subdir: str) -> SonameTable:
     return _tables()[subdir]
 
 
-def bundled(members: Iterable[str], subdir: str, version: str) -> tuple[Bundled, ...]:
+def bundled(
+    members: Iterable[str], subdir: str, version: str, accelerator: Accelerator
+) -> tuple[Bundled, ...]:
     """Say what becomes of a wheel's copies of libraries that sonames.yaml knows.
 
     A copy of the system's (glibc's loader) goes with those it was bundled for, and stays when one
@@ -187,7 +198,7 @@ def bundled(members: Iterable[str], subdir: str, version: str) -> tuple[Bundled,
     there = sorted(member for member in members if is_bundled_place(member))
     known = {member: table.identify(member) for member in there}
     actions = {
-        member: row.action_in(version) if row is not None else "keep"
+        member: row.action_in(version, accelerator) if row is not None else "keep"
         for member, row in known.items()
         if row is not None or is_tools_work(member)
     }
@@ -211,7 +222,7 @@ def needed_libraries(
     them (torch/lib), since upstream's search paths end at ``$ORIGIN``: glibc would take the
     machine's own libstdc++ otherwise, and torch_shm_manager would not start.
     """
-    kind = "cpu" if accelerator.cuda is None else "cuda"
+    kind = _kind(accelerator)
     table = sonames(subdir)
     return tuple(
         table.libraries[name]
@@ -219,6 +230,7 @@ def needed_libraries(
         if (need.package, need.accelerator) == (known_as(package), kind)
         and _specifier(need.versions).contains(version, prereleases=True)
         and (kind == "cpu" or accelerator.cuda_compiler_version in _specifier(need.cuda))
+        and not (need.sbsa and accelerator.tegra)
         for name in need.libraries
     )
 
@@ -245,6 +257,10 @@ class _File(Closed):
     format: Literal[1]
     libraries: tuple[Library, ...]
     needs: tuple[Need, ...]
+
+
+def _kind(accelerator: Accelerator) -> Literal["cpu", "cuda"]:
+    return "cpu" if accelerator.cuda is None else "cuda"
 
 
 @cache

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from generator.errors import MalformedError
+from generator.errors import AbsentError, MalformedError
 from generator.model.accelerator import Accelerator
 from generator.model.subdir import Subdir
 
@@ -29,7 +29,7 @@ def virtual_packages(
     floor is what ``glibc`` says, which is known of the wheel's index; the higher of the two
     counts. The build holds the binaries against it, and raises it in the package. CUDA asks for its
     major version, since drivers serve every minor of it (CUDA minor version compatibility).
-    Raises MalformedError: a tag is not one of the subdir.
+    Raises AbsentError: it is for any platform. Raises MalformedError: a tag is of no such subdir.
 
     >>> from generator.datafiles import subdirs
     >>> arm = subdirs()["linux-aarch64"]
@@ -60,13 +60,13 @@ def _raised(tagged: tuple[int, int] | None, glibc: str) -> tuple[int, int] | Non
 def floor(platforms: tuple[str, ...], *, subdir: Subdir) -> tuple[int, int] | None:
     """Return the lowest glibc or macOS version that the tags admit; None where none says one.
 
-    Raises MalformedError: a tag is not one of the subdir.
+    Raises AbsentError: it is for any platform. Raises MalformedError: a tag is of no such subdir.
     """
     floors = []
     for platform in platforms:
         if platform == "any":
-            raise MalformedError(
-                "a wheel for any platform is the base channel's business",
+            raise AbsentError(
+                "upstream has a wheel for any platform, which is the base channel's business",
                 where="wheel file name",
                 next_step="install that one's package: docs/companions.md, What needs no package",
             )

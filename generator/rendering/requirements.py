@@ -57,6 +57,15 @@ def run_specs(variant: Variant, cell: Cell, lock: Lock) -> tuple[str, ...]:
     found = [] if shared else [*_python(metadata, variant), *_own(variant, cell, lock)]
     if variant.package == "pytorch-common":
         return tuple(found)
+    # the driver is asked for by libtorch and pytorch, as on conda-forge; the rest depends on those
+    drives = variant.package in {"libtorch", "pytorch"}
+    virtual = virtual_packages(
+        wheel.platforms,
+        subdir=subdir,
+        accelerator=variant.accelerator if drives else Accelerator(),
+        glibc=wheel.glibc,
+    )
+    # after the tags: that a wheel is for any platform says more than what it requires
     python = variant.group or cell.pythons()[0] if shared else variant.python
     native, mapped = (
         conda_depends(
@@ -78,14 +87,6 @@ def run_specs(variant: Variant, cell: Cell, lock: Lock) -> tuple[str, ...]:
     if variant.package == "pytorch":
         # build strings do not tell Jetson from server boards: without this they could be mixed
         more += tuple(dependency for dependency in native if dependency.name == _BOARD)
-    # the driver is asked for by libtorch and pytorch, as on conda-forge; the rest depends on those
-    drives = variant.package in {"libtorch", "pytorch"}
-    virtual = virtual_packages(
-        wheel.platforms,
-        subdir=subdir,
-        accelerator=variant.accelerator if drives else Accelerator(),
-        glibc=wheel.glibc,
-    )
     return (*found, *_ordered((*mapped, *more)), *virtual)
 
 
@@ -127,7 +128,7 @@ def bundled_copies(cell: Cell, project: str) -> tuple[Bundled, ...]:
             where=cell.name,
             next_step="run `armtorch update`, since an older armtorch wrote the lock",
         )
-    return bundled(cell.bundled[project], cell.subdir, version)
+    return bundled(cell.bundled[project], cell.subdir, version, cell.accelerator)
 
 
 def _group(variant: Variant) -> str:

@@ -122,7 +122,7 @@ def audit(
     version = cell.trio[project]  # type: ignore[index]
     found = PackageAudit(project, subdir=subdir, python=python)
     site = f"lib/python{python}/site-packages"
-    copies = bundled(cell.bundled[project], cell.subdir, version)
+    copies = bundled(cell.bundled[project], cell.subdir, version, cell.accelerator)
     by_member = {copy.member: copy for copy in copies}
     for member, content in members(wheel):
         copy = by_member.get(member)

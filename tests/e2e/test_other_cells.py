@@ -150,7 +150,7 @@ def test_every_mac_binary_is_upstreams_and_finds_what_it_loads(macos, project):
     for name, version in cell.trio.items():
         wheel = cell.wheel(name, CELLS["macos"][3])
         assert wheel is not None
-        copies = bundled(cell.bundled[name], "osx-arm64", version)
+        copies = bundled(cell.bundled[name], "osx-arm64", version, cell.accelerator)
         gone = {copy.member for copy in copies if copy.action != "keep"}
         with zipfile.ZipFile(place_of(wheel, project.wheelhouse)) as archive:
             for info in archive.infolist():

@@ -8,7 +8,7 @@ from ruamel.yaml import YAML
 
 from generator import datafiles
 from generator.datafiles import DATA, subdirs
-from generator.errors import DataError, MalformedError
+from generator.errors import AbsentError, DataError, MalformedError
 from generator.model import Accelerator
 from generator.naming import (
     bundled,
@@ -92,7 +92,7 @@ def test_a_tag_of_another_platform_is_refused() -> None:
     ],
 )
 def test_real_members_are_recognised(member, subdir, version, action, target) -> None:
-    (found,) = bundled([member], subdir.name, version)
+    (found,) = bundled([member], subdir.name, version, CUDA)
     assert (found.member, found.action) == (member, action)
     assert (found.dependency is not None) == (action == "unvendor")
     assert target in {None, found.library.target}
@@ -101,24 +101,33 @@ def test_real_members_are_recognised(member, subdir, version, action, target) ->
 
 @pytest.mark.parametrize("subdir", [ARM, MAC, WIN], ids=str)
 def test_a_wheel_for_any_platform_is_left_to_the_base_channel(subdir) -> None:
-    with pytest.raises(MalformedError, match="any platform") as refused:
+    with pytest.raises(AbsentError, match="any platform") as refused:
         virtual_packages(("any",), subdir=subdir, accelerator=CPU)
     assert "docs/companions.md" in refused.value.next_step
 
 
+def test_the_fortran_runtime_stays_linked_where_openblas_asks_for_it() -> None:
+    """CUDA builds from 2.11 on have NVPL, and a copy that nobody needs."""
+    for accelerator, action in ((CPU, "unvendor"), (CUDA, "drop")):
+        (found,) = bundled(["torch/lib/libgfortran.so.5"], ARM.name, "2.13.0+cpu", accelerator)
+        assert found.action == action
+
+
 def test_torchs_own_libraries_are_not_bundled_ones() -> None:
     own = ["torch/lib/libtorch_cpu.so", "torch/lib/libomp.dylib", "torchvision/_C.so"]
-    assert bundled(own, "linux-aarch64", "2.10.0") == ()
+    assert bundled(own, "linux-aarch64", "2.10.0", CPU) == ()
 
 
 def test_the_systems_loader_stays_with_those_that_ask_for_it_by_its_mangled_name() -> None:
     loader = "torchvision.libs/ld-linux-aarch64.514b5772.so.1"
     image = ["torchvision.libs/libjpeg.37fe311b.so.8", "torchvision.libs/libz.c86ac46c.so.1"]
-    actions = {copy.member: copy.action for copy in bundled([loader, *image], ARM.name, "0.18.1")}
+    actions = {
+        copy.member: copy.action for copy in bundled([loader, *image], ARM.name, "0.18.1", CPU)
+    }
     assert actions == {loader: "drop", **dict.fromkeys(image, "unvendor")}
     # FFmpeg 4 of torchvision 0.16 to 0.20, which no row knows: it stays, and needs the loader
     ffmpeg = "torchvision.libs/libavcodec.2aeefbb0.so.58"
-    found = bundled([loader, *image, ffmpeg], ARM.name, "0.18.1")
+    found = bundled([loader, *image, ffmpeg], ARM.name, "0.18.1", CPU)
     actions = {copy.member: copy.action for copy in found}
     assert actions == {loader: "keep", **dict.fromkeys(image, "unvendor")}
 
@@ -202,7 +211,9 @@ def test_what_packages_need_is_known_without_their_binaries() -> None:
         ]
 
     assert depends("libtorch", "2.10.0", CPU) == ["libstdcxx >=13", "libgcc >=13"]
-    copies = bundled(["torch/lib/libgomp.so.1", "torch/lib/libgfortran.so.5"], ARM.name, "2.10.0")
+    copies = bundled(
+        ["torch/lib/libgomp.so.1", "torch/lib/libgfortran.so.5"], ARM.name, "2.10.0", CPU
+    )
     found = library_depends(
         "libtorch", version="2.10.0", subdir=ARM.name, accelerator=CPU, copies=copies
     )
@@ -220,10 +231,14 @@ def test_what_packages_need_is_known_without_their_binaries() -> None:
         version="0.25.0",
         subdir=ARM.name,
         accelerator=CPU,
-        copies=bundled(images, ARM.name, "0.25.0"),
+        copies=bundled(images, ARM.name, "0.25.0", CPU),
     )
     assert [each.spec for each in found].count("libwebp-base >=1.6.0,<2") == 1
     assert "cuda-cudart >=13.0,<14" in depends("torchaudio", "2.11.0", CUDA)
+    # Jetson's own builds ask for less, and its boards' conda packages have no NCCL
+    for name, there in (("cuda126", True), ("cuda126-tegra", False)):
+        specs = depends("pytorch", "2.15.0+cu126", Accelerator.parse(name))
+        assert any(spec.startswith("nccl ") for spec in specs) is there
     assert needed_libraries("cpuonly", version="1", subdir="linux-aarch64", accelerator=CPU) == ()
     # release candidates count as their release's line
     assert depends("libtorch", "2.14.0rc1", CUDA) == depends("libtorch", "2.14.1", CUDA)
