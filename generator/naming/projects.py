@@ -91,7 +91,7 @@ class ProjectRow(Closed):
     dist: bool = True
     pin: Pin | None = None
     floors: dict[str, VersionText] = field(default_factory=dict)
-    #: major.minor of the requirement -> extra -> spec, None where nothing is needed
+    #: major.minor of the requirement, any without a pin -> extra -> spec, None where none is needed
     extras: dict[str, dict[str, Spec | None]] = field(default_factory=dict)
     unstated: tuple[Unstated, ...] = ()
     note: str = ""

@@ -242,15 +242,14 @@ def _extra(
     requirement: Requirement, row: ProjectRow, version: str | None, extra: str
 ) -> str | None:
     release = Version(version).release if version else ()
-    line = ".".join(str(part) for part in release[:2])
+    line = ".".join(str(part) for part in release[:2]) or "any"
+    wanted = f"projects.{canonicalize_name(requirement.name)}.extras.{line!r}.{extra}"
     try:
         return row.extras[line][extra]
     except KeyError:
-        of_line = f" of line {line}" if line else ""
         raise DependencyError(
-            f"nothing is known about {requirement.name}[{extra}]{of_line}",
+            f"nothing is known about {requirement.name}[{extra}]"
+            + (f" of line {line}" if release else ""),
             where=_NAMES,
-            next_step=f"add projects.{requirement.name}.extras.'{line}'.{extra}"
-            if line
-            else f"say under projects.{requirement.name} how its pin is read and what {extra} is",
+            next_step=f"add {wanted} to it, or to data/pypi_names.yaml beside feedstock.yaml",
         ) from None

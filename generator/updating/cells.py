@@ -139,10 +139,14 @@ class CellMaker:
 
         Raises MalformedError: it is not what its name and index say.
         """
-        python = pick.offer.python() or draft.pythons[0]
+        own = pick.offer.python()
+        python = own or draft.pythons[0]
         metadata = facts.metadata.metadata
         wanted = SpecifierSet(metadata.requires_python)
-        if not any(wanted.contains(f"{python.version}.{patch}") for patch in _PATCHES):
+        # a wheel for more than one Python may leave out the first of those that its tag names
+        pythons = draft.pythons if own is None or pick.offer.abi3 else (own,)
+        releases = (f"{each.version}.{patch}" for each in pythons for patch in _PATCHES)
+        if not any(map(wanted.contains, releases)):
             return f"{pick.offer.filename} requires Python {wanted}"
         if pick.project != "torch":
             return None

@@ -19,7 +19,10 @@ from generator.transport.gateway import open_gateway
 from generator.updating.judging import Prospect
 from generator.upstream import WheelReader
 
-_ROW: Final = "add a row to generator/data/pypi_names.yaml that says what it is called in conda"
+_ROW: Final = (
+    "add a row to data/pypi_names.yaml, beside feedstock.yaml or in generator/, that says what it "
+    "is called in conda"
+)
 
 
 @dataclass(kw_only=True)
@@ -45,11 +48,23 @@ class NameJudge:
         """Return the requirements that no base channel has a package for; see `Judge`."""
         channels = base_channels(self.feedstock, prospect.subdir.name)
         lacking: dict[str, None] = {}
+        unasked: dict[str, None] = {}
         for python, offer in prospect.wheels.items():
+            if offer.platforms == ("any",):
+                continue  # the base channel's business, whatever it requires
             metadata = self.reader.metadata(offer).metadata
             for project in unmapped(metadata, subdir=prospect.subdir, python=python):
-                if self._has(channels, prospect.subdir.name, project) is False:
+                here = channels, prospect.subdir.name, project
+                known = here in self._known
+                if (has := self._has(*here)) is False:
                     lacking[project] = None
+                elif has is None and not known:
+                    unasked[project] = None
+        if unasked:
+            self.narrator.warn(
+                f"{' and '.join(channels)} cannot be asked for {', '.join(sorted(unasked))}, of "
+                "which pypi_names.yaml says nothing: each is taken to be called so in conda"
+            )
         if not lacking:
             return ()
         detail = f"it requires {', '.join(sorted(lacking))}, which {' and '.join(channels)} lacks"
@@ -61,10 +76,6 @@ class NameJudge:
             self._known[key] = None if channels in self._silent else self._ask(*key)
             if self._known[key] is None:
                 self._silent.add(channels)
-                self.narrator.warn(
-                    f"{' and '.join(channels)} cannot be asked for {project}, which has no row in "
-                    "pypi_names.yaml: it is taken to be called so in conda"
-                )
         return self._known[key]
 
     def _ask(self, channels: tuple[str, ...], subdir: str, project: str) -> bool | None:

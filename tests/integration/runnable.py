@@ -53,6 +53,12 @@ _MODULES: Final = {
         f"torchaudio/{name}/__init__.py": b"" for name in ("functional", "transforms")
     },
 }  # fmt: skip
+#: what METADATA asks for and no library of is wanted, by conda's name
+_PROJECTS: Final = {
+    "triton": "triton",
+    "cuda-bindings": "cuda-bindings",
+    "libfrob-python": "frobnicate",
+}
 #: prints which of torch's libraries the process has, and that CUDA's are the environment's
 _SMOKE: Final = """\
 import os
@@ -145,20 +151,20 @@ def _package(spec: str, tree: Path) -> Package:
             path = tree / row.target
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(elf(soname=row.name, defines=[f"at_{name}"]))
-    is_project = not tree.exists() and name in {"triton", "cuda-bindings"}
-    if is_project:
-        info = tree / f"site-packages/{name.replace('-', '_')}-{version}.dist-info"
+    project = None if tree.exists() else _PROJECTS.get(name)
+    if project:
+        info = tree / f"site-packages/{project.replace('-', '_')}-{version}.dist-info"
         info.mkdir(parents=True)
-        text = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        text = f"Metadata-Version: 2.1\nName: {project}\nVersion: {version}\n"
         (info / "METADATA").write_text(text)
     return Package(
         name=name,
         version=version,
         build=build.strip("*") or "0",
         number=0,
-        subdir="noarch" if is_project else ARM,
-        depends=("python",) if is_project else (),
+        subdir="noarch" if project else ARM,
+        depends=("python",) if project else (),
         constrains=(),
         tree=tree if tree.exists() else None,
-        noarch="python" if is_project else None,
+        noarch="python" if project else None,
     )

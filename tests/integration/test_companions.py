@@ -11,8 +11,15 @@ from subprocess import CompletedProcess
 
 import pytest
 
+from generator.errors import MissingToolError
+from generator.testing import Runner
+from tests import forge
 from tests.command_line import armtorch
+from tests.conftest import ARM
+from tests.cross import CrossTools, find_cross_tools
+from tests.forge import ForgeChannel
 from tests.index_server import IndexServer
+from tests.integration.runnable import extension, runnable, write_libraries
 from tests.integration.test_recipe_builds import Built
 from tests.synthetic_wheels import Release, TinyWheel
 from tests.unit.binaries import elf
@@ -28,7 +35,7 @@ indexes: {pypi: {kind: pip}}
 trains: {stable: {keep: [newest], indexes: [pypi]}}
 subdirs:
   linux-aarch64: {accelerators: [cpu, cuda], base: [conda-forge]}
-companions: [torch-anything, torch-quick, torch-gpu-only, torch-bare]
+companions: [torch-anything, torch-quick, torch-gpu-only, torch-bare, torch-pure, torch-stable]
 """
 PACKAGES = """\
 packages:
@@ -39,6 +46,8 @@ packages:
     homepage: https://host.example/anything
   torch-bare: {project: torch-bare, made: python}
   quick: {project: torch-quick, made: python, homepage: "https://host.example/quick"}
+  torch-pure: {project: torch-pure, made: python, homepage: "https://host.example/pure"}
+  torch-stable: {project: torch-stable, made: python, homepage: "https://host.example/stable"}
   torch-gpu-only: {project: torch-gpu-only, made: python, accelerators: [cuda]}
 """
 LAYOUT = """\
@@ -51,28 +60,48 @@ projects:
     - {bundled: true}
     - {match: ["**"], keep: true}
 """
-NAMES = "projects: {frobnicate: {conda: libfrob-python}}\n"
+NAMES = "projects: {frobnicate: {conda: libfrob-python, extras: {any: {fast: libfast >=2}}}}\n"
 LICENCES = "names: {MIT: [Quick Licence]}\n"
 PAGE = Path(__file__).parents[2] / "docs/companions.md"
 TORCH = "2.10.0"
 
 
-def wheels() -> Iterator[TinyWheel]:
-    """A torch with three companions: for any Python, per Python, and for CUDA alone."""
-    yield from Release(subdir="linux-aarch64", torch=TORCH).wheels(("cp312", "cp313"), ("torch",))
+def wheels(folder: Path) -> Iterator[TinyWheel]:
+    """A torch with companions: for any Python, for some, per Python, for CUDA alone, and pure."""
+    try:
+        module = extension(find_cross_tools().gcc, folder)
+    except MissingToolError:
+        module = b""  # what runs it skips itself
+    for wheel in Release(subdir=ARM, torch=TORCH).wheels(("cp312", "cp313"), ("torch",)):
+        yield runnable(wheel, module)
     tag = "manylinux_2_28_aarch64"
     library = elf(["libtorch_cpu.so", "libc.so.6"])
     yield TinyWheel(
         project="torch_anything",
         version="9.9.0",
         tag=f"py3-none-{tag}",
-        requires=["torch>=2.4,<3", "frobnicate>=1"],
+        requires=["torch>=2.4,<3", "frobnicate[fast]>=1"],
         members={
             "torch_anything/__init__.py": b"",
-            "torch_anything/ops.py": b"",
+            "torch_anything/ops.py": b"import torch",
             "torch_anything/libany_cpu.so": library,
             "torch_anything/libany_cuda130.so": library,
         },
+    )
+    yield TinyWheel(
+        project="torch_stable",
+        version="1.0",
+        tag=f"cp38-abi3-{tag}",
+        requires_python=">=3.13,<3.15",
+        members={"torch_stable/__init__.py": b"import torch", "torch_stable/_C.abi3.so": library},
+    )
+    # on any Python all wheels are the base channel's, whatever they require
+    yield TinyWheel(
+        project="torch_pure",
+        version="1.0",
+        tag="py3-none-any",
+        requires=["torch", 'typing_extensions; python_version < "3.13"'],
+        members={"torch_pure/__init__.py": b""},
     )
     members = {"torch_bare/__init__.py": b""}
     yield TinyWheel(project="torch_bare", version="1.0", tag=f"py3-none-{tag}", members=members)
@@ -101,7 +130,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Run]]
     files = {"packages": PACKAGES, "layout": LAYOUT, "pypi_names": NAMES, "license_names": LICENCES}
     for name, text in files.items():
         (home / f"data/{name}.yaml").write_text(text)
-    for wheel in wheels():
+    for wheel in wheels(home):
         wheel.write(home / "index")
     with IndexServer(home / "index") as server:
         environment = {**os.environ, "PIP_INDEX_URL": server.url, "PIP_CONFIG_FILE": os.devnull}
@@ -129,6 +158,22 @@ def test_it_goes_through_every_stage_and_is_proven(made: tuple[Path, Run]) -> No
     assert len(packages(home, "quick")) == 2
 
 
+@pytest.mark.prove
+@pytest.mark.emulated
+def test_its_own_tests_pass_where_it_is_installed(
+    made: tuple[Path, Run], runner: Runner, tools: CrossTools, base: ForgeChannel, tmp_path: Path
+) -> None:
+    home, run = made
+    index = json.loads((home / f"channel/{ARM}/repodata.json").read_text())
+    libraries = write_libraries(tmp_path, index["packages.conda"].items(), base)
+    names = "torch-anything,quick,torch-stable"
+    done = run("test", "--package", names, "--python", "3.13", "--json",
+               "--base", f"{libraries},{base.url}", "--sysroot", forge.sysroot())  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    # each imports what its row says, or the module called as the project, and asks pip
+    assert done.stdout.count('"passed"') >= 6, done.stdout
+
+
 def test_it_is_bound_to_the_build_of_torch_that_it_goes_with(made: tuple[Path, Run]) -> None:
     home, _ = made
     (libtorch,) = packages(home, "libtorch")
@@ -136,7 +181,7 @@ def test_it_is_bound_to_the_build_of_torch_that_it_goes_with(made: tuple[Path, R
     for package in (*packages(home, "torch-anything"), *packages(home, "quick")):
         assert f"libtorch =={TORCH} {build.rpartition('_')[0]}_*" in package.index["depends"]
     (anything,) = packages(home, "torch-anything")
-    assert "libfrob-python >=1" in anything.index["depends"]
+    assert {"libfrob-python >=1", "libfast >=2"} <= {*anything.index["depends"]}
     # 1.1 is for a torch that is not there
     said = {(each.index["version"], each.index["license"]) for each in packages(home, "quick")}
     assert said == {("1.0", "MIT")}
@@ -154,8 +199,9 @@ def test_what_the_cell_does_not_want_is_left_out_without_a_word(made: tuple[Path
     assert not packages(home, "torch-gpu-only")
     done = run("matrix", "--json")
     (cell,) = json.loads(done.stdout)["cells"]
-    assert cell["fill"] == {"torch-anything": "9.9.0", "torch-quick": "1.0"}
-    assert not [row for row in cell["missing"] if "gpu-only" in row["package"]]
+    taken = {"torch-anything": "9.9.0", "torch-quick": "1.0", "torch-stable": "1.0"}
+    assert cell["fill"] == taken
+    assert not [row for row in cell["missing"] if row["package"] in {*taken, "torch-gpu-only"}]
 
 
 def test_coverage_and_the_page_tell_of_it(made: tuple[Path, Run]) -> None:
@@ -177,10 +223,11 @@ def test_coverage_and_the_page_tell_of_it(made: tuple[Path, Run]) -> None:
 def test_what_a_row_lacks_is_said_and_holds_back_that_package_alone(made: tuple[Path, Run]) -> None:
     _, run = made
     (cell,) = json.loads(run("matrix", "--json").stdout)["cells"]
-    (held,) = cell["held"]
-    assert held["project"] == "torch-bare"
+    held, pure = cell["held"]
+    assert (held["project"], pure["project"]) == ("torch-bare", "torch-pure")
     assert "homepage" in held["detail"]
     assert "packages.yaml" in held["next_step"]
+    assert (pure["kind"], "What needs no package" in pure["next_step"]) == ("absent", True)
 
 
 def test_the_rows_that_the_documentation_shows_are_read(tmp_path: Path) -> None:
