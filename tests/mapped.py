@@ -36,7 +36,7 @@ class MappedFile:
 
 
 def parse(output: str) -> frozenset[MappedFile]:
-    """Read the last line of what one_process.py prints."""
+    """Read the last line of what programs/mapped_files.py returns."""
     rows = json.loads(output.splitlines()[-1])
     return frozenset(MappedFile(device, int(inode), Path(path)) for device, inode, path in rows)
 

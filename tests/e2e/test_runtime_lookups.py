@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+
 import pytest
 
+from generator.testing import create, solve
+from generator.testing.runner import clean_environment
+from tests.compiler import ensure_compiler
 from tests.e2e.conftest import PROGRAMS
 
 pytestmark = [pytest.mark.e2e, pytest.mark.emulated]
@@ -35,3 +41,31 @@ def test_torch_finds_its_files_and_compiles(python, tools, tmp_path):
         "TMPDIR": str(tmp_path),
     }
     assert "torch finds its files" in python(PROGRAMS / "lookups.py", cwd=tmp_path, added=added)
+
+
+@pytest.mark.prove
+@pytest.mark.timeout(3600)
+def test_torch_compiles_with_the_compiler_of_the_base_channel(
+    cpu_channel, base, machine, runner, tmp_path
+):
+    """Nothing is set: inductor finds the environment's g++, which is emulated as all else."""
+    records = solve(
+        ["python=3.11", "pytorch", "cpuonly", "gxx"],
+        channels=[cpu_channel.url, ensure_compiler(), base.url],
+        machine=machine,
+    )
+    prefix = tmp_path / "prefix"
+    create(records, subdir=machine.subdir, prefix=prefix, package_cache=tmp_path / "cache")
+    added = {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "compiled"), "TMPDIR": str(tmp_path)}
+    done = subprocess.run(
+        runner.command([str(prefix / "bin/python"), str(PROGRAMS / "lookups.py")]),
+        env={**clean_environment(prefix, runner, os.environ), **added},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr[-3000:]
+    assert "torch finds its files" in done.stdout
+    # what was compiled is a library for ARM, which the process has loaded
+    (kernel,) = (tmp_path / "compiled").rglob("*.main.so")
+    assert kernel.read_bytes()[18:20] == b"\xb7\0"

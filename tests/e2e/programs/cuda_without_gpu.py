@@ -3,7 +3,6 @@
 Prints, as JSON in the last line, the files that /proc/self/maps names then.
 """
 
-import json
 import warnings
 
 # torch warns of a missing driver where it is asked to use one, not where it is asked whether it can
@@ -12,6 +11,7 @@ warnings.simplefilter("error")
 import torch  # noqa: E402
 import torchaudio  # noqa: E402
 import torchvision  # noqa: E402
+from mapped_files import mapped  # noqa: E402
 from torchvision.io import decode_jpeg, encode_jpeg  # noqa: E402
 
 assert torch.version.cuda == "13.0"
@@ -40,10 +40,4 @@ filtered = torchaudio.functional.lfilter(
 )
 torch.testing.assert_close(filtered, 0.5 ** torch.arange(1.0, 5.0))
 
-found = set()
-with open("/proc/self/maps") as maps:
-    for line in maps:
-        fields = line.split(maxsplit=5)
-        if len(fields) == 6 and fields[5].startswith("/"):
-            found.add((fields[3], fields[4], fields[5].rstrip("\n")))
-print(json.dumps(sorted(map(list, found))))
+print(mapped())

@@ -1,4 +1,7 @@
-"""Sound and pictures as people use them: wav, mp3, a video, PNG and JPEG, another rate."""
+"""Sound and pictures as people use them: wav, mp3, a video, PNG and JPEG, another rate.
+
+Prints, as JSON in the last line, the files that /proc/self/maps names then.
+"""
 
 import math
 import sys
@@ -6,6 +9,8 @@ from pathlib import Path
 
 import torch
 import torchaudio
+import torchcodec
+from mapped_files import mapped
 from torchaudio.functional import resample
 from torchcodec.decoders import AudioDecoder, VideoDecoder
 from torchcodec.encoders import VideoEncoder
@@ -63,6 +68,16 @@ def check_pictures(folder: Path) -> None:
     assert (again - frame.int()).abs().float().mean() < 4
 
 
+def check_pictures_of_torchcodec() -> None:
+    """From 0.13 on it has pictures of its own, with the libraries that torchvision uses."""
+    picture = torch.arange(3 * 48, dtype=torch.uint8).reshape(3, 6, 8)
+    png = torchcodec.encoders.PngEncoder(picture).to_tensor()
+    assert torch.equal(torchcodec.decoders.decode_png(png), picture)
+    assert torch.equal(decode_png(png), picture)
+    flat = torch.full_like(picture, 77)
+    assert (torchcodec.decoders.decode_jpeg(encode_jpeg(flat)).int() - 77).abs().max() < 3
+
+
 if __name__ == "__main__":
     place = Path(sys.argv[1])
     check_wav(place)
@@ -70,4 +85,7 @@ if __name__ == "__main__":
     check_resample()
     check_video(place)
     check_pictures(place)
+    if hasattr(torchcodec.decoders, "decode_jpeg"):
+        check_pictures_of_torchcodec()
     print("sound and pictures work")
+    print(mapped())

@@ -6,7 +6,6 @@ the last line, the files that /proc/self/maps names then.
 
 import ctypes
 import importlib
-import json
 import runpy
 import sys
 from pathlib import Path
@@ -18,6 +17,7 @@ for module in ORDER:
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
+from mapped_files import mapped  # noqa: E402
 from PIL import Image, features  # noqa: E402
 
 
@@ -75,17 +75,6 @@ def check_pictures() -> None:
         assert abs(again - np.asarray(picture, dtype=int)).mean() < (1 if kind == "PNG" else 4)
 
 
-def mapped() -> "list[list[str]]":
-    """Device, inode and path of every file in this process's memory."""
-    found = set()
-    with open("/proc/self/maps") as maps:
-        for line in maps:
-            fields = line.split(maxsplit=5)
-            if len(fields) == 6 and fields[5].startswith("/"):
-                found.add((fields[3], fields[4], fields[5].rstrip("\n")))
-    return sorted(map(list, found))
-
-
 if __name__ == "__main__":
     check_algebra()
     check_pictures()
@@ -94,4 +83,4 @@ if __name__ == "__main__":
     found = mapped()
     if Path(OPENBLAS).exists():
         check_openblas_of_the_environment()
-    print(json.dumps(found))
+    print(found)
