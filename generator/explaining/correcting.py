@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import zip_longest
 
 from generator.explaining.facts import pattern
 from generator.explaining.reading_pip import PipRequest
 from generator.explaining.request import Request
-from generator.explaining.wheels import Judged, plainly
+from generator.explaining.wheels import Judged, applies, plainly
 
 
 def corrected_file(
@@ -18,6 +19,9 @@ def corrected_file(
     pip: PipRequest | None,
     wheels: Sequence[Judged],
     variables: Mapping[str, object],
+    *,
+    subdir: str,
+    python: str,
 ) -> str:
     """Return the environment.yml of a request that works, its pip section carried over.
 
@@ -26,6 +30,8 @@ def corrected_file(
         pip: the pip section as it was.
         wheels: what was found of it.
         variables: what the file sets, as it was.
+        subdir: whose wheels pip takes.
+        python: and for which Python.
 
     """
     name = given.target[1] if given.target[:1] == ("-n",) else "torch"
@@ -39,20 +45,27 @@ def corrected_file(
     lines += [f"name: {_scalar(name)}", "channels:", *(f"  - {_scalar(each)}" for each in channels)]
     lines += ["dependencies:", *(f"  - {_scalar(each)}" for each in specs)]
     if pip is not None:
-        lines += ["  - pip:", *(f"      - {line}" for line in _section(pip, wheels))]
+        lines += [
+            "  - pip:",
+            *(f"      - {line}" for line in _section(pip, wheels, subdir, python)),
+        ]
     if variables:
         lines += ["variables:", *(f"  {key}: {json.dumps(str(v))}" for key, v in variables.items())]
     return "\n".join(lines) + "\n"
 
 
-def _section(pip: PipRequest, wheels: Sequence[Judged]) -> Iterator[str]:
-    mended = plainly(pip)
+def _section(pip: PipRequest, wheels: Sequence[Judged], subdir: str, python: str) -> Iterator[str]:
+    here = tuple(each for each in pip.requirements if applies(each, subdir, python))
+    mended = plainly(replace(pip, requirements=here), subdir, python)
     if mended.index:
         yield _scalar(f"--index-url {mended.index}")
     for url in mended.extra:
         yield _scalar(f"--extra-index-url {url}")
     found = {wheel.requirement: wheel for wheel in wheels}
-    for old, new in zip_longest(pip.requirements, mended.requirements, fillvalue=""):
+    # what is for other machines stays as it is, and what an address stood for comes last
+    moved = zip_longest(here, mended.requirements, fillvalue="")
+    lines = [(each, each) for each in pip.requirements if each not in here]
+    for old, new in [*moved, *lines]:
         wheel = found.get(old)
         note = f"  # {wheel.detail}" if wheel is not None and wheel.state != "works" else ""
         yield f"{_scalar(new)}{note}"

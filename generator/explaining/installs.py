@@ -122,7 +122,10 @@ def _mended(file: _File) -> str:
             pip = replace(pip, requirements=tuple(kept))
             given = replace(given, specs=(*given.specs, *moved.specs))
     pip = pip if pip is not None and (pip.requirements or pip.unread) else None
-    return corrected_file(given, pip, wheels, variables)
+    last = file.found[-1]
+    return corrected_file(
+        given, pip, wheels, variables, subdir=last.subdir or "", python=last.python
+    )
 
 
 def _given(request: Request, explanation: Explanation) -> Request:
@@ -246,24 +249,24 @@ def _configured(request: Request, desk: Desk) -> Request:
     strict = request.strict or (ranked and not request.loose)
     if request.override or not (request.defaults or request.listed):
         return replace(request, strict=strict)
-    defaults, notes = request.defaults, request.notes
+    defaults, notes, assumed = request.defaults, request.notes, False
+    here, named = options.subdir is None, condarc.channels
     if options.default_channels:
         defaults = options.default_channels
-    elif not (request.listed or request.client == "pixi" or options.subdir is not None):
-        named = condarc.channels
-        if named is not None:
-            defaults = tuple(name for name in named if name != "nodefaults")
-            if "nodefaults" in named:
-                defaults = tuple(name for name in defaults if name != "defaults")
-        elif desk.computer.conda_from and request.client != "micromamba":
-            defaults = (desk.computer.conda_from,)
-            notes = (
-                *notes,
-                f"the conda here is from {desk.computer.conda_from}, which it asks on its own",
-            )
+    elif request.listed or request.client == "pixi":
+        pass  # it said so itself
+    elif here and named is not None:
+        gone = {"nodefaults", "defaults"} if "nodefaults" in named else set[str]()
+        defaults = tuple(name for name in named if name not in gone)
+    elif here and desk.computer.conda_from and request.client != "micromamba":
+        defaults = (desk.computer.conda_from,)
+        told = f"the conda here is from {desk.computer.conda_from}, which it asks on its own"
+        notes = (*notes, told)
+    else:
+        assumed = True
     if request.shuts_out:
         defaults = tuple(name for name in defaults if name != "defaults")
-    return replace(request, defaults=defaults, strict=strict, notes=notes)
+    return replace(request, defaults=defaults, assumed=assumed, strict=strict, notes=notes)
 
 
 def _unread(step: Unread, desk: Desk) -> Explanation:

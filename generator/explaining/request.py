@@ -39,6 +39,8 @@ class Request:
     defaults: tuple[str, ...] = ()
     #: whether the command must say that the client's own channels are not to be asked
     override: bool = False
+    #: whether ``defaults`` is what most clients ask, and nobody saw or said what this one does
+    assumed: bool = False
     #: whether ``nodefaults`` shuts out the channel defaults, and no other
     shuts_out: bool = False
     strict: bool = False
@@ -92,6 +94,10 @@ class Request:
         if self.client == "pixi" or self.verb == "create":
             return replace(self, beside=())
         return replace(self, verb="create", beside=(), target=("-n", "torch"))
+
+    def in_full(self) -> Request:
+        """Return the request with all its channels named, whatever its client asks on its own."""
+        return replace(self, channels=self.searched) if self.assumed else self
 
     def swap(self, old: str, new: str | None) -> Request:
         """Return the request with a spec replaced, or left out for None."""

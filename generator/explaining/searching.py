@@ -121,7 +121,8 @@ class Search:
         # what stands for a package that cannot be had: the same on the CPU
         gone = {w.name for w in wanted if w.kind == "name"} - _names(kept)
         kept, swaps = self._with_stand_ins(kept, gone, wanted, room)
-        if not _worth([wish for wish in wanted if wish.of in room.specs], kept):
+        asked = [wish for wish in wanted if wish.of in room.specs]
+        if not _worth(asked, kept, file=room.document is not None):
             return []
         rest = [_renamed(wish, swaps) for wish in wanted if wish.kind != "name"]
         left = _names(kept)
@@ -222,7 +223,7 @@ class Search:
             found = self._if_the_same(found, shorter)
         if self._strict and found.request.loose:  # perhaps what was left out was all that hid it
             found = self._if_the_same(found, replace(found.request, strict=True, loose=False))
-        return found
+        return replace(found, request=found.request.in_full())
 
     def _for_board(self, request: Request) -> Request:
         """Ask for builds for Jetson where a client's solver would take those for servers."""
@@ -273,19 +274,18 @@ def answering(request: Request, setting: Setting) -> Request:
     return replace(request, channels=kept)
 
 
-def _worth(wanted: Sequence[Wish], kept: Sequence[Wish]) -> bool:
-    """Whether what the request is about is left: torch itself, or any package that is no switch."""
+def _worth(wanted: Sequence[Wish], kept: Sequence[Wish], *, file: bool) -> bool:
+    """Whether what the request is about is left: torch itself, or any package that is no switch.
+
+    Of a file that is Python, too: what else it is about may be pip's.
+    """
     core = facts().core
-    names = [wish.name for wish in wanted if wish.kind == "name" and wish.name != "python"]
-    left = {wish.of for wish in kept}
-    if torch := [wish for wish in wanted if wish.name in core and wish.kind == "name"]:
-        return torch[0].of in left
-    if not names:
-        return any(wish.name == "python" for wish in kept) or not any(
-            wish.kind == "name" for wish in wanted
-        )
+    named = [wish for wish in wanted if wish.kind == "name"]
+    if torch := [wish for wish in named if wish.name in core]:
+        return torch[0].of in {wish.of for wish in kept}
+    counts = file or all(wish.name == "python" for wish in named)
     asked = {wish.of for wish in wanted}
-    return any(wish.of in asked for wish in kept if wish.name != "python")
+    return not named or any(wish.of in asked for wish in kept if counts or wish.name != "python")
 
 
 def _names(kept: Sequence[Wish]) -> set[str]:

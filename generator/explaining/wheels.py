@@ -76,7 +76,7 @@ def plainly(request: PipRequest, subdir: str = "", python: str = "") -> PipReque
     is none, the nearest release that a message says there is, or the snapshot.
     """
     if subdir:
-        here = [each for each in request.requirements if _applies(each, subdir, python)]
+        here = [each for each in request.requirements if applies(each, subdir, python)]
         plain = tuple(each.split(";")[0].strip() for each in here)
         missed = tuple((old.split(";")[0].strip(), there) for old, there in request.missed)
         request = replace(request, requirements=plain, missed=missed)
@@ -139,7 +139,8 @@ def _of_cuda(request: PipRequest) -> bool:
     return any(label.startswith("cu") for label in labels)
 
 
-def _applies(text: str, subdir: str, python: str) -> bool:
+def applies(text: str, subdir: str, python: str) -> bool:
+    """Whether a requirement's marker holds on a machine (PEP 508)."""
     marker = Requirement(text).marker
     return marker is None or marker.evaluate(markers_of(subdir, python))
 
@@ -198,7 +199,7 @@ def _nearest(text: str, there: Sequence[str] | None) -> str:
 def _judged(
     text: str, request: PipRequest, subdir: str, python: str, ask: Ask | None
 ) -> Judged | None:
-    if not _applies(text, subdir, python):
+    if not applies(text, subdir, python):
         return None  # not for this platform
     wanted = Requirement(text)
     project = canonicalize_name(wanted.name)
