@@ -306,7 +306,6 @@ def _asked(request: Request, solution: Solution | None) -> list[RepoDataRecord]:
 def _missing(request: Request, context: Context) -> tuple[str, ...]:
     """Return what the lock says upstream does not serve for the machine's subdir."""
     names = {name_of(spec) for spec in request.specs}
-    python = next((spec for spec in request.solved if name_of(spec) == "python"), "")
     if not names & {*facts().core, *projects()}:
         return ()
     if context.lock is None:
@@ -316,22 +315,6 @@ def _missing(request: Request, context: Context) -> tuple[str, ...]:
         f"{row.train}/{row.subdir}/{row.accelerator}: {row.reason}: {row.detail}"
         for row in lock.absent
         if row.subdir == subdir
-    ]
-    for cell in lock.cells:
-        if cell.subdir == subdir:
-            found += [
-                f"{cell.name}: {row.package or 'everything'}"
-                f"{f' for Python {row.python}' if row.python else ''}: {row.reason}: {row.detail}"
-                for row in cell.absent
-                if (not row.package or row.package in names)
-                and (not row.python or row.python in python)
-            ]
-    found += [
-        f"{name}: held back since {row.since}: {row}"
-        for name, row in lock.all_held()
-        if name.split("/")[1] == subdir
-        and (row.project == "torch" or row.project in names)
-        and (row.python is None or str(row.python) in python)
     ]
     if not found and subdir in subdirs() and not any(cell.subdir == subdir for cell in lock.cells):
         served = ", ".join(dict.fromkeys(projects().values()))

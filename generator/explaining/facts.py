@@ -52,45 +52,20 @@ class VirtualFacts(_Row):
 class PastedFacts(_Row):
     """How commands and other tools' messages look in texts that a person pastes."""
 
-    commands: Pattern
-    prompts: Pattern
-    variables: Pattern
-    in_front: Pattern
-    #: a builder's own line about an instruction, which is ``line``
-    steps: Pattern
     lists: tuple[str, ...]
-    items: Pattern
     sentences: tuple[Pattern, ...]
-    branches: Pattern
-    pythons: Pattern
-    asked: Pattern
-    tables: Pattern
-    packages: Pattern
-    channels: Pattern
     channel_lists: tuple[str, ...]
-    #: what tells a tool's message from a script
-    failures: Pattern
     #: what pip, uv and poetry did not find
     requirements: tuple[Pattern, ...]
-    #: the tag of the machine that uv names
-    tags: Pattern
-    #: who needed what is not there: a package's name and version
-    needed_by: Pattern
-    #: that channels were taken strictly
-    strict: Pattern
     #: why a channel is not asked whose terms were not accepted
     terms: str
     #: what else is to be known of a message
     hints: dict[Pattern, str]
-    platforms: Pattern
     machines: dict[Pattern, str]
-    #: what a builder of containers prints, whose machine is none of these
-    containers: Pattern
     #: what a machine itself said of what it is
     outputs: dict[Pattern, str]
-    #: its virtual packages, name and version (no name: its driver), and a Jetson with its JetPack
+    #: its virtual packages, name and version (no name: its driver)
     virtual: tuple[Pattern, ...]
-    jetson: Pattern
     clients: dict[Client, tuple[str, ...]]
 
 

@@ -73,7 +73,7 @@ class Reader:
     def _file(self, where: str, content: str, files: Files) -> list[Step]:
         name, suffix = Path(where).name.lower(), Path(where).suffix
         request = _created("pixi" if "pixi" in name else "conda")
-        if suffix == ".toml" or name == "pipfile":
+        if suffix == ".toml":
             return list(read_manifest(content, where=where, subdir=self.subdir))
         if (lock := read_lock(content, request)) is not None:
             return [lock]
@@ -147,7 +147,7 @@ def _of_a_tool(content: str, where: str) -> str:
         return content if where.endswith(".json") else ""
     known = isinstance(document, dict) and _OTHERS & document.keys()
     text = "" if known else commands_of(document)
-    return text if re.search(facts().pasted.commands, text) else ""
+    return text if pattern("commands").search(text) else ""
 
 
 def read_request(text: str, *, folder: Path) -> Request:

@@ -213,13 +213,11 @@ def typed(line: str, *, anywhere: bool, code: bool = False) -> Iterator[Typed]:
     """
     end: int | None = None
     line = line[:_LONGEST]
-    for match in re.finditer(facts().pasted.commands, line):
+    for match in pattern("commands").finditer(line):
         before = line[: match.start()]
         if end is not None and not set(f"{_OPERATORS}`") & set(line[end : match.start()]):
             continue  # a word of the command before
-        prompt = (
-            _is_code(before) if code else re.fullmatch(facts().pasted.prompts, before[-_BEFORE:])
-        )
+        prompt = _is_code(before) if code else pattern("prompts").fullmatch(before[-_BEFORE:])
         if not (anywhere or prompt):
             continue
         if pattern("shown").search(before):
@@ -234,8 +232,7 @@ def typed(line: str, *, anywhere: bool, code: bool = False) -> Iterator[Typed]:
         end = match.end()
         run = pattern("run").search(before)
         variables = {
-            m["name"]: m["value"].strip("\"'")
-            for m in re.finditer(facts().pasted.variables, before)
+            m["name"]: m["value"].strip("\"'") for m in pattern("variables").finditer(before)
         }
         yield Typed(
             client=_client(match),

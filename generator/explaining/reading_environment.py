@@ -30,7 +30,7 @@ def with_environment(
 ) -> tuple[Request, PipRequest | None]:
     """Add what an environment file asks for to a request; raises SelectionError."""
     document = loaded(content, where)
-    rows = document.get("dependencies") or document.get("packages")  # anaconda-project's
+    rows = document.get("dependencies")
     if not isinstance(rows, list):
         raise refusal("no environment.yml: it has no list of `dependencies`", where)
     specs = [spec_of(files.expanded(row)) for row in rows if isinstance(row, str)]

@@ -129,13 +129,12 @@ def _by_index(
 
 
 def _of_project(document: Mapping[str, Any], subdir: str) -> Iterator[PipRequest]:
-    """Read [project] with uv's sources (uv docs, "Managing dependencies"), poetry's, a Pipfile."""
+    """Read [project] with uv's sources (uv docs, "Managing dependencies"), and poetry's."""
     tool = _table(document, "tool")
     uv, poetry = _table(tool, "uv"), _table(tool, "poetry")
     groups = [_table(poetry, "group").get(each) for each in _table(poetry, "group")]
-    pipenv = {"dependencies": _table(document, "packages")}
-    tables = [pipenv, poetry, *({} if _dict(g).get("optional") else _dict(g) for g in groups)]
-    named = (uv.get("index"), poetry.get("source"), document.get("source"))
+    tables = [poetry, *({} if _dict(g).get("optional") else _dict(g) for g in groups)]
+    named = (uv.get("index"), poetry.get("source"))
     urls = {
         str(row.get("name")): str(row.get("url"))
         for rows in named

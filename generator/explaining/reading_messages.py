@@ -10,7 +10,7 @@ from pathlib import Path
 
 from generator.datafiles import subdirs
 from generator.errors import ArmtorchError, SelectionError
-from generator.explaining.facts import Client, JetPack, facts, jetpacks
+from generator.explaining.facts import Client, JetPack, facts, jetpacks, pattern
 from generator.explaining.reading_commands import read_command, typed
 from generator.explaining.reading_environment import exported_on
 from generator.explaining.reading_files import Files
@@ -27,7 +27,7 @@ _OWN = ("conda-forge", "defaults")
 
 def is_message(text: str) -> bool:
     """Whether a text is what a tool said when it failed."""
-    return re.search(facts().pasted.failures, text) is not None
+    return pattern("failures").search(text) is not None
 
 
 def read_message(text: str, *, files: Files) -> list[Request | PipRequest]:
@@ -48,8 +48,8 @@ def read_message(text: str, *, files: Files) -> list[Request | PipRequest]:
         files = replace(files, made={name: made})
     request = _command(text, files)
     if request is None or missing:
-        urls = [m["url"] for m in re.finditer(facts().pasted.channels, text)]
-        urls += [m["channel"] for m in re.finditer(facts().pasted.tables, text)]
+        urls = [m["url"] for m in pattern("channels").finditer(text)]
+        urls += [m["channel"] for m in pattern("tables").finditer(text)]
         channels = channels or tuple(dict.fromkeys(map(channel_name, urls)))
     if request is None:
         request = _from_names(text, named, channels)
@@ -62,7 +62,7 @@ def read_message(text: str, *, files: Files) -> list[Request | PipRequest]:
             request, channels=(*request.channels, *typed_too), defaults=own, listed=True
         )
     if request.verb != "create":
-        pythons = re.findall(facts().pasted.pythons, text)
+        pythons = pattern("pythons").findall(text)
         told = tuple(f"python={python}" for python in pythons[:1])
         request = replace(request, beside=told or request.beside)
     denied = tuple((name, facts().pasted.terms) for name in _denied(text))
@@ -71,7 +71,7 @@ def read_message(text: str, *, files: Files) -> list[Request | PipRequest]:
         # the terms are those of the channels that a client asks on its own
         own = own if request.listed else tuple(name for name, _ in denied)
         request = replace(request, defaults=own, listed=True, denied=denied)
-    strict = request.strict or re.search(facts().pasted.strict, text) is not None
+    strict = request.strict or pattern("strict").search(text) is not None
     return [
         replace(
             request,
@@ -100,8 +100,8 @@ def machine_told(text: str, own: str) -> tuple[str | None, tuple[str, ...], JetP
     spoken = {name for words, name in pasted.machines.items() if re.search(words, text)}
     if subdir is None and "\n" in text and len(spoken) == 1 and own not in subdirs():
         subdir = spoken.pop()  # who is at an ARM machine may read what is for others
-    virtual = [pair for pattern in pasted.virtual for pair in re.findall(pattern, text)]
-    board = re.search(pasted.jetson, text)
+    virtual = [pair for mark in pasted.virtual for pair in re.findall(mark, text)]
+    board = pattern("jetson").search(text)
     release = (board["jetpack"] or "4") if board else ""  # the last one for boards of their name
     rows = (row for row in jetpacks() if board and f"{row.jetpack}.".startswith(f"{release}."))
     told = {name or "__cuda": version for name, version in virtual}
@@ -143,8 +143,8 @@ def _from_names(text: str, specs: tuple[str, ...], channels: tuple[str, ...]) ->
 def _of_pip(text: str) -> PipRequest | None:
     """Read what pip, uv or poetry did not find, and what else the command above it asked for."""
     missed: dict[str, tuple[str, ...] | None] = {}
-    for pattern in facts().pasted.requirements:
-        for match in re.finditer(pattern, text):
+    for sentence in facts().pasted.requirements:
+        for match in re.finditer(sentence, text):
             parts = match.groupdict()
             spec = (parts.get("spec") or f"{parts['name']}=={parts['version']}").rstrip(";")
             versions = parts.get("there")
@@ -214,13 +214,13 @@ def _command(text: str, files: Files) -> Request | None:
 
 def _subdir(text: str) -> str | None:
     pasted = facts().pasted
-    found = [m["subdir"] for m in re.finditer(pasted.platforms, text)]
-    found += [m["subdir"] for m in re.finditer(pasted.channels, text)]
-    for tag in re.findall(pasted.tags, text):
+    found = [m["subdir"] for m in pattern("platforms").finditer(text)]
+    found += [m["subdir"] for m in pattern("channels").finditer(text)]
+    for tag in pattern("tags").findall(text):
         rows = subdirs().items()
         found += [name for name, row in rows if any(re.match(p, tag) for p in row.wheel_platforms)]
     told = [name for words, name in pasted.machines.items() if re.search(words, text)]
-    inside = re.search(pasted.containers, text) is not None
+    inside = pattern("containers").search(text) is not None
     found += [facts().containers.get(name, name) if inside else name for name in told]
     return next((name for name in found if name != "noarch"), None)
 
@@ -230,7 +230,7 @@ def _channels(text: str) -> tuple[str, ...]:
     found = []
     for line in _below(text, lambda line: line.strip() in facts().pasted.channel_lists):
         if item := re.match(r"\s*-\s+(?P<channel>[^\s=<>]+)\s*$", line):
-            url = re.match(facts().pasted.channels, item["channel"])
+            url = pattern("channels").match(item["channel"])
             found.append(url["url"] if url else item["channel"])
     if not found and (url := re.search(r"https://repo\.anaconda\.com/pkgs/\w+", text)):
         found.append(url[0])  # it asked Anaconda's own: its defaults are that
@@ -252,7 +252,7 @@ def _below(text: str, heads: Callable[[str], bool]) -> Iterator[str]:
 def _named(text: str) -> tuple[str, ...]:
     """Return the specs that a message is about."""
     pasted, found = facts().pasted, _listed(text)
-    if match := re.search(pasted.asked, text):
+    if match := pattern("asked").search(text):
         plain = (re.sub(r" \*$", "", each) for each in re.findall(r"'([^']+)'", match["specs"]))
         return tuple(_checked(re.sub(r"^(\S+) (?=\d)", r"\1=", each) for each in plain))
     for line in text.splitlines():
@@ -267,9 +267,9 @@ def _named(text: str) -> tuple[str, ...]:
     _, _, below = text.partition("Output in format: Requested package")
     found += re.findall(r"(?m)^([a-z0-9_][\w.-]*(?:[<>=!~][^\s\[]*)?)(?= -> |\s*$)", below)
     if not found:
-        found += [f"{m['name']}={m['version']}" for m in re.finditer(pasted.packages, text)]
+        found += [f"{m['name']}={m['version']}" for m in pattern("packages").finditer(text)]
     if not found:
-        found += [f"{m['name']}={m['version']}" for m in re.finditer(pasted.needed_by, text)]
+        found += [f"{m['name']}={m['version']}" for m in pattern("needed_by").finditer(text)]
     return tuple(dict.fromkeys(_checked(found)))
 
 
@@ -277,7 +277,7 @@ def _listed(text: str) -> list[str]:
     """Return what stands in the list below a headline."""
     pasted, found = facts().pasted, []
     for line in _below(text, lambda line: any(mark in line for mark in pasted.lists)):
-        if (item := re.match(pasted.items, line)) and "://" not in line:
+        if (item := pattern("items").match(line)) and "://" not in line:
             plain = re.sub(r"==?([^=*]+)[*]?$", r"=\1", item["spec"])
             found.append(f"{plain}={item['build']}" if item["build"] else item["spec"])
     return found
@@ -288,7 +288,7 @@ def _branches(text: str) -> list[str]:
     matches = [
         match
         for line in text.splitlines()
-        if (match := re.match(facts().pasted.branches, line))
+        if (match := pattern("branches").match(line))
         and not re.fullmatch(r"pin(?:-\d+)?", match["name"])
     ]
     least = min((len(match["indent"]) for match in matches), default=0)

@@ -10,7 +10,7 @@ from typing import Any
 
 from generator.documents import load_json
 from generator.errors import MalformedError, SelectionError
-from generator.explaining.facts import facts, pattern
+from generator.explaining.facts import pattern
 from generator.explaining.reading_tools import commands_of, written_out
 
 EXAMPLE = 'for example: armtorch explain "conda install pytorch torchvision -c pytorch"'
@@ -65,8 +65,8 @@ def plain(text: str) -> str:
     )
     # a progress bar writes over its own line
     text = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
-    text = re.sub(facts().pasted.in_front, "", text, flags=re.MULTILINE)
-    text = re.sub(facts().pasted.steps, _step, text, flags=re.MULTILINE)
+    text = pattern("in_front").sub("", text)
+    text = pattern("steps").sub(_step, text)
     # with the sign that shells show on such lines
     text = pattern("continued").sub(" ", pattern("comments").sub(r"\1", text))
     text = pattern("locking").sub(

@@ -20,7 +20,7 @@ def commands_of(value: Any) -> str:
         # a playbook's or a machine's settings have a command as a list, too
         words = [str(each) for each in value if isinstance(each, str | int | float)]
         line = shlex.join(words)
-        is_line = words == value and re.match(facts().pasted.commands, line)
+        is_line = words == value and pattern("commands").match(line)
         return line if is_line else "\n".join(map(commands_of, value))
     if not isinstance(value, dict):
         return pattern("expression").sub(_joined, value) if isinstance(value, str) else ""
@@ -157,4 +157,4 @@ def _typed(match: re.Match[str]) -> str:
         command = shlex.join(ast.literal_eval(text))
     except (ValueError, SyntaxError):
         return match[0]
-    return f"\n$ {command}\n" if re.match(facts().pasted.commands, command) else match[0]
+    return f"\n$ {command}\n" if pattern("commands").match(command) else match[0]
