@@ -124,7 +124,8 @@ def _validated(raw: Any, kind: type[T], path: Path) -> T:
     except ValidationError as error:
         local = [str(each) for each in local_files() if each.name == path.name]
         where = " over ".join([*local, str(path)])
-        raise DataError(describe(error), where=where, next_step="mend the row") from error
+        next_step = f"mend the row; the head of {path} says what its keys mean"
+        raise DataError(describe(error), where=where, next_step=next_step) from error
 
 
 def _over(below: Any, above: Any, where: Path) -> Any:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from packaging.specifiers import SpecifierSet
 from pydantic import Field
 
-from generator.datafiles import load_data
+from generator.datafiles import load_data, subdirs
 from generator.errors import DataError
 from generator.model import Accelerator
 from generator.model.closed import Closed
@@ -105,6 +105,12 @@ def packages() -> Mapping[str, Package]:
                 f"packages.{name} is made once per {row.made} and names no project",
                 where="packages.yaml",
                 next_step="name the project on its index that has its wheels",
+            )
+        if unknown := sorted({*row.subdirs} - {*subdirs()}):
+            raise DataError(
+                f"packages.{name} is for {unknown[0]}, which is no subdir that armtorch knows",
+                where="packages.yaml",
+                next_step=f"take of {', '.join(subdirs())}",
             )
     return MappingProxyType(dict(sorted(rows.items(), key=lambda each: each[1].made != "wheel")))
 

@@ -195,6 +195,13 @@ def _check_packages(feedstock: Feedstock, at: _At) -> None:
     ):
         for place, name in enumerate(asked):
             if name not in known:
+                made = next((r.made for r in rows.values() if r.project == name), "")
+                if made and name not in get_args(ProjectName):
+                    raise FeedstockError(
+                        f"{key} names {name!r}, whose row in packages.yaml has made: {made}",
+                        where=at(key, place),
+                        next_step="made: python goes with companions, made: wheel with fill",
+                    )
                 near = difflib.get_close_matches(name, known, n=1)
                 raise FeedstockError(
                     f"{key} names {name!r}, and packages.yaml has no such row of that project",

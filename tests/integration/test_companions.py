@@ -248,7 +248,7 @@ def test_the_rows_that_the_documentation_shows_are_read(tmp_path: Path) -> None:
         ("companions", "torch-anythin", "perhaps you meant torch-anything"),
         ("companions", "torchaudio", "packages.yaml has no such row"),
         ("companions", "vllm", "write the row in data/packages.yaml"),
-        ("fill", "torch-anything", "packages.yaml has no such row"),
+        ("fill", "torch-anything", "made: python goes with companions"),
     ],
 )
 def test_a_companion_without_a_row_is_refused(tmp_path: Path, key: str, name: str, said: str):

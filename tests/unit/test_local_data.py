@@ -118,6 +118,11 @@ def _names(**row: Any) -> str:
         ("jetson.yaml", "- !!int x\n", "it has a tag"),
         ("releases.yaml", "- a\n" * 600_000, "it has more than"),
         ("licenses.yaml", TEXT_ELSEWHERE, "has letters that names cannot have"),
+        (
+            "packages.yaml",
+            "packages: {tq: {made: python, project: tq, subdirs: [linux-arm64]}}\n",
+            "no subdir that armtorch knows",
+        ),
         ("packages.yaml", "packages: {numpy: {made: python, project: x}}\n", "that of numpy"),
         ("packages.yaml", "packages: {python: {made: wheel, project: x}}\n", "that of others"),
         ("packages.yaml", ASIDE, "another row's name"),
