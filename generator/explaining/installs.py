@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -74,7 +74,7 @@ def judged(steps: Sequence[Step], desk: Desk) -> Answer:
             found.append(_unread(step, desk))
             continue
         # where no other is named and none is active, it is the base environment
-        place = (step.stage, () if step.target == ("-n", "base") else step.target)
+        place = (step.stage, _called(step.target, environments))
         before = environments.get(place, _Environment(python=desk.options.python or ""))
         if isinstance(step, PipRequest):
             found.append(_pip(step, before, desk))
@@ -104,6 +104,20 @@ def judged(steps: Sequence[Step], desk: Desk) -> Answer:
         if Answer(installs=each.found).outcome == "fails" or any(one.commands for one in each.found)
     )
     return Answer(installs=tuple(found), file=next((_mended(each) for each in broken), ""))
+
+
+def _called(
+    target: tuple[str, ...], known: Iterable[tuple[int, tuple[str, ...]]]
+) -> tuple[str, ...]:
+    """Return what an environment was called where it was made: a folder has a name, too."""
+    if target == ("-n", "base"):
+        return ()
+    folders = (
+        each
+        for _, each in known
+        if each[:1] == ("-p",) and re.split(r"[/\\]", each[1].rstrip("/\\"))[-1] == target[-1]
+    )
+    return next(folders, target) if target[:1] == ("-n",) else target
 
 
 def _mended(file: _File) -> str:

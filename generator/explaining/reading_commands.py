@@ -276,6 +276,10 @@ def _client(match: re.Match[str]) -> Client | Literal["pip"]:
 
 def _words(rest: str, line: str) -> list[str]:
     """Take a command apart as a shell would, up to where the next one begins."""
+    rest = re.sub(r"(?:\\[nt])+\s*$", "", rest)  # the end of a line in a string of a program
+    # `python=<version>`, `-n <name>`: what a reader is to put there, and no redirection
+    rest = re.sub(r"==?<[^<>\s]+>(?=\s|$)", "=$VERSION", rest)
+    rest = pattern("placeholder").sub(lambda m: m[1] + re.sub(r"\W", "-", m[2]), rest)
     if re.search(r"\b[A-Za-z]:\\|(?<!\S)\.{1,2}\\(?=[\w.])", rest):
         rest = rest.replace("\\", "\\\\")  # a path of Windows, not an escape
     lexer = shlex.shlex(rest, posix=True, punctuation_chars=_OPERATORS)
@@ -283,7 +287,7 @@ def _words(rest: str, line: str) -> list[str]:
     found: list[str] = []
     try:
         for word in lexer:
-            if (word and word[0] in f"{_OPERATORS}#}}") or pattern("redirected").match(word):
+            if (word and word[0] in f"{_OPERATORS}#}}(") or pattern("redirected").match(word):
                 break
             half = found and re.search(r"(?:[<>=!~]=|[<>])$", found[-1])
             if found and (half or re.match(r"[<>=!~]=?(?:[\d.*]|$)", word)):

@@ -145,6 +145,8 @@ class _State:
             else:
                 place = len(self._channels) if match["how"] == "append" else 0
                 self._channels.insert(place, match["value"])
+        if installer := pattern("installer").search(line):
+            self._image = installer["of"].lower()
         for mount in pattern("mount").finditer(line):
             self._files.copied[mount["target"]] = mount["source"]
         if venv := pattern("venv").search(line):
