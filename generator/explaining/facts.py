@@ -14,7 +14,7 @@ from generator.explaining.findings import Cause
 
 Client = Literal["conda", "mamba", "micromamba", "pixi"]
 OptionMeaning = Literal[
-    "channel", "name", "prefix", "file", "subdir", "priority", "index", "kept", "other"
+    "channel", "name", "prefix", "file", "subdir", "priority", "index", "kept", "spec", "other"
 ]  # fmt: skip
 
 

@@ -74,7 +74,7 @@ def judged(steps: Sequence[Step], desk: Desk) -> Answer:
             found.append(_unread(step, desk))
             continue
         # where no other is named and none is active, it is the base environment
-        place = (step.stage, _called(step.target, environments))
+        place = (step.stage, _called(step.target[:2], environments))
         before = environments.get(place, _Environment(python=desk.options.python or ""))
         if isinstance(step, PipRequest):
             found.append(_pip(step, before, desk))

@@ -19,8 +19,8 @@ from generator.explaining.request import Request, spec_of
 
 #: conda's name for it where no file is given
 _ENVIRONMENT = "environment.yml"
-#: options that say where, as they are written; "" for as they stand
-_PLACES = {"name": "-n", "prefix": "-p", "kept": ""}
+#: options that say where, as they are written
+_PLACES = {"name": "-n", "prefix": "-p"}
 
 
 def read_command(typed: Typed, *, files: Files) -> list[Request | PipRequest]:
@@ -74,7 +74,7 @@ def read_command(typed: Typed, *, files: Files) -> list[Request | PipRequest]:
         subdir=None if said["subdir"][1:] else subdir,
         typed_subdir=bool(subdir),
         platforms=tuple(dict.fromkeys(said["subdir"])) if said["subdir"][1:] else (),
-        target=tuple(said["target"]) or typed.target,
+        target=(*(tuple(said["target"]) or typed.target), *said["kept"]),
         overrides=overrides(typed.variables),
         unset=tuple(said["unset"]),
     )
@@ -139,17 +139,11 @@ def _said(typed: Typed, files: Files) -> dict[str, list[str]]:
             if not rest:
                 raise refusal(f"{option} takes a value", typed.line)
             value = rest.pop(0)
-        if meaning == "priority":
-            found["strict" if value == "strict" else "flexible"].append("")
-        elif meaning in _PLACES:
-            # pixi's options say where, too, as many as there are
-            found["target"] = [
-                *(found["target"] if meaning == "kept" else ()),
-                _PLACES[meaning] or option,
-                value,
-            ]
+        if meaning in _PLACES:
+            found["target"] = [_PLACES[meaning], value]
         else:
-            found[meaning].append(value)
+            kind = {"priority": "strict" if value == "strict" else "flexible"}.get(meaning, meaning)
+            found[kind] += [option, value] if meaning == "kept" else [value]
     return found
 
 

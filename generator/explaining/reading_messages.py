@@ -61,7 +61,7 @@ def read_message(text: str, *, files: Files) -> list[Request | PipRequest]:
         request = replace(
             request, channels=(*request.channels, *typed_too), defaults=own, listed=True
         )
-    if request.verb != "create":
+    if request.verb != "create" and "python" not in map(name_of, request.specs):
         pythons = pattern("pythons").findall(text)
         told = tuple(f"python={python}" for python in pythons[:1])
         request = replace(request, beside=told or request.beside)

@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Final
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -119,7 +120,12 @@ def _parts(
             except ArmtorchError:
                 yield "unread", f"{option} {value}"
                 continue
-            yield from _parts(_words(lines), files, above | {value})
+            # what a file names is beside it
+            folder = PurePosixPath(value).parent
+            for kind, text in _parts(_words(lines), files.beside(value), above | {value}):
+                option, _, path = text.partition(" ")
+                local = kind == "unread" and option in {"-c", "--constraint"} and "://" not in path
+                yield kind, f"{option} {folder / path}" if local else text
 
 
 def _is_requirement(word: str) -> bool:

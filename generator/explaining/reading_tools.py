@@ -69,7 +69,8 @@ def _of_key(key: str, value: Any) -> str:
         labels = value if isinstance(value, list) else [value]
         rows = facts().runners.items()
         arm = next((to for each in labels for words, to in rows if re.search(words, str(each))), "")
-        return f"FROM --platform={arm} {RUNNER}" if arm or key == "runs-on" else ""
+        named = f"--platform={arm} " if arm else ""
+        return f"FROM {named}{RUNNER}" if arm or key == "runs-on" else ""
     if key in facts().yaml_keys["variables"] and isinstance(value, dict):
         plain = ((k, v) for k, v in value.items() if isinstance(v, str | int | float))
         return "\n".join(

@@ -218,12 +218,19 @@ class Search:
             if not left and found.request.override:
                 break  # conda takes --override-channels with a channel alone
             shorter = replace(found.request, channels=left)
-            if channel in shorter.searched and channel not in replace(shorter, beside=()).searched:
-                continue  # what is there already names it, which no client goes by
             found = self._if_the_same(found, shorter)
         if self._strict and found.request.loose:  # perhaps what was left out was all that hid it
             found = self._if_the_same(found, replace(found.request, strict=True, loose=False))
-        return replace(found, request=found.request.in_full())
+        return replace(found, request=self._naming(found).in_full())
+
+    def _naming(self, found: Suggestion) -> Request:
+        """Name the channels that only what is there names, where more is taken from them."""
+        request = found.request
+        own = replace(request, beside=()).searched
+        taken = {str(record.channel).rstrip("/") for record in found.installs}
+        sources = self._setting_of(request).sources
+        more = (s.name for s in sources if s.name not in own and s.url.rstrip("/") in taken)
+        return replace(request, channels=(*request.channels, *dict.fromkeys(more)))
 
     def _for_board(self, request: Request) -> Request:
         """Ask for builds for Jetson where a client's solver would take those for servers."""
