@@ -183,7 +183,9 @@ def _outcome(
         return "fails"
     # a channel that answered, and that alone is asked for a package, has decided
     usable = {name for source in setting.usable for name in (source.name, source.url.rstrip("/"))}
-    return "fails" if any(channel_of(f.spec) in usable for f in found if f.spec) else "unknown"
+    # of what is there already nobody asks anything now
+    asked = [finding.spec for finding in found if finding.spec in request.specs]
+    return "fails" if any(channel_of(spec) in usable for spec in asked) else "unknown"
 
 
 def _offer(request: Request, found: tuple[Finding, ...], context: Context) -> Chance:

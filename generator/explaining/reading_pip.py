@@ -103,6 +103,7 @@ def _parts(
             text = re.sub(r"\s+", " ", word.strip())
             yield ("requirement", text) if _is_requirement(word) else ("unread", word)
             continue
+        word = re.sub(r"^-[qvUI]+(?=\w)", "-", word)  # -qqr is -q -q -r
         option, joined, value = word.partition("=")
         if not word.startswith("--") and len(word) > 2:
             option, joined, value = word[:2], "=", word[2:].lstrip("=")
