@@ -34,12 +34,7 @@ def read_command(typed: Typed, *, files: Files) -> list[Request | PipRequest]:
 
     """
     if typed.client == "pip":
-        wheels = read_pip(typed.words, tool=typed.tool, files=files)
-        if wheels is None:
-            return []
-        index = wheels.index or typed.variables.get("PIP_INDEX_URL", "")
-        extra = (*wheels.extra, *typed.variables.get("PIP_EXTRA_INDEX_URL", "").split())
-        return [replace(wheels, target=typed.target, index=index, extra=extra)]
+        return _of_pip(typed, files)
     said = _said(typed, files)
     if "pypi" in said:
         indexes = [part for url in said["index"] for part in ("--index-url", url)]
@@ -86,6 +81,15 @@ def read_command(typed: Typed, *, files: Files) -> list[Request | PipRequest]:
     if pip is not None:
         steps.append(replace(pip, target=request.target, subdir=request.subdir))
     return steps
+
+
+def _of_pip(typed: Typed, files: Files) -> list[Request | PipRequest]:
+    wheels = read_pip(typed.words, tool=typed.tool, files=files)
+    if wheels is None:
+        return []
+    index = wheels.index or typed.variables.get("PIP_INDEX_URL", "")
+    extra = (*wheels.extra, *typed.variables.get("PIP_EXTRA_INDEX_URL", "").split())
+    return [replace(wheels, target=typed.target, index=index, extra=extra)]
 
 
 def _with_file(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,8 +39,38 @@ def read_message(text: str, *, files: Files) -> list[Request | PipRequest]:
     """
     if pip := _of_pip(text):
         return [pip]
-    subdir, channels, named = _subdir(text), _channels(text), _named(text)
     missing = [] if files.quoted else re.findall(_FILES, text)[-1:]
+    request = _asked(text, files, missing)
+    if request.verb != "create" and "python" not in map(name_of, request.specs):
+        pythons = pattern("pythons").findall(text)
+        told = tuple(f"python={python}" for python in pythons[:1])
+        request = replace(request, beside=told or request.beside)
+    denied = tuple((name, facts().pasted.terms) for name in _denied(text))
+    if denied:
+        own = tuple(dict.fromkeys((*request.defaults, *(name for name, _ in denied))))
+        # the terms are those of the channels that a client asks on its own
+        own = own if request.listed else tuple(name for name, _ in denied)
+        request = replace(request, defaults=own, listed=True, denied=denied)
+    alone = (
+        f"the message names what was not found alone: armtorch explain {name} reads all of it"
+        for name in missing
+    )
+    return [
+        replace(
+            request,
+            strict=request.strict or pattern("strict").search(text) is not None,
+            subdir=request.subdir or _subdir(text),
+            origin="error",
+            document=None if missing else request.document,
+            exported=exported_on(request.specs, message=True) if missing else request.exported,
+            notes=(*alone, *request.notes, *_hints(text)),
+        )
+    ]
+
+
+def _asked(text: str, files: Files, missing: Sequence[str]) -> Request:
+    """Return what was asked for, of the channels that the message names."""
+    channels, named = _channels(text), _named(text)
     for name in missing if named else []:
         # a file that is not here was asked for: the message names what of it cannot be had
         rows = "".join(f"- {json.dumps(spec)}\n" for spec in named)
@@ -52,45 +82,18 @@ def read_message(text: str, *, files: Files) -> list[Request | PipRequest]:
         urls += [m["channel"] for m in pattern("tables").finditer(text)]
         channels = channels or tuple(dict.fromkeys(map(channel_name, urls)))
     if request is None:
-        request = _from_names(text, named, channels)
-    elif channels and not request.override:
-        own = tuple(name for name in channels if name not in request.channels)
-        # those of a file are typed for who installs without it
-        typed_too = tuple(name for name in own if missing and name not in _OWN)
-        own = tuple(name for name in own if name not in typed_too)
-        request = replace(
-            request, channels=(*request.channels, *typed_too), defaults=own, listed=True
-        )
-    if request.verb != "create" and "python" not in map(name_of, request.specs):
-        pythons = pattern("pythons").findall(text)
-        told = tuple(f"python={python}" for python in pythons[:1])
-        request = replace(request, beside=told or request.beside)
-    denied = tuple((name, facts().pasted.terms) for name in _denied(text))
-    if denied:
-        own = tuple(dict.fromkeys((*request.defaults, *(name for name, _ in denied))))
-        # the terms are those of the channels that a client asks on its own
-        own = own if request.listed else tuple(name for name, _ in denied)
-        request = replace(request, defaults=own, listed=True, denied=denied)
-    strict = request.strict or pattern("strict").search(text) is not None
-    return [
-        replace(
-            request,
-            strict=strict,
-            subdir=request.subdir or subdir,
-            origin="error",
-            document=None if missing else request.document,
-            exported=exported_on(request.specs, message=True) if missing else request.exported,
-            notes=(
-                *(
-                    f"the message names what was not found alone: armtorch explain {name} reads "
-                    "all of it"
-                    for name in missing
-                ),
-                *request.notes,
-                *_hints(text),
-            ),
-        )
-    ]
+        return _from_names(text, named, channels)
+    if not channels or request.override:
+        return request
+    own = [name for name in channels if name not in request.channels]
+    # those of a file are typed for who installs without it
+    more = [name for name in own if missing and name not in _OWN]
+    return replace(
+        request,
+        channels=(*request.channels, *more),
+        defaults=tuple(name for name in own if name not in more),
+        listed=True,
+    )
 
 
 def machine_told(text: str, own: str) -> tuple[str | None, tuple[str, ...], JetPack | None]:
