@@ -9,6 +9,7 @@ import pytest
 
 from generator.testing import create, solve
 from generator.testing.runner import clean_environment
+from tests import forge
 from tests.e2e.conftest import PROGRAMS
 from tests.mapped import copies, parse
 from tests.media import FFMPEG_7, FFMPEG_8, ensure_media
@@ -33,7 +34,8 @@ def test_sound_and_pictures_are_written_and_read(
         pytest.skip(f"Debian has no FFmpeg {ffmpeg.major} any more: {error}")
     records = solve(
         ["python=3.11", "pytorch", "torchvision", "torchaudio", "cpuonly"],
-        channels=[cpu_channel.url, media, base.url],
+        # with a Pillow that uses the environment's libraries, as conda-forge's does
+        channels=[cpu_channel.url, media, forge.ensure_compiled(tools.gcc).url, base.url],
         machine=machine,
     )
     there = {record.name.normalized: record for record in records}
