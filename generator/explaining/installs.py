@@ -295,8 +295,12 @@ def _pip(request: PipRequest, before: _Environment, desk: Desk) -> Explanation:
     python = request.python or before.python or desk.options.python or ""
     ask = asking(desk)
 
+    # wheels of Linux are for glibc (PEP 600), upstream has none for musl (PEP 656)
+    musl = desk.computer.musl and subdir == desk.computer.subdir
+
     def wheels(asked: PipRequest) -> tuple[Judged, ...]:
-        return judge(asked, subdir=subdir, python=python, ask=ask)
+        found = judge(asked, subdir=subdir, python=python, ask=ask)
+        return tuple(_on_musl(each) if musl else each for each in found)
 
     found = wheels(request)
     states = {wheel.state for wheel in found}
@@ -343,6 +347,15 @@ def _pip(request: PipRequest, before: _Environment, desk: Desk) -> Explanation:
         python=python,
         notes=(*request.notes, *_over_condas(found, before.torch)),
     )
+
+
+def _on_musl(wheel: Judged) -> Judged:
+    if wheel.state != "works":
+        return wheel
+    here = "the C library here is musl (Alpine)"
+    if not conda_names([wheel.requirement]):
+        return replace(wheel, state="unseen", detail=f"{here}, and nobody looked for its wheels")
+    return replace(wheel, state="fails", detail=f"{here}, which torch has no wheel for")
 
 
 def _instead(
