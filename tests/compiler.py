@@ -24,6 +24,8 @@ _OWN = (
     *("libgmp10", "libisl23", "libmpc3", "libmpfr6"),
 )
 _C_LIBRARY = ("libc6", "libc6-dev", "linux-libc-dev", "libcrypt1", "libcrypt-dev")
+#: what the environment's other packages have
+_RUN_TIME = ("libgomp.so.1", "libstdc++.so.6", "libgcc_s.so.1")
 _DRIVER = f"""\
 #!/bin/sh
 bin=$(dirname "$0")
@@ -52,10 +54,13 @@ def _gxx(folder: Path) -> Package:
             elf.adopt(binary, tree)
     for name in ("as", "ld"):  # without Debian's prefix, which GCC does not look for here
         (tree / f"bin/{name}").symlink_to(f"{_TARGET}-{name}")
-    # links of packages that are not here, the machine's own among them
     for path in tree.rglob("*"):
         if path.is_symlink() and not path.exists():
+            name = Path(path.readlink()).name
             path.unlink()
+            # Debian's libraries for programs are a folder lower than the environment's
+            if name in _RUN_TIME and path.parent.parts[-3:] == ("gcc", _TARGET, _VERSION):
+                path.symlink_to(f"../../../{name}")
     driver = tree / "bin/g++"
     driver.write_text(_DRIVER)
     driver.chmod(0o755)
