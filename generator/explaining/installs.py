@@ -296,7 +296,7 @@ def _pip(request: PipRequest, before: _Environment, desk: Desk) -> Explanation:
     ask = asking(desk)
 
     # wheels of Linux are for glibc (PEP 600), upstream has none for musl (PEP 656)
-    musl = desk.computer.musl and subdir == desk.computer.subdir
+    musl = request.musl or (desk.computer.musl and subdir == desk.computer.subdir)
 
     def wheels(asked: PipRequest) -> tuple[Judged, ...]:
         found = judge(asked, subdir=subdir, python=python, ask=ask)
@@ -362,8 +362,9 @@ def _instead(
     request: PipRequest, found: Sequence[Judged], before: _Environment, desk: Desk
 ) -> list[Command]:
     """Return the command that installs from channels what pip cannot."""
-    if not conda_names([wheel.requirement for wheel in found if wheel.state == "fails"]):
-        return []
+    failing = [wheel.requirement for wheel in found if wheel.state == "fails"]
+    if request.musl or not conda_names(failing):
+        return []  # nor is any package of a channel for musl
     # what belongs to torch is not taken apart: some of it of pip's and some of conda's
     specs = conda_names(
         [

@@ -38,6 +38,8 @@ class PipRequest:
     target: tuple[str, ...] = ()
     #: of the virtual environment that was made before it, "" for none
     python: str = ""
+    #: whether it is in an image whose C library is musl
+    musl: bool = False
     #: as a request of conda has it
     stage: int = 0
     notes: tuple[str, ...] = ()

@@ -177,8 +177,9 @@ class _State:
         for step in steps:
             if isinstance(step, PipRequest) and {*step.requirements} <= _OF_PIP and not step.unread:
                 continue
-            if isinstance(step, PipRequest) and self._python:
-                step = replace(step, python=self._python)  # noqa: PLW2901
+            if isinstance(step, PipRequest):
+                python, musl = self._python or step.python, "alpine" in self._image
+                step = replace(step, python=python, musl=musl)  # noqa: PLW2901
             if isinstance(step, Request):
                 if {name_of(spec) for spec in step.specs} <= TOOLS:
                     continue
