@@ -105,6 +105,7 @@ def _of_cpu(channel: LocalChannel) -> list[Path]:
     return sorted(channel.root.glob("linux-aarch64/bitsandbytes-*-cpu_*.conda"))
 
 
+@pytest.mark.prove
 @pytest.mark.emulated
 def test_eight_bits_are_multiplied_on_the_cpu_cell(
     channel, cpu_channel, base, machine, runner, tmp_path
