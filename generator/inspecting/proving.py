@@ -165,9 +165,9 @@ class _Known:
         for each in named:
             if each.variant.digest == _digest(info):
                 return each
-        return (
-            None if not named or _is_of_another(info, named[0].variant.build_number) else named[0]
-        )
+        if not named or _is_of_another(package, info, named[0].variant.build_number):
+            return None
+        return named[0]
 
     def in_its_place(self, proof: Proof, path: Path, channel: Path) -> Proof:
         """Refute what is sound and lies where another channel or nobody would look for it."""
@@ -239,12 +239,12 @@ class _Known:
         return provenances(self.project, lock, self._tree.variants, url)
 
 
-def _is_of_another(info: Mapping[str, bytes], number: int) -> bool:
+def _is_of_another(package: Path, info: Mapping[str, bytes], number: int) -> bool:
     """Whether a package is of a lock before or after this, which its name has no place to say."""
-    index = json_object(info, "info/index.json")
-    said = index.get("build_number")
+    build = package.name.removesuffix(".conda").rpartition("-")[2]
     return (
-        isinstance(said, int) and said != number and not tells_number(str(index.get("build")), said)
+        not tells_number(build, number)
+        and json_object(info, "info/index.json").get("build_number") != number
     )
 
 
