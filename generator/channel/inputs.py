@@ -30,10 +30,11 @@ def same_package(ours: IO[bytes], theirs: IO[bytes], name: str) -> bool:
     try:
         here, there = _sealed(ours, name), _sealed(theirs, name)
         digest = _inputs(here, name)
+        numbered = _tells_number(here, name)
         return (
             bool(digest)
-            and (_inputs(there, name) == digest or not _tells_number(here, name))
-            and _acted(here, name) == _acted(there, name)
+            and (_inputs(there, name) == digest or not numbered)
+            and _acted(here, name, numbered) == _acted(there, name, numbered)
             and same_payload(ours, theirs, name)
         )
     except (MalformedError, UnsafeArchiveError, OSError):
@@ -62,14 +63,17 @@ def _inputs(info: dict[str, bytes], name: str) -> str:
     return found if isinstance(found, str) else ""
 
 
-def _acted(info: dict[str, bytes], name: str) -> dict[str, Any]:
-    """Return what clients act on, by file; the time of an index.json is not among it."""
+def _acted(info: dict[str, bytes], name: str, numbered: bool) -> dict[str, Any]:
+    """Return what clients act on, by file; the time of an index.json is not among it.
+
+    Nor is its build number where the name has no place for that.
+    """
     found: dict[str, Any] = {
         path: content for path, content in info.items() if not path.startswith(_TOLD)
     }
     index = load_json(info.get(_INDEX, b"{}"), name)
     if isinstance(index, dict):
-        told = {"timestamp"} if _tells_number(info, name) else {"timestamp", "build_number"}
+        told = {"timestamp"} if numbered else {"timestamp", "build_number"}
         found[_INDEX] = {key: value for key, value in index.items() if key not in told}
     return found
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any, get_args
 
 from packaging.requirements import Requirement
@@ -28,6 +28,7 @@ from generator.explaining.wheels import (
     Judged,
     conda_names,
     judge,
+    on_musl,
     plainly,
     pythons_with,
     without_gpu,
@@ -107,17 +108,15 @@ def judged(steps: Sequence[Step], desk: Desk) -> Answer:
 
 
 def _called(
-    target: tuple[str, ...], known: Iterable[tuple[int, tuple[str, ...]]]
+    target: tuple[str, ...], known: dict[tuple[int, tuple[str, ...]], _Environment]
 ) -> tuple[str, ...]:
     """Return what an environment was called where it was made: a folder has a name, too."""
     if target == ("-n", "base"):
         return ()
-    folders = (
-        each
-        for _, each in known
-        if each[:1] == ("-p",) and re.split(r"[/\\]", each[1].rstrip("/\\"))[-1] == target[-1]
-    )
-    return next(folders, target) if target[:1] == ("-n",) else target
+    # a path of Windows has either slash
+    folders = [each for _, each in reversed(known) if each[:1] == ("-p",)]
+    named = {PureWindowsPath(each[1]).name: each for each in folders}
+    return named.get(target[-1], target) if target[:1] == ("-n",) else target
 
 
 def _mended(file: _File) -> str:
@@ -300,7 +299,7 @@ def _pip(request: PipRequest, before: _Environment, desk: Desk) -> Explanation:
 
     def wheels(asked: PipRequest) -> tuple[Judged, ...]:
         found = judge(asked, subdir=subdir, python=python, ask=ask)
-        return tuple(_on_musl(each) if musl else each for each in found)
+        return tuple(on_musl(each) if musl else each for each in found)
 
     found = wheels(request)
     states = {wheel.state for wheel in found}
@@ -347,15 +346,6 @@ def _pip(request: PipRequest, before: _Environment, desk: Desk) -> Explanation:
         python=python,
         notes=(*request.notes, *_over_condas(found, before.torch)),
     )
-
-
-def _on_musl(wheel: Judged) -> Judged:
-    if wheel.state != "works":
-        return wheel
-    here = "the C library here is musl (Alpine)"
-    if not conda_names([wheel.requirement]):
-        return replace(wheel, state="unseen", detail=f"{here}, and nobody looked for its wheels")
-    return replace(wheel, state="fails", detail=f"{here}, which torch has no wheel for")
 
 
 def _instead(

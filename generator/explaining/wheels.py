@@ -69,6 +69,16 @@ def judge(request: PipRequest, *, subdir: str, python: str, ask: Ask | None) -> 
     return (*(each for each in found if each is not None), *unread)
 
 
+def on_musl(wheel: Judged) -> Judged:
+    """Return what is to be said of a wheel where the C library is musl (PEP 656)."""
+    if wheel.state != "works":
+        return wheel
+    here = "the C library here is musl (Alpine)"
+    if not conda_names([wheel.requirement]):
+        return replace(wheel, state="unseen", detail=f"{here}, and nobody looked for its wheels")
+    return replace(wheel, state="fails", detail=f"{here}, which torch has no wheel for")
+
+
 def plainly(request: PipRequest, subdir: str = "", python: str = "") -> PipRequest:
     """Ask for the same releases without another machine's labels, on pip's own index.
 
