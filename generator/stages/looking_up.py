@@ -59,7 +59,7 @@ def looked_up(
 
 
 def _unanswered(
-    silent: Iterable[Silence], lacking: Iterable[tuple[SubdirName, str]]
+    silent: Iterable[Silence], lacking: Sequence[tuple[SubdirName, str]]
 ) -> UnreachableError:
     """Say which indexes may have what nobody was heard to have, and how they failed."""
     able = [
@@ -69,8 +69,9 @@ def _unanswered(
     ]
     reasons = dict.fromkeys(each.error.what for each in able if each.error is not None)
     return UnreachableError(
-        "; ".join(reasons) or "they were not asked",
-        where=", ".join(each.index for each in able),
+        "; ".join(reasons) or "not every index that may have it was asked, and no other has it",
+        where=", ".join(each.index for each in able)
+        or ", ".join(f"{subdir} {wish}" for subdir, wish in lacking),
         next_step="armtorch indexes shows each of them; try again later, or check the network, the "
         "proxy and pip's index settings",
     )
