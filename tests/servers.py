@@ -32,7 +32,9 @@ from generator.transport import forget_hosts
 from tests.installing import pip
 
 #: quetz 0.10.4 does not start with newer versions of what it needs; it imports distutils, which
-#: setuptools brings where Python has it no more (from 3.12 on)
+#: setuptools brings where Python has it no more (from 3.12 on). From SQLAlchemy 2 on a file of
+#: SQLite's has 15 connections at most, and each index that is being made holds one: an upload that
+#: finds none for 30 seconds is answered by 500.
 QUETZ_NEEDS = str(Path(__file__).with_name("quetz-constraints.txt"))
 QUETZ = ("quetz-server", "setuptools", "--constraint", QUETZ_NEEDS)
 
@@ -225,10 +227,11 @@ def quetz(work: Path) -> Iterator[Quetz]:
     home = user_cache_path("armtorch") / "quetz-server"
     home.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{home}.lock"):
-        if not (home / ".installed").exists():
-            venv.create(home, with_pip=True)
+        stamp, needs = home / ".installed", Path(QUETZ_NEEDS).read_text()
+        if not stamp.exists() or stamp.read_text() != needs:
+            venv.create(home, with_pip=True, clear=True)
             pip(home / "bin/python", "install", "--quiet", *QUETZ)
-            (home / ".installed").touch()
+            stamp.write_text(needs)
     program, folder, port = str(home / "bin/quetz"), work / "quetz", free_port()
     variables = {**os.environ, "PYTHONWARNINGS": "ignore"}
     subprocess.run(
