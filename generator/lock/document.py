@@ -22,7 +22,7 @@ HEAD: Final = (
     "# written by armtorch update; not to be edited: `digest` tells when it was\n"
 )
 ADAPTER: Final = TypeAdapter(Lock)
-_TAME: Final = re.compile(r"[A-Za-z0-9._/][A-Za-z0-9._/@+=%?:-]*( [A-Za-z0-9=][A-Za-z0-9._/:-]*)*")
+_TAME: Final = re.compile(r"[A-Za-z0-9._/][A-Za-z0-9._/@+=%-]*( [A-Za-z0-9=][A-Za-z0-9._/-]*)*")
 
 
 class _Row(dict[str, Any]):
@@ -45,6 +45,7 @@ class _Representer(SafeRepresenter):
 
         ruamel writes some texts bare that it cannot read again within a row (``?t``), so what is
         left bare is chosen here; it still quotes what would read as a number or a truth value.
+        libyaml reads no ``:`` and no ``?`` in a row either.
         """
         style = None if _TAME.fullmatch(text) else '"'
         node: ScalarNode = self.represent_scalar("tag:yaml.org,2002:str", text, style=style)

@@ -36,7 +36,7 @@ def read_lock(path: Path) -> Lock:
 
 def parse_lock(text: str, *, where: str) -> Lock:
     """Read a lock's text; raises as :func:`read_lock` does."""
-    raw = load_yaml(text, where, refuse=LockError, next_step=_ANEW)
+    raw = load_yaml(text, where, refuse=LockError, next_step=_ANEW, own=True)
     if not isinstance(raw, dict) or type(raw.get("schema")) is not int:
         raise LockError("not a lock: there is no schema number", where=where, next_step=_ANEW)
     if raw["schema"] > SCHEMA:

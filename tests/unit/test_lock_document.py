@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -133,6 +134,18 @@ def test_what_was_written_is_read_back_the_same() -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_equal_locks_give_equal_bytes(seed: int) -> None:
     assert lock_text(shuffled(full_lock(), seed)) == lock_text(full_lock())
+
+
+def test_who_has_no_libyaml_or_an_older_lock_reads_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = LOCK.read_text()
+    bare = re.sub(r'"(pkg:[^"]+)"', r"\1", text)  # as it was written before libyaml read it
+    assert bare != text
+    lock = parse_lock(text, where="lock")
+    assert lock == parse_lock(bare, where="lock")
+    monkeypatch.setattr("ruamel.yaml.main.CParser", None)
+    assert lock == parse_lock(text, where="lock")
 
 
 def test_a_missing_file_is_an_empty_lock(tmp_path: Path) -> None:
