@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
+import re
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -30,7 +31,7 @@ from generator.upstream import MemberFile, Offer, WheelReader, sharing_rules
 
 #: raised when what is kept of symbols changes its meaning
 _FORMAT: Final = "symbols-3"
-_SUFFIXES: Final = frozenset({".so", ".dylib", ".dll", ".pyd"})
+_LIBRARY: Final = re.compile(r"\.(so|dylib|dll|pyd)(\.[^/]*)?\Z")
 #: where torch's wheels have the libraries that others are linked against
 _TORCH: Final = "torch/lib"
 #: folders that auditwheel, delvewheel and delocate copy other projects' libraries into
@@ -40,7 +41,7 @@ _ASKING: Final = TypeAdapter(tuple[Asking, ...])
 
 def is_torchs(path: str, *, subdir: Subdir, version: str) -> bool:
     """Whether a member of a torch wheel is a library that others are linked against."""
-    if not _is_library(path) or posixpath.dirname(path) != _TORCH:
+    if not _LIBRARY.search(path) or posixpath.dirname(path) != _TORCH:
         return False
     copies = bundled((path,), subdir.name, version, Accelerator())
     return not any(row.member == path for row in copies)
@@ -162,8 +163,11 @@ class WheelShelf:
         members = self.shelves.reader.members(self.offer)
         return tuple(
             (path, "" if rules.rule_for(path) else member.sha256)
-            for path, member in sorted(members.items(), key=lambda row: (row[1].size, row[0]))
-            if _is_library(path) and self.counts(path)
+            for path, member in sorted(
+                filter(lambda row: _LIBRARY.search(row[0]), members.items()),
+                key=lambda row: (row[1].size, row[0]),
+            )
+            if self.counts(path)
         )
 
     @cached_property
@@ -187,11 +191,6 @@ class WheelShelf:
             if not any(part.endswith(_COPIES) for part in path.split("/"))
             for each in self.shelves.asking(self.offer, path, digest)
         )
-
-
-def _is_library(path: str) -> bool:
-    name = posixpath.basename(path)
-    return any(name.endswith(suffix) or f"{suffix}." in name for suffix in _SUFFIXES)
 
 
 def fact_key(what: str, offer: Offer, torch: Offer | None, more: str) -> str:

@@ -59,7 +59,8 @@ def _bad_part(name: str) -> str | None:
         return "is no name"
     if is_device(name) or name[-1] in ". ":
         return "is no name on Windows"
-    if any(not is_shown(letter) for letter in name) or re.search(r'[\\/:*?"<>|]', name):
+    plain = name.isascii() and name.isprintable()
+    if not (plain or all(map(is_shown, name))) or re.search(r'[\\/:*?"<>|]', name):
         return "has letters that names cannot have"
     return None
 

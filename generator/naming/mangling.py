@@ -62,9 +62,8 @@ def plain_names(name: str) -> tuple[str, ...]:
 
 def is_bundled_place(member: str) -> bool:
     """Whether wheels have libraries for others to load at such a path; on Windows they are DLLs."""
-    folder = posixpath.dirname(member)
     return _LIBRARY.search(member) is not None and (
-        _FOLDERS.search(folder) is not None or member.lower().endswith(".dll")
+        _FOLDERS.search(posixpath.dirname(member)) is not None or member.lower().endswith(".dll")
     )
 
 

@@ -100,7 +100,7 @@ def lacking(rules: Iterable[Rule], members: Iterable[str]) -> Finding | None:
     there = tuple(members)
     for rule in rules:
         globs = [pattern(glob) for glob in rule.match]
-        if rule.required and not any(glob.fullmatch(each) for each in there for glob in globs):
+        if rule.required and not any(any(map(glob.fullmatch, there)) for glob in globs):
             detail = f"it has nothing at {', '.join(rule.match)}, which the package is made of"
             return Finding(kind="layout", detail=detail, next_step=_LAYOUT)
     return None
@@ -134,11 +134,11 @@ def rule_of(rules: Iterable[Rule]) -> Callable[[str], Rule | None]:
 
 def _patched(rules: Iterable[Rule], members: Iterable[str]) -> Iterator[tuple[Rule, str]]:
     """Yield the members that a rule with a patch gets: the first rule that matches decides."""
-    rules = tuple(rules)
-    wanted = rule_of(rule for rule in rules if rule.patch is not None)
+    rules, there = tuple(rules), tuple(members)
+    globs = [pattern(glob) for rule in rules if rule.patch is not None for glob in rule.match]
     decides = rule_of(rules)
-    for member in members:
-        if wanted(member) and (rule := decides(member)) is not None and rule.patch is not None:
+    for member in sorted({each for glob in globs for each in filter(glob.fullmatch, there)}):
+        if (rule := decides(member)) is not None and rule.patch is not None:
             yield rule, member
 
 

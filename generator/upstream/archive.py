@@ -14,10 +14,12 @@ import io
 import re
 import stat
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
+from types import MappingProxyType
 
 from generator.errors import IntegrityError, MalformedError, UnsafeArchiveError
 from generator.model.names import bad_path
@@ -25,6 +27,8 @@ from generator.model.names import bad_path
 #: signatures of RECORD are not listed in it (PEP 427)
 _UNLISTED = ("RECORD", "RECORD.jws", "RECORD.p7s")
 _DRIVE = re.compile(r"[A-Za-z]:")
+#: names and rows that are looked at once: a release's wheels have most of their 12,000 in common
+_ALIKE = 1 << 15
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -81,6 +85,7 @@ def check_directory(
         )
 
 
+@lru_cache(maxsize=_ALIKE)
 def unsafe_name(name: str) -> str | None:
     """Say why a member name must not be unpacked; None when it may."""
     if not name or name.startswith("/"):
@@ -94,8 +99,9 @@ def unsafe_name(name: str) -> str | None:
     return bad_path(name.removesuffix("/"))
 
 
-def parse_record(text: bytes, where: str) -> dict[str, Member | None]:
-    """Read RECORD into path -> member; None for the rows that need no hash.
+@lru_cache(maxsize=16)  # a release's wheels are looked at by turns
+def parse_record(text: bytes, where: str) -> Mapping[str, Member]:
+    """Read RECORD into path -> member, without the rows that have no hash.
 
     Raises MalformedError: it is not CSV of path, hash and size, names a file twice, or uses another
     hash than sha256.
@@ -111,19 +117,18 @@ def parse_record(text: bytes, where: str) -> dict[str, Member | None]:
             rows[path] = _member(digest, size) if digest else None
     except (ValueError, csv.Error, binascii.Error) as error:
         raise _bad_record(f"cannot be read: {error}", where) from error
-    return rows
+    return MappingProxyType({path: member for path, member in rows.items() if member is not None})
 
 
 def check_record(
-    rows: dict[str, Member | None], infos: Iterable[zipfile.ZipInfo], dist_info: str, where: str
-) -> dict[str, Member]:
-    """Hold RECORD against the archive's directory; return the members it vouches for.
+    vouched: Mapping[str, Member], infos: Iterable[zipfile.ZipInfo], dist_info: str, where: str
+) -> None:
+    """Hold what RECORD vouches for against the archive's directory.
 
     Raises IntegrityError: a file is in one and not in the other, has another size, or no hash.
     """
     unlisted = {f"{dist_info}/{name}" for name in _UNLISTED}
     sizes = {info.filename: info.file_size for info in infos if not info.is_dir()}
-    vouched = {path: member for path, member in rows.items() if member is not None}
     findings = [
         *(
             f"{path} is in the archive and has no hash in RECORD"
@@ -144,9 +149,9 @@ def check_record(
             where=where,
             next_step="do not use this file; report it upstream",
         )
-    return vouched
 
 
+@lru_cache(maxsize=_ALIKE)
 def _member(digest: str, size: str) -> Member:
     algorithm, _, value = digest.partition("=")
     if algorithm != "sha256":

@@ -33,6 +33,11 @@ _BEGINNING: Final = re.compile(
     ),
     re.DOTALL,
 )
+#: what four code lengths of 3 bits each take up of 128, all there is to a code
+_SHARES: Final = tuple(
+    sum(128 >> (four >> 3 * n & 7) for n in range(4) if four >> 3 * n & 7)
+    for four in range(1 << 12)
+)
 #: bytes of which all are unknown if one is
 _BLOCK: Final = 1 << 9
 
@@ -84,12 +89,11 @@ def _is_complete(shifted: bytes, place: int) -> bool:
     """Whether the code lengths of a block's code length code are a whole code (3.2.7)."""
     bits = int.from_bytes(shifted[place : place + _HEADER], "little")
     count = (bits >> 13 & 15) + 4
-    bits >>= 17
+    bits = bits >> 17 & (1 << 3 * count) - 1
     total = 0
-    for _ in range(count):
-        if length := bits & 7:
-            total += 128 >> length
-        bits >>= 3
+    while bits and total <= 128:
+        total += _SHARES[bits & 0xFFF]
+        bits >>= 12
     return total == 128
 
 

@@ -35,7 +35,7 @@ class Packed:
 
     def keep(self, key: str, content: bytes) -> None:
         """Keep bytes under a key."""
-        packed = zlib.compress(self._digest(key, content) + content)
+        packed = zlib.compress(self._digest(key, content) + content, level=1)
         atomic.write_bytes(self._path(key), packed, durable=False)
 
     def _path(self, key: str) -> Path:

@@ -128,10 +128,10 @@ def prefetch(archive: zipfile.ZipFile, wanted: list[zipfile.ZipInfo]) -> None:
     """Ask for members in one range where they stand together, as the dist-info of wheels does."""
     if not isinstance(archive.fp, RangedFile) or not wanted:
         return
-    starts = sorted(info.header_offset for info in archive.infolist())
-    first = min(info.header_offset for info in wanted)
-    after = [start for start in starts if start > max(info.header_offset for info in wanted)]
-    last = after[0] if after else directory_start(archive)
+    offsets = [info.header_offset for info in wanted]
+    first, latest = min(offsets), max(offsets)
+    starts = (info.header_offset for info in archive.infolist())
+    last = min((start for start in starts if start > latest), default=directory_start(archive))
     needed = sum(info.compress_size for info in wanted)
     if last - first < 2 * needed + TAIL:
         archive.fp.prefetch(first, last)

@@ -112,9 +112,14 @@ def _summarise(wheels: Wheels, rules: SharingRules, equivalent: tuple[Equivalent
 
 
 def _differing(wheels: Wheels) -> set[str]:
-    everything = {path for members in wheels.values() for path in members}
+    first, *others = wheels.values()
+    everything = first.keys() | {path for members in others for path in members}
+    # equal rows are one object most often, and that is seen at once
     return {
-        path for path in everything if len({members.get(path) for members in wheels.values()}) > 1
+        path
+        for path in everything
+        for one in [first.get(path)]
+        if any((other := m.get(path)) is not one and other != one for m in others)
     }
 
 

@@ -7,7 +7,7 @@ import io
 import re
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,13 +92,12 @@ class WheelReader:
             return known
         return self._read_and_keep(offer)[0]
 
-    def members(self, offer: Offer) -> dict[str, Member]:
+    def members(self, offer: Offer) -> Mapping[str, Member]:
         """Return the members that RECORD vouches for; raises as :meth:`metadata` does."""
         self.wheel(offer)
         kept = self.cache.records.get(offer.sha256) if offer.sha256 else None
         record = kept or self._read_and_keep(offer)[1]
-        rows = parse_record(record, offer.filename)
-        return {path: member for path, member in rows.items() if member is not None}
+        return parse_record(record, offer.filename)
 
     def bundled_cuda(self, offer: Offer) -> tuple[int, int] | None:
         """Return the CUDA line that torch/version.py states; None for a wheel without CUDA.
@@ -247,7 +246,8 @@ class WheelReader:
             for name, path in wanted.items()
             if name != "entry_points.txt" or path in archive.NameToInfo
         }
-        members = check_record(parse_record(texts["RECORD"], where), infos, dist_info, where)
+        members = parse_record(texts["RECORD"], where)
+        check_record(members, infos, dist_info, where)
         for name, text in texts.items():
             listed = members.get(f"{dist_info}/{name}")
             if listed is not None and _sha256(text) != listed.sha256:
@@ -358,7 +358,7 @@ def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _libraries(members: dict[str, Member], project: str) -> tuple[str, ...]:
+def _libraries(members: Mapping[str, Member], project: str) -> tuple[str, ...]:
     """File names directly below ``<project>/lib/`` and auditwheel's ``<project>.libs/``."""
     folders = (f"{project}/lib", f"{project}.libs")
     return tuple(

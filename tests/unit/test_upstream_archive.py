@@ -119,7 +119,8 @@ def _records(wheel: TinyWheel, folder: Path) -> tuple[bytes, list[zipfile.ZipInf
 def test_a_true_wheel_is_vouched_for(tmp_path: Path) -> None:
     wheel = tiny_torch("2.10.0", "cp312")
     record, found, dist_info = _records(wheel, tmp_path)
-    members = check_record(parse_record(record, "w"), found, dist_info, "w")
+    members = parse_record(record, "w")
+    check_record(members, found, dist_info, "w")
     assert members.keys() == wheel.contents().keys()
     assert members["torch/__init__.py"].size == len(wheel.contents()["torch/__init__.py"])
 
@@ -175,6 +176,6 @@ def test_any_record_that_csv_writes_is_read_back(files: dict[str, bytes]) -> Non
     for path, content in files.items():
         rows.writerow([path, record_hash(content), len(content)])
     found = parse_record(stream.getvalue().encode(), "w")
-    assert {path: member.size for path, member in found.items() if member} == {
+    assert {path: member.size for path, member in found.items()} == {
         path: len(content) for path, content in files.items()
     }
