@@ -112,7 +112,7 @@ def _summarise(wheels: Wheels, rules: SharingRules, equivalent: tuple[Equivalent
 
 
 def _differing(wheels: Wheels) -> set[str]:
-    first, *others = wheels.values()
+    first, *others = wheels.values() or ({},)  # a cell may have no torch that can be used
     everything = first.keys() | {path for members in others for path in members}
     # equal rows are one object most often, and that is seen at once
     return {
