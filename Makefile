@@ -34,8 +34,10 @@ MAY_INSTALL := $(and $(APT),$(or $(ROOT),$(SUDO)))
 APT_GET := apt-get -o Acquire::Retries=5 -o DPkg::Lock::Timeout=600
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --retries 10
 # A worker takes a file of tests at a time, in their order (tests/e2e is the longest), so that what
-# the tests of a file share is made once; what files share is made by one worker (made_once).
-PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# the tests of a file share is made once; what files share is made by one worker (made_once). Many
+# wait for a server or a timer: there is a worker more than there are processors.
+WORKERS := $(shell expr 1 + $$(getconf _NPROCESSORS_ONLN || echo 1))
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 again = for pause in 5 30 stop; do $(1) && break; test $$pause != stop && sleep $$pause; done
 
 # what a person has set for their own Python or pytest is not for the programs that run here
