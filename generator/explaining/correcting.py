@@ -6,12 +6,11 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import zip_longest
 
 from generator.explaining.facts import pattern
 from generator.explaining.reading_pip import PipRequest
 from generator.explaining.request import Request
-from generator.explaining.wheels import Judged, applies, plainly
+from generator.explaining.wheels import Judged, applies, plainly, project_of
 
 
 def corrected_file(
@@ -61,14 +60,10 @@ def _section(pip: PipRequest, wheels: Sequence[Judged], subdir: str, python: str
         yield _scalar(f"--index-url {mended.index}")
     for url in mended.extra:
         yield _scalar(f"--extra-index-url {url}")
-    found = {wheel.requirement: wheel for wheel in wheels}
-    # what is for other machines stays as it is, and what an address stood for comes last
-    moved = zip_longest(here, mended.requirements, fillvalue="")
-    lines = [(each, each) for each in pip.requirements if each not in here]
-    for old, new in [*moved, *lines]:
-        wheel = found.get(old)
-        note = f"  # {wheel.detail}" if wheel is not None and wheel.state != "works" else ""
-        yield f"{_scalar(new)}{note}"
+    notes = {project_of(w.requirement): f"  # {w.detail}" for w in wheels if w.state == "fails"}
+    # what is for other machines stays as it is, last
+    for each in (*mended.requirements, *(e for e in pip.requirements if e not in here)):
+        yield f"{_scalar(each)}{notes.get(project_of(each), '')}"
     for name in mended.unread:
         yield f"{_scalar(name)}  # not looked at"
 

@@ -121,7 +121,8 @@ def _lost(spec: str, given: str) -> Iterator[str]:
 def _channels(asked: Request, given: Request) -> Iterator[str]:
     if added := [name for name in given.searched if name not in asked.searched]:
         yield f"from {_all(added)}"
-    named = (*asked.channels, *(channel for spec in asked.specs if (channel := channel_of(spec))))
+    own = asked.defaults if given.override and not asked.override else ()
+    named = (*asked.channels, *own, *filter(None, map(channel_of, asked.specs)))
     if gone := [name for name in dict.fromkeys(named) if name not in given.searched]:
         yield f"without the channel{'s' if gone[1:] else ''} {_all(gone)}"
     if asked.strict and not given.strict:

@@ -79,6 +79,9 @@ def _explained(request: Request, context: Context) -> Explanation:
     found = diagnose(request.solved, setting, prober)
     if request.locked and machine_subdir not in request.locked:
         found = (Finding(cause="locked", offered=request.locked), *found)
+    able = {machine_subdir, *facts().emulated_on.get(machine_subdir, ())}
+    if request.installers and not able & {*request.installers}:
+        found = (Finding(cause="installer", offered=request.installers), *found)
     found = (*found, *_of_other_boards(request, setting, prober))
     outcome = _outcome(request, solution, found, setting)
     dies = fatal(context.machine, context.computer, solution or ())
@@ -174,9 +177,8 @@ def _outcome(
     causes = {finding.cause for finding in found}
     silent = bool(causes & {"unreachable", "malformed"})
     if solution is not None:
-        return (
-            "unknown" if silent and "no-channel" not in causes else "fails" if causes else "works"
-        )
+        sure = causes & {"no-channel", "installer"}
+        return "unknown" if silent and not sure else "fails" if causes else "works"
     # a message did fail, and builds of one platform are on no channel for another
     foreign = request.exported not in {"", setting.machine.subdir}
     if not silent or "locked" in causes or request.origin == "error" or foreign:

@@ -91,6 +91,8 @@ class Facts(_Row):
     #: the release of torch from which on PyPI's wheels for a subdir are CUDA builds
     pip_cuda_since: dict[str, str]
     torch_projects: tuple[str, ...]
+    #: the torch that a companion's releases are for
+    torch_of: dict[str, dict[str, str]]
     #: what people call projects of PyPI, and their names there
     pip_names: dict[str, str]
     #: platform tags and PEP 508 environments of the subdirs that armtorch does not build for
@@ -137,6 +139,8 @@ class Facts(_Row):
     core: tuple[str, ...]
     #: what people mean who name nothing but a switch
     trio: tuple[str, ...]
+    #: what the names of conda's installers call machines
+    installers: dict[str, str]
     #: where programs of another subdir run under emulation, by hardware
     emulated_on: dict[str, tuple[str, ...]]
     #: seconds that one search for a command may take

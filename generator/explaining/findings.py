@@ -13,12 +13,13 @@ from typing import Literal
 #: ``priority``: an earlier channel has the name and hides this one's
 #: ``virtual``: this machine's C library, macOS, driver or CPU excludes it
 #: ``conflict``: it is there, and not together with something else that is asked for
-#: ``denied``: the client does not ask the channel; ``locked``: it names packages of other subdirs
+#: ``denied``: the client does not ask the channel; ``locked``: it names packages of other subdirs;
+#: ``installer``: the conda that was installed before is for other subdirs
 #: ``no-channel``, ``unreachable``, ``malformed``: the channel itself (decision D7)
 #: the most telling first: the verdict names that
 Cause = Literal[
-    "locked", "no-channel", "denied", "virtual", "python", "conflict", "priority", "dependencies",
-    "build", "version", "elsewhere", "absent", "malformed", "unreachable",
+    "locked", "installer", "no-channel", "denied", "virtual", "python", "conflict", "priority",
+    "dependencies", "build", "version", "elsewhere", "absent", "malformed", "unreachable",
 ]  # fmt: skip
 
 

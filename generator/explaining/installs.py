@@ -13,6 +13,7 @@ from packaging.requirements import Requirement
 from rattler.platform import SubdirLiteral
 
 from generator.errors import ArmtorchError, SelectionError
+from generator.explaining.causes_in_words import listed
 from generator.explaining.computer import overrides
 from generator.explaining.correcting import corrected_file
 from generator.explaining.desk import Desk, asking, native_of, ours_of
@@ -28,6 +29,7 @@ from generator.explaining.wheels import (
     Judged,
     conda_names,
     judge,
+    of_cuda,
     on_musl,
     plainly,
     pythons_with,
@@ -124,17 +126,19 @@ def _mended(file: _File) -> str:
     variables = file.document.get("variables")
     variables = variables if isinstance(variables, dict) else {}
     given, pip = file.given, file.pip
-    firsts = [each.commands[0].command for each in file.found if each.wheels and each.commands]
+    brought = _installed(file.found[0])
+    firsts = [each.commands[0] for each in file.found if each.wheels and each.commands]
     for command in firsts if _torch(file.found[0]) else ():
-        if pip is None:
-            break
         with suppress(SelectionError):  # a command of pip's
-            moved = read_request(command, folder=Path())
-            names = {name_of(spec) for spec in moved.specs}
-            kept = (r for r in pip.requirements if not {*map(name_of, conda_names([r]))} & names)
-            pip = replace(pip, requirements=tuple(kept))
+            moved = read_request(command.command, folder=Path())
             given = replace(given, specs=(*given.specs, *moved.specs))
-    pip = pip if pip is not None and (pip.requirements or pip.unread) else None
+            brought = (*brought, *command.installs)
+    if pip is not None:
+        # what conda brings pip would put over its files
+        names = {each.name for each in brought}
+        kept = (r for r in pip.requirements if not {*map(name_of, conda_names([r]))} & names)
+        pip = replace(pip, requirements=tuple(kept))
+        pip = pip if pip.requirements or pip.unread else None
     last = file.found[-1]
     return corrected_file(
         given, pip, wheels, variables, subdir=last.subdir or "", python=last.python
@@ -307,7 +311,9 @@ def _pip(request: PipRequest, before: _Environment, desk: Desk) -> Explanation:
     if "fails" in states:
         other = plainly(request, subdir, python)
         judged_anew = {wheel.state for wheel in wheels(other)}
-        again = other.command() == request.command() and "unseen" in judged_anew
+        # the same is asked again where it was not known which Python is there
+        tells = not python and bool(pythons_with(other, subdir)) and "unseen" not in judged_anew
+        again = other.command() == request.command() and not tells
         if other != request and not again and "fails" not in judged_anew:
             texts = (text.split(";")[0].strip() for text in request.requirements)
             known = {re.sub(r"(?<=\d)\+[\w.]+", "", text) for text in texts}
@@ -316,13 +322,15 @@ def _pip(request: PipRequest, before: _Environment, desk: Desk) -> Explanation:
                 for new in other.requirements
                 if not {new, re.sub(r"(?<=\d)\+[\w.]+", "", new)} & known
             ]
+            here = [text for text in other.requirements if of_cuda(text)]
+            asked = [Requirement(text).name for text in request.requirements if of_cuda(text)]
+            gone = [] if here else asked
             pythons = "" if python else pythons_with(other, subdir)
             differs = (
                 without_gpu(request, other, subdir, python),
                 "as far as it was looked at" if "unseen" in judged_anew else "",
-                "from upstream's own index"
-                if {other.index, *other.extra} - {"", request.index, *request.extra}
-                else "without what is for other machines",
+                _from_where(request, other),
+                f"without {listed(gone)}, which torch asks for itself" if gone else "",
                 f"with {' and '.join(changed)}" if changed else "",
                 f"with Python {pythons}" if pythons else "",
             )
@@ -346,6 +354,16 @@ def _pip(request: PipRequest, before: _Environment, desk: Desk) -> Explanation:
         python=python,
         notes=(*request.notes, *_over_condas(found, before.torch)),
     )
+
+
+def _from_where(request: PipRequest, other: PipRequest) -> str:
+    """Say which indexes, labels and addresses the other request has, or has not."""
+    before, after = ({each.index, *each.extra} for each in (request, other))
+    if after - before - {""}:
+        return "from upstream's own index"
+    labels = any("+" in text for text in request.requirements)
+    gone = labels or before - after or other.unread != request.unread
+    return "without what is for other machines" if gone else ""
 
 
 def _instead(

@@ -151,15 +151,16 @@ def _of_pip(text: str) -> PipRequest | None:
             parts = match.groupdict()
             spec = (parts.get("spec") or f"{parts['name']}=={parts['version']}").rstrip(";")
             versions = parts.get("there")
-            told = None if versions is None else tuple(re.findall(r"[\w.+]+", versions))
-            told = () if told == ("none",) else told
+            told = None if versions is None else tuple(re.findall(r"\d[\w.+]*", versions))
+            # what torch had on PyPI before its wheels says where to look for it
+            told = () if told and all(each.startswith("0.1.2") for each in told) else told
             missed[spec] = told if missed.get(spec) is None else missed[spec]
     closed = Files(folder=Path(), closed=True)
     pip = read_pip(list(missed), tool="pip install", files=closed)
     if pip is None:
         return None
     names = {re.split(r"[=<>!~\[]", spec)[0]: spec for spec in missed}
-    for command in (c for line in text.splitlines() for c in typed(line, anywhere=False)):
+    for command in (c for line in text.splitlines() for c in typed(line, anywhere=True)):
         try:
             steps = read_command(command, files=closed)
         except ArmtorchError:

@@ -103,7 +103,7 @@ def _parts(
         word = rest.pop(0)
         if not word.startswith("-"):
             text = re.sub(r"\s+", " ", word.strip())
-            yield ("requirement", text) if _is_requirement(word) else ("unread", word)
+            yield ("requirement", text) if is_requirement(word) else ("unread", word)
             continue
         word = re.sub(r"^-[qvUI]+(?=\w)", "-", word)  # -qqr is -q -q -r
         option, joined, value = word.partition("=")
@@ -131,7 +131,8 @@ def _parts(
                 yield kind, f"{option} {folder / path}" if local else text
 
 
-def _is_requirement(word: str) -> bool:
+def is_requirement(word: str) -> bool:
+    """Whether a word names a project, not an address or what pip does not read (PEP 508)."""
     try:
         return Requirement(word).url is None and not word.endswith(".whl")
     except InvalidRequirement:

@@ -60,6 +60,8 @@ def _steps(text: str, state: _State, *, code: bool, subdir: str) -> Iterator[Ste
             continue
         fenced = fenced is not written.lstrip().startswith(("```", "~~~"))
         line = state.take(pattern("span").sub("`", written))
+        if code or fenced:
+            state.installs(line)
         if (code or fenced) and (script := state.script(line)):
             yield from _steps(script, state, code=True, subdir=subdir)
         try:
@@ -83,6 +85,7 @@ class _State:
         self._removed: set[str] = set()
         self._strict, self._ran, self._python = False, set[str](), ""
         self._subdirs: dict[tuple[str, ...], str] = {}
+        self._installers: list[str] = []
         #: the number of the stage that a line is in, and that of each by its name
         self._stage, self._stages, self._number = 0, dict[str, int](), itertools.count(1)
 
@@ -100,6 +103,12 @@ class _State:
             return plain(self._files.content(found["file"]))
         except ArmtorchError:
             return ""
+
+    def installs(self, line: str) -> None:
+        """Note for which machine a conda is that a line installs."""
+        for installer in pattern("installer").finditer(line):
+            for_whom = facts().installers.get((installer["machine"] or "").lower())
+            self._installers += [for_whom] if for_whom else []
 
     def take(self, line: str) -> str:
         """Note what a line sets, and return it with the variables that are known."""
@@ -183,7 +192,8 @@ class _State:
             if isinstance(step, Request):
                 if {name_of(spec) for spec in step.specs} <= TOOLS:
                     continue
-                step = self._configured(step)  # noqa: PLW2901
+                installers, self._installers = tuple(dict.fromkeys(self._installers)), []
+                step = replace(self._configured(step), installers=installers)  # noqa: PLW2901
             target = step.target or self._active
             configured = self._subdirs.get(target) or self._subdirs.get(())
             yield replace(

@@ -69,6 +69,8 @@ class Request:
     exported: str = ""
     #: the subdirs of a lock, whose addresses are for those alone
     locked: tuple[str, ...] = ()
+    #: the subdirs of the installers before it, one of which is to bring the client
+    installers: tuple[str, ...] = ()
     #: channels that a client refuses to ask, and why
     denied: tuple[tuple[str, str], ...] = ()
     #: the environment file it was read from

@@ -252,8 +252,9 @@ class Search:
         asked = {name_of(spec) for spec in shorter.specs}
         before = [str(r.url) for r in found.installs if r.name.normalized in asked]
         same = [str(r.url) for r in other.installs] == before
-        # a channel that the client asks anyway needs no naming, whichever comes first
-        return other if same or (gone and gone <= set(shorter.defaults)) else found
+        # a channel that the client asks anyway needs no naming where it comes last as well
+        unmoved = gone and shorter.searched == found.request.searched
+        return other if same or unmoved else found
 
 
 def rooms(request: Request, ours: str, base: Sequence[str]) -> list[Request]:

@@ -107,7 +107,9 @@ def _of_here(request: Request, subdir: str) -> Request:
 
 def _called(request: Request, found: tuple[Finding, ...]) -> Request:
     """Write names as channels have them."""
-    meant = {finding.spec: finding.meant for finding in found if finding.meant}
+    # of a word that is only like another's name nobody knows that it was meant
+    sure = (f for f in found if f.meant in facts().core or _plain(f.meant) == _plain(f.package))
+    meant = {finding.spec: finding.meant for finding in sure if finding.meant}
     for spec in request.specs:
         if (renamed := facts().renames.get(name_of(spec))) is not None:
             meant.setdefault(spec, renamed)
@@ -115,6 +117,10 @@ def _called(request: Request, found: tuple[Finding, ...]) -> Request:
         head, separator, rest = spec.rpartition("::")
         request = request.swap(spec, head + separator + rest.replace(name_of(spec), name, 1))
     return request
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]", "", name)
 
 
 def _meant(asked: Request) -> Request:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal
 
 from packaging.requirements import Requirement
-from packaging.specifiers import Specifier
+from packaging.specifiers import Specifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 from pydantic import BaseModel, ConfigDict
@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from generator.datafiles import load_data, subdirs
 from generator.errors import AbsentError, ArmtorchError
 from generator.explaining.facts import facts, pattern
-from generator.explaining.reading_pip import UPSTREAM, PipRequest
+from generator.explaining.reading_pip import UPSTREAM, PipRequest, is_requirement
 from generator.explaining.records import minor_of
 from generator.model import PythonBuild
 from generator.upstream import Offer
@@ -66,7 +66,20 @@ def judge(request: PipRequest, *, subdir: str, python: str, ask: Ask | None) -> 
     """
     found = [_judged(text, request, subdir, python, ask) for text in request.requirements]
     unread = [_unread(name, subdir, python) for name in request.unread]
-    return (*(each for each in found if each is not None), *unread)
+    return (*_together([each for each in found if each is not None]), *unread)
+
+
+def _together(found: Sequence[Judged]) -> Iterator[Judged]:
+    """Yield them, a companion of another torch than the one beside it as what fails."""
+    wanted = [Requirement(each.requirement) for each in found]
+    pins = [_pin(str(each)) for each in wanted if each.name == "torch"]
+    for each, asked in zip(found, wanted, strict=True):
+        row = torch_of(asked) if pins and pins[0] and each.state != "fails" else None
+        if row is None or not pins[0] or row.contains(pins[0]):
+            yield each
+        else:
+            detail = f"it is for torch {str(row).removeprefix('==').removesuffix('.*')}"
+            yield replace(each, state="fails", detail=f"{detail}, and not for {pins[0]}")
 
 
 def on_musl(wheel: Judged) -> Judged:
@@ -88,29 +101,30 @@ def plainly(request: PipRequest, subdir: str = "", python: str = "") -> PipReque
     if subdir:
         here = [each for each in request.requirements if applies(each, subdir, python)]
         plain = tuple(each.split(";")[0].strip() for each in here)
+        # torch asks itself for what of CUDA it needs on a machine
+        plain = tuple(each for each in plain if not of_cuda(each)) or plain
         missed = tuple((old.split(";")[0].strip(), there) for old, there in request.missed)
         request = replace(request, requirements=plain, missed=missed)
+    told = dict(request.missed)
     labels = {_label(Requirement(text)) for text in request.requirements} - {"", "cpu"}
-    if len(labels) == 1 and labels <= {*facts().wheel_labels.get(subdir, ())} and not request.index:
+    # a message that names no releases, or some with a label, is of an index that has such
+    looked = any(there is None or "+" in "".join(there) for there in told.values())
+    known = {*facts().wheel_labels.get(subdir, ())}
+    if len(labels) == 1 and labels <= known and not request.index and not looked:
         index = f"{UPSTREAM}{labels.pop()}"
         # it has nothing but what belongs to torch
         if all(_label(Requirement(text)) for text in request.requirements):
             return replace(request, index=index, missed=())
         return replace(request, extra=(*request.extra, index), missed=())
-    told = dict(request.missed)
     x86 = re.compile(r"(?:-f|--find-links) .*/cu\d|.*(?:x86_64|amd64)\.whl")
-    left = tuple(each for each in request.unread if not x86.match(each))
+    left = tuple(e for e in request.unread if not x86.match(e) and not _unreadable(e))
     moved = (_of_address(each) for each in request.unread if each not in left)
     asked = [*request.requirements, *(text for text in moved if text)]
     texts = [re.sub(r"(?<=\d)\+[\w.]+", "", _called(text)) for text in asked]
     pairs = zip(asked, texts, strict=True)
     there = [_nearest(new, told.get(old) or _had(new, subdir, python)) for old, new in pairs]
+    there = _paired(there, texts, subdir, python)
     own = [text for text in there if Requirement(text).name.lower() in facts().torch_projects]
-    if moved_on := [text for text in own if text not in texts]:
-        # each is for one release of torch: what pip finds beside the one that moved goes with it
-        torch = [text for text in moved_on if Requirement(text).name == "torch"]
-        kept = torch or moved_on[:1]
-        there = [_freed(text) if text in own and text not in kept else text for text in there]
     index = "" if _label_of_index(request.index) else request.index
     others = not index and bool(own) and _elsewhere(subdir)
     there = [_freed(text) if others and text in own else text for text in there]
@@ -128,22 +142,75 @@ def plainly(request: PipRequest, subdir: str = "", python: str = "") -> PipReque
     )
 
 
+def torch_of(wanted: Requirement) -> SpecifierSet | None:
+    """Return which torch the pinned release of a companion is for; None where no row tells."""
+    pin, rows = _pin(str(wanted)), facts().torch_of.get(canonicalize_name(wanted.name), {})
+    known = [Version(since) for since in rows if pin is not None and Version(since) <= pin]
+    if pin is None or not known or max(known).major != pin.major:
+        return None
+    row = rows[str(max(known))]
+    if row.startswith(">="):
+        return SpecifierSet(row)
+    torch = Version(row)
+    return SpecifierSet(f"=={torch.major}.{torch.minor + pin.minor - max(known).minor}.*")
+
+
+def _paired(there: Sequence[str], texts: Sequence[str], subdir: str, python: str) -> list[str]:
+    """Ask for companions that go with torch, where one of ``texts`` moved, or is for another.
+
+    A torch that stays where it was pinned decides; pip finds what goes with one that moved.
+    """
+    own = [text for text in there if Requirement(text).name.lower() in facts().torch_projects]
+    torch = [text for text in own if Requirement(text).name == "torch"]
+    moved_on = [text for text in own if text not in texts]
+    pins = [pin for text in torch if text in texts and (pin := _pin(text))]
+    given = {text: _partner(text, pins[0], subdir, python) for text in own if pins}
+    if not all(given.values()) or (moved_on and not given):
+        kept = [text for text in torch if text in moved_on] or moved_on[:1]
+        given = {text: _freed(text) for text in own if text not in kept}
+    return [given.get(text, text) for text in there]
+
+
+def _partner(text: str, torch: Version, subdir: str, python: str) -> str:
+    """Return a companion as the release that goes with a torch; "" where none is known to."""
+    wanted = Requirement(text)
+    had = sorted({Version(each).release[:2] for each in _had(wanted.name, subdir, python)})
+    # which patch release goes with torch's pip finds itself
+    minors = [f"{wanted.name}=={major}.{minor}.*" for major, minor in reversed(had)]
+    for each in (text, *minors):
+        row = torch_of(Requirement(each))
+        if row is None or row.contains(torch):
+            return each
+    return ""
+
+
+def _pin(text: str) -> Version | None:
+    pins = [p.version for p in specifiers(Requirement(text)) if p.operator == "=="]
+    return Version(pins[0].removesuffix(".*")) if pins else None
+
+
 def without_gpu(request: PipRequest, instead: PipRequest, subdir: str, python: str) -> str:
     """Say, to who asked for CUDA, that the other request brings a torch without it."""
-    if not _of_cuda(request) or _of_cuda(instead):
+    if not _asks_for_cuda(request) or _asks_for_cuda(instead):
         return ""
     if subdir.startswith("osx"):
         return "without CUDA, with Apple's GPU (mps)"
     since = Version(facts().pip_cuda_since.get(subdir, "0"))
-    wanted = [r for r in map(Requirement, instead.requirements) if r.name == "torch"]
+    asked = list(map(Requirement, instead.requirements))
+    wanted = [r.specifier if r.name == "torch" else torch_of(r) for r in asked]
     there = map(Version, _had("torch", subdir, python))
-    taken = [each for each in there if all(r.specifier.contains(each) for r in wanted)]
-    old = wanted and taken and max(taken) < since
+    taken = [each for each in there if all(row is None or row.contains(each) for row in wanted)]
+    old = taken and max(taken) < since
     cpu = any(url.endswith("/cpu") for url in (instead.index, *instead.extra))
     return "on the CPU, with no GPU" if old or cpu else ""
 
 
-def _of_cuda(request: PipRequest) -> bool:
+def of_cuda(requirement: str) -> bool:
+    """Whether it is of the packages that wheels of torch for CUDA depend on."""
+    return pattern("of_cuda").fullmatch(project_of(requirement)) is not None
+
+
+def _asks_for_cuda(request: PipRequest) -> bool:
     labels = [_label(Requirement(text)) for text in request.requirements]
     labels += [_label_of_index(url) for url in (request.index, *request.extra)]
     return any(label.startswith("cu") for label in labels)
@@ -224,12 +291,10 @@ def _judged(
     # uv takes a package from the first index that has it (uv docs, "Searching across indexes")
     first = [*request.extra[:1], request.index] if request.tool.startswith("uv") else []
     label = _label(wanted) or next(filter(None, map(_label_of_index, [*first, request.index])), "")
-    there = facts().wheel_labels.get(subdir)
-    called, torch = facts().pip_names.get(project), project in facts().torch_projects
-    if called or (torch and label and there is not None and label not in there):
-        own = "of another platform" if label == "cpu" else "for x86 alone"
-        why = f"wheels of {project} with {label} are {own}: none is for {subdir}"
-        return wheel("fails", f"PyPI calls it {called}" if called else why)
+    torch = project in facts().torch_projects
+    own = all(url.startswith(UPSTREAM) for url in (request.index, *request.extra) if url)
+    if why := _never(text, subdir, label if torch else "", own=own):
+        return wheel("fails", why)
     offers, silent = _asked(project, request, ask)
     fitting = [each for each in offers if _fits(each, wanted, subdir, python)]
     if fitting:
@@ -250,8 +315,23 @@ def _judged(
     return wheel("unseen", silent or "it has no wheel, and pip would build it from source")
 
 
+def _never(text: str, subdir: str, label: str, *, own: bool) -> str:
+    """Say why no index has it, whatever the release; "" where one may."""
+    project = canonicalize_name(Requirement(text).name)
+    if called := facts().pip_names.get(project):
+        return f"PyPI calls it {called}"
+    if subdir.startswith("osx") and of_cuda(text):
+        return f"{project} is for NVIDIA's GPUs: no wheel of it is for {subdir}"
+    x86 = own and not any(label in labels for labels in facts().wheel_labels.values())
+    for_whom = "for x86 alone" if x86 else "for other platforms"
+    why = f"wheels of {project} with {label} are {for_whom}: none is for {subdir}"
+    return why if label and label not in facts().wheel_labels.get(subdir, (label,)) else ""
+
+
 def _unread(text: str, subdir: str, python: str) -> Judged:
     """Judge what nobody opens: a wheel's address names its platform (PEP 427)."""
+    if _unreadable(text):
+        return Judged(requirement=text, state="fails", detail="that is no version to pip")
     wheel = pattern("wheel").search(text)
     row = subdirs().get(subdir)
     patterns = list(row.wheel_platforms) if row else facts().wheel_platforms.get(subdir, ())
@@ -267,9 +347,16 @@ def _unread(text: str, subdir: str, python: str) -> Judged:
 
 
 def _of_address(text: str) -> str:
-    """Return the requirement that a wheel's address stands for; "" for what is none."""
+    """Return the requirement that an address, or what is no version, stands for; "" for none."""
     wheel = pattern("wheel").search(text)
-    return f"{wheel['name'].replace('_', '-')}=={wheel['version']}" if wheel else ""
+    name = _unreadable(text)
+    return f"{wheel['name'].replace('_', '-')}=={wheel['version']}" if wheel else name
+
+
+def _unreadable(text: str) -> str:
+    """Return the project of what is no address, and no version that pip reads (PEP 440)."""
+    found = re.match(r"([A-Za-z][\w.-]*) ?[=<>!~]=?[^/]+$", text)
+    return found[1] if found and not is_requirement(text) else ""
 
 
 def _said(versions: Sequence[str] | None) -> str:
@@ -371,9 +458,18 @@ def markers_of(subdir: str, python: str) -> Mapping[str, str]:
     return known | PythonBuild(3, minor_of(python) or 12).markers
 
 
+def project_of(text: str) -> str:
+    """Return PyPI's name of what a requirement, or a wheel's address, asks for."""
+    return canonicalize_name(_asked_of(text).name)
+
+
+def _asked_of(text: str) -> Requirement:
+    return Requirement(_called(_of_address(text) or text))
+
+
 def conda_names(requirements: Sequence[str]) -> tuple[str, ...]:
     """Return what channels call requirements of torch's own projects, with their releases."""
-    asked = [Requirement(_called(_of_address(text) or text)) for text in requirements]
+    asked = [_asked_of(text) for text in requirements]
     own = [each for each in asked if each.name.lower() in facts().torch_projects]
     names = [facts().renames.get(each.name.lower(), each.name.lower()) for each in own]
     plain = [re.sub(r"\+[\w.]+", "", str(each.specifier)) for each in own]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, get_args
 
@@ -33,7 +34,7 @@ def answer_lines(answer: Answer) -> list[str]:
 def lines_of(explanation: Explanation) -> list[str]:
     """Return the text: the verdict, why, what works, what is missing upstream, warnings."""
     found = [verdict(explanation)]
-    found += [f"  {_wheel(each)}" for each in explanation.wheels]
+    found += [f"  {line}" for line in _wheels(explanation.wheels)]
     found += [f"  not looked at: {each}" for each in explanation.unseen]
     why = [sentence(finding, explanation.subdir) for finding in merged(explanation.findings)]
     found += [f"  {line}" for line in _capped(why, _WHY, "causes")]
@@ -90,9 +91,23 @@ def _says(finding: Finding) -> tuple[str, str, str]:
     return finding.cause, finding.virtual, finding.needed
 
 
-def _wheel(wheel: Judged) -> str:
+def _wheels(wheels: Sequence[Judged]) -> Iterator[str]:
+    """Yield a line for each that fails or is torch's own, and one for all others of a kind."""
     states = {"works": "works", "fails": "does not work", "unseen": "was not looked at"}
-    return f"{wheel.requirement} {states[wheel.state]}: {wheel.detail}"
+    others: dict[str, list[str]] = {}
+    for wheel in wheels:
+        said = f"{states[wheel.state]}: {wheel.detail}"
+        if wheel.state == "fails" or wheel.requirement.startswith("torch"):
+            yield f"{wheel.requirement} {said}"
+        else:
+            said = "works: there are wheels" if wheel.state == "works" else said
+            others.setdefault(said, []).append(wheel.requirement)
+    for said, names in others.items():
+        yield f"{listed(names)} {_plural(said) if names[1:] else said}"
+
+
+def _plural(said: str) -> str:
+    return re.sub("^works", "work", re.sub("^was", "were", said))
 
 
 def _of_pip(explanation: Explanation) -> str:
