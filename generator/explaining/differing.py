@@ -21,7 +21,7 @@ def differences(asked: Request, given: Request) -> tuple[str, ...]:
 def wants_gpu(request: Request) -> bool:
     """Whether a request asks for CUDA: by a package of it, or by a build's name."""
     marks = facts().gpu_names
-    return any(
+    return request.cuda or any(
         name_of(spec) in marks
         or name_of(spec).startswith(facts().gpu_prefixes)
         or any(mark in (parsed(spec).build or "") for mark in ("cuda", "cu1", "gpu"))

@@ -14,6 +14,7 @@ from generator.errors import UnreachableError
 from generator.explaining.channels import Asked, Channels
 from generator.explaining.computer import Computer, is_tegra, virtual_of
 from generator.explaining.diagnosis import diagnose
+from generator.explaining.differing import accelerator
 from generator.explaining.facts import facts, is_switch
 from generator.explaining.findings import Finding
 from generator.explaining.notices import excluded, fatal, notices
@@ -94,7 +95,7 @@ def _explained(request: Request, context: Context) -> Explanation:
     )
     if outcome == "works" and request.unset and not dies:
         outcome = "unknown"
-    elif outcome != "works" or dies:
+    elif outcome != "works" or dies or (request.cuda and accelerator(solution or ()) == "cpu"):
         shown, told = suggestions(request, found, _offer(request, found, context), search)
     brought = shown[0].solution if shown and not dies else solution
     return Explanation(

@@ -27,6 +27,7 @@ from generator.explaining.report import Answer, Command, Explanation, Installed
 from generator.explaining.request import Request, name_of
 from generator.explaining.wheels import (
     Judged,
+    asks_for_cuda,
     conda_names,
     judge,
     of_cuda,
@@ -389,9 +390,10 @@ def _instead(
         target=request.target if before.specs else (),
         defaults=("conda-forge",),
         subdir=desk.options.subdir or request.subdir,
+        cuda=asks_for_cuda(request),
     )
     explanation = _conda(asked, before, desk)
-    if explanation.outcome != "works":
+    if explanation.outcome != "works" or explanation.commands:
         return list(explanation.commands[:1])
     return [
         Command(

@@ -75,6 +75,8 @@ class Request:
     denied: tuple[tuple[str, str], ...] = ()
     #: the environment file it was read from
     document: dict[str, Any] | None = field(default=None, compare=False, hash=False)
+    #: whether it stands for one that asks for CUDA, as pip's do by their index
+    cuda: bool = False
     #: specs whose version is a variable that nothing sets
     unset: tuple[str, ...] = ()
     #: what was read and not used, in plain words

@@ -16,7 +16,7 @@ from itertools import tee
 from rattler import RepoDataRecord
 
 from generator.explaining.differing import accelerator
-from generator.explaining.facts import facts
+from generator.explaining.facts import facts, is_switch
 from generator.explaining.probing import Prober, Setting, Solution, foreign
 from generator.explaining.records import minor_of
 from generator.explaining.request import Request, name_of
@@ -204,8 +204,10 @@ class Search:
         request = self._for_board(_hardened(request, hard, solution))
         found = Suggestion(request=request, solution=solution, keeps=keeps)
         for spec in found.request.specs if accelerator(solution) == "cpu" else ():
-            # what asks for CUDA's build of torch means nothing beside the CPU's
-            if name_of(spec) in facts().own_switches and name_of(spec) != "cpuonly":
+            # what asks for CUDA's build of torch, or came with it, means nothing beside the CPU's
+            name = name_of(spec)
+            came = name in facts().own_switches or (room.exported and is_switch(name))
+            if came and name != "cpuonly":
                 found = self._if_the_same(found, found.request.swap(spec, None))
         for spec in found.request.specs:
             bare, _, number = spec.rpartition("=")

@@ -54,9 +54,7 @@ def suggestions(
     wanted = wishes(asked)
     shown = _best(asked, wanted, offer, search, found)
     best = shown[0] if shown else None
-    if best is None or not all(
-        keeps for keeps, wish in zip(best.keeps, wanted, strict=True) if wish.kind == "name"
-    ):
+    if best is None or not all(_named(best, wanted)):
         shown += _emulated(asked, wanted, offer, search, best)
     told = None
     if best is not None and wants_gpu(asked) and accelerator(best.solution) == "cpu":
@@ -178,8 +176,14 @@ def _emulated(
     """Yield what runs under emulation and keeps more packages."""
     for request in _translated(asked, offer.emulated):
         found = search.best(rooms(request, offer.ours, offer.base), wanted)
-        if found is not None and (best is None or found.keeps > best.keeps):
+        if found is not None and (best is None or _named(found, wanted) > _named(best, wanted)):
             yield found
+
+
+def _named(found: Suggestion, wanted: tuple[Wish, ...]) -> tuple[bool, ...]:
+    """Return which of the packages that were asked for a command has."""
+    pairs = zip(found.keeps, wanted, strict=True)
+    return tuple(kept for kept, wish in pairs if wish.kind == "name")
 
 
 def _others(
@@ -204,10 +208,8 @@ def _no_fewer(
     other: Suggestion, best: Suggestion, wanted: tuple[Wish, ...], search: Search
 ) -> bool:
     """Whether a second command runs and has all packages that the first one has."""
-    kept = zip(wanted, other.keeps, best.keeps, strict=True)
-    return not search.refuses(other.solution) and all(
-        mine or not theirs for wish, mine, theirs in kept if wish.kind == "name"
-    )
+    pairs = zip(_named(other, wanted), _named(best, wanted), strict=True)
+    return not search.refuses(other.solution) and all(mine or not theirs for mine, theirs in pairs)
 
 
 def _same(one: Suggestion, other: Suggestion) -> bool:

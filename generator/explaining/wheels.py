@@ -20,6 +20,7 @@ from generator.explaining.facts import facts, pattern
 from generator.explaining.reading_pip import UPSTREAM, PipRequest, is_requirement
 from generator.explaining.records import minor_of
 from generator.model import PythonBuild
+from generator.packages import is_companion
 from generator.upstream import Offer
 
 #: what an index has of a project; raises ArmtorchError, AbsentError where it has no wheel
@@ -125,7 +126,12 @@ def plainly(request: PipRequest, subdir: str = "", python: str = "") -> PipReque
     there = [_nearest(new, told.get(old) or _had(new, subdir, python)) for old, new in pairs]
     there = _paired(there, texts, subdir, python)
     own = [text for text in there if Requirement(text).name.lower() in facts().torch_projects]
-    index = "" if _label_of_index(request.index) else request.index
+    # an index of the machine's own is asked but for what it is said to have none of
+    known = known if () not in told.values() else set()
+    there_is = {
+        url for url in (request.index, *request.extra) if _label_of_index(url) in {"", *known}
+    }
+    index = request.index if request.index in there_is else ""
     others = not index and bool(own) and _elsewhere(subdir)
     there = [_freed(text) if others and text in own else text for text in there]
     return replace(
@@ -134,7 +140,7 @@ def plainly(request: PipRequest, subdir: str = "", python: str = "") -> PipReque
         # it has nothing but what belongs to torch
         index=f"{UPSTREAM}cpu" if others and len(own) == len(there) else index,
         extra=(
-            *(url for url in request.extra if not _label_of_index(url)),
+            *(url for url in request.extra if url in there_is),
             *([f"{UPSTREAM}cpu"] if others and len(own) < len(there) else []),
         ),
         unread=left,
@@ -191,7 +197,7 @@ def _pin(text: str) -> Version | None:
 
 def without_gpu(request: PipRequest, instead: PipRequest, subdir: str, python: str) -> str:
     """Say, to who asked for CUDA, that the other request brings a torch without it."""
-    if not _asks_for_cuda(request) or _asks_for_cuda(instead):
+    if not asks_for_cuda(request) or asks_for_cuda(instead):
         return ""
     if subdir.startswith("osx"):
         return "without CUDA, with Apple's GPU (mps)"
@@ -210,7 +216,8 @@ def of_cuda(requirement: str) -> bool:
     return pattern("of_cuda").fullmatch(project_of(requirement)) is not None
 
 
-def _asks_for_cuda(request: PipRequest) -> bool:
+def asks_for_cuda(request: PipRequest) -> bool:
+    """Whether a label, or an index, says that torch is to be for CUDA."""
     labels = [_label(Requirement(text)) for text in request.requirements]
     labels += [_label_of_index(url) for url in (request.index, *request.extra)]
     return any(label.startswith("cu") for label in labels)
@@ -470,7 +477,7 @@ def _asked_of(text: str) -> Requirement:
 def conda_names(requirements: Sequence[str]) -> tuple[str, ...]:
     """Return what channels call requirements of torch's own projects, with their releases."""
     asked = [_asked_of(text) for text in requirements]
-    own = [each for each in asked if each.name.lower() in facts().torch_projects]
+    own = [each for each in asked if each.name == "torch" or is_companion(each.name.lower())]
     names = [facts().renames.get(each.name.lower(), each.name.lower()) for each in own]
     plain = [re.sub(r"\+[\w.]+", "", str(each.specifier)) for each in own]
     return tuple(dict.fromkeys(map(str.__add__, names, plain)))

@@ -97,7 +97,8 @@ def _wheels(wheels: Sequence[Judged]) -> Iterator[str]:
     others: dict[str, list[str]] = {}
     for wheel in wheels:
         said = f"{states[wheel.state]}: {wheel.detail}"
-        if wheel.state == "fails" or wheel.requirement.startswith("torch"):
+        own = re.match(r"torch(?:vision|audio)?(?![\w-])", wheel.requirement)
+        if wheel.state == "fails" or own:
             yield f"{wheel.requirement} {said}"
         else:
             said = "works: there are wheels" if wheel.state == "works" else said
