@@ -107,8 +107,8 @@ class Facts(_Row):
     runners: dict[Pattern, str]
     #: comments in files that conda-lock keeps a line for
     selectors: dict[str, tuple[str, ...]]
-    #: keys of other tools' YAML: the machine of a job, variables, a matrix's rows
-    yaml_keys: dict[Literal["runners", "variables", "rows"], tuple[str, ...]]
+    #: keys of other tools' YAML: the machine of a job, variables
+    yaml_keys: dict[Literal["runners", "variables"], tuple[str, ...]]
     #: and those whose value is a line of a script
     yaml_lines: dict[str, str]
     #: what tells a lock's kind, and how it is made again for another platform

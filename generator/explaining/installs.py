@@ -255,7 +255,14 @@ def _conda(request: Request, before: _Environment, desk: Desk) -> Explanation:
         },
     )
     machine.records()  # refuses what is no virtual package
-    return explain(request, context)
+    found = explain(request, context)
+    # what is there has what it needs, from channels that were asked before
+    own = {name_of(spec) for spec in request.specs}
+    there = {each.package for each in found.findings if each.cause == "dependencies"} - own
+    if there:
+        left = tuple(spec for spec in request.beside if name_of(spec) not in there)
+        return explain(replace(request, beside=left), context)
+    return found
 
 
 def _configured(request: Request, desk: Desk) -> Request:

@@ -111,9 +111,13 @@ class Reader:
             read_script(text, files, code=code or text.startswith("#!"), subdir=self.subdir)
         )
         refused = [step for step in steps if isinstance(step, Unread)]
-        if refused and len(refused) == len(steps):
+        if len(refused) < len(steps):
+            return steps
+        if pasted := self._pasted(text, files):
+            return pasted
+        if refused:
             raise refused[0].why
-        return steps or self._pasted(text, files) or list(read_message(text, files=files))
+        return list(read_message(text, files=files))
 
     def _pasted(self, text: str, files: Files) -> list[Step]:
         """Read a file that somebody pasted, as it is or between fences; [] for none."""
@@ -131,6 +135,9 @@ class Reader:
                 )
             ):
                 return self._other(Path("requirements.txt"), part, _created("conda"), files)
+        rows = pattern("bullets").findall(text)
+        if {re.split("[=<>]", row)[0] for row in rows} & {*facts().core} and not is_message(text):
+            return self._file("environment.yml", "\n- ".join(["dependencies:", *rows]), files)
         return []
 
 

@@ -49,20 +49,20 @@ class Files:
             return _fetched(name)
         if name in self.made:
             return self.made[name]
-        if self.closed and self.quoted and name.endswith((".yml", ".yaml")):
-            return self.quoted
-        if self.closed:
+        if self.closed and not self.quoted:
             raise SelectionError(
                 f"the command reads {name}, which is not in this text",
                 where=name,
                 next_step=f"give that file: armtorch explain {PurePosixPath(name).name}",
             )
-        for path in self._places(name):
+        for path in () if self.closed else self._places(name):
             if path.is_file():
                 try:
                     return decoded(read_bytes(path, _LARGEST))
                 except OSError as error:
                     raise _unreadable(path, error.strerror or str(error)) from error
+        if self.quoted and name.endswith((".yml", ".yaml")):
+            return self.quoted
         raise _unreadable(self.folder / name, "no such file")
 
     def beside(self, name: str) -> Files:

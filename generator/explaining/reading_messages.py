@@ -149,7 +149,7 @@ def _of_pip(text: str) -> PipRequest | None:
     for sentence in facts().pasted.requirements:
         for match in re.finditer(sentence, text):
             parts = match.groupdict()
-            spec = (parts.get("spec") or f"{parts['name']}=={parts['version']}").rstrip(";")
+            spec = (parts.get("spec") or f"{parts['name']}=={parts['version']}").rstrip(";,")
             versions = parts.get("there")
             told = None if versions is None else tuple(re.findall(r"\d[\w.+]*", versions))
             # what torch had on PyPI before its wheels says where to look for it

@@ -76,7 +76,8 @@ def plain(text: str) -> str:
         text,
     )
     text = pattern("wrapped").sub(lambda match: re.sub(r"\n[ \t│]+", " ", match[0]), text)
-    return pattern("quoted").sub("", text)
+    text = pattern("blocks").sub(r"```\n\g<lines>```\n", text)
+    return pattern("bold").sub(r"\1", pattern("quoted").sub("", text))
 
 
 def unfolded(text: str) -> str:

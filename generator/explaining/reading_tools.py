@@ -27,17 +27,15 @@ def commands_of(value: Any) -> str:
     if "cell_type" in value:  # a notebook's (nbformat): its lines, not what they printed
         source = value.get("source", "")
         return "".join(source) if isinstance(source, list) else str(source)
-    if isinstance(strategy := value.get("strategy"), dict) and strategy.get("matrix"):
-        job = {key: each for key, each in value.items() if key != "strategy"}
-        return "\n".join(dict.fromkeys(map(commands_of, _of_matrix(job, strategy["matrix"]))))
     inputs = value.get("with")
     if "uses" in value and isinstance(inputs, dict):
         text = "\n".join(_of_action(str(value["uses"]), inputs))
     else:
+        if "image" in value:  # of all jobs that name none (GitLab docs)
+            jobs = {k: v for k, v in value.items() if isinstance(v, dict) and "script" in v}
+            value |= {k: {"image": value["image"], **job} for k, job in jobs.items()}
         # the machine of a job comes before what runs on it, wherever it is written
-        rows = sorted(
-            _extended(value).items(), key=lambda row: row[0] not in facts().yaml_keys["runners"]
-        )
+        rows = sorted(value.items(), key=lambda row: row[0] not in facts().yaml_keys["runners"])
         text = "\n".join(_of_key(str(key), each) for key, each in rows if key != "if")
     return f"if {value['if']}; then\n{text}\nfi" if "if" in value else text
 
@@ -46,21 +44,6 @@ def _joined(match: re.Match[str]) -> str:
     """Write an expression as one word, and a variable of the environment as shells do."""
     inner = "".join(match[1].split())
     return f"${{{inner.removeprefix('env.')}}}" if inner.startswith("env.") else f"${{{{{inner}}}}}"
-
-
-def _extended(jobs: dict[Any, Any]) -> dict[Any, Any]:
-    """Give jobs what they extend, and leave that out itself (GitLab docs, "extends")."""
-    used: set[str] = set()
-    found = {}
-    for name, job in jobs.items():
-        more = job.get("extends", ()) if isinstance(job, dict) else ()
-        named = [each for each in ([more] if isinstance(more, str) else more) if each in jobs]
-        parts = [jobs[each] for each in named if isinstance(jobs[each], dict)]
-        used.update(named)
-        if "image" in jobs and isinstance(job, dict) and "script" in job:
-            parts = [{"image": jobs["image"]}, *parts]  # of all jobs that name none
-        found[name] = {k: v for part in (*parts, job) for k, v in part.items()} if parts else job
-    return {name: job for name, job in found.items() if name not in used}
 
 
 def _of_key(key: str, value: Any) -> str:
@@ -85,7 +68,10 @@ def _of_key(key: str, value: Any) -> str:
 
 def _of_action(uses: str, inputs: dict[str, Any]) -> Iterator[str]:
     """Write what an action that sets conda up is given (the action.yml of setup-miniconda ...)."""
-    said = {key: " ".join(str(value).split()) for key, value in inputs.items() if value is not None}
+    texts = (
+        (k, pattern("expression").sub(_joined, str(v))) for k, v in inputs.items() if v is not None
+    )
+    said = {key: " ".join(text.split()) for key, text in texts}
     client = "micromamba" if "micromamba" in uses else "conda"
     name = said.get("activate-environment") or said.get("environment-name") or ""
     named = f" -n {name}" if name else ""
@@ -103,39 +89,6 @@ def _of_action(uses: str, inputs: dict[str, Any]) -> Iterator[str]:
         yield f"{client} create{named} {words}"
     if name:
         yield f"conda activate {name}"
-
-
-def _of_matrix(job: Any, matrix: Any) -> Iterator[Any]:
-    """Yield a job once for each value of its matrix, whatever else goes with that."""
-    rows = matrix.items() if isinstance(matrix, dict) else ()
-    lists = {
-        str(k): v
-        for k, v in rows
-        if isinstance(v, list) and v and k not in facts().yaml_keys["rows"]
-    }
-    longest = max(map(len, lists.values()), default=0)
-    jobs = [{k: v[n % len(v)] for k, v in lists.items()} for n in range(longest)]
-    listed, others = tuple(jobs), dict(rows).get("include") or ()
-    for row in others:
-        # a row that says nothing else of the lists' keys is added to what there is (GitHub docs)
-        same = [each for each in listed if all(each[k] == row.get(k, each[k]) for k in lists)]
-        for each in same:
-            each.update(row)
-        jobs += [] if same else [dict(row)]
-    for values in jobs or [{}]:
-        yield _filled(job, values)
-
-
-def _filled(job: Any, values: dict[str, Any]) -> Any:
-    """Put a matrix's values into all texts of a job."""
-
-    def known(match: re.Match[str]) -> str:
-        found: Any = values
-        for part in match[1].strip().removeprefix("matrix.").split("."):
-            found = found.get(part) if isinstance(found, dict) else None
-        return match[0] if found is None or "matrix." not in match[1] else str(found)
-
-    return in_all(job, lambda text: pattern("expression").sub(known, text))
 
 
 def in_all(value: Any, change: Callable[[str], str]) -> Any:
