@@ -16,7 +16,7 @@ with ending_at_once():  # before all that takes its time to be loaded
 
     import click
 
-    from generator.errors import ArmtorchError, StorageError
+    from generator.errors import ArmtorchError, MissingToolError, StorageError
     from generator.printing import write, write_error
 
 
@@ -59,15 +59,30 @@ def _run() -> int:
         return _fail(str(error), error.exit_code)
     except BrokenPipeError:
         return 0
-    except OSError as error:
+    except (ModuleNotFoundError, OSError) as error:
         if debug:
             raise
-        found = StorageError(
-            error.strerror or str(error),
-            where=str(error.filename or "a file"),
-            next_step="check free space and permissions; --debug shows where it happened",
-        )
+        found = _lacking(error) if isinstance(error, ModuleNotFoundError) else _storage(error)
         return _fail(str(found), found.exit_code)
+
+
+def _lacking(error: ModuleNotFoundError) -> ArmtorchError:
+    """Say what a command needs that armtorch's own package does not bring (own_package.yaml)."""
+    from generator.packages import own_requirements  # noqa: PLC0415 - only where it goes wrong
+
+    return MissingToolError(
+        "this command needs what is not installed here",
+        where=str(error.name),
+        next_step=f"conda install {' '.join(own_requirements().optional)} -c conda-forge",
+    )
+
+
+def _storage(error: OSError) -> ArmtorchError:
+    return StorageError(
+        error.strerror or str(error),
+        where=str(error.filename or "a file"),
+        next_step="check free space and permissions; --debug shows where it happened",
+    )
 
 
 def _leave(code: int) -> NoReturn:

@@ -192,3 +192,18 @@ def unbound() -> frozenset[str]:
 def shared() -> tuple[str, ...]:
     """Return the packages with what the wheels of all Pythons share (decision D2)."""
     return tuple(name for name, row in packages().items() if row.made == "cell" and row.project)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnRequirements(Closed):
+    """The whole of data/own_package.yaml; that file explains the words."""
+
+    format: Literal[1]
+    optional: tuple[PackageText, ...]
+    unpinned: tuple[PackageText, ...]
+
+
+@cache
+def own_requirements() -> OwnRequirements:
+    """Return what armtorch's own package does not ask for as its wheel does."""
+    return load_data("own_package.yaml", OwnRequirements)

@@ -106,7 +106,7 @@ class Expected:
         if exports:
             found["info/run_exports.json"] = _json(exports)
         python: dict[str, Any] = recipe["build"].get("python", {})
-        if python.get("version_independent"):
+        if python.get("version_independent") or recipe["build"].get("noarch") == "python":
             points = {key: python[key] for key in ("entry_points",) if key in python}
             link = {"noarch": {"type": "python", **points}, "package_metadata_version": 1}
             found["info/link.json"] = _json(link)
@@ -224,8 +224,8 @@ def _tests(recipe: Mapping[str, Any]) -> list[object]:
     """Return the tests as they run from the package; lists of its contents ran at the build."""
     name, found = recipe["package"]["name"], list[object]()
     for number, test in enumerate(recipe.get("tests", [])):
-        if "script" in test:
-            where = {"cwd": f"etc/conda/test-files/{name}/{number}"} if test.get("files") else {}
+        if "script" in test and test.get("files"):
+            where = {"cwd": f"etc/conda/test-files/{name}/{number}"}
             found.append({**test, "script": {"content": test["script"], **where}})
         elif "package_contents" not in test:
             found.append(test)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from generator.channel.local import LocalChannel
@@ -16,17 +16,20 @@ from generator.model import Lock, Variant
 from generator.project import Project
 
 
-def taken_numbers(project: Project, feedstock: Feedstock, lock: Lock) -> dict[str, int]:
+def taken_numbers(
+    project: Project, feedstock: Feedstock, lock: Lock, beside: Sequence[Variant] = ()
+) -> dict[str, int]:
     """Return the first number that nobody has, by ``<line>/<package>``, where one is not 0.
 
     Asked are the destinations of feedstock.yaml and the folder that `build` writes to. One that
     does not answer ends the run: a number given twice is a package that caches never replace.
+    ``beside`` are packages that are no variant of the lock.
     Raises UnreachableError, DeclinedError, MalformedError, IntegrityError: a channel does not say
     what it has.
     """
     bare = replace(lock, builds={})
     wanted: defaultdict[tuple[str, str, str, str], list[Variant]] = defaultdict(list)
-    for variant in variants(feedstock, bare):
+    for variant in (*variants(feedstock, bare), *beside):
         label = feedstock.label(variant.train)
         wanted[label, variant.subdir, variant.package, variant.version].append(variant)
     found: dict[str, int] = {}

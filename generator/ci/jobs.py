@@ -23,7 +23,7 @@ from generator.matrix import Job, Jobs, find_job, jobs, matrix_view, variants
 from generator.matrix.smithy import smithy
 from generator.model import Variant
 from generator.project import Project
-from generator.rendering import child_pipeline, workflow_settings
+from generator.rendering import child_pipeline, own_package, workflow_settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,8 @@ class JobPlan:
     blocked: dict[str, str]
     #: whether it is one Python per cell, only to be tried
     sample: bool = False
+    #: digest of armtorch's own package, which the metapackages' job makes, too; "" for none
+    own: str = ""
 
     def markdown(self) -> str:
         """Return the summary of the plan."""
@@ -77,7 +79,7 @@ class JobPlan:
                 settings.runner if noarch else smithy().platforms[job.subdir].github_actions_labels
             ),
             "architecture": settings.architectures.get(job.subdir, ""),
-            "digest": job.digest,
+            "digest": f"{job.digest}{self.own[:20] if noarch else ''}",
             "artifact": f"{kind}-{job.name}",
             "needs": f"{kind}-{job.needs}" if job.needs else "",
             "skip": self._skipped(job),
@@ -118,7 +120,9 @@ def plan(
     )
     planned = [variant for job in made.all for variant in job.variants]
     blocked = {} if machine is None else _blocked(project, planned, machine)
-    return JobPlan(jobs=made, blocked=blocked, sample=sample)
+    own = own_package(project.declared(), project.known())
+    digest = "" if own is None else own.variant.digest
+    return JobPlan(jobs=made, blocked=blocked, sample=sample, own=digest)
 
 
 def _ids(job: Job) -> set[str]:
@@ -215,7 +219,11 @@ def join(
         own = channel.root / place_in_channel(path).parent
         LocalChannel(own.parent).place(path, own.name, replace=True, copy=True)
     places = {variant.id: _place(project, feedstock, channel, variant) for variant in known}
-    strays = _strays(folder, {*places.values()})
+    beside = set[Path]()
+    if (carried := own_package(feedstock, project.known())) is not None:
+        labelled = channel.labelled(feedstock.label(carried.variant.train))
+        beside.add(labelled.root / carried.variant.subdir / carried.file_name)
+    strays = _strays(folder, {*places.values()} | beside)
     if strays and aside is None:
         raise IntegrityError(
             "no job was to make this package",

@@ -189,6 +189,8 @@ class Feedstock(Documented):
     armtorch: Literal["pinned", "checkout"] = "pinned"
     """Where workflows get armtorch from. `pinned`: .ci/armtorch/, which `armtorch init` writes.
     `checkout`: the repository, which is armtorch's own or a fork of it."""
+    carry_armtorch: bool = True
+    """Whether armtorch itself is on the channel, for `conda armtorch why` and `pixi armtorch`."""
     ci: Literal["github", "gitlab"] = "github"
     """Whose CI the workflows are for: GitHub Actions, or GitLab's."""
     policies: Policies = field(default_factory=Policies)

@@ -35,7 +35,7 @@ from generator.model import Variant
 from generator.model.names import tells_number
 from generator.model.provenance import Provenance
 from generator.project import Project
-from generator.rendering import RenderedTree, render
+from generator.rendering import OwnPackage, RenderedTree, own_package, render
 
 #: how the files of packages end
 PACKAGES: Final = (".conda", ".tar.bz2")
@@ -124,9 +124,12 @@ class _Known:
         if self.options.record_sha256 is not None:
             records["the one given"] = self.options.record_sha256
         if expected is not None and expected.variant.wheels:
-            wheel = expected.variant.wheels[0]
-            records["the lock's"] = wheel.record
-            metadata = self.project.locked().metadata[wheel.metadata]
+            wheel, own = expected.variant.wheels[0], self._own
+            if own is not None and expected.variant == own.variant:
+                records["armtorch's own"], metadata = wheel.record, own.metadata
+            else:
+                records["the lock's"] = wheel.record
+                metadata = self.project.locked().metadata[wheel.metadata]
         return Evidence(expected=expected, records=records, metadata=metadata)
 
     @cached_property
@@ -227,9 +230,21 @@ class _Known:
     def _by_release(self) -> dict[str, list[Variant]]:
         """The lock's variants by ``<name>-<version>``."""
         found: dict[str, list[Variant]] = {}
-        for variant in self.variants:
+        own = () if self._own is None else (self._own.variant,)
+        for variant in (*self.variants, *own):
             found.setdefault(f"{variant.package}-{variant.version}", []).append(variant)
         return found
+
+    @cached_property
+    def _own(self) -> OwnPackage | None:
+        """What the armtorch that runs puts on a channel as itself."""
+        if self._tree is None:
+            return None
+        own = own_package(self._feedstock, self.project.locked())
+        if own is not None:
+            config = own.files[own.variant.config_path]
+            self._cache[own.variant.id] = Expected.of(own.variant, own.recipe, config)
+        return own
 
     @cached_property
     def _provenances(self) -> Mapping[str, Provenance]:

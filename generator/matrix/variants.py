@@ -286,6 +286,26 @@ def _metapackages(feedstock: Feedstock, lock: Lock, made: set[str]) -> Iterator[
         yield _named(draft, same, feedstock)
 
 
+def beside(feedstock: Feedstock, package: str, wheel: Wheel, build: BuildNumber) -> Variant:
+    """Return what is on the channel beside the lock's packages, as a metapackage is."""
+    variant = Variant(
+        line=METAPACKAGES,
+        train="stable",
+        package=package,
+        subdir="noarch",
+        accelerator=Accelerator(),
+        python=None,
+        version=wheel.version,
+        build_number=build.number,
+        digest=build.digest,
+        stem="",
+        config={},
+        wheels=(wheel,),
+    )
+    draft = _Draft(keys={}, variant=variant)
+    return _named(draft, [draft], feedstock)
+
+
 def _with_depends(found: list[Variant]) -> Iterator[Variant]:
     """Fill in which other variants must be on the channel before one can be tested."""
     for variant in found:

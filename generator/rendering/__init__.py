@@ -3,6 +3,9 @@
 from generator.rendering.checking import check_tree
 from generator.rendering.folder import Difference, compare_tree, refuse_links, write_tree
 from generator.rendering.numbering import check_numbers, digests, number_builds
+from generator.rendering.own_package import FOLDER as OWN_FOLDER
+from generator.rendering.own_package import KEY as OWN_KEY
+from generator.rendering.own_package import OwnPackage, own_package, with_own_row
 from generator.rendering.records import tree_records
 from generator.rendering.tree import (
     GENERATED,

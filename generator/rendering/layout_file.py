@@ -9,6 +9,7 @@ from typing import Any, Final
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from generator.feedstock import Feedstock
 from generator.model import Cell, Metadata, Wheel
 from generator.naming import dropped_requirements
 from generator.packages import known_as, packages
@@ -60,11 +61,7 @@ def layout_text(inputs: RecipeInputs) -> str:
                 **(own if own.get("dist_info") != cells[key].get("dist_info") else {}),
             }
     content = {
-        "schema": 2,
-        "package": package,
-        "unpacker": unpacker(),
-        "maximum_unpacked_ratio": inputs.feedstock.policies.maximum_unpacked_ratio,
-        "licenses": layouts().licenses,
+        **_head(package, inputs.feedstock),
         "bundled_licenses": [
             {
                 "part": row.part,
@@ -83,6 +80,34 @@ def layout_text(inputs: RecipeInputs) -> str:
         "wheels": wheels,
     }
     return _laid_out(content, 0) + "\n"
+
+
+def whole_wheel_text(
+    package: str, wheel: Wheel, feedstock: Feedstock, drop_requirements: Sequence[str]
+) -> str:
+    """Return layout.json of a package that is all of one wheel, for every platform."""
+    dist_info = {"drop_requirements": sorted(drop_requirements), "commands": []}
+    told = {"size": wheel.size, "hash_origin": wheel.hash_origin, "purl": wheel.purl}
+    content = {
+        **_head(package, feedstock),
+        "bundled_licenses": [],
+        "test_files": {},
+        "rules": [{"match": ["**"], "do": "unpack", "to": "site-packages"}],
+        "links": [],
+        "cells": {"noarch": {"dist_info": dist_info}},
+        "wheels": {wheel.sha256: {"cell": "noarch", **told}},
+    }
+    return _laid_out(content, 0) + "\n"
+
+
+def _head(package: str, feedstock: Feedstock) -> dict[str, Any]:
+    return {
+        "schema": 2,
+        "package": package,
+        "unpacker": unpacker(),
+        "maximum_unpacked_ratio": feedstock.policies.maximum_unpacked_ratio,
+        "licenses": layouts().licenses,
+    }
 
 
 def _test_files(package: str) -> dict[str, dict[str, Any]]:

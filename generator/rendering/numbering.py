@@ -14,6 +14,7 @@ from generator.errors import StaleError
 from generator.feedstock import Feedstock
 from generator.matrix import variants
 from generator.model import BuildNumber, Lock
+from generator.rendering.own_package import KEY as OWN_KEY
 from generator.rendering.tree import recipe_files, recipes
 
 #: package -> packages of the same line whose build numbers its recipe names
@@ -57,7 +58,8 @@ def number_builds(
     The lock's own build numbers are not looked at. ``taken``: by ``<line>/<package>``, what one
     that the old lock does not know starts at instead of 0.
     """
-    builds: dict[str, BuildNumber] = {}
+    # armtorch's own: `with_own_row`
+    builds = {} if old is None else {k: v for k, v in old.builds.items() if k == OWN_KEY}
     now, before = _releases(feedstock, lock), {}
     if old is not None:  # it may have what the feedstock has ceased to ask for
         asked = tuple(cell for cell in old.cells if cell.subdir in {*map(str, feedstock.subdirs)})

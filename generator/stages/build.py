@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from generator import atomic
 from generator.building import (
     BuildReport,
     Contents,
@@ -27,6 +28,7 @@ from generator.feedstock import Feedstock
 from generator.model import Lock, Variant
 from generator.model.provenance import Provenance
 from generator.project import Project
+from generator.rendering import OWN_FOLDER, own_package
 from generator.stages.render import refuse_edited
 
 #: downloads at once: enough to fill a line, few enough for a mirror
@@ -100,6 +102,7 @@ def build_variants(
         provenance=stated,
     )
     rows: dict[str, Row] = {}
+    carried = _carry(project, chosen, options, settings)
     for label in labels(feedstock, chosen):
         own = [planned[each.id] for each in chosen if feedstock.label(each.train) == label]
         channel = options.channel.labelled(label)
@@ -114,7 +117,35 @@ def build_variants(
     if "" not in labels(feedstock, chosen):
         # what a label's packages need beside them is the channel's own, and may have come by itself
         Served(store=FolderStore(options.channel)).index()
-    return BuildReport(tuple(rows[variant.id] for variant in chosen))
+    return BuildReport((*(rows[variant.id] for variant in chosen), *carried))
+
+
+def _carry(
+    project: Project, chosen: Sequence[Variant], options: BuildOptions, settings: Settings
+) -> tuple[Row, ...]:
+    """Put armtorch itself on the channel, which goes with the metapackages; returns its row.
+
+    It is built as the others are, from a tree of its own: what it is made of is not committed.
+    """
+    own = None
+    if any(each.subdir == "noarch" for each in chosen):
+        own = own_package(project.declared(), project.known())
+    if own is None:
+        return ()
+    root = project.root / OWN_FOLDER
+    for path, content in own.files.items():
+        if not (there := root / path).is_file() or there.read_bytes() != content:
+            atomic.write_bytes(there, content, durable=False)
+    channel = options.channel.labelled(project.declared().label(own.variant.train))
+    planned = plan(own.variant, repo=root, channel=channel, force=options.force)
+    settings = replace(
+        settings, repo=root, wheelhouse=root / "wheelhouse", audit=None, provenance={}
+    )
+    report = build([planned], channel=channel, settings=settings, narrator=project.narrator)
+    if report.built:
+        Served(store=FolderStore(channel)).index()
+    # of the wheels that pip would fetch, and that packages are compared with, it is none
+    return tuple(replace(row, wheels={}) for row in report.rows)
 
 
 def _planned(

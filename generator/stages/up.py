@@ -12,6 +12,7 @@ from pathlib import Path
 from generator.atomic import write_text
 from generator.building import BuildReport
 from generator.channel.built import labels
+from generator.datafiles import subdirs
 from generator.documents import limits, load_json, read_bytes
 from generator.errors import ArmtorchError, MalformedError, SelectionError, UnreachableError
 from generator.feedstock import refuse_unknown_indexes
@@ -19,12 +20,15 @@ from generator.matrix import METAPACKAGES, Selection, newest_lines, select, vari
 from generator.model import Lock, Variant
 from generator.naming.projects import python_builds
 from generator.project import Project, base_channels
+from generator.rendering import OwnPackage, own_package
 from generator.stages.build import BuildOptions, build_variants
 from generator.stages.grounding import ground
 from generator.stages.test import RunOptions, run_tests
-from generator.testing import PackageReport
+from generator.testing import ChannelSolver, Machine, PackageReport
 
 _MANIFEST = "info/armtorch/manifest.json"
+_OWN = "armtorch's own package, for conda armtorch why"
+_SOLVED = "the base channel has what it needs"
 _LINKAGE = (
     "every binary is for its subdir and finds its libraries in the package, a declared dependency "
     "or the system"
@@ -162,10 +166,11 @@ def _choose(project: Project, wanted: Selection, torch: str | None) -> tuple[Var
 
 
 def _verify(
-    project: Project, chosen: Iterable[Variant], report: BuildReport, run: RunOptions
+    project: Project, chosen: Sequence[Variant], report: BuildReport, run: RunOptions
 ) -> tuple[tuple[PackageReport, ...], tuple[str, ...], tuple[str, ...], bool]:
     """Test what is new or was never tested, and say what was proven and what was not."""
-    done = [row for row in report.rows if row.status != "failed"]
+    ids = {variant.id for variant in chosen}
+    done = [row for row in report.rows if row.status != "failed" and row.id in ids]
     built = [row for row in done if row.status == "built"]
     wheels = {sha256 for row in built for sha256 in row.wheels}
     verified = [
@@ -205,8 +210,34 @@ def _verify(
         tested.how for tested in tests for step in tested.steps if step.outcome == "not run"
     )
     unverified += [f"{number} test programs {how}" for how, number in not_run.items()]
+    own = own_package(project.declared(), project.known())
+    for row in report.rows:
+        if own is None or row.id != own.variant.id or row.sha256 in memory.known():
+            continue
+        if lacking := _not_in_base(project, own, run):
+            unverified.append(f"{_OWN}: {lacking}")
+        elif row.sha256:
+            memory.remember(row.sha256, _SOLVED)
+            verified.append(f"{_OWN}: {_SOLVED}")
     untested = len(tests) < len(todo) or not all(_all_passed(each) for each in tests)
     return tests, tuple(verified), tuple(unverified), untested
+
+
+def _not_in_base(project: Project, own: OwnPackage, run: RunOptions) -> str:
+    """Say what keeps armtorch's own package from being installed beside the base; "" for nothing.
+
+    Its programs are not run: they are those that run here.
+    """
+    name = next(iter(project.declared().subdirs))
+    solver = ChannelSolver(
+        channels=run.base or base_channels(project.declared(), name),
+        machine=Machine.of(subdirs()[name], native=False, added=run.virtual_packages),
+    )
+    try:
+        blocking = solver.blocking(own.depends)
+    except UnreachableError as error:
+        return f"{error.where} does not answer"
+    return f"the base channel has no {', '.join(blocking)}" if blocking else ""
 
 
 def _proven(tests: tuple[PackageReport, ...], *, done_count: int, fresh: int) -> list[str]:

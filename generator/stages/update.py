@@ -14,7 +14,7 @@ from generator.feedstock import Feedstock, refuse_unknown_indexes
 from generator.lock import LockDiff, diff_locks, write_lock
 from generator.model import Lock
 from generator.project import Project
-from generator.rendering import number_builds
+from generator.rendering import number_builds, own_package, with_own_row
 from generator.updating import IndexView, Outcome, survey, update, with_old_days
 from generator.updating.recipe_judge import judges, proven
 from generator.upstream import (
@@ -62,8 +62,11 @@ def update_lock(
             where=str(project.feedstock),
             next_step="check the index; to start anew on purpose, delete the lock",
         )
-    taken = {} if old.builds else taken_numbers(project, feedstock, lock)
+    own = own_package(feedstock, old)
+    beside = () if own is None else (own.variant,)
+    taken = {} if old.builds else taken_numbers(project, feedstock, lock, beside)
     lock = number_builds(feedstock, lock, old, taken=taken)
+    lock = with_own_row(feedstock, lock, old, own, taken)
     if not dry_run and lock != old:
         write_lock(lock, project.lock)
     return UpdateResult(

@@ -31,6 +31,7 @@ TRIO_OF_PYPI = ("torch", "torchvision", "torchaudio")
 FEEDSTOCK = """\
 channel: older
 maintainers: [someone]
+carry_armtorch: false
 indexes:
   pypi: {kind: pip}
 trains:

@@ -30,6 +30,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.emulated, pytest.mark.large, pytest.m
 FEEDSTOCK = """\
 channel: cuda
 maintainers: [someone]
+carry_armtorch: false
 indexes: {pypi: {kind: pip}}
 trains: {stable: {keep: [], indexes: [pypi]}}
 subdirs: {linux-aarch64: {accelerators: [cuda]}}

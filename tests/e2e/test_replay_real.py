@@ -24,6 +24,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.emulated, pytest.mark.prove]
 FEEDSTOCK = """\
 channel: replayed
 maintainers: [someone]
+carry_armtorch: false
 indexes:
   pypi: {{kind: pip}}
 trains:

@@ -31,6 +31,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.prove]
 FEEDSTOCK = """\
 channel: codecs
 maintainers: [someone]
+carry_armtorch: false
 indexes: {pypi: {kind: pip}}
 trains: {stable: {keep: [], indexes: [pypi]}}
 subdirs:

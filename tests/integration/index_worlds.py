@@ -20,6 +20,7 @@ from tests.synthetic_wheels import Release, TinyWheel
 _HEAD = """\
 channel: armtorch
 maintainers: [me]
+carry_armtorch: false
 pythons: ["3.12"]
 packages: [torch, torchvision, torchaudio]
 """

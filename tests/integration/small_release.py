@@ -22,6 +22,7 @@ from tests.synthetic_wheels import Release, TinyWheel
 FEEDSTOCK = """\
 channel: synthetic
 maintainers: [someone]
+carry_armtorch: false
 repository: https://github.com/me/armtorch
 indexes:
   pypi: {{kind: pip}}

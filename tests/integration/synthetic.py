@@ -21,6 +21,7 @@ from tests.synthetic_wheels import TinyWheel
 FEEDSTOCK = """\
 channel: synthetic
 maintainers: [someone]
+carry_armtorch: false
 indexes:
   pypi: {{kind: pip}}
 trains:

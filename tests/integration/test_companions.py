@@ -31,6 +31,7 @@ Run = Callable[..., CompletedProcess[str]]
 FEEDSTOCK = """\
 channel: mine
 maintainers: [me]
+carry_armtorch: false
 indexes: {pypi: {kind: pip}}
 trains: {stable: {keep: [newest], indexes: [pypi]}}
 subdirs:

@@ -40,6 +40,7 @@ pytestmark = pytest.mark.integration
 FEEDSTOCK = """\
 channel: compiled
 maintainers: [someone]
+carry_armtorch: false
 indexes:
   compiled: {index}
 trains:

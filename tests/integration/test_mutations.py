@@ -24,6 +24,7 @@ pytestmark = pytest.mark.integration
 FEEDSTOCK = """\
 channel: armtorch
 maintainers: [someone]
+carry_armtorch: false
 indexes: {pypi: {kind: pip}}
 trains:
   stable: {keep: [newest, newest-complete], indexes: [pypi]}

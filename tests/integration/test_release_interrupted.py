@@ -20,6 +20,7 @@ pytestmark = pytest.mark.integration
 DECLARED = """\
 channel: c
 maintainers: [m]
+carry_armtorch: false
 indexes: {pypi: {kind: folder, url: ../wheels}}
 trains: {stable: {}}
 subdirs: {linux-aarch64: {accelerators: [cpu]}}
