@@ -200,7 +200,7 @@ class OwnRequirements(Closed):
 
     format: Literal[1]
     optional: tuple[PackageText, ...]
-    unpinned: tuple[PackageText, ...]
+    versions: dict[PackageText, SpecifierText]
 
 
 @cache

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from rattler import Subdir
 from rattler_build import (
     PlatformConfig,
     RattlerBuildError,
@@ -19,6 +18,7 @@ from rattler_build import (
 from generator.errors import BuildError
 from generator.evaluating import evaluating
 from generator.model import Variant
+from generator.rattler_names import RattlerSubdir
 
 _NEXT = "run `armtorch render`, which brings recipes and variant configs up to date"
 
@@ -80,7 +80,7 @@ def _evaluated(
     # rattler-build's host is where the package is to run
     platform = PlatformConfig(
         target_platform=inputs.target_platform,
-        build_platform=str(Subdir.current()),
+        build_platform=str(RattlerSubdir.current()),
         host_platform=inputs.target_platform,
     )
     try:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 import requests
-from rattler import BuildString, PackageRecord, RepoDataRecord
+from rattler import PackageRecord, RepoDataRecord
 from rattler.exceptions import AttestationError
 from rattler.sigstore import (
     ChannelCheck,
@@ -35,6 +35,7 @@ from generator.errors import (
     UnprovableError,
     UnreachableError,
 )
+from generator.rattler_names import BuildString
 from generator.transport import open_session, read_body, typed
 from generator.transport.gateway import open_client
 from generator.urls import channel_url, local_path, public_url

@@ -12,12 +12,13 @@ from typing import Annotated, Final
 import msgspec
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
-from rattler import BuildString, MatchSpec, PackageRecord, Version
+from rattler import MatchSpec, PackageRecord, Version
 from rattler.exceptions import InvalidMatchSpecError, InvalidVersionError
 
 from generator.documents import limits, load_json, read_bytes, split_json
 from generator.errors import IntegrityError, MalformedError
 from generator.model.names import ShownText
+from generator.rattler_names import BuildString
 
 REPODATA: Final = "repodata.json"
 #: the same before patches; there from the first patch on (conda-index's name)

@@ -21,13 +21,13 @@ from typing import Final, Literal
 from rattler import Channel, ChannelConfig, Config, RepoDataRecord
 from rattler.exceptions import GatewayError, InvalidChannelError
 from rattler.networking.client import Client
-from rattler.platform import Subdir as RattlerSubdir
 from rattler.repo_data.gateway import Gateway, GatewayQueryResult
 
 from generator.atomic import on_disk
 from generator.errors import SelectionError, UnreachableError
 from generator.explaining.condarc import Condarc
 from generator.explaining.facts import facts
+from generator.rattler_names import RattlerSubdir
 from generator.transport import HttpPolicy, open_session, typed
 from generator.transport.gateway import open_client, open_gateway, storage
 from generator.urls import local_path, public_url

@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from rattler import Subdir as RattlerSubdir
-
 from generator.datafiles import subdirs
 from generator.documents import limits, load_json, read_bytes
 from generator.errors import MalformedError, SelectionError
 from generator.explaining.facts import JetPack, common_virtual_packages, facts, jetpacks
+from generator.rattler_names import RattlerSubdir
 from generator.testing import Machine
 
 _L4T: Final = re.compile(r"#\s*R(?P<major>\d+)\s*\(release\),\s*REVISION:\s*(?P<minor>[\d.]+)")

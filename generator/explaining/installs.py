@@ -10,7 +10,6 @@ from pathlib import Path, PureWindowsPath
 from typing import Any, get_args
 
 from packaging.requirements import Requirement
-from rattler.platform import SubdirLiteral
 
 from generator.errors import ArmtorchError, SelectionError
 from generator.explaining.causes_in_words import listed
@@ -37,6 +36,7 @@ from generator.explaining.wheels import (
     without_gpu,
 )
 from generator.model.wheel import ProjectName
+from generator.rattler_names import SubdirLiteral
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from rattler import BuildString, MatchSpec, PackageRecord, RepoDataRecord
+from rattler import MatchSpec, PackageRecord, RepoDataRecord
 
 from generator.explaining.computer import Computer, virtual_of
 from generator.explaining.facts import Warn, facts, warnings
+from generator.rattler_names import BuildString
 from generator.testing import Machine
 
 Record = RepoDataRecord | PackageRecord

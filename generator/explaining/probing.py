@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from rattler import BuildString, ChannelPriority, MatchSpec, PackageRecord, RepoDataRecord
+from rattler import ChannelPriority, MatchSpec, PackageRecord, RepoDataRecord
 from rattler import solve as rattler_solve
 from rattler.exceptions import (
     GatewayError,
@@ -21,13 +21,13 @@ from rattler.exceptions import (
     InvalidPackageNameError,
     SolverError,
 )
-from rattler.platform import Subdir as RattlerSubdir
 from rattler.repo_data.gateway import Gateway
 
 from generator.errors import SolveError, UnreachableError
 from generator.explaining.channels import Asked, Channels
 from generator.explaining.computer import replaced, virtual_of
 from generator.explaining.facts import aside, facts
+from generator.rattler_names import BuildString, RattlerSubdir
 from generator.testing import Machine
 
 #: seconds after which a solve says nothing, neither yes nor no

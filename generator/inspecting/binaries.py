@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
 from rattler import MatchSpec, PackageRecord
-from rattler.package import BuildString
 
 from generator.building import open_payload, read_info, read_json
 from generator.console import Narrator
@@ -22,6 +21,7 @@ from generator.inspecting.findings import AcceptedFinding, AuditReport, Finding,
 from generator.inspecting.prefix import Sibling
 from generator.inspecting.together import audit_together
 from generator.model import PythonBuild
+from generator.rattler_names import BuildString
 
 #: what every package of a cell's Python depends on, and what is installed with it
 _HUB: Final = "pytorch"

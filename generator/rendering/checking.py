@@ -12,7 +12,6 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from jsonschema_rs import Draft202012Validator
-from rattler import Subdir
 from rattler_build import (
     JinjaConfig,
     PlatformConfig,
@@ -29,6 +28,7 @@ from generator.datafiles import DATA
 from generator.errors import RenderError
 from generator.evaluating import evaluating
 from generator.model import Variant
+from generator.rattler_names import RattlerSubdir
 from generator.rendering.tree import RenderedTree
 
 _NEXT: Final = "this is a defect of templates/ or generator/rendering; mend it there"
@@ -146,7 +146,7 @@ def _render(
     recipe: Stage0Recipe, config: VariantConfig, subdir: str, where: str
 ) -> list[RenderedVariant]:
     platform = PlatformConfig(
-        target_platform=subdir, build_platform=str(Subdir.current()), host_platform=subdir
+        target_platform=subdir, build_platform=str(RattlerSubdir.current()), host_platform=subdir
     )
     with _accepted(where), evaluating():
         return recipe.render(config, RenderConfig(platform))

@@ -120,7 +120,7 @@ def _render(feedstock: Feedstock, made: OwnWheel, build: BuildNumber) -> OwnPack
         )
     )
     recipe = variant.recipe_path.rpartition("/")[0]
-    layout = whole_wheel_text(PROJECT, wheel, feedstock, (*rows.optional, *rows.unpinned))
+    layout = whole_wheel_text(PROJECT, wheel, feedstock, (*rows.optional, *rows.versions))
     return OwnPackage(
         variant=variant,
         file_name=f"{PROJECT}-{wheel.version}-{string}.conda",
@@ -138,6 +138,7 @@ def _render(feedstock: Feedstock, made: OwnWheel, build: BuildNumber) -> OwnPack
 
 def _specs(said: Metadata) -> tuple[list[str], list[str]]:
     """Return what it needs, and which versions of the rest it goes with, MatchSpecs."""
+    rows = own_requirements()
     run = [f"python {conda_version_spec(said.requires_python)}"]
     constraints: list[str] = []
     for text in said.requires_dist:
@@ -145,8 +146,7 @@ def _specs(said: Metadata) -> tuple[list[str], list[str]]:
         project = canonicalize_name(requirement.name)
         if requirement.marker is not None:
             continue
-        pinned = project not in own_requirements().unpinned
-        version = conda_version_spec(str(requirement.specifier)) if pinned else ""
-        spec = f"{conda_name(project)} {version}".rstrip()
-        (constraints if project in own_requirements().optional else run).append(spec)
+        specifier = rows.versions.get(project, str(requirement.specifier))
+        spec = f"{conda_name(project)} {conda_version_spec(specifier)}".rstrip()
+        (constraints if project in rows.optional else run).append(spec)
     return run, constraints

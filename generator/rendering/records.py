@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from rattler import Subdir
 from rattler_build import (
     PlatformConfig,
     RattlerBuildError,
@@ -22,6 +21,7 @@ from rattler_build import (
 from generator.errors import RenderError
 from generator.evaluating import evaluating
 from generator.model import Variant
+from generator.rattler_names import RattlerSubdir
 from generator.rendering.tree import RenderedTree
 from generator.testing import NamedRecord
 
@@ -52,7 +52,7 @@ def tree_records(tree: RenderedTree) -> dict[str, NamedRecord]:
 def _record(recipe: Stage0Recipe, config: VariantConfig, variant: Variant) -> NamedRecord:
     target = variant.config.get("target_platform", (variant.subdir,))[0]
     platform = PlatformConfig(
-        target_platform=target, build_platform=str(Subdir.current()), host_platform=target
+        target_platform=target, build_platform=str(RattlerSubdir.current()), host_platform=target
     )
     with evaluating():
         (rendered,) = recipe.render(config, RenderConfig(platform))

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Final, Literal, get_args
 
 from rattler import (
-    BuildString,
     ChannelPriority,
     Gateway,
     GenericVirtualPackage,
@@ -35,11 +34,10 @@ from rattler.exceptions import (
     SolverError,
     TransactionError,
 )
-from rattler.platform import Subdir as RattlerSubdir
-from rattler.platform import SubdirLiteral
 
 from generator.errors import SelectionError, SolveError, StorageError, UnreachableError
 from generator.model import Subdir
+from generator.rattler_names import BuildString, RattlerSubdir, SubdirLiteral
 from generator.transport.gateway import open_gateway
 
 #: conda's settings of that name; Miniforge comes with strict

@@ -159,9 +159,11 @@ def _steps(package: Package, session: _Session, *, scratch: Path) -> list[StepRe
 
 def _script(test: CommandsTest, session: _Session) -> list[StepReport]:
     """Run a script test line by line, in the folder rattler-build packed its files into."""
-    content = test.script.get("content", [])
+    # lines alone where it has no folder of its own
+    script = test.script if isinstance(test.script, dict) else {"content": test.script}
+    content = script.get("content", [])
     lines = [content] if isinstance(content, str) else list(content)
-    cwd = session.environment.prefix / str(test.script.get("cwd", "."))
+    cwd = session.environment.prefix / str(script.get("cwd", "."))
     return [_run(line, _shell(line, session), session, cwd=cwd) for line in lines]
 
 

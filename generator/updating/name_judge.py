@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from rattler import Gateway
-from rattler import Subdir as RattlerSubdir
 from rattler.exceptions import GatewayError, InvalidChannelError
 
 from generator.console import Narrator
@@ -15,6 +14,7 @@ from generator.feedstock import Feedstock
 from generator.model import Finding
 from generator.naming import unmapped
 from generator.project import base_channels
+from generator.rattler_names import RattlerSubdir
 from generator.transport.gateway import open_gateway
 from generator.updating.judging import Prospect
 from generator.upstream import WheelReader
