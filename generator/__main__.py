@@ -59,21 +59,22 @@ def _run() -> int:
         return _fail(str(error), error.exit_code)
     except BrokenPipeError:
         return 0
-    except (ModuleNotFoundError, OSError) as error:
+    except (ImportError, OSError) as error:
         if debug:
             raise
-        found = _lacking(error) if isinstance(error, ModuleNotFoundError) else _storage(error)
+        found = _lacking(error) if isinstance(error, ImportError) else _storage(error)
         return _fail(str(found), found.exit_code)
 
 
-def _lacking(error: ModuleNotFoundError) -> ArmtorchError:
+def _lacking(error: ImportError) -> ArmtorchError:
     """Say what a command needs that armtorch's own package does not bring (own_package.yaml)."""
     from generator.packages import own_requirements  # noqa: PLC0415 - only where it goes wrong
 
     return MissingToolError(
         "this command needs what is not installed here",
         where=str(error.name),
-        next_step=f"conda install {' '.join(own_requirements().optional)} -c conda-forge",
+        next_step="have it in an environment of its own, with what makes channels: "
+        f"conda create -n channels armtorch {' '.join(own_requirements().optional)}",
     )
 
 

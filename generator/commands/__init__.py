@@ -49,8 +49,11 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in _COMMANDS:
             return None
-        with ending_at_once():
-            module = importlib.import_module(f"generator.commands.{cmd_name.replace('-', '_')}")
+        try:
+            with ending_at_once():
+                module = importlib.import_module(f"generator.commands.{cmd_name.replace('-', '_')}")
+        except ImportError as error:
+            return _lacking(cmd_name, error)
         command = module.command
         assert isinstance(command, click.Command)  # noqa: S101 - narrows the type
         return command
@@ -67,6 +70,24 @@ class _Commands(click.Group):
                 raise
             said = f"{error.message} Did you mean {' or '.join(close)}?"
             raise click.UsageError(said, ctx) from error
+
+
+def _lacking(name: str, error: ImportError) -> click.Command:
+    """Stand for a command that needs what armtorch's own package does not bring.
+
+    The list of commands is there all the same, and who asks for it gets the error.
+    """
+
+    def refuse() -> None:
+        raise error
+
+    return click.Command(
+        name,
+        callback=refuse,
+        short_help="Needs more than is installed here.",
+        add_help_option=False,
+        context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    )
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rattler_build import Package
 from rattler_build.package import CommandsTest, PackageContentsTest, PythonTest
@@ -160,7 +161,8 @@ def _steps(package: Package, session: _Session, *, scratch: Path) -> list[StepRe
 def _script(test: CommandsTest, session: _Session) -> list[StepReport]:
     """Run a script test line by line, in the folder rattler-build packed its files into."""
     # lines alone where it has no folder of its own
-    script = test.script if isinstance(test.script, dict) else {"content": test.script}
+    found: Any = test.script
+    script: dict[str, Any] = found if isinstance(found, dict) else {"content": found}
     content = script.get("content", [])
     lines = [content] if isinstance(content, str) else list(content)
     cwd = session.environment.prefix / str(script.get("cwd", "."))

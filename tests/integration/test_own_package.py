@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -27,7 +29,7 @@ from generator.rendering import OWN_KEY, own_package, with_own_row
 from generator.stages.build import BuildOptions, build_variants
 from generator.testing import Machine, Runner, create, run_package_tests, solve
 from generator.testing.runner import native_subdir
-from tests import clients, own_feedstock
+from tests import clients, own_feedstock, recorded
 from tests.conftest import made_once
 from tests.installing import pip
 from tests.packages import PATHS, Parts
@@ -320,6 +322,12 @@ def test_it_is_installed_from_the_channel_and_runs_beside_condas_py_rattler(
 
 
 @pytest.fixture(scope="module")
+def recorded_channels(project: Project, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An alias with recorded channels, and with ours."""
+    return recorded.write(project, tmp_path_factory.mktemp("recorded")).alias
+
+
+@pytest.fixture(scope="module")
 def installed(channel: Path, stand_ins: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A prefix with the package."""
     machine = Machine(subdir=native_subdir(), virtual_packages=("__unix=0=0",))
@@ -342,52 +350,59 @@ def run(*words: str | Path, cwd: Path, more: dict[str, str]) -> subprocess.Compl
 
 
 def test_pixis_door_explains_and_what_makes_channels_says_what_it_lacks(
-    installed: Path, recorded_alias: str, beside_conda: Path, tmp_path: Path
+    installed: Path, recorded_channels: str, beside_conda: Path, tmp_path: Path
 ) -> None:
-    alias = {"CONDA_CHANNEL_ALIAS": recorded_alias}
+    alias = {"CONDA_CHANNEL_ALIAS": recorded_channels}
     asked = ["explain", "pixi add pytorch torchvision", "--subdir", "linux-aarch64"]
     done = run(installed / "bin/pixi-armtorch", *asked, cwd=tmp_path, more=alias)
     assert done.returncode == 0, done.stderr
-    assert "pixi add" in done.stdout
-    (tmp_path / "jinja2.py").write_text("raise ModuleNotFoundError('gone', name='jinja2')")
-    lacking = {"PYTHONPATH": str(tmp_path)}
+    assert "This works on linux-aarch64" in done.stdout
+    (site,) = installed.glob("lib/python*/site-packages")
+    (dist,) = distributions(name="armtorch", path=[str(site)])
+    (plugin,) = dist.entry_points.select(group="conda")
+    assert (site / f"{plugin.value.replace('.', '/')}.py").is_file()
     python = installed / f"bin/python{PYTHON}"
     code = (
-        "import sys; sys.modules['jinja2'] = None; sys.argv = ['armtorch', 'matrix']\n"
+        "import sys; sys.modules['jinja2'] = None; sys.argv = ['armtorch', *sys.argv[1:]]\n"
         "from generator.__main__ import main; main()"
     )
-    done = run(python, "-c", code, cwd=tmp_path, more=lacking)
+    done = run(python, "-c", code, "--help", cwd=tmp_path, more={})
+    assert done.returncode == 0, done.stderr
+    assert "Needs more than is installed here" in done.stdout
+    done = run(python, "-c", code, "matrix", "--subdir", "win-arm64", cwd=tmp_path, more={})
     assert done.returncode == 32, (done.stdout, done.stderr)
     for name in own_requirements().optional:
         assert name in done.stderr
 
 
 def test_conda_armtorch_why_after_the_failing_command_gives_the_one_that_works(
-    installed: Path, recorded_alias: str, beside_conda: Path, tmp_path: Path
+    installed: Path, recorded_channels: str, beside_conda: Path, tmp_path: Path
 ) -> None:
     """In a real conda, with nothing pasted (ARMTORCH_CLIENTS: docs/conda-smithy.md)."""
-    conda = clients.folder() / ".venv/bin/conda"
+    conda: list[str | Path] = [clients.folder() / ".venv/bin/python", "-m", "conda"]
     (site,) = installed.glob("lib/python*/site-packages")
-    target = tmp_path / "environment"
-    (target / "conda-meta").mkdir(parents=True)
-    (target / "conda-meta/history").write_text("")
+    (tmp_path / "environment/conda-meta").mkdir(parents=True)
+    (tmp_path / "environment/conda-meta/history").write_text("")
     (tmp_path / ".condarc").write_text(
-        f"channel_alias: {recorded_alias}\nchannels: [main]\nsolver: classic\n"
+        f"channel_alias: {recorded_channels}\nchannels: [main]\nsolver: classic\n"
         "auto_update_conda: false\n"
     )
     more = {
         "PYTHONPATH": f"{site}{os.pathsep}{beside_conda}",
-        "CONDA_SUBDIR": "linux-aarch64",
-        "CONDA_OVERRIDE_GLIBC": "2.36",
-        "CONDA_PREFIX": str(target),
+        "CONDA_PREFIX": str(tmp_path / "environment"),
     }
-    words = ["install", "pytorch", "torchvision", "torchaudio", "-c", "pytorch"]
-    failed = run(conda, *words, cwd=tmp_path, more=more)
-    assert failed.returncode != 0, failed.stdout
-    del more["CONDA_SUBDIR"], more["CONDA_OVERRIDE_GLIBC"]
-    done = run(conda, "armtorch", "why", cwd=tmp_path, more=more)
+    machine = {**more, "CONDA_SUBDIR": "linux-aarch64", "CONDA_OVERRIDE_GLIBC": "2.36"}
+    words = "install pytorch torchvision torchaudio -c pytorch"
+    failed = run(*conda, *words.split(), cwd=tmp_path, more=machine)
+    assert failed.returncode != 0
+    assert "PackagesNotFound" in failed.stderr
+    done = run(*conda, "armtorch", "why", cwd=tmp_path, more=more)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"CONDA_SUBDIR=linux-aarch64 conda {' '.join(words)}" in done.stdout.replace(
-        "CONDA_OVERRIDE_GLIBC=2.36 ", ""
+    assert f"CONDA_SUBDIR=linux-aarch64 conda {words}" in re.sub(
+        "CONDA_OVERRIDE_.*? ", "", done.stdout
     )
-    print(done.stdout)
+    command = re.search(r"^ +(CONDA_.*)", done.stdout, re.MULTILINE)
+    assert command is not None, done.stdout
+    given = [word for word in shlex.split(command[1]) if not word.startswith("CONDA_")]
+    works = run(*conda, *given[1:], "--dry-run", cwd=tmp_path, more=machine)
+    assert "DryRunExit" in works.stderr, (command[1], works.stdout, works.stderr)
