@@ -224,8 +224,9 @@ def _tests(recipe: Mapping[str, Any]) -> list[object]:
     """Return the tests as they run from the package; lists of its contents ran at the build."""
     name, found = recipe["package"]["name"], list[object]()
     for number, test in enumerate(recipe.get("tests", [])):
-        if "script" in test and test.get("files"):
-            where = {"cwd": f"etc/conda/test-files/{name}/{number}"}
+        # several lines without files of their own stay what they are
+        if isinstance(test.get("script"), str) or ("script" in test and test.get("files")):
+            where = {"cwd": f"etc/conda/test-files/{name}/{number}"} if test.get("files") else {}
             found.append({**test, "script": {"content": test["script"], **where}})
         elif "package_contents" not in test:
             found.append(test)

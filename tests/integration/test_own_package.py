@@ -26,7 +26,9 @@ from generator.model import BuildNumber, Lock
 from generator.packages import own_requirements
 from generator.project import Project
 from generator.rendering import OWN_KEY, own_package, with_own_row
+from generator.stages import up
 from generator.stages.build import BuildOptions, build_variants
+from generator.stages.test import RunOptions
 from generator.testing import Machine, Runner, create, run_package_tests, solve
 from generator.testing.runner import native_subdir
 from tests import clients, own_feedstock, recorded
@@ -289,16 +291,17 @@ def stand_ins(package: Path, beside_conda: Path, tmp_path_factory: pytest.TempPa
     )
     (staged / f"python{PYTHON}").chmod(0o755)
     (staged / "python").symlink_to(f"python{PYTHON}")
-    assemble_package(
-        "python",
-        f"{PYTHON}.9",
-        native_subdir(),
-        "0_cpython",
-        folder / native_subdir(),
-        files_dir=folder / "staged",
-        license="PSF-2.0",
-        detect_prefix=False,
-    )
+    for subdir in {native_subdir(), "linux-aarch64"}:
+        assemble_package(
+            "python",
+            f"{PYTHON}.9",
+            subdir,
+            "0_cpython",
+            folder / subdir,
+            files_dir=folder / "staged",
+            license="PSF-2.0",
+            detect_prefix=False,
+        )
     shutil.rmtree(folder / "staged")
     LocalChannel(folder).index()
     return folder.as_uri()
@@ -319,6 +322,19 @@ def test_it_is_installed_from_the_channel_and_runs_beside_condas_py_rattler(
     run = [step.name for step in report.steps]
     assert {"install", "pip check", "armtorch --help", "pixi-armtorch --help"} <= {*run}
     assert "import generator.commands.explain" in run
+
+
+def test_up_says_what_of_it_the_base_channel_lacks(
+    project: Project, channel: Path, stand_ins: str
+) -> None:
+    own = own_package(project.declared(), project.known())
+    assert own is not None
+    options = RunOptions(channel=LocalChannel(channel), base=(stand_ins,))
+    assert up._not_in_base(project, own, options) == ""
+    found = replace(own, depends=(*own.depends, "py-rattler-build >=99"))
+    assert (
+        up._not_in_base(project, found, options) == "the base channel has no py-rattler-build >=99"
+    )
 
 
 @pytest.fixture(scope="module")
