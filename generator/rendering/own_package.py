@@ -110,7 +110,7 @@ def _render(feedstock: Feedstock, made: OwnWheel, build: BuildNumber) -> OwnPack
             filename=wheel.filename,
             number=build.number,
             string=string,
-            commands=[f"- {each}" for each in made.commands],
+            commands=[f"- {each}" for each in wheel.console_scripts],
             run=[f"- {each}" for each in run],
             run_constraints=[f"- {each}" for each in constraints],
             homepage=feedstock.repository or _HOME,

@@ -45,8 +45,6 @@ class OwnWheel:
     content: bytes
     wheel: Wheel
     metadata: Metadata
-    #: ``armtorch = generator.__main__:main``
-    commands: tuple[str, ...]
 
 
 @cache
@@ -63,15 +61,13 @@ def own_wheel() -> OwnWheel:
             where=str(_PACKAGE),
             next_step="pip install it, or say carry_armtorch: false in feedstock.yaml",
         ) from error
-    requires = sorted(
-        str(each) for each in map(Requirement, installed.requires or ()) if not _is_extra(each)
-    )
+    requires = map(Requirement, installed.requires or ())
     metadata = Metadata(
         name=PROJECT,
         version=installed.version,
         summary=installed.metadata["Summary"],
         requires_python=installed.metadata["Requires-Python"],
-        requires_dist=tuple(requires),
+        requires_dist=tuple(sorted(str(r) for r in requires if "extra" not in str(r.marker))),
         license=installed.metadata["License-Expression"],
         license_files=("LICENSE",),
     )
@@ -80,7 +76,6 @@ def own_wheel() -> OwnWheel:
     record = _record(files, f"{stem}.dist-info/RECORD")
     content = _zip({**files, f"{stem}.dist-info/RECORD": record})
     name = f"{stem}-py3-none-any.whl"
-    commands = tuple(f"{n} = {v}" for n, v in _points(installed, "console_scripts"))
     wheel = Wheel(
         project=PROJECT,
         version=installed.version,
@@ -95,31 +90,20 @@ def own_wheel() -> OwnWheel:
         metadata=hashlib.sha256(files[f"{stem}.dist-info/METADATA"]).hexdigest(),
         metadata_origin="whole",
         record=hashlib.sha256(record).hexdigest(),
-        console_scripts=commands,
+        console_scripts=tuple(f"{n} = {v}" for n, v in _points(installed, "console_scripts")),
     )
-    return OwnWheel(content=content, wheel=wheel, metadata=metadata, commands=commands)
-
-
-def _is_extra(requirement: Requirement) -> bool:
-    return "extra" in str(requirement.marker or "")
+    return OwnWheel(content=content, wheel=wheel, metadata=metadata)
 
 
 def _modules() -> dict[str, bytes]:
     """Return the package's files by their places in a wheel, the templates inside of it."""
-    root, inside = _PACKAGE.parent, templates.folder()
-    found = {
-        path: f"{_PACKAGE.name}/{path.relative_to(_PACKAGE).as_posix()}"
-        for path in _PACKAGE.rglob("*")
-    }
-    if not inside.is_relative_to(_PACKAGE):
-        found |= {
-            path: f"{_PACKAGE.name}/templates/{path.relative_to(inside).as_posix()}"
-            for path in inside.rglob("*")
-        }
-    tracked = _tracked(root, (_PACKAGE.name, inside.name))
+    root, name, inside = _PACKAGE.parent, _PACKAGE.name, templates.folder()
+    folders = {_PACKAGE: name, inside: f"{name}/templates"}
+    tracked = _tracked(root, (name, inside.name))
     return {
-        name: path.read_bytes()
-        for path, name in found.items()
+        f"{place}/{path.relative_to(folder).as_posix()}": path.read_bytes()
+        for folder, place in folders.items()
+        for path in folder.rglob("*")
         if path.is_file()
         and _LEFT not in path.parts
         and (tracked is None or path.relative_to(root).as_posix() in tracked)

@@ -38,6 +38,7 @@ PYTHONS = ("cp312", "cp313")
 FEEDSTOCK = """\
 channel: synthetic
 maintainers: [someone]
+carry_armtorch: false
 repository: https://github.com/me/armtorch
 packages: [torch, torchvision, torchaudio]
 indexes:
