@@ -23,6 +23,7 @@ from generator.commands import cli
 from generator.console import Silent
 from generator.errors import ArmtorchError, StaleError, StorageError, TestError
 from generator.feedstock import read_feedstock
+from generator.lock import read_lock
 from generator.project import Project
 from generator.rendering import workflows
 from generator.stages.render import refuse_stale_workflows
@@ -134,6 +135,7 @@ def test_from_an_empty_folder_to_a_published_channel(armtorch: Installed, tmp_pa
     )
     assert done.returncode == 0, done.stderr
     assert "conda install pytorch torchvision torchaudio cpuonly" in done.stdout
+    assert f"armtorch's own package, for conda armtorch why: {away}" in done.stdout
     # which is no failure, unless somebody wants it to be one
     done = armtorch("up", "--base", away, "--must-test", cwd=here)
     assert (done.returncode, "not verified:" in done.stdout) == (TestError.exit_code, True)
@@ -165,6 +167,7 @@ def test_from_an_empty_folder_to_a_published_channel(armtorch: Installed, tmp_pa
         done = armtorch(command, cwd=here)
         assert done.returncode == 0, done.stderr
     assert [path.read_bytes() for path in written] == before
+    own = read_lock(here / "feedstock.lock.yaml").builds["metapackages/armtorch"]
     # and the workflows do the same, by the armtorch that they install: replayed from the first push
     path = os.pathsep.join((str(armtorch.python.parent), str(BIN), os.environ["PATH"]))
     replay = Replay(tmp_path, {**small_release.environment(armtorch.index), "PATH": path})
@@ -172,6 +175,8 @@ def test_from_an_empty_folder_to_a_published_channel(armtorch: Installed, tmp_pa
     jobs = replay.build()
     assert all(each.ok for each in jobs.values()), small_release.every(jobs)
     assert small_release.published(replay, "pytorch") == {"osx-arm64/pytorch-2.10.0"}
+    (package,) = replay.channel.glob("noarch/armtorch-*.conda")
+    assert package.name.endswith(f"pyh{own.digest[:7]}_{own.number}.conda")
 
 
 def test_pip_takes_the_pins_of_every_machine(
