@@ -216,13 +216,12 @@ def typed(line: str, *, anywhere: bool, code: bool = False) -> Iterator[Typed]:
         if end is not None and not set(f"{_OPERATORS}`") & set(line[end : match.start()]):
             continue  # a word of the command before
         prompt = _is_code(before) if code else pattern("prompts").fullmatch(before[-_BEFORE:])
-        if not (anywhere or prompt):
-            continue
-        if pattern("shown").search(before):
-            continue
         rest = line[match.end() :]
-        if not _FIRST & set(rest[:_NEAR].split()):
-            continue  # `conda activate`, or no command at all
+        # nor does a sentence go on with &&
+        if not (anywhere or prompt or "&&" in rest.split("`")[0]):
+            continue
+        if pattern("shown").search(before) or not _FIRST & set(rest[:_NEAR].split()):
+            continue  # what a tool says that it would do; `conda activate`, or no command at all
         words = _words(_within(before, rest, quoted=bool(match["quote"])), line)
         if (found := _verb(words)) is None or (match["pip"] and found[0] not in _PIPS):
             continue
