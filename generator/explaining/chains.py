@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, product
 from typing import Final
 
 from rattler import MatchSpec, RepoDataRecord
@@ -211,12 +211,10 @@ def _disagreements(
 ) -> Iterator[tuple[str, ...]]:
     """Find two needs that have no solution together: ``("a 1 needs c >=2", "b 1 needs c <2")``."""
     for one, other in combinations(chosen, 2):
-        for left in _needs(one, chosen[one]):
-            for right in _needs(other, chosen[other]):
-                if left[1] == right[1] and left[2] != right[2]:
-                    pair = [left[2], right[2]]
-                    if not prober.goes(pair, setting):
-                        yield (f"{left[0]} {left[2]}".strip(), f"{right[0]} {right[2]}".strip())
+        for left, right in product(_needs(one, chosen[one]), _needs(other, chosen[other])):
+            pair = [left[2], right[2]]
+            if left[1] == right[1] and pair[0] != pair[1] and not prober.goes(pair, setting):
+                yield f"{left[0]} {left[2]}", f"{right[0]} {right[2]}"
 
 
 def _needs(spec: str, record: RepoDataRecord | None) -> list[tuple[str, str, str]]:

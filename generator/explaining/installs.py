@@ -323,16 +323,14 @@ def _pip(request: PipRequest, before: _Environment, desk: Desk) -> Explanation:
         tells = not python and bool(pythons_with(other, subdir)) and "unseen" not in judged_anew
         again = other.command() == request.command() and not tells
         if other != request and not again and "fails" not in judged_anew:
-            texts = (text.split(";")[0].strip() for text in request.requirements)
-            known = {re.sub(r"(?<=\d)\+[\w.]+", "", text) for text in texts}
+            known = {re.sub(r"(?<=\d)\+[\w.]+|\s*;.*", "", text) for text in request.requirements}
             changed = [
                 new if re.search("[=<>~]", new) else f"any {new}"
                 for new in other.requirements
                 if not {new, re.sub(r"(?<=\d)\+[\w.]+", "", new)} & known
             ]
-            here = [text for text in other.requirements if of_cuda(text)]
             asked = [Requirement(text).name for text in request.requirements if of_cuda(text)]
-            gone = [] if here else asked
+            gone = [] if any(map(of_cuda, other.requirements)) else asked
             pythons = "" if python else pythons_with(other, subdir)
             differs = (
                 without_gpu(request, other, subdir, python),
@@ -342,14 +340,7 @@ def _pip(request: PipRequest, before: _Environment, desk: Desk) -> Explanation:
                 f"with {' and '.join(changed)}" if changed else "",
                 f"with Python {pythons}" if pythons else "",
             )
-            commands.append(
-                Command(
-                    command=other.command(),
-                    differs=tuple(each for each in differs if each),
-                    accelerator="",
-                    installs=(),
-                )
-            )
+            commands.append(_command(other.command(), *differs))
         instead = _instead(request, found, before, desk)
         # beside conda's torch, pip's companions bring another one over its files
         commands = [*instead, *commands] if before.torch else [*commands, *instead]
@@ -382,12 +373,9 @@ def _instead(
     if request.musl or not conda_names(failing):
         return []  # nor is any package of a channel for musl
     # what belongs to torch is not taken apart: some of it of pip's and some of conda's
+    typed = request.requirements
     specs = conda_names(
-        [
-            w.requirement
-            for w in found
-            if w.state == "fails" or w.requirement in request.requirements
-        ]
+        [w.requirement for w in found if w.state == "fails" or w.requirement in typed]
     )
     pixi = request.tool.startswith("pixi")
     asked = Request(
@@ -402,14 +390,12 @@ def _instead(
     explanation = _conda(asked, before, desk)
     if explanation.outcome != "works" or explanation.commands:
         return list(explanation.commands[:1])
-    return [
-        Command(
-            command=explanation.command,
-            differs=("with conda instead of pip",),
-            accelerator="",
-            installs=explanation.installs,
-        )
-    ]
+    given = _command(explanation.command, "with conda instead of pip")
+    return [replace(given, installs=explanation.installs)]
+
+
+def _command(command: str, *differs: str) -> Command:
+    return Command(command=command, differs=(*filter(None, differs),), accelerator="", installs=())
 
 
 def _empty(desk: Desk, command: str, outcome: str, unseen: tuple[str, ...] = ()) -> Explanation:

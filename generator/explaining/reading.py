@@ -18,7 +18,7 @@ from generator.explaining.reading_manifests import read_manifest
 from generator.explaining.reading_messages import is_message, read_message
 from generator.explaining.reading_pip import PipRequest, read_requirements
 from generator.explaining.reading_scripts import Step, Unread, read_script
-from generator.explaining.reading_text import decoded, plain, refusal, unfolded
+from generator.explaining.reading_text import decoded, no_conda, plain, refusal, unfolded
 from generator.explaining.reading_tools import commands_of
 from generator.explaining.request import Request
 
@@ -27,8 +27,6 @@ _FILES = {".yml", ".yaml", ".txt", ".log", ".toml", ".lock", ".def", ".sh", ".js
 _SENTENCES = {".md", ".rst", ".txt", ".log", ".html", ".adoc", ".ipynb", ".py", ".R", ".tex"}
 #: keys of environments, notebooks, messages and recipes
 _OTHERS = {"dependencies", "cells", "solver_problems", "exception_name", "requirements"}
-#: characters of what was read, in a message
-_SHOWN = 80
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +93,7 @@ class Reader:
         named = "require" in f"{path.parent.name}/{path.name}".lower()
         if named and path.suffix in {".txt", ".in", ".pip"} and not is_message(text):
             pip = read_requirements(text, tool="pip install", files=files)
-            return [pip] if pip is not None else [Unread(line=text[:_SHOWN], why=_no_conda(text))]
+            return [pip] if pip is not None else [Unread(line=text[:80], why=no_conda(text))]
         # a saved message speaks of files of the machine it is from
         closed = is_message(text) or path.suffix in {".txt", ".log"}
         code = path.suffix not in _SENTENCES
@@ -162,16 +160,8 @@ def read_request(text: str, *, folder: Path) -> Request:
     steps = Reader(folder=folder, variables={}, subdir=facts().subdirs[0]).read(text)
     found = [step for step in steps if isinstance(step, Request)]
     if not found:
-        raise _no_conda(text)
+        raise no_conda(text)
     return found[-1]
-
-
-def _no_conda(text: str) -> SelectionError:
-    return refusal(
-        "neither a command of conda, mamba, micromamba or pixi nor a package that one of them did "
-        "not find",
-        text[:_SHOWN],
-    )
 
 
 def _created(client: str) -> Request:

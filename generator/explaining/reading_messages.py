@@ -16,7 +16,7 @@ from generator.explaining.reading_environment import exported_on
 from generator.explaining.reading_files import Files
 from generator.explaining.reading_pip import PipRequest, read_pip
 from generator.explaining.reading_scripts import TOOLS
-from generator.explaining.reading_text import EXAMPLE, channel_name
+from generator.explaining.reading_text import channel_name, no_conda
 from generator.explaining.request import Request, name_of, spec_of
 
 #: files that a command read
@@ -118,13 +118,8 @@ def _hints(text: str) -> Iterator[str]:
 def _from_names(text: str, specs: tuple[str, ...], channels: tuple[str, ...]) -> Request:
     """Make a request of what a message names, as the client would be asked that said it."""
     if not specs:
-        above = "paste the command above the message, too; " if "\n" in text else ""
-        raise SelectionError(
-            "neither a command of conda, mamba, micromamba or pixi nor a package that one of "
-            "them did not find",
-            where=text.splitlines()[0][:80],
-            next_step="; ".join([*_hints(text), f"{above}{EXAMPLE}"]),
-        )
+        above = ["paste the command above the message, too"] if "\n" in text else []
+        raise no_conda(text.splitlines()[0], *_hints(text), *above)
     client: Client = next(
         (name for name, marks in facts().pasted.clients.items() if any(m in text for m in marks)),
         "conda",

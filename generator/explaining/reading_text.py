@@ -33,6 +33,15 @@ def refusal(what: str, where: str) -> SelectionError:
     return SelectionError(what, where=where, next_step=EXAMPLE)
 
 
+def no_conda(text: str, *hints: str) -> SelectionError:
+    """Return the error for a text in which nothing asks a client for a package."""
+    what = (
+        "neither a command of conda, mamba, micromamba or pixi nor a package that one of them did "
+        "not find"
+    )
+    return SelectionError(what, where=text[:80], next_step="; ".join([*hints, EXAMPLE]))
+
+
 def decoded(content: bytes) -> str:
     """Return a file's text: by its byte order mark, as UTF-8, or else as Latin-1 (never fails)."""
     for mark, encoding in _MARKS:

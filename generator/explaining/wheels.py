@@ -73,14 +73,15 @@ def judge(request: PipRequest, *, subdir: str, python: str, ask: Ask | None) -> 
 def _together(found: Sequence[Judged]) -> Iterator[Judged]:
     """Yield them, a companion of another torch than the one beside it as what fails."""
     wanted = [Requirement(each.requirement) for each in found]
-    pins = [_pin(str(each)) for each in wanted if each.name == "torch"]
+    pin = next((_pin(str(each)) for each in wanted if each.name == "torch"), None)
     for each, asked in zip(found, wanted, strict=True):
-        row = torch_of(asked) if pins and pins[0] and each.state != "fails" else None
-        if row is None or not pins[0] or row.contains(pins[0]):
+        row = torch_of(asked) if pin and each.state != "fails" else None
+        if pin is None or row is None or row.contains(pin):
             yield each
         else:
-            detail = f"it is for torch {str(row).removeprefix('==').removesuffix('.*')}"
-            yield replace(each, state="fails", detail=f"{detail}, and not for {pins[0]}")
+            release = str(row).removeprefix("==").removesuffix(".*")
+            detail = f"it is for torch {release}, and not for {pin}"
+            yield replace(each, state="fails", detail=detail)
 
 
 def on_musl(wheel: Judged) -> Judged:
@@ -243,11 +244,10 @@ def _called(text: str) -> str:
 
 def _freed(text: str) -> str:
     """Leave a companion to pip; of torch itself an older release is not wanted."""
-    wanted = Requirement(text)
-    pins = [part.version for part in specifiers(wanted) if part.operator == "=="]
-    if wanted.name != "torch":
-        return wanted.name
-    return f"torch>={pins[0]}" if pins else text
+    name, pin = Requirement(text).name, _pin(text)
+    if name != "torch":
+        return name
+    return f"torch>={pin}" if pin else text
 
 
 def pythons_with(request: PipRequest, subdir: str) -> str:
@@ -452,10 +452,8 @@ def _label(wanted: Requirement) -> str:
 
 def _label_of_index(url: str) -> str:
     # people write the project behind it, too
-    return next(
-        (part for part in url.split("/") if pattern("accelerator").match(part) and part != "cpu"),
-        "",
-    )
+    parts = (part for part in url.split("/") if pattern("accelerator").match(part))
+    return next((part for part in parts if part != "cpu"), "")
 
 
 def markers_of(subdir: str, python: str) -> Mapping[str, str]:
