@@ -17,7 +17,7 @@ from generator.explaining.computer import overrides
 from generator.explaining.correcting import corrected_file
 from generator.explaining.desk import Desk, asking, native_of, ours_of
 from generator.explaining.explain import Context, explain
-from generator.explaining.facts import facts
+from generator.explaining.facts import facts, pattern
 from generator.explaining.reading import read_request
 from generator.explaining.reading_environment import PIP_SECTION
 from generator.explaining.reading_pip import PipRequest
@@ -49,6 +49,8 @@ class _Environment:
     subdir: str | None = None
     #: the version of conda's pytorch, "" for none
     torch: str = ""
+    #: the wheel that torch is of, "" for none that was named
+    wheel: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,10 @@ def judged(steps: Sequence[Step], desk: Desk) -> Answer:
         before = environments.get(place, _Environment(python=desk.options.python or ""))
         if isinstance(step, PipRequest):
             found.append(_pip(step, before, desk))
+            if found[-1].outcome != "fails":
+                wheels = (pattern("wheel").search(each) for each in step.unread)
+                torch = next((each[0] for each in wheels if each and each["name"] == "torch"), "")
+                environments[place] = replace(before, wheel=torch or before.wheel)
             if files and step.tool == PIP_SECTION:
                 files[-1] = replace(files[-1], pip=step, found=(*files[-1].found, found[-1]))
             continue
@@ -175,8 +181,8 @@ def _torch(explanation: Explanation) -> str:
     return next((one.version for one in _installed(explanation) if one.name == "pytorch"), "")
 
 
-def _over_condas(found: Sequence[Judged], torch: str) -> Iterator[str]:
-    """Say what pip does to conda's torch, whose files conda believes to be there.
+def _over_torch(found: Sequence[Judged], torch: str, wheel: str) -> Iterator[str]:
+    """Say what pip does to the torch that is there: conda's, or that of a wheel.
 
     Of a wheel its own METADATA names the torch that pip brings along, and that is not looked at.
     """
@@ -194,6 +200,8 @@ def _over_condas(found: Sequence[Judged], torch: str) -> Iterator[str]:
             f"conda's pytorch {torch} is there: where pip's {names} is for another torch, pip puts "
             f"that over conda's files; conda install {names} takes the one that goes with it"
         )
+    elif wheel and names and own is None:
+        yield f"where {names} is for another torch, pip puts that over the one of {wheel}"
 
 
 def _platforms(request: Request, desk: Desk) -> Iterator[Request]:
@@ -351,7 +359,7 @@ def _pip(request: PipRequest, before: _Environment, desk: Desk) -> Explanation:
         wheels=found,
         commands=tuple(commands[:2]),
         python=python,
-        notes=(*request.notes, *_over_condas(found, before.torch)),
+        notes=(*request.notes, *_over_torch(found, before.torch, before.wheel)),
     )
 
 

@@ -344,12 +344,12 @@ def _unread(text: str, subdir: str, python: str) -> Judged:
     patterns = list(row.wheel_platforms) if row else facts().wheel_platforms.get(subdir, ())
     tags = wheel["tags"].split(".") if wheel else ["any"]
     minor = re.fullmatch(r"cp3(\d+)", wheel["python"]) if wheel and wheel["abi"] != "abi3" else None
-    if minor and python and int(minor[1]) != minor_of(python):
+    if tags != ["any"] and not any(re.fullmatch(p, tag) for p in patterns for tag in tags):
+        detail = f"the wheel is for {', '.join(tags)}, not for {subdir}"
+    elif minor and python and int(minor[1]) != minor_of(python):
         detail = f"the wheel is for Python 3.{minor[1]}, not for {python}"
-        return Judged(requirement=text, state="fails", detail=detail)
-    if tags == ["any"] or any(re.fullmatch(p, tag) for p in patterns for tag in tags):
+    else:
         return Judged(requirement=text, state="unseen", detail="a file or an address")
-    detail = f"the wheel is for {', '.join(tags)}, not for {subdir}"
     return Judged(requirement=text, state="fails", detail=detail)
 
 
