@@ -45,7 +45,7 @@ def _run() -> int:
         with ending_at_once():
             from generator.commands import cli  # noqa: PLC0415 - Ctrl-C may come while it is loaded
 
-        return cli.main(standalone_mode=False) or 0
+        return cli.main(prog_name="armtorch", standalone_mode=False) or 0
     except (click.exceptions.Abort, KeyboardInterrupt):
         return _fail(STOPPED, INTERRUPTED)
     except click.ClickException as error:

@@ -10,7 +10,7 @@ from urllib.request import url2pathname
 #: what opens a private channel: ``user:password@``, and the token of ``/t/TOKEN/`` (conda,
 #: docs.conda.io "Adding a token", and its own way to hide both: conda/common/url.py)
 _SECRETS = (
-    (re.compile(r"(?<=://)[^/@\s'\"]+@"), "***@"),
+    (re.compile(r"(?<=://)[^/\s'\"]+@"), "***@"),
     (re.compile(r"(://[^\s'\"]*?/t/)[^/\s'\"]+"), r"\1***"),
 )
 

@@ -19,7 +19,12 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 def reach_options(command: _F) -> _F:
     """Add how channels are reached; the command gets them as one ``reach``."""
 
-    @click.option("--channel", "ours", help="Our channel. Default: the feedstock's.")
+    @click.option(
+        "--channel",
+        "ours",
+        help="Our channel. Default: the feedstock's, or the "
+        "one that armtorch itself was installed from.",
+    )
     @click.option(
         "--channel-alias",
         "alias",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from generator.documents import load_json
 from generator.doors.notes import folder, switch
-from generator.errors import MalformedError
+from generator.errors import MalformedError, StorageError
 from generator.printing import write, write_error
 
 _HELP = """\
@@ -31,9 +31,9 @@ def ask(arguments: Sequence[str], *, door: str) -> int:
         write(_HELP.format(door=door), nl=False)
         return 0
     if command == "notes":
-        switch(where, on=rest[:1] == ["on"])
-        return 0
-    if command != "why":
+        return _switch(where, rest, door)
+    if command != "why" or {"-h", "--help"} & {*rest}:
+        command = "explain" if command == "why" else command
         return _run([command, *rest], {}, Path.cwd())
     words, variables, place = noted(where)
     if not words:
@@ -44,9 +44,22 @@ def ask(arguments: Sequence[str], *, door: str) -> int:
     text = " ".join(
         [*(f"{key}={shlex.quote(value)}" for key, value in typed.items()), shlex.join(words)]
     )
-    write(f"$ {text}")
+    # beside the answer, which --json makes a document
+    write(f"$ {text}", err=True)
     there = Path(place) if Path(place).is_dir() else Path.cwd()
     return _run(["explain", text, *rest], variables, there)
+
+
+def _switch(where: Path, rest: list[str], door: str) -> int:
+    if rest not in (["on"], ["off"]):
+        write(_HELP.format(door=door), nl=False, err=True)
+        return 2
+    try:
+        switch(where, on=rest == ["on"])
+    except OSError as error:
+        write_error(f"notes are as they were: {error.strerror} ({error.filename})")
+        return StorageError.exit_code
+    return 0
 
 
 def noted(where: Path) -> tuple[list[str], dict[str, str], str]:

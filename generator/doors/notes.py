@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,12 @@ from generator.urls import masked
 OFF = "ARMTORCH_NO_NOTES"
 #: variables that a client's answer depends on
 _VARIABLES = ("CONDA_SUBDIR", "CONDA_CHANNELS", "CONDA_CHANNEL_ALIAS", "CONDA_CHANNEL_PRIORITY")
+
+#: of a channel, which needs no scheme to conda: ``user:password@host/...``, ``.../t/TOKEN/...``
+_BARE = (
+    (re.compile(r"(^|[=,])[^/@\s:=,]+:[^/\s]+@(?=[^/@\s]+/)"), r"\1***@"),
+    (re.compile(r"((?:^|[=,/])t/)[^/\s]+(?=/)"), r"\1***"),
+)
 
 
 def folder(environment: Mapping[str, str]) -> Path:
@@ -36,23 +43,33 @@ def note(arguments: Sequence[str], environment: Mapping[str, str], where: Path) 
 
     What cannot be written is not noted: it is nothing that a person's install should fail for.
     """
-    if environment.get(OFF) or (where / "notes-off").exists():
+    if environment.get(OFF):
         return
     variables = {
-        key: masked(value)
+        key: _without_secrets(value)
         for key, value in environment.items()
         if key in _VARIABLES or key.startswith("CONDA_OVERRIDE_")
     }
-    words = [masked(each) for each in arguments]
-    text = json.dumps({"words": words, "variables": variables, "folder": str(Path.cwd())})
+    words = [_without_secrets(each) for each in arguments]
     path = where / "last-command.json"
     try:
+        if (where / "notes-off").exists():
+            return
+        text = json.dumps({"words": words, "variables": variables, "folder": str(Path.cwd())})
         where.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(f".{os.getpid()}")
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(path)
     except OSError:
         return
+
+
+def _without_secrets(word: str) -> str:
+    word = masked(word)
+    if not word.startswith(("/", ".", "~")) and "://" not in word:
+        for pattern, hidden in _BARE:
+            word = pattern.sub(hidden, word)
+    return word
 
 
 def switch(where: Path, *, on: bool) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from generator.errors import ArmtorchError, UnreachableError
+from generator.documents import limits, load_json, read_bytes
+from generator.errors import ArmtorchError, MalformedError, UnreachableError
 from generator.explaining.channels import ALIAS, TIMEOUT, Access, Channels
 from generator.explaining.computer import Computer, System, look, with_overrides
 from generator.explaining.condarc import Condarc, read_condarc
@@ -101,10 +103,30 @@ def native_of(subdir: str, computer: Computer | None) -> str:
     return computer.hardware
 
 
+def installed_from(prefix: Path) -> str:
+    """Return the channel that armtorch's package in an environment came from, "" for none.
+
+    conda, mamba and pixi keep a record of each package in ``conda-meta``; its ``url`` is the
+    channel's, a subdir and a file name.
+    """
+    for path in sorted((prefix / "conda-meta").glob("armtorch-[0-9]*.json")):
+        try:
+            record = load_json(read_bytes(path, limits().json.bytes), str(path))
+        except (OSError, MalformedError):
+            continue
+        url = record.get("url") if isinstance(record, dict) else None
+        if isinstance(url, str) and "/noarch/" in url:  # else a file that was installed by itself
+            return url.rpartition("/noarch/")[0]
+    return ""
+
+
 def ours_of(project: Project, reach: Reach, subdir: str) -> tuple[str, tuple[str, ...]]:
-    """Return our channel and its base channels; without a feedstock what is usual."""
+    """Return our channel and its base channels.
+
+    Without a feedstock it is the channel that armtorch itself was installed from.
+    """
     if not project.feedstock.exists():
-        return reach.ours or "", _BASE
+        return reach.ours or installed_from(Path(sys.prefix)), _BASE
     feedstock = project.declared()
     return reach.ours or feedstock.channel, base_channels(feedstock, subdir) or _BASE
 

@@ -11,6 +11,7 @@ import base64
 import csv
 import hashlib
 import io
+import os
 import subprocess
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -111,15 +112,21 @@ def _modules() -> dict[str, bytes]:
 
 
 def _tracked(root: Path, folders: tuple[str, ...]) -> frozenset[str] | None:
-    """Return what git tracks of a checkout; None where it is none, or nobody can ask."""
+    """Return what git tracks of a checkout; None where it is none, or nobody can ask.
+
+    A repository that does not track this very file is another one around an unpacked armtorch.
+    """
     if not (root / ".git").exists():
         return None
     command = ["git", "-c", f"safe.directory={root}", "ls-files", "-z", "--", *folders]
+    # a hook of git's is run with variables that lead to its own repository
+    around = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     try:
-        done = subprocess.run(command, cwd=root, capture_output=True, check=True)
+        done = subprocess.run(command, cwd=root, env=around, capture_output=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return None
-    return frozenset(done.stdout.decode("utf-8", "surrogateescape").split("\0"))
+    listed = frozenset(done.stdout.decode("utf-8", "surrogateescape").split("\0"))
+    return listed if Path(__file__).relative_to(root).as_posix() in listed else None
 
 
 def _points(installed: Distribution, group: str) -> list[tuple[str, str]]:

@@ -124,7 +124,7 @@ def checkout(folder: Path) -> Path:
 
 
 def test_another_checkout_and_the_installed_wheel_give_the_same_package(
-    project: Project, package: Path, tmp_path: Path
+    project: Project, package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = own_package(project.declared(), Lock())
     assert own is not None
@@ -140,6 +140,12 @@ def test_another_checkout_and_the_installed_wheel_give_the_same_package(
     site = tmp_path / "site"
     pip(sys.executable, "install", "--quiet", "--no-deps", "--target", str(site), str(ROOT))
     assert (site / "generator/__pycache__").is_dir()
+    assert from_elsewhere(site, project.feedstock) == here
+    # a hook of git's leads to its own repository; one around it that does not track it says nothing
+    monkeypatch.setenv("GIT_DIR", str(ROOT / ".git"))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "none"))
+    assert from_elsewhere(copy, project.feedstock) == here
+    subprocess.run(["git", "init", "-q", site], check=True, env={"PATH": os.environ["PATH"]})
     assert from_elsewhere(site, project.feedstock) == here
     # another content has another name, though version and number are the same
     (copy / "generator/errors.py").write_text((ROOT / "generator/errors.py").read_text() + "\n")
@@ -415,7 +421,7 @@ def test_conda_armtorch_why_after_the_failing_command_gives_the_one_that_works(
     done = run(*conda, "armtorch", "why", cwd=tmp_path, more=more)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"CONDA_SUBDIR=linux-aarch64 conda {words}" in re.sub(
-        "CONDA_OVERRIDE_.*? ", "", done.stdout
+        "CONDA_OVERRIDE_.*? ", "", done.stderr
     )
     command = re.search(r"^ +(CONDA_.*)", done.stdout, re.MULTILINE)
     assert command is not None, done.stdout
