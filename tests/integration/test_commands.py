@@ -37,7 +37,7 @@ COMMANDS = [
 def test_help_says_what_a_command_does_and_shows_examples(command):
     done = armtorch(command, "--help")
     assert done.returncode == 0
-    assert f"Usage: python -m generator {command}" in done.stdout
+    assert f"Usage: armtorch {command}" in done.stdout
     if command != "schemas":
         assert "Examples:" in done.stdout
         assert f"  armtorch {command}" in done.stdout
