@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-import resource
 import sys
 import tempfile
 import time
@@ -29,7 +28,7 @@ from typing import Any
 import msgpack
 import zstandard
 
-from benchmarks.measuring import peak_mib, run_module
+from benchmarks.measuring import own_peak_mib, run_module
 from generator.console import Silent
 from generator.explaining.answering import ExplainOptions, Reach, explain_request
 from generator.project import Project
@@ -146,7 +145,7 @@ def _timed(feedstock: str, command: str, alias: str, cache: str) -> dict[str, fl
         started, used = time.monotonic(), time.process_time()
         found = explain_request(project, command, options)
         wall, cpu = time.monotonic() - started, time.process_time() - used
-        peaks.append(round(peak_mib(resource.getrusage(resource.RUSAGE_SELF))))
+        peaks.append(round(own_peak_mib()))
         assert found.outcome == "fails", command
         assert found.commands, command
     return {"seconds": round(wall, 2), "cpu_seconds": round(cpu, 2), "peak_mib": peaks[0]}

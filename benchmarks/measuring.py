@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 
@@ -28,6 +29,19 @@ class Cost:
 def peak_mib(used: resource.struct_rusage) -> float:
     """Return the most memory that was in use: kernels count it in bytes (macOS) or KiB."""
     return used.ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+
+
+def own_peak_mib() -> float:
+    """Return the most memory that this program had in use.
+
+    What a kernel counts for a process has, on Linux, what its parent had when it began it; the
+    high-water mark of its own memory has not (proc(5), VmHWM, in KiB).
+    """
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return peak_mib(resource.getrusage(resource.RUSAGE_SELF))
+    lines = status.read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
 
 
 def run_module(module: str, *arguments: str) -> tuple[Cost, Any]:
