@@ -210,9 +210,11 @@ def _verify(
         tested.how for tested in tests for step in tested.steps if step.outcome == "not run"
     )
     unverified += [f"{number} test programs {how}" for how, number in not_run.items()]
-    own = own_package(project.declared(), project.known())
     for row in report.rows:
-        if own is None or row.id != own.variant.id or row.sha256 in memory.known():
+        if row.id in ids or row.sha256 in memory.known():
+            continue
+        own = own_package(project.declared(), project.known())
+        if own is None or row.id != own.variant.id:
             continue
         if lacking := _not_in_base(project, own, run):
             unverified.append(f"{_OWN}: {lacking}")
