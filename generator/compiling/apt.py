@@ -116,14 +116,14 @@ class Apt:
         folder.mkdir(parents=True, exist_ok=True)
         wanted = tuple(names)
         listed = self.listed(wanted)
-        both = zip(listed, wanted, strict=True)
-        lacking = [name for each, name in both if not keeps(folder / each.file, each.sha256)]
-        if lacking:
-            self.run("download", *lacking, cwd=folder)
+        kept = [keeps(folder / each.file, each.sha256) for each in listed]
+        if not all(kept):
+            # apt lists in an order of its own, and does not fetch again what lies there whole
+            self.run("download", *wanted, cwd=folder)
         return listed
 
     def listed(self, packages: Iterable[str]) -> tuple[Listed, ...]:
-        """Return what packages are, in this order; raises BuildError where apt names no sha256."""
+        """Return what packages are, in apt's order; raises BuildError where apt names no sha256."""
         lines = self.run("download", "--print-uris", *packages).splitlines()
         found = [_LISTED.match(line) for line in lines if line]
         if any(match is None for match in found):

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 from filelock import FileLock, Timeout
 
 from generator.atomic import write_text
+from generator.compiling.emulated import emulated_setup, lay_wheel, wheel_upon
 from generator.compiling.ninja import STATUS, Failure, Progress, run_ninja
 from generator.compiling.planning import WHEEL, Plan
 from generator.compiling.root import check_namespaces, make_root, private_apt
@@ -28,7 +29,7 @@ from generator.compiling.tree import (
     patches_of,
     tree_folder,
 )
-from generator.compiling.wheel import keep_wheel
+from generator.compiling.wheel import keep_wheel, setup_command
 from generator.console import Narrator
 from generator.documents import load_json, read_bytes
 from generator.errors import BuildError
@@ -94,8 +95,9 @@ def compile_source(
         beside = [row for row in rows.values() if (row.subdir, row.suite) == _of(source)]
         root = make_root(work, toolchain, beside, narrator)
         patches = patches_of(source, feedstock)
+        upon = wheel_upon(source, rows, options.out)
         tree = Tree(
-            folder=tree_folder(work / "trees", plan.name, source, patches, root),
+            folder=tree_folder(work / "trees", plan.name, source, patches, root, upon),
             root=root,
             cache=work / "ccache",
             environment={
@@ -108,10 +110,19 @@ def compile_source(
             folder.mkdir(parents=True, exist_ok=True)
         files = fetch_files(work, source, lambda: private_apt(work, toolchain))
         make_tree(tree, source, files, patches)
-        _configure(tree, source, toolchain, narrator)
-        outcome = _units(tree, plan, options, narrator)
+        if upon:
+            lay_wheel(tree, upon, options.out)
+            flags = _toolchain_file(tree, toolchain)
+            command = emulated_setup(tree, source, toolchain, flags, plan.jobs)
+        else:
+            _configure(tree, source, toolchain, narrator)
+            command = _ninja(tree, plan)
+        outcome = _units(tree, plan, command, options, narrator)
         if outcome.state == "done" and WHEEL in plan.targets:
-            path, sha256 = keep_wheel(tree, source, toolchain, patches, options.out)
+            if not upon:
+                said = run(setup_command(tree, ("python3",), toolchain, {}))
+                write_text(tree.folder / "wheel.log", said)
+            path, sha256 = keep_wheel(tree, source, toolchain, patches, upon, options.out)
             outcome = replace(outcome, wheel=str(path), sha256=sha256)
         return outcome
 
@@ -138,12 +149,8 @@ def _versioned(values: Mapping[str, str], source: Source) -> dict[str, str]:
     return {name: value.replace("{version}", source.full_version) for name, value in values.items()}
 
 
-def _configure(tree: Tree, source: Source, toolchain: Toolchain, narrator: Narrator) -> None:
-    """Let CMake write build.ninja, once."""
-    done = tree.folder / "configured"
-    if done.is_file():
-        return
-    narrator.say("configure")
+def _toolchain_file(tree: Tree, toolchain: Toolchain) -> str:
+    """Write down for CMake what compiles; return the compiler's flags."""
     # one name for the tree wherever it lies is not enough: messages and logs hold no /armtorch
     maps = f"-ffile-prefix-map={INSIDE}/="
     settings = {
@@ -154,6 +161,16 @@ def _configure(tree: Tree, source: Source, toolchain: Toolchain, narrator: Narra
     }
     lines = (f'set({name} "{value}")\n' for name, value in settings.items())
     write_text(tree.folder / "toolchain.cmake", "".join(lines))
+    return settings["CMAKE_CXX_FLAGS_INIT"]
+
+
+def _configure(tree: Tree, source: Source, toolchain: Toolchain, narrator: Narrator) -> None:
+    """Let CMake write build.ninja, once."""
+    done = tree.folder / "configured"
+    if done.is_file():
+        return
+    narrator.say("configure")
+    _toolchain_file(tree, toolchain)
     flags = {
         "CMAKE_TOOLCHAIN_FILE": f"{INSIDE}/toolchain.cmake",
         "CMAKE_BUILD_TYPE": "Release",
@@ -172,14 +189,21 @@ def _configure(tree: Tree, source: Source, toolchain: Toolchain, narrator: Narra
     write_text(done, "")
 
 
-def _units(tree: Tree, plan: Plan, options: Options, narrator: Narrator) -> Outcome:
-    """Run ninja for the targets, and say how far it is."""
-    targets = ["install" if each == WHEEL else each for each in plan.targets]
-    state = _State.read(tree.folder / "progress.json", " ".join(targets))
+def _targets(plan: Plan) -> list[str]:
+    return ["install" if each == WHEEL else each for each in plan.targets]
+
+
+def _ninja(tree: Tree, plan: Plan) -> list[str]:
+    jobs = ("-k", "0", "-j", str(plan.jobs))
+    return tree.command("ninja", "-C", f"{INSIDE}/source/build", *jobs, *_targets(plan))
+
+
+def _units(
+    tree: Tree, plan: Plan, command: list[str], options: Options, narrator: Narrator
+) -> Outcome:
+    """Run ninja, alone or by setup.py, and say how far it is."""
+    state = _State.read(tree.folder / "progress.json", " ".join(_targets(plan)))
     teller = _Teller(state, narrator)
-    command = tree.command(
-        *("ninja", "-C", f"{INSIDE}/source/build", "-k", "0", "-j", str(plan.jobs)), *targets
-    )
     progress = run_ninja(
         command, tree.folder / "ninja.log", deadline=options.deadline, tell=teller.tell
     )
@@ -191,7 +215,7 @@ def _units(tree: Tree, plan: Plan, options: Options, narrator: Narrator) -> Outc
         ended = "stopped"
     elif ended == "failed" and not progress.failures:
         raise BuildError(
-            f"ninja ended with {progress.code}",
+            f"{'setup.py' if plan.source.upon else 'ninja'} ended with {progress.code}",
             where=str(tree.folder / "ninja.log"),
             next_step="read what it said there",
         )

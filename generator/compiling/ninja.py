@@ -82,6 +82,7 @@ def run_ninja(
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
+            umask=0o022,  # modes of files go into wheels
         ) as process,
         _ending(process, deadline, progress),
     ):

@@ -63,6 +63,8 @@ class Root:
             "LC_ALL": "C.UTF-8",
             "CCACHE_DIR": "/ccache",
             "CCACHE_COMPILERCHECK": f"string:{self.compiler}",
+            # what gcc says of headers serves, instead of a run of its preprocessor for each unit
+            "CCACHE_DEPEND": "1",
             "CCACHE_MAXSIZE": "20G",
             **environment,
         }

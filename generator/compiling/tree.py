@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -65,10 +65,19 @@ def patches_of(source: Source, rows: Path) -> tuple[Path, ...]:
 
 
 def tree_folder(
-    trees: Path, name: str, source: Source, patches: tuple[Path, ...], root: Root
+    trees: Path,
+    name: str,
+    source: Source,
+    patches: tuple[Path, ...],
+    root: Root,
+    upon: Mapping[str, str],
 ) -> Path:
-    """Name the folder of a row's tree: other inputs, another folder."""
-    inputs = [json.dumps(asdict(source), sort_keys=True), root.compiler, str(_FORMAT)]
+    """Name the folder of a row's tree: other inputs, another folder.
+
+    ``upon`` has the sha256 of the wheel that it is compiled against.
+    """
+    row = {**asdict(source), "upon": dict(upon)}
+    inputs = [json.dumps(row, sort_keys=True), root.compiler, str(_FORMAT)]
     inputs += [f"{path.name} {path.read_text(encoding='utf-8')}" for path in patches]
     return trees / f"{name}-{hashlib.sha256(chr(0).join(inputs).encode()).hexdigest()[:16]}"
 

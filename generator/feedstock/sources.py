@@ -55,7 +55,10 @@ class Source(Documented):
     """Development packages of the target's architecture."""
     aside: tuple[PlainName, ...] = ()
     """Packages of the target's that cannot stand beside the machine's own; they lie in /target."""
-    targets: Annotated[tuple[PlainName, ...], Field(min_length=1)]
+    upon: RowName | None = None
+    """The row whose wheel this one is compiled against: torch. Its setup.py asks torch where the
+    headers are, and is run by the target's own Python under emulation."""
+    targets: tuple[PlainName, ...] = ()
     """What can be built alone, in this order: c10, torch_cpu, torch_python. `wheel` comes last."""
     epoch: Annotated[int, Field(gt=0)]
     """SOURCE_DATE_EPOCH: the day of the release, for whatever writes a date."""

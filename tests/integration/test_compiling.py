@@ -6,6 +6,8 @@ tree is made anew.
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import os
 import random
@@ -14,7 +16,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +27,7 @@ import pytest
 from generator.channel import LocalChannel
 from generator.compiling.root import Root
 from generator.console import Silent
-from generator.errors import MissingToolError, UnreachableError
+from generator.errors import BuildError, MissingToolError, UnreachableError
 from generator.matrix import variants
 from generator.project import Project
 from generator.stages.build import BuildOptions, build_variants
@@ -48,6 +52,8 @@ trains:
 subdirs:
   linux-armv7l: {{accelerators: [cpu], base: [conda-forge]}}
 """
+#: of the wheels of rows that are made here
+TAGS = "1.0+armtorch1-cp313-cp313-linux_armv7l.whl"
 PROGRAM = """\
 #include <c10/core/Scalar.h>
 #include <c10/core/ScalarType.h>
@@ -208,3 +214,92 @@ def test_wheels_of_its_names_go_the_whole_line(tmp_path):
     assert {"libtorch-2.6.0", "pytorch-2.6.0", "torchvision-0.21.0", "torchaudio-2.6.0"} <= names
     (pytorch,) = channel.root.glob("linux-armv7l/pytorch-2.6.0-*.conda")
     assert "__glibc >=2.41" in Built.open(pytorch).index["depends"]
+
+
+SETUP = """\
+import base
+from setuptools import Extension, setup
+
+extension = Extension("small", ["small.cpp"], include_dirs=[base.headers()], language="c++")
+setup(name="small", version="1.0+armtorch1", ext_modules=[extension])
+"""
+SMALL = """\
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <base.h>
+#include <string>
+
+static PyObject* answer(PyObject*, PyObject*) {
+  std::string said = std::to_string(BASE) + " of " + std::to_string(8 * sizeof(void*));
+  return PyUnicode_FromString(said.c_str());
+}
+static PyMethodDef methods[] = {{"answer", answer, METH_NOARGS, ""}, {}};
+static PyModuleDef module = {PyModuleDef_HEAD_INIT, "small", "", -1, methods};
+PyMODINIT_FUNC PyInit_small() { return PyModule_Create(&module); }
+"""
+HEADERS = "import pathlib\ndef headers(): return str(pathlib.Path(__file__).parent)\n"
+ROW = """\
+  {name}:
+    project: {name}
+    version: "1.0"
+    local: armtorch1
+    subdir: linux-armv7l
+    python: "3.13"
+    suite: trixie
+    source: pkg:deb/debian/{name}@1.0-1?arch=source
+    files: {{{name}_1.0.orig.tar.gz: {sha256}}}
+    epoch: 1700000000
+"""
+
+
+def _upon(committed: Path, work: Path) -> Path:
+    """Write two rows after the committed ones, whose root they share; one is upon the other."""
+    content = {"small-1.0/setup.py": SETUP, "small-1.0/small.cpp": SMALL}
+    (work / "sources").unlink()
+    (work / "sources").mkdir()
+    archive = work / "sources/small_1.0.orig.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        for name, text in content.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(text)
+            tar.addfile(member, io.BytesIO(text.encode()))
+    sha256 = hashlib.sha256(archive.read_bytes()).hexdigest()
+    feedstock, rows = work.parent / "feedstock.yaml", (committed / "feedstock.yaml").read_text()
+    own = ROW.format(name="base", sha256=sha256) + ROW.format(name="small", sha256=sha256)
+    feedstock.write_text(f"{rows.rstrip()}\n{own}    upon: base\n")
+    return feedstock
+
+
+def test_a_wheel_is_compiled_upon_another_by_the_targets_own_python(committed, work, tmp_path):
+    feedstock, out = _upon(committed, work), tmp_path / "wheels"
+    made = []
+    for place in (work, tmp_path / "another" / "folder"):
+        if place != work:
+            shutil.copytree(work, place, symlinks=True, ignore=shutil.ignore_patterns("trees"))
+        command = [
+            *(sys.executable, "-m", "generator", "--feedstock", str(feedstock), "compile", "small"),
+            *("--work", str(place), "--out", str(out), "--json"),
+        ]
+        if not out.is_dir():
+            lacking = subprocess.run(command, capture_output=True, text=True, check=False)
+            if lacking.returncode not in {MissingToolError.exit_code, UnreachableError.exit_code}:
+                assert lacking.returncode == BuildError.exit_code
+                assert "make it first: armtorch compile base" in lacking.stderr
+            out.mkdir()
+            with zipfile.ZipFile(out / f"base-{TAGS}", "w") as wheel:
+                wheel.writestr("base/__init__.py", HEADERS)
+                wheel.writestr("base/base.h", "#define BASE 4294967299LL\n")
+        (outcome,) = _run(command)
+        made.append(Path(outcome["wheel"]).read_bytes())
+    assert made[0] == made[1]
+    account = json.loads((out / f"small-{TAGS}.provenance.json").read_text())
+    assert list(account["source"]["upon"]) == [f"base-{TAGS}"]
+    inside = ("/armtorch/dist/small-" + TAGS, "/armtorch/made")
+    _run_in_root(outcome, work, "python3", "-m", "zipfile", "-e", *inside)
+    said = _run_in_root(
+        outcome,
+        work,
+        *("env", "PYTHONHOME=/usr", "PYTHONPATH=/armtorch/made", "qemu-arm"),
+        *("/target/usr/bin/python3.13", "-c", "import small; print(small.answer())"),
+    )
+    assert said == "4294967299 of 32\n"
