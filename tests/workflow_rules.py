@@ -17,8 +17,13 @@ from generator.rendering.workflows import FOLDER, action_pins
 
 _NEXT: Final = "this is a defect of templates/workflows; mend it there"
 _CRON: Final = re.compile(r"([\d*/,-]+ ){4}[\d*/,-]+")
+#: what `armtorch compile` needs of an Ubuntu
+_SETTING_UP: Final = (
+    "sudo apt-get install --yes debian-archive-keyring",
+    "sudo sysctl --write kernel.apparmor_restrict_unprivileged_userns=0",
+)
 #: the only commands that a `run:` may start
-_COMMANDS: Final = ("armtorch ", "python -m pip install ", "make test", "test ")
+_COMMANDS: Final = ("armtorch ", "python -m pip install ", "make test", "test ", *_SETTING_UP)
 #: one command: nothing that a shell would make more of it
 _SHELL: Final = re.compile(r"[;&|<>`\n]|\$\(")
 

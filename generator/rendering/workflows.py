@@ -21,7 +21,7 @@ from generator.feedstock import Feedstock
 from generator.model.closed import Closed
 from generator.rendering import templates
 
-WORKFLOWS: Final = ("build", "nightly", "test", "update")
+WORKFLOWS: Final = ("build", "compile", "nightly", "test", "update")
 #: of them, what only a checkout of armtorch has: its tests
 _OF_A_CHECKOUT: Final = ("test",)
 FOLDER: Final = ".github/workflows"
@@ -131,10 +131,13 @@ class WorkflowSettings(Closed):
     pythons_per_job: Annotated[int, Field(ge=1)]
     runner: _Label
     conda_runner: _Label
+    compile_runner: _Label
     python: Annotated[str, Field(pattern=r"^3\.\d+$")]
     #: subdir -> architecture of the interpreter, where it is not the runner's own
     architectures: dict[_Label, Literal["x86", "x64", "arm64"]]
-    timeouts: dict[Literal["plan", "build", "publish", "release", "test"], _Minutes]
+    timeouts: dict[Literal["plan", "build", "compile", "publish", "release", "test"], _Minutes]
+    #: of `armtorch compile`, less than its job's
+    compile_limit: Annotated[str, Field(pattern=r"^\d+h$")]
     schedules: dict[Literal["update", "nightly"], _Cron]
     branch: _Label
     check: _Label
@@ -177,8 +180,19 @@ def workflow_files(feedstock: Feedstock) -> dict[str, bytes]:
         return f"{pins[name].of(part)} # {pins[name].tag}"
 
     pinned = feedstock.armtorch == "pinned"
-    facts = {**_facts(feedstock), "pin": pin, "subdirs": list(feedstock.subdirs)}
-    names = [name for name in WORKFLOWS if not (pinned and name in _OF_A_CHECKOUT)]
+    facts = {
+        **_facts(feedstock),
+        "pin": pin,
+        "subdirs": list(feedstock.subdirs),
+        "sources": feedstock.sources,
+        # all of a row but its last target, which is for one Python
+        "libraries": {
+            name: [f"{name}/{target}" for target in row.targets[:-1]]
+            for name, row in feedstock.sources.items()
+        },
+    }
+    left_out = [*(_OF_A_CHECKOUT if pinned else ()), *(() if feedstock.sources else ("compile",))]
+    names = [name for name in WORKFLOWS if name not in left_out]
     paths = {name: f"{FOLDER}/{name}.yml" for name in names}
     if feedstock.ci == "gitlab":
         paths = {"gitlab-ci": PIPELINE}
