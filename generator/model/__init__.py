@@ -15,6 +15,7 @@ from generator.model.cell import (
 )
 from generator.model.floor import RaisedFloor
 from generator.model.held import Finding, FindingKind, Held
+from generator.model.pin import Pin
 from generator.model.python_build import PythonBuild, Pythons
 from generator.model.retention import Keep, Retention
 from generator.model.subdir import Subdir
