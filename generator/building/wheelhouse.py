@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 from threading import Event
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 import requests
 from filelock import FileLock
@@ -30,8 +30,26 @@ from generator.model import Wheel
 from generator.transport import open_session
 from generator.urls import local_path
 
-#: where a wheel is to be had: a URL, or the path of a file
-Locate = Callable[[Wheel], str]
+
+class Kept(Protocol):
+    """A file that may lie in the wheelhouse: a Wheel, or what a base is made of."""
+
+    @property
+    def filename(self) -> str:
+        """Its name, which no folder is part of."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+
+    @property
+    def sha256(self) -> str:
+        """What its bytes must have."""
+
+
+K = TypeVar("K", bound=Kept)
+#: where a file is to be had: a URL, or the path of a file
+Locate = Callable[[K], str]
 #: bytes of a note at most
 _NOTE: Final = 1 << 16
 #: kept free beside the wheels themselves
@@ -43,15 +61,15 @@ def _connect() -> requests.Session:
     return open_session(files=True)
 
 
-def place_of(wheel: Wheel, root: Path) -> Path:
+def place_of(wheel: Kept, root: Path) -> Path:
     """Return where ``wheel`` belongs in the wheelhouse, there or not."""
     return root / wheel.sha256[:16] / wheel.filename
 
 
 def fetch(
-    wheels: Iterable[Wheel],
+    wheels: Iterable[K],
     *,
-    locate: Locate,
+    locate: Locate[K],
     root: Path,
     narrator: Narrator,
     jobs: int,
@@ -151,8 +169,8 @@ def fetch_unhashed(
 
 
 def _fetch_all(
-    missing: list[Wheel],
-    locate: Locate,
+    missing: list[K],
+    locate: Locate[K],
     root: Path,
     *,
     narrator: Narrator,
@@ -166,7 +184,7 @@ def _fetch_all(
     places = [(wheel, locate(wheel)) for wheel in missing]
     stop = Event()
     with (
-        narrator.task(f"fetching {len(missing)} wheels", total=total, unit="bytes") as task,
+        narrator.task(f"fetching {len(missing)} files", total=total, unit="bytes") as task,
         ThreadPoolExecutor(max(1, jobs)) as pool,
     ):
         source = Fetching(rules, stop, narrator, task, connect)
@@ -183,7 +201,7 @@ def _fetch_all(
             raise
 
 
-def _fetch_one(wheel: Wheel, where: str, target: Path, source: Fetching) -> None:
+def _fetch_one(wheel: Kept, where: str, target: Path, source: Fetching) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(target.with_name(target.name + ".lock")):
         if target.is_file():  # put there by another process, by hand, or to be hashed again
@@ -202,7 +220,7 @@ def _fetch_one(wheel: Wheel, where: str, target: Path, source: Fetching) -> None
         _remember(target, wheel.sha256)
 
 
-def _copy(file: Path, wheel: Wheel, target: Path, task: Task) -> None:
+def _copy(file: Path, wheel: Kept, target: Path, task: Task) -> None:
     """Take a wheel from a local folder, verified while it is copied."""
     if not file.is_file():
         raise AbsentError(
@@ -227,7 +245,7 @@ def _copy(file: Path, wheel: Wheel, target: Path, task: Task) -> None:
     part.replace(target)
 
 
-def _is_noted(path: Path, wheel: Wheel) -> bool:
+def _is_noted(path: Path, wheel: Kept) -> bool:
     """Whether ``path`` was verified before, and has had the same size and time since."""
     try:
         note = load_json(read_bytes(_note(path), _NOTE), str(_note(path)))
@@ -236,7 +254,7 @@ def _is_noted(path: Path, wheel: Wheel) -> bool:
         return False
 
 
-def _is_wheel(path: Path, wheel: Wheel) -> bool:
+def _is_wheel(path: Path, wheel: Kept) -> bool:
     if path.stat().st_size != wheel.size:
         return False
     with path.open("rb") as file:
@@ -261,7 +279,7 @@ def _note(path: Path) -> Path:
     return path.with_name(path.name + ".verified")
 
 
-def _require_space(root: Path, missing: list[Wheel]) -> None:
+def _require_space(root: Path, missing: Sequence[Kept]) -> None:
     """Refuse beforehand what cannot fit; what ``.part`` files already hold is not needed again."""
     needed = _RESERVE
     for wheel in missing:

@@ -22,6 +22,7 @@ _COMMANDS = (
     "release",
     "render",
     "compile",
+    "base",
     "build",
     "test",
     "lint",

@@ -1,8 +1,8 @@
 """Writes a .conda file from a folder of files (CEP 34: what is in it, CEP 35: the file around it).
 
 rattler-build makes a package from a recipe, and neither writes entry points for another machine nor
-the path of site-packages (CEP 17) of a Python; what is made here is no recipe's. The bytes are those
-of the files, the metadata and the level, as of what `building` seals.
+the path of site-packages (CEP 17) of a Python; what is made here is of no recipe. The bytes are of
+the files, the metadata and the level alone, as those that `building` seals.
 """
 
 from __future__ import annotations

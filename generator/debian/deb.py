@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
 
 from packageurl import PackageURL
 
@@ -95,7 +94,7 @@ def upstream_version(version: str) -> str:
 
 def deb_file(name: str, version: str, architecture: str) -> str:
     """Return apt's name of the file."""
-    return f"{name}_{quote(version, safe='+~')}_{architecture}.deb"
+    return f"{name}_{version.replace(':', '%3a')}_{architecture}.deb"
 
 
 def deb_purl(name: str, version: str, architecture: str, suite: str) -> str:

@@ -91,7 +91,11 @@ def _copy(
         shutil.copy2(path, there)
         return True
     link = str(path.readlink())
-    aim = link[1:] if link.startswith("/") else os.path.normpath(f"{PurePosixPath(name).parent}/{link}")
+    aim = (
+        link[1:]
+        if link.startswith("/")
+        else os.path.normpath(f"{PurePosixPath(name).parent}/{link}")
+    )
     row, rows, target = rule
     aim = _place(row, aim, rows, target)
     if aim == place:

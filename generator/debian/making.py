@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Any, Final
 
 from packaging.utils import canonicalize_name
 
@@ -24,12 +24,14 @@ from generator.debian.rows import BaseRows, DebRow, MetaRow, Target, WheelRow, u
 from generator.debian.wheels import WheelFile
 from generator.documents import holds, parse_requirement
 from generator.errors import DataError, LinkageError
-from generator.inspecting.binary import Binary, dotted
+from generator.inspecting.binary import dotted
 from generator.model import PythonBuild
 from generator.naming import conda_name
 from generator.naming.specifiers import conda_version_spec
 
 _BUILD_HASH: Final = 7
+#: below info/: what the package is made of, and which file is which
+_ACCOUNT: Final = "armtorch/debian.json"
 #: of packages for the C library of the suite
 _GLIBC: Final = "__glibc >={version},<3.0.a0"
 
@@ -69,8 +71,8 @@ class Planned:
     """A package that is known by its name, and how to lay out its files."""
 
     package: Package
-    #: fills the folder, returns the package with what only its files tell
-    stage: Callable[[Package], Package]
+    #: fills a folder and returns what only its files tell, by the fields of a Package
+    stage: Callable[[Path], Mapping[str, Any]]
 
 
 def planned(materials: Materials) -> tuple[Planned, ...]:
@@ -97,16 +99,14 @@ def staged(plans: Iterable[Planned], materials: Materials, work: Path, jobs: int
         tree = work / plan.package.name
         shutil.rmtree(tree, ignore_errors=True)
         tree.mkdir(parents=True)
-        return plan.stage(replace(plan.package, tree=tree))
+        return replace(plan.package, tree=tree, **plan.stage(tree))
 
     with ThreadPoolExecutor(jobs) as pool:
         # several rows may take files of one package
         list(pool.map(lambda deb: deb.folder, materials.debs.values()))
         packages = list(pool.map(one, plans))
     there = {each.name: each for each in packages}
-    system = {
-        PurePosixPath(name).name for name, _ in materials.libc.files() if ".so" in name
-    }
+    system = {PurePosixPath(name).name for name, _ in materials.libc.files() if ".so" in name}
     floor = tuple(map(int, materials.libc.upstream.split(".")))
     machine = subdirs()[materials.target.subdir].binary_machine
     for package in packages:
@@ -121,7 +121,7 @@ def _prove(
     floor: tuple[int, ...],
     machine: str,
 ) -> None:
-    """Refuse what does not load: every library needed is its own, a dependency's or the system's."""
+    """Refuse what does not load: a library that is not its own, a dependency's or the system's."""
     assert package.tree is not None  # noqa: S101 - narrows the type
     beside = {name for name in map(_name, package.depends) if not name.startswith("__")}
     if lacking := sorted(beside - there.keys()):
@@ -176,25 +176,20 @@ def _deb_package(row: DebRow, materials: Materials) -> Planned:
         },
     )
 
-    def stage(package: Package) -> Package:
-        tree = package.tree
-        assert tree is not None  # noqa: S101 - narrows the type
+    def stage(tree: Path) -> dict[str, Any]:
         origins = layout.lay_out(row, debs, tree, materials.rows, target)
         changed = _adopt_all(tree, materials)
         if row.interpreter:
             interpreter.restore(tree, target.python)
-        newest = max(
-            int(path.lstat().st_mtime) for deb in debs for _, path in deb.files()
-        )
+        newest = max(int(path.lstat().st_mtime) for deb in debs for _, path in deb.files())
         account = {
             "sources": _sources(debs, target),
             "files": {name: f"{origin}{changed.get(name, '')}" for name, origin in origins.items()},
         }
-        return replace(
-            package,
-            timestamp=newest * 1000,
-            info={**layout.copyrights(row, debs), "armtorch/debian.json": _text(account)},
-        )
+        return {
+            "timestamp": newest * 1000,
+            "info": {**layout.copyrights(row, debs), _ACCOUNT: _text(account)},
+        }
 
     return _named(package, [asdict(row), [deb.sha256 for deb in debs]], materials, stage)
 
@@ -229,10 +224,9 @@ def _followed(row: DebRow, debs: Iterable[Deb], materials: Materials) -> Iterato
 def _meta_package(row: MetaRow, materials: Materials) -> Planned:
     versions = {each.conda: materials.version(each) for each in materials.rows.packages}
 
-    def stage(package: Package) -> Package:
-        assert package.tree is not None  # noqa: S101 - narrows the type
-        layout.link_all(row.links, package.tree)
-        return package
+    def stage(tree: Path) -> dict[str, Any]:
+        layout.link_all(row.links, tree)
+        return {}
 
     package = Package(
         name=row.conda,
@@ -265,24 +259,17 @@ def _wheel_package(row: WheelRow, materials: Materials) -> Planned:
         site_packages = f"lib/python{target.python}/site-packages"
         depends += python.base_specs
 
-    def stage(package: Package) -> Package:
-        tree = package.tree
-        assert tree is not None  # noqa: S101 - narrows the type
+    def stage(tree: Path) -> dict[str, Any]:
         scripts = wheels.unpack(wheel.path, tree, site_packages)
         if not wheel.is_pure:
             wheels.write_launchers(tree / "bin", scripts)
             _adopt_all(tree, materials)
-        return replace(
-            package,
-            entry_points=tuple(scripts) if wheel.is_pure else (),
-            timestamp=wheel.timestamp(),
-            info={
-                **wheel.licenses(),
-                "armtorch/debian.json": _text(
-                    {"sources": [{"file": wheel.path.name, "sha256": wheel.sha256}]}
-                ),
-            },
-        )
+        account = {"sources": [{"file": wheel.path.name, "sha256": wheel.sha256}]}
+        return {
+            "entry_points": tuple(scripts) if wheel.is_pure else (),
+            "timestamp": wheel.timestamp(),
+            "info": {**wheel.licenses(), _ACCOUNT: _text(account)},
+        }
 
     package = Package(
         name=conda_name(row.project),
@@ -302,7 +289,7 @@ def _named(
     package: Package,
     inputs: list[object],
     materials: Materials,
-    stage: Callable[[Package], Package],
+    stage: Callable[[Path], Mapping[str, Any]],
 ) -> Planned:
     """Put the digest of all that a package is made of into its build string (decision D20)."""
     text = _text([materials.rows.format, materials.rows.patchelf, package.index(), inputs])
@@ -321,4 +308,3 @@ def _name(spec: str) -> str:
 def _text(document: object) -> bytes:
     text = json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False)
     return f"{text}\n".encode()
-

@@ -1,4 +1,4 @@
-"""Decides what a base is made of: the packages that apt's signed index has, the wheels of an index."""
+"""Decides what a base is made of: what apt's signed index has, and the wheels of an index."""
 
 from __future__ import annotations
 

@@ -11,7 +11,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from generator.datafiles import load_data
-from generator.errors import DataError
+from generator.errors import DataError, FeedstockError
+from generator.feedstock import DebianBase
 from generator.feedstock.sources import PlainName
 from generator.model.closed import Closed
 from generator.model.names import CondaName, PackageText, SpecifierText
@@ -46,7 +47,7 @@ class DebRow(Closed):
     places: dict[str, str] = field(default_factory=dict)
     #: path -> relative target
     links: dict[str, str] = field(default_factory=dict)
-    #: path -> glob of files that are written into it one after the other, as a script of Debian's would
+    #: path -> glob of files that are put together there, as a script of Debian's would
     joined: dict[str, str] = field(default_factory=dict)
     #: besides what Debian's packages say
     depends: tuple[Spec, ...] = ()
@@ -107,6 +108,11 @@ class BaseRows(Closed):
     patchelf: str
     #: milliseconds since 1970: the time of packages without files
     timestamp: int
+    #: the release that the names of packages are of, and its Python
+    suite: PlainName
+    python: str
+    #: Debian's name of a machine -> of its folders
+    architectures: dict[str, str]
     #: the package of the C library, which is the system's
     libc: PlainName
     #: what is a system's own, or only Debian's way of installing
@@ -119,20 +125,9 @@ class BaseRows(Closed):
 
     def __post_init__(self) -> None:
         """Refuse rows of one name."""
-        names = [row.conda for row in (*self.packages, *self.metapackages)]
+        names = [*(row.conda for row in self.packages), *(row.conda for row in self.metapackages)]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"two rows for {', '.join(twice)}")
-
-    def only(self, names: tuple[str, ...]) -> BaseRows:
-        """Return the rows of some packages; of each, what its file has."""
-        return BaseRows(
-            **{
-                **vars(self),
-                "packages": tuple(row for row in self.packages if row.conda in names),
-                "metapackages": tuple(row for row in self.metapackages if row.conda in names),
-                "wheels": tuple(row for row in self.wheels if row.project in names),
-            }
-        )
 
     def serving(self, name: str) -> DebRow | None:
         """Return the row that stands for a package of Debian's."""
@@ -140,6 +135,23 @@ class BaseRows(Closed):
             if name in row.stands_for:
                 return row
         return next((row for row in self.packages if name in row.debs), None)
+
+    def target(self, subdir: str, base: DebianBase) -> Target:
+        """Return what a row of feedstock.yaml asks for; raises FeedstockError for another suite."""
+        if base.suite != self.suite or base.architecture not in self.architectures:
+            raise FeedstockError(
+                f"debian.{subdir} asks for {base.suite} on {base.architecture}, and there are rows "
+                f"for {self.suite} on {', '.join(self.architectures)}",
+                where="feedstock.yaml",
+                next_step="take that; the rows stand in generator/data/debian.yaml",
+            )
+        return Target(
+            subdir=subdir,
+            suite=base.suite,
+            architecture=base.architecture,
+            multiarch=self.architectures[base.architecture],
+            python=self.python,
+        )
 
     def debs(self) -> tuple[str, ...]:
         """Return every package of Debian's that is taken, the C library among them."""

@@ -8,7 +8,6 @@ import csv
 import hashlib
 import io
 import stat
-import zipfile
 from collections.abc import Iterable, Iterator
 from configparser import ConfigParser
 from dataclasses import dataclass

@@ -1,6 +1,7 @@
 """feedstock.yaml: the whole declaration of what a person wants, read and validated."""
 
 from generator.feedstock.declaration import (
+    DebianBase,
     Destination,
     Feedstock,
     IndexSource,

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from generator.feedstock.sources import RowName, Source
+from generator.feedstock.sources import PlainName, RowName, Source
 from generator.model.cell import TrainName
 from generator.model.closed import Documented
 from generator.model.fields import PythonsText
@@ -112,6 +112,16 @@ class Line(Documented):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DebianBase(Documented):
+    """A base of the channel's own, made of one release of Debian's, never of two."""
+
+    suite: PlainName
+    """The release, trixie; generator/data/debian.yaml has the packages."""
+    architecture: PlainName
+    """Debian's name of the machine: armhf."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class SubdirWish(Documented):
     """What a subdir is built for."""
 
@@ -184,6 +194,9 @@ class Feedstock(Documented):
     sources: dict[RowName, Source] = field(default_factory=dict)
     """Wheels that nobody serves, made by `armtorch compile` into a folder of wheels, which an index
     of the kind `folder` names. docs/compiling.md has the rows."""
+    debian: dict[SubdirName, DebianBase] = field(default_factory=dict)
+    """Subdirs that no base channel has a python for: `armtorch base` puts one, with numpy and the
+    rest, onto the channel. docs/armv7l.md"""
     lines: tuple[Line, ...] = ()
     """Lines kept beside the trains' own."""
     armtorch: Literal["pinned", "checkout"] = "pinned"

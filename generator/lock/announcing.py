@@ -24,6 +24,7 @@ _SECTIONS: Final[dict[str, tuple[DiffKind, ...]]] = {
         "dependency removed",
         "requires-python changed",
     ),
+    "Packages of Debian's and wheels of a base": ("base changed",),
     "Changed bytes": ("wheel changed", "sharing changed"),
 }
 #: a person decides on these: a vanished cell, another licence, bytes that changed on stable

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal, TypeVar
 
 from generator.model.cell import Absence, Cell, CellAbsence, Lock
 from generator.model.held import Held
+from generator.model.pin import Pin
 from generator.model.wheel import Metadata
 
 _Reason = TypeVar("_Reason", Absence, CellAbsence, Held)
@@ -28,6 +29,7 @@ DiffKind = Literal[
     "licence changed",
     "requires-python changed",
     "sharing changed",
+    "base changed",
 ]
 
 
@@ -109,7 +111,28 @@ def diff_locks(old: Lock, new: Lock) -> LockDiff:
     for place in sorted({row.place for row in (*old.held, *new.held)}):
         was_held = tuple(row for row in old.held if row.place == place)
         rows += _held(place, was_held, tuple(row for row in new.held if row.place == place))
+    for subdir in sorted(old.base.keys() | new.base.keys()):
+        rows += _base(subdir, old.base.get(subdir, ()), new.base.get(subdir, ()))
     return LockDiff(tuple(rows))
+
+
+def _base(subdir: str, old: Iterable[Pin], new: Iterable[Pin]) -> Iterator[DiffRow]:
+    """Give the packages of a base whose version or bytes are others."""
+    was, now = ({pin.purl.partition("@")[0]: pin for pin in pins} for pins in (old, new))
+    for name in sorted(was.keys() | now.keys()):
+        if was.get(name) != now.get(name):
+            before, after = (
+                pins[name].purl.partition("@")[2].partition("?")[0] if name in pins else "none"
+                for pins in (was, now)
+            )
+            yield DiffRow(
+                kind="base changed",
+                cell=f"base/{subdir}",
+                subject=name.rpartition("/")[2],
+                before=before,
+                after=after,
+                tampering=before == after,
+            )
 
 
 def _cells(

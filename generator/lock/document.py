@@ -92,6 +92,8 @@ def lock_text(lock: Lock) -> str:
     for key in ("absent", "held"):
         if key in document:
             document[key] = [_Row(row) for row in document[key]]
+    for subdir, pins in document.get("base", {}).items():
+        document["base"][subdir] = [_Row(pin) for pin in pins]
     if "builds" in document:
         document["builds"] = {key: _Row(row) for key, row in document["builds"].items()}
     yaml = YAML(typ="safe", pure=True)

@@ -25,6 +25,7 @@ from generator.model.names import (
     VersionText,
     one_line,
 )
+from generator.model.pin import Pin
 from generator.model.python_build import PythonBuild
 from generator.model.wheel import Metadata, ProjectName, Wheel
 
@@ -284,6 +285,8 @@ class Lock(Closed):
     held: tuple[HeldCell, ...] = ()
     #: index that does not answer -> the day (UTC) since which it does not
     silent: dict[DeclaredIndex, Day] = field(default_factory=dict)
+    #: subdir -> what the base of its own is made of: packages of Debian's, and wheels
+    base: dict[LineName, tuple[Pin, ...]] = field(default_factory=dict)
 
     def all_held(self) -> tuple[tuple[str, Held], ...]:
         """Return everything that is held back, with the cell or the place it is held from."""
@@ -310,4 +313,8 @@ class Lock(Closed):
             ),
             held=tuple(sorted(self.held, key=lambda h: (h.place, h.order))),
             silent=dict(sorted(self.silent.items())),
+            base={
+                subdir: tuple(sorted(pins, key=lambda pin: pin.purl))
+                for subdir, pins in sorted(self.base.items())
+            },
         )

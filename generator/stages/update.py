@@ -15,6 +15,7 @@ from generator.lock import LockDiff, diff_locks, write_lock
 from generator.model import Lock
 from generator.project import Project
 from generator.rendering import number_builds, own_package, with_own_row
+from generator.stages.base import pinned
 from generator.updating import IndexView, Outcome, survey, update, with_old_days
 from generator.updating.recipe_judge import judges, proven
 from generator.upstream import (
@@ -55,7 +56,8 @@ def update_lock(
     """
     feedstock, old = project.declared(), project.locked()
     outcome = look_up(project, feedstock, old, only)
-    lock = outcome.lock
+    base = old.base if only else pinned(project, feedstock, old)
+    lock = replace(outcome.lock, base=base)
     if old.cells and not lock.cells and not lock.held:
         raise AbsentError(
             f"no index has any of the {len(old.cells)} cells of the lock any more",

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from generator.building import fetch, fetch_unhashed
+from generator.building.wheelhouse import K, Locate
 from generator.errors import AbsentError
 from generator.feedstock import Feedstock, IndexSource, Policies
 from generator.model import Wheel
@@ -70,16 +71,23 @@ def fetch_wheels(
     """
     if not wheels:
         return  # pip need not be asked what it is configured to use
-    policy = _policy(read_pip_configuration(project.environment))
     with wheel_locator(project, feedstock) as locate:
-        fetch(
-            wheels,
-            locate=locate,
-            root=project.wheelhouse,
-            narrator=project.narrator,
-            jobs=jobs,
-            connect=partial(open_session, policy, files=True),
-        )
+        fetch_kept(project, wheels, locate, jobs=jobs)
+
+
+def fetch_kept(
+    project: Project, files: Sequence[K], locate: Locate[K], *, jobs: int
+) -> dict[str, Path]:
+    """Bring files into the wheelhouse and return their paths by sha256; raises as above."""
+    policy = _policy(read_pip_configuration(project.environment))
+    return fetch(
+        files,
+        locate=locate,
+        root=project.wheelhouse,
+        narrator=project.narrator,
+        jobs=jobs,
+        connect=partial(open_session, policy, files=True),
+    )
 
 
 @contextmanager
