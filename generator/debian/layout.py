@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import shutil
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from typing import Final
 from generator.debian.deb import Deb
 from generator.debian.rows import BaseRows, DebRow, Target
 from generator.errors import DataError
+from generator.inspecting.read_wheel import pattern
 
 _DOC: Final = "usr/share/doc"
 #: a chain of links from a package's documentation to another's
@@ -105,12 +105,7 @@ def _copy(
 
 
 def _fits(name: str, glob: str) -> bool:
-    if glob.endswith("/"):
-        return name.startswith(glob)
-    parts, wanted = name.split("/"), glob.split("/")
-    return len(parts) == len(wanted) and all(
-        fnmatch.fnmatchcase(part, each) for part, each in zip(parts, wanted, strict=True)
-    )
+    return pattern(glob).fullmatch(name) is not None
 
 
 def _place(row: DebRow, name: str, rows: BaseRows, target: Target) -> str:

@@ -243,18 +243,17 @@ def _meta_package(row: MetaRow, materials: Materials) -> Planned:
 
 def _wheel_package(row: WheelRow, materials: Materials) -> Planned:
     target, wheel = materials.target, materials.wheels[canonicalize_name(row.project)]
-    python, headers = PythonBuild.parse(target.python), wheel.headers()
+    python, said = PythonBuild.parse(target.python), wheel.metadata()
     environment = {**subdirs()[target.subdir].markers, **python.markers}
     depends = list(row.depends)
-    for text in headers.get("Requires-Dist", []):
+    for text in said.requires_dist:
         requirement = parse_requirement(text, wheel.path.name)
         if holds(requirement, environment, wheel.path.name):
             spec = conda_version_spec(str(requirement.specifier))
             depends.append(f"{conda_name(requirement.name)} {spec}".rstrip())
     site_packages = "site-packages"
     if wheel.is_pure:
-        requires = next(iter(headers.get("Requires-Python", [])), "")
-        depends.append(f"python {conda_version_spec(requires)}".rstrip())
+        depends.append(f"python {conda_version_spec(said.requires_python)}".rstrip())
     else:
         site_packages = f"lib/python{target.python}/site-packages"
         depends += python.base_specs
@@ -266,21 +265,21 @@ def _wheel_package(row: WheelRow, materials: Materials) -> Planned:
             _adopt_all(tree, materials)
         account = {"sources": [{"file": wheel.path.name, "sha256": wheel.sha256}]}
         return {
-            "entry_points": tuple(scripts) if wheel.is_pure else (),
+            "entry_points": scripts if wheel.is_pure else (),
             "timestamp": wheel.timestamp(),
             "info": {**wheel.licenses(), _ACCOUNT: _text(account)},
         }
 
     package = Package(
         name=conda_name(row.project),
-        version=wheel.version,
+        version=str(wheel.offer.version),
         build="pyh{hash}_0" if wheel.is_pure else f"{python.label}h{{hash}}_0",
         number=0,
         subdir=target.subdir,
         depends=tuple(sorted(set(depends))),
         noarch="python" if wheel.is_pure else None,
         timestamp=materials.rows.timestamp,
-        about={"summary": next(iter(headers.get("Summary", [])), "")},
+        about={"summary": said.summary, "home": said.home, "license": said.license},
     )
     return _named(package, [asdict(row), wheel.sha256], materials, stage)
 

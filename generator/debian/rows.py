@@ -40,7 +40,7 @@ class DebRow(Closed):
     requirement: tuple[Spec, ...] = ()
     #: what else Debian's packages call it: virtual packages, and those that choose one
     stands_for: tuple[str, ...] = ()
-    #: globs over the files of the packages; what ends in a slash is a folder with all below
+    #: globs over the files of the packages; ** is of all folders
     files: tuple[str, ...] = ("usr/lib/{multiarch}/*.so*",)
     left_out: tuple[str, ...] = ()
     #: folder of Debian's -> folder of the prefix, before the file's own `places`

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import base64
-import calendar
 import csv
 import hashlib
 import io
-import stat
 from collections.abc import Iterable, Iterator
-from configparser import ConfigParser
+from contextlib import contextmanager
 from dataclasses import dataclass
-from email.parser import HeaderParser
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from packaging.utils import parse_wheel_filename
-
 from generator.debian.archive import PLACEHOLDER
-from generator.documents import open_zip
-from generator.errors import UnsafeArchiveError
-from generator.model.names import bad_path
+from generator.errors import MalformedError, UnsafeArchiveError
+from generator.inspecting.read_wheel import RefusedError, Wheel, member_time
+from generator.model import Metadata
+from generator.upstream.core_metadata import parse_console_scripts, parse_metadata
+from generator.upstream.offers import Offer, parse_offer
 
-_EARLIEST: Final = (1980, 1, 1, 0, 0, 0)
+#: a wheel that unpacks to more than this times its size is refused
+_RATIO: Final = 40.0
 
 
 @dataclass(frozen=True)
@@ -32,62 +31,65 @@ class WheelFile:
     path: Path
     sha256: str
 
-    @property
-    def project(self) -> str:
-        """Its normalised name."""
-        return str(parse_wheel_filename(self.path.name)[0])
-
-    @property
-    def version(self) -> str:
-        """Its version."""
-        return str(parse_wheel_filename(self.path.name)[1])
+    @cached_property
+    def offer(self) -> Offer:
+        """What its name says; raises MalformedError."""
+        found = parse_offer(self.path.name, index="lock", url="", sha256=self.sha256, size=None)
+        if found is None:
+            raise MalformedError(
+                "not a name of a wheel",
+                where=self.path.name,
+                next_step="run armtorch update",
+            )
+        return found
 
     @property
     def is_pure(self) -> bool:
         """Whether any machine can use it."""
-        return all(tag.platform == "any" for tag in parse_wheel_filename(self.path.name)[3])
+        return self.offer.platforms == ("any",)
 
-    def headers(self) -> dict[str, list[str]]:
-        """Read METADATA."""
-        with self.path.open("rb") as file, open_zip(file, self.path.name) as archive:
-            name = next(each for each in archive.namelist() if _is_own(each, "METADATA"))
-            parsed = HeaderParser().parsestr(archive.read(name).decode("utf-8", "replace"))
-        return {key: parsed.get_all(key) or [] for key in parsed}
+    def metadata(self) -> Metadata:
+        """Read METADATA; raises MalformedError, UnsafeArchiveError."""
+        with _opened(self.path) as wheel:
+            text = wheel.read(f"{wheel.dist_info}/METADATA")
+            return parse_metadata(text, self.offer, wheel.members)
 
     def licenses(self) -> dict[str, bytes]:
         """Return its licence files by their paths below info/."""
-        with self.path.open("rb") as file, open_zip(file, self.path.name) as archive:
+        names = self.metadata().license_files
+        with _opened(self.path) as wheel:
             return {
-                f"licenses/{self.project}/{PurePosixPath(name).name}": archive.read(name)
-                for name in archive.namelist()
-                if _is_license(PurePosixPath(name))
+                f"licenses/{self.offer.project}/{name.partition('/')[2]}": wheel.read(name)
+                for name in names
             }
 
     def timestamp(self) -> int:
         """Return the time of its newest member, milliseconds since 1970."""
-        with self.path.open("rb") as file, open_zip(file, self.path.name) as archive:
-            newest = max((each.date_time for each in archive.infolist()), default=_EARLIEST)
-        return calendar.timegm((*newest, 0, 0, 0)) * 1000
+        with _opened(self.path) as wheel:
+            return int(max(map(member_time, wheel.members.values()))) * 1000
 
 
-def unpack(wheel: Path, tree: Path, site_packages: str) -> list[str]:
+def unpack(path: Path, tree: Path, site_packages: str) -> tuple[str, ...]:
     """Unpack a wheel into a prefix; return its console scripts, ``name = module:function``.
 
-    Raises UnsafeArchiveError: a member would leave the package, or has no place in one.
+    Raises UnsafeArchiveError: it is not what it says of itself, or a member has no place.
     """
-    with wheel.open("rb") as file, open_zip(file, wheel.name) as archive:
-        for info in archive.infolist():
-            if info.is_dir():
-                continue
-            target = tree / _place(info.filename, site_packages, wheel.name)
+    scripts: tuple[str, ...] = ()
+    with _opened(path) as wheel:
+        for name, info in wheel.members.items():
+            target = tree / _place(name, site_packages, path.name)
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(archive.read(info))
-            if info.external_attr >> 16 & stat.S_IXUSR:
+            own = name == f"{wheel.dist_info}/RECORD"
+            with target.open("wb") as file:
+                file.writelines((wheel.record_bytes,) if own else wheel.stream(name))
+            if info.external_attr >> 16 & 0o100:
                 target.chmod(0o755)
-    (dist_info,) = (tree / site_packages).glob("*.dist-info")
+        if (entry_points := f"{wheel.dist_info}/entry_points.txt") in wheel.members:
+            scripts = parse_console_scripts(wheel.read(entry_points), path.name)
+        dist_info = tree / site_packages / wheel.dist_info
     (dist_info / "INSTALLER").write_text("conda\n")
     write_record(tree / site_packages, dist_info)
-    return sorted(_scripts(dist_info / "entry_points.txt"))
+    return scripts
 
 
 def write_record(root: Path, dist_info: Path) -> None:
@@ -120,39 +122,28 @@ def write_launchers(folder: Path, scripts: Iterable[str]) -> None:
         path.chmod(0o755)
 
 
+@contextmanager
+def _opened(path: Path) -> Iterator[Wheel]:
+    """Open a wheel whose members are checked against RECORD while they are read."""
+    try:
+        wheel = Wheel(path, _RATIO)
+        with wheel.archive:
+            yield wheel
+    except RefusedError as error:
+        what, _, next_step = str(error).partition("\n  next: ")
+        raise UnsafeArchiveError(what, where=path.name, next_step=next_step) from error
+
+
 def _place(member: str, site_packages: str, wheel: str) -> PurePosixPath:
     """Return where a wheel's member belongs in a conda package."""
-    if (why := bad_path(member)) is not None:
-        raise _unsafe(f"{member!r}: {why}", wheel)
     path = PurePosixPath(member)
     if path.parts[0].endswith(".data"):
         # pip keeps a project's headers apart from others', conda does not
         if path.parts[1] == "headers":
             return PurePosixPath("include", *path.parts[2:])
         if path.parts[1] != "data":
-            raise _unsafe(f"no place is known for {member}", wheel)
+            raise UnsafeArchiveError(
+                f"no place is known for {member}", where=wheel, next_step="leave it out"
+            )
         return PurePosixPath(*path.parts[2:])
     return PurePosixPath(site_packages) / path
-
-
-def _scripts(path: Path) -> Iterator[str]:
-    parser = ConfigParser(delimiters=("=",), interpolation=None)
-    parser.read(path, encoding="utf-8")
-    if parser.has_section("console_scripts"):
-        yield from (f"{name} = {target}" for name, target in parser["console_scripts"].items())
-
-
-def _is_own(member: str, name: str) -> bool:
-    """Whether a member is a file of the wheel's own dist-info, not of one that it bundles."""
-    parts = PurePosixPath(member).parts
-    return len(parts) == 2 and parts[0].endswith(".dist-info") and parts[1] == name
-
-
-def _is_license(member: PurePosixPath) -> bool:
-    parts = member.parts
-    named = member.name.upper().startswith(("LICENSE", "LICENCE", "COPYING", "NOTICE"))
-    return parts[0].endswith(".dist-info") and (named or "licenses" in parts[1:-1])
-
-
-def _unsafe(what: str, wheel: str) -> UnsafeArchiveError:
-    return UnsafeArchiveError(what, where=wheel, next_step="do not use this file; report it")

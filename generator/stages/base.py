@@ -154,7 +154,7 @@ def _materials(
         rows=base_rows(),
         target=target,
         debs=debs,
-        wheels={each.project: each for each in wheels},
+        wheels={each.offer.project: each for each in wheels},
     )
 
 

@@ -20,7 +20,7 @@ RunMode = Literal["native", "binfmt", "qemu", "none"]
 _BINFMT = Path("/proc/sys/fs/binfmt_misc")
 #: all features of every ARM level that qemu knows, so that no wheel dies of SIGILL here; its own
 #: pointer authentication instead of the standard one, which qemu computes four times slower
-_CPU = "max,pauth-impdef=on"
+_CPU = {"aarch64": "max,pauth-impdef=on"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +75,7 @@ def choose_runner(
         return Runner(mode="none", description=f"not run: {subdir.name} cannot be emulated here")
     _require_libc(subdir, sysroot)
     arch = subdir.emulator_arch
-    settings = [("QEMU_CPU", _CPU)]
+    settings = [("QEMU_CPU", _CPU.get(arch, "max"))]
     if sysroot is not None:
         settings.append(("QEMU_LD_PREFIX", str(sysroot)))
     registered = binfmt / f"qemu-{arch}"
