@@ -17,6 +17,7 @@ from generator.debian.archive import PLACEHOLDER
 from generator.errors import MalformedError, UnsafeArchiveError
 from generator.inspecting.read_wheel import RefusedError, Wheel, member_time
 from generator.model import Metadata
+from generator.rendering.licenses import license_note
 from generator.upstream.core_metadata import parse_console_scripts, parse_metadata
 from generator.upstream.offers import Offer, parse_offer
 
@@ -55,12 +56,14 @@ class WheelFile:
             return parse_metadata(text, self.offer, wheel.members)
 
     def licenses(self) -> dict[str, bytes]:
-        """Return its licence files by their paths below info/."""
-        names = self.metadata().license_files
+        """Return its licence files, or what it states, by their paths below info/."""
+        said, folder = self.metadata(), f"licenses/{self.offer.project}"
+        if not said.license_files:
+            return {f"{folder}/stated.txt": license_note(said).encode()}
         with _opened(self.path) as wheel:
             return {
-                f"licenses/{self.offer.project}/{name.partition('/')[2]}": wheel.read(name)
-                for name in names
+                f"{folder}/{name.partition('/')[2]}": wheel.read(name)
+                for name in said.license_files
             }
 
     def timestamp(self) -> int:
