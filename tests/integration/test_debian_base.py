@@ -18,7 +18,7 @@ from generator.commands import cli
 from generator.compiling import apt
 from generator.console import Silent
 from generator.datafiles import subdirs
-from generator.debian import Deb, Materials, Pinned, base_rows, planned, staged
+from generator.debian import Deb, Materials, base_rows, planned, staged
 from generator.debian.rows import DebRow
 from generator.errors import (
     AbsentError,
@@ -37,11 +37,11 @@ from generator.stages.update import update_lock
 from generator.testing import Machine, Runner, choose_runner, create, solve
 from generator.testing.runner import clean_environment
 from tests.conftest import made_once, missing
+from tests.debian_base import ARM, debs_of, sysroot_of
 from tests.forge.channel import default_cache
 
 pytestmark = pytest.mark.integration
 
-ARM = "linux-armv7l"
 #: one that docs/armv7l.md describes; no wheel of torch is there for it
 FEEDSTOCK = """\
 channel: mine
@@ -133,22 +133,12 @@ def channel(own: Project) -> LocalChannel:
 
 @pytest.fixture(scope="module")
 def debs(own: Project, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Deb]:
-    work = tmp_path_factory.mktemp("debs")
-    found = {}
-    for pin in map(Pinned.of, own.locked().base[ARM]):
-        path = own.wheelhouse / pin.sha256[:16] / pin.filename
-        if pin.architecture:
-            found[pin.name] = Deb(pin.name, pin.version, pin.architecture, path, pin.sha256, work)
-    return found
+    return debs_of(own, tmp_path_factory.mktemp("debs"))
 
 
 @pytest.fixture(scope="module")
 def sysroot(debs: dict[str, Deb], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The C library, and nothing else of Debian's."""
-    folder = tmp_path_factory.mktemp("sysroot")
-    (folder / "usr").symlink_to(debs["libc6"].folder / "usr")
-    (folder / "lib").symlink_to("usr/lib")
-    return folder
+    return sysroot_of(debs, tmp_path_factory.mktemp("sysroot"))
 
 
 @pytest.fixture(scope="module")
