@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from generator.atomic import write_bytes
 from generator.building import BuildReport, Row
 from generator.building.wheelhouse import place_of
 from generator.channel import LocalChannel
@@ -45,10 +46,13 @@ from generator.errors import (
 from generator.feedstock import Feedstock, TrainPolicy
 from generator.model import Lock, Pin
 from generator.project import Project
+from generator.rendering import templates
 from generator.upstream.offers import Offer
 from generator.upstream.opening import index_called
 from generator.upstream.reaching import fetch_kept, reached
 
+#: of the templates, and on the channel
+_CLIENT: Final = "install.py"
 #: downloads of wheels at once
 _DOWNLOADS: Final = 4
 #: what costs an update the base alone
@@ -131,6 +135,8 @@ def make_bases(project: Project, chosen: Sequence[str], options: BaseOptions) ->
             rows += _made(materials, options, Path(folder), project.narrator)
     if any(row.status == "built" for row in rows):
         Served(store=FolderStore(options.channel)).index()
+    # no client is made for these machines: what py-rattler needs to be one lies beside the packages
+    write_bytes(options.channel.root / _CLIENT, templates.read(_CLIENT))
     return BuildReport(tuple(rows))
 
 

@@ -215,6 +215,28 @@ def test_a_venv_in_it_has_its_own_site_packages(
     assert said.strip() == str(tmp_path / "venv")
 
 
+@pytest.mark.emulated
+def test_its_client_installs_and_adds_with_rattler_alone(
+    prefix: Path, runner: Runner, channel: LocalChannel, tmp_path: Path
+) -> None:
+    def install(*specs: str) -> str:
+        program, target = str(channel.root / "install.py"), str(tmp_path / "board")
+        return _run(
+            prefix, runner, "python", program, "-c", str(channel.root), "-p", target, *specs
+        )
+
+    assert "sqlite " in install("sqlite")
+    said = install("python")
+    # what was asked for before is still there, and of this machine's subdir
+    assert "sqlite " in said
+    records = [
+        json.loads(path.read_text()) for path in (tmp_path / "board").glob("conda-meta/*.json")
+    ]
+    assert {each["subdir"] for each in records} == {ARM}
+    code = "import sqlite3, sys; print(sys.prefix)"
+    assert _run(tmp_path / "board", runner, "python", "-c", code).strip() == str(tmp_path / "board")
+
+
 def test_made_again_elsewhere_it_has_the_same_bytes(
     own: Project, channel: LocalChannel, tmp_path: Path
 ) -> None:
