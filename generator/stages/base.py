@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from packaging.utils import canonicalize_name
+
 from generator.atomic import write_bytes
 from generator.building import BuildReport, Row
 from generator.building.wheelhouse import place_of
@@ -107,14 +109,17 @@ def pins_of(project: Project, chosen: Sequence[str]) -> dict[str, tuple[Pinned, 
             where="feedstock.yaml, debian",
             next_step=f"it has these: {', '.join(feedstock.debian) or 'none'}",
         )
-    for name in wanted:
-        if name not in lock.base:
+    rows, found = base_rows(), {}
+    needed = {*rows.debs(), *(canonicalize_name(row.project) for row in rows.wheels)}
+    for name in map(str, wanted):
+        found[name] = tuple(map(Pinned.of, lock.base.get(name, ())))
+        if lacking := sorted(needed - {pin.name for pin in found[name]}):
             raise LockError(
-                f"the lock has no base of {name}",
+                f"the base of {name} is not locked: there is no {', '.join(lacking[:5])}",
                 where=str(project.lock),
                 next_step="run armtorch update on Debian or Ubuntu: docs/armv7l.md",
             )
-    return {name: tuple(map(Pinned.of, lock.base[name])) for name in wanted}
+    return found
 
 
 def make_bases(project: Project, chosen: Sequence[str], options: BaseOptions) -> BuildReport:

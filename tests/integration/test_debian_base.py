@@ -25,6 +25,7 @@ from generator.errors import (
     DataError,
     IntegrityError,
     LinkageError,
+    LockError,
     MissingToolError,
     SelectionError,
 )
@@ -339,15 +340,23 @@ def test_a_dependency_of_debians_without_a_row_is_named(debs: dict[str, Deb]) ->
 
 
 def _with_pin(own: Project, folder: Path, **changed: Any) -> Project:
-    """A project whose lock has something else about libffi8, and whose wheelhouse is empty."""
-    lock = own.locked()
-    pins = tuple(
-        replace(pin, **changed) if "/libffi8@" in pin.purl else pin
-        for pin in lock.base[ARM]
-        if "/libffi8@" in pin.purl or "/libc6@" in pin.purl
-    )
-    write_lock(replace(lock, base={ARM: pins}), folder / "feedstock.lock.yaml")
+    """A project whose lock has something else about libffi8, which its wheelhouse lacks."""
+    lock, pins = own.locked(), []
+    (folder / "cache/wheelhouse").mkdir(parents=True)
+    for pin in lock.base[ARM]:
+        if "/libffi8@" in pin.purl:
+            pins += [replace(pin, **changed)] if changed else []
+            continue
+        pins.append(pin)
+        place = pin.sha256[:16]
+        (folder / "cache/wheelhouse" / place).symlink_to(own.wheelhouse / place)
+    write_lock(replace(lock, base={ARM: tuple(pins)}), folder / "feedstock.lock.yaml")
     return replace(_project(folder), cache=folder / "cache")
+
+
+def test_a_lock_from_before_a_row_says_so(own: Project, tmp_path: Path) -> None:
+    with pytest.raises(LockError, match="there is no libffi8"):
+        make_bases(_with_pin(own, tmp_path), (), _options(tmp_path / "channel"))
 
 
 def test_a_deb_with_other_bytes_is_not_taken(own: Project, tmp_path: Path) -> None:
