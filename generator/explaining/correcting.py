@@ -8,9 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from generator.explaining.facts import pattern
+from generator.explaining.plainly import plainly
 from generator.explaining.reading_pip import PipRequest
 from generator.explaining.request import Request
-from generator.explaining.wheels import Judged, applies, plainly, project_of
+from generator.explaining.requirements import Place, project_of
+from generator.explaining.wheels import Judged
 
 
 def corrected_file(
@@ -18,9 +20,7 @@ def corrected_file(
     pip: PipRequest | None,
     wheels: Sequence[Judged],
     variables: Mapping[str, object],
-    *,
-    subdir: str,
-    python: str,
+    place: Place,
 ) -> str:
     """Return the environment.yml of a request that works, its pip section carried over.
 
@@ -29,8 +29,7 @@ def corrected_file(
         pip: the pip section as it was.
         wheels: what was found of it.
         variables: what the file sets, as it was.
-        subdir: whose wheels pip takes.
-        python: and for which Python.
+        place: whose wheels pip takes.
 
     """
     name = given.target[1] if given.target[:1] == ("-n",) else "torch"
@@ -46,16 +45,16 @@ def corrected_file(
     if pip is not None:
         lines += [
             "  - pip:",
-            *(f"      - {line}" for line in _section(pip, wheels, subdir, python)),
+            *(f"      - {line}" for line in _section(pip, wheels, place)),
         ]
     if variables:
         lines += ["variables:", *(f"  {key}: {json.dumps(str(v))}" for key, v in variables.items())]
     return "\n".join(lines) + "\n"
 
 
-def _section(pip: PipRequest, wheels: Sequence[Judged], subdir: str, python: str) -> Iterator[str]:
-    here = tuple(each for each in pip.requirements if applies(each, subdir, python))
-    mended = plainly(replace(pip, requirements=here), subdir, python)
+def _section(pip: PipRequest, wheels: Sequence[Judged], place: Place) -> Iterator[str]:
+    here = tuple(each for each in pip.requirements if place.takes(each))
+    mended = plainly(replace(pip, requirements=here), place)
     if mended.index:
         yield _scalar(f"--index-url {mended.index}")
     for url in mended.extra:

@@ -24,8 +24,8 @@ from generator.explaining.report import Explanation, Outcome, command_of, instal
 from generator.explaining.request import Request, channel_of, name_of
 from generator.explaining.searching import Search, Suggestion
 from generator.explaining.set_aside import for_the_gpu
+from generator.explaining.snapshot import snapshot
 from generator.explaining.suggesting import Chance, only_switches, suggestions
-from generator.explaining.wheels import snapshot
 from generator.model import Lock
 from generator.packages import projects
 from generator.printing import shortened

@@ -17,6 +17,10 @@ OptionMeaning = Literal[
     "channel", "name", "prefix", "file", "subdir", "priority", "index", "kept", "spec", "other"
 ]  # fmt: skip
 
+PipMeaning = Literal[
+    "index", "extra", "file", "unread", "backend", "kept", "wheels", "source", "hash", "other"
+]  # fmt: skip
+
 
 def _pattern(text: str) -> str:
     re.compile(text)
@@ -85,9 +89,12 @@ class Facts(_Row):
     options_of: dict[Client, dict[str, OptionMeaning]]
     flags: dict[str, Literal["override", "strict", "flexible", "pypi", "locks"]]
     #: options of pip that say where wheels and requirements are
-    pip_options: dict[str, Literal["index", "extra", "file", "unread", "backend", "other"]]
+    pip_options: dict[str, PipMeaning]
+    pip_flags: tuple[str, ...]
     #: labels of accelerators that upstream has wheels with, by subdir
     wheel_labels: dict[str, tuple[str, ...]]
+    #: and releases of torch for linux-aarch64 without one, by the index that has them
+    unlabelled: dict[str, tuple[str, ...]]
     #: the release of torch from which on PyPI's wheels for a subdir are CUDA builds
     pip_cuda_since: dict[str, str]
     torch_projects: tuple[str, ...]

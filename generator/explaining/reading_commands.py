@@ -15,7 +15,7 @@ from generator.explaining.reading_environment import read_lock, with_environment
 from generator.explaining.reading_files import Files
 from generator.explaining.reading_pip import PipRequest, read_pip
 from generator.explaining.reading_text import refusal
-from generator.explaining.request import Request, spec_of
+from generator.explaining.request import LOOSE, Request, spec_of
 
 #: conda's name for it where no file is given
 _ENVIRONMENT = "environment.yml"
@@ -51,8 +51,8 @@ def read_command(typed: Typed, *, files: Files) -> list[Request | PipRequest]:
     # pixi asks what is typed alone, or else its own (pixi docs, "pixi global install")
     alone = typed.verb.startswith("global") and channels
     if ranking := typed.variables.get("CONDA_CHANNEL_PRIORITY"):
-        said["strict" if ranking == "strict" else "flexible"].append("")
-    loose = "flexible" in said
+        said["strict" if ranking == "strict" else "flexible"].append(LOOSE)
+    loose = said["flexible"][-1] if "flexible" in said else ""
     subdir = ("", *said["subdir"])[-1] or typed.variables.get("CONDA_SUBDIR")
     request = Request(
         client=typed.client,
@@ -133,7 +133,7 @@ def _said(typed: Typed, files: Files) -> dict[str, list[str]]:
             found["spec"].append(word)
             continue
         if option in known.flags:
-            found[known.flags[option]].append("")
+            found[known.flags[option]].append(option)
             continue
         if not word.startswith("--") and len(word) > 2:
             option, joined, value = _bundle(word, meanings)  # -cpytorch, -yp /x
@@ -147,6 +147,7 @@ def _said(typed: Typed, files: Files) -> dict[str, list[str]]:
             found["target"] = [_PLACES[meaning], value]
         else:
             kind = {"priority": "strict" if value == "strict" else "flexible"}.get(meaning, meaning)
+            value = f"{option} {value}" if meaning == "priority" else value
             found[kind] += [option, value] if meaning == "kept" else [value]
     return found
 

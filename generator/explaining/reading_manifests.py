@@ -18,7 +18,7 @@ from generator.explaining.reading_files import Files
 from generator.explaining.reading_pip import PipRequest, read_requirements
 from generator.explaining.reading_text import EXAMPLE, refusal
 from generator.explaining.request import Request, spec_of
-from generator.explaining.wheels import markers_of
+from generator.explaining.requirements import markers_of
 
 #: what names a package that no index is asked for
 _ELSEWHERE = {"git", "path", "url", "file"}

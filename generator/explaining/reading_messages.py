@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -37,10 +38,12 @@ def read_message(text: str, *, files: Files) -> list[Request | PipRequest]:
         SelectionError: neither a command nor a package is in it.
 
     """
+    whole = text
+    above, text = _last_failure(text)
     if pip := _of_pip(text):
-        return [pip]
+        return [replace(pip, subdir=pip.subdir or _subdir(whole))]
     missing = [] if files.quoted else re.findall(_FILES, text)[-1:]
-    request = _asked(text, files, missing)
+    request = _asked(above, text, files, missing)
     if request.verb != "create" and "python" not in map(name_of, request.specs):
         pythons = pattern("pythons").findall(text)
         told = tuple(f"python={python}" for python in pythons[:1])
@@ -59,16 +62,30 @@ def read_message(text: str, *, files: Files) -> list[Request | PipRequest]:
         replace(
             request,
             strict=request.strict or pattern("strict").search(text) is not None,
-            subdir=request.subdir or _subdir(text),
+            subdir=request.subdir or _subdir(text) or _subdir(whole),
             origin="error",
             document=None if missing else request.document,
             exported=exported_on(request.specs, message=True) if missing else request.exported,
-            notes=(*alone, *request.notes, *_hints(text)),
+            notes=(*alone, *request.notes, *_hints(whole)),
         )
     ]
 
 
-def _asked(text: str, files: Files, missing: Sequence[str]) -> Request:
+def _last_failure(text: str) -> tuple[str, str]:
+    """Return the last command with the message below it, and what is above: a text may have more.
+
+    A message with no command above it is told apart from none.
+    """
+    lines = text.splitlines()
+    begins = [n for n, line in enumerate(lines) if any(typed(line, anywhere=False))]
+    for begin, end in reversed([*itertools.pairwise([*begins, len(lines)])]):
+        part = "\n".join(lines[begin:end])
+        if is_message("\n".join(lines[begin + 1 : end])):
+            return "\n".join(lines[:begin]), part
+    return "", text
+
+
+def _asked(above: str, text: str, files: Files, missing: Sequence[str]) -> Request:
     """Return what was asked for, of the channels that the message names."""
     channels, named = _channels(text), _named(text)
     for name in missing if named else []:
@@ -76,7 +93,7 @@ def _asked(text: str, files: Files, missing: Sequence[str]) -> Request:
         rows = "".join(f"- {json.dumps(spec)}\n" for spec in named)
         made = "\n".join(named) if name.endswith(".txt") else f"dependencies:\n{rows}"
         files = replace(files, made={name: made})
-    request = _command(text, files)
+    request = _command(f"{above}\n{text}", files)
     if request is None or missing:
         urls = [m["url"] for m in pattern("channels").finditer(text)]
         urls += [m["channel"] for m in pattern("tables").finditer(text)]

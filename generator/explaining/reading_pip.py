@@ -12,7 +12,7 @@ from typing import Final
 from packaging.requirements import InvalidRequirement, Requirement
 
 from generator.errors import ArmtorchError
-from generator.explaining.facts import facts
+from generator.explaining.facts import PipMeaning, facts
 from generator.explaining.reading_files import Files
 
 #: where upstream has an index for each of its builds
@@ -36,13 +36,34 @@ class PipRequest:
     missed: tuple[tuple[str, tuple[str, ...] | None], ...] = ()
     subdir: str | None = None
     target: tuple[str, ...] = ()
-    #: of the virtual environment that was made before it, "" for none
+    #: of the virtual environment that was made before it, or of the pip itself; "" for none
     python: str = ""
+    #: projects that are to be built from source, and those that may not be (``--no-binary``)
+    from_source: tuple[str, ...] = ()
+    wheels_only: tuple[str, ...] = ()
+    #: of the files that may be taken, sha256
+    hashes: tuple[str, ...] = ()
+    #: other options that the command cannot do without where it was typed
+    kept: tuple[str, ...] = ()
     #: whether it is in an image whose C library is musl
     musl: bool = False
     #: as a request of conda has it
     stage: int = 0
     notes: tuple[str, ...] = ()
+
+    @property
+    def by_first_index(self) -> bool:
+        """Whether a package is taken from the first index that has it."""
+        return self.tool.startswith("uv") and not any("unsafe" in word for word in self.kept)
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether another index or a page is asked, too."""
+        return bool(self.extra) or any("-f" in each[:3] for each in self.unread)
+
+    def builds(self, project: str) -> bool:
+        """Whether a project's wheels are not to be taken."""
+        return bool({":all:", project} & {*self.from_source}) and project not in self.wheels_only
 
     def command(self) -> str:
         """Return it as a command line."""
@@ -55,7 +76,9 @@ class PipRequest:
         option = "--index" if head.startswith("pixi ") else "--index-url"
         options = [option, self.index] if self.index else []
         options += [part for url in self.extra for part in ("--extra-index-url", url)]
-        return " ".join([head, *words, *options])
+        options += [part for each in self.from_source for part in ("--no-binary", each)]
+        options += [part for each in self.wheels_only for part in ("--only-binary", each)]
+        return " ".join([head, *words, *options, *self.kept])
 
 
 def read_pip(words: Sequence[str], *, tool: str, files: Files) -> PipRequest | None:
@@ -73,6 +96,10 @@ def read_pip(words: Sequence[str], *, tool: str, files: Files) -> PipRequest | N
         index=("", *said("index"))[-1],
         extra=said("extra"),
         unread=said("unread"),
+        from_source=tuple(part for each in said("source") for part in each.split(",")),
+        wheels_only=tuple(part for each in said("wheels") for part in each.split(",")),
+        hashes=said("hash"),
+        kept=said("kept"),
     )
 
 
@@ -85,7 +112,7 @@ def _words(lines: Iterable[str]) -> Iterator[str]:
     """Split options; a requirement stays one word, spaces, hashes and markers or not."""
     for line in lines:
         text = re.sub(r"(^|\s)#.*$", "", line).strip()
-        text = re.sub(r"(?:^|\s+)--hash[= ]\S+", "", text).rstrip("\\").strip()
+        text = text.rstrip("\\").strip()
         # an option after a requirement is not pip's, and means what it says
         for part in re.split(r"\s+(?=--\w|-[fir] )", text):
             if part.startswith("-"):
@@ -106,29 +133,51 @@ def _parts(
             yield ("requirement", text) if is_requirement(word) else ("unread", word)
             continue
         word = re.sub(r"^-[qvUI]+(?=\w)", "-", word)  # -qqr is -q -q -r
+        if word in facts().pip_flags:
+            yield "kept", word
+            continue
         option, joined, value = word.partition("=")
         if not word.startswith("--") and len(word) > 2:
             option, joined, value = word[:2], "=", word[2:].lstrip("=")
         if (meaning := facts().pip_options.get(option)) is None:
             continue
         value = value if joined else (rest.pop(0) if rest else "")
-        if meaning == "backend":  # uv docs, "Using uv with PyTorch"
-            if value not in {"auto", "cpu"}:
-                yield "index", f"{UPSTREAM}{value}"
-        elif meaning != "file":
-            yield meaning, f"{option} {value}" if meaning == "unread" else value
-        elif value not in above:  # a file may name itself
-            try:
-                lines = files.content(value).splitlines()
-            except ArmtorchError:
-                yield "unread", f"{option} {value}"
-                continue
-            # what a file names is beside it
-            folder = PurePosixPath(value).parent
-            for kind, text in _parts(_words(lines), files.beside(value), above | {value}):
-                option, _, path = text.partition(" ")
-                local = kind == "unread" and option in {"-c", "--constraint"} and "://" not in path
-                yield kind, f"{option} {folder / path}" if local else text
+        if meaning == "file":
+            yield from _in_file(option, value, files, above)
+        else:
+            yield from _said(meaning, option, value)
+
+
+def _said(meaning: PipMeaning, option: str, value: str) -> Iterator[tuple[str, str]]:
+    if meaning == "backend":  # uv docs, "Using uv with PyTorch"
+        if value not in {"auto", "cpu"}:
+            yield "index", f"{UPSTREAM}{value}"
+    elif meaning == "kept":
+        yield from (("kept", option), ("kept", value))
+    elif meaning == "hash":
+        yield meaning, value.removeprefix("sha256:")
+    elif meaning in {"index", "extra"}:
+        yield meaning, re.sub(r"^[\w.-]+=(?=https?:)", "", value)  # uv may name it
+    else:
+        yield meaning, f"{option} {value}" if meaning == "unread" else value
+
+
+def _in_file(
+    option: str, value: str, files: Files, above: frozenset[str]
+) -> Iterator[tuple[str, str]]:
+    if value in above:
+        return  # a file may name itself
+    try:
+        lines = files.content(value).splitlines()
+    except ArmtorchError:
+        yield "unread", f"{option} {value}"
+        return
+    # what a file names is beside it
+    folder = PurePosixPath(value).parent
+    for kind, text in _parts(_words(lines), files.beside(value), above | {value}):
+        named, _, path = text.partition(" ")
+        local = kind == "unread" and named in {"-c", "--constraint"} and "://" not in path
+        yield kind, f"{named} {folder / path}" if local else text
 
 
 def is_requirement(word: str) -> bool:

@@ -21,6 +21,8 @@ _WRITE = "write packages as conda does: pytorch, pytorch=2.10, 'pytorch>=2.10'"
 _PACKAGES = (".conda", ".tar.bz2")
 #: and a file that names packages
 _LISTS = (".yml", ".yaml", ".txt")
+#: as a variable says that channels do not hide each other
+LOOSE = "CONDA_CHANNEL_PRIORITY=flexible"
 #: what shells do not leave alone in a word
 _SPECIAL = frozenset(" <>|&*[]()'\"`;!$#\\{}")
 
@@ -44,8 +46,8 @@ class Request:
     #: whether ``nodefaults`` shuts out the channel defaults, and no other
     shuts_out: bool = False
     strict: bool = False
-    #: whether the command says that channels do not hide each other, whatever is configured
-    loose: bool = False
+    #: how the command says that channels do not hide each other, whatever is configured; "" for not
+    loose: str = ""
     #: specs of what is in the environment already: solved along, no part of the command
     beside: tuple[str, ...] = ()
     #: None for the machine's own
@@ -119,6 +121,8 @@ class Request:
             options.append("--override-channels")
         if self.strict:
             options.append("--strict-channel-priority")
+        elif self.loose.startswith("-"):
+            options += self.loose.split()
         line = [*head, *words, *options]
         # conda's shells on Windows take no variable before a command
         windows = (self.subdir or "").startswith("win") and self.verb == "create"
@@ -131,7 +135,7 @@ class Request:
 
     def _variables(self) -> str:
         parts = (text.lstrip("_").split("=") for text in self.overrides)
-        loose = "CONDA_CHANNEL_PRIORITY=flexible " if self.loose and self.client != "pixi" else ""
+        loose = f"{self.loose} " if "CONDA_" in self.loose and self.client != "pixi" else ""
         return loose + "".join(f"CONDA_OVERRIDE_{n.upper()}={rest[-1]} " for n, *rest in parts)
 
     def _pixi(self, words: list[str]) -> str:

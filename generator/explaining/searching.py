@@ -19,7 +19,7 @@ from generator.explaining.differing import accelerator
 from generator.explaining.facts import facts, is_switch
 from generator.explaining.probing import Prober, Setting, Solution, foreign
 from generator.explaining.records import minor_of
-from generator.explaining.request import Request, name_of
+from generator.explaining.request import LOOSE, Request, name_of
 from generator.explaining.wishes import Wish, composed
 
 #: turns a request into where it is solved
@@ -222,7 +222,7 @@ class Search:
             shorter = replace(found.request, channels=left)
             found = self._if_the_same(found, shorter)
         if self._strict and found.request.loose:  # perhaps what was left out was all that hid it
-            found = self._if_the_same(found, replace(found.request, strict=True, loose=False))
+            found = self._if_the_same(found, replace(found.request, strict=True, loose=""))
         return replace(found, request=self._naming(found).in_full())
 
     def _naming(self, found: Suggestion) -> Request:
@@ -269,7 +269,7 @@ def rooms(request: Request, ours: str, base: Sequence[str]) -> list[Request]:
         found.append(replace(request, channels=(*request.channels, *missing)))
     # a workspace's priority is no part of a pixi command
     if request.strict and request.client != "pixi":
-        found += [replace(each, strict=False, loose=True) for each in found]
+        found += [replace(each, strict=False, loose=LOOSE) for each in found]
     return list(dict.fromkeys(found))
 
 

@@ -115,7 +115,7 @@ def _of_pip(explanation: Explanation) -> str:
     subdir, wheels = explanation.subdir, explanation.wheels
     if explanation.outcome == "fails":
         names = listed(wheel.requirement for wheel in wheels if wheel.state == "fails")
-        return f"This is pip's, and does not work on {subdir}: {names} cannot be had."
+        return f"This is pip's, and does not work on {subdir}: {names} cannot be had as asked."
     if explanation.outcome == "unknown":
         names = listed(wheel.requirement for wheel in wheels if wheel.state == "unseen")
         return f"This is pip's, and was not looked at: {names}."
@@ -133,9 +133,11 @@ def _commands(explanation: Explanation) -> Iterator[str]:
         yield "Look at the network, or name a mirror (--channel-alias); --offline uses the cache."
     elif not explanation.commands:
         yield "No command was found that works here."
+    unseen = explanation.wheels and explanation.outcome == "unknown"
     for number, command in enumerate(explanation.commands):
         differs = ", ".join(shortened(each, _SHOWN) for each in command.differs)
-        head = "This works" if number == 0 else "Or"
+        works = "This was looked at, and works" if unseen else "This works"
+        head = works if number == 0 else "Or"
         yield f"{head}, {differs}:" if differs else f"{head}:"
         yield f"  {command.command}"
         if command.installs:

@@ -6,7 +6,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from generator.datafiles import subdirs
-from generator.explaining.wheels import markers_of
+from generator.explaining.requirements import markers_of
 from generator.model import Accelerator, Metadata, PythonBuild
 from generator.naming import conda_depends
 from generator.updating.targets import active, environment

@@ -1,0 +1,168 @@
+"""One install of pip: its wheels, and what works instead."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import get_args
+
+from packaging.requirements import Requirement
+
+from generator.explaining.causes_in_words import listed
+from generator.explaining.computer import is_tegra
+from generator.explaining.conda_installs import Environment, explain_conda, unsolved
+from generator.explaining.desk import Desk, asking
+from generator.explaining.plainly import plainly, without_gpu
+from generator.explaining.reading_pip import PipRequest
+from generator.explaining.report import Command, Explanation
+from generator.explaining.request import Request
+from generator.explaining.requirements import Place, asks_for_cuda, conda_names, of_cuda
+from generator.explaining.snapshot import pythons_with
+from generator.explaining.wheels import Judged, judge, on_musl
+from generator.model.wheel import ProjectName
+
+#: the kernel of NVIDIA's boards, as markers ask for it
+_TEGRA = "5.15.148-tegra"
+
+
+def explain_pip(request: PipRequest, before: Environment, desk: Desk) -> Explanation:
+    """Judge what pip is asked for, and say which command gives torch where it fails.
+
+    Raises as explain_conda does.
+    """
+    subdir = desk.options.subdir or request.subdir or desk.computer.subdir
+    here = subdir == desk.computer.subdir
+    place = Place(
+        subdir,
+        request.python or before.python or desk.options.python or "",
+        _TEGRA if here and is_tegra(desk.computer) else "",
+    )
+    ask = asking(desk)
+    # wheels of Linux are for glibc (PEP 600), upstream has none for musl (PEP 656)
+    musl = request.musl or (desk.computer.musl and here)
+
+    def wheels(asked: PipRequest) -> tuple[Judged, ...]:
+        found = judge(asked, place, ask)
+        return tuple(on_musl(each) if musl else each for each in found)
+
+    found = wheels(request)
+    states = {wheel.state for wheel in found}
+    commands: list[Command] = []
+    if "fails" in states:
+        other = plainly(request, place)
+        judged_anew = {wheel.state for wheel in wheels(other)}
+        # the same is asked again where it was not known which Python is there
+        tells = not place.python and pythons_with(other, subdir) and "unseen" not in judged_anew
+        again = other.command() == request.command() and not tells
+        if other != request and not again and "fails" not in judged_anew:
+            differs = _differs(request, other, place, looked="unseen" not in judged_anew)
+            commands.append(_command(other.command(), *differs))
+        instead = _instead(request, found, before, desk)
+        # beside conda's torch, pip's companions bring another one over its files
+        commands = [*instead, *commands] if before.torch else [*commands, *instead]
+    elif "unseen" in states and not musl:
+        commands = _instead(request, found, before, desk)
+    notes = [*request.notes, *_over_torch(found, before.torch, before.wheel)]
+    bare = replace(request, index="", extra=())
+    if states == {"works"} and (computes := without_gpu(request, bare, place)):
+        notes.insert(0, f"what pip finds for {subdir} is torch {computes}")
+    return replace(
+        unsolved(desk, request.command(), "works"),
+        subdir=subdir,
+        outcome="fails" if "fails" in states else "unknown" if "unseen" in states else "works",
+        wheels=found,
+        commands=tuple(commands[:2]),
+        python=place.python,
+        notes=tuple(notes),
+    )
+
+
+def _differs(request: PipRequest, other: PipRequest, place: Place, *, looked: bool) -> list[str]:
+    """Say in what the other request differs."""
+    known = {re.sub(r"(?<=\d)\+[\w.]+|\s*;.*", "", text) for text in request.requirements}
+    changed = [
+        new if re.search("[=<>~]", new) else f"any {new}"
+        for new in other.requirements
+        if not {new, re.sub(r"(?<=\d)\+[\w.]+", "", new)} & known
+    ]
+    asked = [Requirement(text).name for text in request.requirements if of_cuda(text)]
+    gone = [] if any(map(of_cuda, other.requirements)) else asked
+    pythons = "" if place.python else pythons_with(other, place.subdir)
+    return [
+        without_gpu(request, other, place),
+        "" if looked else "as far as it was looked at",
+        _from_where(request, other),
+        f"without {listed(gone)}, which torch asks for itself" if gone else "",
+        "with its wheels" if request.from_source != other.from_source else "",
+        f"with {' and '.join(changed)}" if changed else "",
+        f"with Python {pythons}" if pythons else "",
+    ]
+
+
+def _from_where(request: PipRequest, other: PipRequest) -> str:
+    """Say which indexes, labels and addresses the other request has, or has not."""
+    before, after = ({each.index, *each.extra} for each in (request, other))
+    if after - before - {""}:
+        return "from upstream's own index"
+    labels = any("+" in text for text in request.requirements)
+    gone = labels or before - after or other.unread != request.unread
+    return "without what is for other machines" if gone else ""
+
+
+def _instead(
+    request: PipRequest, found: Sequence[Judged], before: Environment, desk: Desk
+) -> list[Command]:
+    """Return the command that installs from channels what pip cannot, or may not have."""
+    # what belongs to torch is not taken apart: some of it of pip's and some of conda's
+    typed = request.requirements
+    beside = not conda_names(typed)
+    failing = [w.requirement for w in found if w.state == "fails"]
+    unseen = [w.requirement for w in found if w.state == "unseen" and w.requirement in typed]
+    failing = failing or unseen
+    if request.musl or not conda_names(failing, beside=beside):
+        return []  # nor is any package of a channel for musl
+    named = [w.requirement for w in found if w.requirement in {*typed, *failing}]
+    specs = conda_names(named, beside=beside)
+    pixi = request.tool.startswith("pixi")
+    asked = Request(
+        client="pixi" if pixi else "conda",
+        verb="add" if pixi else "install",
+        specs=specs,
+        target=request.target if before.specs else (),
+        defaults=("conda-forge",),
+        subdir=desk.options.subdir or request.subdir,
+        cuda=asks_for_cuda(request),
+    )
+    explanation = explain_conda(asked, before, desk)
+    if explanation.outcome != "works" or explanation.commands:
+        return list(explanation.commands[:1])
+    given = _command(explanation.command, "with conda instead of pip")
+    return [replace(given, installs=explanation.installs)]
+
+
+def _command(command: str, *differs: str) -> Command:
+    return Command(command=command, differs=(*filter(None, differs),), accelerator="", installs=())
+
+
+def _over_torch(found: Sequence[Judged], torch: str, wheel: str) -> Iterator[str]:
+    """Say what pip does to the torch that is there: conda's, or that of a wheel.
+
+    Of a wheel its own METADATA names the torch that pip brings along, and that is not looked at.
+    """
+    asked = {
+        wanted.name: wanted
+        for wanted in (Requirement(each.requirement) for each in found if each.state == "works")
+        if wanted.name in get_args(ProjectName)
+    }
+    own = asked.pop("torch", None)
+    names = " ".join(sorted(asked))
+    if torch and own is not None and not own.specifier.contains(torch):
+        yield f"pip puts its torch over conda's pytorch {torch}, and conda does not notice"
+    elif torch and names:
+        yield (
+            f"conda's pytorch {torch} is there: where pip's {names} is for another torch, pip puts "
+            f"that over conda's files; conda install {names} takes the one that goes with it"
+        )
+    elif wheel and names and own is None:
+        yield f"where {names} is for another torch, pip puts that over the one of {wheel}"
