@@ -97,6 +97,10 @@ def _explained(request: Request, context: Context) -> Explanation:
         outcome = "unknown"
     elif outcome != "works" or dies or (request.cuda and accelerator(solution or ()) == "cpu"):
         shown, told = suggestions(request, found, _offer(request, found, context), search)
+    torchless: list[str] = []
+    if outcome == "works" and only_switches(request):
+        meant, _ = suggestions(request, found, _offer(request, found, context), search)
+        torchless = [f"no torch is in it: {each.request.command()}" for each in meant[:1]]
     brought = shown[0].solution if shown and not dies else solution
     return Explanation(
         command=request.command(),
@@ -118,6 +122,7 @@ def _explained(request: Request, context: Context) -> Explanation:
             for note in (
                 # how to lock again, where what is locked is for others alone
                 *request.notes[: 1 if machine_subdir in request.locked else None],
+                *torchless,
                 *_notes(request, context, outcome, brought or (), shown, search, setting.sources),
                 *for_the_gpu(request, setting, prober, solution or ()),
             )
@@ -293,6 +298,12 @@ def _notes(
             "what you pasted did fail: perhaps in an environment with other packages "
             "(--python), with other channels (--default-channels), or before they came"
         )
+    if (
+        outcome != "works"
+        and not suggested
+        and (there := facts().besides.get(context.machine.subdir))
+    ):
+        yield there
     asked = suggested[0].request if suggested else request
     driver = virtual_of(context.machine.virtual_packages, "__cuda") or facts().override_cuda
     needs_driver = any(each.split()[0] == "__cuda" for record in shown for each in record.depends)

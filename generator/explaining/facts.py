@@ -150,6 +150,8 @@ class Facts(_Row):
     installers: dict[str, str]
     #: where programs of another subdir run under emulation, by hardware
     emulated_on: dict[str, tuple[str, ...]]
+    #: what there is for a subdir beside channels, where they have no command
+    besides: dict[str, str]
     #: seconds that one search for a command may take
     search_seconds: float
     causes: dict[Cause, CauseFacts]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import get_args
+from typing import Final, get_args
 
 from packaging.requirements import Requirement
 
@@ -13,17 +13,29 @@ from generator.explaining.causes_in_words import listed
 from generator.explaining.computer import is_tegra
 from generator.explaining.conda_installs import Environment, explain_conda, unsolved
 from generator.explaining.desk import Desk, asking
+from generator.explaining.facts import facts
 from generator.explaining.plainly import plainly, without_gpu
 from generator.explaining.reading_pip import PipRequest
 from generator.explaining.report import Command, Explanation
 from generator.explaining.request import Request
-from generator.explaining.requirements import Place, asks_for_cuda, conda_names, of_cuda
+from generator.explaining.requirements import (
+    Place,
+    asks_for_cuda,
+    conda_names,
+    of_cuda,
+    own,
+    unreadable,
+    variable_in,
+)
 from generator.explaining.snapshot import pythons_with
 from generator.explaining.wheels import Judged, judge, on_musl
 from generator.model.wheel import ProjectName
 
 #: the kernel of NVIDIA's boards, as markers ask for it
-_TEGRA = "5.15.148-tegra"
+_TEGRA: Final = "5.15.148-tegra"
+_BOARDS: Final = (
+    "PyPI's torch does not use this board's GPU: NVIDIA's wheels for JetPack do (armtorch doctor)"
+)
 
 
 def explain_pip(request: PipRequest, before: Environment, desk: Desk) -> Explanation:
@@ -65,8 +77,15 @@ def explain_pip(request: PipRequest, before: Environment, desk: Desk) -> Explana
         commands = _instead(request, found, before, desk)
     notes = [*request.notes, *_over_torch(found, before.torch, before.wheel)]
     bare = replace(request, index="", extra=())
-    if states == {"works"} and (computes := without_gpu(request, bare, place)):
+    ours = own(request.requirements)
+    torch = {wheel.state for wheel in found if wheel.requirement in ours}
+    if torch == {"works"} and (computes := without_gpu(request, bare, place)):
         notes.insert(0, f"what pip finds for {subdir} is torch {computes}")
+    besides = facts().besides.get("musl" if musl else subdir)
+    if besides and states != {"works"} and not commands and ours:
+        notes.append(besides)
+    if place.release and request == bare and torch == {"works"}:
+        notes.insert(0, _BOARDS)
     return replace(
         unsolved(desk, request.command(), "works"),
         subdir=subdir,
@@ -115,7 +134,7 @@ def _instead(
 ) -> list[Command]:
     """Return the command that installs from channels what pip cannot, or may not have."""
     # what belongs to torch is not taken apart: some of it of pip's and some of conda's
-    typed = request.requirements
+    typed = (*request.requirements, *filter(variable_in, filter(unreadable, request.unread)))
     beside = not conda_names(typed)
     failing = [w.requirement for w in found if w.state == "fails"]
     unseen = [w.requirement for w in found if w.state == "unseen" and w.requirement in typed]

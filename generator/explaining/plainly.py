@@ -69,7 +69,7 @@ def plainly(request: PipRequest, place: Place) -> PipRequest:
     there = [_freed(text) if others and text in ours else text for text in there]
     return replace(
         request,
-        requirements=tuple(there),
+        requirements=tuple(dict.fromkeys(there)),
         # it has nothing but what belongs to torch
         index=f"{UPSTREAM}cpu" if others and len(ours) == len(there) else index,
         extra=(

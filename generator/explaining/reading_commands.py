@@ -89,7 +89,7 @@ def _of_pip(typed: Typed, files: Files) -> list[Request | PipRequest]:
         return []
     index = wheels.index or typed.variables.get("PIP_INDEX_URL", "")
     extra = (*wheels.extra, *typed.variables.get("PIP_EXTRA_INDEX_URL", "").split())
-    return [replace(wheels, target=typed.target, index=index, extra=extra)]
+    return [replace(wheels, target=typed.target, index=index, extra=extra, python=typed.python)]
 
 
 def _with_file(
@@ -196,6 +196,8 @@ class Typed:
     target: tuple[str, ...] = ()
     #: as what pip's requests are written
     tool: str = "pip install"
+    #: the Python whose pip is called, ``python3.12 -m pip``; "" for one that is not said
+    python: str = ""
 
 
 def typed(line: str, *, anywhere: bool, code: bool = False) -> Iterator[Typed]:
@@ -240,6 +242,7 @@ def typed(line: str, *, anywhere: bool, code: bool = False) -> Iterator[Typed]:
             line=line,
             target=(f"-{run['kind']}", run["name"]) if run else (),
             tool=f"{match['pip']} {verb}" if match["pip"] in {"uv", "uv pip"} else "pip install",
+            python="".join(re.findall(r"(?:n|pip|-)(3\.\d+)\b", match["pip"] or "")[:1]),
         )
 
 

@@ -160,7 +160,7 @@ def _of_project(document: Mapping[str, Any], subdir: str) -> Iterator[PipRequest
         for name, value in _table(table, "dependencies").items():
             for each in listed(value):
                 row = _dict(each)
-                if _is_elsewhere(row) and _holds(row.get("markers"), subdir):
+                if _is_elsewhere(row) and _holds(_marker(row)[2:], subdir):
                     unread.append(str(row.get("file") or row.get("url") or name))
                 elif name != "python" and not _is_elsewhere(row) and not row.get("optional"):
                     version = str(row.get("version", "*") if row else each)

@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,7 +44,13 @@ def read_message(text: str, *, files: Files) -> list[Request | PipRequest]:
     if pip := _of_pip(text):
         return [replace(pip, subdir=pip.subdir or _subdir(whole))]
     missing = [] if files.quoted else re.findall(_FILES, text)[-1:]
-    request = _asked(above, text, files, missing)
+    try:
+        request = _asked(above, text, files, missing)
+    except SelectionError:
+        if not (asked := [*_pip_commands(text)]):
+            raise
+        place = asked[-1].subdir or _subdir(text) or _subdir(whole)
+        return [replace(asked[-1], subdir=place, notes=tuple(_hints(text)))]
     if request.verb != "create" and "python" not in map(name_of, request.specs):
         pythons = pattern("pythons").findall(text)
         told = tuple(f"python={python}" for python in pythons[:1])
@@ -117,9 +124,9 @@ def machine_told(text: str, own: str) -> tuple[str | None, tuple[str, ...], JetP
     """Return the subdir, the virtual packages and the JetPack of the machine that a text is of."""
     pasted = facts().pasted
     subdir = next((name for words, name in pasted.outputs.items() if re.search(words, text)), None)
-    spoken = {name for words, name in pasted.machines.items() if re.search(words, text)}
+    spoken = _spoken(text)
     if subdir is None and "\n" in text and len(spoken) == 1 and own not in subdirs():
-        subdir = spoken.pop()  # who is at an ARM machine may read what is for others
+        subdir = spoken[0]  # who is at an ARM machine may read what is for others
     virtual = [pair for mark in pasted.virtual for pair in re.findall(mark, text)]
     board = pattern("jetson").search(text)
     release = (board["jetpack"] or "4") if board else ""  # the last one for boards of their name
@@ -167,22 +174,16 @@ def _of_pip(text: str) -> PipRequest | None:
             # what torch had on PyPI before its wheels says where to look for it
             told = () if told and all(each.startswith("0.1.2") for each in told) else told
             missed[spec] = told if missed.get(spec) is None else missed[spec]
-    closed = Files(folder=Path(), closed=True)
-    pip = read_pip(list(missed), tool="pip install", files=closed)
+    pip = read_pip(list(missed), tool="pip install", files=Files(folder=Path(), closed=True))
     if pip is None:
         return None
     names = {re.split(r"[=<>!~\[]", spec)[0]: spec for spec in missed}
-    for command in (c for line in text.splitlines() for c in typed(line, anywhere=True)):
-        try:
-            steps = read_command(command, files=closed)
-        except ArmtorchError:
-            continue
-        asked = [each for each in steps if isinstance(each, PipRequest)]
-        specs = {re.split(r"[=<>!~\[]", each)[0]: each for a in asked for each in a.requirements}
-        if asked and names.keys() & specs.keys():
+    for asked in _pip_commands(text):
+        specs = {re.split(r"[=<>!~\[]", each)[0]: each for each in asked.requirements}
+        if names.keys() & specs.keys():
             # a message may write it with the label of the index
             missed = {specs.get(name, spec): missed[spec] for name, spec in names.items()}
-            pip = asked[0]
+            pip = asked
             break
     # the first of several is the one that pip is configured to ask
     listed = "".join(re.findall(r"Looking in indexes: (.*)", text))
@@ -196,6 +197,14 @@ def _of_pip(text: str) -> PipRequest | None:
         index=pip.index or (extra.pop() if not own and extra else ""),
         extra=tuple(dict.fromkeys((*pip.extra, *extra))),
     )
+
+
+def _pip_commands(text: str) -> Iterator[PipRequest]:
+    closed = Files(folder=Path(), closed=True)
+    for command in (c for line in text.splitlines() for c in typed(line, anywhere=True)):
+        with suppress(ArmtorchError):
+            steps = read_command(command, files=closed)
+            yield from (each for each in steps if isinstance(each, PipRequest))
 
 
 def _denied(text: str) -> tuple[str, ...]:
@@ -229,16 +238,23 @@ def _command(text: str, files: Files) -> Request | None:
 
 
 def _subdir(text: str) -> str | None:
-    pasted = facts().pasted
     found = [m["subdir"] for m in pattern("platforms").finditer(text)]
     found += [m["subdir"] for m in pattern("channels").finditer(text)]
     for tag in pattern("tags").findall(text):
         rows = subdirs().items()
         found += [name for name, row in rows if any(re.match(p, tag) for p in row.wheel_platforms)]
-    told = [name for words, name in pasted.machines.items() if re.search(words, text)]
+    told = [name for words, name in facts().pasted.outputs.items() if re.search(words, text)]
     inside = pattern("containers").search(text) is not None
-    found += [facts().containers.get(name, name) if inside else name for name in told]
+    found += told
+    found += [facts().containers.get(each, each) if inside else each for each in _spoken(text)]
     return next((name for name in found if name != "noarch"), None)
+
+
+def _spoken(text: str) -> list[str]:
+    """Return the machines that people name; a board's name says nothing beside its system's."""
+    rows = facts().pasted.machines.items()
+    found = [name for words, name in rows if re.search(words, text)]
+    return found[:1] if found[:1] == ["linux-armv7l"] else found
 
 
 def _channels(text: str) -> tuple[str, ...]:

@@ -187,7 +187,7 @@ class _State:
             if isinstance(step, PipRequest) and {*step.requirements} <= _OF_PIP and not step.unread:
                 continue
             if isinstance(step, PipRequest):
-                python, musl = self._python or step.python, "alpine" in self._image
+                python, musl = step.python or self._python, "alpine" in self._image
                 step = replace(step, python=python, musl=musl)  # noqa: PLW2901
             if isinstance(step, Request):
                 if {name_of(spec) for spec in step.specs} <= TOOLS:

@@ -74,6 +74,7 @@ def plain(text: str) -> str:
     )
     # a progress bar writes over its own line
     text = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
+    text = pattern("expression").sub(lambda m: f"${{{{{''.join(m[1].split())}}}}}", text)
     text = pattern("in_front").sub("", text)
     text = pattern("steps").sub(_step, text)
     # with the sign that shells show on such lines
@@ -83,6 +84,9 @@ def plain(text: str) -> str:
             "conda env create --locks" + re.sub(r" -p(?=[ =])", " --platform", match["rest"])
         ),
         text,
+    )
+    text = pattern("locked").sub(
+        lambda m: f"conda create{m['rest']} --file {m['file'] or 'conda-lock.yml'}", text
     )
     text = pattern("wrapped").sub(lambda match: re.sub(r"\n[ \t│]+", " ", match[0]), text)
     text = pattern("blocks").sub(r"```\n\g<lines>```\n", text)

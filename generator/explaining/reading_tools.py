@@ -60,10 +60,21 @@ def _of_key(key: str, value: Any) -> str:
             f"export {k}={shlex.quote(pattern('expression').sub(_joined, str(v)))}"
             for k, v in plain
         )
+    if key.removeprefix("ansible.builtin.") == "pip" and isinstance(value, dict):
+        return _of_pip_module(value)
     told = isinstance(value, str) and key in facts().yaml_lines
     if told and (key != "environment" or value.endswith((".yml", ".yaml"))):
         return facts().yaml_lines[key].format(value)
     return commands_of(value)
+
+
+def _of_pip_module(given: dict[str, Any]) -> str:
+    """Write what a playbook gives to pip (Ansible docs, "ansible.builtin.pip")."""
+    names = given.get("name") or []
+    version = f"=={given['version']}" if "version" in given else ""
+    words = [f"{each}{version}" for each in (names if isinstance(names, list) else [names])]
+    file = f"-r {given['requirements']}" if "requirements" in given else ""
+    return f"pip install {shlex.join(map(str, words))} {file} {given.get('extra_args') or ''}"
 
 
 def _of_action(uses: str, inputs: dict[str, Any]) -> Iterator[str]:

@@ -155,5 +155,10 @@ def unreadable(text: str) -> str:
     return found[1] if found and not is_requirement(text) else ""
 
 
+def variable_in(text: str) -> bool:
+    """Whether a part of a text is a variable's, of a shell, a workflow or a program."""
+    return re.search(r"\$|\{\w+\}|%\w+%", text) is not None
+
+
 def _asked_of(text: str) -> Requirement:
     return Requirement(called(of_address(text) or text))

@@ -24,6 +24,7 @@ from generator.explaining.requirements import (
     pin_of,
     torch_of,
     unreadable,
+    variable_in,
 )
 from generator.explaining.snapshot import seen, versions_in_words
 from generator.model import PythonBuild
@@ -160,6 +161,8 @@ def _never(text: str, request: PipRequest, place: Place) -> str:
 
 def _unread(text: str, place: Place) -> Judged:
     """Judge what nobody opens: a wheel's address names its platform (PEP 427)."""
+    if unreadable(text) and variable_in(text):
+        return Judged(requirement=text, state="unseen", detail="a variable that nothing here sets")
     if unreadable(text):
         return Judged(requirement=text, state="fails", detail="that is no version to pip")
     wheel = pattern("wheel").search(text)
