@@ -48,6 +48,11 @@ def diagnose(specs: Sequence[str], setting: Setting, prober: Prober) -> tuple[Fi
     if prober.solve(specs, setting) is not None:
         return tuple(found)
     names = [name_of(spec) for spec in specs]
+    prober.fetch(names, setting)
+    for source in setting.usable:
+        channels = prober.channels
+        gone = [name for name in names if not channels.records(source, setting.subdirs, name)]
+        channels.fetch(source, facts().subdirs, gone)
     if len(specs) > 1 and all(prober.visible(name, setting) for name in names):
         prober.goes(names, setting)  # where they do, each alone does
     healthy = []

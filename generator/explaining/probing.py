@@ -165,6 +165,11 @@ class Prober:
                 core = without
         return tuple(core)
 
+    def fetch(self, names: Sequence[str], setting: Setting) -> None:
+        """Ask the channels for several names at once."""
+        for source in setting.usable:
+            self.channels.fetch(source, setting.subdirs, names)
+
     def visible(self, name: str, setting: Setting) -> list[RepoDataRecord]:
         """Return the records of a name that the solver may take, by channel priority."""
         found: list[RepoDataRecord] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any, Literal
 
 from rattler import MatchSpec
@@ -161,6 +162,7 @@ class Request:
         return "".join(added) + self._variables() + _joined(["pixi", "add", *options, *words])
 
 
+@cache
 def parsed(spec: str) -> MatchSpec:
     """Read one spec (CEP 29); raises SelectionError."""
     try:
@@ -220,6 +222,7 @@ def channel_of(spec: str) -> str:
     return spec.partition("::")[0] if "::" in spec else ""
 
 
+@cache
 def name_of(spec: str) -> str:
     """Return the package that a spec is about; raises SelectionError."""
     text = str(parsed(spec).name.normalized or "")

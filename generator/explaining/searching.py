@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import tee
 
 from rattler import RepoDataRecord
@@ -49,7 +50,7 @@ class Search:
     def __init__(
         self, setting_of: SettingOf, prober: Prober, *, refused: Callable[[Solution], bool]
     ) -> None:
-        self._setting_of = setting_of
+        self._setting_of = cache(setting_of)
         self._prober = prober
         self._refused = refused
         self._narrow: list[Request] = []
@@ -116,7 +117,9 @@ class Search:
     ) -> list[Wish]:
         """Return the wishes that go together; [] where not even the names do."""
         base = [Wish(kind="name", name="", spec=spec, of="") for spec in hard]
-        names = [wish for wish in wanted if wish.kind == "name" and self._there(wish.name, room)]
+        named = [wish for wish in wanted if wish.kind == "name"]
+        self._prober.fetch([wish.name for wish in named], self._setting_of(room))
+        names = [wish for wish in named if self._there(wish.name, room)]
         kept = self._kept(base, names, room)
         # what stands for a package that cannot be had: the same on the CPU
         gone = {w.name for w in wanted if w.kind == "name"} - _names(kept)
