@@ -44,11 +44,9 @@ def explain_request(project: Project, text: str, options: ExplainOptions) -> Exp
 def explain_input(project: Project, text: str, options: ExplainOptions) -> Answer:
     """Judge every install of a command, a file or a message, in order.
 
-    Raises:
-        SelectionError: it cannot be read as one, or a subdir or virtual package is none.
-        SolveError: the solver did not finish.
-        UnreachableError: a channel that had answered stopped answering.
-
+    Raises SelectionError (it cannot be read as one, or a subdir or virtual package is none),
+    SolveError (the solver did not finish), UnreachableError (a channel that had answered stopped
+    answering).
     """
     for virtual in options.virtual:
         if re.fullmatch(r"__\w+=[^=\s]+(=\S+)?", virtual) is None:

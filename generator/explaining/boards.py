@@ -13,7 +13,7 @@ from rattler import Version
 
 from generator.datafiles import subdirs
 from generator.explaining.computer import JETSON, Computer, jetpack_of, jetson, virtual_of
-from generator.explaining.facts import JetPack, jetpacks
+from generator.explaining.facts import jetpacks
 from generator.explaining.notices import Notice, built, fatal
 from generator.model import Cell, Lock
 from generator.naming.virtual_packages import virtual_packages
@@ -46,7 +46,9 @@ def serves(cell: Cell, computer: Computer) -> bool:
     """Whether a cell's packages install and compute on a machine."""
     if computer.subdir != cell.subdir or (computer.musl and cell.subdir.startswith("linux")):
         return False
-    return _serves(cell, jetpack_of(computer), computer.virtual_packages)
+    accelerator, jetpack = cell.accelerator, jetpack_of(computer)
+    on_board = accelerator.runs_on_jetson(sbsa=jetpack.sbsa) if jetpack else not accelerator.tegra
+    return on_board and all(_has(computer.virtual_packages, spec) for spec in asks(cell))
 
 
 def best_first(cells: Iterable[Cell]) -> list[Cell]:
@@ -69,12 +71,6 @@ def boards(cells: Iterable[Cell]) -> Iterator[BoardRow]:
             cuda=row.cuda,
             cells=tuple(cell.name for cell in best_first(fitting)),
         )
-
-
-def _serves(cell: Cell, jetpack: JetPack | None, virtual: tuple[str, ...]) -> bool:
-    accelerator = cell.accelerator
-    on_board = accelerator.runs_on_jetson(sbsa=jetpack.sbsa) if jetpack else not accelerator.tegra
-    return on_board and all(_has(virtual, spec) for spec in asks(cell))
 
 
 def _has(virtual: tuple[str, ...], spec: str) -> bool:

@@ -134,9 +134,7 @@ class Channels:
     def open(self, names: Iterable[str], subdir: str) -> tuple[Asked, ...]:
         """Ask each channel whether it is there; what failed is said in its state.
 
-        Raises:
-            SelectionError: a channel's name is none.
-
+        Raises SelectionError: a channel's name is none.
         """
         found = []
         for name in names:

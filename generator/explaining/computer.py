@@ -160,9 +160,7 @@ def look(root: Path, environment: Mapping[str, str], system: System | None) -> C
     ``system`` is None for a disk of another machine: what its files do not tell is then taken
     from a common machine of its kind.
 
-    Raises:
-        SelectionError: there is no system below ``root``.
-
+    Raises SelectionError: there is no system below ``root``.
     """
     userland = _userland(root) or (system.subdir if system else "")
     if not userland:

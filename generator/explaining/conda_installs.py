@@ -64,7 +64,6 @@ def explain_conda(request: Request, before: Environment, desk: Desk) -> Explanat
         computer=replace(computer, conda=machine.subdir) if own_machine else None,
         ours=ours,
         base=base,
-        lock=desk.project.locked if desk.project.feedstock.exists() else None,
         native=native_of(machine.subdir, computer if own_machine else None),
         others={
             name: computer.machine(subdir=name, added=overrides(desk.project.environment))

@@ -10,8 +10,7 @@ from typing import Any
 
 from generator.documents import limits, load_yaml, read_bytes
 from generator.errors import MalformedError
-from generator.explaining.reading_text import decoded
-from generator.explaining.reading_tools import in_all
+from generator.explaining.reading_text import decoded, in_all
 
 #: places in ascending priority (conda docs, "Using the .condarc conda configuration file",
 #: "Searching for .condarc"; conda/base/constants.py, SEARCH_PATH). {…} are variables.

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from rattler import RepoDataRecord
 
-from generator.datafiles import subdirs
 from generator.errors import UnreachableError
 from generator.explaining.channels import Asked, Channels
 from generator.explaining.computer import Computer, is_tegra, virtual_of
@@ -19,20 +17,14 @@ from generator.explaining.facts import facts, is_switch
 from generator.explaining.findings import Finding
 from generator.explaining.notices import excluded, fatal, notices
 from generator.explaining.probing import Prober, Setting, Solution, foreign
-from generator.explaining.records import text_of
+from generator.explaining.records import accelerator_of, text_of
 from generator.explaining.report import Explanation, Outcome, command_of, installed
-from generator.explaining.request import Request, channel_of, name_of
+from generator.explaining.request import Request, channel_of, name_of, parsed
+from generator.explaining.requirements import snapshot
 from generator.explaining.searching import Search, Suggestion
-from generator.explaining.set_aside import for_the_gpu
-from generator.explaining.snapshot import snapshot
 from generator.explaining.suggesting import Chance, only_switches, suggestions
-from generator.model import Lock
-from generator.packages import projects
-from generator.printing import shortened
+from generator.packages import packages
 from generator.testing import Machine
-
-#: characters of one gap
-_DETAIL: Final = 120
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +39,6 @@ class Context:
     ours: str = ""
     #: what ours needs beside it
     base: tuple[str, ...] = ()
-    #: read only when nothing works: it is long
-    lock: Callable[[], Lock] | None = None
     #: the subdir of the hardware where the request is for another one, "" otherwise
     native: str = ""
     #: machines of other subdirs that the same hardware runs, or that a command may name
@@ -58,11 +48,8 @@ class Context:
 def explain(request: Request, context: Context) -> Explanation:
     """Explain a request.
 
-    Raises:
-        SelectionError: a channel's or a package's name is none.
-        SolveError: the solver did not finish.
-        UnreachableError: a channel that answered does so no longer.
-
+    Raises SelectionError (a channel's or a package's name is none), SolveError (the solver did not
+    finish), UnreachableError (a channel that answered does so no longer).
     """
     try:
         return _explained(request, context)
@@ -115,7 +102,6 @@ def _explained(request: Request, context: Context) -> Explanation:
             for each in shown
         ),
         python=_python(brought or ()),
-        missing_upstream=_missing(request, context) if outcome == "fails" and not shown else (),
         warnings=notices(context.machine, context.computer, brought or ()),
         notes=tuple(
             note.replace("{subdir}", machine_subdir)
@@ -124,7 +110,7 @@ def _explained(request: Request, context: Context) -> Explanation:
                 *request.notes[: 1 if machine_subdir in request.locked else None],
                 *torchless,
                 *_notes(request, context, outcome, brought or (), shown, search, setting.sources),
-                *for_the_gpu(request, setting, prober, solution or ()),
+                *_for_the_gpu(request, setting, prober, solution or ()),
             )
         ),
     )
@@ -266,73 +252,65 @@ def _notes(
     sources: Iterable[Asked],
 ) -> Iterator[str]:
     """Say what no virtual package and no cause tells, where it is about this request."""
+    said, here, fails = facts().notes, context.machine.subdir, outcome != "works"
     for source in sources:
         if source.state == "unreachable" and (known := snapshot().channels.get(source.name)):
             yield f"channel {source.name}, as seen on {snapshot().day}: {known}"
-    if (
-        outcome != "works"
-        and context.ours not in request.searched
-        and (why := _silence(context.ours, context))
-    ):
-        yield f"{why}, so nothing of it is suggested; --channel names another"
-    if request.exported not in {"", context.machine.subdir}:
-        yield (
-            f"it is an export of {request.exported}: its prefix, its builds and its compilers' "
-            "names are of that platform, and are left out"
-        )
-    if outcome != "works" and only_switches(request):
+    own = context.ours in request.searched
+    if fails and not own and (why := _silence(context.ours, context)):
+        yield said["silent"].format(why=why)
+    if request.exported not in {"", here}:
+        yield said["export"].format(subdir=request.exported)
+    if fails and only_switches(request):
         needless = [name_of(spec) for spec in request.specs if is_switch(name_of(spec))]
-        yield (
-            f"delete {' and '.join(needless)}: on {context.machine.subdir} nothing needs "
-            f"{'them' if needless[1:] else 'it'}, and it is torch itself that is to be asked for"
-        )
+        them = "them" if needless[1:] else "it"
+        yield said["needless"].format(names=" and ".join(needless), subdir=here, them=them)
     if request.unset:
-        yield f"what {', '.join(request.unset)} is, is not known here: any version was taken"
+        yield said["unset"].format(names=", ".join(request.unset))
     if search.late:
-        yield (
-            f"the search for a command was ended after {facts().search_seconds:.0f} s: there may "
-            "be one that keeps more of what was asked for"
-        )
-    if request.origin == "error" and outcome == "works":
-        yield (
-            "what you pasted did fail: perhaps in an environment with other packages "
-            "(--python), with other channels (--default-channels), or before they came"
-        )
-    if (
-        outcome != "works"
-        and not suggested
-        and (there := facts().besides.get(context.machine.subdir))
-    ):
-        yield there
+        yield said["late"].format(seconds=f"{facts().search_seconds:.0f}")
+    if request.origin == "error" and not fails:
+        yield said["pasted"]
+    if fails and not suggested and here in facts().besides:
+        yield facts().besides[here]
     asked = suggested[0].request if suggested else request
     driver = virtual_of(context.machine.virtual_packages, "__cuda") or facts().override_cuda
     needs_driver = any(each.split()[0] == "__cuda" for record in shown for each in record.depends)
     if asked.client == "pixi" and asked.verb == "add" and needs_driver and not asked.overrides:
-        yield (
-            "pixi solves for what the workspace says, not for this machine: "
-            f"pixi workspace system-requirements add cuda {driver}"
+        yield said["driver"].format(driver=driver)
+
+
+def _for_the_gpu(
+    request: Request, setting: Setting, prober: Prober, solution: Solution
+) -> Iterator[str]:
+    """Say what a machine with a GPU gets for its CPU: unasked, or under a name others go by."""
+    driver = virtual_of(setting.machine.virtual_packages, "__cuda")
+    if not driver:
+        return
+    texts = (each for spec in request.solved for each in (name_of(spec), parsed(spec).build or ""))
+    if accelerator(solution) == "cpu" and not any("cpu" in text for text in texts):
+        torch = prober.solve((*request.solved, "pytorch * cuda*"), setting)
+        other = replace(request, specs=(*request.specs, "pytorch=*=cuda*"))
+        yield "torch computes on the CPU in it, though there is a GPU: " + (
+            f"for that one it is {other.command()}"
+            if torch
+            else f"no build for CUDA goes with this and with the driver (CUDA {driver})"
         )
+    cpu = {r.name.normalized for r in solution if accelerator_of(r) == "cpu"}
+    for spec in request.specs:
+        row = packages().get(name_of(spec))
+        if row is None or not row.aside or name_of(spec) not in cpu:
+            continue
+        # its versions are others'
+        other = request.swap(spec, row.aside)
+        found = prober.solve(other.solved, setting) or ()
+        if any(r.name.normalized == row.aside for r in found):
+            yield (
+                f"{name_of(spec)} is for the CPU here, and so is its torch; for the GPU it is "
+                f"called {row.aside}: {other.command()}"
+            )
 
 
 def _asked(request: Request, solution: Solution | None) -> list[RepoDataRecord]:
     by_name = {record.name.normalized: record for record in solution or ()}
     return [by_name[name_of(spec)] for spec in request.specs if name_of(spec) in by_name]
-
-
-def _missing(request: Request, context: Context) -> tuple[str, ...]:
-    """Return what the lock says upstream does not serve for the machine's subdir."""
-    names = {name_of(spec) for spec in request.specs}
-    if not names & {*facts().core, *projects()}:
-        return ()
-    if context.lock is None:
-        return ("no feedstock is here, so that no lock was looked at",)
-    subdir, lock = context.machine.subdir, context.lock()
-    found = [
-        f"{row.train}/{row.subdir}/{row.accelerator}: {row.reason}: {row.detail}"
-        for row in lock.absent
-        if row.subdir == subdir
-    ]
-    if not found and subdir in subdirs() and not any(cell.subdir == subdir for cell in lock.cells):
-        served = ", ".join(dict.fromkeys(projects().values()))
-        found.append(f"{subdir}: absent: the lock has no wheel of {served} for it")
-    return tuple(dict.fromkeys(shortened(text, _DETAIL) for text in found))

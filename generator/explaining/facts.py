@@ -18,7 +18,8 @@ OptionMeaning = Literal[
 ]  # fmt: skip
 
 PipMeaning = Literal[
-    "index", "extra", "file", "unread", "backend", "kept", "wheels", "source", "hash", "other"
+    "index", "extra", "file", "unread", "backend", "kept", "wheels", "source", "hash",
+    "requirement", "python", "other",
 ]  # fmt: skip
 
 
@@ -81,52 +82,33 @@ class CauseFacts(_Row):
 
 
 class Facts(_Row):
-    """All of explaining.yaml."""
+    """All of explaining.yaml, where a comment above each row says what it means."""
 
     clients: dict[Client, ClientFacts]
     options: dict[str, OptionMeaning]
-    #: what a client means by an option, where that is something else
     options_of: dict[Client, dict[str, OptionMeaning]]
     flags: dict[str, Literal["override", "strict", "flexible", "pypi", "locks"]]
-    #: options of pip that say where wheels and requirements are
     pip_options: dict[str, PipMeaning]
     pip_flags: tuple[str, ...]
-    #: labels of accelerators that upstream has wheels with, by subdir
     wheel_labels: dict[str, tuple[str, ...]]
-    #: and releases of torch for linux-aarch64 without one, by the index that has them
     unlabelled: dict[str, tuple[str, ...]]
-    #: the release of torch from which on PyPI's wheels for a subdir are CUDA builds
     pip_cuda_since: dict[str, str]
     torch_projects: tuple[str, ...]
-    #: the torch that a companion's releases are for
     torch_of: dict[str, dict[str, str]]
-    #: what people call projects of PyPI, and their names there
     pip_names: dict[str, str]
-    #: platform tags and PEP 508 environments of the subdirs that armtorch does not build for
     wheel_platforms: dict[str, tuple[Pattern, ...]]
     markers: dict[str, dict[str, str]]
-    #: channels that the conda of an image asks on its own, by a part of the image's name
     images: dict[str, tuple[str, ...]]
     docker_platforms: dict[str, str]
-    #: what containers are on machines that are no Linux
     containers: dict[str, str]
-    #: runners that are ARM machines, to the name that Docker's platforms would have
     runners: dict[Pattern, str]
-    #: comments in files that conda-lock keeps a line for
     selectors: dict[str, tuple[str, ...]]
-    #: keys of other tools' YAML: the machine of a job, variables
     yaml_keys: dict[Literal["runners", "variables"], tuple[str, ...]]
-    #: and those whose value is a line of a script
     yaml_lines: dict[str, str]
-    #: what tells a lock's kind, and how it is made again for another platform
     locks: dict[str, tuple[Pattern, str]]
-    #: what scripts' conditions call the machines of a subdir
     systems: dict[str, tuple[str, ...]]
-    #: builds in a file from which on it is an export
     export_builds: int
-    #: pins, all of a file's, from which on it is one without builds
     export_pins: int
-    #: packages that tell what an export was made on, and prefixes that do
     exports: dict[Pattern, str]
     prefixes: dict[str, str]
     multichannels: dict[str, tuple[str, ...]]
@@ -144,19 +126,15 @@ class Facts(_Row):
     gpu_names: tuple[str, ...]
     gpu_prefixes: tuple[str, ...]
     core: tuple[str, ...]
-    #: what people mean who name nothing but a switch
     trio: tuple[str, ...]
-    #: what the names of conda's installers call machines
     installers: dict[str, str]
-    #: where programs of another subdir run under emulation, by hardware
     emulated_on: dict[str, tuple[str, ...]]
-    #: what there is for a subdir beside channels, where they have no command
     besides: dict[str, str]
-    #: seconds that one search for a command may take
+    notes: dict[str, str]
+    refusals: dict[str, tuple[str, str]]
     search_seconds: float
     causes: dict[Cause, CauseFacts]
     pasted: PastedFacts
-    #: what readers look for in scripts and texts
     patterns: dict[str, Pattern]
 
 

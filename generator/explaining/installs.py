@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PureWindowsPath
@@ -10,17 +12,18 @@ from typing import Any
 
 from generator.errors import ArmtorchError, SelectionError
 from generator.explaining.conda_installs import Environment, explain_conda, unsolved
-from generator.explaining.correcting import corrected_file
 from generator.explaining.desk import Desk
 from generator.explaining.facts import facts, pattern
 from generator.explaining.pip_installs import explain_pip
+from generator.explaining.plainly import plainly
 from generator.explaining.reading import read_request
 from generator.explaining.reading_environment import PIP_SECTION
 from generator.explaining.reading_pip import PipRequest
 from generator.explaining.reading_scripts import Step, Unread
 from generator.explaining.report import Answer, Explanation, Installed
 from generator.explaining.request import Request, name_of
-from generator.explaining.requirements import Place, conda_names
+from generator.explaining.requirements import Place, conda_names, project_of
+from generator.explaining.wheels import Judged
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,8 @@ class _File:
 def judged(steps: Sequence[Step], desk: Desk) -> Answer:
     """Judge each install; one that fails leaves what the first command that works would.
 
-    Raises:
-        SelectionError: a subdir is none.
-        SolveError: the solver did not finish.
-        UnreachableError: a channel that had answered stopped answering.
-
+    Raises SelectionError (a subdir is none), SolveError (the solver did not finish),
+    UnreachableError (a channel that had answered stopped answering).
     """
     environments: dict[tuple[int, tuple[str, ...]], Environment] = {}
     found: list[Explanation] = []
@@ -119,7 +119,7 @@ def _mended(file: _File) -> str:
         pip = pip if pip.requirements or pip.unread else None
     last = file.found[-1]
     place = Place(last.subdir or "", last.python)
-    return corrected_file(given, pip, wheels, variables, place)
+    return _corrected(given, pip, wheels, variables, place)
 
 
 def _given(request: Request, explanation: Explanation) -> Request:
@@ -153,7 +153,9 @@ def _torch(explanation: Explanation) -> str:
 
 def _platforms(request: Request, desk: Desk) -> Iterator[Request]:
     """Yield a request for each platform that its file is for, the machine's own first."""
-    own = desk.options.subdir or request.subdir or desk.computer.subdir
+    # what is typed is what the client is told
+    typed = request.subdir if request.typed_subdir else None
+    own = typed or desk.options.subdir or request.subdir or desk.computer.subdir
     listed = request.platforms if not desk.options.subdir and not request.subdir else ()
     others = [name for name in listed if name != own]
     for name in (*([own] if own in listed or not listed else ()), *others):
@@ -171,3 +173,53 @@ def _unread(step: Unread, desk: Desk) -> Explanation:
     error: ArmtorchError = step.why
     why = f"{error.where}: {error.what}; {error.next_step}"
     return unsolved(desk, step.line, "unknown", unseen=(why,))
+
+
+def _corrected(
+    given: Request,
+    pip: PipRequest | None,
+    wheels: Sequence[Judged],
+    variables: Mapping[str, object],
+    place: Place,
+) -> str:
+    """Return the environment.yml of a request that works, its pip section carried over.
+
+    ``pip`` is the section as it was, ``wheels`` what was found of it, for ``place``.
+    """
+    name = given.target[1] if given.target[:1] == ("-n",) else "torch"
+    channels = [*given.searched, *(["nodefaults"] if given.override else [])]
+    specs = list(given.specs)
+    if pip is not None and not any(re.match(r"pip(?![\w-])", spec) for spec in specs):
+        specs.append("pip")
+    lines = []
+    if given.subdir:
+        lines.append(f"# for {given.subdir}: conda env create --platform {given.subdir}")
+    lines += [f"name: {_scalar(name)}", "channels:", *(f"  - {_scalar(each)}" for each in channels)]
+    lines += ["dependencies:", *(f"  - {_scalar(each)}" for each in specs)]
+    if pip is not None:
+        lines += [
+            "  - pip:",
+            *(f"      - {line}" for line in _section(pip, wheels, place)),
+        ]
+    if variables:
+        lines += ["variables:", *(f"  {key}: {json.dumps(str(v))}" for key, v in variables.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _section(pip: PipRequest, wheels: Sequence[Judged], place: Place) -> Iterator[str]:
+    here = tuple(each for each in pip.requirements if place.takes(each))
+    mended = plainly(replace(pip, requirements=here), place)
+    if mended.index:
+        yield _scalar(f"--index-url {mended.index}")
+    for url in mended.extra:
+        yield _scalar(f"--extra-index-url {url}")
+    notes = {project_of(w.requirement): f"  # {w.detail}" for w in wheels if w.state == "fails"}
+    # what is for other machines stays as it is, last
+    for each in (*mended.requirements, *(e for e in pip.requirements if e not in here)):
+        yield f"{_scalar(each)}{notes.get(project_of(each), '')}"
+    for name in mended.unread:
+        yield f"{_scalar(name)}  # not looked at"
+
+
+def _scalar(text: str) -> str:
+    return json.dumps(text) if pattern("special").search(text) else text

@@ -56,9 +56,7 @@ def machine_notices(computer: Computer) -> tuple[Notice, ...]:
 def package_notices(offered: Iterable[tuple[str, str, str]]) -> tuple[Notice, ...]:
     """Return what is to be known of packages before a machine is named.
 
-    Args:
-        offered: subdir, name and version of our own packages.
-
+    ``offered`` is subdir, name and version of our own packages.
     """
     rows = sorted(set(offered))
     return tuple(

@@ -24,11 +24,11 @@ from generator.explaining.requirements import (
     conda_names,
     of_cuda,
     own,
+    pythons_with,
     unreadable,
     variable_in,
 )
-from generator.explaining.snapshot import pythons_with
-from generator.explaining.wheels import Judged, judge, on_musl
+from generator.explaining.wheels import Judged, judge
 from generator.model.wheel import ProjectName
 
 #: the kernel of NVIDIA's boards, as markers ask for it
@@ -48,24 +48,19 @@ def explain_pip(request: PipRequest, before: Environment, desk: Desk) -> Explana
     place = Place(
         subdir,
         request.python or before.python or desk.options.python or "",
+        request.requires,
         _TEGRA if here and is_tegra(desk.computer) else "",
+        request.musl or (desk.computer.musl and here),
     )
     ask = asking(desk)
-    # wheels of Linux are for glibc (PEP 600), upstream has none for musl (PEP 656)
-    musl = request.musl or (desk.computer.musl and here)
-
-    def wheels(asked: PipRequest) -> tuple[Judged, ...]:
-        found = judge(asked, place, ask)
-        return tuple(on_musl(each) if musl else each for each in found)
-
-    found = wheels(request)
+    found = judge(request, place, ask)
     states = {wheel.state for wheel in found}
     commands: list[Command] = []
     if "fails" in states:
         other = plainly(request, place)
-        judged_anew = {wheel.state for wheel in wheels(other)}
+        judged_anew = {wheel.state for wheel in judge(other, place, ask)}
         # the same is asked again where it was not known which Python is there
-        tells = not place.python and pythons_with(other, subdir) and "unseen" not in judged_anew
+        tells = not place.python and pythons_with(other, place) and "unseen" not in judged_anew
         again = other.command() == request.command() and not tells
         if other != request and not again and "fails" not in judged_anew:
             differs = _differs(request, other, place, looked="unseen" not in judged_anew)
@@ -73,7 +68,7 @@ def explain_pip(request: PipRequest, before: Environment, desk: Desk) -> Explana
         instead = _instead(request, found, before, desk)
         # beside conda's torch, pip's companions bring another one over its files
         commands = [*instead, *commands] if before.torch else [*commands, *instead]
-    elif "unseen" in states and not musl:
+    elif "unseen" in states and not place.musl:
         commands = _instead(request, found, before, desk)
     notes = [*request.notes, *_over_torch(found, before.torch, before.wheel)]
     bare = replace(request, index="", extra=())
@@ -81,7 +76,7 @@ def explain_pip(request: PipRequest, before: Environment, desk: Desk) -> Explana
     torch = {wheel.state for wheel in found if wheel.requirement in ours}
     if torch == {"works"} and (computes := without_gpu(request, bare, place)):
         notes.insert(0, f"what pip finds for {subdir} is torch {computes}")
-    besides = facts().besides.get("musl" if musl else subdir)
+    besides = facts().besides.get("musl" if place.musl else subdir)
     if besides and states != {"works"} and not commands and ours:
         notes.append(besides)
     if place.release and request == bare and torch == {"works"}:
@@ -107,7 +102,7 @@ def _differs(request: PipRequest, other: PipRequest, place: Place, *, looked: bo
     ]
     asked = [Requirement(text).name for text in request.requirements if of_cuda(text)]
     gone = [] if any(map(of_cuda, other.requirements)) else asked
-    pythons = "" if place.python else pythons_with(other, place.subdir)
+    pythons = "" if place.python else pythons_with(other, place)
     return [
         without_gpu(request, other, place),
         "" if looked else "as far as it was looked at",

@@ -15,6 +15,8 @@ from generator.explaining.requirements import (
     Place,
     asks_for_cuda,
     called,
+    elsewhere,
+    had,
     label_of,
     label_of_index,
     of_address,
@@ -25,7 +27,6 @@ from generator.explaining.requirements import (
     torch_of,
     unreadable,
 )
-from generator.explaining.snapshot import elsewhere, had
 
 
 def plainly(request: PipRequest, place: Place) -> PipRequest:
@@ -79,7 +80,10 @@ def plainly(request: PipRequest, place: Place) -> PipRequest:
         unread=left,
         # upstream's projects are there as wheels alone
         from_source=tuple(n for n in request.from_source if n != ":all:" and not own([n])),
-        missed=() if others else tuple((text, ()) for text in texts if told.get(text) == ()),
+        # what one index has none of another may have
+        missed=()
+        if others or index != request.index
+        else tuple((text, ()) for text in texts if told.get(text) == ()),
     )
 
 

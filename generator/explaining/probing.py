@@ -100,9 +100,7 @@ class Prober:
         Without strict priority the best channel's own records are preferred, as clients do: the
         strict solution counts where there is one.
 
-        Raises:
-            SolveError: the solver did not finish.
-
+        Raises SolveError: the solver did not finish.
         """
         key = (setting, _same_asked(specs))
         if key not in self._known:
@@ -125,9 +123,7 @@ class Prober:
 
         Without strict priority who asks for less, or of more channels, has no less.
 
-        Raises:
-            SolveError: the solver did not finish.
-
+        Raises SolveError: the solver did not finish.
         """
         key = (setting, _same_asked(specs))
         if key in self._known or setting.strict:

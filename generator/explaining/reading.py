@@ -18,8 +18,14 @@ from generator.explaining.reading_manifests import read_manifest
 from generator.explaining.reading_messages import is_message, read_message
 from generator.explaining.reading_pip import PipRequest, read_requirements
 from generator.explaining.reading_scripts import Step, Unread, read_script
-from generator.explaining.reading_text import decoded, no_conda, plain, refusal, unfolded
-from generator.explaining.reading_tools import commands_of
+from generator.explaining.reading_text import (
+    commands_of,
+    decoded,
+    no_conda,
+    plain,
+    refusal,
+    unfolded,
+)
 from generator.explaining.request import Request
 
 _FILES = {".yml", ".yaml", ".txt", ".log", ".toml", ".lock", ".def", ".sh", ".json", ".ipynb"}
@@ -41,10 +47,8 @@ class Reader:
     def read(self, text: str) -> tuple[Step, ...]:
         """Read a command, the path of a file, or a pasted text: every install in it, in order.
 
-        Raises:
-            SelectionError: nothing in it asks a client for a package.
-            UnreachableError: the address of an environment file did not answer.
-
+        Raises SelectionError (nothing in it asks a client for a package), UnreachableError (the
+        address of an environment file did not answer).
         """
         stripped = plain(text).strip()
         if not stripped:
@@ -62,7 +66,9 @@ class Reader:
                 if not steps:
                     raise refusal("no package is asked for", stripped)
                 return tuple(steps)
-            _refuse_other_commands(stripped)
+            if stripped.lstrip("$ ").split()[0] in facts().clients and " " in stripped:
+                clients = "conda, mamba, micromamba or pixi"
+                raise refusal(f"not a command that installs packages with {clients}", stripped)
             if re.split(r"[\s=<>!~]", stripped)[0] in {*facts().core, *facts().renames}:
                 (line,) = typed(f"conda install {stripped}", anywhere=True)
                 return tuple(read_command(line, files=files))
@@ -121,6 +127,7 @@ class Reader:
         """Read a file that somebody pasted, as it is or between fences; [] for none."""
         for part in map(textwrap.dedent, pattern("fenced").findall(text) or [text]):
             if _environment(part):
+                part = pattern("document").findall(part)[0]  # noqa: PLW2901
                 return self._file("environment.yml", part, files)
             if re.search(r"(?m)^\[(?:workspace|project|dependencies|tool\.[\w.-]+)\]", part):
                 return self._file("pixi.toml", part, files)
@@ -184,15 +191,6 @@ def _named(step: Step) -> Step:
     return step
 
 
-def _refuse_other_commands(line: str) -> None:
-    """Say what is the matter with a client's command that installs nothing."""
-    words = line.lstrip("$ ").split()
-    if len(words) > 1 and words[0] in {"conda", "mamba", "micromamba", "pixi"}:
-        raise refusal(
-            "not a command that installs packages with conda, mamba, micromamba or pixi", line
-        )
-
-
 def _content(path: Path) -> bytes:
     try:
         return read_bytes(path, limits().yaml.bytes)
@@ -201,12 +199,7 @@ def _content(path: Path) -> bytes:
 
 
 def _path(text: str, folder: Path) -> Path | None:
-    """Return the file that a text names, if it is one.
-
-    Raises:
-        SelectionError: it names one that is not there.
-
-    """
+    """Return the file that a text names, if it is one; raises SelectionError."""
     try:
         path = folder / text
         if path.is_file():

@@ -28,10 +28,8 @@ def read_command(typed: Typed, *, files: Files) -> list[Request | PipRequest]:
 
     One that asks for no package, as ``conda create -n x``, is no install.
 
-    Raises:
-        SelectionError: a word is no package, or a file is not here.
-        UnreachableError: an environment file's address did not answer.
-
+    Raises SelectionError (a word is no package, or a file is not here), UnreachableError (an
+    environment file's address did not answer).
     """
     if typed.client == "pip":
         return _of_pip(typed, files)
@@ -89,7 +87,15 @@ def _of_pip(typed: Typed, files: Files) -> list[Request | PipRequest]:
         return []
     index = wheels.index or typed.variables.get("PIP_INDEX_URL", "")
     extra = (*wheels.extra, *typed.variables.get("PIP_EXTRA_INDEX_URL", "").split())
-    return [replace(wheels, target=typed.target, index=index, extra=extra, python=typed.python)]
+    return [
+        replace(
+            wheels,
+            target=typed.target,
+            index=index,
+            extra=extra,
+            python=typed.python or wheels.python,
+        )
+    ]
 
 
 def _with_file(
@@ -165,7 +171,7 @@ def _bundle(word: str, meanings: Mapping[str, str]) -> tuple[str, str, str]:
 
 #: verbs that ask for packages; the longest first
 VERBS = (
-    "env create", "env update", "global install", "global add",
+    "env create", "env update", "global install", "global add", "tool install",
     "install", "create", "add", "update", "upgrade",
 )  # fmt: skip
 _OPERATORS = ";&|"
@@ -173,7 +179,7 @@ _FIRST = {verb.split()[0] for verb in VERBS}
 #: characters behind a client's name in which its verb stands
 _NEAR = 300
 #: verbs of pip, uv, poetry and pdm
-_PIPS = {"install", "add"}
+_PIPS = {"install", "add", "tool install"}
 
 
 #: letters of a line that are read, and those before a command that are looked at for a prompt:
@@ -203,14 +209,8 @@ class Typed:
 def typed(line: str, *, anywhere: bool, code: bool = False) -> Iterator[Typed]:
     """Find the commands of clients in one line that ask for packages.
 
-    Args:
-        line: a line without colours.
-        anywhere: also behind words that are no prompt; for a line that somebody gives on purpose.
-        code: also behind other commands and openings of quotes; for a line of a script.
-
-    Raises:
-        SelectionError: a quote is not closed.
-
+    ``anywhere`` is also behind words that are no prompt, for a line that somebody gives on purpose,
+    ``code`` behind other commands and quotes, for one of a script. Raises SelectionError.
     """
     end: int | None = None
     line = line[:_LONGEST]
@@ -241,9 +241,16 @@ def typed(line: str, *, anywhere: bool, code: bool = False) -> Iterator[Typed]:
             variables=variables,
             line=line,
             target=(f"-{run['kind']}", run["name"]) if run else (),
-            tool=f"{match['pip']} {verb}" if match["pip"] in {"uv", "uv pip"} else "pip install",
+            tool=_tool(match["pip"], verb),
             python="".join(re.findall(r"(?:n|pip|-)(3\.\d+)\b", match["pip"] or "")[:1]),
         )
+
+
+def _tool(called: str | None, verb: str) -> str:
+    """Return as what a request of pip's is written; a tool of uv's has one package of its own."""
+    verb = verb.removeprefix("tool ")
+    called = "uv pip" if called == "uv" and verb == "install" else called
+    return f"{called} {verb}" if called in {"uv", "uv pip"} else "pip install"
 
 
 def _is_code(before: str) -> bool:

@@ -60,16 +60,9 @@ def with_environment(
         origin="file",
         document=document,
     )
-    return found, _pip(rows, files.beside(where))  # conda runs pip in the file's folder
-
-
-def _pip(rows: list[Any], files: Files) -> PipRequest | None:
-    """Read the pip section, a list of lines as in a requirements file."""
-    lines: list[str] = []
-    for row in rows:
-        if isinstance(row, dict):
-            lines += [str(line) for line in listed(row.get("pip"))]
-    return read_requirements("\n".join(lines), tool=PIP_SECTION, files=files)
+    pip = [str(each) for row in rows if isinstance(row, dict) for each in listed(row.get("pip"))]
+    around = files.beside(where)  # conda runs pip in the file's folder
+    return found, read_requirements("\n".join(pip), tool=PIP_SECTION, files=around)
 
 
 def exported_on(specs: Sequence[str], *, prefix: str = "", message: bool = False) -> str:

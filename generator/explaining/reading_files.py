@@ -39,10 +39,7 @@ class Files:
     def content(self, name: str) -> str:
         """Return the text of a file that a command names.
 
-        Raises:
-            SelectionError: it is not here.
-            UnreachableError: its address did not answer.
-
+        Raises SelectionError (it is not here), UnreachableError (its address did not answer).
         """
         name = self.expanded(name).replace("\\", "/")
         if re.match(r"https?://", name):

@@ -27,18 +27,16 @@ _NO_FILES = Files(folder=Path(), closed=True)
 
 
 def read_manifest(content: str, *, where: str, subdir: str) -> list[Request | PipRequest]:
-    """Read each environment of a manifest as it is for a subdir.
-
-    Raises:
-        SelectionError: it is no TOML, or no manifest of pixi.
-
-    """
+    """Read each environment of a manifest as it is for a subdir; raises SelectionError."""
     document = load_toml(content, where, refuse=SelectionError, next_step=EXAMPLE)
     tool = document.get("tool")
     manifest = tool.get("pixi", {}) if isinstance(tool, dict) else document
     workspace = manifest.get("workspace") or manifest.get("project")
     if not isinstance(workspace, dict) or "channels" not in workspace:
-        of_project: list[Request | PipRequest] = [*_of_project(document, subdir)]
+        requires = str(_table(document, "project").get("requires-python") or "")
+        of_project: list[Request | PipRequest] = [
+            replace(each, requires=requires) for each in _of_project(document, subdir)
+        ]
         if not of_project:
             what = "neither pixi's [workspace] with channels nor a project with dependencies"
             raise refusal(what, where)

@@ -35,9 +35,7 @@ def is_message(text: str) -> bool:
 def read_message(text: str, *, files: Files) -> list[Request | PipRequest]:
     """Read a message: the last command in it if there is one, else what it names.
 
-    Raises:
-        SelectionError: neither a command nor a package is in it.
-
+    Raises SelectionError: neither a command nor a package is in it.
     """
     whole = text
     above, text = _last_failure(text)
@@ -168,7 +166,8 @@ def _of_pip(text: str) -> PipRequest | None:
     for sentence in facts().pasted.requirements:
         for match in re.finditer(sentence, text):
             parts = match.groupdict()
-            spec = (parts.get("spec") or f"{parts['name']}=={parts['version']}").rstrip(";,")
+            spec = parts.get("spec") or f"{parts['name']}=={parts['version']}"
+            spec = re.sub(r"(?:\*\*|[;,`'\"])+$", "", spec)  # with a sentence's marks around it
             versions = parts.get("there")
             told = None if versions is None else tuple(re.findall(r"\d[\w.+]*", versions))
             # what torch had on PyPI before its wheels says where to look for it

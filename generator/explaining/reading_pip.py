@@ -38,6 +38,8 @@ class PipRequest:
     target: tuple[str, ...] = ()
     #: of the virtual environment that was made before it, or of the pip itself; "" for none
     python: str = ""
+    #: the Pythons that a project is for
+    requires: str = ""
     #: projects that are to be built from source, and those that may not be (``--no-binary``)
     from_source: tuple[str, ...] = ()
     wheels_only: tuple[str, ...] = ()
@@ -100,6 +102,7 @@ def read_pip(words: Sequence[str], *, tool: str, files: Files) -> PipRequest | N
         wheels_only=tuple(part for each in said("wheels") for part in each.split(",")),
         hashes=said("hash"),
         kept=said("kept"),
+        python=next((each for each in said("python") if re.fullmatch(r"3\.\d+t?", each)), ""),
     )
 
 
@@ -152,8 +155,9 @@ def _said(meaning: PipMeaning, option: str, value: str) -> Iterator[tuple[str, s
     if meaning == "backend":  # uv docs, "Using uv with PyTorch"
         if value not in {"auto", "cpu"}:
             yield "index", f"{UPSTREAM}{value}"
-    elif meaning == "kept":
+    elif meaning in {"kept", "python"}:
         yield from (("kept", option), ("kept", value))
+        yield from [("python", value)] if meaning == "python" else []
     elif meaning == "hash":
         yield meaning, value.removeprefix("sha256:")
     elif meaning in {"index", "extra"}:

@@ -6,7 +6,7 @@ import itertools
 import re
 import shlex
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from generator.errors import ArmtorchError
@@ -14,9 +14,7 @@ from generator.explaining.facts import facts, pattern
 from generator.explaining.reading_commands import Typed, read_command, typed
 from generator.explaining.reading_files import Files
 from generator.explaining.reading_pip import PipRequest
-from generator.explaining.reading_shell import running
-from generator.explaining.reading_text import plain
-from generator.explaining.reading_tools import RUNNER
+from generator.explaining.reading_text import RUNNER, plain
 from generator.explaining.request import Request, name_of
 
 #: what conda tells people to update in its own messages
@@ -55,7 +53,7 @@ def _steps(text: str, state: _State, *, code: bool, subdir: str) -> Iterator[Ste
     for match in pattern("heredoc").finditer(text):
         state.write(match["to"] or match["into"], textwrap.dedent(match["body"]))
     text = pattern("heredoc").sub("", text)
-    for written in running(text.splitlines(), subdir):
+    for written in _running(text.splitlines(), subdir):
         if pattern("comment").match(written):
             continue
         fenced = fenced is not written.lstrip().startswith(("```", "~~~"))
@@ -112,8 +110,6 @@ class _State:
 
     def take(self, line: str) -> str:
         """Note what a line sets, and return it with the variables that are known."""
-        if match := pattern("file_of_action").match(line):
-            return f"conda env create -f {match['file']}"
         line = self._files.expanded(line)
         if match := pattern("section").match(line):
             self._section = match["name"]
@@ -227,3 +223,95 @@ def _copy(paths: str, files: Files) -> None:
         name = source.rstrip("/").rsplit("/", 1)[-1]
         files.copied[target] = source
         files.copied[f"{target.rstrip('/')}/{name}"] = source
+
+
+@dataclass
+class _Branch:
+    """One ``if`` or ``case`` that is open: whether its lines run, and whether one of it did."""
+
+    runs: bool
+    done: bool
+    #: what a ``case`` is about, "" for an ``if``
+    case: str = ""
+
+    def enter(self, holds: bool | None) -> None:
+        self.runs = not self.done and holds is not False
+        self.done = self.done or holds is True
+
+
+def _running(lines: Iterable[str], subdir: str) -> Iterator[str]:
+    """Yield a script's lines without the branches that are for other systems than a subdir's.
+
+    A condition about anything else holds and does not: both its branches are yielded.
+    """
+    branches: list[_Branch] = []
+    parts = [
+        part
+        for line in lines
+        for part in (pattern("parts").split(line) if pattern("one_line").match(line) else [line])
+    ]
+    for line in _bodies_last(parts):
+        left = _taken(line, branches, subdir)
+        if left and all(each.runs for each in branches):
+            yield left
+
+
+def _taken(line: str, branches: list[_Branch], subdir: str) -> str:
+    """Note what a line opens and closes, and return what else it says."""
+    word = line.strip().rstrip(";")
+    if (match := pattern("if").match(line)) and (match["how"] == "if" or branches):
+        if match["how"] == "if":
+            branches.append(_Branch(runs=True, done=False))
+        branches[-1].enter(_holds(match["what"], subdir))
+    elif match := re.match(r"^\s*case\s+(?P<what>.+?)\s+in\s*$", line):
+        branches.append(_Branch(runs=True, done=False, case=match["what"]))
+    elif word in {"fi", "esac"} and branches:
+        branches.pop()
+    elif word == "else" and branches:
+        branches[-1].enter(None)
+    elif branches and branches[-1].case and (match := pattern("label").match(line)):
+        labels = match["labels"].replace("|", " ")
+        about = f"{branches[-1].case} {labels}"
+        branches[-1].enter(None if labels == "*" else _holds(about, subdir))
+        return match["line"] or ""
+    elif match := pattern("short").match(line):
+        holds = _holds(match["what"], subdir)
+        runs = holds is None or holds is (match["how"] == "&&")
+        return match["line"] if runs else ""
+    else:
+        return line
+    return ""
+
+
+def _holds(condition: str, subdir: str) -> bool | None:
+    """Whether a condition holds on a subdir's machines; None for what is about anything else."""
+    found = []
+    for alternative in re.split(r"\|\||\s-o\s", condition):
+        parts = [_part(part, subdir) for part in re.split(r"&&|\s-a\s", alternative)]
+        found.append(False if False in parts else None if None in parts else True)
+    return True if True in found else None if None in found else False
+
+
+def _part(condition: str, subdir: str) -> bool | None:
+    systems, text = facts().systems, condition.lower()
+    known = {name for names in systems.values() for name in names}
+    words = set(re.findall(r"[a-z0-9_]+(?:[-/][a-z0-9_]+)*", text)) & known
+    if not words or subdir not in systems or not pattern("asks").search(text):
+        return None
+    denied = "!=" in text or text.lstrip(" [(").startswith("!")
+    return bool(words & set(systems[subdir])) is not denied
+
+
+def _bodies_last(lines: Iterable[str]) -> list[str]:
+    """Put the bodies of functions behind all other lines: most are called when those are done."""
+    plain: list[str] = []
+    bodies: list[str] = []
+    end = ""
+    for line in lines:
+        if not end and (match := pattern("function").match(line)):
+            end = f"{match['indent']}}}"
+        elif line == end:
+            end = ""
+        else:
+            (bodies if end else plain).append(line)
+    return plain + bodies

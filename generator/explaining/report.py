@@ -71,8 +71,6 @@ class Explanation:
     unseen: tuple[str, ...] = ()
     #: the Python of the environment that it leaves, "" for none
     python: str = ""
-    #: from the lock, where nothing works
-    missing_upstream: tuple[str, ...] = ()
     warnings: tuple[Notice, ...] = ()
     notes: tuple[str, ...] = ()
 

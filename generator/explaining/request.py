@@ -1,9 +1,10 @@
-"""What somebody asked a client for, and how the same client is asked for something else."""
+"""What somebody asked a client for, its wishes, and how that is asked for something else."""
 
 from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Literal
@@ -12,16 +13,14 @@ from rattler import MatchSpec
 from rattler.exceptions import InvalidMatchSpecError, InvalidPackageNameError
 
 from generator.errors import SelectionError
-from generator.explaining.facts import Client
+from generator.explaining.facts import Client, aside, facts, is_switch
 
 #: a command somebody typed, an environment.yml, or another tool's message
 Origin = Literal["command", "file", "error"]
 
-_WRITE = "write packages as conda does: pytorch, pytorch=2.10, 'pytorch>=2.10'"
-#: what a package file ends with (CEP 26)
-_PACKAGES = (".conda", ".tar.bz2")
-#: and a file that names packages
-_LISTS = (".yml", ".yaml", ".txt")
+#: what ends like no package, and what it is: one of explaining.yaml's refusals
+_REFUSED = {",": "comma", **dict.fromkeys((".conda", ".tar.bz2"), "file")}
+_REFUSED |= dict.fromkeys((".yml", ".yaml", ".txt"), "list")
 #: as a variable says that channels do not hide each other
 LOOSE = "CONDA_CHANNEL_PRIORITY=flexible"
 #: what shells do not leave alone in a word
@@ -168,53 +167,39 @@ def parsed(spec: str) -> MatchSpec:
     try:
         return MatchSpec(spec)
     except (InvalidMatchSpecError, InvalidPackageNameError) as error:
-        raise SelectionError(
-            f"not a package: {str(error).splitlines()[0]}", where=spec, next_step=_WRITE
-        ) from error
+        raise _refusal("unreadable", spec, error=str(error).splitlines()[0]) from error
 
 
 def spec_of(word: str) -> str:
     """Check one spec and write it without spaces where that means the same.
 
-    Raises:
-        SelectionError: it is none, or a package's file.
-
+    Raises SelectionError: it is none, or a package's file.
     """
     text = re.sub(r"\s*([<>=!~|,])\s*", r"\1", word.strip())
     # conda takes a subdir behind the channel for the channel itself (CEP 29)
     text = re.sub(r"^([\w.-]+)/(?:(?:linux|osx|win)-\w+|noarch)::", r"\1::", text)
-    if text.endswith(","):
-        raise SelectionError(
-            "not a package: clients take the comma for a part of its name",
-            where=word,
-            next_step="write spaces alone between packages: conda install pytorch torchvision",
-        )
+    for ends, kind in _REFUSED.items():
+        if text.endswith(ends):
+            raise _refusal(kind, word, name=text.rsplit("/", 1)[-1].rsplit("-", 2)[0])
     if text.startswith("-"):
-        raise SelectionError("not a package, an option", where=word, next_step=_WRITE)
+        raise _refusal("option", word)
     if "channel" in text.partition("[")[2]:
         # the same as `channel::name`, which is how all else reads it (CEP 29)
         wanted = parsed(text)
         inner = re.sub(r"channel\s*=\s*[\"']?[^\s,\"'\]]+[\"']?,?", "", text)
         name = str(wanted.channel.name).rpartition("/")[2] if wanted.channel else ""
         text = f"{name}::{inner.replace('[]', '').replace(',]', ']')}" if name else text
-    if text.endswith(_PACKAGES):
-        name, *_ = text.rsplit("/", 1)[-1].rsplit("-", 2)
-        raise SelectionError(
-            "a package's file, which no channel is asked for",
-            where=word,
-            next_step=f"name the package instead: {name}",
-        )
-    if text.endswith(_LISTS):
-        raise SelectionError(
-            "a file, and no package",
-            where=word,
-            next_step=f"conda env create -f {word}, or conda create --file {word} for a list",
-        )
     wanted = parsed(text)
     if re.search(r"[:@]", text.rpartition("::")[2].split("[")[0]) or wanted.build == ".":
-        raise SelectionError("not a package", where=word, next_step=_WRITE)
+        raise _refusal("none", word)
     name_of(text)
     return text
+
+
+def _refusal(kind: str, word: str, **known: str) -> SelectionError:
+    what, then = facts().refusals[kind]
+    said = what.format(**known)
+    return SelectionError(said, where=word, next_step=then.format(word=word, **known))
 
 
 def channel_of(spec: str) -> str:
@@ -227,11 +212,7 @@ def name_of(spec: str) -> str:
     """Return the package that a spec is about; raises SelectionError."""
     text = str(parsed(spec).name.normalized or "")
     if not text or any(character in text for character in "*^$"):
-        raise SelectionError(
-            "a spec without one exact name",
-            where=spec,
-            next_step="name the package: pytorch, pytorch=2.10",
-        )
+        raise _refusal("name", spec)
     return text
 
 
@@ -247,3 +228,102 @@ def _quoted(word: str) -> str:
     if "'" not in word:
         return f"'{word}'"
     return shlex.quote(word) if set(word) & set('"$`\\!') else f'"{word}"'
+
+
+#: in the order in which they are kept; the last is dropped first
+Kind = Literal["name", "python", "major", "minor", "patch", "channel", "build", "switch"]
+_KINDS: tuple[Kind, ...] = (
+    "name", "python", "major", "minor", "patch", "channel", "build", "switch",
+)  # fmt: skip
+_NUMBERS = re.compile(r"^(?:==)?(?P<parts>\d+(?:\.\w+)*)(?:\.\*)?$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """One thing that is asked of one package, as a spec of its own: solvers take all of a name."""
+
+    kind: Kind
+    name: str
+    #: what the solver is told
+    spec: str
+    #: the spec of the request that it is a part of
+    of: str
+
+
+def wishes(request: Request) -> tuple[Wish, ...]:
+    """Take a request apart, the most important wish first, the packages it is about before others.
+
+    Raises SelectionError: a spec is none.
+    """
+    found = [(wish, place) for place, spec in enumerate(request.specs) for wish in _of(spec)]
+    found += [(wish, len(found)) for spec in request.beside for wish in _of(spec)]
+    found.sort(key=lambda pair: (_KINDS.index(pair[0].kind), aside(pair[0].name), pair[1]))
+    return tuple(wish for wish, _ in found)
+
+
+def composed(request: Request, kept: Iterable[Wish]) -> Request:
+    """Return the request for what is kept of it, in the order in which it was asked."""
+    groups: dict[str, list[Wish]] = {}
+    for wish in kept:
+        groups.setdefault(wish.of, []).append(wish)
+    specs = [_written(groups[spec], spec) for spec in request.specs if spec in groups]
+    # one name that was asked for twice says nothing where it is left bare
+    specs = [spec for spec in specs if not any(name_of(o) == spec != o for o in specs)]
+    beside = [_written(groups[spec], spec) for spec in request.beside if spec in groups]
+    return replace(request, specs=tuple(dict.fromkeys(specs)), beside=tuple(beside))
+
+
+def _of(spec: str) -> Iterator[Wish]:
+    name, wanted = name_of(spec), parsed(spec)
+    switch = is_switch(name)
+
+    def wish(kind: Kind, text: str) -> Wish:
+        return Wish(kind="switch" if switch else kind, name=name, spec=text, of=spec)
+
+    yield wish("name", name)
+    for kind, version in _versions(str(wanted.version or "*"), python=name == "python"):
+        yield wish(kind, f"{name} {version}")
+    if channel := channel_of(spec):
+        yield wish("channel", f"{channel}::{name}")
+    if wanted.build is not None or wanted.build_number is not None:
+        number = f'[build_number="{wanted.build_number}"]' if wanted.build_number else ""
+        yield wish("build", f"{name} * {wanted.build or '*'}" if wanted.build else name + number)
+
+
+def _versions(version: str, *, python: bool) -> Iterator[tuple[Kind, str]]:
+    if version == "*":
+        return
+    if (match := _NUMBERS.match(version)) is None:
+        for part in version.split(","):
+            yield "python" if python else "minor", part
+        return
+    parts = match["parts"].split(".")
+    if not python:
+        yield "major", f"{parts[0]}.*"
+    if len(parts) > 1:
+        yield "python" if python else "minor", f"{parts[0]}.{parts[1]}.*"
+    if len(parts) > 2 or version.startswith("=="):
+        yield "patch", version
+    if python and len(parts) == 1:
+        yield "python", f"{parts[0]}.*"
+
+
+def _written(kept: Sequence[Wish], spec: str) -> str:
+    """Write what is kept of a spec as people do."""
+    name = kept[0].name
+    if {wish.spec for wish in _of(spec)} == {wish.spec for wish in kept}:
+        return spec
+    versions = [w.spec.split(" ", 1)[1] for w in kept if " " in w.spec and " * " not in w.spec]
+    # of 1.*, 1.13.* and ==1.13.1 the last one says it all
+    exact = [text for text in versions if _NUMBERS.match(text)]
+    version = ",".join(text for text in versions if text not in exact[:-1])
+    build = next((w.spec.split(" * ")[1] for w in kept if " * " in w.spec), "")
+    channel = next((w.spec.partition("::")[0] + "::" for w in kept if "::" in w.spec), "")
+    if build and not version.startswith(("<", ">", "!", "~")):
+        return f"{channel}{name}={version.removeprefix('==') or '*'}={build}"
+    if build or ("," in version and version[0].isdigit()):
+        return " ".join(each for each in (f"{channel}{name}", version, build) if each)
+    if version.endswith(".*"):
+        version = f"={version.removesuffix('.*')}"
+    number = next((w.spec.removeprefix(name) for w in kept if "[build_number" in w.spec), "")
+    return f"{channel}{name}{version}{number}"

@@ -1,17 +1,19 @@
-"""What a requirement of pip says: its project, its releases, its label, the machines it is for."""
+"""What a requirement of pip says, and what was seen of its wheels on one day (snapshot.yaml)."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from packaging.requirements import Requirement
 from packaging.specifiers import Specifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+from pydantic import BaseModel, ConfigDict
 
-from generator.datafiles import subdirs
+from generator.datafiles import load_data, subdirs
 from generator.explaining.facts import facts, pattern
 from generator.explaining.reading_pip import PipRequest, is_requirement
 from generator.explaining.records import minor_of
@@ -26,19 +28,27 @@ class Place:
     subdir: str
     #: "" for one that is not known
     python: str = ""
+    #: the Pythons that a project is for, where none is known (PEP 621, ``requires-python``)
+    requires: str = ""
     #: the kernel's release, as markers ask for it
     release: str = ""
+    #: wheels of Linux are for glibc (PEP 600), upstream has none for musl (PEP 656)
+    musl: bool = False
 
     def takes(self, text: str) -> bool:
         """Whether a requirement's marker holds here (PEP 508)."""
         marker = Requirement(text).marker
         return marker is None or marker.evaluate(markers_of(self.subdir, self.python, self.release))
 
-    def has(self, pythons: str) -> bool:
-        """Whether its Python is among those of the snapshot."""
-        return bool(pythons) and (
-            not self.python or pythons == "any" or self.python in pythons.split()
-        )
+    def has(self, pythons: str) -> str:
+        """Return which of the snapshot's Pythons it may have; "" for none."""
+        if pythons == "any" or not (self.python or self.requires):
+            return pythons
+        names = pythons.split()
+        if self.python:
+            return self.python if self.python in names else ""
+        able = SpecifierSet(self.requires)
+        return " ".join(each for each in names if able.contains(f"{each.rstrip('t')}.99"))
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -67,10 +77,7 @@ def own(texts: Iterable[str]) -> list[str]:
 def conda_names(requirements: Sequence[str], *, beside: bool = False) -> tuple[str, ...]:
     """Return what channels call requirements of torch's own projects, with their releases.
 
-    Args:
-        requirements: of any projects, or addresses of wheels.
-        beside: whether what is built for one torch, and is on channels, counts as well.
-
+    ``beside``: whether what is built for one torch, and is on channels, counts as well.
     """
     asked = [(canonicalize_name(each.name), each) for each in map(_asked_of, requirements)]
     known = {"torch", *(facts().renames if beside else ())}
@@ -162,3 +169,76 @@ def variable_in(text: str) -> bool:
 
 def _asked_of(text: str) -> Requirement:
     return Requirement(called(of_address(text) or text))
+
+
+class Snapshot(BaseModel):
+    """All of snapshot.yaml."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    day: str
+    #: what cannot change any more of a channel
+    channels: dict[str, str]
+    #: project, release, subdir: the Pythons with a wheel, or ``any``
+    wheels: dict[str, dict[str, dict[str, str]]]
+
+
+@cache
+def snapshot() -> Snapshot:
+    """Return snapshot.yaml; raises DataError."""
+    return load_data("snapshot.yaml", Snapshot)
+
+
+def had(project: str, place: Place) -> list[str]:
+    """Return the releases that there were wheels of."""
+    releases = snapshot().wheels.get(canonicalize_name(project), {})
+    return [each for each, row in releases.items() if place.has(row.get(place.subdir, ""))]
+
+
+def seen(wanted: Requirement, place: Place) -> tuple[bool | None, str]:
+    """Say whether PyPI had a wheel that fits, and which; None where that does not tell."""
+    releases = snapshot().wheels.get(canonicalize_name(wanted.name), {})
+    if not releases or place.subdir not in subdirs():
+        return None, ""
+    dated = f"(seen on {snapshot().day})"
+    there = [Version(text) for text in had(wanted.name, place)]
+    fitting = [version for version in there if wanted.specifier.contains(version)]
+    for_python = f" and Python {told}" if (told := place.python or place.requires) else ""
+    if fitting:
+        pythons = place.has(releases[str(max(fitting))][place.subdir])
+        if not place.python and pythons != "any":  # nobody told which one is in the environment
+            for_python = f" and Python {' or '.join(pythons.split())}"
+        what = f"{wanted.name} {max(fitting)} has a wheel"
+        return True, f"{what} for {place.subdir}{for_python} {dated}"
+    newest = max(map(Version, releases))
+    if label := label_of(str(wanted)):
+        return False, f"PyPI has no wheel with {label}"
+    if wanted.specifier.contains(Version(f"{newest.major}.{newest.minor + 50}")):
+        # a newer release may have one
+        return None, f"PyPI had none for {place.subdir}{for_python} up to {newest} {dated}"
+    lacks = f"no wheel of {wanted} for {place.subdir}{for_python}"
+    return False, f"{lacks}; there is {versions_in_words(there)} {dated}"
+
+
+def versions_in_words(versions: Iterable[Version]) -> str:
+    """Name the newest of some versions."""
+    found = sorted(set(versions), reverse=True)
+    return ", ".join(map(str, found[:5])) + (" ..." if found[5:] else "") if found else "none"
+
+
+def pythons_with(request: PipRequest, place: Place) -> str:
+    """Return the Pythons that all pinned wheels are there for, as far as the snapshot tells."""
+    left: set[str] | None = None
+    for wanted in map(Requirement, request.requirements):
+        releases = snapshot().wheels.get(canonicalize_name(wanted.name), {})
+        pins = [releases[part.version] for part in specifiers(wanted) if part.version in releases]
+        there = {*place.has(pins[0].get(place.subdir, "any")).split()} if pins else {"any"}
+        if there != {"any"}:
+            left = there if left is None else left & there
+    return " or ".join(sorted(left or (), key=lambda each: (minor_of(each), each)))
+
+
+def elsewhere(place: Place) -> bool:
+    """Whether upstream's CPU index has torch for a subdir, and PyPI has no release of it."""
+    releases = snapshot().wheels["torch"].values()
+    return "cpu" in place.labels and not any(place.subdir in each for each in releases)

@@ -20,8 +20,7 @@ from generator.explaining.differing import accelerator
 from generator.explaining.facts import facts, is_switch
 from generator.explaining.probing import Prober, Setting, Solution, foreign
 from generator.explaining.records import minor_of
-from generator.explaining.request import LOOSE, Request, name_of
-from generator.explaining.wishes import Wish, composed
+from generator.explaining.request import LOOSE, Request, Wish, composed, name_of
 
 #: turns a request into where it is solved
 SettingOf = Callable[[Request], Setting]
@@ -85,12 +84,8 @@ class Search:
     ) -> Suggestion | None:
         """Return what keeps most of a request in one of several rooms, that is: channels.
 
-        Args:
-            rooms: the same request on several channels, in the order of preference.
-            wanted: its wishes.
-            first: wishes that come before all but the names.
-            hard: specs that are no wish: what would not run without them.
-
+        ``first`` are wishes that come before all but the names, ``hard`` is what it would not run
+        without. Of rooms that keep the same, the first one is taken.
         """
         found: list[tuple[tuple[bool, ...], int, Request, list[Wish]]] = []
         loose = [room for room in rooms if not room.strict]

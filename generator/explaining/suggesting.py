@@ -13,9 +13,8 @@ from generator.explaining.differing import accelerator, wants_gpu
 from generator.explaining.facts import facts, is_switch
 from generator.explaining.findings import Finding
 from generator.explaining.records import accelerator_of
-from generator.explaining.request import Request, name_of, parsed
+from generator.explaining.request import Request, Wish, name_of, parsed, wishes
 from generator.explaining.searching import Search, Suggestion, rooms
-from generator.explaining.wishes import Wish, wishes
 
 #: commands that are shown
 SHOWN: Final = 3

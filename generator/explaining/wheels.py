@@ -17,16 +17,16 @@ from generator.explaining.reading_pip import UPSTREAM, PipRequest
 from generator.explaining.records import minor_of
 from generator.explaining.requirements import (
     Place,
-    conda_names,
     label_of,
     label_of_index,
     of_cuda,
     pin_of,
+    seen,
     torch_of,
     unreadable,
     variable_in,
+    versions_in_words,
 )
-from generator.explaining.snapshot import seen, versions_in_words
 from generator.model import PythonBuild
 from generator.upstream import Offer
 
@@ -46,13 +46,9 @@ class Judged:
 
 
 def judge(request: PipRequest, place: Place, ask: Ask | None) -> tuple[Judged, ...]:
-    """Judge each requirement by the wheels of the indexes that pip would ask.
+    """Judge each requirement by the wheels of the indexes that pip would ask; None asks nobody.
 
-    Args:
-        request: what pip is asked for; what its packages depend on is not looked at.
-        place: where it is installed.
-        ask: returns the wheels of a project on an index, "" for pip's own; None asks nobody.
-
+    What the packages depend on is not looked at.
     """
     here = [each for each in request.requirements if place.takes(each)]
     found = [_judged(text, request, place, ask) for text in here]
@@ -71,16 +67,6 @@ def _together(found: Sequence[Judged]) -> Iterator[Judged]:
             release = str(row).removeprefix("==").removesuffix(".*")
             detail = f"it is for torch {release}, and not for {pin}"
             yield replace(each, state="fails", detail=detail)
-
-
-def on_musl(wheel: Judged) -> Judged:
-    """Return what is to be said of a wheel where the C library is musl (PEP 656)."""
-    if wheel.state != "works":
-        return wheel
-    here = "the C library here is musl (Alpine)"
-    if not conda_names([wheel.requirement]):
-        return replace(wheel, state="unseen", detail=f"{here}, and nobody looked for its wheels")
-    return replace(wheel, state="fails", detail=f"{here}, which torch has no wheel for")
 
 
 def _judged(text: str, request: PipRequest, place: Place, ask: Ask | None) -> Judged:
@@ -102,8 +88,18 @@ def _verdicts(
     torch = project in facts().torch_projects
     if why := _never(text, request, place):
         yield "fails", why
+    if place.musl:
+        here = "the C library here is musl (Alpine)"
+        yield (
+            ("fails", f"{here}, which torch has no wheel for")
+            if torch
+            else ("unseen", f"{here}, and nobody looked for its wheels")
+        )
     if request.builds(project) and torch:
-        yield "fails", f"--no-binary takes no wheel, and PyPI has no source of {text}"
+        yield (
+            "fails",
+            f"--no-binary takes no wheel, and no source of {project} that can be built is on PyPI",
+        )
     if request.builds(project):
         yield "unseen", "--no-binary has it built from source"
     offers, silent = _asked(project, request, ask)

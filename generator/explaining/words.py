@@ -13,7 +13,7 @@ from generator.explaining.wheels import Judged
 from generator.printing import shortened
 
 #: lines of each part, so that all of them together stay below twenty
-_WHY, _MISSING, _WARNINGS, _NOTES = 5, 3, 2, 2
+_WHY, _WARNINGS, _NOTES = 5, 2, 2
 #: characters of a command above its explanation
 _SHOWN: Final = 160
 
@@ -32,16 +32,13 @@ def answer_lines(answer: Answer) -> list[str]:
 
 
 def lines_of(explanation: Explanation) -> list[str]:
-    """Return the text: the verdict, why, what works, what is missing upstream, warnings."""
+    """Return the text: the verdict, why, what works, warnings."""
     found = [verdict(explanation)]
     found += [f"  {line}" for line in _wheels(explanation.wheels)]
     found += [f"  not looked at: {each}" for each in explanation.unseen]
     why = [sentence(finding, explanation.subdir) for finding in merged(explanation.findings)]
     found += [f"  {line}" for line in _capped(why, _WHY, "causes")]
     found += _commands(explanation)
-    if explanation.missing_upstream:
-        found.append("What upstream lacks:")
-        found += [f"  {line}" for line in _capped(explanation.missing_upstream, _MISSING, "gaps")]
     for notice in explanation.warnings[:_WARNINGS]:
         head = "Warning" if notice.certain else "Warning, if this is such a machine"
         found.append(f"{head}: {notice.text}; {notice.advice}.")
@@ -104,11 +101,8 @@ def _wheels(wheels: Sequence[Judged]) -> Iterator[str]:
             said = "works: there are wheels" if wheel.state == "works" else said
             others.setdefault(said, []).append(wheel.requirement)
     for said, names in others.items():
-        yield f"{listed(names)} {_plural(said) if names[1:] else said}"
-
-
-def _plural(said: str) -> str:
-    return re.sub("^works", "work", re.sub("^was", "were", said))
+        plural = re.sub("^works", "work", re.sub("^was", "were", said))
+        yield f"{listed(names)} {plural if names[1:] else said}"
 
 
 def _of_pip(explanation: Explanation) -> str:

@@ -18,8 +18,7 @@ from rattler.repo_data.gateway import Gateway
 
 from generator.explaining import Access, Channels, Context, Request, explain, lines_of
 from generator.explaining.reading import read_request
-from generator.explaining.request import name_of
-from generator.explaining.wishes import wishes
+from generator.explaining.request import name_of, wishes
 from generator.testing import Machine
 from tests import tiny_repodata
 from tests.counts import count
