@@ -153,7 +153,7 @@ def runner(sysroot: Path) -> Runner:
 @pytest.fixture(scope="module")
 def prefix(channel: LocalChannel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Torch's dependencies and a client, installed from that channel alone."""
-    machine = Machine.of(subdirs()[ARM], native=False, added=["__glibc=2.41"])
+    machine = Machine.of(subdirs()[ARM], native=False)
     wanted = (
         "python numpy pillow filelock typing_extensions sympy networkx jinja2 fsspec setuptools"
     )
