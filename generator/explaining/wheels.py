@@ -17,6 +17,7 @@ from generator.explaining.reading_pip import UPSTREAM, PipRequest
 from generator.explaining.records import minor_of
 from generator.explaining.requirements import (
     Place,
+    elsewhere,
     label_of,
     label_of_index,
     of_cuda,
@@ -115,7 +116,7 @@ def _verdicts(
         lacks = f"no wheel of {text} for {place.subdir}{for_python}"
         yield "fails", f"{lacks}; there is {versions_in_words(able)}"
     # the index of CPU builds has the releases of PyPI; that it has one, nobody saw
-    cpu = torch and request.index.endswith("/whl/cpu")
+    cpu = torch and request.index.endswith("/whl/cpu") and not elsewhere(place)
     there_is, said = seen(wanted, place) if cpu or not request.index else (None, "")
     if there_is is False and not request.elsewhere:
         yield "fails", said
