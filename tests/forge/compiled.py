@@ -10,6 +10,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from generator.debian.wheels import write_record
 from tests.forge import debian, declaration, elf, libraries, staging, wheels
 from tests.forge.archive import Package
 from tests.forge.channel import (
@@ -100,7 +101,7 @@ def _rebuild(
         raise ForgeError(msg)
     elf.adopt(module, tree)
     (dist_info,) = site_packages.glob("*.dist-info")
-    wheels.write_record(site_packages, dist_info)
+    write_record(site_packages, dist_info)
 
 
 def _headers(row: CompiledRow, cache: Path, folder: Path) -> Path:

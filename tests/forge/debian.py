@@ -10,6 +10,7 @@ from filelock import FileLock
 
 from generator.compiling.apt import Apt
 from generator.compiling.running import run
+from generator.debian.deb import upstream_version
 from generator.errors import ArmtorchError
 from tests.forge.errors import ForgeError
 
@@ -38,8 +39,7 @@ class Deb:
     @property
     def upstream_version(self) -> str:
         """The version without Debian's epoch, revision and repacking marks."""
-        version = self.version.split(":", 1)[-1].rsplit("-", 1)[0]
-        return version.split("+", 1)[0].split("~", 1)[0]
+        return upstream_version(self.version)
 
 
 def fetch(wanted: Mapping[str, Collection[str]], cache: Path) -> dict[tuple[str, str], Deb]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+from generator.debian import archive, binaries, interpreter, wheels
 from tests.forge import elf
 from tests.forge.archive import Package
 from tests.forge.declaration import SUBDIR, Pin
@@ -41,7 +42,8 @@ class Staged:
 def code_digest() -> str:
     """The digest of the forge itself: what it writes may differ when any of it changes."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*")):
+    theirs = [Path(str(module.__file__)) for module in (archive, binaries, interpreter, wheels)]
+    for path in (*sorted(Path(__file__).parent.glob("*")), *theirs):
         # the stand-ins are a channel of their own, written anew every time
         if path.suffix in {".py", ".yaml"} and path.stem != "standins":
             digest.update(path.name.encode() + b"\0" + path.read_bytes())

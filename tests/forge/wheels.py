@@ -3,25 +3,20 @@
 pip fetches them, so its configuration decides the index, and checks the pinned sha256.
 """
 
-import base64
-import csv
 import hashlib
-import io
 import os
-import stat
 import subprocess
 import sys
-import zipfile
 from collections.abc import Sequence
-from configparser import ConfigParser
 from email.parser import HeaderParser
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from tests.forge.archive import PREFIX_PLACEHOLDER, Package
+from generator.debian.wheels import unpack, write_launchers
+from tests.forge.archive import Package
 from tests.forge.declaration import NOARCH, SUBDIR, Declaration, PythonRow, WheelRow
 from tests.forge.errors import ForgeError
 from tests.forge.staging import Staged, build_hash
@@ -80,7 +75,9 @@ def stage(row: WheelRow, declaration: Declaration, wheel: Path, work: Path) -> S
     python = declaration.python(row.python)
     tree = work / row.file.removesuffix(".whl")
     site_packages = "site-packages" if row.is_pure else python.site_packages
-    metadata, scripts = _unpack(wheel, tree, site_packages)
+    scripts = unpack(wheel, tree, site_packages)
+    (dist_info,) = (tree / site_packages).glob("*.dist-info")
+    metadata = (dist_info / "METADATA").read_text(encoding="utf-8")
     depends = _depends(row, declaration, metadata)
     if not row.is_pure:
         minor = int(python.version.split(".")[1])
@@ -88,7 +85,7 @@ def stage(row: WheelRow, declaration: Declaration, wheel: Path, work: Path) -> S
             f"python >={python.version},<3.{minor + 1}.0a0",
             f"python_abi {python.version}.* *_{python.abi}",
         ]
-        _write_launchers(tree / "bin", scripts)
+        write_launchers(tree / "bin", scripts)
     digest = build_hash([row.model_dump_json()])
     package = Package(
         name=row.name,
@@ -100,80 +97,10 @@ def stage(row: WheelRow, declaration: Declaration, wheel: Path, work: Path) -> S
         constrains=(),
         tree=tree,
         noarch="python" if row.is_pure else None,
-        entry_points=tuple(scripts) if row.is_pure else (),
+        entry_points=scripts if row.is_pure else (),
         source=row.file,
     )
     return Staged(package)
-
-
-def _unpack(wheel: Path, tree: Path, site_packages: str) -> tuple[str, list[str]]:
-    """Unpack into a conda layout; returns METADATA and the console scripts."""
-    with zipfile.ZipFile(wheel) as archive:
-        for info in archive.infolist():
-            if info.is_dir():
-                continue
-            target = tree / _place(info.filename, site_packages)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(archive.read(info))
-            if info.external_attr >> 16 & stat.S_IXUSR:
-                target.chmod(0o755)
-    (dist_info,) = (tree / site_packages).glob("*.dist-info")
-    (dist_info / "INSTALLER").write_text("conda\n")
-    write_record(tree / site_packages, dist_info)
-    scripts: list[str] = []
-    if (dist_info / "entry_points.txt").is_file():
-        parser = ConfigParser(delimiters=("=",), interpolation=None)
-        parser.read(dist_info / "entry_points.txt", encoding="utf-8")
-        if parser.has_section("console_scripts"):
-            scripts = [f"{name} = {target}" for name, target in parser["console_scripts"].items()]
-    return (dist_info / "METADATA").read_text(encoding="utf-8"), scripts
-
-
-def _place(member: str, site_packages: str) -> PurePosixPath:
-    """Where a wheel's member belongs in a conda package."""
-    path = PurePosixPath(member)
-    if path.is_absolute() or ".." in path.parts:
-        msg = f"a wheel's member leaves the package: {member}"
-        raise ForgeError(msg)
-    if path.parts[0].endswith(".data"):
-        # pip keeps a project's headers apart from others', conda does not
-        if path.parts[1] == "headers":
-            return PurePosixPath("include", *path.parts[2:])
-        if path.parts[1] != "data":
-            msg = f"no place is known for a wheel's {member}"
-            raise ForgeError(msg)
-        return PurePosixPath(*path.parts[2:])
-    return PurePosixPath(site_packages) / path
-
-
-def write_record(root: Path, dist_info: Path) -> None:
-    """List what is really there, as pip would have on installing (INSTALLER is new)."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    record = dist_info / "RECORD"
-    for path in sorted(root.rglob("*")):
-        if path.is_file() and path != record:
-            data = path.read_bytes()
-            digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
-            writer.writerow([path.relative_to(root).as_posix(), f"sha256={digest}", len(data)])
-    writer.writerow([record.relative_to(root).as_posix(), "", ""])
-    record.write_text(text.getvalue(), encoding="utf-8")
-
-
-def _write_launchers(folder: Path, scripts: Sequence[str]) -> None:
-    """Write what a client writes by itself for a noarch package."""
-    for script in scripts:
-        name, target = (part.strip() for part in script.split("=", 1))
-        module, function = target.split(":", 1)
-        folder.mkdir(exist_ok=True)
-        path = folder / name
-        path.write_text(
-            f"#!{PREFIX_PLACEHOLDER}/bin/python\n"
-            "import sys\n"
-            f"from {module} import {function}\n"
-            f"sys.exit({function}())\n"
-        )
-        path.chmod(0o755)
 
 
 def _depends(row: WheelRow, declaration: Declaration, metadata: str) -> list[str]:

@@ -214,7 +214,7 @@ def test_demangling(mangled: str, plain: str) -> None:
     ],
 )
 def test_pins(version: str, pin: declaration.Pin | None, requirement: str) -> None:
-    package = Package("lib", version, "h0_0", 0, SUBDIR, (), (), None)
+    package = Package(name="lib", version=version, build="h0_0", number=0, subdir=SUBDIR)
     assert Staged(package, pin=pin).requirement() == requirement
 
 
