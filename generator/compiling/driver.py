@@ -204,19 +204,20 @@ def _units(
     """Run ninja, alone or by setup.py, and say how far it is."""
     state = _State.read(tree.folder / "progress.json", " ".join(_targets(plan)))
     teller = _Teller(state, narrator)
-    progress = run_ninja(
-        command, tree.folder / "ninja.log", deadline=options.deadline, tell=teller.tell
-    )
-    state.seconds += progress.seconds
-    state.largest = max(state.largest, progress.largest)
-    state.write()
+    progress, log = Progress(), tree.folder / "ninja.log"
+    try:
+        run_ninja(command, log, deadline=options.deadline, tell=teller.tell, progress=progress)
+    finally:
+        state.seconds += progress.seconds
+        state.largest = max(state.largest, progress.largest)
+        state.write()
     ended: State = "done" if progress.code == 0 else "failed"
     if progress.stopped:
         ended = "stopped"
     elif ended == "failed" and not progress.failures:
         raise BuildError(
             f"{'setup.py' if plan.source.upon else 'ninja'} ended with {progress.code}",
-            where=str(tree.folder / "ninja.log"),
+            where=str(log),
             next_step="read what it said there",
         )
     return Outcome(

@@ -67,12 +67,29 @@ def run_ninja(
     *,
     deadline: float | None,
     tell: Callable[[Progress], None],
-) -> Progress:
+    progress: Progress,
+) -> None:
     """Run ninja to its end or until ``deadline`` (of the monotonic clock); its words go to ``log``.
 
-    What it was making then is dropped, by ninja itself, and made anew by the next run.
+    How far it is stands in ``progress``, also where Ctrl-C ends it. What it was making then is
+    dropped, by ninja itself, and made anew by the next run.
     """
-    progress, before = Progress(), getrusage(RUSAGE_CHILDREN)
+    before = getrusage(RUSAGE_CHILDREN)
+    try:
+        progress.code = _run(command, log, deadline, tell, progress)
+    finally:
+        after = getrusage(RUSAGE_CHILDREN)
+        progress.seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        progress.largest = after.ru_maxrss * 1024
+
+
+def _run(
+    command: list[str],
+    log: Path,
+    deadline: float | None,
+    tell: Callable[[Progress], None],
+    progress: Progress,
+) -> int:
     with (
         log.open("a", encoding="utf-8") as said,
         subprocess.Popen(
@@ -90,11 +107,7 @@ def run_ninja(
             said.write(line)
             progress.read(line)
             tell(progress)
-    after = getrusage(RUSAGE_CHILDREN)
-    progress.code = process.returncode
-    progress.seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    progress.largest = after.ru_maxrss * 1024
-    return progress
+    return process.returncode
 
 
 @contextmanager

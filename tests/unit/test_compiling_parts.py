@@ -124,8 +124,22 @@ def test_units_and_the_first_cause_of_each_failure_are_read():
 
 
 def test_a_deadline_interrupts_it(tmp_path):
-    progress = run_ninja(["sleep", "60"], tmp_path / "log", deadline=0.0, tell=lambda _: None)
+    progress = Progress()
+    command, log = ["sleep", "60"], tmp_path / "log"
+    run_ninja(command, log, deadline=0.0, tell=lambda _: None, progress=progress)
     assert (progress.stopped, progress.code) == ("time", -signal.SIGINT)
+
+
+def test_what_it_took_is_known_where_somebody_ends_it(tmp_path):
+    def tell(_: Progress) -> None:
+        raise KeyboardInterrupt
+
+    progress = Progress()
+    command = ["sh", "-c", "head -c 50000000 /dev/zero | cksum"]
+    with pytest.raises(KeyboardInterrupt):
+        run_ninja(command, tmp_path / "log", deadline=None, tell=tell, progress=progress)
+    assert progress.seconds > 0
+    assert progress.largest > 0
 
 
 def test_a_run_that_goes_on_counts_what_earlier_ones_made(tmp_path):
