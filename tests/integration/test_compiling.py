@@ -253,7 +253,7 @@ ROW = """\
 
 
 def _upon(committed: Path, work: Path) -> Path:
-    """Write two rows after the committed ones, whose root they share; one is upon the other."""
+    """Write two rows before the committed ones, whose root they share; one is upon the other."""
     content = {"small-1.0/setup.py": SETUP, "small-1.0/small.cpp": SMALL}
     (work / "sources").unlink()
     (work / "sources").mkdir()
@@ -266,7 +266,8 @@ def _upon(committed: Path, work: Path) -> Path:
     sha256 = hashlib.sha256(archive.read_bytes()).hexdigest()
     feedstock, rows = work.parent / "feedstock.yaml", (committed / "feedstock.yaml").read_text()
     own = ROW.format(name="base", sha256=sha256) + ROW.format(name="small", sha256=sha256)
-    feedstock.write_text(f"{rows.rstrip()}\n{own}    upon: base\n")
+    before, heading, after = rows.partition("\nsources:\n")
+    feedstock.write_text(f"{before}{heading}{own}    upon: base\n{after}")
     return feedstock
 
 
