@@ -21,6 +21,7 @@ from urllib.request import urlopen
 from filelock import FileLock
 
 from generator.compiling.apt import mirrors
+from generator.naming.mangling import without_hash
 from tests.forge import debian, elf
 from tests.forge.archive import Package
 from tests.forge.channel import default_cache, write_channel
@@ -180,7 +181,7 @@ def _images(folder: Path) -> list[Package]:
         tree = folder / package
         (tree / "lib").mkdir(parents=True)
         for path in (found for n in names for found in unpacked.glob(f"*.libs/lib{n}-*")):
-            placed = path.rename(tree / "lib" / elf.demangled(path.name))
+            placed = path.rename(tree / "lib" / without_hash(path.name))
             elf.adopt(placed, tree)
             plain = re.sub(r"(\.so\.\d+).*", r"\1", placed.name)
             placed.with_name(plain).symlink_to(placed.name)

@@ -16,7 +16,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote
 
 from generator.atomic import write_text
 from generator.compiling.running import run
@@ -52,12 +51,6 @@ class Listed:
     def name(self) -> str:
         """The package's name."""
         return self.file.split("_")[0]
-
-    @property
-    def asked(self) -> str:
-        """What apt is asked for to get this very file."""
-        name, version, architecture = unquote(self.file.removesuffix(".deb")).split("_")
-        return f"{name}{'' if architecture == 'all' else f':{architecture}'}={version}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,8 +36,7 @@ def wheel_upon(source: Source, rows: Mapping[str, Source], out: Path) -> dict[st
     if source.upon is None:
         return {}
     other = rows.get(source.upon)
-    alike = [(row.subdir, row.suite, row.python) for row in (source, other) if row is not None]
-    if other is None or alike[0] != alike[1]:
+    if other is None or _machine(other) != _machine(source):
         raise FeedstockError(
             f"{source.project} is compiled upon {source.upon}, and there is no such row for "
             f"{source.subdir}, {source.suite} and Python {source.python}",
@@ -52,6 +51,10 @@ def wheel_upon(source: Source, rows: Mapping[str, Source], out: Path) -> dict[st
             next_step=f"make it first: armtorch compile {source.upon} --out {out}",
         )
     return {wheel.name: hashlib.sha256(wheel.read_bytes()).hexdigest()}
+
+
+def _machine(row: Source) -> tuple[str, str, str]:
+    return row.subdir, row.suite, row.python
 
 
 def lay_wheel(tree: Tree, upon: Mapping[str, str], out: Path) -> None:

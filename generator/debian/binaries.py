@@ -14,9 +14,8 @@ from generator.compiling.running import run
 from generator.errors import MissingToolError
 from generator.inspecting.binary import Binary
 from generator.inspecting.reading import read_binary
+from generator.naming.mangling import without_hash
 
-#: auditwheel's names: libz.f9ce4a27.so.1, ld-linux-aarch64.5cbc5e90.so.1
-_MANGLED: Final = re.compile(r"^(?P<stem>.+?)[.-][0-9a-f]{8}(?P<rest>\.so.*)$")
 _VERSION: Final = re.compile(r"\d+(\.\d+)+")
 
 
@@ -28,12 +27,6 @@ def binaries(tree: Path) -> Iterator[tuple[Path, Binary]]:
                 for found in read_binary(file, path.stat().st_size, str(path)):
                     if found.format == "elf":  # pip brings launchers for Windows
                         yield path, found
-
-
-def demangled(name: str) -> str:
-    """Return the name that a library had before auditwheel added a hash to it."""
-    found = _MANGLED.match(name)
-    return f"{found['stem']}{found['rest']}" if found else name
 
 
 def adopt(path: Path, binary: Binary, prefix: Path) -> None:
@@ -49,8 +42,8 @@ def adopt(path: Path, binary: Binary, prefix: Path) -> None:
         folder = "$ORIGIN"
     command = [patchelf(), "--page-size", "65536", "--force-rpath", "--set-rpath", folder]
     for load in binary.needs:
-        if demangled(load.name) != load.name:
-            command += ["--replace-needed", load.name, demangled(load.name)]
+        if (plain := without_hash(load.name)) != load.name:
+            command += ["--replace-needed", load.name, plain]
     mode = path.stat()
     run([*command, str(path)])
     path.chmod(mode.st_mode & 0o7777)

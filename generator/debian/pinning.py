@@ -29,6 +29,12 @@ class Pinned:
     #: Debian's; "" for a wheel
     architecture: str = ""
 
+    @property
+    def asked(self) -> str:
+        """What apt is asked for to get this very .deb."""
+        of = "" if self.architecture == "all" else f":{self.architecture}"
+        return f"{self.name}{of}={self.version}"
+
     @classmethod
     def of(cls, pin: Pin) -> Pinned:
         """Read a row of the lock; raises LockError."""

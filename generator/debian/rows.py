@@ -17,7 +17,6 @@ from generator.feedstock.sources import PlainName
 from generator.model.closed import Closed
 from generator.model.names import CondaName, PackageText, SpecifierText
 
-NOARCH = "noarch"
 #: the parts of a version that those who need it may not leave (conda-build's max_pin)
 Pin = Literal["x", "x.x", "x.x.x"]
 #: ``{version}``, ``{upper}`` and ``{pin}`` are of the package that it is about
@@ -169,11 +168,6 @@ class Target:
     multiarch: str
     #: of the suite
     python: str
-
-    @property
-    def arch(self) -> str:
-        """As conda's index calls it."""
-        return self.subdir.partition("-")[2]
 
     def fill(self, text: str) -> str:
         """Write a row's path for this target."""

@@ -19,7 +19,7 @@ from generator.channel import LocalChannel
 from generator.channel.derived import digest_of
 from generator.channel.serving import Served
 from generator.channel.stores import FolderStore
-from generator.compiling.apt import Apt, Listed
+from generator.compiling.apt import Apt
 from generator.console import Narrator
 from generator.datafiles import subdirs
 from generator.debian import (
@@ -235,9 +235,8 @@ def _fetched(
 
 def _download(apt: Apt, lacking: Sequence[Pinned], folder: Path) -> Path:
     """Let apt fetch packages of certain versions; raises AbsentError where it has others."""
-    asked = [Listed(each.filename, each.size, each.sha256).asked for each in lacking]
     try:
-        apt.run("download", *asked, cwd=folder)
+        apt.run("download", *(each.asked for each in lacking), cwd=folder)
     except BuildError as error:
         raise AbsentError(
             f"apt no longer has what the lock names: {error.what}",

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from generator.debian import binaries as debian_binaries
-from generator.debian.binaries import demangled
 from generator.inspecting.binary import Binary
 from generator.inspecting.reading import read_binary
 
-__all__ = ["SYSTEM_LIBRARIES", "Needs", "adopt", "binaries", "demangled", "needs"]
+__all__ = ["SYSTEM_LIBRARIES", "Needs", "adopt", "binaries", "needs"]
 
 # glibc's own libraries, which the sysroot provides, and what NVIDIA's driver brings
 SYSTEM_LIBRARIES = frozenset(

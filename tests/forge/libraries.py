@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from generator.naming.mangling import without_hash
 from tests.forge import debian, elf
 from tests.forge.archive import Package
 from tests.forge.declaration import SUBDIR, LibraryRow, MetaRow
@@ -96,7 +97,7 @@ def _from_wheel(row: LibraryRow, wheel: Path, tree: Path) -> None:
         for member in archive.namelist():
             name = Path(member).name
             if any(Path(name).match(pattern) for pattern in row.files):
-                (tree / "lib" / elf.demangled(name)).write_bytes(archive.read(member))
+                (tree / "lib" / without_hash(name)).write_bytes(archive.read(member))
     _expect_files(row, tree)
 
 
