@@ -52,9 +52,7 @@ class InfoFile:
 def read_info(path: Path) -> dict[str, InfoFile]:
     """Read every metadata file of a package, by its path (``info/index.json``), in order.
 
-    Raises:
-        IntegrityError: not a .conda file, damaged, or with more metadata than is sane.
-
+    Raises IntegrityError: not a .conda file, damaged, or with more metadata than is sane.
     """
     try:
         with path.open("rb") as file:
@@ -78,9 +76,7 @@ def read_json(info: dict[str, InfoFile], name: str, path: Path) -> dict[str, Any
 def open_payload(path: Path) -> Iterator[tarfile.TarFile]:
     """Open the files of a package as a forward-only tar stream.
 
-    Raises:
-        IntegrityError: not a .conda file, or damaged, also when that shows while reading.
-
+    Raises IntegrityError: not a .conda file, or damaged, also when that shows while reading.
     """
     try:
         with (
@@ -106,14 +102,7 @@ def tar_header(
 
     Owner, group and time are fixed, and what a file begins with says whether it is executable, so
     that the bytes depend on names, contents and links alone: a wheel's own bits are in no RECORD.
-
-    Args:
-        name: of the entry.
-        seconds: the package's time.
-        head: what a file begins with, two bytes of it at least.
-        size: of a file.
-        link: the target of a link.
-
+    ``head`` is what a file begins with, two bytes of it at least, ``link`` the target of a link.
     """
     if link is not None:
         mode, kind = 0o777, tarfile.SYMTYPE

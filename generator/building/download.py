@@ -69,12 +69,9 @@ class _Interrupted(Exception):  # noqa: N818 - not an error: the transfer is to 
 def download(url: str, wheel: Wanted, target: Path, source: Fetching) -> str:
     """Bring ``url`` to ``target``, which appears only when whole and verified; return its sha256.
 
-    Raises:
-        AbsentError: the server answers that it does not have the file.
-        UnreachableError: it does not answer, or breaks off, ``rules.attempts`` times in a row
-            without a further byte.
-        IntegrityError: whole, and not the bytes of ``wheel.sha256``.
-
+    Raises AbsentError: the server answers that it does not have the file. UnreachableError: it does
+    not answer, or breaks off, ``rules.attempts`` times in a row without a further byte.
+    IntegrityError: whole, and not the bytes of ``wheel.sha256``.
     """
     transfer = _Transfer(url, wheel, target.with_name(target.name + ".part"), source)
     failures, furthest = 0, transfer.have
@@ -219,9 +216,7 @@ class _Transfer:
     def verified(self) -> bool:
         """Whether the part is the wheel; one of several pieces that is not starts over, once.
 
-        Raises:
-            IntegrityError: whole, and still other bytes; the part is removed.
-
+        Raises IntegrityError: whole, and still other bytes; the part is removed.
         """
         found = self.digest
         if found == self.wheel.sha256 or (self.wheel.sha256 is None and not self._too_long):

@@ -87,10 +87,7 @@ def build(
 
     A variant that fails does not stop the others; the report has its error. Building needs
     nothing from a channel, so the order is only about ending early: the large ones start first.
-
-    Raises:
-        StorageError: the channel or the build folder cannot be written.
-
+    Raises StorageError: the channel or the build folder cannot be written.
     """
     rows = {each.id: each for each in planned if isinstance(each, Row)}
     todo = [each for each in planned if isinstance(each, ToBuild)]

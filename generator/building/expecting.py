@@ -79,9 +79,7 @@ class Expected:
     def info(self, floor: RaisedFloor | None = None) -> dict[str, bytes]:
         """Return every metadata file that does not depend on the wheel's content, by path.
 
-        Args:
-            floor: what a binary of the package needs beyond what the recipe states.
-
+        ``floor`` is what a binary of the package needs beyond what the recipe states.
         """
         return {**self._files, "info/index.json": _json(self._index(floor))}
 

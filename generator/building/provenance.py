@@ -33,19 +33,11 @@ def provenances(
 ) -> dict[str, Provenance]:
     """Return the provenance of variants, by id.
 
-    Args:
-        project: the feedstock, in a git repository with its whole history.
-        lock: its lock as it is now.
-        chosen: the variants.
-        remote_url: where people find the repository (CEP 31: HTTP or HTTPS, and no login in it),
-            or `DECLARED`: what feedstock.yaml says, and nothing is stated where it says nothing.
-
-    Raises:
-        SelectionError: the address is none.
-        MissingToolError: there is no git.
-        AbsentError: there is no history, not all of it, or what a package is made from is in no
-            commit.
-
+    ``remote_url`` is where people find the repository (CEP 31: HTTP or HTTPS, and no login in it),
+    or `DECLARED`: what feedstock.yaml says, and nothing is stated where it says nothing. The git
+    repository needs its whole history.
+    Raises SelectionError: the address is none. MissingToolError: there is no git. AbsentError:
+    there is no history, not all of it, or what a package is made from is in no commit.
     """
     if remote_url == DECLARED:
         remote_url = project.declared().repository or ""
@@ -130,10 +122,8 @@ def _first_commits(lock: Path, digests: set[str]) -> Mapping[tuple[int, str], st
 def file_at(path: Path, revision: str) -> str:
     """Return a committed file as it was at a revision.
 
-    Raises:
-        MissingToolError: there is no git.
-        AbsentError: there is no such revision, or no such file in it.
-
+    Raises MissingToolError: there is no git. AbsentError: there is no such revision, or no such
+    file in it.
     """
     return _git(path.parent, "show", f"{revision}:./{path.name}")
 

@@ -51,9 +51,7 @@ class Inputs:
 def render(inputs: Inputs) -> RenderedVariant:
     """Evaluate the recipe for its variant config.
 
-    Raises:
-        BuildError: a file is missing or refused, or says something else than the matrix.
-
+    Raises BuildError: a file is missing or refused, or says something else than the matrix.
     """
     for path in (inputs.recipe, inputs.config):
         if not path.is_file():

@@ -68,23 +68,13 @@ def seal(
 ) -> Sealed:
     """Write ``target`` from rattler-build's ``draft``.
 
-    Args:
-        draft: a .conda file by rattler-build.
-        target: the final file; a ``.part`` beside it is replaced onto it at the end.
-        milliseconds: the package's timestamp.
-        level: zstd level of the final file.
-        cores: how many threads may compress; the bytes do not depend on it.
-        rules: the policy the bytes do depend on.
-        token: a part of the build folder's path that no file of the package may hold.
-        judge: looks at the package before its metadata are written, and may raise its floor.
-        provenance: what about.json is to say of the recipe's repository.
-        purls: the projects of PyPI that the package installs.
-
-    Raises:
-        LinkageError: ``judge`` refuses the package.
-        BuildError: a file holds the build folder's path.
-        IntegrityError: the draft is damaged, or contradicts its own ``paths.json``.
-
+    A ``.part`` beside ``target`` is replaced onto it at the end. How many ``cores`` compress does
+    not change the bytes; ``rules`` do. ``token`` is a part of the build folder's path that no file
+    may hold. ``judge`` looks at the package before its metadata are written, and may raise its
+    floor. ``provenance`` is what about.json is to say of the recipe's repository, ``purls`` are the
+    projects of PyPI that the package installs.
+    Raises LinkageError: ``judge`` refuses the package. BuildError: a file holds the build folder's
+    path. IntegrityError: the draft is damaged, or contradicts its own ``paths.json``.
     """
     info = read_info(draft)
     content = _Content(draft, _read_paths(info, draft), token)

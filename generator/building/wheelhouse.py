@@ -79,22 +79,13 @@ def fetch(
 ) -> dict[str, Path]:
     """Bring every wheel into the wheelhouse and return its path by sha256.
 
-    Args:
-        wheels: what is needed; repeats are fetched once.
-        locate: gives the URL or local path of a wheel; asked only for what is missing.
-        root: the wheelhouse; several processes may fetch into it at once.
-        narrator: told of bytes and of downloads that had to start over.
-        jobs: downloads at once.
-        rehash: compute the sha256 of wheels that were verified before, too.
-        rules: patience; the data file's when not given.
-        connect: opens a session with the proxies and certificates of this machine.
-
-    Raises:
-        AbsentError: the index answers that it does not have the file.
-        UnreachableError: the index does not answer, or breaks off again and again.
-        IntegrityError: the bytes are not those of the sha256; nothing is kept.
-        StorageError: no space, or a folder that cannot be written.
-
+    ``locate`` gives the URL or local path of a wheel, and is asked only for what is missing; of
+    repeats one is fetched. Several processes may fetch into one ``root``. ``rehash`` computes the
+    sha256 of wheels that were verified before, too. ``connect`` opens a session with the proxies
+    and certificates of this machine.
+    Raises AbsentError: the index answers that it does not have the file. UnreachableError: the
+    index does not answer, or breaks off again and again. IntegrityError: the bytes are not those of
+    the sha256; nothing is kept. StorageError: no space, or a folder that cannot be written.
     """
     needed = {wheel.sha256: wheel for wheel in wheels}
     with on_disk("the wheelhouse cannot be written", root, _ADVICE, inside=True):
@@ -133,20 +124,9 @@ def fetch_unhashed(
 ) -> tuple[str, Path]:
     """Bring a file whose index promises no sha256 into the wheelhouse; return sha256 and path.
 
-    Args:
-        url: where it is.
-        filename: the wheel's name.
-        size: bytes, as its server says now.
-        root: the wheelhouse.
-        narrator: told of bytes and of downloads that had to start over.
-        rules: patience; the data file's when not given.
-        connect: opens a session with the proxies and certificates of this machine.
-
-    Raises:
-        AbsentError, UnreachableError: as :func:`fetch` does.
-        IntegrityError: it is longer than ``size``.
-        StorageError: no space, or a folder that cannot be written.
-
+    ``size`` is what its server says now; ``rules`` and ``connect`` are as for `fetch`.
+    Raises AbsentError, UnreachableError: as :func:`fetch` does. IntegrityError: it is longer than
+    ``size``. StorageError: no space, or a folder that cannot be written.
     """
     wanted = _Unhashed(filename, size)
     # one folder per URL, so that a download that broke off is found again
@@ -308,10 +288,7 @@ def link_wheelhouse(repo: Path, root: Path, wheels: Iterable[Wheel]) -> Path:
     A relative path from recipe to wheel keeps the machine out of the recipe (decision D1). Where
     links are not allowed (Windows), or a real folder of that name exists, the wheels are put into
     it: as hard links where that works, else as copies.
-
-    Raises:
-        StorageError: the folder cannot be written.
-
+    Raises StorageError: the folder cannot be written.
     """
     link = repo / "wheelhouse"
     with on_disk("the wheels cannot be laid beside the recipes", link, "make the folder writable"):

@@ -30,9 +30,7 @@ class S3Access:
 def s3_access(bucket: str, environment: Mapping[str, str]) -> S3Access:
     """Find the credentials of a bucket: AWS's variables, then rattler's auth file.
 
-    Raises:
-        DeclinedError: there are none. SelectionError: a variable says no place.
-
+    Raises DeclinedError: there are none. SelectionError: a variable says no place.
     """
     stored = _stored(bucket, environment)
     said = partial(variable, environment)

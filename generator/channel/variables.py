@@ -11,10 +11,8 @@ from generator.errors import DeclinedError
 def variable(environment: Mapping[str, str], name: str) -> str:
     """Return a variable without white space around it; "" where it is not set, or nothing.
 
-    Raises:
-        DeclinedError: it has what no header and no address can have; it is not shown, since it
-            may be a secret.
-
+    Raises DeclinedError: it has what no header and no address can have; it is not shown, since it
+    may be a secret.
     """
     found = environment.get(name, "").strip()
     if re.fullmatch(r"[!-~]*", found) is None:

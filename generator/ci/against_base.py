@@ -28,19 +28,11 @@ def against_base(
     """Solve every variant of the view on its own and the base channels' repodata.
 
     Nothing is built or downloaded but repodata: our own packages stand in as rendered.
-
-    Args:
-        project: the feedstock.
-        view: what there is.
-        base: channels instead of the feedstock's; URLs, names or folders with recorded repodata.
-        virtual_packages: replace those of a common machine of the cell's kind, by name. A CUDA
-            cell is solved for a machine with a driver for its own CUDA line.
-
-    Raises:
-        UnreachableError: a channel did not answer.
-        SelectionError: a virtual package that is none.
-        RenderError: a recipe that rattler-build refuses.
-
+    ``base`` are channels instead of the feedstock's: URLs, names or folders with recorded repodata.
+    ``virtual_packages`` replace those of a common machine of the cell's kind, by name. A CUDA cell
+    is solved for a machine with a driver for its own CUDA line.
+    Raises UnreachableError: a channel did not answer. SelectionError: a virtual package that is
+    none. RenderError: a recipe that rattler-build refuses.
     """
     feedstock = project.declared()
     tree = project.made(render)

@@ -26,18 +26,10 @@ _LONGEST: Final = 1 << 30
 def base_exports(project: Project, *, base: str, spec: str, library: str, subdir: str) -> Exports:
     """Fetch the newest package of ``spec`` and compare it with the newest torch that bundles it.
 
-    Args:
-        project: the feedstock.
-        base: a channel.
-        spec: what provides the library there, ``libopenblas * openmp_*``.
-        library: its SONAME.
-        subdir: of both.
-
-    Raises:
-        AbsentError: no torch of the lock bundles a copy, or the base has no such package.
-        SolveError, UnreachableError: the base does not give it.
-        IntegrityError: what came is not what its record says.
-
+    ``spec`` is what provides the library there, ``libopenblas * openmp_*``.
+    Raises AbsentError: no torch of the lock bundles a copy, or the base has no such package.
+    SolveError, UnreachableError: the base does not give it. IntegrityError: what came is not what
+    its record says.
     """
     machine = Machine.of(subdirs()[subdir], native=False)
     name = spec.split(maxsplit=1)[0]

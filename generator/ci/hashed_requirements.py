@@ -108,15 +108,9 @@ def hashed_requirements(
 ) -> str:
     """Return a requirements file with what is wanted and all that it needs.
 
-    Args:
-        wanted: requirements (PEP 508).
-        index: where pip will look.
-        requires: says what a wheel needs that is not installed here.
-
-    Raises:
-        AbsentError, UnreachableError, MalformedError: the index lacks a release, or does not say.
-        SelectionError: what is installed here does not fit together.
-
+    ``requires`` says what a wheel needs that is not installed here.
+    Raises AbsentError, UnreachableError, MalformedError: the index lacks a release, or does not
+    say. SelectionError: what is installed here does not fit together.
     """
     python = PythonBuild.parse(workflow_settings().python)
     closure = _Closure(

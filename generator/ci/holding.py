@@ -43,18 +43,10 @@ def keep_good(project: Project, channel: Path, verdicts: Path, *, before: str) -
 
     What a verdict speaks against is held until armtorch changes or upstream publishes the next
     release; a cell of which nothing tells why it failed is tried again the next time.
-
-    Args:
-        project: the feedstock as it was tried, in a git repository.
-        channel: the folder with the artifacts of the jobs that tried it.
-        verdicts: the folder with what jobs that failed left behind.
-        before: the git revision before the release.
-
-    Raises:
-        AbsentError, MissingToolError: git does not have that revision.
-        LockError, RenderError, StorageError: as rendering does.
-        UnreachableError: a base channel does not say what it blocks.
-
+    ``channel`` is the folder with the artifacts of the jobs that tried it, ``verdicts`` that with
+    what jobs that failed left behind, ``before`` the git revision before the release.
+    Raises AbsentError, MissingToolError: git does not have that revision. LockError, RenderError,
+    StorageError: as rendering does. UnreachableError: a base channel does not say what it blocks.
     """
     feedstock, lock = project.declared(), project.known()
     old = parse_lock(file_at(project.lock, before), where=f"{before}:{project.lock.name}")

@@ -96,19 +96,12 @@ def plan(
 ) -> JobPlan:
     """Group the variants of the lock, or of one train, into jobs.
 
-    Args:
-        project: the feedstock.
-        train: only this one; "" for all.
-        cells: only these, ``<line>/<subdir>/<accelerator>``; None for all.
-        sample: one Python per cell.
-        machine: leave out what the base channels cannot satisfy now on a common machine with
-            these virtual packages; None to ask no base channel.
-
-    Raises:
-        LockError, FeedstockError: the files cannot be used.
-        SelectionError: there are more cells than a matrix may have jobs, or no such train or cell.
-        UnreachableError: a base channel did not answer.
-
+    ``cells`` are ``<line>/<subdir>/<accelerator>``; ``sample`` takes one Python of each. With
+    ``machine``, what the base channels cannot satisfy now on a common machine with these virtual
+    packages is left out.
+    Raises LockError, FeedstockError: the files cannot be used. SelectionError: there are more cells
+    than a matrix may have jobs, or no such train or cell. UnreachableError: a base channel did not
+    answer.
     """
     settings = workflow_settings()
     found = _some(project.declared(), variants(project.declared(), project.known()), train, cells)
@@ -155,9 +148,7 @@ def _blocked_lines(blocked: Mapping[str, str]) -> list[str]:
 def job_variants(project: Project, name: str, skipped: Sequence[str] = ()) -> tuple[Variant, ...]:
     """Return the variants of a job, by its name, but for some.
 
-    Raises:
-        SelectionError: there is no such job.
-
+    Raises SelectionError: there is no such job.
     """
     whole, sample = plan(project).jobs, plan(project, sample=True).jobs
     found = find_job((*whole.all, *sample.variants), name).variants
@@ -198,19 +189,11 @@ def join(
 ) -> Joined:
     """Index a channel folder into which artifacts were unpacked, and say what it lacks.
 
-    Args:
-        project: the feedstock.
-        folder: the channel.
-        train: what is looked for is of this train only; "" for all.
-        cells: what is looked for is of these cells only; None for all.
-        made: folders with more packages, which are put beside the others, or in their places.
-        wanted: what is looked for, instead of trains and cells.
-        aside: where packages go that no job was to make.
-
-    Raises:
-        IntegrityError: it has a package that no job was to make, and ``aside`` is not given.
-        StorageError: the folder cannot be written.
-
+    ``made`` are folders with more packages, which are put beside the others, or in their places.
+    What is looked for is of ``train`` and ``cells``, or it is ``wanted``. Packages that no job was
+    to make go ``aside``.
+    Raises IntegrityError: it has a package that no job was to make, and ``aside`` is not given.
+    StorageError: the folder cannot be written.
     """
     feedstock = project.declared()
     known = variants(feedstock, project.known())
@@ -272,17 +255,10 @@ class Missing:
 def missing_cells(project: Project, to: str, *, machine: tuple[str, ...] | None = None) -> Missing:
     """Return the cells of which a destination lacks packages of the lock, and how many.
 
-    Args:
-        project: the feedstock.
-        to: the destination, as ``publish`` takes it.
-        machine: leave out what the base channels cannot satisfy, as `plan` does: nothing that is
-            built again can mend it.
-
-    Raises:
-        UnreachableError, DeclinedError: the destination does not say what it has, or a base
-            channel did not answer.
-        SelectionError: there is no such destination.
-
+    ``to`` is as for ``publish``, ``machine`` as for `plan`: nothing that is built again can mend
+    what the base channels lack.
+    Raises UnreachableError, DeclinedError: the destination does not say what it has, or a base
+    channel did not answer. SelectionError: there is no such destination.
     """
     feedstock = project.declared()
     known = variants(feedstock, project.known())

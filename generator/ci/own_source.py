@@ -44,11 +44,8 @@ def own_source(asked: str, index: Index) -> OwnSource:
     """Read what ``--armtorch`` says; "" stands for where this armtorch was installed from.
 
     An installer writes that down in direct_url.json (PEP 610); without that file it is an index.
-
-    Raises:
-        SelectionError: it is no commit, wheel or version, or runs from a folder of this machine.
-        AbsentError, UnreachableError, MalformedError: as an index does that is asked for it.
-
+    Raises SelectionError: it is no commit, wheel or version, or runs from a folder of this machine.
+    AbsentError, UnreachableError, MalformedError: as an index does that is asked for it.
     """
     asked = asked or _installed_from()
     if _GIT.fullmatch(asked):

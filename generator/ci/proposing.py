@@ -25,10 +25,8 @@ _HELPER: Final = f'!f() {{ echo username=armtorch; echo "password=${TOKEN}"; }};
 def propose_news(project: Project, hub: GitLab, *, again: bool = False) -> tuple[Looked, str]:
     """Release upstream's news that were not tried yet, and return the merge request's address.
 
-    Raises:
-        AbsentError, UnreachableError, MalformedError, DeclinedError: of GitLab, or of upstream.
-        IntegrityError, RenderError, LockError, FeedstockError: as ``release`` does.
-
+    Raises AbsentError, UnreachableError, MalformedError, DeclinedError: of GitLab, or of upstream.
+    IntegrityError, RenderError, LockError, FeedstockError: as ``release`` does.
     """
     found = look_for_news(project, hub, hub.repository, again=again)
     if not found.wanted:
@@ -51,18 +49,10 @@ def propose(
 ) -> str:
     """Push what a release wrote as one commit, and return its merge request's address.
 
-    Args:
-        project: the feedstock, in a clone.
-        hub: the project.
-        said: what the release is.
-        made: what it is made of; "" for what the merge request says already.
-        in_part: as `marked` has it.
-
-    Raises:
-        DeclinedError: git did not do it.
-        MissingToolError: there is no git.
-        AbsentError, UnreachableError, MalformedError: of GitLab.
-
+    ``made`` is what it is made of, "" for what the merge request says already; ``in_part`` is as
+    `marked` has it.
+    Raises DeclinedError: git did not do it. MissingToolError: there is no git. AbsentError,
+    UnreachableError, MalformedError: of GitLab.
     """
     branch = workflow_settings().branch
     known = () if made else hub.pull_requests(hub.repository, branch)

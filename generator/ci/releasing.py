@@ -34,13 +34,9 @@ def release(project: Project, *, dry_run: bool = False) -> Release:
 
     The rule of build numbers is `number_builds`: another version starts at 0; the same version
     from another recipe, wheel or map gets the next one, the offset of CUDA kept.
-
-    Raises:
-        IntegrityError: a released wheel has other bytes under its name; nothing is written.
-        AbsentError: nothing of the lock is left upstream; nothing is written.
-        RenderError, LockError, FeedstockError, StorageError: as update and render do.
-        MalformedError: the changelog is no text.
-
+    Raises IntegrityError: a released wheel has other bytes under its name; nothing is written.
+    AbsentError: nothing of the lock is left upstream; nothing is written. RenderError, LockError,
+    FeedstockError, StorageError: as update and render do. MalformedError: the changelog is no text.
     """
     found = look(project)
     said = found.announcement
@@ -70,10 +66,7 @@ def look(project: Project) -> Release:
 def write_changelog(project: Project, said: Announcement) -> None:
     """Put an entry for today on top of the changelog, where it does not stand already.
 
-    Raises:
-        MalformedError: the changelog is no text.
-        StorageError: it cannot be written.
-
+    Raises MalformedError: the changelog is no text. StorageError: it cannot be written.
     """
     path = project.root / CHANGELOG
     try:

@@ -56,10 +56,8 @@ def check_repository(
 ) -> tuple[Setting, ...]:
     """Look at the settings of a repository, and at what feedstock.yaml declares of it.
 
-    Raises:
-        AbsentError, UnreachableError, MalformedError: GitHub does not know the repository, or does
-            not answer.
-
+    Raises AbsentError, UnreachableError, MalformedError: GitHub does not know the repository, or
+    does not answer.
     """
     found = _object(hub.get(f"/repos/{repository}"))
     asked = _Asked(hub, repository, declared, found, now or dt.datetime.now(dt.UTC))
@@ -83,9 +81,7 @@ def check_repository(
 def last_look(hub: GitHub, repository: str) -> dt.datetime | None:
     """Say when update.yml last looked at upstream and got through; None where it never did.
 
-    Raises:
-        AbsentError, UnreachableError, MalformedError: GitHub does not know it, or not say.
-
+    Raises AbsentError, UnreachableError, MalformedError: GitHub does not know it, or not say.
     """
     path = "/actions/workflows/update.yml/runs?status=success&per_page=1"
     rows = _object(hub.get(f"/repos/{repository}{path}")).get("workflow_runs", [])

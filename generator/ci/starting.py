@@ -112,18 +112,11 @@ def plan_start(
 
     Nothing of a person's is ever replaced: feedstock.yaml, README.md and git's files are written
     where they are missing, and workflows are renewed where they are as armtorch wrote them.
-
-    Args:
-        project: the folder it is to be in.
-        wishes: what feedstock.yaml is to say; None where it is there.
-        armtorch: what workflows install; "" for where this armtorch came from.
-        upgrade: renew what armtorch wrote.
-
-    Raises:
-        FeedstockError: feedstock.yaml cannot be used, or there is none to upgrade.
-        SelectionError: a wish is none that can be had, or armtorch none that can be installed.
-        AbsentError, UnreachableError, MalformedError: of the index that pip is configured to use.
-
+    ``wishes`` are what feedstock.yaml is to say, None where it is there. ``armtorch`` is what
+    workflows install, "" for where this armtorch came from.
+    Raises FeedstockError: feedstock.yaml cannot be used, or there is none to upgrade.
+    SelectionError: a wish is none that can be had, or armtorch none that can be installed.
+    AbsentError, UnreachableError, MalformedError: of the index that pip is configured to use.
     """
     there = project.feedstock.is_file()
     if not there and (upgrade or wishes is None):

@@ -21,9 +21,7 @@ from generator.rendering import workflow_settings
 def test_result(project: Project, there: Iterable[str]) -> dict[str, Any]:
     """Return the predicate about packages, by the ids of their variants.
 
-    Raises:
-        LockError, FeedstockError: the files cannot be used.
-
+    Raises LockError, FeedstockError: the files cannot be used.
     """
     ids = set(there)
     known = variants(project.declared(), project.known())

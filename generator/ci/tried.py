@@ -92,17 +92,9 @@ def look_for_news(
 ) -> Looked:
     """Ask upstream for news, and the pull requests whether they were tried already.
 
-    Args:
-        project: the feedstock.
-        hub: GitHub, or GitLab.
-        repository: ``owner/name``.
-        again: try it whatever was tried.
-        now: the time; None for the clock's.
-
-    Raises:
-        AbsentError, UnreachableError, MalformedError: GitHub does not answer, or not usefully.
-        IntegrityError, RenderError, LockError, FeedstockError: as ``release`` does.
-
+    ``repository`` is ``owner/name``; with ``again`` it is tried whatever was tried.
+    Raises AbsentError, UnreachableError, MalformedError: GitHub does not answer, or not usefully.
+    IntegrityError, RenderError, LockError, FeedstockError: as ``release`` does.
     """
     found = look(project)
     made, reason = made_of(found.lock), ""

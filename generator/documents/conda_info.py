@@ -72,10 +72,8 @@ def read_info_files(package: IO[bytes], name: str) -> tuple[bytes, int, dict[str
 def info_files(package: IO[bytes], name: str, part: str = "info") -> dict[str, bytes]:
     """Return the metadata files of a package, or those of its payload, whatever else is in its zip.
 
-    Raises:
-        MalformedError: it is no .conda file, or its metadata cannot be read.
-        UnsafeArchiveError: its metadata unpacks to more than is sane.
-
+    Raises MalformedError: it is no .conda file, or its metadata cannot be read. UnsafeArchiveError:
+    its metadata unpacks to more than is sane.
     """
     try:
         return _files(_metadata(package, name, part))
@@ -117,10 +115,7 @@ def _metadata(package: IO[bytes], name: str, part: str = "info") -> bytes:
 def unpack_zstd(packed: bytes, most: int, where: str) -> bytes:
     """Unpack all frames, as clients do, to no more than ``most`` bytes.
 
-    Raises:
-        MalformedError: it does not unpack.
-        UnsafeArchiveError: it unpacks to more.
-
+    Raises MalformedError: it does not unpack. UnsafeArchiveError: it unpacks to more.
     """
     unpacker = zstandard.ZstdDecompressor(max_window_size=1 << 27)
     try:

@@ -46,13 +46,8 @@ def disagreements(
 ) -> Iterator[Flaw]:
     """Yield what the lock says of a wheel and its files do not.
 
-    Args:
-        variant: what was made of it.
-        said: what the lock says is in its METADATA.
-        known: its RECORD and layout.
-        info: the package's metadata files, of which METADATA is held against RECORD elsewhere.
-        contents: the packaged files, with the content of :func:`texts`.
-
+    ``said`` is what the lock says is in its METADATA, which is held against RECORD elsewhere.
+    ``contents`` are the packaged files, with the content of :func:`texts`.
     """
     wheel, folder = variant.wheels[0], dist_info(known.record)
     if hexadecimal(known.record[f"{folder}/METADATA"][0]) != wheel.metadata:

@@ -74,11 +74,8 @@ class PackageAudit:
     ) -> None:
         """Take one regular file.
 
-        Args:
-            path: its path in the package, with forward slashes.
-            size: its size in bytes.
-            opener: opens it; called at once, and closed before this returns.
-
+        ``path`` has forward slashes. ``opener`` is called at once, and what it opens closed before
+        this returns.
         """
         place = self._place(path)
         self._files[place] = None
@@ -132,10 +129,8 @@ class PackageAudit:
     def finish(self, declared: Iterable[str], *, siblings: Iterable[Sibling] = ()) -> AuditReport:
         """Judge the whole package.
 
-        Args:
-            declared: its run dependencies as MatchSpecs, virtual packages among them.
-            siblings: the armtorch packages it depends on exactly.
-
+        ``declared`` are its run dependencies as MatchSpecs, virtual packages among them,
+        ``siblings`` the armtorch packages it depends on exactly.
         """
         specs = tuple(declared)
         prefix = Prefix(

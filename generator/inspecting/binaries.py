@@ -111,11 +111,9 @@ class BinaryLint:
 def lint_binaries(paths: Iterable[Path], *, narrator: Narrator) -> BinaryLint:
     """Audit built packages; what they depend on is looked for beside them.
 
-    Raises:
-        AbsentError: a package that one of them depends on exactly is not in its folder.
-        IntegrityError: a file is not a usable .conda file.
-        LinkageError: a package is for a subdir that armtorch does not serve.
-
+    Raises AbsentError: a package that one of them depends on exactly is not in its folder.
+    IntegrityError: a file is not a usable .conda file. LinkageError: a package is for a subdir that
+    armtorch does not serve.
     """
     auditor = _Auditor(narrator)
     chosen = [auditor.read(path) for path in sorted(set(paths))]
@@ -233,9 +231,7 @@ def _named(path: Path, name: str, spec: MatchSpec) -> bool:
 def read_built(path: Path) -> Built:
     """Read a package's info/index.json.
 
-    Raises:
-        IntegrityError: it is not a usable .conda file, or says too little.
-
+    Raises IntegrityError: it is not a usable .conda file, or says too little.
     """
     if not path.is_file():
         raise AbsentError("there is no such file", where=str(path), next_step="check the name")

@@ -69,9 +69,7 @@ class Window:
     def read(self, offset: int, length: int, what: str) -> bytes:
         """Return ``length`` bytes at ``offset``.
 
-        Raises:
-            LinkageError: they are not all in the file, or far more than ``what`` can be.
-
+        Raises LinkageError: they are not all in the file, or far more than ``what`` can be.
         """
         if offset < 0 or length < 0 or length > _MOST or offset + length > self.size:
             raise self.bad(f"{what} would be {length} bytes at {offset} of {self.size}")
@@ -84,9 +82,7 @@ class Window:
     def text(self, offset: int, limit: int, what: str) -> str:
         """Return the zero-terminated text at ``offset``, of at most ``limit`` bytes.
 
-        Raises:
-            LinkageError: it does not end there.
-
+        Raises LinkageError: it does not end there.
         """
         content = self.read(offset, max(0, min(limit, 4096, self.size - offset)), what)
         end = content.find(b"\0")

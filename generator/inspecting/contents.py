@@ -45,15 +45,9 @@ def read_contents(
 ) -> Contents:
     """Read every file once.
 
-    Args:
-        package: open, its metadata read.
-        limits: how much of a file is kept.
-        whole: paths of texts whose content is to be kept.
-        audit: is given the binaries, to say what they need.
-
-    Raises:
-        MalformedError, UnsafeArchiveError: the archive is not as the seal writes it.
-
+    ``whole`` are paths of texts whose content is to be kept. ``audit`` is given the binaries, to
+    say what they need.
+    Raises MalformedError, UnsafeArchiveError: the archive is not as the seal writes it.
     """
     found, missed = Contents(), set[str]()
     for entry, blocks in package.payload():

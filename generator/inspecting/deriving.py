@@ -98,16 +98,9 @@ def derive(
 ) -> Account:
     """Say what becomes of every member of a wheel.
 
-    Args:
-        layout: layout.json, which fits its schema.
-        wheel_sha256: a key of the layout's ``wheels``.
-        sizes: bytes of every member that RECORD lists.
-        needless: package paths whose text is said not to want its patch, which only a look into
-            them can show (`remaking.check_files`).
-
-    Raises:
-        ValueError: the layout has no rule for a member.
-
+    ``sizes`` are those of every member that RECORD lists. ``needless`` are package paths whose text
+    is said not to want its patch, which only a look into them can show (`remaking.check_files`).
+    Raises ValueError: the layout has no rule for a member.
     """
     rules = of_wheel(layout, "rules", wheel_sha256)
     account = Account()
@@ -252,9 +245,7 @@ def record_text(rows: Mapping[str, tuple[str, str]]) -> bytes:
 def read_record(content: bytes, limit: int) -> dict[str, tuple[str, int]]:
     """Read a wheel's RECORD as member -> (urlsafe base64 sha256, bytes), RECORD itself left out.
 
-    Raises:
-        ValueError: a row is no row of a wheel's RECORD, or there are too many.
-
+    Raises ValueError: a row is no row of a wheel's RECORD, or there are too many.
     """
     try:
         text = content.decode("utf-8")

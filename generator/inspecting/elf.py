@@ -85,9 +85,7 @@ class Layout(NamedTuple):
 def read_elf(window: Window) -> Binary:
     """Read an ELF file's machine, dynamic section and needed symbol versions.
 
-    Raises:
-        LinkageError: a header is corrupt; the message names the file and what is wrong.
-
+    Raises LinkageError: a header is corrupt; the message names the file and what is wrong.
     """
     layout = read_layout(window)
     number = layout.head.machine

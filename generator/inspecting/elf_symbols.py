@@ -50,14 +50,9 @@ class _Tables(NamedTuple):
 def read_elf_symbols(window: Window, *, headers: bool = False) -> Symbols:
     """Read the dynamic symbols of an ELF file; none for one that is linked statically.
 
-    Args:
-        window: the file.
-        headers: go by the section headers where there are any. No loader does, but what a loader
-            goes by stands in the midst of a library of 300 MB (BOLT moves its program headers).
-
-    Raises:
-        LinkageError: the tables are corrupt.
-
+    With ``headers``, the section headers are gone by where there are any. No loader does, but what
+    a loader goes by stands in the midst of a library of 300 MB (BOLT moves its program headers).
+    Raises LinkageError: the tables are corrupt.
     """
     head = read_head(window)
     tables = _by_headers(window, head) if headers else None

@@ -43,17 +43,10 @@ def compare_exports(provider: Path, needed_by: Path, *, library: str | None = No
 
     Which undefined symbols come from which library an ELF file does not say, so the bundled copy
     tells: what its users leave undefined and it defines.
-
-    Args:
-        provider: an ELF library, or a .conda file that has one.
-        needed_by: a wheel or .conda file with the bundled copy and its users.
-        library: the SONAME; the provider's own when not given.
-
-    Raises:
-        AbsentError: a file does not exist, has no such library, or no copy of it.
-        LinkageError: a file is no ELF library.
-        IntegrityError: an archive is damaged.
-
+    ``provider`` is an ELF library or a .conda file that has one, ``needed_by`` a wheel or .conda
+    file with the bundled copy and its users. ``library`` is the SONAME, else the provider's own.
+    Raises AbsentError: a file does not exist, has no such library, or no copy of it. LinkageError:
+    a file is no ELF library. IntegrityError: an archive is damaged.
     """
     library, offered = _offered(provider, library)
     copy: frozenset[str] | None = None

@@ -175,9 +175,7 @@ class Policy(Closed):
 def linkage_policy() -> Policy:
     """Read data/linkage_policy.yaml.
 
-    Raises:
-        DataError: a row does not fit, or names a rule or subdir that does not exist.
-
+    Raises DataError: a row does not fit, or names a rule or subdir that does not exist.
     """
     policy: Policy = load_data(_FILE, Policy)
     rules = {rule.id for rule in Rule}

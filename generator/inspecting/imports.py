@@ -106,10 +106,7 @@ def _catches(handler: ast.ExceptHandler) -> bool:
 def unsaid(source: WheelFile) -> dict[str, tuple[str, ...]]:
     """Return what a wheel imports beside METADATA, its rows and Python itself, and where.
 
-    Raises:
-        MalformedError: METADATA's requirements are none.
-        IntegrityError: the archive is damaged.
-
+    Raises MalformedError: METADATA's requirements are none. IntegrityError: the archive is damaged.
     """
     project, python = source.path.name.partition("-")[0], _python(source.path.name)
     rows, found = import_rows(), dict[str, list[str]]()

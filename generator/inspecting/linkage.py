@@ -33,9 +33,7 @@ class LinkageCheck:
     def __call__(self, contents: Contents) -> Judgement:
         """Return the audit's notes, and the floor where the wheel's tag says too little.
 
-        Raises:
-            LinkageError: the package must not be published; the message names file and reason.
-
+        Raises LinkageError: the package must not be published; the message names file and reason.
         """
         variant = contents.variant
         if variant.subdir == "noarch":

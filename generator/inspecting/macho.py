@@ -59,9 +59,7 @@ class Slice(NamedTuple):
 def read_macho(window: Window) -> tuple[Binary, ...]:
     """Read every architecture's slice of a Mach-O file; none for a Java class file.
 
-    Raises:
-        LinkageError: a header is corrupt; the message names the file and what is wrong.
-
+    Raises LinkageError: a header is corrupt; the message names the file and what is wrong.
     """
     return tuple(_binary(window, part) for part in read_slices(window))
 

@@ -46,9 +46,7 @@ _WEAK_IMPORT: Final = 1
 class ExportTrie:
     """The exported names of a library, as its export trie has them.
 
-    Raises:
-        LinkageError: when it is asked, if it makes no sense.
-
+    Raises LinkageError: when it is asked, if it makes no sense.
     """
 
     def __init__(self, content: bytes, path: str) -> None:
@@ -116,9 +114,7 @@ class ExportTrie:
 def read_macho_symbols(window: Window, machine: str) -> Symbols | None:
     """Read the symbols of one architecture's slice; None where the file has none for it.
 
-    Raises:
-        LinkageError: a table is corrupt.
-
+    Raises LinkageError: a table is corrupt.
     """
     for part in read_slices(window):
         if part.machine == machine:

@@ -170,9 +170,7 @@ _text = json.encoder.encode_basestring
 def parse_manifest(content: bytes, where: str) -> Manifest:
     """Read a manifest, of which nobody knows yet that it has the one form it may have.
 
-    Raises:
-        MalformedError: it is no manifest of a schema known here.
-
+    Raises MalformedError: it is no manifest of a schema known here.
     """
     try:
         return _ADAPTER.validate_python(json.loads(content))

@@ -93,10 +93,8 @@ def locked_sources(
 ) -> tuple[tuple[WheelFile, ...], tuple[Lacking, ...]]:
     """Pick one wheel in the wheelhouse per release, subdir and accelerator of the lock.
 
-    Returns:
-        the wheels, and the releases that none is there of. One Python's wheel is enough: the
-        others have the same libraries, or ``update`` had refused to share them.
-
+    One Python's wheel of a release is enough: the others have the same libraries, or ``update`` had
+    refused to share them.
     """
     found: dict[str, WheelFile] = {}
     absent: list[Lacking] = []
@@ -121,9 +119,7 @@ def locked_sources(
 def named_source(path: Path) -> WheelFile:
     """Read from a wheel's file name what it is.
 
-    Raises:
-        SelectionError: it is no wheel's name, or for no subdir that armtorch serves.
-
+    Raises SelectionError: it is no wheel's name, or for no subdir that armtorch serves.
     """
     try:
         name, version, _, tags = parse_wheel_filename(path.name)
@@ -157,17 +153,10 @@ def check_map(
 ) -> MapCheck:
     """Look into wheels for what the map lacks.
 
-    Args:
-        sources: the wheels.
-        lock: its lists of library names stand for wheels that are not there.
-        not_looked_at: releases without a wheel.
-        whole: the wheels are all that the lock has, so that rows may be said to match nothing.
-        narrator: told of each wheel.
-
-    Raises:
-        AbsentError: a wheel is not there.
-        IntegrityError, LinkageError: a wheel is damaged, or a binary in it is.
-
+    Of releases without a wheel, ``not_looked_at``, the lock's lists of library names are checked.
+    ``whole``: the wheels are all that the lock has, so that rows may be said to match nothing.
+    Raises AbsentError: a wheel is not there. IntegrityError, LinkageError: a wheel is damaged, or a
+    binary in it is.
     """
     gathered = _Gathered()
     names = []

@@ -35,12 +35,8 @@ def binary_members(path: Path) -> Iterator[BinaryMember]:
     """Yield the ELF, Mach-O and PE files in a .whl or .conda file, or the file itself.
 
     Of a fat Mach-O file the last architecture counts.
-
-    Raises:
-        AbsentError: there is no such file.
-        IntegrityError: an archive is damaged.
-        LinkageError: a binary's headers are corrupt.
-
+    Raises AbsentError: there is no such file. IntegrityError: an archive is damaged. LinkageError:
+    a binary's headers are corrupt.
     """
     if not path.is_file():
         raise AbsentError("there is no such file", where=str(path), next_step="check the name")

@@ -104,9 +104,7 @@ class Shelf(Protocol):
     def symbols(self, name: str) -> Symbols | None:
         """Return what a library has; None where it has nothing for this machine.
 
-        Raises:
-            LinkageError: its tables are corrupt.
-
+        Raises LinkageError: its tables are corrupt.
         """
 
 
@@ -121,14 +119,8 @@ class Unmet:
 def unmet(asking: Iterable[Asking], own: Shelf, torch: Shelf) -> tuple[Unmet, ...]:
     """Return what a companion's binaries ask for in vain, sorted.
 
-    Args:
-        asking: its binaries.
-        own: its wheel's libraries.
-        torch: those of the torch it is to be paired with.
-
-    Raises:
-        LinkageError: a library that had to be looked into is corrupt.
-
+    ``own`` are its wheel's libraries, ``torch`` those of the torch it is to be paired with.
+    Raises LinkageError: a library that had to be looked into is corrupt.
     """
     found: set[Unmet] = set()
     for each in asking:

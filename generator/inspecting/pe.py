@@ -64,10 +64,7 @@ def read_pe(window: Window) -> tuple[Binary, ...]:
 
     ``machine`` is ``arm64ec`` for an x64 image that holds ARM64EC code: such a library loads into
     emulated x64 processes only, and Windows tells the two apart by the load configuration.
-
-    Raises:
-        LinkageError: a header is corrupt; the message names the file and what is wrong.
-
+    Raises LinkageError: a header is corrupt; the message names the file and what is wrong.
     """
     if (image := read_image(window)) is None:
         return ()

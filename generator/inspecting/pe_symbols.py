@@ -29,10 +29,7 @@ def read_pe_symbols(window: Window) -> Symbols | None:
     """Read exports and imports; None for what is no PE file.
 
     Delay-loaded DLLs are not among the imports: the library loads without them.
-
-    Raises:
-        LinkageError: a table is corrupt.
-
+    Raises LinkageError: a table is corrupt.
     """
     if (image := read_image(window)) is None:
         return None

@@ -54,9 +54,7 @@ class VerifyOptions:
 def find_packages(names: Sequence[str]) -> tuple[Path, ...]:
     """Return package files: those named, those that match a glob, those below folders.
 
-    Raises:
-        AbsentError: a name stands for no package.
-
+    Raises AbsentError: a name stands for no package.
     """
     found: dict[Path, None] = {}
     for name in names:
@@ -83,11 +81,9 @@ def verify_packages(
 ) -> Iterator[Proof]:
     """Prove each package; what is wrong with one is in its proof.
 
-    Raises:
-        FeedstockError, LockError: the project's files are there and cannot be used.
-        MalformedError: a wheel at hand is none.
-        IntegrityError: a wheel at hand is not that of any package.
-
+    Raises FeedstockError, LockError: the project's files are there and cannot be used.
+    MalformedError: a wheel at hand is none. IntegrityError: a wheel at hand is not that of any
+    package.
     """
     known = _Known(project, options)
     for package in packages:
@@ -280,24 +276,14 @@ def set_aside(
     """Move out of a channel folder what is not proven, and what cannot be installed without it.
 
     Whatever else lies there goes, too, an index among it: it is about other packages.
-
-    Args:
-        project: the feedstock whose lock renders the packages.
-        channel: the folder; nothing in it is trusted, its names included.
-        options: what is at hand beside the lock.
-        folder: where the packages are moved to; they keep their places in the channel.
-        artifacts: a folder with one folder per job, whose packages are first moved to their places
-            in the channel. Where jobs gave different files for one place the proven one gets it,
-            so that no job can take the place of another's package, and the others are set aside.
-
-    Returns:
-        The proofs of all of them. Of a package that is sound and goes with one that is not, a note
-        says with which.
-
-    Raises:
-        FeedstockError, LockError: the project's files cannot be used.
-        StorageError: a package cannot be moved.
-
+    Nothing in ``channel`` is trusted, its names included. Packages keep their places in ``folder``.
+    ``artifacts`` has one folder per job, whose packages are first moved to their places in the
+    channel. Where jobs gave different files for one place the proven one gets it, so that no job
+    can take the place of another's package, and the others are set aside. Returned are the proofs
+    of all of them; of a package that is sound and goes with one that is not, a note says with
+    which.
+    Raises FeedstockError, LockError: the project's files cannot be used. StorageError: a package
+    cannot be moved.
     """
     outdone: tuple[Proof, ...] = ()
     if artifacts is not None:
@@ -378,11 +364,8 @@ def _lost(variant: Variant, refused: Collection[str], known: _Known) -> str:
 def raise_for(proofs: Sequence[Proof]) -> None:
     """Raise the error of the worst verdict, if it is one.
 
-    Raises:
-        RefutedError: a package is not what it says.
-        UnprovableError: one carries nothing to prove it by.
-        UnwitnessedError: one fits together, and nothing from outside was at hand.
-
+    Raises RefutedError: a package is not what it says. UnprovableError: one carries nothing to
+    prove it by. UnwitnessedError: one fits together, and nothing from outside was at hand.
     """
     kinds: tuple[tuple[Verdict, type[ArmtorchError], str], ...] = (
         ("refuted", RefutedError, "do not install it; build it again, or get it again"),

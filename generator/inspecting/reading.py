@@ -29,16 +29,8 @@ def read_binary(
     A fat Mach-O file gives one Binary per architecture. A member of an archive, in which going
     back is impossible or starts over, is copied to a temporary file first, and only if it begins
     like a binary.
-
-    Args:
-        stream: it stands at its beginning.
-        size: its size in bytes.
-        path: named in errors.
-        seeks: going back in it is known to cost little.
-
-    Raises:
-        LinkageError: it begins like a binary and its headers are corrupt.
-
+    ``stream`` stands at its beginning, and with ``seeks`` going back in it is known to cost little.
+    Raises LinkageError: it begins like a binary and its headers are corrupt.
     """
     magic = stream.read(4)
     if not _begins_like_one(magic):
@@ -52,9 +44,7 @@ def read_library(
 ) -> tuple[tuple[Binary, ...], Symbols | None]:
     """Read a file's loader headers and its symbols for one machine, from any stream.
 
-    Raises:
-        LinkageError: as `read_binary` and `read_symbols`.
-
+    Raises LinkageError: as `read_binary` and `read_symbols`.
     """
     magic = stream.read(4)
     if not _begins_like_one(magic):
@@ -68,17 +58,10 @@ def read_symbols(
 ) -> Symbols | None:
     """Read a library's symbols, None for a file that is no binary, or none for ``machine``.
 
-    Args:
-        stream: it must be able to seek.
-        size: its size in bytes.
-        path: named in errors.
-        machine: which architecture of a fat Mach-O file; others are what they are.
-        headers: go by the section headers of an ELF file, which is enough to see what it exports
-            and reads little of a remote one.
-
-    Raises:
-        LinkageError: it begins like a binary and its tables are corrupt.
-
+    ``machine`` says which architecture of a fat Mach-O file; others are what they are. With
+    ``headers``, the section headers of an ELF file are gone by, which is enough to see what it
+    exports and reads little of a remote one.
+    Raises LinkageError: it begins like a binary and its tables are corrupt.
     """
     stream.seek(0)
     magic = stream.read(4)

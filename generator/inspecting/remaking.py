@@ -94,13 +94,8 @@ def remake(
 ) -> Remade:
     """Make everything anew.
 
-    Args:
-        known: what the package is made from.
-        manifest: the package's own, which says where upstream's text was patched.
-        contents: what was seen, with the texts that were patched.
-        info: the metadata files.
-        floor: what a binary needs beyond what the recipe states.
-
+    ``manifest`` is the package's own, which says where upstream's text was patched, ``contents``
+    has the texts that were. ``floor`` is what a binary needs beyond what the recipe states.
     """
     account, made = known.account, Remade()
     for path, member in account.unchanged.items():

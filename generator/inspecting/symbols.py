@@ -50,9 +50,7 @@ class Symbols:
 def read_table(window: Window, offset: int, size: int, what: str) -> bytes:
     """Read a whole table.
 
-    Raises:
-        LinkageError: it is not all in the file, or larger than any table of symbols is.
-
+    Raises LinkageError: it is not all in the file, or larger than any table of symbols is.
     """
     if size > limits().symbols or offset + size > window.size:
         raise window.bad(f"{what} would be {size} bytes at {offset} of {window.size}")

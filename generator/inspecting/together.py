@@ -19,14 +19,9 @@ from generator.packages import projects
 def audit_together(reports: Iterable[AuditReport], *, subdir: Subdir) -> tuple[Finding, ...]:
     """Judge the audited packages of one environment together.
 
-    Args:
-        reports: one per package, each from `PackageAudit.finish` with the others as siblings:
-            libtorch, pytorch, torchvision, torchaudio of one cell and Python.
-        subdir: what they are for.
-
-    Returns:
-        What is wrong between them, sorted by rule; ``file`` is an installed path.
-
+    ``reports`` are one per package, each from `PackageAudit.finish` with the others as siblings:
+    libtorch, pytorch, torchvision, torchaudio of one cell and Python. What is wrong between them is
+    sorted by rule; ``file`` is an installed path.
     """
     those = tuple(reports)
     table = sonames(subdir.name)

@@ -89,9 +89,7 @@ def unpackers() -> tuple[Unpacker, ...]:
 def verify_package(path: Path, witness: Witness) -> Proof:
     """Prove one package; what is wrong with it is in the proof, never an exception.
 
-    Raises:
-        OSError: there is no room for a temporary copy, or the file is gone.
-
+    Raises OSError: there is no room for a temporary copy, or the file is gone.
     """
     if not path.is_file():
         # a pipe would be waited for; and the rest of a channel is to be looked at all the same

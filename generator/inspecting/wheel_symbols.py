@@ -52,10 +52,7 @@ def unmet_in_wheel(
 ) -> tuple[Unmet, ...]:
     """Return what an audited companion asks of a torch in vain, whose verified wheel is here.
 
-    Raises:
-        LinkageError: a library's tables are corrupt.
-        MalformedError: a member cannot be read.
-
+    Raises LinkageError: a library's tables are corrupt. MalformedError: a member cannot be read.
     """
     with wheel.open("rb") as file, open_zip(file, wheel.name) as archive:
         paths = (n for n in archive.namelist() if is_torchs(n, subdir=subdir, version=version))
@@ -99,9 +96,7 @@ class Shelves:
     def symbols(self, offer: Offer, path: str, digest: str) -> Symbols | None:
         """Return what a member exports; None where it is no library for this machine.
 
-        Raises:
-            LinkageError, MalformedError: it cannot be read.
-
+        Raises LinkageError, MalformedError: it cannot be read.
         """
         if (path, digest) not in self._symbols:
             key = fact_key("defined", offer, None, path)

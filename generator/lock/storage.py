@@ -69,10 +69,8 @@ def parse_lock(text: str, *, where: str) -> Lock:
 def write_lock(lock: Lock, path: Path) -> None:
     """Write the lock whole or not at all.
 
-    Raises:
-        LockError: it could not be read again: it does not agree with itself, or is too long.
-        StorageError: the folder cannot be written or the disk is full.
-
+    Raises LockError: it could not be read again: it does not agree with itself, or is too long.
+    StorageError: the folder cannot be written or the disk is full.
     """
     next_step = "report it; the lock that there was is as it was"
     _refuse_inconsistent(lock, str(path), next_step)

@@ -52,16 +52,10 @@ def jobs(
     A job of the second round has all packages of some Pythons of a cell, so that what needs each
     other is built and tested together. Where there would be more jobs than a matrix may have,
     each takes more Pythons.
-
-    Args:
-        found: what is to be built, in an order in which it can be.
-        pythons_per_job: at most, unless ``maximum`` forces more.
-        maximum: jobs that one round may have.
-        sample: only the highest ordinary Python of each cell.
-
-    Raises:
-        SelectionError: there are more cells than jobs.
-
+    ``found`` is in an order in which it can be built. A job has ``pythons_per_job`` at most, unless
+    a round would have more than ``maximum`` jobs then. ``sample`` takes only the highest ordinary
+    Python of each cell.
+    Raises SelectionError: there are more cells than jobs.
     """
     shared, rest = _rounds(found)
     cells = {place: tuple(group) for place, group in groupby(sorted(rest, key=_place), _place)}
@@ -84,9 +78,7 @@ def jobs(
 def find_job(found: Sequence[Job], name: str) -> Job:
     """Return the job of a name.
 
-    Raises:
-        SelectionError: there is none; the lock the name is from was another one.
-
+    Raises SelectionError: there is none; the lock the name is from was another one.
     """
     for job in found:
         if job.name == name:

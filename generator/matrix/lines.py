@@ -51,9 +51,7 @@ class LineCells:
 def lines(lock: Lock) -> tuple[LineCells, ...]:
     """Group the lock's cells into lines, sorted by name and within by subdir and accelerator.
 
-    Raises:
-        LockError: a line has two cells of one subdir and accelerator.
-
+    Raises LockError: a line has two cells of one subdir and accelerator.
     """
     found: dict[str, list[Cell]] = {}
     for cell in lock.cells:

@@ -76,9 +76,7 @@ class Selection:
 def select(variants: Iterable[Variant], selection: Selection) -> tuple[Variant, ...]:
     """Return the variants that are asked for, in their order.
 
-    Raises:
-        SelectionError: nothing is selected; the message names what is near.
-
+    Raises SelectionError: nothing is selected; the message names what is near.
     """
     known = tuple(variants)
     _refuse_unknown("subdir", selection.subdirs, {v.subdir for v in known})
@@ -119,9 +117,7 @@ def _refuse_unknown(what: str, asked: Iterable[str], known: set[str]) -> None:
 def torch_specifier(torch: str) -> str:
     """Return the PEP 440 specifier of a torch that somebody names: 2.10 is any 2.10.
 
-    Raises:
-        SelectionError: it is not a version.
-
+    Raises SelectionError: it is not a version.
     """
     try:
         version = Version(torch)
@@ -138,9 +134,7 @@ def torch_specifier(torch: str) -> str:
 def has_torch(cell: Cell, torch: str | None) -> bool:
     """Whether a cell is of this torch; None stands for any, and 2.10 for any 2.10.
 
-    Raises:
-        SelectionError: it is not a version.
-
+    Raises SelectionError: it is not a version.
     """
     if torch is None:
         return True
@@ -152,14 +146,9 @@ def newest_lines(
 ) -> tuple[str, ...]:
     """Name the lines whose torch is the newest for a wanted subdir, accelerator and Python.
 
-    Args:
-        cells: the lock's cells.
-        selection: its subdirs, accelerators and Pythons are looked at.
-        torch: this torch version instead of the newest.
-
-    Raises:
-        SelectionError: no cell has that torch, or none is of that subdir and accelerator.
-
+    Of ``selection`` the subdirs, accelerators and Pythons are looked at; ``torch`` is a version
+    instead of the newest.
+    Raises SelectionError: no cell has that torch, or none is of that subdir and accelerator.
     """
     wanted = [cell for cell in cells if selection.admits(cell)]
     found = [cell for cell in wanted if has_torch(cell, torch)]

@@ -37,9 +37,8 @@ class _Draft:
 def variants(feedstock: Feedstock, lock: Lock) -> tuple[Variant, ...]:
     """Return every variant, metapackages first, each after those it depends on.
 
-    Raises:
-        LockError: the lock has two cells for one place, or one that the feedstock does not ask for.
-
+    Raises LockError: the lock has two cells for one place, or one that the feedstock does not ask
+    for.
     """
     _refuse_unasked(feedstock, lock)
     found: list[Variant] = []

@@ -96,10 +96,7 @@ def built_for(tags: Iterable[Tag]) -> tuple[PythonBuild | None, bool]:
     """Return the Python build that tags (PEP 425) are of, and whether for the stable ABI.
 
     None is for every Python; for the stable ABI it is the first of those that are served.
-
-    Raises:
-        ValueError: they are for something else than one CPython or any Python 3.
-
+    Raises ValueError: they are for something else than one CPython or any Python 3.
     """
     tags = tuple(tags)
     builds = {_python_of(tag) for tag in tags}

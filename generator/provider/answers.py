@@ -68,11 +68,8 @@ def ask(
 ) -> Any:
     """Ask an API, and return its JSON; None where it has nothing to say.
 
-    Raises:
-        AbsentError, UnreachableError, MalformedError: it is not there, does not answer, or answers
-            something else.
-        IntegrityError: what is to be merged moved, or may not be merged.
-
+    Raises AbsentError, UnreachableError, MalformedError: it is not there, does not answer, or
+    answers something else. IntegrityError: what is to be merged moved, or may not be merged.
     """
     with typed(url), open_session(retries=True) as session:
         answer = session.request(method, url, json=body, headers=dict(headers), stream=True)

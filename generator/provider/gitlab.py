@@ -82,10 +82,8 @@ class GitLab:
     def describe(self, branch: str, title: str, text: str) -> str:
         """Give the open merge request of a branch a title and a text, and return its address.
 
-        Raises:
-            AbsentError: no merge request is open: pushing made none.
-            UnreachableError, MalformedError: GitLab does not answer, or not usefully.
-
+        Raises AbsentError: no merge request is open: pushing made none. UnreachableError,
+        MalformedError: GitLab does not answer, or not usefully.
         """
         for row in self._requests(self.repository, branch):
             if row.get("state") == "opened":
@@ -116,9 +114,7 @@ class GitLab:
 def gitlab_of(environment: Mapping[str, str]) -> GitLab:
     """Return the project whose CI runs this.
 
-    Raises:
-        SelectionError: no job of GitLab's CI runs it, or it has no token.
-
+    Raises SelectionError: no job of GitLab's CI runs it, or it has no token.
     """
     names = ("CI_API_V4_URL", "CI_PROJECT_PATH", "CI_PROJECT_URL", "CI_DEFAULT_BRANCH", TOKEN)
     if lacking := [name for name in names if not environment.get(name)]:
