@@ -10,7 +10,6 @@ import click
 
 from generator import atomic
 from generator.ci import jobs
-from generator.ci.base_exports import base_exports
 from generator.ci.cost import monthly_cost
 from generator.ci.holding import keep_good
 from generator.ci.proposing import back_to, propose
@@ -26,7 +25,6 @@ from generator.commands.options import (
     summary_option,
     virtual_option,
 )
-from generator.naming import sonames
 from generator.printing import write, write_json
 from generator.project import Project
 from generator.provider.github import write_outputs, write_summary
@@ -284,47 +282,6 @@ def missing(
         write_json({"cells": found.cells, "blocked": found.blocked})
     else:
         write(found.markdown())
-
-
-@command.command("exports")
-@click.option("--base", default="conda-forge", show_default=True, help="The base channel.")
-@click.option(
-    "--spec", default="libopenblas * openmp_*", show_default=True, help="What provides it there."
-)
-@click.option("--library", default="libopenblas.so.0", show_default=True, help="Its SONAME.")
-@click.option("--subdir", default="linux-aarch64", show_default=True)
-@json_option
-@click.pass_obj
-def exports(
-    project: Project, *, base: str, spec: str, library: str, subdir: str, as_json: bool
-) -> None:
-    """Compare a base channel's library of today with what torch takes from its bundled copy.
-
-    Exit code 22 where generator/data/sonames.yaml leaves the library to the base channel and that
-    lacks something. Where the bundled copy is kept, the answer says whether it has to be.
-
-    \b
-    Examples:
-      armtorch ci exports
-      armtorch ci exports --base /srv/base --spec libopenblas
-    """
-    found = base_exports(project, base=base, spec=spec, library=library, subdir=subdir)
-    row = sonames(subdir).find(library)
-    kept = row is not None and row.action == "keep"
-    lacking = (*found.missing_versions, *found.missing)
-    if as_json:
-        write_json({**asdict(found), "kept": kept})
-    else:
-        write(
-            f"{library}: {len(found.needed)} symbols are taken from it, the base channel lacks "
-            f"{len(lacking)}; the bundled copy is {'kept' if kept else 'dropped'}"
-        )
-        for name in lacking:
-            write(f"  {name}")
-    if not kept:
-        found.check()
-    elif not lacking:
-        project.narrator.warn(f"{library} could be the base channel's: nothing is lacking any more")
 
 
 for _each in ci_hub.COMMANDS:

@@ -20,7 +20,6 @@ from generator.channel.retrying import Retries
 from generator.channel.s3 import S3Store
 from generator.channel.s3_access import S3Access
 from generator.channel.stores import Outgoing
-from generator.ci import base_exports
 from generator.console import Silent
 from generator.datafiles import subdirs
 from generator.documents import limits
@@ -187,14 +186,6 @@ def test_the_index_of_a_bucket_ends(trap):
         )  # some traps answer what reads as an empty bucket
 
     within(9 * ANSWER, index)
-
-
-def test_the_exports_of_a_base_end(trap):
-    def read() -> None:
-        found = base_exports._read(f"{trap}/x.conda", 1 << 20)
-        raise IntegrityError(f"{len(found)} bytes, which are not the package's")  # as its caller
-
-    within(HOST + ANSWER, read)
 
 
 def test_solving_on_a_base_ends(trap):
