@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -47,13 +48,28 @@ _COMMANDS = (
 
 
 class _Quiet(SimpleHTTPRequestHandler):
+    """Sends no file again that a client has, as conda's hosts and mirrors do not (RFC 9110)."""
+
+    _state = ""
+
     def log_message(self, *_: Any) -> None:
         pass
 
     def send_head(self) -> Any:
-        # its "not modified" has no validator in it, which clients take for an error
+        # its own "not modified" has no validator in it, which clients take for an error
         del self.headers["If-Modified-Since"]
+        path = Path(self.translate_path(self.path))
+        self._state = f'"{path.stat().st_mtime_ns:x}"' if path.is_file() else ""
+        if self._state and self.headers["If-None-Match"] == self._state:
+            self.send_response(HTTPStatus.NOT_MODIFIED)
+            self.end_headers()
+            return None
         return super().send_head()
+
+    def end_headers(self) -> None:
+        if self._state:
+            self.send_header("ETag", self._state)
+        super().end_headers()
 
 
 @contextmanager

@@ -53,6 +53,16 @@ def shortened(text: str, most: int) -> str:
     return text if len(text) <= most else text[:most].rsplit(" ", 1)[0] + " ..."
 
 
+def listed(parts: Iterable[str], word: str = "and", most: int = 7) -> str:
+    """``a``, ``a and b``, ``a, b and c``; of very many the first ones and how many more."""
+    found = list(parts)
+    if len(found) > most + 1:
+        found = [*found[:most], f"{len(found) - most} more"]
+    if len(found) < 2:
+        return "".join(found)
+    return f"{', '.join(found[:-1])} {word} {found[-1]}"
+
+
 def shown_json(text: str) -> str:
     r"""Return JSON as it may be printed: what would be escaped in a text is a ``\u`` escape."""
     return _HIDDEN.sub(_json_escaped, masked(text))

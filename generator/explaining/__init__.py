@@ -3,8 +3,9 @@
 from generator.explaining.boards import Checkup, boards, serves
 from generator.explaining.channels import ALIAS, TIMEOUT, Access, Channels
 from generator.explaining.computer import System, look
+from generator.explaining.context import Context
 from generator.explaining.coverage import ChannelOffer, Coverage, coverage
-from generator.explaining.explain import Context, explain
+from generator.explaining.explain import explain
 from generator.explaining.facts import common_virtual_packages
 from generator.explaining.findings import Finding
 from generator.explaining.notices import noticed_packages, package_notices

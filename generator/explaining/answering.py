@@ -10,6 +10,7 @@ from pathlib import Path
 from generator.errors import SelectionError
 from generator.explaining.boards import Checkup, fitting_cell
 from generator.explaining.computer import jetson, overrides
+from generator.explaining.context import Context
 from generator.explaining.coverage import Coverage, coverage
 from generator.explaining.desk import (
     ExplainOptions,
@@ -20,7 +21,7 @@ from generator.explaining.desk import (
     open_desk,
     ours_of,
 )
-from generator.explaining.explain import Context, explain
+from generator.explaining.explain import explain
 from generator.explaining.facts import facts
 from generator.explaining.installs import judged
 from generator.explaining.notices import machine_notices

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from rattler import RepoDataRecord
 
-from generator.explaining.causes_in_words import listed
 from generator.explaining.facts import facts
 from generator.explaining.records import accelerator_of
 from generator.explaining.request import Request, channel_of, name_of, parsed
+from generator.printing import listed
 
 
 def differences(asked: Request, given: Request) -> tuple[str, ...]:

@@ -2,47 +2,28 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from rattler import RepoDataRecord
 
 from generator.errors import UnreachableError
-from generator.explaining.channels import Asked, Channels
-from generator.explaining.computer import Computer, is_tegra, virtual_of
+from generator.explaining.channels import Asked
+from generator.explaining.computer import virtual_of
+from generator.explaining.context import Context
 from generator.explaining.diagnosis import diagnose
 from generator.explaining.differing import accelerator
 from generator.explaining.facts import facts, is_switch
 from generator.explaining.findings import Finding
-from generator.explaining.notices import excluded, fatal, notices
+from generator.explaining.notices import fatal, notices
 from generator.explaining.probing import Prober, Setting, Solution, foreign
 from generator.explaining.records import accelerator_of, text_of
 from generator.explaining.report import Explanation, Outcome, command_of, installed
 from generator.explaining.request import Request, channel_of, name_of, parsed
 from generator.explaining.requirements import snapshot
 from generator.explaining.searching import Search, Suggestion
-from generator.explaining.suggesting import Chance, only_switches, suggestions
+from generator.explaining.suggesting import only_switches, suggestions
 from generator.packages import packages
-from generator.testing import Machine
-
-
-@dataclass(frozen=True, kw_only=True)
-class Context:
-    """What an explanation knows beside the request."""
-
-    channels: Channels
-    machine: Machine
-    #: None where the request is for another machine than this one
-    computer: Computer | None = None
-    #: our channel as commands name it, "" for none
-    ours: str = ""
-    #: what ours needs beside it
-    base: tuple[str, ...] = ()
-    #: the subdir of the hardware where the request is for another one, "" otherwise
-    native: str = ""
-    #: machines of other subdirs that the same hardware runs, or that a command may name
-    others: Mapping[str, Machine] = field(default_factory=dict)
 
 
 def explain(request: Request, context: Context) -> Explanation:
@@ -61,7 +42,7 @@ def explain(request: Request, context: Context) -> Explanation:
 
 def _explained(request: Request, context: Context) -> Explanation:
     prober = Prober(context.channels)
-    setting = _setting(request, context)
+    setting = context.setting(request)
     solution = prober.solve(request.solved, setting)
     machine_subdir = setting.machine.subdir
     found = diagnose(request.solved, setting, prober)
@@ -75,18 +56,14 @@ def _explained(request: Request, context: Context) -> Explanation:
     dies = fatal(context.machine, context.computer, solution or ())
     shown: tuple[Suggestion, ...] = ()
     told: Suggestion | None = None
-    search = Search(
-        lambda asked: _setting(asked, context),
-        prober,
-        refused=lambda brought: _refused(brought, context),
-    )
+    search = Search(context, prober)
     if outcome == "works" and request.unset and not dies:
         outcome = "unknown"
     elif outcome != "works" or dies or (request.cuda and accelerator(solution or ()) == "cpu"):
-        shown, told = suggestions(request, found, _offer(request, found, context), search)
+        shown, told = suggestions(request, found, search)
     torchless: list[str] = []
     if outcome == "works" and only_switches(request):
-        meant, _ = suggestions(request, found, _offer(request, found, context), search)
+        meant, _ = suggestions(request, found, search)
         torchless = [f"no torch is in it: {each.request.command()}" for each in meant[:1]]
     brought = shown[0].solution if shown and not dies else solution
     return Explanation(
@@ -98,8 +75,7 @@ def _explained(request: Request, context: Context) -> Explanation:
         installs=installed(_asked(request, solution), solution or (), setting.sources),
         findings=found,
         commands=tuple(
-            command_of(each, request, told, _setting(each.request, context).sources)
-            for each in shown
+            command_of(each, request, told, search.setting(each.request).sources) for each in shown
         ),
         python=_python(brought or ()),
         warnings=notices(context.machine, context.computer, brought or ()),
@@ -119,47 +95,6 @@ def _explained(request: Request, context: Context) -> Explanation:
 def _python(records: Iterable[RepoDataRecord]) -> str:
     found = [str(record.version) for record in records if record.name.normalized == "python"]
     return ".".join(found[0].split(".")[:2]) if found else ""
-
-
-def _setting(request: Request, context: Context) -> Setting:
-    machine = context.machine
-    if request.subdir not in {None, machine.subdir}:
-        machine = context.others.get(str(request.subdir), machine)
-    denied = dict(request.denied)
-    sources = context.channels.open(
-        (name for name in request.searched if name not in denied), machine.subdir
-    )
-    refused = tuple(
-        Asked(name=name, url=context.channels.urls(name)[0], state="denied", detail=denied[name])
-        for name in request.searched
-        if name in denied
-    )
-    setting = Setting(
-        machine=machine,
-        sources=(*sources, *refused),
-        strict=request.strict,
-        by_name=facts().clients[request.client].by_name,
-        arm_variant=_arm_variant(request, machine, context.computer),
-    )
-    return setting.with_virtual(*request.overrides)
-
-
-def _arm_variant(request: Request, machine: Machine, computer: Computer | None) -> str:
-    """Return which kind of CUDA builds run on the machine, ``tegra`` or ``sbsa``; "" for any.
-
-    conda-forge's arm-variant tells them apart (cuda-feedstock, recipe guide); no virtual package
-    does, so a solver takes either.
-    """
-    if machine.subdir != "linux-aarch64":
-        return ""
-    if computer is not None:
-        return "tegra" if is_tegra(computer) else "sbsa"
-    # of a machine that nobody could look at, who names one line of builds knows it better
-    named = any(
-        "tegra" in spec or name_of(spec) == "arm-variant" or re.search(r"cuda\d{3}", spec)
-        for spec in request.specs
-    )
-    return "" if named else "sbsa"
 
 
 def _outcome(
@@ -182,39 +117,6 @@ def _outcome(
     return "fails" if any(channel_of(spec) in usable for spec in asked) else "unknown"
 
 
-def _offer(request: Request, found: tuple[Finding, ...], context: Context) -> Chance:
-    """Return what may be suggested to this person on this machine."""
-    computer, machine = context.computer, context.machine
-    away = excluded(machine, computer)
-    hard = [
-        f"{name} " + ",".join(f"!={part}" for part in versions.split("|"))
-        for name, versions in away.items()
-    ]
-    cuda = [finding for finding in found if finding.virtual == "__cuda"]
-    return Chance(
-        subdir=machine.subdir,
-        ours="" if _silence(context.ours, context) else context.ours,
-        base=tuple(name for name in context.base if not _silence(name, context)),
-        native=context.native if request.subdir != context.native else "",
-        emulated=tuple(facts().emulated_on.get(machine.subdir, ())),
-        # a board computes on itself; a server may be the login node of others
-        prepares=(computer is None or not computer.board)
-        and not any(text.startswith("__cuda=") for text in machine.virtual_packages)
-        and not any(finding.found for finding in cuda),
-        hard=(*hard, "pytorch * cpu*"),
-        tegra=computer is not None and is_tegra(computer),
-    )
-
-
-def _refused(brought: Solution, context: Context) -> bool:
-    """Whether what is installed certainly does not run on the machine."""
-    if fatal(context.machine, context.computer, brought):
-        return True
-    variants = {str(r.build) for r in brought if r.name.normalized == "arm-variant"}
-    tegra = context.computer is not None and is_tegra(context.computer)
-    return bool(variants) and not any(("tegra" in text) is tegra for text in variants)
-
-
 def _of_other_boards(request: Request, setting: Setting, prober: Prober) -> Iterator[Finding]:
     """Yield what a Jetson is given that is for servers: nothing tells a client's solver of boards.
 
@@ -235,13 +137,6 @@ def _of_other_boards(request: Request, setting: Setting, prober: Prober) -> Iter
         )
 
 
-def _silence(name: str, context: Context) -> str:
-    """Return why a channel cannot be suggested, "" where it can."""
-    sources = context.channels.open((name,) if name else (), context.machine.subdir)
-    bad = [source for source in sources if not source.usable]
-    return f"{bad[0].name} is {bad[0].state} ({bad[0].detail})" if bad else ""
-
-
 def _notes(
     request: Request,
     context: Context,
@@ -257,7 +152,7 @@ def _notes(
         if source.state == "unreachable" and (known := snapshot().channels.get(source.name)):
             yield f"channel {source.name}, as seen on {snapshot().day}: {known}"
     own = context.ours in request.searched
-    if fails and not own and (why := _silence(context.ours, context)):
+    if fails and not own and (why := context.silence(context.ours)):
         yield said["silent"].format(why=why)
     if request.exported not in {"", here}:
         yield said["export"].format(subdir=request.exported)

@@ -11,19 +11,17 @@ from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from generator.errors import ArmtorchError, SelectionError
-from generator.explaining.conda_installs import Environment, explain_conda, unsolved
 from generator.explaining.desk import Desk
 from generator.explaining.facts import facts, pattern
-from generator.explaining.pip_installs import explain_pip
-from generator.explaining.plainly import plainly
+from generator.explaining.one_install import Environment, explain_conda, explain_pip, unsolved
 from generator.explaining.reading import read_request
-from generator.explaining.reading_environment import PIP_SECTION
+from generator.explaining.reading_manifests import PIP_SECTION
 from generator.explaining.reading_pip import PipRequest
 from generator.explaining.reading_scripts import Step, Unread
 from generator.explaining.report import Answer, Explanation, Installed
 from generator.explaining.request import Request, name_of
 from generator.explaining.requirements import Place, conda_names, project_of
-from generator.explaining.wheels import Judged
+from generator.explaining.wheels import Judged, plainly
 
 
 @dataclass(frozen=True)

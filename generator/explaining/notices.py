@@ -45,11 +45,9 @@ def notices(
 
 def machine_notices(computer: Computer) -> tuple[Notice, ...]:
     """Return the warnings that are certain of a machine, whatever is installed."""
-    machine = computer.machine()
     return tuple(
         _notice(warning, warning.versions.replace("|", " or "), certain=True)
-        for warning in warnings()
-        if _holds(warning, machine, computer)
+        for warning in _certain(computer.machine(), computer)
     )
 
 
@@ -79,20 +77,18 @@ def built(subdir: str, name: str, version: str) -> PackageRecord:
 
 def excluded(machine: Machine, computer: Computer | None) -> dict[str, str]:
     """Return the packages, with their versions, that certainly do not run on the machine."""
-    return {
-        warning.package: warning.versions
-        for warning in warnings()
-        if warning.package and _holds(warning, machine, computer)
-    }
+    rows = _certain(machine, computer)
+    return {warning.package: warning.versions for warning in rows if warning.package}
 
 
 def fatal(machine: Machine, computer: Computer | None, records: Iterable[Record]) -> bool:
     """Whether one of ``records`` certainly does not run on the machine."""
     known = list(records)
-    return any(
-        warning.package and _holds(warning, machine, computer) and _affected(warning, known)
-        for warning in warnings()
-    )
+    return any(_affected(warning, known) for warning in _certain(machine, computer))
+
+
+def _certain(machine: Machine, computer: Computer | None) -> list[Warn]:
+    return [warning for warning in warnings() if _holds(warning, machine, computer)]
 
 
 def _notice(warning: Warn, version: str, *, certain: bool) -> Notice:

@@ -27,6 +27,7 @@ from generator.errors import SolveError, UnreachableError
 from generator.explaining.channels import Asked, Channels
 from generator.explaining.computer import replaced, virtual_of
 from generator.explaining.facts import aside, facts
+from generator.explaining.records import matching
 from generator.rattler_names import BuildString, RattlerSubdir
 from generator.testing import Machine
 
@@ -104,18 +105,16 @@ class Prober:
         """
         key = (setting, _same_asked(specs))
         if key not in self._known:
-            started = time.process_time()
-            wanted = key[1]
+            wanted, found = key[1], None
             if setting.strict and setting.by_name:
                 # beside its bare name a spec gets all records of the name, and the first channel's
-                wanted = (*wanted, *(spec_name(spec) for spec in wanted))
-            part = self._fails_in_part(key[1], setting)
-            found = None if part else self._solve(wanted, setting, ChannelPriority.Strict)
-            if found is None and not part and not setting.strict and len(setting.usable) > 1:
-                found = self._solve(key[1], setting, ChannelPriority.Disabled)
+                wanted = (*wanted, *map(spec_name, wanted))
+            if not self._fails_in_part(key[1], setting):
+                found = self._solve(wanted, setting, ChannelPriority.Strict)
+                if found is None and not setting.strict and len(setting.usable) > 1:
+                    found = self._solve(key[1], setting, ChannelPriority.Disabled)
             self._known[key] = found
             self._told.append((setting, _asked_in_all(key[1]), found is not None))
-            self._spent += time.process_time() - started
         return self._known[key]
 
     def goes(self, specs: Sequence[str], setting: Setting) -> bool:
@@ -138,16 +137,36 @@ class Prober:
             return False
         if len(setting.usable) < 2:
             return self.solve(specs, setting) is not None
-        started = time.process_time()
         found = self._solve(key[1], setting, ChannelPriority.Disabled) is not None
         self._told.append((setting, asked, found))
-        self._spent += time.process_time() - started
         return found
 
     def _fails_in_part(self, specs: Sequence[str], setting: Setting) -> bool:
         """Whether what is asked of torch and Python alone fails: that is known soonest."""
+        if setting.strict:
+            return False
         part = [spec for spec in specs if _aside(spec) < len(facts().core)]
-        return 0 < len(part) < len(specs) and not setting.strict and not self.goes(part, setting)
+        if 0 < len(part) < len(specs) and not self.goes(part, setting):
+            return True
+        return any(self._is_of_other_pythons(spec, specs, setting) for spec in specs)
+
+    def _is_of_other_pythons(self, spec: str, beside: Sequence[str], setting: Setting) -> bool:
+        """Whether a package has no record for the Python beside it, which needs no solver."""
+        wanted = readable(spec)
+        asked = [
+            read for each in beside if spec_name(each) == "python" and (read := readable(each))
+        ]
+        if wanted is None or all(each.version is None for each in asked):
+            return False
+        records = matching(self.visible(spec_name(spec), setting), wanted)
+        needs = {frozenset(d for d in r.depends if d.split()[0] == "python") for r in records}
+        there = self.visible("python", setting)
+        there = [each for each in there if all(read.matches(each) for read in asked)]
+        return bool(needs and there) and not any(
+            all((read := readable(text)) is None or read.matches(each) for text in need)
+            for each in there
+            for need in needs
+        )
 
     def smallest_failing(self, specs: Sequence[str], setting: Setting) -> tuple[str, ...]:
         """Return a smallest subset without a solution, leaving out one after the other."""
@@ -190,6 +209,7 @@ class Prober:
         gateway = self.channels.gateway(
             next((source for source in usable if source.state == "cached"), usable[0])
         )
+        started = time.process_time()
         try:
             return self._within(LIMIT, specs, setting, priority, gateway)
         except GatewayError as error:
@@ -198,6 +218,8 @@ class Prober:
                 where=", ".join(source.name for source in usable),
                 next_step="run it again, or without one of the channels",
             ) from error
+        finally:
+            self._spent += time.process_time() - started
 
     def _within(
         self,

@@ -12,9 +12,8 @@ from generator.documents import limits, load_yaml, read_bytes
 from generator.errors import SelectionError
 from generator.explaining.facts import facts, pattern
 from generator.explaining.reading_commands import read_command, specs_of, typed
-from generator.explaining.reading_environment import read_lock, with_environment
 from generator.explaining.reading_files import Files
-from generator.explaining.reading_manifests import read_manifest
+from generator.explaining.reading_manifests import read_lock, read_manifest, with_environment
 from generator.explaining.reading_messages import is_message, read_message
 from generator.explaining.reading_pip import PipRequest, read_requirements
 from generator.explaining.reading_scripts import Step, Unread, read_script

@@ -11,8 +11,8 @@ from typing import Literal
 
 from generator.explaining.computer import overrides
 from generator.explaining.facts import Client, facts, pattern
-from generator.explaining.reading_environment import read_lock, with_environment
 from generator.explaining.reading_files import Files
+from generator.explaining.reading_manifests import read_lock, with_environment
 from generator.explaining.reading_pip import PipRequest, read_pip
 from generator.explaining.reading_text import refusal
 from generator.explaining.request import LOOSE, Request, spec_of

@@ -14,8 +14,8 @@ from generator.datafiles import subdirs
 from generator.errors import ArmtorchError, SelectionError
 from generator.explaining.facts import Client, JetPack, facts, jetpacks, pattern
 from generator.explaining.reading_commands import read_command, typed
-from generator.explaining.reading_environment import exported_on
 from generator.explaining.reading_files import Files
+from generator.explaining.reading_manifests import exported_on
 from generator.explaining.reading_pip import PipRequest, read_pip
 from generator.explaining.reading_scripts import TOOLS
 from generator.explaining.reading_text import channel_name, no_conda

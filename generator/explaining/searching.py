@@ -9,21 +9,19 @@ the wishes that were dropped can be added to it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import tee
 
 from rattler import RepoDataRecord
 
+from generator.explaining.context import Context
 from generator.explaining.differing import accelerator
 from generator.explaining.facts import facts, is_switch
 from generator.explaining.probing import Prober, Setting, Solution, foreign
 from generator.explaining.records import minor_of
-from generator.explaining.request import LOOSE, Request, Wish, composed, name_of
-
-#: turns a request into where it is solved
-SettingOf = Callable[[Request], Setting]
+from generator.explaining.request import Request, Wish, composed, name_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,12 +44,11 @@ class Suggestion:
 class Search:
     """One search, within one budget of seconds."""
 
-    def __init__(
-        self, setting_of: SettingOf, prober: Prober, *, refused: Callable[[Solution], bool]
-    ) -> None:
-        self._setting_of = cache(setting_of)
-        self._prober = prober
-        self._refused = refused
+    def __init__(self, context: Context, prober: Prober) -> None:
+        self.context = context
+        self.prober = prober
+        #: turns a request into where it is solved
+        self.setting = cache(context.setting)
         self._narrow: list[Request] = []
         self._strict = False
         self._deadline = time.monotonic() + facts().search_seconds
@@ -61,18 +58,9 @@ class Search:
         """Whether the budget is spent: what was kept until then counts."""
         return time.monotonic() > self._deadline
 
-    @property
-    def impatient(self) -> bool:
-        """Whether so much was solved already that a second command is not worth it."""
-        return self.late or self._prober.impatient
-
-    def refuses(self, solution: Solution) -> bool:
-        """Whether a solution would not run on the machine."""
-        return self._refused(solution)
-
     def visible(self, name: str, room: Request) -> list[RepoDataRecord]:
         """Return the records of a name that the solver may take."""
-        return self._prober.visible(name, self._setting_of(room))
+        return self.prober.visible(name, self.setting(room))
 
     def best(
         self,
@@ -103,7 +91,9 @@ class Search:
         specs = [*(wish.spec for wish in kept), *hard]
         if widest:
             able, others = tee(each for each in rooms if self._solve(specs, each) is not None)
-            runs = (each for each in able if not self._refused(self._solve(specs, each) or ()))
+            runs = (
+                each for each in able if not self.context.refuses(self._solve(specs, each) or ())
+            )
             room = next(runs, None) or next(others)
         return self._finished(room, kept, hard, keeps)
 
@@ -113,8 +103,9 @@ class Search:
         """Return the wishes that go together; [] where not even the names do."""
         base = [Wish(kind="name", name="", spec=spec, of="") for spec in hard]
         named = [wish for wish in wanted if wish.kind == "name"]
-        self._prober.fetch([wish.name for wish in named], self._setting_of(room))
-        names = [wish for wish in named if self._there(wish.name, room)]
+        self.prober.fetch([wish.name for wish in named], self.setting(room))
+        # of what no channel has a solve is not worth its time
+        names = [wish for wish in named if self.visible(wish.name, room)]
         kept = self._kept(base, names, room)
         # what stands for a package that cannot be had: the same on the CPU
         gone = {w.name for w in wanted if w.kind == "name"} - _names(kept)
@@ -125,7 +116,7 @@ class Search:
         rest = [_renamed(wish, swaps) for wish in wanted if wish.kind != "name"]
         left = _names(kept)
         rest = [
-            w for w in rest if w.name in left or (w.kind == "switch" and self._there(w.name, room))
+            w for w in rest if w.name in left or (w.kind == "switch" and self.visible(w.name, room))
         ]
         kept = self._kept(kept, [wish for wish in first if wish in rest], room)
         python = [wish for wish in rest if wish.kind == "python" and wish not in first]
@@ -146,7 +137,7 @@ class Search:
             for spec in facts().stand_ins.get(wish.name, ()):
                 name = spec.split(" ")[0]
                 new = replace(wish, name=name, spec=spec)
-                if self._there(name, room) and self._goes([*kept, new], room):
+                if self.visible(name, room) and self._goes([*kept, new], room):
                     kept, swaps[wish.name] = [*kept, new], name
                     break
         return kept, swaps
@@ -165,25 +156,21 @@ class Search:
     def _nearest(self, kept: list[Wish], python: Wish, room: Request) -> list[Wish]:
         """Keep the Python that is nearest to the one that cannot be had."""
         asked = minor_of(python.spec)
-        there = {minor_of(text) for text in self._prober.pythons(self._setting_of(room))}
+        there = {minor_of(text) for text in self.prober.pythons(self.setting(room))}
         for minor in sorted(there, key=lambda each: (abs(each - asked), -each)):
             wish = replace(python, spec=f"python 3.{minor}.*")
             if self._goes([*kept, wish], room):
                 return [*kept, wish]
         return kept
 
-    def _there(self, name: str, room: Request) -> bool:
-        """Whether a name is on some channel: without that a solve is not worth its time."""
-        return bool(self.visible(name, room))
-
     def _goes(self, kept: Sequence[Wish], room: Request) -> bool:
-        specs = tuple(dict.fromkeys(wish.spec for wish in kept))
+        specs = [wish.spec for wish in kept]
         # in the request's own channels first: what is found there is mostly what is shown
         places = self._narrow if room not in self._narrow and not room.strict else []
-        return any(self._prober.goes(specs, self._setting_of(each)) for each in (*places, room))
+        return any(self.prober.goes(specs, self.setting(each)) for each in (*places, room))
 
     def _solve(self, specs: Sequence[str], room: Request) -> Solution | None:
-        return self._prober.solve(tuple(dict.fromkeys(specs)), self._setting_of(room))
+        return self.prober.solve(specs, self.setting(room))
 
     def _finished(
         self, room: Request, kept: Sequence[Wish], hard: Sequence[str], keeps: tuple[bool, ...]
@@ -193,7 +180,7 @@ class Search:
         if request.beside != room.beside:
             pythons = tuple(spec for spec in request.beside if name_of(spec) == "python")
             request = replace(request.anew(), specs=(*pythons, *request.specs))
-        request = answering(request, self._setting_of(request))
+        request = answering(request, self.setting(request))
         if request.verb == "create" and not request.target and request.client != "pixi":
             request = replace(request, target=("-n", "torch"))
         solution = self._solve([*request.solved, *hard], request)
@@ -228,16 +215,16 @@ class Search:
         request = found.request
         own = replace(request, beside=()).searched
         taken = {str(record.channel).rstrip("/") for record in found.installs}
-        sources = self._setting_of(request).sources
+        sources = self.setting(request).sources
         more = (s.name for s in sources if s.name not in own and s.url.rstrip("/") in taken)
         return replace(request, channels=(*request.channels, *dict.fromkeys(more)))
 
     def _for_board(self, request: Request) -> Request:
         """Ask for builds for Jetson where a client's solver would take those for servers."""
-        setting = self._setting_of(request)
+        setting = self.setting(request)
         if setting.arm_variant != "tegra":
             return request
-        brought = self._prober.solve(request.solved, setting.of_any_board) or ()
+        brought = self.prober.solve(request.solved, setting.of_any_board) or ()
         if not any(foreign(each, setting) for each in brought):
             return request
         return replace(request, specs=(*request.specs, "arm-variant=*=tegra"))
@@ -255,20 +242,6 @@ class Search:
         # a channel that the client asks anyway needs no naming where it comes last as well
         unmoved = gone and shorter.searched == found.request.searched
         return other if same or unmoved else found
-
-
-def rooms(request: Request, ours: str, base: Sequence[str]) -> list[Request]:
-    """Return where a request may be solved: its own channels, ours, base; then not so strictly."""
-    missing = tuple(name for name in base if name not in request.searched)
-    found = [request]
-    if ours and ours not in request.searched:
-        found.append(replace(request, channels=(ours, *request.channels, *missing)))
-    if missing:
-        found.append(replace(request, channels=(*request.channels, *missing)))
-    # a workspace's priority is no part of a pixi command
-    if request.strict and request.client != "pixi":
-        found += [replace(each, strict=False, loose=LOOSE) for each in found]
-    return list(dict.fromkeys(found))
 
 
 def answering(request: Request, setting: Setting) -> Request:

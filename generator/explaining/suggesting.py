@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from rattler import Version
@@ -14,54 +14,35 @@ from generator.explaining.facts import facts, is_switch
 from generator.explaining.findings import Finding
 from generator.explaining.records import accelerator_of
 from generator.explaining.request import Request, Wish, name_of, parsed, wishes
-from generator.explaining.searching import Search, Suggestion, rooms
+from generator.explaining.searching import Search, Suggestion
 
 #: commands that are shown
 SHOWN: Final = 3
 
 
-@dataclass(frozen=True, kw_only=True)
-class Chance:
-    """What may be suggested beside the request's own channels and machine."""
-
-    #: where it is installed
-    subdir: str
-    #: our channel, "" where it cannot be suggested
-    ours: str
-    #: the channels that ours needs beside it
-    base: tuple[str, ...]
-    #: the subdir of the hardware, "" where the request is for that already
-    native: str
-    #: subdirs that the machine runs under emulation
-    emulated: tuple[str, ...]
-    #: whether the machine may prepare an environment for one with a GPU
-    prepares: bool
-    #: specs that keep away what does not run on the machine, the least first
-    hard: tuple[str, ...]
-    #: whether it is a Jetson that runs builds for Jetson alone
-    tegra: bool = False
-
-
 def suggestions(
-    request: Request, found: tuple[Finding, ...], offer: Chance, search: Search
+    request: Request, found: tuple[Finding, ...], search: Search
 ) -> tuple[tuple[Suggestion, ...], Suggestion | None]:
     """Return commands that were solved, the one that keeps most of what was asked for first.
 
     Beside them, for who asked for a GPU and is given none: the command with a driver that has one.
     """
-    asked = _meant(_called(_of_here(request, offer.subdir), found))
+    context = search.context
+    asked = _meant(_called(_of_here(request, context.machine.subdir), found))
     wanted = wishes(asked)
-    shown = _best(asked, wanted, offer, search, found)
+    native = context.native if request.subdir != context.native else ""
+    shown = _best(asked, wanted, native, search, found)
     best = shown[0] if shown else None
     if best is None or not all(_named(best, wanted)):
-        shown += _emulated(asked, wanted, offer, search, best)
+        shown += _emulated(asked, wanted, search, best)
     told = None
     if best is not None and wants_gpu(asked) and accelerator(best.solution) == "cpu":
-        told = with_driver(asked, offer, search)
-    if told is not None and offer.prepares:
+        told = _with_driver(asked, search)
+    driver = any(finding.virtual == "__cuda" and finding.found for finding in found)
+    if told is not None and context.prepares and not driver:
         shown.append(told)
-    if best is not None and not search.impatient:
-        shown += _others(asked, wanted, offer, search, best)
+    if best is not None and not (search.late or search.prober.impatient):
+        shown += _others(asked, wanted, search, best)
     commands: dict[str, Suggestion] = {}
     for each in shown:
         if not any(_same(each, other) for other in commands.values()):
@@ -69,19 +50,18 @@ def suggestions(
     return tuple(commands.values())[:SHOWN], told
 
 
-def with_driver(request: Request, offer: Chance, search: Search) -> Suggestion | None:
+def _with_driver(request: Request, search: Search) -> Suggestion | None:
     """Return the request told of the oldest driver that gives torch a GPU; None where none does."""
-    places = rooms(request, offer.ours, offer.base)
     lines = {
         accelerator_of(record)
-        for place in places
+        for place in search.context.rooms(request)
         for name in ("pytorch", "libtorch")
         for record in search.visible(name, place)
     }
     versions = [f"{text[4:-1]}.{text[-1]}" for text in lines if re.fullmatch(r"cuda\d+", text)]
     for version in sorted(versions, key=Version):
         told = replace(request, overrides=(f"__cuda={version}",))
-        found = search.best(rooms(told, offer.ours, offer.base), wishes(told))
+        found = search.best(search.context.rooms(told), wishes(told))
         if found is not None and accelerator(found.solution).startswith("cuda"):
             return found
     return None
@@ -143,38 +123,35 @@ def only_switches(request: Request) -> bool:
 def _best(
     asked: Request,
     wanted: tuple[Wish, ...],
-    offer: Chance,
+    native: str,
     search: Search,
     causes: tuple[Finding, ...],
 ) -> list[Suggestion]:
     """Return what keeps most, in the environment that was asked for and in one for the hardware."""
-    found = []
-    for request in (asked, *_translated(asked, (offer.native,))):
-        places = rooms(request, offer.ours, offer.base)
+    found, context = [], search.context
+    for request in (asked, *([replace(asked.anew(), subdir=native)] if native else ())):
+        places = context.rooms(request)
         best = search.best(places, wanted)
-        if offer.tegra and any(finding.virtual == "arm-variant" for finding in causes):
+        if context.tegra and any(finding.virtual == "arm-variant" for finding in causes):
             # a build of another board was taken for its GPU: what is for this one's is older
             best = search.best(places, wanted, hard=("pytorch * cuda*",)) or best
-        if best is not None and search.refuses(best.solution):
-            hardened = (search.best(places, wanted, hard=(hard,)) for hard in offer.hard)
-            best = next((s for s in hardened if s and not search.refuses(s.solution)), best)
+        if best is not None and context.refuses(best.solution):
+            hardened = (search.best(places, wanted, hard=(hard,)) for hard in context.hard)
+            best = next((s for s in hardened if s and not context.refuses(s.solution)), best)
         if best is not None:
             found.append(best)
     # of two that keep the same the first one changes less
     found.sort(key=lambda each: each.keeps, reverse=True)
-    return [each for each in found if not search.refuses(each.solution)] or found[:1]
-
-
-def _translated(asked: Request, subdirs: tuple[str, ...]) -> list[Request]:
-    return [replace(asked.anew(), subdir=subdir) for subdir in subdirs if subdir]
+    return [each for each in found if not context.refuses(each.solution)] or found[:1]
 
 
 def _emulated(
-    asked: Request, wanted: tuple[Wish, ...], offer: Chance, search: Search, best: Suggestion | None
+    asked: Request, wanted: tuple[Wish, ...], search: Search, best: Suggestion | None
 ) -> Iterator[Suggestion]:
     """Yield what runs under emulation and keeps more packages."""
-    for request in _translated(asked, offer.emulated):
-        found = search.best(rooms(request, offer.ours, offer.base), wanted)
+    for subdir in search.context.emulated:
+        request = replace(asked.anew(), subdir=subdir)
+        found = search.best(search.context.rooms(request), wanted)
         if found is not None and (best is None or _named(found, wanted) > _named(best, wanted)):
             yield found
 
@@ -186,17 +163,17 @@ def _named(found: Suggestion, wanted: tuple[Wish, ...]) -> tuple[bool, ...]:
 
 
 def _others(
-    asked: Request, wanted: tuple[Wish, ...], offer: Chance, search: Search, best: Suggestion
+    asked: Request, wanted: tuple[Wish, ...], search: Search, best: Suggestion
 ) -> Iterator[Suggestion]:
     """Yield commands that give up something else: another channel, the CPU, a version."""
-    places = rooms(asked, offer.ours, offer.base)
-    if offer.ours and offer.ours not in asked.searched and offer.ours in best.request.searched:
-        without = search.best(rooms(asked, "", offer.base), wanted)
+    context = search.context
+    if context.ours in {*best.request.searched} - {*asked.searched}:
+        without = search.best(context.rooms(asked, ours=False), wanted)
         if without is not None and _no_fewer(without, best, wanted, search):
             yield without
     pairs = zip(wanted, best.keeps, strict=True)
     for wish in [wish for wish, kept in pairs if not kept and wish.kind != "name"][:2]:
-        other = search.best(places, wanted, first=(wish,))
+        other = search.best(context.rooms(asked), wanted, first=(wish,))
         if other is None or not other.keeps[wanted.index(wish)]:
             continue
         if _no_fewer(other, best, wanted, search):
@@ -208,7 +185,9 @@ def _no_fewer(
 ) -> bool:
     """Whether a second command runs and has all packages that the first one has."""
     pairs = zip(_named(other, wanted), _named(best, wanted), strict=True)
-    return not search.refuses(other.solution) and all(mine or not theirs for mine, theirs in pairs)
+    return not search.context.refuses(other.solution) and all(
+        mine or not theirs for mine, theirs in pairs
+    )
 
 
 def _same(one: Suggestion, other: Suggestion) -> bool:
