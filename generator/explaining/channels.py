@@ -133,10 +133,7 @@ class Channels:
             ) from error
 
     def open(self, names: Iterable[str], subdir: str) -> tuple[Asked, ...]:
-        """Ask each channel whether it is there; what failed is said in its state.
-
-        Raises SelectionError: a channel's name is none.
-        """
+        """Ask each channel whether it is there, which its state says; raises SelectionError."""
         found = []
         for name in names:
             for url in self.urls(name):

@@ -106,8 +106,6 @@ def _compiler(name: str, theirs: Iterable[str]) -> str | None:
 
 def _lost(spec: str, given: str) -> Iterator[str]:
     """Return which parts of a spec are not as they were."""
-    if spec == given:
-        return
     one, other = parsed(spec), parsed(given)
     if str(one.version or "*") != str(other.version or "*"):
         yield "version"

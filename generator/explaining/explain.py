@@ -27,11 +27,7 @@ from generator.packages import packages
 
 
 def explain(request: Request, context: Context) -> Explanation:
-    """Explain a request.
-
-    Raises SelectionError (a channel's or a package's name is none), SolveError (the solver did not
-    finish), UnreachableError (a channel that answered does so no longer).
-    """
+    """Explain a request; raises SelectionError, SolveError, UnreachableError."""
     try:
         return _explained(request, context)
     except UnreachableError as error:

@@ -35,11 +35,7 @@ class _File:
 
 
 def judged(steps: Sequence[Step], desk: Desk) -> Answer:
-    """Judge each install; one that fails leaves what the first command that works would.
-
-    Raises SelectionError (a subdir is none), SolveError (the solver did not finish),
-    UnreachableError (a channel that had answered stopped answering).
-    """
+    """Judge each install; one that fails leaves what the first command that works would."""
     environments: dict[tuple[int, tuple[str, ...]], Environment] = {}
     found: list[Explanation] = []
     files: list[_File] = []

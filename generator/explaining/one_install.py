@@ -149,10 +149,7 @@ _BOARDS: Final = (
 
 
 def explain_pip(request: PipRequest, before: Environment, desk: Desk) -> Explanation:
-    """Judge what pip is asked for, and say which command gives torch where it fails.
-
-    Raises as explain_conda does.
-    """
+    """Judge what pip is asked for, and say which command gives torch where it fails."""
     subdir = desk.options.subdir or request.subdir or desk.computer.subdir
     here = subdir == desk.computer.subdir
     place = Place(

@@ -96,12 +96,10 @@ class Prober:
         return self._spent > _PATIENCE
 
     def solve(self, specs: Sequence[str], setting: Setting) -> Solution | None:
-        """Return the records that would be installed, None when there is no solution.
+        """Return the records that would be installed, None for no solution; raises SolveError.
 
         Without strict priority the best channel's own records are preferred, as clients do: the
         strict solution counts where there is one.
-
-        Raises SolveError: the solver did not finish.
         """
         key = (setting, _same_asked(specs))
         if key not in self._known:
@@ -118,11 +116,9 @@ class Prober:
         return self._known[key]
 
     def goes(self, specs: Sequence[str], setting: Setting) -> bool:
-        """Whether there is a solution; solved only where nothing that was solved already tells.
+        """Whether there is a solution, as far as possible by what was solved; raises SolveError.
 
         Without strict priority who asks for less, or of more channels, has no less.
-
-        Raises SolveError: the solver did not finish.
         """
         key = (setting, _same_asked(specs))
         if key in self._known or setting.strict:

@@ -46,8 +46,7 @@ class Reader:
     def read(self, text: str) -> tuple[Step, ...]:
         """Read a command, the path of a file, or a pasted text: every install in it, in order.
 
-        Raises SelectionError (nothing in it asks a client for a package), UnreachableError (the
-        address of an environment file did not answer).
+        Raises SelectionError and, for an environment file's address, UnreachableError.
         """
         stripped = plain(text).strip()
         if not stripped:

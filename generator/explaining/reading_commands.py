@@ -26,10 +26,8 @@ _PLACES = {"name": "-n", "prefix": "-p"}
 def read_command(typed: Typed, *, files: Files) -> list[Request | PipRequest]:
     """Read a command, and the files that it names; pip's part of it comes second.
 
-    One that asks for no package, as ``conda create -n x``, is no install.
-
-    Raises SelectionError (a word is no package, or a file is not here), UnreachableError (an
-    environment file's address did not answer).
+    One that asks for no package, as ``conda create -n x``, is no install. Raises SelectionError
+    and, for an environment file's address, UnreachableError.
     """
     if typed.client == "pip":
         return _of_pip(typed, files)

@@ -37,10 +37,7 @@ class Files:
     inside: str = ""
 
     def content(self, name: str) -> str:
-        """Return the text of a file that a command names.
-
-        Raises SelectionError (it is not here), UnreachableError (its address did not answer).
-        """
+        """Return a named file's text; raises SelectionError, for an address UnreachableError."""
         name = self.expanded(name).replace("\\", "/")
         if re.match(r"https?://", name):
             return _fetched(name)

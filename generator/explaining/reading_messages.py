@@ -33,10 +33,7 @@ def is_message(text: str) -> bool:
 
 
 def read_message(text: str, *, files: Files) -> list[Request | PipRequest]:
-    """Read a message: the last command in it if there is one, else what it names.
-
-    Raises SelectionError: neither a command nor a package is in it.
-    """
+    """Read the last command in a message, else what it names; raises SelectionError for neither."""
     whole = text
     above, text = _last_failure(text)
     if pip := _of_pip(text):

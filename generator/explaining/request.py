@@ -171,10 +171,7 @@ def parsed(spec: str) -> MatchSpec:
 
 
 def spec_of(word: str) -> str:
-    """Check one spec and write it without spaces where that means the same.
-
-    Raises SelectionError: it is none, or a package's file.
-    """
+    """Check one spec and write it without spaces where it can be; raises SelectionError."""
     text = re.sub(r"\s*([<>=!~|,])\s*", r"\1", word.strip())
     # conda takes a subdir behind the channel for the channel itself (CEP 29)
     text = re.sub(r"^([\w.-]+)/(?:(?:linux|osx|win)-\w+|noarch)::", r"\1::", text)
@@ -251,9 +248,9 @@ class Wish:
 
 
 def wishes(request: Request) -> tuple[Wish, ...]:
-    """Take a request apart, the most important wish first, the packages it is about before others.
+    """Take a request apart, the most important wish first; raises SelectionError.
 
-    Raises SelectionError: a spec is none.
+    Of wishes of a kind, those of the packages that it is about come before others.
     """
     found = [(wish, place) for place, spec in enumerate(request.specs) for wish in _of(spec)]
     found += [(wish, len(found)) for spec in request.beside for wish in _of(spec)]

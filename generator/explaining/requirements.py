@@ -51,6 +51,12 @@ class Place:
         return " ".join(each for each in names if able.contains(f"{each.rstrip('t')}.99"))
 
     @property
+    def wheels(self) -> Sequence[str]:
+        """The platform tags that wheels for it have, as patterns."""
+        row = subdirs().get(self.subdir)
+        return row.wheel_platforms if row else facts().wheel_platforms.get(self.subdir, ())
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """The labels of upstream's builds for it."""
         return facts().wheel_labels.get(self.subdir, ())

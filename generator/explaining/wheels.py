@@ -11,7 +11,6 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from generator.datafiles import subdirs
 from generator.errors import AbsentError, ArmtorchError
 from generator.explaining.facts import facts, pattern
 from generator.explaining.reading_pip import UPSTREAM, PipRequest
@@ -170,11 +169,9 @@ def _unread(text: str, place: Place) -> Judged:
     if unreadable(text):
         return Judged(requirement=text, state="fails", detail="that is no version to pip")
     wheel = pattern("wheel").search(text)
-    row = subdirs().get(place.subdir)
-    patterns = list(row.wheel_platforms) if row else facts().wheel_platforms.get(place.subdir, ())
     tags = wheel["tags"].split(".") if wheel else ["any"]
     minor = re.fullmatch(r"cp3(\d+)", wheel["python"]) if wheel and wheel["abi"] != "abi3" else None
-    if tags != ["any"] and not any(re.fullmatch(p, tag) for p in patterns for tag in tags):
+    if tags != ["any"] and not any(re.fullmatch(p, tag) for p in place.wheels for tag in tags):
         detail = f"the wheel is for {', '.join(tags)}, not for {place.subdir}"
     elif minor and place.python and int(minor[1]) != minor_of(place.python):
         detail = f"the wheel is for Python 3.{minor[1]}, not for {place.python}"
@@ -200,9 +197,7 @@ def _asked(project: str, request: PipRequest, ask: Ask | None) -> tuple[list[Off
 
 
 def _fits(offer: Offer, wanted: Requirement, place: Place) -> bool:
-    row = subdirs().get(place.subdir)
-    patterns = row.wheel_platforms if row else facts().wheel_platforms.get(place.subdir, ())
-    if not offer.is_for(patterns) or offer.yanked is not None:
+    if not offer.is_for(place.wheels) or offer.yanked is not None:
         return False
     if place.python and not offer.serves(PythonBuild.parse(place.python)):
         return False
