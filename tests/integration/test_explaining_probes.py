@@ -103,6 +103,34 @@ def test_a_solver_that_does_not_finish_is_no_answer(context, tmp_path, monkeypat
         explained("conda install b -c ch1 --override-channels", context, tmp_path)
 
 
+def test_no_solver_is_asked_for_a_package_and_a_python_that_it_has_no_build_for(
+    tmp_path, monkeypatch
+):
+    asked = []
+
+    async def noted(sources, specs, **options):
+        asked.append({str(spec) for spec in specs})
+        return await solve(sources, specs, **options)
+
+    rows = [
+        record("python", "3.9"),
+        record("python", "3.10"),
+        record("a", "1.0", depends=["python >=3.10,<3.11", "b"]),
+        record("b", "1.0", depends=["python >=3.9"]),
+    ]
+    tiny_repodata.write(tmp_path / "ch", {"linux-aarch64": rows})
+    context = Context(
+        channels=Channels(Access(cache=tmp_path / "cache", alias=tmp_path.as_uri())),
+        machine=Machine(subdir="linux-aarch64", virtual_packages=()),
+    )
+    monkeypatch.setattr(probing_module, "rattler_solve", noted)
+    found = explained("conda install python=3.9 a b -c ch --override-channels", context, tmp_path)
+    assert [(each.cause, each.package) for each in found.findings] == [("python", "a")]
+    assert "python=3.10" in found.commands[0].command
+    assert not any({"python 3.9.*", "a"} <= specs for specs in asked)
+    assert any({"python 3.10.*", "a"} <= specs for specs in asked)
+
+
 def test_what_goes_together_on_a_newer_system_alone_is_said_to_be_that(tmp_path):
     rows = [
         record("a", "1.0"),
