@@ -11,7 +11,6 @@ import time
 import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
@@ -42,31 +41,23 @@ _DAMAGED: Final = (zipfile.BadZipFile, tarfile.TarError, zstandard.ZstdError, Ke
 _NEXT: Final = "delete the file and run `armtorch build` again"
 
 
-@dataclass(frozen=True)
-class InfoFile:
-    """One metadata file of a package."""
-
-    content: bytes
-
-
-def read_info(path: Path) -> dict[str, InfoFile]:
+def read_info(path: Path) -> dict[str, bytes]:
     """Read every metadata file of a package, by its path (``info/index.json``), in order.
 
     Raises IntegrityError: not a .conda file, damaged, or with more metadata than is sane.
     """
     try:
         with path.open("rb") as file:
-            found = info_files(file, path.name)
+            return info_files(file, path.name)
     except (MalformedError, UnsafeArchiveError) as error:
         raise _damaged(path, error.what) from error
-    return {name: InfoFile(content) for name, content in found.items()}
 
 
-def read_json(info: dict[str, InfoFile], name: str, path: Path) -> dict[str, Any]:
+def read_json(info: dict[str, bytes], name: str, path: Path) -> dict[str, Any]:
     """Parse one metadata file of ``path``; IntegrityError when it is missing or no JSON object."""
     if name not in info:
         raise _damaged(path, f"it has no {name}")
-    value = load_json(info[name].content, str(path), refuse=IntegrityError, next_step=_NEXT)
+    value = load_json(info[name], str(path), refuse=IntegrityError, next_step=_NEXT)
     if not isinstance(value, dict):
         raise _damaged(path, f"{name} is not a JSON object")
     return value

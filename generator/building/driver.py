@@ -227,7 +227,7 @@ def _finish(finished: _Finished, channel: Destination) -> Row:
                 "failed", error=outcome.error, seconds=seconds, cpu_seconds=outcome.cpu_seconds
             )
         try:
-            channel.place(sealed.path, done.plan.subdir, replace=done.plan.replaces)
+            channel.place(sealed.path, done.plan.variant.subdir, replace=done.plan.replaces)
         except BuildError as error:  # another builder was there in the meantime
             return done.plan.row("failed", error=error, seconds=seconds)
         return done.plan.row(

@@ -17,7 +17,7 @@ from typing import Any, Final
 from rattler_build import RenderedVariant
 
 from generator.building.policy import policy
-from generator.building.recipe import evaluate
+from generator.building.recipe import evaluate, file_name_of
 from generator.building.rendered import FOLDERS, neutral, yaml_text
 from generator.model import RaisedFloor, Variant
 from generator.model.provenance import Provenance
@@ -39,8 +39,6 @@ _LICENSE: Final = "LICENSE"
 class Expected:
     """A package as the lock renders it, as far as that does not depend on what its wheel holds."""
 
-    #: ``<name>-<version>-<build>.conda``
-    file_name: str
     variant: Variant
     #: the files of its recipe folder
     recipe: Mapping[str, bytes]
@@ -57,14 +55,12 @@ class Expected:
     ) -> Expected:
         """Evaluate a recipe; raises BuildError as that does."""
         rendered = evaluate(variant, recipe["recipe.yaml"].decode(), config.decode())
-        found = rendered.recipe
-        return cls(
-            file_name=f"{found.package.name}-{variant.version}-{found.build.string}.conda",
-            variant=variant,
-            recipe=recipe,
-            rendered=rendered,
-            provenance=provenance,
-        )
+        return cls(variant=variant, recipe=recipe, rendered=rendered, provenance=provenance)
+
+    @property
+    def file_name(self) -> str:
+        """``<name>-<version>-<build>.conda``."""
+        return file_name_of(self.rendered)
 
     @property
     def milliseconds(self) -> int:
@@ -81,7 +77,7 @@ class Expected:
 
         ``floor`` is what a binary of the package needs beyond what the recipe states.
         """
-        return {**self._files, "info/index.json": _json(self._index(floor))}
+        return {**self._files, "info/index.json": _json(self.index(floor))}
 
     @cached_property
     def _recipe(self) -> dict[str, Any]:
@@ -117,7 +113,8 @@ class Expected:
         """The variant keys that count, which the hash in the build string is of."""
         return {key: str(value) for key, value in sorted(self.rendered.variant.items())}
 
-    def _index(self, floor: RaisedFloor | None) -> dict[str, object]:
+    def index(self, floor: RaisedFloor | None = None) -> dict[str, object]:
+        """Return what info/index.json holds."""
         recipe = self._recipe
         build, wanted = recipe["build"], recipe.get("requirements", {})
         subdir = self.variant.subdir

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from generator.building.archive import InfoFile
 from generator.documents import load_json
 from generator.model import RaisedFloor, Variant
 
@@ -54,7 +53,7 @@ class Judgement:
     #: where the package needs a newer system than its recipe states
     floor: RaisedFloor | None = None
 
-    def apply(self, info: dict[str, InfoFile], index: dict[str, Any]) -> dict[str, Any]:
+    def apply(self, info: dict[str, bytes], index: dict[str, Any]) -> dict[str, Any]:
         """Return index.json with the floor raised; note that in the manifest among ``info``.
 
         The build string stays: other packages name it, and it is known before anything is built.
@@ -62,9 +61,9 @@ class Judgement:
         if self.floor is None:
             return index
         if (manifest := info.get(_MANIFEST)) is not None:
-            account = {**load_json(manifest.content, _MANIFEST), "floor": asdict(self.floor)}
+            account = {**load_json(manifest, _MANIFEST), "floor": asdict(self.floor)}
             text = json.dumps(account, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-            info[_MANIFEST] = replace(manifest, content=text.encode("utf-8"))
+            info[_MANIFEST] = text.encode("utf-8")
         return {**index, "depends": list(self.floor.raise_in(index.get("depends", ())))}
 
 

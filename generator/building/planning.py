@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from rattler_build import RenderedVariant
 
 from generator.building.archive import read_info, read_json
-from generator.building.recipe import Inputs, render
+from generator.building.recipe import Inputs, file_name_of, render
 from generator.building.report import Row, Status
 from generator.errors import ArmtorchError, BuildError
 from generator.model import Variant
@@ -40,7 +40,6 @@ class ToBuild:
     variant: Variant
     #: ``<name>-<version>-<build>.conda``
     file_name: str
-    subdir: str
     #: what the channel has under this name: from the same inputs with another provenance, or forced
     replaces: bool = False
 
@@ -71,16 +70,16 @@ def plan(
     """Return what to build, or the row of a variant that needs or allows no work."""
     try:
         rendered = render(Inputs.of(variant, repo))
-        name = _file_name(variant, rendered)
+        name = file_name_of(rendered)
         here = channel.find(variant.subdir, name)
         if here is None or force:
-            return ToBuild(variant, name, variant.subdir, replaces=force)
+            return ToBuild(variant, name, replaces=force)
         extra = _extra(here)
         # a build string without a number: the one that is there stays, whatever is rendered now
         if tells_number(rendered.recipe.build.string, rendered.recipe.build.number):
             _refuse_other_inputs(here, extra, digest_of(rendered))
         if provenance not in {None, provenance_of(extra)}:
-            return ToBuild(variant, name, variant.subdir, replaces=True)
+            return ToBuild(variant, name, replaces=True)
     except ArmtorchError as error:
         return _row(variant, "failed", error=error)
     return _row(
@@ -94,12 +93,7 @@ def plan(
 
 def file_name(variant: Variant, repo: Path) -> str:
     """Return the name of a variant's package; raises BuildError as rendering does."""
-    return _file_name(variant, render(Inputs.of(variant, repo)))
-
-
-def _file_name(variant: Variant, rendered: RenderedVariant) -> str:
-    recipe = rendered.recipe
-    return f"{recipe.package.name}-{variant.version}-{recipe.build.string}.conda"
+    return file_name_of(render(Inputs.of(variant, repo)))
 
 
 def digest_of(rendered: RenderedVariant) -> str:

@@ -75,15 +75,9 @@ def evaluate(variant: Variant, recipe: str, config: str) -> RenderedVariant:
 def _evaluated(
     inputs: Inputs, recipe: Callable[[], Stage0Recipe], config: Callable[[], VariantConfig]
 ) -> RenderedVariant:
-    # rattler-build's host is where the package is to run
-    platform = PlatformConfig(
-        target_platform=inputs.target_platform,
-        build_platform=str(RattlerSubdir.current()),
-        host_platform=inputs.target_platform,
-    )
     try:
         with evaluating():
-            found = recipe().render(config(), RenderConfig(platform))
+            found = rendered(recipe(), config(), inputs.target_platform)
     except RattlerBuildError as error:
         raise BuildError(
             f"rattler-build refuses it: {error}", where=inputs.variant_id, next_step=_NEXT
@@ -103,6 +97,21 @@ def _evaluated(
             next_step=_NEXT,
         )
     return found[0]
+
+
+def rendered(recipe: Stage0Recipe, config: VariantConfig, target: str) -> list[RenderedVariant]:
+    """Let rattler-build evaluate a recipe, whose host is where the package is to run."""
+    platform = PlatformConfig(
+        target_platform=target, build_platform=str(RattlerSubdir.current()), host_platform=target
+    )
+    with evaluating():
+        return recipe.render(config, RenderConfig(platform))
+
+
+def file_name_of(made: RenderedVariant) -> str:
+    """Return the name of the package file that a rendered variant builds."""
+    recipe = made.recipe
+    return f"{recipe.package.name}-{recipe.package.version}-{recipe.build.string}.conda"
 
 
 def _release(release: tuple[str, int]) -> str:

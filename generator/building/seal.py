@@ -19,7 +19,6 @@ from typing import Any, Final
 from generator.building.archive import (
     BLOCK,
     CondaWriter,
-    InfoFile,
     TarZst,
     is_binary,
     open_payload,
@@ -190,25 +189,25 @@ class _Content:
         )
 
 
-def _read_paths(info: dict[str, InfoFile], draft: Path) -> dict[str, dict[str, Any]]:
+def _read_paths(info: dict[str, bytes], draft: Path) -> dict[str, dict[str, Any]]:
     rows = read_json(info, "info/paths.json", draft).get("paths", [])
     return {row["_path"]: row for row in rows}
 
 
-def _stated(about: dict[str, Any], provenance: Provenance) -> InfoFile:
+def _stated(about: dict[str, Any], provenance: Provenance) -> bytes:
     extra = {**about.get("extra", {}), **provenance.fields()}
     # rattler-build's own layout: its keys are in order, and those of extra sorted
     value = {**about, "extra": dict(sorted(extra.items()))}
-    return InfoFile(json.dumps(value, indent=2, ensure_ascii=False).encode())
+    return json.dumps(value, indent=2, ensure_ascii=False).encode()
 
 
 def _final_info(
-    info: dict[str, InfoFile], index: dict[str, Any], milliseconds: int
+    info: dict[str, bytes], index: dict[str, Any], milliseconds: int
 ) -> list[tuple[str, bytes]]:
     """Return the metadata files as they are to be, sorted by path."""
     # rattler-build's own layout: sorted keys, two spaces
     text = json.dumps(index, indent=2, sort_keys=True, ensure_ascii=False)
-    final = {name: file.content for name, file in info.items()} | {"info/index.json": text.encode()}
+    final = info | {"info/index.json": text.encode()}
     if _RENDERED in final:
         final[_RENDERED] = normalise(final[_RENDERED], milliseconds=milliseconds)
     final[DIGESTS] = digests_text(final)

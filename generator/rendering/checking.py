@@ -16,19 +16,17 @@ from rattler_build import (
     JinjaConfig,
     PlatformConfig,
     RattlerBuildError,
-    RenderConfig,
-    RenderedVariant,
     Stage0Recipe,
     VariantConfig,
 )
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from generator.building.recipe import file_name_of, rendered
 from generator.datafiles import DATA
 from generator.errors import RenderError
 from generator.evaluating import evaluating
 from generator.model import Variant
-from generator.rattler_names import RattlerSubdir
 from generator.rendering.tree import RenderedTree
 
 _NEXT: Final = "this is a defect of templates/ or generator/rendering; mend it there"
@@ -142,23 +140,14 @@ def _recipe(file: Path, where: str) -> Stage0Recipe:
         return Stage0Recipe.from_file(file)
 
 
-def _render(
-    recipe: Stage0Recipe, config: VariantConfig, subdir: str, where: str
-) -> list[RenderedVariant]:
-    platform = PlatformConfig(
-        target_platform=subdir, build_platform=str(RattlerSubdir.current()), host_platform=subdir
-    )
-    with _accepted(where), evaluating():
-        return recipe.render(config, RenderConfig(platform))
-
-
 def _config(file: Path, where: str) -> VariantConfig:
     with _accepted(where):
         return VariantConfig.from_file(file)
 
 
 def _check_variant(recipe: Stage0Recipe, config: VariantConfig, variant: Variant) -> str:
-    found = _render(recipe, config, variant.subdir, variant.id)
+    with _accepted(variant.id):
+        found = rendered(recipe, config, variant.subdir)
     if len(found) != 1:
         raise RenderError(
             f"gives {len(found)} packages, not one", where=variant.id, next_step=_NEXT
@@ -176,13 +165,7 @@ def _check_variant(recipe: Stage0Recipe, config: VariantConfig, variant: Variant
         raise RenderError(
             f"is made from {sources}, the lock says {wheels}", where=variant.id, next_step=_NEXT
         )
-    return file_name(found[0])
-
-
-def file_name(rendered: RenderedVariant) -> str:
-    """Return the name of the package file that a rendered variant builds."""
-    recipe = rendered.recipe
-    return f"{recipe.package.name}-{recipe.package.version}-{recipe.build.string}.conda"
+    return file_name_of(found[0])
 
 
 def _alone(recipe: Stage0Recipe, file: Path, subdir: str, where: str) -> set[str]:
@@ -190,4 +173,4 @@ def _alone(recipe: Stage0Recipe, file: Path, subdir: str, where: str) -> set[str
     jinja = JinjaConfig(PlatformConfig(target_platform=subdir, host_platform=subdir))
     with _accepted(where), evaluating():
         config = VariantConfig.from_file_with_context(file, jinja)
-    return {file_name(each) for each in _render(recipe, config, subdir, where)}
+        return {file_name_of(each) for each in rendered(recipe, config, subdir)}

@@ -107,7 +107,7 @@ def test_the_package_is_normal(repo: TinyRepo) -> None:
     info = read_info(package)
     assert "info/armtorch/note.json" in info
     assert read_json(info, "info/index.json", package)["timestamp"] == NEWEST_MS
-    rendered = info["info/recipe/rendered_recipe.yaml"].content.decode()
+    rendered = info["info/recipe/rendered_recipe.yaml"].decode()
     assert str(repo.root) not in rendered
     assert "__archspec" not in rendered
     # a newer rattler-build gives the same bytes

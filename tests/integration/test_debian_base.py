@@ -261,20 +261,20 @@ def test_licences_sources_and_changes_are_in_each_package(
     used = set()
     for path in (channel.root / ARM).glob("*.conda"):
         info = read_info(path)
-        index = json.loads(info["info/index.json"].content)
+        index = json.loads(info["info/index.json"])
         assert index["subdir"] == ARM
         if "info/armtorch/debian.json" not in info:
             continue  # of nobody's files
-        account = json.loads(info["info/armtorch/debian.json"].content)
+        account = json.loads(info["info/armtorch/debian.json"])
         used |= {each["sha256"] for each in account["sources"]}
         assert any(name.startswith("info/licenses/") for name in info), path.name
     assert used == pins - {pin.sha256 for pin in own.locked().base[ARM] if "/libc6@" in pin.purl}
     (python,) = (channel.root / ARM).glob("python-3.13*.conda")
-    account = json.loads(read_info(python)["info/armtorch/debian.json"].content)
+    account = json.loads(read_info(python)["info/armtorch/debian.json"])
     assert account["files"]["bin/python3.13"] == "python3.13-minimal:usr/bin/python3.13 rpath"
     # what needs nothing but the C library keeps its bytes
     (zlib,) = (channel.root / ARM).glob("libzlib-*.conda")
-    account = json.loads(read_info(zlib)["info/armtorch/debian.json"].content)
+    account = json.loads(read_info(zlib)["info/armtorch/debian.json"])
     assert not any(origin.endswith("rpath") for origin in account["files"].values())
 
 
