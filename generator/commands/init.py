@@ -4,32 +4,17 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import click
 
 from generator.ci.starting import Wishes, offered, plan_start, write_start
-from generator.commands.options import ManyValues, NamedPath, joined, json_option
+from generator.commands.options import ManyValues, NamedPath, json_option, many_option
 from generator.model.fields import python_word
 from generator.printing import Screen, write, write_json
 from generator.project import Project
-
-_F = TypeVar("_F", bound=Callable[..., Any])
-
-
-def _many(name: str, parse: Callable[[str], Any], text: str) -> Callable[[_F], _F]:
-    return click.option(
-        name,
-        f"{name[2:]}s",
-        multiple=True,
-        type=ManyValues(parse),
-        callback=joined,
-        metavar="A,B",
-        help=text,
-    )
 
 
 @click.command("init")
@@ -39,11 +24,22 @@ def _many(name: str, parse: Callable[[str], Any], text: str) -> Callable[[_F], _
 @click.option("--channel", default="", help="Its name on a host, its URL, or file:// and a folder.")
 @click.option("--to", default="", metavar="DEST", help="Where it is published: armtorch publish.")
 @click.option("--repository", default="", metavar="URL", help="Where its feedstock is found.")
-@_many("--maintainer", str, "GitHub names, for the recipes.")
-@_many("--subdir", str, "conda subdirs. Default: those that upstream has wheels for.")
-@_many("--accelerator", str, "cpu, cuda, every line with cuda*, or cuda130. Default: cpu and cuda.")
-@_many("--python", python_word, "Python builds: 3.12, 3.14t, !3.15t. Default: all.")
-@_many("--train", str, "stable, rc, nightly. Default: stable.")
+@many_option("--maintainer", "maintainers", help="GitHub names, for the recipes.")
+@many_option(
+    "--subdir", "subdirs", help="conda subdirs. Default: those that upstream has wheels for."
+)
+@many_option(
+    "--accelerator",
+    "accelerators",
+    help="cpu, cuda, every line with cuda*, or cuda130. Default: cpu and cuda.",
+)
+@many_option(
+    "--python",
+    "pythons",
+    parse=python_word,
+    help="Python builds: 3.12, 3.14t, !3.15t. Default: all.",
+)
+@many_option("--train", "trains", help="stable, rc, nightly. Default: stable.")
 @click.option(
     "--ci",
     type=click.Choice(["github", "gitlab"]),

@@ -86,12 +86,18 @@ def joined(_: click.Context, __: click.Parameter, value: tuple[tuple[Any, ...], 
     return tuple(part for parts in value for part in parts)
 
 
-def many_option(name: str, *, help: str) -> Callable[[_F], _F]:  # noqa: A002 - click's name
-    """Give a command an option that takes a list of names, and may be repeated."""
+def many_option(
+    name: str,
+    into: str = "",
+    *,
+    help: str,  # noqa: A002 - click's name
+    parse: Callable[[str], Any] = str,
+) -> Callable[[_F], _F]:
+    """Give a command an option that takes a list, and may be repeated; it gets it as ``into``."""
     return click.option(
-        name,
+        *filter(None, (name, into)),
         multiple=True,
-        type=ManyValues(),
+        type=ManyValues(parse),
         callback=joined,
         metavar="A,B",
         help=help,
@@ -159,15 +165,8 @@ def selection_options(command: _F) -> _F:
         ("--package", str, "conda package names, for example pytorch"),
     ]
     for name, parse, text in reversed(options):
-        command = click.option(
-            name,
-            f"{name[2:]}s",
-            multiple=True,
-            type=ManyValues(parse),
-            callback=joined,
-            metavar="A,B",
-            help=f"Only these {text}.",
-        )(command)
+        only = many_option(name, f"{name[2:]}s", parse=parse, help=f"Only these {text}.")
+        command = only(command)
     return command
 
 

@@ -52,17 +52,11 @@ def command(
     project: Project,
     /,
     *,
-    globs: tuple[str, ...],
     source: Path,
-    to: str,
-    label: str,
-    jobs: int,
-    force: bool,
-    attest: Attest,
-    attestations: Path | None,
     base: tuple[str, ...],
     dry_run: bool,
     as_json: bool,
+    **more: Any,
 ) -> None:
     """Publish packages: the files first, then the index, so that every record has its file.
 
@@ -88,22 +82,12 @@ def command(
       armtorch publish --to https://prefix.dev/torch --attest always --base conda-forge
     """
     refuse_no_channel(base)
-    options = PublishOptions(
-        source=LocalChannel(source),
-        to=to,
-        label=label,
-        globs=globs,
-        force=force,
-        jobs=jobs,
-        attest=attest,
-        attestations=attestations,
-        base=base,
-    )
+    options = PublishOptions(source=LocalChannel(source), base=base, **more)
     planned = plan_publication(project, options)
     if not as_json:
         _show(project, planned)
     if not dry_run:
-        publish(project, planned, jobs=jobs)
+        publish(project, planned, jobs=options.jobs)
         if not as_json:
             write(f"published: {planned.place.address}")
     if as_json:
