@@ -15,10 +15,9 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from rattler.index import index_fs
@@ -29,30 +28,12 @@ from generator.channel.indexing import link
 from generator.channel.repodata import REPODATA, Repodata
 from generator.channel.stores import TRIES, outrun
 
+if TYPE_CHECKING:  # it makes this
+    from generator.channel.s3 import S3Store
+
 #: seconds for another publisher to finish who is writing just now, each time it is looked at
 _PAUSES: Final = (0.5, 1.0, 2.0)
 _UPLOADS_AT_ONCE: Final = 8
-#: a file's bytes and version, None where there is none
-Versioned = tuple[bytes, str] | None
-
-
-class Conditional(Protocol):
-    """A store whose files have versions."""
-
-    def packages(self) -> dict[str, int]:
-        """Return every package with its bytes."""
-
-    def fetch(self, path: str) -> Versioned:
-        """Return a file with its version."""
-
-    def version(self, path: str) -> str | None:
-        """Return a file's version."""
-
-    def write_if(self, path: str, content: bytes, version: str | None) -> bool:
-        """Write where the version is still this, None for no file; False where it is not."""
-
-    def open(self, path: str) -> AbstractContextManager[BinaryIO]:
-        """Open a file."""
 
 
 class _FasterError(Exception):
@@ -63,7 +44,7 @@ class _FasterError(Exception):
 class BucketIndex:
     """Edits a bucket's index, or makes what is derived from a repodata.json that was made anew."""
 
-    store: Conditional
+    store: S3Store
     #: where packages that were uploaded just now lie here, by key
     sent: Mapping[str, Path]
     #: what this run wrote itself: subdir -> file -> digest

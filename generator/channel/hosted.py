@@ -26,7 +26,7 @@ from rattler_build import upload as upload_to
 
 from generator.channel.attesting import Attesting
 from generator.channel.destinations import Address
-from generator.channel.repodata import REPODATA, Record, parse_records
+from generator.channel.repodata import REPODATA, Record, Repodata
 from generator.channel.stores import Outgoing
 from generator.channel.variables import variable
 from generator.documents import limits, load_json
@@ -322,7 +322,7 @@ class HostedTarget:
     def _subdir(self, subdir: str) -> tuple[Record, ...]:
         url = f"{self.address.url}/{subdir}/{REPODATA}"
         content = self._asked("GET", url)
-        return () if content is None else parse_records(content, url)
+        return () if content is None else tuple(Repodata.parse(content, url).records())
 
     def _asked(
         self, method: str, url: str, headers: Mapping[str, str] | None = None

@@ -18,7 +18,7 @@ from filelock import FileLock
 from generator.atomic import on_disk, write_bytes
 from generator.channel.derived import digest_of
 from generator.channel.indexing import describes, index, refuse_links, source_of, subdirs
-from generator.channel.repodata import REPODATA, UNPATCHED, Record, Repodata, read_records
+from generator.channel.repodata import REPODATA, UNPATCHED, Record, Repodata
 from generator.errors import BuildError
 
 
@@ -74,7 +74,8 @@ class LocalChannel:
 
         Raises IntegrityError: the repodata is not parsable.
         """
-        return read_records(self.root / subdir / REPODATA)
+        found = Repodata.read(self.root / subdir / REPODATA)
+        return tuple(found.records()) if found is not None else ()
 
     def repodata(self) -> list[Repodata]:
         """Return what each subdir's repodata says, its records unread.

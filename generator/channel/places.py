@@ -11,11 +11,10 @@ from generator.channel.destinations import Address, parse_destination
 from generator.channel.hosted import HostedTarget
 from generator.channel.local import LocalChannel
 from generator.channel.patching import PACKAGE
-from generator.channel.publishing import Target
 from generator.channel.repodata import Record
 from generator.channel.s3 import S3Store
 from generator.channel.s3_access import s3_access
-from generator.channel.stores import FolderStore, Store, records
+from generator.channel.stores import FolderStore, Store, Target, records
 from generator.datafiles import subdirs
 from generator.errors import SelectionError, StorageError
 from generator.feedstock import Destination

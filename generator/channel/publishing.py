@@ -4,37 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import BinaryIO, Literal, Protocol
+from typing import Literal
 
 from generator.channel.destinations import Address
 from generator.channel.inputs import same_package
 from generator.channel.retention import Retired
 from generator.channel.retrying import Retries
 from generator.channel.serving import Served
-from generator.channel.stores import Outgoing
+from generator.channel.stores import Outgoing, Target
 from generator.console import Narrator
 from generator.errors import BudgetError, ConflictError
 
 Action = Literal["upload", "skip", "replace", "refuse"]
-
-
-class Target(Protocol):
-    """A destination, whether its files are ours to write or a host takes packages."""
-
-    def packages(self) -> dict[str, int]:
-        """Return every package there, ``<subdir>/<file name>``, with its bytes."""
-
-    def sha256(self, key: str) -> str:
-        """Return the sha256 of a package there."""
-
-    def open(self, key: str) -> AbstractContextManager[BinaryIO]:
-        """Open a package there, for reading at any place."""
-
-    def put(self, package: Outgoing, *, replace: bool, advance: Callable[[int], None]) -> None:
-        """Bring a package; ConflictError where another one has its name."""
 
 
 @dataclass(frozen=True, kw_only=True)

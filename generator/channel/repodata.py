@@ -114,18 +114,6 @@ def named(spec: str) -> str:
     return found[1].lower() if found is not None else ""
 
 
-def read_records(path: Path) -> tuple[Record, ...]:
-    """Read the records of a repodata.json, sorted by file name; () when it does not exist.
-
-    Raises IntegrityError: not parsable, or a record lacks what every record has.
-    """
-    try:
-        content = read_bytes(path, limits().json.bytes)
-    except FileNotFoundError:
-        return ()
-    return parse_records(content, str(path))
-
-
 _NULL, _NONE = msgspec.Raw(b"null"), msgspec.Raw(b"{}")
 
 
@@ -262,19 +250,6 @@ def in_order(names: Iterable[str]) -> list[str]:
 def parts_of(file_name: str) -> list[str]:
     """Return name, version and build of a package by its file name."""
     return file_name.removesuffix(".conda").rsplit("-", 2)
-
-
-def parse_records(content: bytes, where: str) -> tuple[Record, ...]:
-    """Return the records of a repodata.json, sorted by file name.
-
-    Raises IntegrityError: not parsable, or a record lacks what every record has.
-    """
-    return tuple(Repodata.parse(content, where).records())
-
-
-def without_records(content: bytes, names: Collection[str], where: str) -> bytes:
-    """Return a repodata.json without the packages of these file names."""
-    return Repodata.parse(content, where).edited(names, {})
 
 
 #: one record

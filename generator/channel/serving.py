@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from generator.channel.patching import PACKAGE, Hotfix, Instructions, instructions
-from generator.channel.repodata import REPODATA, UNPATCHED, Record, without_records
+from generator.channel.repodata import REPODATA, UNPATCHED, Record, Repodata
 from generator.channel.run_exports import update_run_exports
 from generator.channel.sidecars import attest, detach
 from generator.channel.stores import Outgoing, Store, records, source_path
@@ -80,7 +80,7 @@ class Served:
             def edit(
                 content: bytes | None, names: set[str] = names, path: str = path
             ) -> bytes | None:
-                return None if content is None else without_records(content, names, path)
+                return None if content is None else Repodata.parse(content, path).edited(names, {})
 
             self.store.change(path, edit)
 

@@ -59,11 +59,24 @@ class Outgoing:
         check_package(self.path, self.record.subdir)
 
 
-class Store(Protocol):
-    """A channel whose files are ours to write; paths in it are relative, with forward slashes."""
+class Target(Protocol):
+    """A destination, whether its files are ours to write or a host takes packages."""
 
     def packages(self) -> dict[str, int]:
-        """Return every package file, ``<subdir>/<file name>``, with its bytes."""
+        """Return every package there, ``<subdir>/<file name>``, with its bytes."""
+
+    def sha256(self, key: str) -> str:
+        """Return the sha256 of a package there."""
+
+    def open(self, key: str) -> AbstractContextManager[BinaryIO]:
+        """Open a package there, for reading at any place."""
+
+    def put(self, package: Outgoing, *, replace: bool, advance: Callable[[int], None]) -> None:
+        """Bring a package; ConflictError where another one has its name."""
+
+
+class Store(Target, Protocol):
+    """A channel whose files are ours to write; paths in it are relative, with forward slashes."""
 
     def sidecars(self) -> tuple[str, ...]:
         """Return every file with attestations beside a package."""
@@ -71,23 +84,14 @@ class Store(Protocol):
     def subdirs(self) -> tuple[str, ...]:
         """Return the subdirs that it may have packages in, and noarch (CEP 26)."""
 
-    def sha256(self, key: str) -> str:
-        """Return the sha256 of a package file's bytes."""
-
     def has(self, path: str) -> bool:
         """Whether there is a file."""
 
     def read(self, path: str) -> bytes | None:
         """Return a file's bytes, None where there is none."""
 
-    def open(self, path: str) -> AbstractContextManager[BinaryIO]:
-        """Open a file that is there, for reading at any place."""
-
     def change(self, path: str, edit: Edit) -> None:
         """Let ``edit`` change a file; called again where another publisher was faster."""
-
-    def put(self, package: Outgoing, *, replace: bool, advance: Callable[[int], None]) -> None:
-        """Bring a package's file; ConflictError where another one has its name."""
 
     def delete(self, path: str) -> None:
         """Remove a file; one that is not there is no error."""

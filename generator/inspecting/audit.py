@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from types import MappingProxyType
-from typing import BinaryIO, Final, TypeAlias
+from typing import BinaryIO, Final
 
 from rattler import Version
 
 from generator.errors import LinkageError
 from generator.inspecting.binary import Binary, Load, dotted
 from generator.inspecting.findings import AuditReport, Finding, Provider, linkage_policy
-from generator.inspecting.loading import DyldLoader, GlibcLoader, Opening, expand, openings
+from generator.inspecting.loading import DyldLoader, GlibcLoader, Loader, Opening, expand, openings
 from generator.inspecting.prefix import Owner, Prefix, Sibling, installed_path
 from generator.inspecting.properties import (
     absolute_need,
@@ -34,7 +34,6 @@ from generator.naming import SonameTable, sonames
 
 _LOWEST: Final = re.compile(r">=\s*(?P<version>[\w.!+]+)")
 _LIBRARY: Final = re.compile(r"\.(so(\.[\w.]+)?|dylib|dll)$")
-Loader: TypeAlias = GlibcLoader | DyldLoader | WindowsLoader
 _LOADERS: Final[Mapping[str, type[Loader]]] = MappingProxyType(
     {"linux": GlibcLoader, "osx": DyldLoader, "win": WindowsLoader}
 )

@@ -52,20 +52,33 @@ def openings(prefix: Prefix) -> tuple[Opening, ...]:
     return tuple(sorted(found, key=lambda opening: opening.path))
 
 
-class GlibcLoader:
-    """Finds NEEDED names as ld.so does."""
+class Loader:
+    """Finds the libraries that a binary asks for, by the rules of one system."""
 
     def __init__(self, prefix: Prefix, opened: Iterable[Opening]) -> None:
         self._prefix = prefix
-        self._opened = tuple(opened)
-        self._inherited = self._inherit()
+        del opened  # only ld.so lends search paths from who loads a library
 
     def find(self, opening: Opening, load: Load) -> Owner | None:
         """Return who provides ``load`` where the loader looks for it; None where it finds none."""
-        for folder in self._folders(opening):
-            if (owner := self._prefix.owner(f"{folder}/{load.name}")) is not None:
-                return owner
-        return None
+        owners = map(self._prefix.owner, self._paths(opening, load.name))
+        return next((owner for owner in owners if owner is not None), None)
+
+    def missing_at_start(self, program: Opening) -> Iterator[tuple[Opening, Load]]:
+        """Yield what a program's libraries miss when it starts; its own needs are `find`'s."""
+        raise NotImplementedError
+
+    def _paths(self, opening: Opening, name: str) -> Iterator[str]:
+        raise NotImplementedError
+
+
+class GlibcLoader(Loader):
+    """Finds NEEDED names as ld.so does."""
+
+    def __init__(self, prefix: Prefix, opened: Iterable[Opening]) -> None:
+        super().__init__(prefix, ())
+        self._opened = tuple(opened)
+        self._inherited = self._inherit()
 
     def missing_at_start(self, program: Opening) -> Iterator[tuple[Opening, Load]]:
         """Walk all that a program loads, breadth first as ld.so does, and yield what it misses.
@@ -97,6 +110,9 @@ class GlibcLoader:
                 if owner is not None and owner.binary is not None:
                     loaded.add(owner.binary.name)
                     todo.append((Opening(path=path, binary=owner.binary), own + chain))
+
+    def _paths(self, opening: Opening, name: str) -> Iterator[str]:
+        return (f"{folder}/{name}" for folder in self._folders(opening))
 
     def _folders(self, opening: Opening) -> Iterator[str]:
         if opening.binary.runpath is not None:
@@ -140,23 +156,12 @@ class GlibcLoader:
         return inherited
 
 
-class DyldLoader:
+class DyldLoader(Loader):
     """Finds install names as dyld does: ``@loader_path`` is the real file's folder.
 
     The LC_RPATHs of those that load a binary are not counted on, python's neither: what is found
     without them is found.
     """
-
-    def __init__(self, prefix: Prefix, opened: Iterable[Opening]) -> None:
-        self._prefix = prefix
-        del opened  # a link is never where @loader_path starts from
-
-    def find(self, opening: Opening, load: Load) -> Owner | None:
-        """Return who provides ``load`` where the loader looks for it; None where it finds none."""
-        for path in self._paths(opening, load.name):
-            if (owner := self._prefix.owner(path)) is not None:
-                return owner
-        return None
 
     def missing_at_start(self, program: Opening) -> Iterator[tuple[Opening, Load]]:
         """Nothing: a load command means the same file whichever program it is loaded into."""

@@ -170,7 +170,6 @@ def _target(path: str, to: str) -> str:
 
 
 @lru_cache
-@lru_cache
 def _between(start: str, to: str) -> str:
     return posixpath.relpath(
         *(_swap(posixpath.join(each, "."), SITE, _PLACED) for each in (to, start))

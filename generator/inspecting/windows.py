@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator
 
 from generator.inspecting.binary import Load
 from generator.inspecting.findings import linkage_policy
-from generator.inspecting.loading import Opening
-from generator.inspecting.prefix import Owner, Prefix
+from generator.inspecting.loading import Loader, Opening
+from generator.inspecting.prefix import Prefix
 
 
-class WindowsLoader:
+class WindowsLoader(Loader):
     """Finds imported DLLs by their file names.
 
     An extension module is searched for in its own folder and in the added ones, all of them data
@@ -23,13 +23,8 @@ class WindowsLoader:
     """
 
     def __init__(self, prefix: Prefix, opened: Iterable[Opening]) -> None:
-        self._prefix = prefix
-        del opened  # nothing is inherited from who loads a DLL
+        super().__init__(prefix, opened)
         self._folders = linkage_policy().dll_folders
-
-    def find(self, opening: Opening, load: Load) -> Owner | None:
-        """Return who provides ``load`` where the loader looks for it; None where it finds none."""
-        return self._find(opening, load)
 
     def missing_at_start(self, program: Opening) -> Iterator[tuple[Opening, Load]]:
         """Walk all that a program loads and yield what it misses.
@@ -45,15 +40,12 @@ class WindowsLoader:
                 if name in loaded:
                     continue
                 loaded.add(name)  # or missed, which is said once
-                owner = self._find(program, load)
+                owner = self.find(program, load)
                 if owner is None and opening is not program and not load.weak:
                     yield opening, load
                 if owner is not None and owner.binary is not None:
                     todo.append(Opening(path=owner.path, binary=owner.binary))
 
-    def _find(self, start: Opening, load: Load) -> Owner | None:
-        for folder in (start.folder, *self._folders):
-            path = f"{folder}/{load.name}" if folder else load.name
-            if (owner := self._prefix.owner(path)) is not None:
-                return owner
-        return None
+    def _paths(self, opening: Opening, name: str) -> Iterator[str]:
+        for folder in (opening.folder, *self._folders):
+            yield f"{folder}/{name}" if folder else name

@@ -185,7 +185,7 @@ def read_catalogue(projects: Iterable[str], indexes: Iterable[Index]) -> Catalog
             if isinstance(index, Family):
                 todo.extendleft(reversed(index.members()))
                 continue
-            answers = {project: _ask(index, project) for project in found}
+            answers = {project: offers_of(index, project) for project in found}
         except (UnreachableError, MalformedError) as error:
             silent.append(Silence(index.name, index.claims, error))
             continue
@@ -199,7 +199,8 @@ def read_catalogue(projects: Iterable[str], indexes: Iterable[Index]) -> Catalog
     )
 
 
-def _ask(index: Index, project: str) -> tuple[Offer, ...]:
+def offers_of(index: Index, project: str) -> tuple[Offer, ...]:
+    """Return what an index has of a project; nothing where it answers that it has none."""
     try:
         return index.offers(project)
     except AbsentError:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 from packaging.version import Version
 
-from generator.errors import AbsentError, ArmtorchError, MalformedError, UnreachableError
+from generator.errors import ArmtorchError, MalformedError, UnreachableError
 from generator.feedstock import Feedstock, SubdirName
 from generator.model.cell import Lock, TrainName, of_train
 from generator.model.subdir import Subdir
+from generator.updating.catalogue import offers_of
 from generator.upstream.claims import may_be
 from generator.upstream.families import Family
 from generator.upstream.indexes import Index
@@ -69,7 +70,7 @@ class _Survey:
         """Look at one index."""
         trains = tuple(t for t, policy in self.asked.trains.items() if declared in policy.indexes)
         try:
-            found = [o for project in self.asked.packages for o in _offers(index, project)]
+            found = [o for project in self.asked.packages for o in offers_of(index, project)]
         except (UnreachableError, MalformedError) as error:
             return _failed(index, trains, error, self.lock)
         wheels = [offer for offer in found if list(self._places(offer))]
@@ -137,13 +138,6 @@ def survey(
             trains = tuple(t for t, policy in asked.trains.items() if name in policy.indexes)
             found.append(_failed(index, trains, error, lock))
     return tuple(found)
-
-
-def _offers(index: Index, project: str) -> tuple[Offer, ...]:
-    try:
-        return index.offers(project)
-    except AbsentError:
-        return ()
 
 
 def _failed(

@@ -11,7 +11,7 @@ import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import requests
 
@@ -25,6 +25,8 @@ from generator.urls import public_url
 TAIL: Final = 64 * 1024
 #: nobody needs more of a wheel in one piece; a central directory that asks for it is an attack
 MAXIMUM_READ: Final = 128 * 1024 * 1024
+#: reads ``[first, last)`` of something, exactly
+Ranges = Callable[[int, int], bytes]
 _CONTENT_RANGE = re.compile(
     r"bytes (?P<first>\d{1,19})-(?P<last>\d{1,19})/(?P<total>\d{1,19})", re.ASCII
 )
@@ -36,13 +38,6 @@ class NoRangesError(Exception):
     def __init__(self, response: requests.Response) -> None:
         super().__init__("the server does not do range requests")
         self.response = response
-
-
-class Ranges(Protocol):
-    """Reads ``[first, last)`` of something."""
-
-    def __call__(self, first: int, last: int) -> bytes:
-        """Return exactly ``last - first`` bytes."""
 
 
 class RangedFile(Elsewhere):

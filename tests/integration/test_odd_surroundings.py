@@ -13,7 +13,7 @@ import pytest
 
 from generator.channel import LocalChannel
 from generator.channel.checking import check_package
-from generator.channel.repodata import parse_records
+from generator.channel.repodata import Repodata
 from generator.channel.run_exports import update_run_exports
 from generator.channel.stores import FolderStore
 from generator.errors import ArmtorchError, FeedstockError, IntegrityError, LockError, StorageError
@@ -139,7 +139,7 @@ REPODATA = {
 @pytest.mark.parametrize("content", REPODATA.values(), ids=list(REPODATA))
 def test_repodata_of_others_is_read_or_refused(content, tmp_path):
     with suppress(IntegrityError):
-        assert parse_records(content, "x") == ()
+        assert [*Repodata.parse(content, "x").records()] == []
     channel = LocalChannel(tmp_path)
     (tmp_path / "noarch").mkdir()
     (tmp_path / "noarch" / "repodata.json").write_bytes(content)

@@ -15,7 +15,6 @@ from generator.building.policy import FetchPolicy
 from generator.channel import LocalChannel
 from generator.channel.destinations import parse_destination
 from generator.channel.hosted import HostedTarget
-from generator.channel.repodata import read_records
 from generator.channel.retrying import Retries
 from generator.channel.s3 import S3Store
 from generator.channel.s3_access import S3Access
@@ -333,5 +332,5 @@ def forged_package(feedstock_copy) -> Outgoing:
     """Any package that was built."""
     assert armtorch("build", "metapackages/cpuonly/*", cwd=feedstock_copy).returncode == 0
     channel = LocalChannel(feedstock_copy / "channel")
-    (record,) = read_records(channel.root / "noarch" / "repodata.json")
+    (record,) = channel.records("noarch")
     return Outgoing(path=channel.root / "noarch" / record.file_name, record=record)
