@@ -9,8 +9,6 @@ from functools import cache
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import ConfigDict
-
 from generator import atomic
 from generator.channel.destinations import parse_destination
 from generator.ci.hashed_requirements import hashed_requirements
@@ -20,6 +18,7 @@ from generator.errors import FeedstockError, SelectionError, StorageError
 from generator.feedstock import IndexSource, Policies, parse_feedstock, schema_text
 from generator.feedstock.declaration import AcceleratorWish, SubdirName
 from generator.model.cell import TrainName
+from generator.model.closed import Closed
 from generator.project import Project
 from generator.rendering import (
     ARMTORCH,
@@ -40,10 +39,8 @@ Action = Literal["new", "renewed", "same", "kept"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class OwnIndex:
+class OwnIndex(Closed):
     """An index for one accelerator on one subdir."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
 
     name: str
     kind: Literal["simple", "devpi"]
@@ -52,10 +49,8 @@ class OwnIndex:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Offered:
+class Offered(Closed):
     """The whole of data/starting.yaml."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
 
     format: Literal[1]
     #: subdir -> accelerators, unless it is asked for more

@@ -7,25 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from generator.building import BuildReport
 from generator.console import Narrator
 from generator.documents import limits, read_bytes
 from generator.model import FindingKind
+from generator.model.closed import Closed
 from generator.testing import PackageReport
 
-_CLOSED: Final = ConfigDict(extra="forbid")
 #: what is said by the package, and not by a machine, a network or a base channel
 _KINDS: Final[dict[str, FindingKind]] = {"build": "build", "linkage": "audit", "render": "render"}
 _LONGEST: Final = 300
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class Verdict(Closed):
     """Why one package of a tried release cannot be served."""
-
-    __pydantic_config__ = _CLOSED
 
     #: conda name
     package: str

@@ -7,12 +7,8 @@ from pathlib import Path
 
 import click
 
-from generator.channel import LocalChannel
-from generator.channel.built import built_packages
-from generator.commands.options import NamedPath, folder_option, json_option
+from generator.commands.options import NamedPath, json_option
 from generator.errors import DataError
-from generator.inspecting import AcceptedFinding
-from generator.inspecting.binaries import lint_binaries, unmatched_policy
 from generator.inspecting.exports import compare_exports
 from generator.inspecting.imports import unsaid
 from generator.inspecting.mapping import Lacking, MapCheck, check_map, locked_sources, named_source
@@ -35,13 +31,9 @@ def command() -> None:
 
 @command.command("check")
 @click.option("--wheel", "wheels", multiple=True, type=_FILE, help="Look into this wheel only.")
-@folder_option(
-    "--channel",
-    help="Also name policy rows that accept nothing in the packages of this channel folder.",
-)
 @json_option
 @click.pass_obj
-def check(project: Project, wheels: tuple[Path, ...], channel: Path | None, as_json: bool) -> None:
+def check(project: Project, wheels: tuple[Path, ...], as_json: bool) -> None:
     """Say what wheels need, bundle or import and no row speaks of, with rows to paste.
 
     Looks into one wheel of the wheelhouse per release of the lock; of a release that has none
@@ -52,7 +44,6 @@ def check(project: Project, wheels: tuple[Path, ...], channel: Path | None, as_j
     Examples:
       armtorch map check
       armtorch map check --wheel torch-2.16.0-cp312-cp312-manylinux_2_28_aarch64.whl
-      armtorch map check --channel channel --json | jq '.unused_policy'
     """
     lock = project.locked()
     sources = tuple(named_source(path) for path in wheels)
@@ -71,17 +62,10 @@ def check(project: Project, wheels: tuple[Path, ...], channel: Path | None, as_j
         for source in sources
         for module, members in unsaid(source).items()
     ]
-    policy: tuple[AcceptedFinding, ...] = ()
-    if channel is not None:
-        lint = lint_binaries(built_packages(LocalChannel(channel)), narrator=project.narrator)
-        policy = unmatched_policy(lint)
     if as_json:
-        rows = [
-            {"finding": row.finding, "package": row.package, "files": row.files} for row in policy
-        ]
-        write_json({**asdict(found), "imports": imports, "unused_policy": rows})
+        write_json({**asdict(found), "imports": imports})
     else:
-        _show(found, policy)
+        _show(found)
         for text in imports:
             write(f"imported and not asked for: {text}")
     if imports:
@@ -98,15 +82,13 @@ def check(project: Project, wheels: tuple[Path, ...], channel: Path | None, as_j
         )
 
 
-def _show(found: MapCheck, policy: tuple[AcceptedFinding, ...]) -> None:
+def _show(found: MapCheck) -> None:
     for unknown in found.unknown:
         write(f"{unknown.kind}: {unknown.name} ({unknown.subdir}, {unknown.files[0]})")
         write(unknown.row)
     for kind, rows in (("matches nothing", found.unused), ("not checked", found.inferred)):
         for row in rows:
             write(f"{kind}: {row.name} ({row.subdir}){': ' if row.note else ''}{row.note}")
-    for each in policy:
-        write(f"policy row accepts nothing: {each.finding} {each.package} {each.files}")
     for text in found.not_looked_at:
         write(f"no wheel here, only its names were checked: {text}")
     write(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from dataclasses import asdict
 
 import click
 
@@ -79,7 +78,7 @@ def command(
 def _as_json(result: UpdateResult) -> dict[str, object]:
     return {
         "changed": not result.diff.empty,
-        "diff": [asdict(row) for row in result.diff.rows],
+        "diff": result.diff.to_json(),
         "findings": [
             {"kind": found.kind, "what": found.what, "where": found.where, "next": found.next_step}
             for found in result.findings

@@ -197,24 +197,9 @@ def _show_attested(found: Sequence[Attested], *, as_json: bool) -> None:
 
 def proof_json(proof: Proof) -> dict[str, Any]:
     """Return a proof for ``--json``."""
-    return {
-        "package": proof.package,
-        "verdict": proof.verdict,
-        "purl": proof.purl,
-        "commit": proof.commit,
-        "recipe": proof.recipe,
-        "counts": dict(proof.counts),
-        "binaries": {
-            "files": proof.binaries.files,
-            "bytes": proof.binaries.bytes,
-            "unchanged_bytes": proof.binaries.unchanged_bytes,
-            "share": proof.binaries.share,
-        },
-        "patches": dict(proof.patches),
-        "raised_floor": None if proof.floor is None else asdict(proof.floor),
-        "flaws": [{"file": flaw.file, "what": flaw.what} for flaw in proof.flaws],
-        "notes": list(proof.notes),
-    }
+    said = asdict(proof)
+    said["binaries"]["share"] = proof.binaries.share
+    return {**said, "raised_floor": said.pop("floor")}
 
 
 def _show(proof: Proof) -> None:

@@ -31,14 +31,7 @@ def read_info_file(package: IO[bytes], name: str, path: str) -> bytes | None:
     Raises MalformedError: it is no .conda file, or its metadata cannot be read. UnsafeArchiveError:
     its metadata unpacks to more than is sane.
     """
-    try:
-        with tarfile.open(fileobj=io.BytesIO(_metadata(package, name)), mode="r:") as tar:
-            for entry in tar:
-                if entry.name == path and entry.isreg() and (file := tar.extractfile(entry)):
-                    return file.read()
-    except _UNREADABLE as error:
-        raise _unread(error, name) from error
-    return None
+    return info_files(package, name).get(path)
 
 
 def read_info_files(package: IO[bytes], name: str) -> tuple[bytes, int, dict[str, bytes]]:

@@ -17,7 +17,7 @@ from generator.console import Narrator
 from generator.datafiles import subdirs
 from generator.errors import AbsentError, IntegrityError, LinkageError
 from generator.inspecting.audit import PackageAudit
-from generator.inspecting.findings import AcceptedFinding, AuditReport, Finding, linkage_policy
+from generator.inspecting.findings import AuditReport, Finding
 from generator.inspecting.prefix import Sibling
 from generator.inspecting.together import audit_together
 from generator.model import PythonBuild
@@ -122,24 +122,6 @@ def lint_binaries(paths: Iterable[Path], *, narrator: Narrator) -> BinaryLint:
         packages=tuple(packages),
         trios=tuple(_trios(auditor, packages)),
         skipped=tuple(built.path.name for built in chosen if built.subdir == "noarch"),
-    )
-
-
-def unmatched_policy(lint: BinaryLint) -> tuple[AcceptedFinding, ...]:
-    """Return policy rows for these packages and subdirs that accepted nothing in them."""
-    found = [
-        (package.built, finding) for package in lint.packages for finding in package.report.findings
-    ]
-    return tuple(
-        row
-        for row in linkage_policy().accepted
-        if any(
-            row.concerns(built.name, subdir=built.subdir)
-            for built in (package.built for package in lint.packages)
-        )
-        and not any(
-            row.covers(finding, package=built.name, subdir=built.subdir) for built, finding in found
-        )
     )
 
 

@@ -9,7 +9,6 @@ from generator.matrix.view import (
     BlockedVariant,
     CellView,
     MatrixView,
-    MissingVariant,
     matrix_json,
     matrix_schema,
     matrix_view,

@@ -11,19 +11,10 @@ from generator.datafiles import subdirs
 from generator.feedstock import Feedstock
 from generator.matrix.lines import wanted_pythons
 from generator.matrix.variants import variants
-from generator.model import AbsenceReason, Cell, Held, HeldCell, Lock, PythonBuild, Variant
+from generator.model import Cell, Held, HeldCell, Lock, PythonBuild, Variant
+from generator.model.cell import Absence, CellAbsence
 from generator.model.closed import Closed
 from generator.packages import known_as, packages, projects, shared
-
-
-@dataclass(frozen=True, kw_only=True)
-class MissingVariant(Closed):
-    """A package that a cell does not have, for one Python or for all ("")."""
-
-    package: str
-    python: str
-    reason: AbsenceReason
-    detail: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +58,7 @@ class CellView(Closed):
     pythons: tuple[str, ...]
     #: ids
     variants: tuple[str, ...]
-    missing: tuple[MissingVariant, ...]
+    missing: tuple[Absence, ...]
     #: releases and wheels of upstream's that it is not given, and why
     held: tuple[Held, ...]
     #: names of the indexes its wheels are from
@@ -82,17 +73,6 @@ class CellView(Closed):
     behind: dict[str, str]
     #: None where no base channel was asked
     base: BaseVerdict | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class AbsentCell(Closed):
-    """A cell that the feedstock asks for and that does not exist."""
-
-    train: str
-    subdir: str
-    accelerator: str
-    reason: AbsenceReason
-    detail: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +93,7 @@ class MatrixView(Closed):
     cells: tuple[CellView, ...]
     #: ids of the packages that exist once for every platform
     metapackages: tuple[str, ...]
-    absent: tuple[AbsentCell, ...]
+    absent: tuple[CellAbsence, ...]
     #: torch releases that no cell is made of, by the place they would be for
     held: tuple[HeldCell, ...]
     #: every subdir, served or not
@@ -131,16 +111,7 @@ def matrix_view(feedstock: Feedstock, lock: Lock) -> MatrixView:
             )
         ),
         metapackages=tuple(each.id for each in found if each.subdir == "noarch"),
-        absent=tuple(
-            AbsentCell(
-                train=each.train,
-                subdir=each.subdir,
-                accelerator=each.accelerator,
-                reason=each.reason,
-                detail=each.detail,
-            )
-            for each in lock.absent
-        ),
+        absent=lock.absent,
         held=lock.held,
         subdirs=tuple(
             SubdirView(
@@ -194,17 +165,9 @@ def _cell(feedstock: Feedstock, lock: Lock, cell: Cell, found: tuple[Variant, ..
     )
 
 
-def _missing(
-    feedstock: Feedstock, cell: Cell, pythons: tuple[PythonBuild, ...]
-) -> list[MissingVariant]:
+def _missing(feedstock: Feedstock, cell: Cell, pythons: tuple[PythonBuild, ...]) -> list[Absence]:
     """List what the lock says is absent, and what it says nothing about but has no wheel."""
-    rows = [
-        MissingVariant(
-            package=each.package, python=each.python, reason=each.reason, detail=each.detail
-        )
-        for each in cell.absent
-    ]
-    said = {(row.package, row.python) for row in rows}
+    said = {(row.package, row.python) for row in cell.absent}
     said |= {(row.project, str(row.python or "")) for row in cell.held if not row.instead}
     unsaid = [
         (package, project, python)
@@ -217,8 +180,8 @@ def _missing(
         and cell.wheel(project, python) is None
         and not said & {(package, str(python)), (package, ""), ("", str(python)), ("", "")}
     ]
-    return rows + [
-        MissingVariant(
+    return [*cell.absent] + [
+        Absence(
             package=package,
             python=str(python),
             reason="absent",

@@ -9,8 +9,9 @@ from collections.abc import Set as AbstractSet
 from generator.channel import Record
 from generator.channel.retention import series_of
 from generator.explaining import ChannelOffer, Coverage, boards
-from generator.matrix import CellView, MatrixView, MissingVariant
+from generator.matrix import CellView, MatrixView
 from generator.model import Accelerator, Cell, PythonBuild
+from generator.model.cell import Absence
 from generator.page.content import CoverageCell, CoverageRow
 from generator.page.records import Listed
 
@@ -143,7 +144,7 @@ def _pythons(
     return found
 
 
-def _beside_torch(cell: CellView) -> Iterable[MissingVariant]:
+def _beside_torch(cell: CellView) -> Iterable[Absence]:
     """Return what a cell lacks of other packages, once where the same is said of all Pythons."""
     rows = (row for row in cell.missing if row.package not in {"torch", "pytorch", ""})
     return {(row.package, row.detail): row for row in rows}.values()

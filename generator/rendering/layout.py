@@ -155,10 +155,9 @@ def cell_rules(package: str, wheel: Wheel, cell: Cell) -> list[dict[str, Any]]:
             continue
         if rule.bundled:
             rules += _bundled_rules(layout, wheel, cell, package)
-        elif on_windows(cell.subdir):
-            rules.append(_rule_without_links(layout, rule, package, wheel.version))
         else:
-            rules.append(_rule(layout, rule, package, wheel.version))
+            links = not on_windows(cell.subdir)
+            rules.append(_rule(layout, rule, package, wheel.version, links=links))
     return rules
 
 
@@ -184,44 +183,35 @@ def cell_links(package: str, wheel: Wheel, cell: Cell) -> list[dict[str, str]]:
     ]
 
 
-def _rule(layout: ProjectLayout, rule: Rule, package: str, version: str) -> dict[str, Any]:
-    """Put a row of layout.yaml into the words of build.py, for one of the wheel's packages."""
-    said = _match(rule)
-    if rule.drop is not None:
-        return {**said, "do": "drop", "why": rule.drop}
-    if rule.share is not None and package == layout.shared_package:
-        return {**said, **_unpack_shared(rule, rule.share, version)}
-    common, holder = _holder(layout, rule)
-    if package != holder:
-        return {**said, **_leave(layout, rule, package, holder, linked=rule.share is not None)}
-    if common or rule.share is not None:
-        said["shared"] = True
-    if rule.share is not None:
-        moved = {"from": rule.source, "to": rule.share}
-        return {**said, **moved, "do": "link", "of": layout.shared_package}
-    if rule.own is not None:
-        return {**said, "do": "unpack", "from": rule.source, "to": rule.own, "link_back": True}
-    return {**said, **_unpack_in_place(rule, version)}
-
-
-def _rule_without_links(
-    layout: ProjectLayout, rule: Rule, package: str, version: str
+def _rule(
+    layout: ProjectLayout, rule: Rule, package: str, version: str, *, links: bool
 ) -> dict[str, Any]:
-    said = _match(rule)
+    """Put a row of layout.yaml into the words of build.py, for one of the wheel's packages.
+
+    Without ``links``, on Windows, what another package has is left there, or a copy of it stays.
+    """
+    said, prefix = _match(rule), "" if links else f"{_LIBRARY}/"
     if rule.drop is not None:
         return {**said, "do": "drop", "why": rule.drop}
     if rule.share is not None and package == layout.shared_package:
-        return {**said, **_unpack_shared(rule, f"{_LIBRARY}/{rule.share}", version)}
-    if rule.share is not None and not rule.copy:
+        return {**said, **_unpack_shared(rule, f"{prefix}{rule.share}", version)}
+    if rule.share is not None and not links and not rule.copy:
         return {**said, "do": "leave", "of": layout.shared_package}
     common, holder = _holder(layout, rule)
     if package != holder:
-        return {**said, **_leave(layout, rule, package, holder, linked=False)}
+        linked = links and rule.share is not None
+        return {**said, **_leave(layout, rule, package, holder, linked=linked)}
     if common or rule.share is not None:
         said["shared"] = True
-    if rule.own is not None:
-        return {**said, "do": "unpack", "from": rule.source, "to": f"{_LIBRARY}/{rule.own}"}
-    return {**said, **_unpack_in_place(rule, version)}
+    if rule.share is not None and links:
+        moved = {"from": rule.source, "to": rule.share}
+        return {**said, **moved, "do": "link", "of": layout.shared_package}
+    if rule.own is None:
+        said |= _unpack_in_place(rule, version)
+    else:
+        said |= {"do": "unpack", "from": rule.source, "to": f"{prefix}{rule.own}"}
+        said |= {"link_back": True} if links else {}
+    return said
 
 
 def _match(rule: Rule) -> dict[str, Any]:

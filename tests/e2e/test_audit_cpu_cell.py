@@ -12,8 +12,9 @@ from generator.building import place_of
 from generator.channel.built import built_packages
 from generator.console import Silent
 from generator.errors import LinkageError
-from generator.inspecting.binaries import lint_binaries, unmatched_policy
+from generator.inspecting.binaries import BinaryLint, lint_binaries
 from generator.inspecting.exports import compare_exports
+from generator.inspecting.findings import AcceptedFinding, linkage_policy
 from generator.inspecting.mapping import check_map, locked_sources
 from generator.model import PythonBuild
 from tests.command_line import armtorch
@@ -40,6 +41,24 @@ def test_both_trios_have_no_open_finding_and_one_openmp_runtime(cpu_channel):
     elsewhere = {("L-008", "*"), ("L-005", "*/torchvision.libs/*")}
     rows = [r for r in unmatched_policy(found) if (r.finding, r.files) not in elsewhere]
     assert rows == []
+
+
+def unmatched_policy(lint: BinaryLint) -> tuple[AcceptedFinding, ...]:
+    """Return policy rows for these packages that accept nothing in them: they can go."""
+    found = [
+        (package.built, finding) for package in lint.packages for finding in package.report.findings
+    ]
+    return tuple(
+        row
+        for row in linkage_policy().accepted
+        if any(
+            row.concerns(built.name, subdir=built.subdir)
+            for built in (package.built for package in lint.packages)
+        )
+        and not any(
+            row.covers(finding, package=built.name, subdir=built.subdir) for built, finding in found
+        )
+    )
 
 
 def test_the_command_shows_what_is_accepted_and_since_when(own, cpu_channel):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from generator.console import Silent
 from generator.errors import AbsentError, IntegrityError, LinkageError
-from generator.inspecting.binaries import BinaryLint, lint_binaries, unmatched_policy
+from generator.inspecting.binaries import BinaryLint, lint_binaries
 from tests.conda_files import write_conda
 from tests.unit.binaries import X86_64, elf
 
@@ -139,16 +138,3 @@ def test_a_package_for_another_platform_is_refused(tmp_path: Path) -> None:
         lint(path)
     with pytest.raises(AbsentError):
         lint(tmp_path / "nope.conda")
-
-
-def test_policy_rows_that_accept_nothing_are_listed(tmp_path: Path) -> None:
-    openblas = elf(soname="libopenblas.so.0")
-
-    def unmatched(**more: Any) -> set[tuple[str, str]]:
-        path = libtorch(tmp_path, **more)
-        return {(row.finding, row.files) for row in unmatched_policy(lint(path))}
-
-    assert ("L-014", "lib/libopenblas*") in unmatched()
-    assert ("L-014", "lib/libopenblas*") not in unmatched(libopenblas=openblas)
-    # rows for other packages and subdirs are none of this channel's business
-    assert not any(rule == "L-003" for rule, _ in unmatched())
