@@ -21,7 +21,7 @@ import requests
 from filelock import FileLock
 
 from generator.atomic import on_disk, write_text
-from generator.building.download import BLOCK, Fetching, download
+from generator.building.download import BLOCK, Fetching, Wanted, download
 from generator.building.policy import FetchPolicy, policy
 from generator.console import Narrator, Task
 from generator.documents import load_json, read_bytes
@@ -31,16 +31,8 @@ from generator.transport import open_session
 from generator.urls import local_path
 
 
-class Kept(Protocol):
+class Kept(Wanted, Protocol):
     """A file that may lie in the wheelhouse: a Wheel, or what a base is made of."""
-
-    @property
-    def filename(self) -> str:
-        """Its name, which no folder is part of."""
-
-    @property
-    def size(self) -> int:
-        """Bytes."""
 
     @property
     def sha256(self) -> str:

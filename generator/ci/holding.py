@@ -80,7 +80,7 @@ def _failed(project: Project, channel: Path) -> tuple[str, ...]:
 
 def _row(cell: str, found: Sequence[Verdict], lock: Lock) -> Held | None:
     """Return the row of the first package, in the order of building, that is spoken against."""
-    (made,) = (each for each in lock.cells if each.name == cell)
+    made = lock.by_name[cell]
     order = list(projects())
     own = [each for each in found if each.cell == cell and each.package in projects()]
     own = [each for each in own if projects()[each.package] in made.versions]

@@ -1,8 +1,7 @@
 """Looks into binaries and packages: the linkage audit, and the proof of where files come from."""
 
 from generator.inspecting.audit import PackageAudit
-from generator.inspecting.findings import AcceptedFinding, AuditReport
-from generator.inspecting.limits import limits
+from generator.inspecting.findings import AuditReport
 from generator.inspecting.manifest import manifest_schema_text
 from generator.inspecting.packed_symbols import pack_defined, unpack_defined
 from generator.inspecting.pairing import Asking, unmet

@@ -16,7 +16,7 @@ from generator.inspecting.findings import AuditReport, linkage_policy
 from generator.inspecting.prefix import Sibling
 from generator.inspecting.rules import Rule
 from generator.inspecting.wheel_symbols import unmet_in_wheel
-from generator.model import Cell, Lock, Variant
+from generator.model import Lock, Variant
 from generator.packages import is_companion, projects, unbound
 from generator.rendering.requirements import bundled_copies
 
@@ -64,7 +64,7 @@ class LinkageCheck:
         """Raise LinkageError where a companion lacks symbols that its torch should have (D14)."""
         if self.wheelhouse is None or not _is_companion(variant):
             return
-        cell = _cell(variant, self.lock)
+        cell = self.lock.by_name[variant.cell]
         here = [
             (wheel, path)
             for wheel in cell.wheels_of("torch")
@@ -87,16 +87,11 @@ def _is_companion(variant: Variant) -> bool:
     return is_companion(projects().get(variant.package, ""))
 
 
-def _cell(variant: Variant, lock: Lock) -> Cell:
-    place = (variant.line, variant.subdir, variant.accelerator)
-    return next(c for c in lock.cells if (c.line, c.subdir, c.accelerator) == place)
-
-
 def siblings(variant: Variant, lock: Lock) -> tuple[Sibling, ...]:
     """Describe libtorch and pytorch to the audit of a package that depends on one exact build."""
     if variant.package in {"libtorch", "pytorch-cpu", "pytorch-gpu", *unbound()}:
         return ()
-    cell = _cell(variant, lock)
+    cell = lock.by_name[variant.cell]
     copies = bundled_copies(cell, "torch")
     gone = {copy.member.rpartition("/")[2] for copy in copies if copy.action != "keep"}
     own = [name for name in cell.libraries if name not in gone]

@@ -132,11 +132,10 @@ def announce(
         for name, build in new.builds.items()
         if old.builds.get(name) != build
     }
-    removed = {cell.name: cell for cell in old.cells} | {cell.name: None for cell in new.cells}
     superseded = frozenset(
         name
-        for name, was in removed.items()
-        if was is not None and any(_supersedes(cell, was) for cell in new.cells)
+        for name, was in old.by_name.items()
+        if name not in new.by_name and any(_supersedes(cell, was) for cell in new.cells)
     )
     candidates = {
         cell.name: str(cell.candidate)

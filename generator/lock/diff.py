@@ -82,8 +82,7 @@ class LockDiff:
 
 def diff_locks(old: Lock, new: Lock) -> LockDiff:
     """Return what ``new`` has that ``old`` does not, and the other way round."""
-    before = {cell.name: cell for cell in old.cells}
-    after = {cell.name: cell for cell in new.cells}
+    before, after = old.by_name, new.by_name
     rows: list[DiffRow] = []
     for name in sorted(before.keys() | after.keys()):
         was, now = before.get(name), after.get(name)

@@ -3,7 +3,6 @@
 from generator.model.accelerator import Accelerator
 from generator.model.cell import (
     Absence,
-    AbsenceReason,
     BuildNumber,
     Candidate,
     Cell,

@@ -288,6 +288,11 @@ class Lock(Closed):
     #: subdir -> what the base of its own is made of: packages of Debian's, and wheels
     base: dict[LineName, tuple[Pin, ...]] = field(default_factory=dict)
 
+    @property
+    def by_name(self) -> dict[str, Cell]:
+        """The cells by their names."""
+        return {cell.name: cell for cell in self.cells}
+
     def all_held(self) -> tuple[tuple[str, Held], ...]:
         """Return everything that is held back, with the cell or the place it is held from."""
         rows = [(cell.name, row) for cell in self.cells for row in cell.held]

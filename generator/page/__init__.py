@@ -1,3 +1,1 @@
 """The channel's page: a folder of static files, no server, no tracking, readable from disk."""
-
-from generator.page.content import Choice

@@ -18,9 +18,7 @@ from generator.rendering.tree import (
 from generator.rendering.workflows import (
     ARMTORCH,
     DEPENDENCIES,
-    PINS_FILE,
     WORKFLOWS,
-    ActionPin,
     action_pins,
     child_pipeline,
     is_untouched,

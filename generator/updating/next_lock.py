@@ -262,7 +262,7 @@ def _make(run: Run, chooser: Chooser, drafts: list[Draft]) -> None:
     )
     maker, read = _read(run, maker, drafts, bench.read, bench.narrator)
     for draft, line in zip(drafts, name_lines(drafts), strict=True):
-        before = _before(run.old, draft, line)
+        before = run.old.by_name.get(f"{line}/{draft.wish.subdir}/{draft.accelerator}")
         try:
             made = maker.make(draft, line, read)
         except UnreachableError as error:
@@ -313,19 +313,6 @@ def _read(
     todo = (o for o in offers if key_of(o) not in failed and key_of(o) not in seen)
     read = read_all([known.get(key_of(o), o) for o in todo], maker.reader, narrator)
     return replace(maker, catalogue=maker.catalogue.identified(known)), {**seen, **read, **failed}
-
-
-def _before(old: Lock, draft: Draft, line: str) -> Cell | None:
-    return next(
-        (
-            cell
-            for cell in old.cells
-            if cell.line == line
-            and cell.subdir == draft.wish.subdir.name
-            and cell.accelerator == draft.accelerator
-        ),
-        None,
-    )
 
 
 def _lost(

@@ -131,7 +131,7 @@ def proven(feedstock: Feedstock, lock: Lock, old: Lock, *, today: str) -> Lock:
     """
     kept: list[Cell] = []
     held: list[HeldCell] = [*lock.held]
-    known = {cell.name: cell for cell in old.cells}
+    known = old.by_name
     metadata = {**old.metadata, **lock.metadata}
     for line in sorted({cell.line for cell in lock.cells}):
         cells = [cell for cell in lock.cells if cell.line == line]
