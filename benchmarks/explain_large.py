@@ -155,7 +155,9 @@ def _timed(feedstock: str, command: str, alias: str, cache: str) -> dict[str, fl
     """Explain twice: first for the memory, then, with the data files read, for the time."""
     project = Project(feedstock=Path(feedstock), narrator=Silent(), cache=Path(cache))
     # a new gateway every time, as in a new process: what is warm is the cache on disk
-    options = ExplainOptions(subdir="linux-aarch64", reach=Reach(alias=alias))
+    # the cold run asks a server in Python for thousands of shards at once
+    reach = Reach(alias=alias, timeout=300)
+    options = ExplainOptions(subdir="linux-aarch64", reach=reach)
     peaks = []
     for _ in range(2):
         started, used = time.monotonic(), time.process_time()
