@@ -31,8 +31,6 @@ _HIDDEN: Final = re.compile(
 #: what GitHub's runner takes for a command (actions/runner, ActionCommand.cs): ``::`` at the
 #: beginning of a line, ``##[`` anywhere in one
 _COMMAND: Final = re.compile(r"(?m)^(\s*):(?=:)|##(?=\[)")
-#: what an address, and what a command, cannot be without
-_MARKS: Final = ("://", "::", "##[")
 
 
 def shown(text: str) -> str:
@@ -42,10 +40,15 @@ def shown(text: str) -> str:
     ('a\\x1b[31mb', 'x\n\\x3a:error::y')
 
     """
-    if text.isascii() and text.isprintable() and not any(mark in text for mark in _MARKS):
-        return text  # most of what is shown: a page of 200,000 packages has millions of them
+    # most of what is shown, and a page of 200,000 packages has millions: no address, no command
+    if text.isascii() and text.isprintable() and not _marked(text):
+        return text
     text = _HIDDEN.sub(_escaped, masked(text.replace("\r\n", "\n")))
     return _COMMAND.sub(lambda match: rf"{match[1]}\x3a" if match[0] != "##" else r"#\x23", text)
+
+
+def _marked(text: str) -> bool:
+    return "://" in text or "::" in text or "##[" in text
 
 
 def shortened(text: str, most: int) -> str:

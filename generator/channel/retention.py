@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from packaging.version import InvalidVersion, Version
 
@@ -36,9 +37,8 @@ def train_of(version: str) -> TrainName:
     >>> train_of("2.16.0.dev20261101"), train_of("2.16.0rc3"), train_of("2.15.0")
     ('nightly', 'rc', 'stable')
     """
-    try:
-        parsed = Version(version)
-    except InvalidVersion:
+    parsed = _parsed(version)
+    if parsed is None:
         return "stable"
     if parsed.is_devrelease:
         return "nightly"
@@ -118,11 +118,15 @@ def _beyond(members: list[Record], keep: Keep, now: datetime) -> Iterator[tuple[
 
 def newest_first(record: Record) -> tuple[Version, int, int]:
     """Return what records are ordered by: version, build number, time."""
+    return _parsed(record.version) or Version("0"), record.build_number, record.timestamp
+
+
+@lru_cache(maxsize=4096)  # many packages have the same
+def _parsed(version: str) -> Version | None:
     try:
-        version = Version(record.version)
+        return Version(version)
     except InvalidVersion:
-        version = Version("0")
-    return version, record.build_number, record.timestamp
+        return None
 
 
 def _needed(kept: list[Record], going: list[Record]) -> list[Record]:

@@ -6,7 +6,7 @@ Python's json takes lone surrogates, NaN, and as much nesting as the interpreter
 from __future__ import annotations
 
 from math import isinf
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 from pydantic_core import from_json
@@ -15,6 +15,8 @@ from generator.documents.limits import limits
 from generator.errors import ArmtorchError, MalformedError
 
 _T = TypeVar("_T")
+#: of the types that the parser makes
+_LOOKED_AT: Final = frozenset({dict, list, float})
 
 
 def load_json(
@@ -82,18 +84,16 @@ def _split(content: bytes | msgspec.Raw, where: str, kind: type[_T]) -> _T:
 
 def _refused(value: Any, depth: int) -> str | None:
     """Say what is wrong with a value as a whole: its depth, or a number that no float can be."""
-    level = [value]
+    level = [value] if type(value) in _LOOKED_AT else []
     for _ in range(depth + 1):
-        # what the parser makes of 1e999, though it is told not to
-        if any(isinstance(each, float) and isinf(each) for each in level):
-            return "it has a number out of range"
-        holders = [each for each in level if isinstance(each, dict | list)]
-        if not holders:
+        if not level:
             return None
-        level = [
-            inner
-            for each in holders
-            for inner in (each.values() if isinstance(each, dict) else each)
-            if isinstance(inner, dict | list | float)
-        ]
+        inner = []
+        for each in level:
+            if type(each) is not float:
+                values = each.values() if type(each) is dict else each
+                inner += [one for one in values if type(one) in _LOOKED_AT]
+            elif isinf(each):  # what the parser makes of 1e999, though it is told not to
+                return "it has a number out of range"
+        level = inner
     return f"it is nested more than {depth} deep"
