@@ -33,8 +33,8 @@ MAY_INSTALL := $(and $(APT),$(or $(ROOT),$(SUDO)))
 # gives a download up in the middle.
 APT_GET := apt-get -o Acquire::Retries=5 -o DPkg::Lock::Timeout=600
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --retries 10
-# A worker takes a file of tests at a time, in their order (tests/e2e is the longest), so that what
-# the tests of a file share is made once; what files share is made by one worker (made_once). Many
+# A worker takes a file of tests at a time, in their order (the longest first, tests/settings.yaml), so
+# that what the tests of a file share is made once; what files share is made by one worker (made_once). Many
 # wait for a server or a timer: there is a worker more than there are processors.
 WORKERS := $(shell expr 1 + $$(getconf _NPROCESSORS_ONLN || echo 1))
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
@@ -43,7 +43,7 @@ again = for pause in 5 30 stop; do $(1) && break; test $$pause != stop && sleep 
 # what a person has set for their own Python or pytest is not for the programs that run here
 unexport $(filter PYTHON% PYTEST%,$(.VARIABLES))
 
-.PHONY: help channel update check test prove clients lint format docs schemas constraints emulator servers browser clean
+.PHONY: help channel update check test prove clients lint format docs schemas constraints bytecode emulator servers browser clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -62,15 +62,15 @@ update: $(VENV)/.installed ## look for newer releases; writes the lock and what 
 	$(BIN)/armtorch update $(if $(INDEXES),--indexes '$(INDEXES)')
 	$(BIN)/armtorch render
 
-test: $(VENV)/.test-installed emulator servers browser ## unit, integration and emulated end-to-end tests
+test: $(VENV)/.test-installed bytecode emulator servers browser ## unit, integration and emulated end-to-end tests
 	@$(MAKE) --no-print-directory lint
 	$(PYTEST)
 
-check: $(VENV)/.test-installed ## lint and unit tests: a minute, and no network once .venv is there
+check: $(VENV)/.test-installed bytecode ## lint and unit tests: a minute, and no network once .venv is there
 	@$(MAKE) --no-print-directory lint
 	$(PYTEST) tests/unit
 
-prove: $(VENV)/.test-installed emulator servers browser ## the full counts, and the benchmarks whose figures are committed
+prove: $(VENV)/.test-installed bytecode emulator servers browser ## the full counts, and the benchmarks whose figures are committed
 	ARMTORCH_TEST_COUNTS=prove $(PYTEST)
 	$(BIN)/python -m benchmarks --out benchmarks/results.json
 	$(BIN)/python -m benchmarks table
@@ -124,6 +124,11 @@ $(VENV)/.test-installed: pyproject.toml tests/constraints.txt $(VENV)/.installed
 
 constraints: $(VENV)/.installed ## take the newest versions for make test, into tests/constraints.txt
 	$(BIN)/python -m tests.constrain
+
+# A test's processes write none, and hundreds of them start armtorch. Known by the texts' digests, so
+# that what is compiled is taken in a clone, too.
+bytecode: $(VENV)/.test-installed
+	@$(BIN)/python -m compileall -q --invalidation-mode checked-hash generator
 
 # ARM binaries run under qemu-user. Without root or apt the tests that need it are skipped with the
 # reason, and the summary counts them; with CI=true its absence is a failure.

@@ -26,7 +26,7 @@ from generator.stages.build import BuildOptions, build_variants
 from generator.testing import Machine, Runner, choose_runner
 from tests import committed as committed_feedstock
 from tests import forge, own_feedstock, recorded
-from tests.counts import proving
+from tests.counts import first, proving
 from tests.cross import CrossTools, find_cross_tools
 from tests.replayed_jobs import Jobs
 from tests.surroundings import settle
@@ -65,7 +65,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip what has to be asked for, also in CI."""
+    """Let the longest files begin, and skip what has to be asked for, also in CI."""
+    rank = {name: number for number, name in enumerate(first())}
+    items.sort(key=lambda item: rank.get(item.location[0], len(rank)))
     asked = {"large": config.getoption("--large"), "prove": proving()}
     how = {"large": "pytest --large", "prove": "make prove"}
     for item in items:

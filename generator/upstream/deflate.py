@@ -13,6 +13,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 #: bytes that a copy may go back
@@ -32,11 +33,6 @@ _BEGINNING: Final = re.compile(
         b"".join(re.escape(bytes([n])) for n in range(256) if n & 31 <= 29),
     ),
     re.DOTALL,
-)
-#: what four code lengths of 3 bits each take up of 128, all there is to a code
-_SHARES: Final = tuple(
-    sum(128 >> (four >> 3 * n & 7) for n in range(4) if four >> 3 * n & 7)
-    for four in range(1 << 12)
 )
 #: bytes of which all are unknown if one is
 _BLOCK: Final = 1 << 9
@@ -92,9 +88,18 @@ def _is_complete(shifted: bytes, place: int) -> bool:
     bits = bits >> 17 & (1 << 3 * count) - 1
     total = 0
     while bits and total <= 128:
-        total += _SHARES[bits & 0xFFF]
+        total += _shares()[bits & 0xFFF]
         bits >>= 12
     return total == 128
+
+
+@cache
+def _shares() -> tuple[int, ...]:
+    """Return what four code lengths of 3 bits each take up of 128, all there is to a code."""
+    return tuple(
+        sum(128 >> (four >> 3 * n & 7) for n in range(4) if four >> 3 * n & 7)
+        for four in range(1 << 12)
+    )
 
 
 def _inflate(packed: bytes, place: int, bit: int, most: int) -> Ending | None:

@@ -21,6 +21,7 @@ from generator.testing import create, solve
 from generator.testing.runner import clean_environment
 from tests import forge
 from tests.counts import proving
+from tests.e2e.conftest import lend_bytecode
 
 pytestmark = [pytest.mark.e2e]
 
@@ -53,25 +54,12 @@ OTHERS = (
 )
 
 
-@pytest.fixture(scope="module")
-def trio_prefix(cpu_channel, base, machine, tmp_path_factory):
-    """The seed's first command on an ARM server: the three names and Python 3.11."""
-    folder = tmp_path_factory.mktemp("trio")
-    records = solve(
-        ["python=3.11", *TRIO, "cpuonly", "pip"],
-        channels=[cpu_channel.url, base.url],
-        machine=machine,
-    )
-    return create(
-        records, prefix=folder / "prefix", subdir=machine.subdir, package_cache=folder / "cache"
-    )
-
-
 @pytest.mark.parametrize(
     "specs",
     [
         [*TRIO],
         [*TRIO, "cpuonly"],
+        ["python=3.11", *TRIO, "cpuonly", "pip"],
         ["pytorch"],
         ["python=3.9", *TRIO],
         ["python=3.9", *TRIO, "cpuonly"],
@@ -89,8 +77,8 @@ def test_the_seeds_commands_solve_on_the_real_channel(cpu_channel, base, machine
 
 @pytest.mark.emulated
 @pytest.mark.parametrize("package", TRIO)
-def test_every_smoke_program_runs_in_one_environment(trio_prefix, runner, package):
-    prefix = trio_prefix.prefix
+def test_every_smoke_program_runs_in_one_environment(developer, runner, package):
+    prefix = developer.prefix
     programs = sorted((prefix / "etc/conda/test-files" / package).glob("*/smoke.py"))
     assert programs
     done = subprocess.run(
@@ -105,8 +93,8 @@ def test_every_smoke_program_runs_in_one_environment(trio_prefix, runner, packag
 
 
 @pytest.mark.emulated
-def test_pip_check_is_true_and_entry_points_start(trio_prefix, runner):
-    prefix = trio_prefix.prefix
+def test_pip_check_is_true_and_entry_points_start(developer, runner):
+    prefix = developer.prefix
     variables = clean_environment(prefix, runner, os.environ)
     for arguments in (["-m", "pip", "check"], [str(prefix / "bin/torchrun"), "--help"]):
         done = subprocess.run(
@@ -119,9 +107,9 @@ def test_pip_check_is_true_and_entry_points_start(trio_prefix, runner):
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_no_path_is_owned_twice_or_belongs_to_a_package_of_conda_forge(trio_prefix):
+def test_no_path_is_owned_twice_or_belongs_to_a_package_of_conda_forge(developer):
     owners: Counter[str] = Counter()
-    for meta in sorted((trio_prefix.prefix / "conda-meta").glob("*.json")):
+    for meta in sorted((developer.prefix / "conda-meta").glob("*.json")):
         files = files_of(meta)
         owners.update(set(files))
         if meta.name.startswith(("libtorch-", *(f"{name}-" for name in TRIO))):
@@ -134,8 +122,8 @@ def files_of(meta: Path) -> list[str]:
     return [str(path) for path in PrefixRecord.from_path(meta).files]
 
 
-def test_links_lead_to_files_and_one_file_of_each_library(trio_prefix):
-    prefix = trio_prefix.prefix
+def test_links_lead_to_files_and_one_file_of_each_library(developer):
+    prefix = developer.prefix
     lib = next(prefix.glob("lib/python3.11/site-packages/torch/lib"))
     for path in lib.iterdir():
         assert path.exists(), f"{path.name} is a dangling link"
@@ -148,9 +136,16 @@ def test_links_lead_to_files_and_one_file_of_each_library(trio_prefix):
 
 @pytest.mark.emulated
 def test_the_packages_pass_the_tests_they_carry(
-    project, cpu_variants, cpu_channel, base, machine, runner
+    project, cpu_variants, cpu_channel, base, machine, runner, developer, monkeypatch
 ):
     """torchaudio stands for the trio here: the others' programs ran above, in one prefix."""
+
+    def created(records, **places):
+        made = create(records, **places)
+        lend_bytecode(developer.prefix, made.prefix)
+        return made
+
+    monkeypatch.setattr("generator.testing.packages.create", created)
     wanted = Selection(
         packages=("torchaudio", "pytorch-mutex", "cpuonly", "pytorch-cpu"),
         lines=("2.10", "metapackages"),

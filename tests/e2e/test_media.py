@@ -10,7 +10,7 @@ import pytest
 from generator.testing import create, solve
 from generator.testing.runner import clean_environment
 from tests import forge
-from tests.e2e.conftest import PROGRAMS
+from tests.e2e.conftest import PROGRAMS, lend_bytecode
 from tests.mapped import copies, parse
 from tests.media import FFMPEG_7, FFMPEG_8, ensure_media
 
@@ -45,6 +45,7 @@ def test_sound_and_pictures_are_written_and_read(
     assert str(there["ffmpeg"].version) == ffmpeg.version
     prefix = tmp_path / "prefix"
     create(records, subdir=machine.subdir, prefix=prefix, package_cache=tmp_path / "cache")
+    lend_bytecode(developer.prefix, prefix)
     done = subprocess.run(
         runner.command([str(prefix / "bin/python"), str(PROGRAMS / "media.py"), str(tmp_path)]),
         env=clean_environment(prefix, runner, os.environ),

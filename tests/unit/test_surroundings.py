@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from tests.conftest import ROOT
+from tests.counts import first
 
 #: as `nohup make test &` starts it, from a shell with everything else amiss, too
 STARTED = 'trap "" INT QUIT TERM HUP; umask 077; ulimit -Sn 300; exec "$@"'
@@ -96,3 +97,9 @@ def test_make_gives_its_programs_no_settings_of_python_or_pytest(tmp_path: Path)
     assert [
         line for line in done.stdout.splitlines() if line.startswith(("PYTHON", "PYTEST"))
     ] == []
+
+
+def test_the_files_that_begin_before_all_others_are_there():
+    names = first()
+    assert len(set(names)) == len(names) > 3
+    assert [name for name in names if not (ROOT / name).is_file()] == []
