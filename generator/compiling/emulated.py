@@ -50,7 +50,8 @@ def wheel_upon(source: Source, rows: Mapping[str, Source], out: Path) -> dict[st
             where=str(wheel),
             next_step=f"make it first: armtorch compile {source.upon} --out {out}",
         )
-    return {wheel.name: hashlib.sha256(wheel.read_bytes()).hexdigest()}
+    with wheel.open("rb") as file:
+        return {wheel.name: hashlib.file_digest(file, "sha256").hexdigest()}
 
 
 def _machine(row: Source) -> tuple[str, str, str]:

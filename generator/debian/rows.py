@@ -55,7 +55,6 @@ class DebRow(Closed):
     without: dict[str, str] = field(default_factory=dict)
     #: it is the suite's Python itself
     interpreter: bool = False
-    noarch: bool = False
 
     def upper(self, version: str) -> str:
         """Return the first version that the pin shuts out, ``3.5.0a0`` for 3.4.8 and ``x.x``."""
@@ -81,7 +80,6 @@ class MetaRow(Closed):
     version: str
     build: str = "h{hash}_0"
     number: int = 0
-    noarch: bool = False
     depends: tuple[Spec, ...] = ()
     constrains: tuple[Spec, ...] = ()
     links: dict[str, str] = field(default_factory=dict)

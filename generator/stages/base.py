@@ -183,14 +183,14 @@ def _made(
         packages = staged(plans, materials, work / "packages", options.jobs)
     with narrator.task("writing", total=len(packages)) as task:
         for package in packages:
-            begun, path, status = time.monotonic(), there[package.name], "skipped"
-            if options.force or path is None:
-                made, status = write(package, work / "out", options.level), "built"
+            begun, path = time.monotonic(), there[package.name]
+            if wanted := options.force or path is None:
+                made = write(package, work / "out", options.level)
                 path = channel.place(made, subdir, replace=options.force)
             yield Row(
                 id=f"base/{subdir}/{package.name}",
                 subdir=subdir,
-                status="built" if status == "built" else "skipped",
+                status="built" if wanted else "skipped",
                 file_name=package.file_name,
                 size=path.stat().st_size,
                 sha256=digest_of(path),

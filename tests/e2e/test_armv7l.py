@@ -26,6 +26,7 @@ from generator.stages.render import render_feedstock
 from generator.stages.update import update_lock
 from generator.testing import Machine, Runner, choose_runner, create, solve
 from generator.testing.runner import clean_environment
+from tests.board import CONDA, CONDA_OF_DEBIAN, board, conda_wheels, on_board
 from tests.conftest import made_once, missing
 from tests.debian_base import ARM, debs_of, sysroot_of
 from tests.forge.channel import default_cache
@@ -41,6 +42,10 @@ pytestmark = [
 ]
 
 PROGRAM = Path(__file__).with_name("programs") / "thirty_two_bits.py"
+BY_CONDA = """\
+~/client/bin/python -m conda create $only python
+~/client/bin/python -m conda install $only pytorch torchvision torchaudio cpuonly pysoundfile
+"""
 FEEDSTOCK = """\
 channel: mine
 maintainers: [someone]
@@ -95,29 +100,54 @@ def prefix(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the mission's command installs, from that channel alone."""
     machine = Machine.of(subdirs()[ARM], native=False)
     url = LocalChannel(project.root / "channel").url
-    specs = ["pytorch", "torchvision", "torchaudio", "cpuonly"]
+    specs = ["pytorch", "torchvision", "torchaudio", "cpuonly", "pysoundfile"]
     records = solve(specs, channels=[url], machine=machine)
     folder = tmp_path_factory.mktemp("armv7l")
     paths = {"prefix": folder / "prefix", "package_cache": folder / "cache"}
     return create(records, subdir=ARM, **paths).prefix
 
 
-def test_it_computes_as_it_should(prefix: Path, runner: Runner, tmp_path: Path) -> None:
-    alone = []
+@pytest.fixture(scope="module")
+def exchanged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what the other torch saved, where it was given."""
+    folder = tmp_path_factory.mktemp("exchanged")
     if (theirs := Path(_WHEELS) / "theirs.pt").is_file():
-        shutil.copy(theirs, tmp_path)
-    else:
-        alone = ["--alone"]
+        shutil.copy(theirs, folder)
+    return folder
+
+
+def _judge(said: str) -> None:
+    rows = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    outcomes = {each["part"]: each["outcome"] for each in rows}
+    assert outcomes.pop("bits") == str(2**31 - 1)
+    assert set(outcomes.values()) == {"right"}, outcomes
+    assert len(outcomes) == 11
+
+
+def _arguments(exchanged: Path) -> list[str]:
+    return [] if (exchanged / "theirs.pt").is_file() else ["--alone"]
+
+
+def test_it_computes_as_it_should(prefix: Path, runner: Runner, exchanged: Path) -> None:
+    program = [str(prefix / "bin/python"), str(PROGRAM), str(exchanged), *_arguments(exchanged)]
     done = subprocess.run(
-        runner.command([str(prefix / "bin/python"), str(PROGRAM), str(tmp_path), *alone]),
-        env=clean_environment(prefix, runner, {"HOME": str(tmp_path)}),
+        runner.command(program),
+        env=clean_environment(prefix, runner, {"HOME": str(exchanged)}),
         capture_output=True,
         text=True,
         check=False,
     )
-    said = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    assert said, done.stderr
-    outcomes = {each["part"]: each["outcome"] for each in said}
-    assert outcomes.pop("bits") == str(2**31 - 1)
-    assert set(outcomes.values()) == {"right"}, outcomes
-    assert len(outcomes) == 11
+    assert done.returncode == 0, done.stderr
+    _judge(done.stdout)
+
+
+def test_conda_installs_it_on_a_board(project: Project, exchanged: Path, tmp_path: Path) -> None:
+    """The mission's command by conda itself, which runs on the board (docs/armv7l.md)."""
+    root = board(tmp_path / "root", *CONDA_OF_DEBIAN)
+    conda_wheels(root, tmp_path)
+    shutil.copytree(project.root / "channel", root / "channel")
+    shutil.copytree(exchanged, root / "exchanged")
+    shutil.copy(PROGRAM, root)
+    arguments = " ".join(["/exchanged", *_arguments(exchanged)])
+    said = on_board(root, f"{CONDA}{BY_CONDA}~/env/bin/python /{PROGRAM.name} {arguments}\n")
+    _judge(said)

@@ -58,6 +58,7 @@ PROGRAM = """\
 import bz2, ctypes, curses, decimal, hashlib, io, json, lzma, os, readline, sqlite3, ssl, sys
 import sysconfig, uuid, zlib, zoneinfo
 import numpy as np
+import soundfile
 from PIL import Image, features
 
 prefix = os.environ["PREFIX"]
@@ -71,7 +72,15 @@ for kind in ("PNG", "JPEG", "WEBP", "TIFF"):
     picture.save(file, kind)
     back = np.asarray(Image.open(io.BytesIO(file.getvalue())).convert("RGB"), dtype=int)
     kept[kind] = int(abs(back - np.asarray(picture, dtype=int)).max())
+tone = np.sin(np.arange(8000) / 8000 * 2 * np.pi * 440)
+heard = {}
+for kind in ("WAV", "FLAC"):
+    file = io.BytesIO()
+    soundfile.write(file, tone, 8000, format=kind)
+    back, rate = soundfile.read(io.BytesIO(file.getvalue()))
+    heard[kind] = [rate, float(abs(back - tone).max())]
 print(json.dumps({
+    "heard": heard,
     "prefix": sys.prefix,
     "certificates": ssl.get_default_verify_paths().cafile,
     "trusted": len(context.get_ca_certs()),
@@ -158,7 +167,8 @@ def prefix(channel: LocalChannel, tmp_path_factory: pytest.TempPathFactory) -> P
         "python numpy pillow filelock typing_extensions sympy networkx jinja2 fsspec setuptools"
     )
     libraries = (
-        "libopenblas libprotobuf libonnx sleef cpuinfo pthreadpool fmt openssl sqlite xz pip"
+        "libopenblas libprotobuf libonnx sleef cpuinfo pthreadpool fmt openssl sqlite xz pip "
+        "pysoundfile"
     )
     records = solve(
         [*wanted.split(), *libraries.split(), "py-rattler"], channels=[channel.url], machine=machine
@@ -187,6 +197,9 @@ def test_python_ssl_sqlite_numpy_and_pillow_work(prefix: Path, runner: Runner) -
     assert said["kept"]["PNG"] == said["kept"]["TIFF"] == 0
     assert 0 < said["kept"]["JPEG"] < 32
     assert said["fonts"] is True
+    for rate, difference in said["heard"].values():
+        assert rate == 8000
+        assert difference < 1e-4
     assert said["zones"] == str(prefix / "share/zoneinfo")
     assert said["library"] == str(prefix / "lib")
     assert all(path.startswith(str(prefix)) for path in said["paths"])
