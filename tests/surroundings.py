@@ -26,9 +26,10 @@ _KEPT: Final = frozenset(
         *("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "SYSTEMROOT", "XDG_CACHE_HOME"),
         # how a run is asked to be
         *("CI", "ARMTORCH_TEST_COUNTS", "ARMTORCH_CLIENTS", "ARMTORCH_ATTESTED"),
+        "ARMTORCH_ARMV7L_WHEELS",
         # the way to the network
         *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
-        "NODE_EXTRA_CA_CERTS",
+        *("NODE_EXTRA_CA_CERTS", "ARMTORCH_DEBIAN_MIRROR"),
         *("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_CONFIG_FILE"),
         *("PIP_CERT", "PIP_CLIENT_CERT", "PIP_PROXY", "PIP_TRUSTED_HOST"),
         *("PIP_DEFAULT_TIMEOUT", "PIP_RETRIES", "PIP_CACHE_DIR"),

@@ -11,6 +11,7 @@ from generator.naming.mangling import (
 from generator.naming.projects import conda_name, python_builds
 from generator.naming.requirements import (
     RunDependency,
+    admits,
     conda_depends,
     dropped_requirements,
     torch_requirement,

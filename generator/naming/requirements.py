@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
@@ -128,6 +129,16 @@ def torch_requirement(metadata: Metadata) -> str | None:
         if requirement.name == "torch":
             return str(requirement.specifier)
     return None
+
+
+def admits(wanted: SpecifierSet, version: Version) -> bool:
+    """Whether a version is asked for, with its local part or without (PEP 440, local versions).
+
+    A wheel that was made beside a torch may pin its local version, ``torch==2.6.0+cu126``.
+    """
+    return any(
+        wanted.contains(each, prereleases=True) for each in (version, Version(version.public))
+    )
 
 
 def unmapped(metadata: Metadata, *, subdir: Subdir, python: PythonBuild | None) -> tuple[str, ...]:

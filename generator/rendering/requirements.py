@@ -16,6 +16,7 @@ from generator.model import Accelerator, Cell, Lock, Metadata, Variant
 from generator.naming import (
     Bundled,
     RunDependency,
+    admits,
     bundled,
     conda_depends,
     conda_version_spec,
@@ -219,8 +220,9 @@ def _python(metadata: Metadata, variant: Variant) -> tuple[str, ...]:
 
 def _check_torch(metadata: Metadata, cell: Cell) -> None:
     wanted = torch_requirement(metadata)
-    if wanted is not None and not SpecifierSet(wanted).contains(
-        Version(cell.torch).public, prereleases=True
+    there = {cell.torch, *(wheel.version for wheel in cell.wheels_of("torch"))}
+    if wanted is not None and not any(
+        admits(SpecifierSet(wanted), Version(each)) for each in there
     ):
         raise RenderError(
             f"{metadata.name} {metadata.version} wants torch{wanted}, the cell has {cell.torch}",

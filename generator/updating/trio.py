@@ -13,6 +13,7 @@ from packaging.version import Version
 from generator.errors import NoTrioError
 from generator.model.accelerator import Accelerator
 from generator.model.wheel import ProjectName
+from generator.naming import admits
 from generator.updating.catalogue import Release
 from generator.upstream.policy import CompanionRow
 
@@ -47,17 +48,13 @@ def judge(
     """Hold one version of a companion against a torch, by its metadata and the policy rows."""
     version = release.version
     for requirement in torch.requires:
-        if canonicalize_name(requirement.name) == project and not any(
-            requirement.specifier.contains(each, prereleases=True)
-            for each in (version.public, version)
+        if canonicalize_name(requirement.name) == project and not admits(
+            requirement.specifier, version
         ):
             return Verdict(f"torch {torch.version} requires {requirement}, not {version}")
     said = [r for r in requirements if canonicalize_name(r.name) == "torch"]
     for requirement in said:
-        if not any(
-            requirement.specifier.contains(each, prereleases=True)
-            for each in (torch.version.public, torch.version)
-        ):
+        if not admits(requirement.specifier, torch.version):
             exact = [
                 Version(s.version)
                 for s in requirement.specifier
