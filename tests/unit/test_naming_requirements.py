@@ -14,6 +14,7 @@ from generator.datafiles import subdirs
 from generator.errors import DataError, MalformedError
 from generator.model import Accelerator, Metadata, PythonBuild
 from generator.naming import (
+    admits,
     conda_depends,
     conda_name,
     conda_version_spec,
@@ -351,3 +352,20 @@ def test_cuda_12_of_download_pytorch_org_maps_to_the_split_packages() -> None:
         "arm-variant * sbsa",
     ]
     assert len(dropped_requirements(metadata)) == 5
+
+
+@pytest.mark.parametrize(
+    ("wanted", "version", "holds"),
+    [
+        ("==2.6.0", "2.6.0+cu126", True),
+        # a companion that was made beside that torch, and pins it whole
+        ("==2.6.0+cu126", "2.6.0+cu126", True),
+        ("==2.6.0+cu126", "2.6.0+cpu", False),
+        ("==2.6.0+cu126", "2.6.0", False),
+        ("==2.6.1", "2.6.0+cu126", False),
+        (">=2.6.0.dev1", "2.6.0.dev20250101+cpu", True),
+        ("", "2.6.0rc1", True),
+    ],
+)
+def test_a_local_version_is_admitted_by_name_or_where_none_is_named(wanted, version, holds):
+    assert admits(SpecifierSet(wanted), Pep440(version)) is holds
