@@ -170,6 +170,7 @@ def cell_links(package: str, wheel: Wheel, cell: Cell) -> list[dict[str, str]]:
         or not cell.subdir.startswith("linux-")
     ):
         return []
+    bundled = cell.bundled.get(wheel.project, ())  # whose copies are links already
     return [
         {
             "at": f"{_SITE}/{layout.link_folder}/{library.name}",
@@ -180,6 +181,7 @@ def cell_links(package: str, wheel: Wheel, cell: Cell) -> list[dict[str, str]]:
         for library in needed_libraries(
             package, version=wheel.version, subdir=cell.subdir, accelerator=cell.accelerator
         )
+        if f"{layout.link_folder}/{library.name}" not in bundled
     ]
 
 
