@@ -28,19 +28,23 @@ head='\x7fELF\x01\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x28\x00'
 mask='\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff'
 printf '%s' ":qemu-arm:M::$head:$mask:$1:F" > $formats/register
 root=$2; shift 2
-for each in dev proc; do mount --rbind /$each $root/$each; done
+for each in dev proc sys; do mount --rbind /$each $root/$each; done
 exec chroot $root /usr/bin/env -i HOME=/root PATH=/usr/bin "$@"
 """
 #: a Debian with Python, and nothing of ours
 _SYSTEM = ("python3-venv", "bash", "coreutils", "ca-certificates", "base-files")
 #: docs/armv7l.md: conda, on what Debian has of it; 26.7 wants backports.zstd on Python 3.13
-CONDA_OF_DEBIAN = ("python3-zstandard", "python3-pycosat", "python3-msgpack")
+CONDA_OF_DEBIAN = tuple(
+    f"python3-{name}" for name in ("zstandard", "pycosat", "msgpack", "ruamel.yaml")
+)
 _CHECKOUTS = {"conda": "26.5.3", "menuinst": "2.5.2"}
 CONDA = """\
 cd /root
 python3 -m venv --system-site-packages ~/client
-~/client/bin/pip install --quiet /wheels/*.whl conda-rattler-solver==0.2.0 \
-  'conda-package-streaming <0.13'
+~/client/bin/pip install --quiet conda-rattler-solver==0.2.0 'conda-package-streaming<0.13' \
+  conda-package-handling archspec boltons distro frozendict platformdirs 'pluggy>=1.6' requests \
+  tqdm truststore /wheels/menuinst-*.whl
+~/client/bin/pip install --quiet --no-deps /wheels/conda-*.whl
 export CONDA_SOLVER=rattler CONDA_REPODATA_USE_SHARDS=false
 ~/client/bin/python -m conda info
 only="--yes --quiet --override-channels -c file:///channel -p /root/env"
