@@ -22,14 +22,18 @@ NOARCH = {
     "sympy": "1.14.0",
     "typing_extensions": "4.15.0",
 }
-#: compiled packages, by subdir; win-arm64's numpy and pillow are not conda-forge's (facts)
+#: compiled packages by subdir: version, and build where that matters; win-arm64's numpy and pillow
+#: are not conda-forge's (facts)
 COMPILED = {
     "linux-aarch64": {"numpy": "2.3.5", "pillow": "12.0.0", "_openmp_mutex": "4.5",
                       "libgcc": "15.2.0", "libstdcxx": "15.2.0", "libgfortran5": "15.2.0",
                       "libjpeg-turbo": "3.1.2", "libpng": "1.6.58", "libwebp-base": "1.6.0",
                       "libzlib": "1.3.1", "sleef": "3.9.0", "fmt": "12.1.0"},
     "linux-armv7l": {"numpy": "2.3.5", "pillow": "12.0.0", "_openmp_mutex": "4.5",
-                     "libgcc": "15.2.0", "libstdcxx": "15.2.0"},
+                     "libgcc": "15.2.0", "libstdcxx": "15.2.0", "libopenblas": "0.3.29 openmp_0",
+                     "libprotobuf": "3.21.12", "libonnx": "1.17.0", "fmt": "10.1.1",
+                     "cpuinfo": "0.0.20250327", "pthreadpool": "0.0.20240616", "sleef": "3.6.1",
+                     "libjpeg-turbo": "2.1.5", "libpng": "1.6.48", "libwebp-base": "1.5.0"},
     "osx-arm64": {"numpy": "2.3.5", "pillow": "12.0.0", "llvm-openmp": "21.1.8", "libcxx": "21.1.8",
                   "libjpeg-turbo": "3.1.2", "libpng": "1.6.58", "libwebp-base": "1.6.0",
                   "libzlib": "1.3.1", "sleef": "3.9.0", "fmt": "12.1.0"},
@@ -45,9 +49,10 @@ def write_base(
     """Write the channel and return its address; `without` are names that it lacks."""
     lacking = set(without)
     rows: list[_Row] = [(name, version, "0", (), ()) for name, version in NOARCH.items()]
-    native: list[_Row] = [
-        (name, version, "0", (), ()) for name, version in COMPILED[subdir].items()
-    ]
+    native: list[_Row] = []
+    for name, text in COMPILED[subdir].items():
+        version, _, build_string = text.partition(" ")
+        native.append((name, version, build_string or "0", (), ()))
     for text in pythons:
         build = PythonBuild.parse(text)
         abi = f"python_abi {build.version}.* *_{build.abi}"
